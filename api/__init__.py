@@ -1,0 +1,1 @@
+"""The HTTP front end: validates, accepts, answers; renders nothing."""

@@ -1,0 +1,100 @@
+"""Every error that the farm raises on purpose, as one tree.
+
+FarmError                      what callers may catch
+├── BadInput             422   the request is wrong; `pointer` names the field
+│   └── TooLarge         413   it is larger than a stated limit
+├── Unauthorized         401   no key, or one that is not known
+├── NotFound             404   no such thing for this tenant
+├── Conflict             409   it exists, but its state does not allow this
+├── Unavailable          503   try again: nothing was accepted, nothing is lost
+│   ├── StoreUnavailable       Redis can't be reached, or can't take a write
+│   └── StorageUnavailable     the bucket or folder can't be reached, or can't take a write
+├── ObjectMissing              storage has no object under this key
+├── ClipCorrupt                an object in storage is not the audio it should be
+└── Misconfigured              a setting or an installation is wrong; the message says how to mend it
+
+Each carries what problem+json (RFC 9457) shows: a stable `code`, the HTTP `status`, whether a retry makes sense,
+and a message that says what to do next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One wrong field: a JSON pointer into the request (`/chapters/3/input`) and what is wrong with it."""
+
+    pointer: str
+    message: str
+
+
+class FarmError(Exception):
+    status = 500
+    code = "internal"
+    retryable = False
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        if code is not None:
+            self.code = code
+
+
+class BadInput(FarmError):
+    status = 422
+    code = "invalid_request"
+
+    def __init__(
+        self, message: str, *, code: str | None = None, pointer: str | None = None, fields: Sequence[FieldError] = ()
+    ) -> None:
+        super().__init__(message, code=code)
+        self.fields = (FieldError(pointer, message), *fields) if pointer is not None else tuple(fields)
+
+
+class TooLarge(BadInput):
+    status = 413
+    code = "too_large"
+
+
+class Unauthorized(FarmError):
+    status = 401
+    code = "unauthorized"
+
+
+class NotFound(FarmError):
+    status = 404
+    code = "not_found"
+
+
+class Conflict(FarmError):
+    status = 409
+    code = "conflict"
+
+
+class Unavailable(FarmError):
+    status = 503
+    code = "unavailable"
+    retryable = True
+
+
+class StoreUnavailable(Unavailable):
+    code = "store_unavailable"
+
+
+class StorageUnavailable(Unavailable):
+    code = "storage_unavailable"
+
+
+class ObjectMissing(FarmError):
+    code = "object_missing"
+
+
+class ClipCorrupt(FarmError):
+    code = "clip_corrupt"
+
+
+class Misconfigured(FarmError):
+    code = "misconfigured"

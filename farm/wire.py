@@ -1,0 +1,346 @@
+"""The shapes that travel: requests, answers, webhook events, and what a worker announces about its model.
+
+Requests refuse unknown fields, lone surrogates, control characters and numbers that are not finite, and name the field.
+The client and the CLI use the same classes, so nothing here may import more than pydantic.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from datetime import datetime
+from typing import Annotated, Any, Generic, Literal, Self, TypeVar
+
+from pydantic import AfterValidator, AnyHttpUrl, BaseModel, ConfigDict, Field, model_validator
+
+from farm.job import Lane, Status
+
+T = TypeVar("T")
+
+MAX_CHARACTERS = 5_000_000
+MAX_CHAPTERS = 2_000
+MAX_BATCH_JOBS = 50_000
+MAX_JSON_BYTES = 10_000_000
+MAX_JSONL_BYTES = 200_000_000
+MAX_VOICE_BYTES = 20_000_000
+
+_LAYOUT = frozenset("\t\n\v\f\r\x85")
+
+
+def speakable(text: str) -> str:
+    """Refuses what no engine could say: blank text, control characters, lone surrogates."""
+    if not text.isprintable():
+        for position, character in enumerate(text):
+            category = unicodedata.category(character)
+            if category == "Cs":
+                raise ValueError(
+                    f"contains a lone surrogate (U+{ord(character):04X}) at character {position}; send valid Unicode"
+                )
+            if category == "Cc" and character not in _LAYOUT:
+                raise ValueError(
+                    f"contains the control character U+{ord(character):04X} at character {position}; remove it"
+                )
+    if not text.strip():
+        raise ValueError("is blank; there is nothing to speak")
+    return text
+
+
+def _plain(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("must not contain control characters, line breaks or lone surrogates")
+    return text
+
+
+Text = Annotated[str, Field(max_length=MAX_CHARACTERS), AfterValidator(speakable)]
+Label = Annotated[str, Field(max_length=200), AfterValidator(_plain)]
+Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")]
+Milliseconds = Annotated[int, Field(ge=0, le=60_000)]
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class Chapter(_Request):
+    """A named part of a job; `voice` overrides the job's."""
+
+    title: Label = ""
+    input: Text
+    voice: Name | None = None
+
+
+class Emotion(_Request):
+    """What a model with emotions is to express: a text, eight weights, or an uploaded voice to copy it from.
+    Precedence is text, then vector, then clip."""
+
+    text: Label | None = None
+    vector: Annotated[list[Annotated[float, Field(ge=0, le=1.5)]], Field(min_length=8, max_length=8)] | None = None
+    voice: Name | None = None
+    strength: Annotated[float, Field(ge=0, le=1)] = 1.0
+
+
+class Pauses(_Request):
+    """Silence between segments, in milliseconds, by what lies between them."""
+
+    segment: Milliseconds = 120
+    paragraph: Milliseconds = 450
+    chapter: Milliseconds = 1500
+
+
+AudioFormat = Literal["wav", "flac", "mp3", "opus"]
+
+
+class Output(_Request):
+    format: AudioFormat = "mp3"
+    sample_rate: Literal[8000, 16000, 22050, 24000, 44100, 48000] | None = Field(
+        None, description="Hz; the model's own rate when absent (opus has no 22050 and 44100: the next higher is used)"
+    )
+    loudness_lufs: Annotated[float, Field(ge=-40, le=-8)] | None = Field(
+        None, description="integrated loudness to reach (ITU-R BS.1770); gain stops where peaks would pass -1 dBFS"
+    )
+    pause_ms: Pauses = Pauses()
+    subtitles: Annotated[list[Literal["vtt", "srt"]], Field(max_length=2)] = []
+
+
+WebhookEvent = Literal["job.succeeded", "job.failed", "job.canceled", "batch.completed"]
+
+
+class Webhook(_Request):
+    url: Annotated[AnyHttpUrl, Field(max_length=2000)]
+    events: Annotated[list[WebhookEvent], Field(min_length=1)] = ["job.succeeded", "job.failed", "job.canceled", "batch.completed"]
+
+
+class JobOptions(_Request):
+    """What a job may say beside its text; a batch's `defaults` are the same fields."""
+
+    model: Name | None = Field(None, description="the farm's default model when absent")
+    voice: Name | None = Field(None, description="a built-in or uploaded voice; the language's own when absent")
+    language: Annotated[str, Field(max_length=20, pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*$")] | None = Field(
+        None, description="BCP 47; the voice's language, else English, when absent"
+    )
+    speed: Annotated[float, Field(ge=0.5, le=2.0)] = 1.0
+    pitch: Annotated[float, Field(ge=-12, le=12)] = Field(0.0, description="semitones")
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
+    emotion: Emotion | None = None
+    output: Output = Output()
+    priority: Lane = Lane.NORMAL
+    on_error: Literal["fail", "skip"] = Field("fail", description="what a segment that can't be rendered does to the job")
+    metadata: dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=500)]] = Field(
+        default_factory=dict, max_length=16
+    )
+    webhook: Webhook | None = None
+    expires_after: Annotated[int, Field(ge=60, le=31_536_000)] | None = Field(
+        None, description="seconds after its end for which the result is kept; the farm's retention when absent"
+    )
+
+
+class JobRequest(JobOptions):
+    """POST /v1/jobs. Either `input` or `chapters`."""
+
+    input: Text | None = None
+    chapters: Annotated[list[Chapter], Field(min_length=1, max_length=MAX_CHAPTERS)] | None = None
+    custom_id: Label | None = Field(None, description="your own name for it; unique within a batch")
+
+    @model_validator(mode="after")
+    def _one_text(self) -> Self:
+        if (self.input is None) == (self.chapters is None):
+            raise ValueError("give either input or chapters")
+        if self.chapters and sum(len(chapter.input) for chapter in self.chapters) > MAX_CHARACTERS:
+            raise ValueError(f"the chapters together have more than {MAX_CHARACTERS:,} characters; split the job")
+        return self
+
+    def parts(self) -> list[Chapter]:
+        return self.chapters if self.chapters is not None else [Chapter.model_construct(title="", input=self.input, voice=None)]
+
+
+class BatchRequest(_Request):
+    """POST /v1/batches as JSON. `defaults` fill in what a job does not say."""
+
+    jobs: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=MAX_BATCH_JOBS)]
+    defaults: JobOptions | None = None
+    webhook: Webhook | None = None
+    metadata: dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=500)]] = Field(
+        default_factory=dict, max_length=16
+    )
+
+
+class Problem(_Answer):
+    """RFC 9457 problem+json."""
+
+    class FieldProblem(_Answer):
+        pointer: str
+        message: str
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    code: str
+    retryable: bool
+    request_id: str
+    errors: list[FieldProblem] = []
+
+
+class Progress(_Answer):
+    segments_total: int
+    segments_done: int
+    segments_failed: int
+    cached: int
+    audio_seconds: float
+    percent: float
+
+
+class Result(_Answer):
+    audio_url: str
+    manifest_url: str
+    subtitles: dict[str, str] = {}
+    format: AudioFormat
+    sample_rate: int
+    duration_seconds: float
+    bytes: int
+    sha256: str
+    loudness_lufs: float | None = None
+    expires_at: datetime
+
+
+class JobError(_Answer):
+    code: str
+    message: str
+    segment: int | None = None
+    text: str | None = None
+
+
+class Job(_Answer):
+    id: str
+    status: Status
+    custom_id: str | None = None
+    batch_id: str | None = None
+    model: str
+    voice: str | None = None
+    language: str
+    priority: Lane
+    metadata: dict[str, str] = {}
+    characters: int
+    progress: Progress
+    queue_position: int | None = Field(None, description="0 is next; an estimate, shown until rendering starts")
+    eta_seconds: float | None = Field(None, description="an estimate from the measured speed of the workers")
+    error: JobError | None = None
+    result: Result | None = None
+    status_url: str
+    created_at: datetime
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+
+    @property
+    def ended(self) -> bool:
+        return self.status not in ("queued", "running", "assembling")
+
+
+class Batch(_Answer):
+    id: str
+    status: Literal["running", "completed", "canceled"]
+    total: int
+    counts: dict[str, int]
+    progress: Progress
+    eta_seconds: float | None = None
+    metadata: dict[str, str] = {}
+    status_url: str
+    jobs_url: str
+    created_at: datetime
+    ended_at: datetime | None = None
+
+
+class Page(_Answer, Generic[T]):
+    data: list[T]
+    has_more: bool
+    next_cursor: str | None = None
+
+
+class Attempt(_Answer):
+    at: datetime
+    status_code: int | None = None
+    error: str | None = None
+    seconds: float
+
+
+class Delivery(_Answer):
+    id: str
+    event: WebhookEvent
+    url: str
+    status: Literal["pending", "delivered", "abandoned"]
+    attempts: list[Attempt]
+    next_attempt_at: datetime | None = None
+
+
+class Voice(_Answer):
+    name: str
+    kind: Literal["builtin", "uploaded"]
+    models: list[str]
+    language: str | None = None
+    digest: str | None = None
+    seconds: float | None = None
+    created_at: datetime | None = None
+    notes: list[str] = []
+
+
+class Language(_Answer):
+    """A language of a model: the segment limit that planning keeps to, and the voice of a job that names none."""
+
+    max_characters: int
+    voice: str | None = None
+
+
+class Model(_Answer):
+    """A model card: what a render worker announces, and what requests are validated against."""
+
+    name: str
+    revision: str = Field(description="changes whenever the same input would sound different")
+    sample_rate: int
+    languages: dict[str, Language]
+    voices: dict[str, str] = Field(description="built-in voice -> its language")
+    uploaded_voices: bool = Field(description="whether it can speak with an uploaded voice")
+    parameters: list[str] = Field(description="the request's fields that it honours: speed, pitch, seed, emotion")
+
+
+class Worker(_Answer):
+    """A worker's heartbeat."""
+
+    id: str
+    kind: Literal["render", "desk"]
+    model: str | None = None
+    device: str | None = None
+    started_at: datetime
+    seen_at: datetime
+    segments: int = 0
+    segments_per_second: float = 0.0
+    real_time_factor: float | None = Field(None, description="seconds of work per second of audio; lower is faster")
+    batch_mean: float | None = None
+    capacity: int | None = None
+    idle_share: float | None = Field(None, description="share of the time under backlog in which the engine waited")
+    memory_bytes: int = 0
+
+
+class Queue(_Answer):
+    """GET /v1/queue."""
+
+    class Depth(_Answer):
+        ready: dict[Lane, int]
+        leased: int
+        segments_per_second: float
+        workers: int
+
+    jobs: dict[Status, int]
+    models: dict[str, Depth]
+    due: dict[str, int]
+    workers: list[Worker]
+
+
+class WebhookBody(_Answer):
+    """What a receiver gets: thin on purpose; the status URL has the rest."""
+
+    type: WebhookEvent
+    timestamp: datetime
+    data: dict[str, Any]

@@ -1,0 +1,1 @@
+"""The Celery workers: render runs an engine, desk plans, assembles and delivers."""

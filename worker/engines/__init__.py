@@ -1,0 +1,1 @@
+"""What renders, one file or folder per engine."""
