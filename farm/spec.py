@@ -1,0 +1,203 @@
+"""What an accepted job is, between the API that accepts it and the desk that plans, assembles and shows it.
+
+    Order     a validated job, ready to be accepted; every line of a batch in storage is one
+    └─ Spec   what was asked, resolved against the model cards, without the text: opaque JSON to the store
+    text      the chapters as one JSON document: short ones travel with accept, long ones lie in storage first
+    Rendered  what a finished job has; with JobError the two kinds of outcome
+
+Everything is written without its defaults, because Redis keeps it: a plain job's spec has about 40 bytes.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import BinaryIO, cast
+
+from pydantic import BaseModel, ConfigDict
+
+from farm.job import Lane, Status
+from farm.wire import AudioFormat, Chapter, JobError, Output, Webhook
+
+INLINE_BYTES = 8_000  # UTF-8; longer texts are written to storage before the job is accepted
+
+_HEARD_BY_JOBS = {
+    "job.succeeded": Status.SUCCEEDED.value,
+    "job.failed": Status.FAILED.value,
+    "job.canceled": Status.CANCELED.value,
+}
+
+
+def text_key(job: str) -> str:
+    return f"jobs/{job}/text.json"
+
+
+def lines_key(batch: str) -> str:
+    return f"batches/{batch}/jobs.jsonl.gz"
+
+
+def voice_key(tenant: str, digest: str) -> str:
+    return f"voices/{tenant}/{digest}.flac"
+
+
+class _Stored(BaseModel):
+    """Read leniently: a record outlives the release that wrote it."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    def to_json(self) -> str:
+        return self.model_dump_json(exclude_defaults=True)
+
+
+class Spec(_Stored):
+    """What was asked, every name resolved. `voice` and the voices of chapters are names; those in `uploads` are the
+    tenant's own, by content digest as they were when the job was accepted, and all others are built in."""
+
+    language: str  # as the model card writes it
+    voice: str
+    uploads: dict[str, str] = {}
+    speed: float = 1.0
+    pitch: float = 0.0
+    seed: int = 0
+    emotion: str | None = None  # canonical JSON; a voice in it is a digest
+    output: Output = Output()
+    metadata: dict[str, str] = {}
+    webhook: Webhook | None = None
+    custom_id: str | None = None
+    on_error: str = "fail"
+
+    def speaker(self, name: str | None = None) -> tuple[str, bool]:
+        """The voice of a chapter, or of the job: what an engine knows it by, and whether it was uploaded."""
+        name = name or self.voice
+        digest = self.uploads.get(name)
+        return (name, False) if digest is None else (digest, True)
+
+    @property
+    def events(self) -> tuple[str, ...]:
+        """The terminal statuses that the job's webhook wants to hear of."""
+        if self.webhook is None:
+            return ()
+        return tuple(_HEARD_BY_JOBS[event] for event in self.webhook.events if event in _HEARD_BY_JOBS)
+
+
+class BatchSpec(_Stored):
+    """What a batch keeps beside its lines."""
+
+    models: list[str]  # of its jobs, for the ETA
+    metadata: dict[str, str] = {}
+    webhook: Webhook | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A validated job under its id. `text` is its text document, of any length."""
+
+    id: str
+    model: str
+    lane: Lane
+    spec: Spec
+    text: str
+    characters: int
+    retention_s: int
+
+    @property
+    def inline(self) -> bool:
+        """Whether the text goes to Redis with the job."""
+        return len(self.text) <= INLINE_BYTES and len(self.text.encode()) <= INLINE_BYTES
+
+
+# --- the text document ------------------------------------------------------------------------------------------------
+
+
+def write_text(chapters: Sequence[Chapter]) -> str:
+    rows = []
+    for chapter in chapters:
+        row = {"input": chapter.input}
+        if chapter.title:
+            row["title"] = chapter.title
+        if chapter.voice:
+            row["voice"] = chapter.voice
+        rows.append(row)
+    return json.dumps({"chapters": rows}, ensure_ascii=False, separators=(",", ":"))
+
+
+def read_text(document: str | bytes) -> list[Chapter]:
+    """The chapters, not validated again: accepting them did that."""
+    return [
+        Chapter.model_construct(title=row.get("title", ""), input=row["input"], voice=row.get("voice"))
+        for row in json.loads(document)["chapters"]
+    ]
+
+
+# --- the lines of a batch ---------------------------------------------------------------------------------------------
+
+
+def write_lines(orders: Iterable[Order], file: BinaryIO) -> int:
+    """Writes gzipped JSON lines and returns their number. The orders are consumed one by one."""
+    count = 0
+    with gzip.GzipFile(fileobj=file, mode="wb", compresslevel=3, mtime=0) as packed:
+        for order in orders:
+            row = {
+                "id": order.id,
+                "model": order.model,
+                "lane": order.lane.value,
+                "spec": order.spec.to_json(),
+                "text": order.text,
+                "characters": order.characters,
+                "retention_s": order.retention_s,
+            }
+            packed.write(json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
+            count += 1
+    return count
+
+
+def read_lines(file: BinaryIO, skip: int = 0) -> Iterator[Order]:
+    """The orders from line `skip` on, so that a batch that was unfolded in part is taken up there."""
+    with gzip.GzipFile(fileobj=file, mode="rb") as packed:
+        for number, line in enumerate(packed):
+            if number < skip:
+                continue
+            row = json.loads(line)
+            yield Order(
+                id=row["id"],
+                model=row["model"],
+                lane=Lane(row["lane"]),
+                spec=Spec.model_validate_json(row["spec"]),
+                text=row["text"],
+                characters=row["characters"],
+                retention_s=row["retention_s"],
+            )
+
+
+# --- how a job ended --------------------------------------------------------------------------------------------------
+
+
+class Rendered(_Stored):
+    """The result of a job, with storage keys where clients see URLs."""
+
+    format: AudioFormat
+    sample_rate: int
+    duration_seconds: float
+    bytes: int
+    sha256: str
+    audio_key: str
+    manifest_key: str
+    subtitles: dict[str, str] = {}  # vtt, srt -> key
+    loudness_lufs: float | None = None
+
+
+def success(rendered: Rendered) -> str:
+    return json.dumps({"result": rendered.model_dump(exclude_defaults=True)}, separators=(",", ":"))
+
+
+def failure(error: JobError) -> str:
+    return error.model_dump_json(exclude_defaults=True)
+
+
+def read_outcome(outcome: str) -> Rendered | JobError:
+    stored = cast(dict[str, object], json.loads(outcome))
+    if "result" in stored:
+        return Rendered.model_validate(stored["result"])
+    return JobError.model_validate(stored)
