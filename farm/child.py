@@ -1,0 +1,153 @@
+"""One process of the embedded farm: started, named by a pid file, and started again whenever it dies.
+
+A child has a session of its own, so a Ctrl-C reaches the supervisor alone, and whatever a dead child leaves behind in
+its session is killed before the next one starts. A child that keeps failing on its own is given up with the end of its
+log; one that somebody kills from outside never is.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from farm.errors import FarmError, Misconfigured
+
+STEADY_S = 10.0  # a child that lived this long had started well
+QUICK_DEATHS = 4  # so many failures in a row without a steady life between them are a crash loop
+FIRST_PAUSE_S = 0.1  # before a restart; doubles with every quick death
+LOG_LIMIT = 10_000_000  # bytes; a longer log is set aside when its child is first started
+TAIL_LINES = 15
+
+_FROM_OUTSIDE = (-signal.SIGKILL, -signal.SIGTERM)
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What a child runs. `environment` is complete: nothing is inherited beside it."""
+
+    name: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+
+
+class Child:
+    def __init__(self, program: Program, run: Path, logs: Path, give_up: Callable[[FarmError], None]) -> None:
+        self.program = program
+        self.log = logs / f"{program.name}.log"
+        self._pid_file = run / f"{program.name}.pid"
+        self._give_up = give_up
+        self._changed = threading.Condition()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._stopping = False
+        self._run_began = 0  # where in the log the present run began
+        self._thread = threading.Thread(target=self._keep_alive, name=f"child-{program.name}", daemon=True)
+
+    def start(self) -> None:
+        if self.log.exists() and self.log.stat().st_size > LOG_LIMIT:
+            self.log.replace(self.log.with_suffix(".log.1"))
+        self._thread.start()
+
+    def _keep_alive(self) -> None:
+        quick = 0
+        while True:
+            started = time.monotonic()
+            try:
+                process = self._spawn()
+            except OSError as error:
+                self._give_up(Misconfigured(f"{self.program.name} can't be started: {error}"))
+                return
+            if process is None:
+                return
+            code = process.wait()
+            self._bury(process.pid)
+            quick = 0 if code in _FROM_OUTSIDE or time.monotonic() - started > STEADY_S else quick + 1
+            if quick == QUICK_DEATHS and not self._stopping:
+                self._give_up(
+                    Misconfigured(
+                        f"{self.program.name} ended {quick} times in a row soon after its start "
+                        f"(exit code {code}); the end of {self.log}:\n{self.tail()}"
+                    )
+                )
+                return
+            with self._changed:
+                if self._changed.wait_for(lambda: self._stopping, timeout=FIRST_PAUSE_S * 2**quick):
+                    return
+
+    def _spawn(self) -> subprocess.Popen[bytes] | None:
+        with self._changed, self.log.open("ab") as log:
+            if self._stopping:
+                return None
+            self._run_began = log.tell()
+            self._process = process = subprocess.Popen(
+                self.program.command,
+                env=dict(self.program.environment),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            fresh = self._pid_file.with_suffix(".fresh")
+            fresh.write_text(f"{process.pid}\n")
+            fresh.replace(self._pid_file)
+            self._changed.notify_all()
+            return process
+
+    def _bury(self, pid: int) -> None:
+        with suppress(ProcessLookupError, PermissionError):  # macOS says EPERM of a group of zombies
+            os.killpg(pid, signal.SIGKILL)
+        with self._changed:
+            self._pid_file.unlink(missing_ok=True)
+            self._process = None
+            self._changed.notify_all()
+
+    @property
+    def pid(self) -> int | None:
+        process = self._process
+        return process.pid if process is not None else None
+
+    def signal(self, number: signal.Signals) -> int | None:
+        """To the process alone, as the system or a user would. Returns its pid, None when none runs."""
+        process = self._process
+        if process is None:
+            return None
+        process.send_signal(number)
+        return process.pid
+
+    def replaced(self, old: int | None, timeout: float) -> int:
+        """Waits until another process than `old` runs, and returns its pid."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.pid not in (None, old), timeout)
+            pid = self.pid
+        if pid is None or pid == old:
+            raise TimeoutError(f"{self.program.name} was not started again within {timeout:g} s; see {self.log}")
+        return pid
+
+    def end(self) -> None:
+        """Asks it to finish and forbids restarts; `join` waits for it."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+        self.signal(signal.SIGTERM)
+
+    def join(self, deadline: float) -> None:
+        """Until the monotonic time `deadline`; a process that is still there then is killed with its whole session."""
+        self._thread.join(max(0.0, deadline - time.monotonic()))
+        if self._thread.is_alive() and (pid := self.pid) is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
+        self._thread.join(5)
+
+    def tail(self) -> str:
+        """The last lines of its present run."""
+        with self.log.open("rb") as log:
+            size = log.seek(0, os.SEEK_END)
+            log.seek(max(self._run_began, size - 8192))
+            lines = log.read().decode(errors="replace").splitlines()
+        return "\n".join(f"  {line}" for line in lines[-TAIL_LINES:]) or "  (it wrote nothing)"
