@@ -1,0 +1,103 @@
+"""The Celery app. Two tasks, both "drain until there is nothing left"; a message is only a hint.
+
+    celery -A worker.app worker -Q render.<model> -P threads -c 1      python -m worker render
+    celery -A worker.app worker -Q desk -P prefork -c 2                python -m worker desk
+
+What a worker is follows from the queues that it consumes. A render worker loads its engine and announces its model
+before it takes the first message; SIGTERM lets it finish the batch in flight and give the rest back.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Any
+
+from celery import Celery, signals
+
+from farm.settings import Settings, misspelt
+from farm.storage import open_storage
+from farm.store import Store, announce
+from farm.wake import DESK_QUEUE, DESK_TASK, RENDER_TASK, Waker, celery_settings
+from worker.desk import Desk
+from worker.engines import load
+from worker.heartbeat import Heartbeat, new_worker_id
+from worker.keeper import Keeper
+from worker.render import Renderer
+
+log = logging.getLogger(__name__)
+
+EXIT_FAULT = 71  # the engine raised, or a clip could not be kept: what had begun burns one attempt
+
+settings = Settings.read()
+app = Celery("farm")
+app.conf.update(celery_settings(settings))
+
+_renderer: Renderer | None = None
+_desk: Desk | None = None
+_threads: list[Keeper | Heartbeat] = []
+
+
+@app.task(name=RENDER_TASK)
+def render() -> None:
+    if _renderer is None:
+        raise RuntimeError(f"this worker consumes no render queue; start one with -Q render.{settings.model}")
+    try:
+        _renderer.drain()
+    except Exception:
+        log.critical("this worker ends", exc_info=True)
+        logging.shutdown()
+        os._exit(EXIT_FAULT)
+
+
+@app.task(name=DESK_TASK)
+def desk() -> None:
+    global _desk
+    if _desk is None:  # made here: connections and threads do not survive the pool's fork
+        _desk = Desk(Store.connect(settings.redis_url), open_storage(settings), Waker(settings.broker), settings)
+    if _desk.drain():
+        app.send_task(DESK_TASK, queue=DESK_QUEUE)
+
+
+@signals.setup_logging.connect
+def _log(**_: Any) -> None:
+    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for warning in misspelt(os.environ):
+        log.warning(warning)
+
+
+@signals.celeryd_after_setup.connect
+def _take_up_role(instance: Any, **_: Any) -> None:
+    global _renderer
+    queues = set(instance.app.amqp.queues.consume_from)
+    store = Store.connect(settings.redis_url)
+    worker = new_worker_id()
+    if any(queue.startswith("render.") for queue in queues):
+        engine = load(settings)
+        _renderer = Renderer(store, open_storage(settings), engine, settings, worker)
+        store.run(announce(engine.card.name, engine.card.model_dump_json()))
+        heartbeat = Heartbeat(
+            store, worker, _renderer.figures, model=engine.card.name, device=engine.device, capacity=engine.capacity
+        )
+    else:
+        heartbeat = Heartbeat(store, worker)
+    keeper = Keeper(store, Waker(settings.broker), worker=worker, lease_ms=round(settings.lease_seconds * 1000))
+    _threads.extend((heartbeat, keeper))
+
+
+@signals.worker_ready.connect
+def _begin(**_: Any) -> None:
+    for thread in _threads:
+        thread.start()
+
+
+@signals.worker_shutting_down.connect
+def _stop_claiming(**_: Any) -> None:
+    if _renderer is not None:
+        _renderer.stop()
+
+
+@signals.worker_shutdown.connect
+def _say_farewell(**_: Any) -> None:
+    for thread in _threads:
+        thread.stop()

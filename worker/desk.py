@@ -1,0 +1,253 @@
+"""The desk: everything about a job that needs no GPU, taken as timed work from the store.
+
+    batch      unfold its lines into jobs; cancel its jobs
+    plan       text -> chapters -> segments; the plan goes to storage, then all segments become ready in one call
+    assemble   clips -> one result (assembly.py); clips that are missing are rendered again
+    deliver    webhooks (webhook.py), many at a time, so that a slow receiver delays nobody
+    expire     the audio goes, the record stays;   purge: the record goes
+
+Every task is leased, renewed while it is worked on, and safe to do twice: what counts is the store's verb at its end,
+which refuses a late token.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+
+from farm.errors import BadInput, FarmError, ObjectMissing, StorageUnavailable, StoreUnavailable
+from farm.job import Due, Status
+from farm.plan import Part, Recipe, encode_plan, pages_key, plan_key, segments
+from farm.settings import Settings
+from farm.spec import Order, Rendered, Spec, failure, lines_key, read_lines, read_text, success, text_key
+from farm.storage import Storage
+from farm.store import (
+    JobRecord,
+    NewJob,
+    Store,
+    Task,
+    abort,
+    accept,
+    batch_record,
+    cancel,
+    done,
+    expire,
+    extend,
+    finish,
+    forget,
+    forget_batch,
+    job_page,
+    job_record,
+    job_text,
+    models,
+    plan,
+    redo,
+    take,
+)
+from farm.wake import Waker, render_queue
+from farm.wire import JobError, Model
+from worker.assembly import Assembler, ClipsMissing
+from worker.webhook import Deliverer
+
+log = logging.getLogger(__name__)
+
+_OFFICE = (Due.PLAN, Due.ASSEMBLE, Due.BATCH, Due.EXPIRE, Due.PURGE)
+_DELIVERIES = 16
+_AGAIN_MS = 5_000  # until a task is tried again that an outage interrupted
+_LONGEST = 2 * 3600.0  # seconds after which a task's lease is no longer renewed
+
+
+class Desk:
+    def __init__(self, store: Store, storage: Storage, waker: Waker, settings: Settings) -> None:
+        self._store, self._storage, self._waker, self._settings = store, storage, waker, settings
+        self._lease_ms = round(settings.lease_seconds * 1000)
+        self._assembler = Assembler(store, storage)
+        self._deliverer = Deliverer(store, settings, random.Random())
+        self._acts: Mapping[Due, Callable[[Task], None]] = {
+            Due.BATCH: self._unfold,
+            Due.PLAN: self._plan,
+            Due.ASSEMBLE: self._assemble,
+            Due.EXPIRE: self._expire,
+            Due.PURGE: self._purge,
+        }
+
+    def drain(self, seconds: float = 5.0) -> bool:
+        """Works until nothing is due, or for `seconds` and the task in hand. True when there may be more."""
+        end = time.monotonic() + seconds
+        under_way: set[Future[None]] = set()
+        with ThreadPoolExecutor(_DELIVERIES, "deliver") as couriers:
+            while time.monotonic() < end:
+                under_way = {future for future in under_way if not future.done()}
+                parcels = self._take((Due.DELIVER,), _DELIVERIES - len(under_way))
+                under_way |= {couriers.submit(self._act, task, self._deliverer.deliver) for task in parcels}
+                tasks = self._take(_OFFICE, 1)
+                for task in tasks:
+                    self._act(task, self._acts[task.kind])
+                if not tasks and not parcels:
+                    if not under_way:
+                        return False
+                    wait(under_way, timeout=0.1, return_when=FIRST_COMPLETED)
+        return True
+
+    def _take(self, kinds: tuple[Due, ...], want: int) -> list[Task]:
+        return self._store.run(take(kinds, want=want, lease_ms=self._lease_ms)) if want > 0 else []
+
+    def _act(self, task: Task, act: Callable[[Task], None]) -> None:
+        try:
+            with self._leased(task):
+                act(task)
+        except (StorageUnavailable, StoreUnavailable) as error:
+            log.warning("%s of %s waits: %s", task.kind, task.id, error)
+            self._put_off(task)
+        except Exception:
+            log.exception("%s of %s stumbled and is tried again", task.kind, task.id)
+            self._put_off(task)
+
+    def _put_off(self, task: Task) -> None:
+        try:
+            self._store.run(done(task, again_ms=_AGAIN_MS))
+        except StoreUnavailable:
+            log.debug("the lease of %s runs out instead", task.id)
+
+    @contextmanager
+    def _leased(self, task: Task) -> Iterator[None]:
+        over = threading.Event()
+
+        def renewing() -> None:
+            end = time.monotonic() + _LONGEST
+            while not over.wait(self._lease_ms / 3000) and time.monotonic() < end:
+                try:
+                    if not self._store.run(extend(task, self._lease_ms)):
+                        return
+                except StoreUnavailable as error:
+                    log.warning("lease of %s not renewed: %s", task.id, error)
+
+        renewer = threading.Thread(target=renewing, name="task-lease", daemon=True)
+        renewer.start()
+        try:
+            yield
+        finally:
+            over.set()
+            renewer.join()
+
+    # --- batch ----------------------------------------------------------------------------------------------------
+
+    def _unfold(self, task: Task) -> None:
+        batch = self._store.run(batch_record(task.id))
+        if batch is None:
+            self._store.run(done(task))
+            return
+        if batch.accepted < batch.total:
+            with self._storage.open(lines_key(batch.id)) as file:
+                for order in read_lines(file, skip=batch.accepted):
+                    self._accept(order, batch.id, batch.tenant)
+        batch = self._store.run(batch_record(task.id))
+        if batch is not None and batch.canceled:
+            self._cancel_jobs(batch.id, batch.tenant)
+        self._store.run(done(task))
+
+    def _accept(self, order: Order, batch: str, tenant: str) -> None:
+        if not order.inline:
+            self._storage.put(text_key(order.id), order.text.encode(), "application/json")
+        self._store.run(
+            accept(
+                NewJob(
+                    id=order.id, tenant=tenant, model=order.model, lane=order.lane, spec=order.spec.to_json(),
+                    text=order.text if order.inline else None, characters=order.characters,
+                    retention_s=order.retention_s, on_error=order.spec.on_error, batch=batch, events=order.spec.events,
+                )
+            )
+        )  # fmt: skip
+
+    def _cancel_jobs(self, batch: str, tenant: str) -> None:
+        after: tuple[int, str] | None = None
+        number = 0
+        while page := self._store.run(job_page(tenant, batch=batch, after=after, limit=100)):
+            for job in page:
+                self._store.run(cancel(job.id, tenant))
+            number += len(page)
+            after = (number - 1, page[-1].id)
+
+    # --- plan -----------------------------------------------------------------------------------------------------
+
+    def _plan(self, task: Task) -> None:
+        job = self._store.run(job_record(task.id))
+        card = self._store.run(models()).get(job.model) if job is not None else None
+        if job is None or card is None:
+            # A model that was announced when the job was accepted, and is not: it comes back with its worker.
+            self._store.run(done(task) if job is None else done(task, again_ms=_AGAIN_MS))
+            return
+        try:
+            total = self._write_plan(job, Model.model_validate_json(card))
+        except (ObjectMissing, BadInput) as error:
+            self._store.run(abort(job.id, task.kind, task.token, failure(JobError(code=error.code, message=error.message))))
+            return
+        if self._store.run(plan(job.id, task.token, total)):
+            self._waker.wake(render_queue(job.model))
+
+    def _write_plan(self, job: JobRecord, card: Model) -> int:
+        spec = Spec.model_validate_json(job.spec)
+        language = card.languages.get(spec.language)
+        if language is None:
+            raise BadInput(f"model {card.name!r} no longer speaks {spec.language!r}; submit the job anew", code="unknown_language")
+        recipe = Recipe(
+            tenant=job.tenant, model=card.name, revision=card.revision, language=spec.language,
+            speed=spec.speed, pitch=spec.pitch, seed=spec.seed, emotion=spec.emotion,
+        )  # fmt: skip
+        text = self._store.run(job_text(job.id))
+        document = self._storage.get(text_key(job.id)) if text is None else text
+        chapters = read_text(document)
+        parts = [Part(chapter.title, chapter.input, *spec.speaker(chapter.voice)) for chapter in chapters]
+        rows = segments(parts, recipe, language.max_characters, spec.output.pause_ms)
+        header, pages = encode_plan(rows, parts, recipe, sample_rate=card.sample_rate)
+        if text is not None:  # Redis lets go of it once the job is planned; a retry plans from here
+            self._storage.put(text_key(job.id), text.encode(), "application/json")
+        self._storage.put(pages_key(job.id), pages, "application/gzip")
+        self._storage.put(plan_key(job.id), header.to_json().encode(), "application/json")
+        return header.total
+
+    # --- assemble -------------------------------------------------------------------------------------------------
+
+    def _assemble(self, task: Task) -> None:
+        job = self._store.run(job_record(task.id))
+        if job is None or job.status is not Status.ASSEMBLING:
+            self._store.run(done(task))
+            return
+        try:
+            rendered = self._assembler.assemble(job, Spec.model_validate_json(job.spec), run=task.token)
+        except ClipsMissing as missing:
+            log.warning("%d clips of %s are missing and are rendered again", len(missing.indices), job.id)
+            self._store.run(redo(job.id, task.token, missing.indices))
+            self._waker.wake(render_queue(job.model))
+            return
+        except (ObjectMissing, BadInput) as error:
+            self._store.run(abort(job.id, task.kind, task.token, failure(JobError(code=error.code, message=error.message))))
+            return
+        if not self._store.run(finish(job.id, task.token, success(rendered))):
+            self._discard(rendered)
+
+    def _discard(self, rendered: Rendered) -> None:
+        """Another desk was faster, or the job was canceled meanwhile."""
+        self._storage.delete(rendered.audio_key, rendered.manifest_key, *rendered.subtitles.values())
+
+    # --- expire and purge -----------------------------------------------------------------------------------------
+
+    def _expire(self, task: Task) -> None:
+        try:
+            remove_objects(self._storage, task.id)
+        except FarmError:
+            log.warning("objects of %s stay until the next try", task.id)
+            raise
+        self._store.run(expire(task.id, task.token, purge_after_s=round(self._settings.record_days * 86400)))
+
+    def _purge(self, task: Task) -> None:
+        if task.id.startswith("batch_"):
+            self._storage.delete(lines_key(task.id))
+            self._store.run(forget_batch(task.id))
+        else:
+            self._store.run(forget(task.id))

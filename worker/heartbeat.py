@@ -1,0 +1,82 @@
+"""A worker's heartbeat: who it is and how fast it is, published while it lives. /v1/queue, the ETA and autoscaling read it."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+import uuid
+from collections import deque
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import psutil
+
+from farm import wire
+from farm.errors import StoreUnavailable
+from farm.store import Store, beat
+from worker.render import Figures
+
+log = logging.getLogger(__name__)
+
+_EVERY = 2.0
+_TTL_MS = 10_000
+_WINDOW = 30  # beats over which speed is averaged
+
+
+def new_worker_id() -> str:
+    """Host name and a fresh uuid: a restarted container keeps its host name, and must not pass for its dead self."""
+    return f"{socket.gethostname()}-{uuid.uuid4().hex[:12]}"
+
+
+class Heartbeat:
+    def __init__(
+        self, store: Store, worker: str, figures: Callable[[], Figures] | None = None,
+        *, model: str | None = None, device: str | None = None, capacity: int | None = None,
+    ) -> None:  # fmt: skip
+        self._store, self._worker, self._figures = store, worker, figures
+        self._model, self._device, self._capacity = model, device, capacity
+        self._started = datetime.now(UTC)
+        self._seen: deque[Figures] = deque([Figures()], maxlen=_WINDOW)
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._beating, name="heartbeat", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _beating(self) -> None:
+        while True:
+            try:
+                self._store.run(beat(self._worker, self._describe().model_dump_json(exclude_none=True), _TTL_MS))
+            except StoreUnavailable as error:
+                log.debug("no heartbeat: %s", error)
+            if self._over.wait(_EVERY):
+                break
+        try:
+            self._store.run(beat(self._worker, None, _TTL_MS))
+        except StoreUnavailable as error:
+            log.debug("no farewell: %s", error)
+
+    def _describe(self) -> wire.Worker:
+        memory = psutil.Process().memory_info().rss
+        now = datetime.now(UTC)
+        if self._figures is None:
+            return wire.Worker(
+                id=self._worker, kind="desk", started_at=self._started, seen_at=now, memory_bytes=memory
+            )
+        figures = self._figures()
+        if figures != self._seen[-1]:  # an idle worker keeps its last measured speed
+            self._seen.append(figures)
+        recent = figures - self._seen[0]
+        return wire.Worker(
+            id=self._worker, kind="render", model=self._model, device=self._device, capacity=self._capacity,
+            started_at=self._started, seen_at=now, segments=figures.segments, memory_bytes=memory,
+            segments_per_second=recent.segments / recent.seconds if recent.seconds else 0.0,
+            real_time_factor=recent.seconds / recent.audio_seconds if recent.audio_seconds else None,
+            batch_mean=recent.taken / recent.takes if recent.takes else None,
+            idle_share=min(1.0, recent.waited / recent.seconds) if recent.seconds else None,
+        )  # fmt: skip
