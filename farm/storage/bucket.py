@@ -1,0 +1,287 @@
+"""Objects in an S3 bucket: the storage of every farm beyond one machine, on AWS or any server that speaks S3.
+
+Endpoint, region and keys come from the usual AWS_ variables. The bucket is never created here: one that appears by
+itself hides a misspelt name. An object is shown by S3 only when it is complete; the parts of a large upload whose
+process was killed stay invisible, and a lifecycle rule of the bucket should expire them.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, TypedDict, TypeVar
+from urllib.parse import quote, urlsplit
+
+import boto3
+from boto3.s3.transfer import TransferConfig
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from farm.errors import Misconfigured, ObjectMissing
+from farm.storage.protocol import Object, checked_key, checked_prefix, checked_range, probe
+from farm.storage.refusal import status_of, verdict
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+    from botocore.response import StreamingBody
+    from mypy_boto3_s3.client import S3Client
+
+T = TypeVar("T")
+
+_DELETE_BATCH = 1000  # S3's own limit
+_NOT_FOUND = 404
+_RANGE_BEYOND_END = 416
+_NOT_UNDERSTOOD = (400, 405, 411, 501)
+_LONGEST_URL = 7 * 24 * 3600  # seconds; the limit of signature version 4
+
+
+@dataclass(frozen=True, slots=True)
+class _Clients:
+    """`signer` makes presigned URLs for the host that clients reach; it never connects."""
+
+    caller: S3Client
+    signer: S3Client
+
+
+class _Span(TypedDict, total=False):
+    Range: str
+
+
+class S3Storage:
+    def __init__(
+        self,
+        bucket: str,
+        prefix: str = "",
+        *,
+        path_style: bool = True,
+        public_endpoint: str | None = None,
+        part_bytes: int = 16 * 1024 * 1024,
+    ) -> None:
+        """Connects on first use, in every process anew. `part_bytes` (at least 5 MiB on S3) is the size of the parts
+        of a large upload, four of which travel at a time."""
+        if public_endpoint and not (
+            urlsplit(public_endpoint).hostname and public_endpoint.startswith(("http://", "https://"))
+        ):
+            raise Misconfigured(
+                f"FARM_S3_PUBLIC_ENDPOINT is {public_endpoint!r}; it must be like https://s3.example.com"
+            )
+        self.bucket = bucket
+        self.prefix = checked_key(prefix.strip("/")) + "/" if prefix.strip("/") else ""
+        self._path_style = path_style
+        self._public_endpoint = public_endpoint
+        self._transfer = TransferConfig(
+            multipart_threshold=part_bytes,
+            multipart_chunksize=part_bytes,
+            max_concurrency=4,
+            preferred_transfer_client="classic",
+        )
+        self._endpoint = "S3"
+        self._bucket_seen = False
+        self._connected: _Clients | None = None
+        self._lock = threading.Lock()
+        # Two processes on one connection would read each other's answers.
+        os.register_at_fork(after_in_child=self._disconnect)
+
+    # --- write --------------------------------------------------------------------------------------------------------
+
+    def put(self, key: str, data: bytes, content_type: str = "application/octet-stream") -> None:
+        name = self._name(key)
+        with self._translated():
+            self.client.put_object(Bucket=self.bucket, Key=name, Body=data, ContentType=content_type)
+
+    def put_file(self, key: str, path: Path, content_type: str = "application/octet-stream") -> None:
+        name = self._name(key)
+        with path.open("rb") as source, self._translated():
+            extra = {"ContentType": content_type}
+            self.client.upload_fileobj(source, self.bucket, name, ExtraArgs=extra, Config=self._transfer)
+
+    def delete(self, *keys: str) -> None:
+        names = [self._name(key) for key in keys]
+        for start in range(0, len(names), _DELETE_BATCH):
+            batch = names[start : start + _DELETE_BATCH]
+            with self._translated():
+                if len(batch) == 1 or not self._delete_together(batch):
+                    self._delete_singly(batch)
+
+    # --- read ---------------------------------------------------------------------------------------------------------
+
+    def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
+        checked_range(start, length)
+        name = self._name(key)
+        span: _Span = {}
+        if start or length is not None:
+            # A range holds at least one byte: a length of 0 asks for one and drops it.
+            last = "" if length is None else start + max(length, 1) - 1
+            span = {"Range": f"bytes={start}-{last}"}
+
+        def fetch() -> bytes:
+            try:
+                return self.client.get_object(Bucket=self.bucket, Key=name, **span)["Body"].read()[:length]
+            except ClientError as error:
+                if status_of(error) == _RANGE_BEYOND_END:
+                    return b""
+                raise
+
+        return self._present(key, self._unless_missing(fetch))
+
+    def open(self, key: str) -> BinaryIO:
+        name = self._name(key)
+        answer = self._unless_missing(lambda: self.client.get_object(Bucket=self.bucket, Key=name))
+        return io.BufferedReader(_Body(self, self._present(key, answer)["Body"]), 1 << 20)
+
+    def head(self, key: str) -> Object | None:
+        name = self._name(key)
+        answer = self._unless_missing(lambda: self.client.head_object(Bucket=self.bucket, Key=name))
+        return Object(key, answer["ContentLength"], answer["LastModified"]) if answer else None
+
+    def list(self, prefix: str) -> Iterator[Object]:
+        start = self.prefix + checked_prefix(prefix)
+        with self._translated():
+            for page in self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=start):
+                for entry in page.get("Contents", []):
+                    # Consoles mark folders by empty objects with a slash at the end.
+                    if not entry["Key"].endswith("/"):
+                        yield Object(entry["Key"].removeprefix(self.prefix), entry["Size"], entry["LastModified"])
+
+    def path(self, key: str) -> Path | None:
+        return None
+
+    def url(self, key: str, *, seconds: int = 900, filename: str | None = None) -> str | None:
+        if not 1 <= seconds <= _LONGEST_URL:
+            raise ValueError(f"a presigned URL is valid for 1 to {_LONGEST_URL} seconds, not {seconds}")
+        query = {"Bucket": self.bucket, "Key": self._name(key)}
+        if filename is not None:
+            query["ResponseContentDisposition"] = _attachment(filename)
+        with self._translated():
+            return self._clients.signer.generate_presigned_url("get_object", Params=query, ExpiresIn=seconds)
+
+    def check(self) -> None:
+        probe(self, f"s3://{self.bucket}/{self.prefix}")
+
+    # --- requests -----------------------------------------------------------------------------------------------------
+
+    def _name(self, key: str) -> str:
+        return self.prefix + checked_key(key)
+
+    def _unless_missing(self, call: Callable[[], T]) -> T | None:
+        """The answer, or None where the bucket is there and the object is not."""
+        with self._translated():
+            try:
+                return call()
+            except ClientError as error:
+                if status_of(error) != _NOT_FOUND:
+                    raise
+                self._ensure_bucket()
+                return None
+
+    def _present(self, key: str, answer: T | None) -> T:
+        if answer is None:
+            raise ObjectMissing(f"s3://{self.bucket}/{self.prefix} has no object {key}")
+        return answer
+
+    def _ensure_bucket(self) -> None:
+        """Once per process: the 404 to a HEAD does not tell a missing bucket, in which every clip would seem new."""
+        if not self._bucket_seen:
+            self.client.head_bucket(Bucket=self.bucket)
+            self._bucket_seen = True
+
+    def _delete_together(self, names: Sequence[str]) -> bool:
+        """False where the server does not know how (Google's), or wants a checksum that boto3 no longer sends."""
+        try:
+            answer = self.client.delete_objects(
+                Bucket=self.bucket, Delete={"Objects": [{"Key": name} for name in names], "Quiet": True}
+            )
+        except ClientError as error:
+            if status_of(error) in _NOT_UNDERSTOOD:
+                return False
+            raise
+        for failed in answer.get("Errors", []):
+            if failed.get("Code") != "NoSuchKey":
+                raise ClientError({"Error": {"Code": failed["Code"], "Message": failed["Message"]}}, "DeleteObjects")
+        return True
+
+    def _delete_singly(self, names: Sequence[str]) -> None:
+        with ThreadPoolExecutor(min(len(names), 16)) as pool:
+            for _ in pool.map(lambda name: self.client.delete_object(Bucket=self.bucket, Key=name), names):
+                pass
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except (BotoCoreError, ClientError) as error:
+            raise verdict(error, self.bucket, self._endpoint) from error
+
+    # --- connections --------------------------------------------------------------------------------------------------
+
+    @property
+    def client(self) -> S3Client:
+        return self._clients.caller
+
+    @property
+    def _clients(self) -> _Clients:
+        with self._lock:
+            if self._connected is None:
+                self._connected = self._connect()
+            return self._connected
+
+    def _connect(self) -> _Clients:
+        session = boto3.Session()
+        config = Config(
+            region_name=os.environ.get("AWS_REGION") or session.region_name or "us-east-1",
+            signature_version="s3v4",
+            s3={"addressing_style": "path" if self._path_style else "auto"},
+            retries={"mode": "standard", "total_max_attempts": 3},
+            connect_timeout=3,
+            read_timeout=30,
+            tcp_keepalive=True,
+            # 32 looks for clips, uploads of finished ones and parts of a large file at the same time.
+            max_pool_connections=64,
+            # Servers other than AWS's refuse the checksum trailers that boto3 sends by default.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        )
+        try:
+            caller = session.client("s3", config=config)
+            self._endpoint = caller.meta.endpoint_url
+            if self._public_endpoint is None:
+                return _Clients(caller, caller)
+            return _Clients(caller, session.client("s3", config=config, endpoint_url=self._public_endpoint))
+        except ValueError as error:
+            raise Misconfigured(f"{error}; AWS_ENDPOINT_URL must be like http://s3:8333") from error
+
+    def _disconnect(self) -> None:
+        self._connected = None
+        self._lock = threading.Lock()
+
+
+class _Body(io.RawIOBase):
+    """An object on its way. A stream that breaks off raises StorageUnavailable instead of seeming to end."""
+
+    def __init__(self, storage: S3Storage, stream: StreamingBody) -> None:
+        self._storage = storage
+        self._stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        with self._storage._translated():
+            return self._stream.readinto(buffer)  # type: ignore[arg-type]  # its stub asks for a file
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
+
+
+def _attachment(filename: str) -> str:
+    """Content-Disposition by RFC 6266: a plain name for old clients, the true one in UTF-8 for the others."""
+    plain = re.sub(r'[^ -~]|["\\%]', "_", filename)
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(filename, safe='')}"
