@@ -1,0 +1,114 @@
+"""The life of one webhook delivery, without any I/O: what has been tried, and what comes next.
+
+    pending ── 2xx ──> delivered
+       │  └─ anything else: due again by SCHEDULE_S
+       └─ 410 Gone, or the schedule is over ──> abandoned
+
+The record is the opaque JSON that the store keeps in the outbox. A delivery that had ended and is due once more was
+asked for anew by a person: it keeps its id and its past attempts, and starts the schedule over.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Literal, Self, cast
+
+from pydantic import BaseModel, ConfigDict
+
+from farm.wire import Attempt, Delivery, WebhookEvent
+
+# Seconds between an attempt and the one before it: the example of Standard Webhooks, three days in all.
+SCHEDULE_S = (0, 5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
+JITTER = 0.2  # a wait is up to this share longer, so that a receiver that comes back is not met by everything at once
+ATTEMPTS_KEPT = 20
+GONE = 410
+
+DeliveryStatus = Literal["pending", "delivered", "abandoned"]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of one attempt. `retry_after_s` is what the receiver asked for, where it asked."""
+
+    attempt: Attempt
+    retry_after_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What comes next: the delivery's status, and in how many milliseconds it is due again while it is pending."""
+
+    status: DeliveryStatus
+    again_ms: int | None = None
+
+
+class Record(BaseModel):
+    """The outbox record: the fields of farm.wire.Delivery that the store does not know itself."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    event: WebhookEvent
+    url: str
+    status: DeliveryStatus = "pending"
+    tries: int = 0  # attempts since it became pending
+    attempts: tuple[Attempt, ...] = ()  # the newest ATTEMPTS_KEPT
+
+    @classmethod
+    def read(cls, text: str, *, ending: str, url: str) -> Self:
+        """From the store's JSON, which is empty before the first attempt. `ending` is the store's word for what
+        happened (succeeded, failed, canceled; completed for a batch)."""
+        if text:
+            return cls.model_validate_json(text)
+        owner = "batch" if ending == "completed" else "job"
+        return cls(event=cast(WebhookEvent, f"{owner}.{ending}"), url=url)
+
+    def after(self, answer: Answer, step: Step) -> Self:
+        return self.model_copy(
+            update={
+                "status": step.status,
+                "tries": self.tries + 1 if step.status == "pending" else 0,
+                "attempts": (*self.attempts, answer.attempt)[-ATTEMPTS_KEPT:],
+            }
+        )
+
+    def shown(self, delivery: str, next_attempt_at: datetime | None) -> Delivery:
+        """As the API shows it. One that is due again is pending, whatever came of it before."""
+        return Delivery(
+            id=delivery,
+            event=self.event,
+            url=self.url,
+            status=self.status if next_attempt_at is None else "pending",
+            attempts=list(self.attempts),
+            next_attempt_at=next_attempt_at,
+        )
+
+
+def next_step(record: Record, answer: Answer, random: Callable[[], float]) -> Step:
+    """Decides by the status code alone. `random` gives numbers in [0, 1)."""
+    code = answer.attempt.status_code
+    if code is not None and 200 <= code < 300:
+        return Step("delivered")
+    tries = record.tries + 1
+    if code == GONE or tries == len(SCHEDULE_S):
+        return Step("abandoned")
+    wait_s = SCHEDULE_S[tries] * (1 + JITTER * random())
+    if answer.retry_after_s is not None:
+        wait_s = max(wait_s, min(answer.retry_after_s, SCHEDULE_S[-1]))
+    return Step("pending", again_ms=round(wait_s * 1000))
+
+
+def retry_after_s(value: str, now: datetime) -> float | None:
+    """A Retry-After header (RFC 9110: seconds, or an HTTP date) in seconds from now; None when it is neither."""
+    if value.isascii() and value.isdigit():
+        return float(value) if len(value) < 10 else math.inf
+    try:
+        moment = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - now).total_seconds())

@@ -1,0 +1,46 @@
+"""Webhook signing secrets: their form, and one secret per tenant from the farm's own.
+
+A secret is `whsec_` and the base64 of 24 to 64 random bytes (Standard Webhooks). The operator sets one; every tenant
+gets its own, derived from it: it verifies that tenant's webhooks, forges nobody else's, and need not be stored.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+
+from farm.errors import Misconfigured
+
+PREFIX = "whsec_"
+SHORTEST, LONGEST = 24, 64  # bytes
+OPERATOR = "default"  # the tenant of a farm without API keys: its secret is the one that the operator set
+
+# Signed content begins with a delivery id, never with this: no webhook's signature is ever a tenant's secret.
+_DERIVE = "tts-farm/webhook-secret/"
+
+
+def secret_for(tenant: str, master: str) -> str:
+    """The secret of a tenant's webhooks: HMAC-SHA256 of its name under the master's bytes; the master itself for the
+    operator. Raises Misconfigured when the master has not the form of a secret."""
+    key = _decoded(master)
+    if tenant == OPERATOR:
+        return master
+    return PREFIX + base64.b64encode(hmac.digest(key, (_DERIVE + tenant).encode(), hashlib.sha256)).decode()
+
+
+def _decoded(secret: str) -> bytes:
+    if not secret.startswith(PREFIX):
+        raise _malformed(f"does not begin with {PREFIX}")
+    try:
+        key = base64.b64decode(secret.removeprefix(PREFIX), validate=True)
+    except (binascii.Error, ValueError):
+        raise _malformed("is not base64 (A-Z a-z 0-9 + /, padded with =)") from None
+    if not SHORTEST <= len(key) <= LONGEST:
+        raise _malformed(f"holds {len(key)} bytes, not {SHORTEST} to {LONGEST}")
+    return key
+
+
+def _malformed(why: str) -> Misconfigured:
+    return Misconfigured(f'FARM_WEBHOOK_SECRET {why}; make one with: echo "{PREFIX}$(openssl rand -base64 32)"')

@@ -1,0 +1,72 @@
+"""Secrets: their form, and that no tenant can forge another's webhooks."""
+
+from __future__ import annotations
+
+import base64
+import re
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from standardwebhooks import Webhook, WebhookVerificationError
+
+from farm.errors import Misconfigured
+from farm.secret import secret_for
+
+
+def secret_of(length: int) -> str:
+    return "whsec_" + base64.b64encode(bytes(range(length))).decode()
+
+
+MASTER = secret_of(32)
+
+
+@pytest.mark.parametrize("length", [24, 32, 64])
+def test_the_operators_secret_is_the_one_that_was_set(length: int) -> None:
+    assert secret_for("default", secret_of(length)) == secret_of(length)
+
+
+@given(st.text(min_size=1), st.text(min_size=1))
+def test_every_tenant_has_a_secret_of_its_own_that_is_one(one: str, other: str) -> None:
+    secret = secret_for(one, MASTER)
+    assert secret == secret_for(one, MASTER)
+    assert (secret == secret_for(other, MASTER)) == (one == other)
+    assert secret_for("default", secret) == secret  # it has the form of a secret
+    assert (secret == secret_for(one, secret_of(33))) is False
+
+
+def test_one_tenants_signature_is_refused_with_anothers_secret() -> None:
+    now = datetime.now(UTC)
+    headers = {
+        "webhook-id": "job_1.0",
+        "webhook-timestamp": str(int(now.timestamp())),
+        "webhook-signature": Webhook(secret_for("mallory", MASTER)).sign("job_1.0", now, "{}"),
+    }
+    assert Webhook(secret_for("mallory", MASTER)).verify("{}", headers) == {}
+    for tenant in ("alice", "default"):
+        with pytest.raises(WebhookVerificationError):
+            Webhook(secret_for(tenant, MASTER)).verify("{}", headers)
+
+
+@pytest.mark.parametrize(
+    ("secret", "why"),
+    [
+        ("", "does not begin with whsec_"),
+        (MASTER.removeprefix("whsec_"), "does not begin with whsec_"),
+        ("whsec_", "holds 0 bytes"),
+        (secret_of(23), "holds 23 bytes"),
+        (secret_of(65), "holds 65 bytes"),
+        ("whsec_hunter2", "is not base64"),
+        ("whsec_" + "-_" * 16, "is not base64"),
+        (MASTER + "\n", "is not base64"),
+        ("whsec_" + "é" * 32, "is not base64"),
+    ],
+)
+@pytest.mark.parametrize("tenant", ["default", "alice"])
+def test_a_malformed_secret_is_refused_with_a_way_to_make_one(tenant: str, secret: str, why: str) -> None:
+    with pytest.raises(Misconfigured, match=re.escape(f"FARM_WEBHOOK_SECRET {why}")) as refusal:
+        secret_for(tenant, secret)
+    assert "openssl rand -base64 32" in refusal.value.message
+    if len(secret) > len("whsec_"):
+        assert secret.strip() not in refusal.value.message
