@@ -50,8 +50,7 @@ class LocalStorage:
             self._write(key, source)
 
     def delete(self, *keys: str) -> None:
-        for key in keys:
-            file = self._file(key)
+        for file in [self._file(key) for key in keys]:
             with self._translated():
                 with suppress(*_MISSING):
                     file.unlink()
@@ -188,7 +187,8 @@ def _place(part: Path, file: Path) -> None:
     for attempts_left in reversed(range(10)):
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            return part.replace(file)
+            part.replace(file)
+            return
         except FileNotFoundError:
             if not attempts_left:
                 raise
@@ -196,22 +196,17 @@ def _place(part: Path, file: Path) -> None:
 
 def _verdict(error: OSError, root: Path) -> FarmError:
     """Misconfigured where waiting can't help, StorageUnavailable where the farm pauses until the disk is mended."""
+    where = error.filename or root
     match error.errno:
         case errno.ENOSPC | errno.EDQUOT:
             return StorageUnavailable(f"no space left in {root}: free some, and work goes on by itself")
         case errno.EROFS:
             return StorageUnavailable(f"{root} is mounted read-only: check its disk and mount it writable")
         case errno.ENOENT:
-            return StorageUnavailable(
-                f"{root} is gone: mount it again, or restart the farm to begin with an empty folder"
-            )
+            return StorageUnavailable(f"{root} is gone: mount it again, or restart the farm to begin anew")
         case errno.EACCES | errno.EPERM:
-            return Misconfigured(
-                f"user {os.getuid()} may not use {error.filename or root}: chown -R {os.getuid()} {root}"
-            )
+            return Misconfigured(f"no permission for {where}: as its owner, chown -R {os.getuid()} {root}")
         case errno.EEXIST | errno.ENOTDIR | errno.EISDIR:
-            return Misconfigured(
-                f"{error.filename or root} is in the way: keep nothing but the farm's objects in {root}"
-            )
+            return Misconfigured(f"{where} is in the way: keep nothing but the farm's objects in {root}")
         case _:
             return StorageUnavailable(f"{root}: {error.strerror or error}; check its disk")

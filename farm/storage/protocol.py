@@ -67,9 +67,7 @@ def checked_key(key: str) -> str:
     """The key, or ValueError: relative, printable, no empty or hidden part (so no `..` either), not too long."""
     parts = key.split("/")
     if not key.isprintable() or "\\" in key or any(part == "" or part.startswith(".") for part in parts):
-        raise ValueError(
-            f"{key!r} is no storage key: use printable names without a leading dot, joined by single slashes"
-        )
+        raise ValueError(f"{key!r} is no key: use printable names without a leading dot, joined by single slashes")
     if len(key.encode()) > _MAX_KEY_BYTES or any(len(part.encode()) > _MAX_NAME_BYTES for part in parts):
         raise ValueError(f"{key!r} is too long: at most {_MAX_KEY_BYTES} bytes, and {_MAX_NAME_BYTES} between slashes")
     return key
