@@ -1,0 +1,70 @@
+"""The audio of one segment as it lies in storage: FLAC, mono, 16 bit.
+
+Encoding has no dither and no clock in it, so equal samples are equal bytes. Decoding proves what it returns against the
+checksum that FLAC keeps of its samples, so that a clip that was cut or bent is rendered again and not narrated.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+
+import numpy as np
+import numpy.typing as npt
+import soundfile as sf
+
+from farm.errors import ClipCorrupt
+
+Pcm = npt.NDArray[np.int16]
+Samples = npt.NDArray[np.float32]
+
+_FULL_SCALE = 32768
+
+# Of STREAMINFO, which FLAC demands to come first (RFC 9639, 8.2): 20 bits sample rate, 3 channels, 5 sample size and
+# 36 frames; then the MD5 of the little-endian samples.
+_FORMAT, _MD5 = slice(18, 26), slice(26, 42)
+
+
+def encode(samples: Samples, sample_rate: int) -> bytes:
+    """float32 within [-1, 1] to FLAC; what lies outside is clipped."""
+    buffer = io.BytesIO()
+    sf.write(buffer, to_pcm(samples), sample_rate, format="FLAC", subtype="PCM_16")
+    return buffer.getvalue()
+
+
+def decode(data: bytes, sample_rate: int) -> Pcm:
+    """Raises ClipCorrupt unless `data` is whole and at `sample_rate`."""
+    try:
+        with sf.SoundFile(io.BytesIO(data)) as file:
+            if (file.format, file.subtype, file.channels) != ("FLAC", "PCM_16", 1):
+                raise ClipCorrupt(
+                    f"is {file.format} {file.subtype} with {file.channels} channels, not 16 bit mono FLAC"
+                )
+            if file.samplerate != sample_rate:
+                raise ClipCorrupt(f"has {file.samplerate} Hz, not {sample_rate}")
+            pcm: Pcm = file.read(dtype="int16")
+    except sf.LibsndfileError as error:
+        raise ClipCorrupt(f"can't be decoded: {error}") from None
+    if hashlib.md5(pcm.astype("<i2", copy=False).tobytes(), usedforsecurity=False).digest() != data[_MD5]:
+        raise ClipCorrupt("decodes to samples that do not have its own checksum")
+    return pcm
+
+
+def duration_ms(start: bytes) -> int:
+    """How long a clip says it is, from its first 42 bytes. Raises ClipCorrupt when they are not a clip's."""
+    fields = int.from_bytes(start[_FORMAT])
+    sample_rate, frames = fields >> 44, fields & (1 << 36) - 1
+    if len(start) < _MD5.stop or not start.startswith(b"fLaC") or not sample_rate or not frames:
+        raise ClipCorrupt("does not begin as a FLAC file of known length")
+    return round(frames * 1000 / sample_rate)
+
+
+def to_pcm(samples: Samples) -> Pcm:
+    """Rounded half to even; the exact inverse of from_pcm."""
+    scaled = np.rint(samples * np.float32(_FULL_SCALE))
+    pcm: Pcm = np.clip(scaled, -_FULL_SCALE, _FULL_SCALE - 1).astype(np.int16)
+    return pcm
+
+
+def from_pcm(pcm: Pcm) -> Samples:
+    return pcm.astype(np.float32) / np.float32(_FULL_SCALE)
