@@ -24,8 +24,7 @@ DESK_TASK = "worker.app.desk"
 
 _INTERVAL = 0.05  # seconds between two wakes of one queue
 _PAUSE = 1.0  # seconds without sending after the broker could not be reached
-_ENOUGH = 20  # wakes that lie in a queue already; without a bound they pile up while no worker runs
-_EXPIRES = 60.0  # seconds after which a wake that nobody took says nothing any more
+_ENOUGH = 20  # wakes that lie in a queue already; without a bound they pile up (an expiry would trust two clocks)
 
 
 def render_queue(model: str) -> str:
@@ -107,9 +106,7 @@ class Waker:
         with self._app.producer_pool.acquire(block=True) as producer:
             channel: Any = producer.channel
             if channel.queue_declare(queue=queue).message_count < _ENOUGH:
-                self._app.send_task(
-                    task, queue=queue, producer=producer, ignore_result=True, expires=_EXPIRES, retry=False
-                )
+                self._app.send_task(task, queue=queue, producer=producer, ignore_result=True, retry=False)
 
 
 def _celery_settings(broker_url: str) -> dict[str, Any]:

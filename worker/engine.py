@@ -65,6 +65,7 @@ class Feed(Protocol):
 
 class Engine(Protocol):
     card: Model  # name, revision, languages with their character limits, voices, what parameters it honours
+    device: str  # what it runs on, for people: "cpu", "NVIDIA H100"
     capacity: int  # utterances worth holding at once
 
     def render(self, feed: Feed) -> Iterator[Clip | Failure]:

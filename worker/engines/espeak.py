@@ -44,6 +44,7 @@ class Espeak:
 
     def __init__(self, capacity: int = 8) -> None:
         self.capacity = capacity
+        self.device = "cpu"
         self._speaker = _Speaker()
         introduction = self._speaker.introduction
         voices = _name_voices(introduction["voices"])
