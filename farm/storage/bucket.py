@@ -73,7 +73,7 @@ class S3Storage:
                 f"FARM_S3_PUBLIC_ENDPOINT is {public_endpoint!r}; it must be like https://s3.example.com"
             )
         self.bucket = bucket
-        self.prefix = checked_key(prefix.strip("/")) + "/" if prefix.strip("/") else ""
+        self.prefix = _folder(prefix.strip("/"))
         self._path_style = path_style
         self._public_endpoint = public_endpoint
         self._transfer = TransferConfig(
@@ -237,7 +237,7 @@ class S3Storage:
         config = Config(
             region_name=os.environ.get("AWS_REGION") or session.region_name or "us-east-1",
             signature_version="s3v4",
-            s3={"addressing_style": "path" if self._path_style else "auto"},
+            s3={"addressing_style": "path" if self._path_style else "virtual"},
             retries={"mode": "standard", "total_max_attempts": 3},
             connect_timeout=3,
             read_timeout=30,
@@ -279,6 +279,14 @@ class _Body(io.RawIOBase):
     def close(self) -> None:
         self._stream.close()
         super().close()
+
+
+def _folder(prefix: str) -> str:
+    """The beginning of every key in the bucket: empty, or ending with a slash."""
+    try:
+        return checked_key(prefix) + "/" if prefix else ""
+    except ValueError as error:
+        raise Misconfigured(f"FARM_STORAGE_URL, after the bucket: {error}") from None
 
 
 def _attachment(filename: str) -> str:

@@ -51,9 +51,8 @@ class LocalStorage:
 
     def delete(self, *keys: str) -> None:
         for file in [self._file(key) for key in keys]:
-            with self._translated():
-                with suppress(*_MISSING):
-                    file.unlink()
+            with self._translated(), suppress(*_MISSING):
+                file.unlink()
                 self._prune(file.parent)
 
     # --- read ---------------------------------------------------------------------------------------------------------
@@ -184,7 +183,7 @@ def _object(key: str, file: Path) -> Object | None:
 
 def _place(part: Path, file: Path) -> None:
     """Tried again because another process may prune the folder between its making and the rename."""
-    for attempts_left in reversed(range(10)):
+    for attempts_left in reversed(range(100)):
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
             part.replace(file)

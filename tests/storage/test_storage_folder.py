@@ -1,0 +1,196 @@
+"""What only a folder does: files in place, full and broken disks, processes killed while they write."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from farm.errors import FarmError, Misconfigured, StorageUnavailable
+from farm.storage import LocalStorage
+
+
+def test_an_object_is_a_file_and_has_no_url(folder: LocalStorage) -> None:
+    folder.put("results/job/audio.mp3", b"audio")
+
+    path = folder.path("results/job/audio.mp3")
+
+    assert path is not None
+    assert path.read_bytes() == b"audio"
+    assert folder.path("results/job/none.mp3") is None
+    assert folder.url("results/job/audio.mp3", filename="audio.mp3") is None
+
+
+def test_a_folder_outlives_the_process_that_filled_it(folder: LocalStorage) -> None:
+    folder.put("jobs/one/plan", b"plan")
+
+    assert LocalStorage(folder.root).get("jobs/one/plan") == b"plan"
+
+
+# --- killed processes -------------------------------------------------------------------------------------------------
+
+_WRITE_FROM_A_PIPE = """
+import sys
+from pathlib import Path
+from farm.storage import LocalStorage
+LocalStorage(sys.argv[1]).put_file("results/job/audio.wav", Path(sys.argv[2]))
+"""
+
+
+def test_a_process_killed_while_it_writes_leaves_the_old_object(folder: LocalStorage, tmp_path: Path) -> None:
+    folder.put("results/job/audio.wav", b"old")
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+
+    writer = subprocess.Popen([sys.executable, "-c", _WRITE_FROM_A_PIPE, str(folder.root), str(pipe)])
+    with pipe.open("wb", buffering=0) as half:
+        # A pipe holds 64 kB: what is accepted beyond that has been read by the writer.
+        half.write(b"n" * 2_000_000)
+        writer.kill()
+        writer.wait(10)
+
+    (part,) = (folder.root / ".part").iterdir()
+    assert folder.get("results/job/audio.wav") == b"old"
+    assert [found.key for found in folder.list("")] == ["results/job/audio.wav"]
+
+    LocalStorage(folder.root)
+    assert part.exists(), "another process may still be writing it"
+    os.utime(part, (0, 0))
+    LocalStorage(folder.root)
+    assert not part.exists()
+
+
+# --- disks ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("number", "expected", "advice"),
+    [
+        (errno.ENOSPC, StorageUnavailable, "no space left in .*: free some"),
+        (errno.EDQUOT, StorageUnavailable, "no space left in .*: free some"),
+        (errno.EROFS, StorageUnavailable, "mounted read-only: .* mount it writable"),
+        (errno.EIO, StorageUnavailable, "Input/output error; check its disk"),
+        (errno.EACCES, Misconfigured, "no permission for .*: as its owner, chown"),
+    ],
+)
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_a_disk_that_refuses_a_write_keeps_the_old_object_and_says_what_to_do(
+    folder: LocalStorage,
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+    number: int,
+    expected: type[FarmError],
+    advice: str,
+) -> None:
+    folder.put("jobs/one/plan", b"old")
+
+    def refuse(*_: Any) -> None:
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, step, refuse)
+        with pytest.raises(expected, match=advice):
+            folder.put("jobs/one/plan", b"new")
+
+    assert folder.get("jobs/one/plan") == b"old"
+    assert list((folder.root / ".part").iterdir()) == []
+    folder.put("jobs/one/plan", b"new")
+    assert folder.get("jobs/one/plan") == b"new"
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        lambda folder: folder.put("jobs/one/plan", b"x"),
+        lambda folder: folder.get("jobs/one/plan"),
+        lambda folder: folder.head("jobs/one/plan"),
+        lambda folder: list(folder.list("jobs/")),
+        lambda folder: folder.check(),
+    ],
+    ids=["put", "get", "head", "list", "check"],
+)
+def test_a_folder_that_is_not_mounted_is_unavailable_and_not_empty(
+    folder: LocalStorage, tmp_path: Path, verb: Callable[[LocalStorage], Any]
+) -> None:
+    folder.put("jobs/one/plan", b"plan")
+    folder.root.rename(tmp_path / "elsewhere")
+    folder.root.mkdir()
+
+    with pytest.raises(StorageUnavailable, match="is gone: mount it again"):
+        verb(folder)
+
+    assert list(folder.root.iterdir()) == []
+
+
+def test_a_root_that_is_a_file_is_misconfigured(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+
+    with pytest.raises(Misconfigured, match="is in the way"):
+        LocalStorage(tmp_path / "file")
+
+
+def test_a_file_where_a_folder_should_be_is_misconfigured(folder: LocalStorage) -> None:
+    (folder.root / "jobs").write_bytes(b"")
+
+    with pytest.raises(Misconfigured, match="is in the way"):
+        folder.put("jobs/one/plan", b"x")
+
+
+# --- housekeeping -----------------------------------------------------------------------------------------------------
+
+
+def test_a_clip_is_not_synced_and_all_else_is_with_its_folders(
+    folder: LocalStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    fsync = os.fsync
+
+    def count(handle: int) -> None:
+        synced.append(os.readlink(f"/proc/self/fd/{handle}").removeprefix(str(folder.root)))
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", count)
+
+    folder.put("segments/ab/clip.flac", b"clip")
+    assert synced == []
+
+    folder.put("results/job/audio.mp3", b"audio")
+    assert synced[0].startswith("/.part/")
+    assert synced[1:] == ["/results/job", "/results", ""]
+
+
+def test_folders_go_with_their_last_object(folder: LocalStorage) -> None:
+    folder.put("jobs/one/plan", b"x")
+    folder.put("jobs/two/plan", b"x")
+
+    folder.delete("jobs/one/plan")
+    assert [found.name for found in (folder.root / "jobs").iterdir()] == ["two"]
+    folder.delete("jobs/two/plan")
+    assert [found.name for found in folder.root.iterdir()] == [".part"]
+
+
+def test_a_folder_may_be_removed_while_another_writes_into_it(folder: LocalStorage) -> None:
+    done = threading.Event()
+
+    def delete() -> None:
+        while not done.is_set():
+            folder.put("jobs/one/old", b"old")
+            folder.delete("jobs/one/old")
+
+    thread = threading.Thread(target=delete)
+    thread.start()
+    try:
+        for turn in range(500):
+            folder.put("jobs/one/new", b"%d" % turn)
+            assert folder.get("jobs/one/new") == b"%d" % turn
+            (folder.root / "jobs/one/new").unlink()
+    finally:
+        done.set()
+        thread.join()
