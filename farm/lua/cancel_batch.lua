@@ -1,0 +1,14 @@
+-- cancel_batch: batch tenant -> 1 | 0 when it had ended | nothing
+local batch = ARGV[1]
+local record = call('HMGET', 'f:b:' .. batch, 'tenant', 'completed')
+if record[1] ~= ARGV[2] then
+  return false
+end
+if record[2] then
+  return 0
+end
+drains()
+local t = now()
+call('HSET', 'f:b:' .. batch, 'stopped', 1)
+arm('batch', batch, t, t)
+return 1

@@ -1,0 +1,158 @@
+-- claim: model want turn worker lease_ms express(1|0) -> token, job, {segments}, job, {segments}, … | nothing
+--
+-- Lanes: every segment served above a waiting lane is owed to it; once SHARE turns are owed, it gets one. So a lane that
+-- waits has at least an eighth of what is claimed, and the lane above it never waits for more than one turn.
+-- Tenants: a turn is `turn` segments, over as many of the tenant's jobs as that takes.
+local SHARE = 7
+local model, want, turn, express = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[6] == '1'
+local turns, solo = 'f:turns:' .. model, 'f:solo:' .. model
+
+local ready, owed = {}, {}
+local counts = call('HMGET', 'f:ready', model .. ':' .. LANES[1], model .. ':' .. LANES[2], model .. ':' .. LANES[3])
+local state = call('HMGET', turns, LANES[1], LANES[2], LANES[3], 'sequence', 'solo')
+for lane = 1, 3 do
+  ready[lane], owed[lane] = number(counts[lane]), number(state[lane])
+end
+local sequence, solos = number(state[4]), number(state[5])
+
+-- The lane whose turn it is, nil when there is none.
+local function choose()
+  for lane = 3, 2, -1 do
+    if not express and ready[lane] > 0 and owed[lane] >= SHARE * turn then
+      return lane
+    end
+  end
+  for lane = 1, express and 1 or 3 do
+    if ready[lane] > 0 then
+      return lane
+    end
+  end
+end
+
+if express then
+  for lane = 2, 3 do
+    if ready[lane] > 0 then
+      want = math.min(want, SHARE * turn - owed[lane])
+    end
+  end
+end
+local suspects = not express and call('ZCARD', solo) > 0
+if want <= 0 or not (suspects or choose()) then
+  return {}
+end
+
+drains()
+local t, token = now(), string.format('%d', call('INCR', 'f:token'))
+local grant, answer, listed = 'f:g:' .. token, {token}, {}
+call('HSET', grant, 'w', ARGV[4], 'm', model)
+call('ZADD', 'f:lease', t + ARGV[5], token)
+
+-- Adds segments of one job to the grant and to the answer.
+local function hand_out(job, segments)
+  local fields = {grant}
+  local list = listed[job]
+  if not list then
+    list = {}
+    listed[job] = list
+    answer[#answer + 1] = job
+    answer[#answer + 1] = list
+    call('HSETNX', 'f:j:' .. job, 'started', 1)
+  end
+  for _, segment in ipairs(segments) do
+    list[#list + 1] = segment
+    fields[#fields + 1] = job .. ':' .. string.format('%d', segment)
+    fields[#fields + 1] = ''
+  end
+  call('HSET', unpack(fields))
+end
+
+-- A suspect comes alone, on every other claim or when nothing else waits.
+if suspects then
+  solos = 1 - solos
+  call('HSET', turns, 'solo', solos)
+  if solos == 1 or not choose() then
+    local job, segment = split(call('ZPOPMIN', solo)[1])
+    hand_out(job, {tonumber(segment)})
+    return answer
+  end
+end
+
+-- Clears up to k ready bits of a job, lowest first, and returns their positions. Eight bytes at a time: one look, one write.
+local function pop(job, k)
+  local key, found, from = 'f:r:' .. job, {}, 0
+  while #found < k do
+    local first = call('BITPOS', key, 1, from)
+    if first < 0 then
+      break
+    end
+    from = math.floor(first / 8)
+    local bytes = {string.byte(call('GETRANGE', key, from, from + 7), 1, -1)}
+    for b, byte in ipairs(bytes) do
+      local mask, position = 128, (from + b - 1) * 8
+      while byte > 0 and #found < k do
+        if byte >= mask then
+          byte = byte - mask
+          found[#found + 1] = position
+        end
+        mask, position = mask / 2, position + 1
+      end
+      bytes[b] = string.char(byte)
+    end
+    call('SETRANGE', key, from, table.concat(bytes))
+  end
+  return found
+end
+
+-- One turn of the tenant that waits longest in a lane. Returns how many segments it got.
+local function serve(lane)
+  local ring = 'f:ring:' .. model .. ':' .. LANES[lane]
+  local tenant = call('ZRANGE', ring, 0, 0)[1]
+  if not tenant then
+    ready[lane] = 0
+    return 0
+  end
+  local jobs, load = 'f:jobs:' .. model .. ':' .. LANES[lane] .. ':' .. tenant, LANES[lane] .. ':' .. tenant
+  local limit, taken = math.min(turn, want), 0
+  local job = call('ZRANGE', jobs, 0, 0)[1]
+  while job and taken < limit do
+    local segments = pop(job, limit - taken)
+    local left = #segments > 0 and call('HINCRBY', 'f:j:' .. job, 'ready', -#segments) or 0
+    sequence = sequence + 1
+    if left > 0 then
+      call('ZADD', jobs, sequence, job)
+    else
+      call('ZREM', jobs, job)
+    end
+    if #segments > 0 then
+      hand_out(job, segments)
+      taken = taken + #segments
+    end
+    job = call('ZRANGE', jobs, 0, 0)[1]
+  end
+  if job then
+    call('ZADD', ring, sequence, tenant)
+    call('HINCRBY', 'f:load:' .. model, load, -taken)
+  else
+    call('ZREM', ring, tenant)
+    call('HDEL', 'f:load:' .. model, load)
+  end
+  return taken
+end
+
+local lane = choose()
+while lane and want > 0 do
+  local taken = serve(lane)
+  want, ready[lane] = want - taken, ready[lane] - taken
+  owed[lane] = math.max(owed[lane] - SHARE * taken, 0)
+  for below = lane + 1, 3 do
+    owed[below] = ready[below] > 0 and owed[below] + taken or 0
+  end
+  lane = choose()
+end
+for l = 1, 3 do
+  call('HSET', 'f:ready', model .. ':' .. LANES[l], ready[l])
+  call('HSET', turns, LANES[l], owed[l])
+end
+call('HSET', turns, 'sequence', sequence)
+drop_if_empty(token)
+return answer

@@ -1,0 +1,12 @@
+-- expire: job token purge_after_s -> 1 | 0
+local job = ARGV[1]
+if not MOVES.expire[call('HGET', 'f:j:' .. job, 'status')] or not holds('expire', job, ARGV[2]) then
+  return 0
+end
+drains()
+local t = now()
+call('DEL', 'f:text:' .. job)
+disarm('expire', job, t)
+move(job, 'expire', t)
+arm('purge', job, t + ARGV[3] * 1000, t)
+return 1

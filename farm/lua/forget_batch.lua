@@ -1,0 +1,12 @@
+-- forget_batch: batch -> 1 | 0
+local batch = ARGV[1]
+if call('EXISTS', 'f:b:' .. batch) == 0 then
+  return 0
+end
+drains()
+local t = now()
+disarm('batch', batch, t)
+disarm('purge', batch, t)
+forget_deliveries(batch, t)
+call('DEL', 'f:b:' .. batch, 'f:s:' .. batch, 'f:lines:' .. batch)
+return 1

@@ -1,0 +1,22 @@
+-- plan: job token total -> 1 | 0
+local job, total = ARGV[1], tonumber(ARGV[3])
+local record = call('HMGET', 'f:j:' .. job, 'status', 'batch')
+if not MOVES.plan[record[1]] or not holds('plan', job, ARGV[2]) then
+  return 0
+end
+
+drains()
+local t = now()
+disarm('plan', job, t)
+call('DEL', 'f:text:' .. job)
+call('HSET', 'f:j:' .. job, 'total', total, 'ready', 0, 'done', 0, 'dead', 0, 'cached', 0, 'ms', 0, 'running', t)
+tally(record[2], 'segments', total)
+move(job, 'plan', t)
+if total > 0 then
+  local rest = total % 8
+  call('SET', 'f:r:' .. job, string.rep('\255', math.floor(total / 8)) .. (rest > 0 and string.char(256 - 2 ^ (8 - rest)) or ''))
+  shift(job, place_of(job), total)
+else
+  complete(job, t)
+end
+return 1

@@ -1,0 +1,32 @@
+-- release: token all(1|0), then unless all: job count segment… for each job -> how many are ready again
+drains()
+local token, k = ARGV[1], 0
+local grant = 'f:g:' .. token
+
+local function release(job, segments)
+  local held = {}
+  for _, segment in ipairs(segments) do
+    if call('HDEL', grant, job .. ':' .. segment) == 1 then
+      held[#held + 1] = segment
+    end
+  end
+  k = k + give_back(job, unsettled(job, held))
+end
+
+if ARGV[2] == '0' then
+  local x = 3
+  while ARGV[x] do
+    local segments = {}
+    for y = x + 2, x + 1 + ARGV[x + 1] do
+      segments[#segments + 1] = ARGV[y]
+    end
+    release(ARGV[x], segments)
+    x = x + 2 + ARGV[x + 1]
+  end
+else
+  for job, held in pairs(held_by(token)) do
+    release(job, held.segments)
+  end
+end
+drop_if_empty(token)
+return k

@@ -1,0 +1,29 @@
+-- rescue: lease_ms limit max_attempts solo_after -> segments, leases, grace(1|0)
+drains()
+local t, lease_ms = now(), tonumber(ARGV[1])
+local swept = tonumber(call('GET', 'f:swept') or t)
+call('SET', 'f:swept', string.format('%d', t))
+
+-- Nobody swept for longer than a lease: Redis was away, so nobody could renew either, and the holders may be well.
+if t - swept > lease_ms then
+  local leases = call('ZRANGE', 'f:lease', 0, -1)
+  for _, token in ipairs(leases) do
+    call('ZADD', 'f:lease', 'GT', t + lease_ms, token)
+  end
+  return {0, #leases, 1}
+end
+
+local expired, segments = call('ZRANGEBYSCORE', 'f:lease', '-inf', t, 'LIMIT', 0, ARGV[2]), 0
+for _, token in ipairs(expired) do
+  for job, held in pairs(held_by(token)) do
+    local waiting, begun = unsettled(job, held.waiting), unsettled(job, held.begun)
+    segments = segments + #waiting + #begun
+    give_back(job, waiting)
+    if #begun > 0 then
+      strike(job, begun, 'worker lost', tonumber(ARGV[3]), tonumber(ARGV[4]), t)
+    end
+  end
+  call('DEL', 'f:g:' .. token)
+  call('ZREM', 'f:lease', token)
+end
+return {segments, #expired, 0}

@@ -1,0 +1,96 @@
+"""Verbs on batches: many jobs submitted together, with their own progress and completion."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from farm.job import Status
+from farm.store.call import Call, words
+from farm.store.jobs import IDEMPOTENCY_MS, Accepted, idempotency_field, read_accepted
+
+
+@dataclass(frozen=True, slots=True)
+class NewBatch:
+    """A batch whose lines are in storage already; the desk accepts its jobs one by one, under ids made from the
+    batch's."""
+
+    id: str
+    tenant: str
+    total: int
+    spec: str  # opaque JSON: metadata, webhook, where the lines are
+    retention_s: int
+    webhook: bool = False
+    idempotency_key: str | None = None
+    request_digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRecord:
+    """Counts and sums keep what a deleted job added to them, so that a batch still completes."""
+
+    id: str
+    tenant: str
+    total: int
+    accepted: int  # jobs that the desk has unfolded so far
+    counts: Mapping[Status, int]
+    segments: int  # planned segments of its jobs
+    segments_done: int
+    segments_dead: int
+    cached: int
+    milliseconds: int
+    canceled: bool
+    spec: str
+    created_ms: int
+    ended_ms: int | None
+
+
+def accept_batch(batch: NewBatch) -> Call[Accepted]:
+    """As accept: idempotent on the id, same rules for keys. Its Due.BATCH entry makes the desk unfold it."""
+    return Call(
+        "accept_batch",
+        (
+            *(batch.id, batch.tenant, batch.total, batch.retention_s, int(batch.webhook)),
+            *(idempotency_field(batch.tenant, batch.idempotency_key), batch.request_digest, IDEMPOTENCY_MS),
+            batch.spec,
+        ),
+        read_accepted,
+    )
+
+
+def cancel_batch(batch: str, tenant: str) -> Call[bool | None]:
+    """Marks it and makes Due.BATCH due: the desk cancels its jobs. False when it had ended, None when there is none."""
+    return Call("cancel_batch", (batch, tenant), lambda answer: None if answer is None else bool(answer))
+
+
+def batch_record(batch: str, tenant: str | None = None) -> Call[BatchRecord | None]:
+    return Call("batch_record", (batch, tenant or ""), lambda answer: _read_record(batch, answer))
+
+
+def forget_batch(batch: str) -> Call[bool]:
+    """The batch's own record; its jobs keep theirs."""
+    return Call("forget_batch", (batch,), bool)
+
+
+def _read_record(id: str, answer: list[Any] | None) -> BatchRecord | None:
+    if answer is None:
+        return None
+    flat, spec = answer
+    fields = words(flat)
+    return BatchRecord(
+        id=id,
+        tenant=fields["tenant"],
+        total=int(fields["total"]),
+        accepted=int(fields["accepted"]),
+        counts={status: int(fields.get(status, 0)) for status in Status},
+        segments=int(fields.get("segments", 0)),
+        segments_done=int(fields.get("done", 0)),
+        segments_dead=int(fields.get("dead", 0)),
+        cached=int(fields.get("cached", 0)),
+        milliseconds=int(fields.get("ms", 0)),
+        canceled="stopped" in fields,
+        spec=spec.decode(),
+        created_ms=int(fields["created"]),
+        ended_ms=int(fields["completed"]) if "completed" in fields else None,
+    )

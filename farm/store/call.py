@@ -1,0 +1,81 @@
+"""A Call is one verb, ready to run: its name, its arguments, and how to read the answer.
+
+A verb in lower case is a script of farm/lua; one in capitals is a Redis command that needs no script. Scripts are
+rendered here: the moves of farm/job.py, the shared part, then the verb.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any, Generic, TypeVar
+
+from farm.job import TRANSITIONS, Lane
+
+T = TypeVar("T")
+Argument = bytes | str | int | float
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T]):
+    """Safe to send twice: redis-py resends after a lost connection."""
+
+    verb: str
+    args: tuple[Argument, ...]
+    read: Callable[[Any], T]
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    source: str
+    sha: str
+
+
+def read_lua(name: str) -> str:
+    return resources.files("farm").joinpath("lua", f"{name}.lua").read_text("utf-8")
+
+
+def render_scripts(read: Callable[[str], str] = read_lua) -> Mapping[str, Script]:
+    """verb -> its script. `read` gives the text of one Lua file; tests put another clock or a planted bug there."""
+    moves = ", ".join(
+        f"{verb} = {{{', '.join(f'{start} = {str(end)!r}' for start, end in moves.items())}}}"
+        for verb, moves in TRANSITIONS.items()
+    )
+    lanes = ", ".join(repr(str(lane)) for lane in Lane)
+    shared = f"local MOVES = {{{moves}}}\nlocal LANES = {{{lanes}}}\n{read('keys')}\n"
+    scripts = {}
+    for file in resources.files("farm").joinpath("lua").iterdir():
+        verb = file.name.removesuffix(".lua")
+        if verb != "keys":
+            source = shared + read(verb)
+            scripts[verb] = Script(source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
+    return scripts
+
+
+# --- reading answers --------------------------------------------------------------------------------------------------
+
+
+def word(value: bytes) -> str:
+    return value.decode()
+
+
+def word_or_none(value: bytes | None) -> str | None:
+    return None if value is None else value.decode()
+
+
+def nothing(_: Any) -> None:
+    return None
+
+
+def words(answer: Mapping[bytes, bytes] | list[bytes]) -> dict[str, str]:
+    """A hash, as a script or as a command answers it."""
+    items: Iterable[tuple[bytes, bytes]]
+    items = answer.items() if isinstance(answer, Mapping) else zip(answer[::2], answer[1::2], strict=True)
+    return {key.decode(): value.decode() for key, value in items}
+
+
+def pairs(answer: list[Any]) -> list[tuple[str, Any]]:
+    """name, value, name, value, …"""
+    return [(name.decode(), value) for name, value in zip(answer[::2], answer[1::2], strict=True)]

@@ -1,0 +1,275 @@
+"""Verbs on jobs: from accept to forget, and the records that answers are made from."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from farm.errors import BadInput, Conflict, NotFound
+from farm.job import Due, Lane, Status
+from farm.store.call import Call, nothing, word_or_none, words
+
+IDEMPOTENCY_MS = 24 * 3600 * 1000  # for which a key is remembered
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """What accept writes. `spec` is opaque JSON (what was asked, without the text). `text` is the accepted text up to
+    8 kB, or None when it was written to storage first."""
+
+    id: str
+    tenant: str
+    model: str
+    lane: Lane
+    spec: str
+    text: str | None
+    characters: int
+    retention_s: int
+    on_error: str = "fail"  # or "skip"
+    batch: str | None = None
+    events: Sequence[str] = ()  # terminal statuses that its webhook wants: succeeded, failed, canceled
+    idempotency_key: str | None = None
+    request_digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    id: str
+    replayed: bool  # an earlier request with the same idempotency key, or the same call sent twice
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a running job stands, for position and ETA. Ranks start at 0; None once it has no ready segments."""
+
+    tenant_rank: int | None
+    tenants: int
+    job_rank: int | None
+    jobs: int
+    lanes_ready: Mapping[Lane, int]
+    tenant_ready: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobRecord:
+    id: str
+    tenant: str
+    status: Status
+    model: str
+    lane: Lane
+    batch: str | None
+    characters: int
+    total: int  # segments; 0 until planned
+    done: int
+    dead: int
+    ready: int
+    cached: int
+    milliseconds: int  # audio settled so far
+    started: bool  # a segment of it has been claimed since it was planned
+    spec: str
+    outcome: str | None  # opaque JSON: the result, or the error
+    created_ms: int
+    running_ms: int | None
+    ended_ms: int | None
+    retention_s: int
+    place: Place | None
+
+
+def accept(job: NewJob) -> Call[Accepted]:
+    """Job record, idempotency key, due entry and event in one. Idempotent on the job id. Conflict-free replay when the
+    key was used with the same digest; BadInput(code="idempotency_key_reused") when with another. A job of a canceled
+    batch is accepted as canceled; NotFound when its batch has been deleted."""
+    return Call(
+        "accept",
+        (
+            *(job.id, job.tenant, job.model, job.lane.value, job.characters, job.retention_s, job.on_error),
+            *(job.batch or "", ",".join(job.events)),
+            *(idempotency_field(job.tenant, job.idempotency_key), job.request_digest, IDEMPOTENCY_MS),
+            *(job.spec, job.text or ""),
+        ),
+        read_accepted,
+    )
+
+
+def reserve(tenant: str, key: str, digest: str, ttl_ms: int = 60_000) -> Call[str | None]:
+    """Takes an idempotency key before slow work (writing a long text to storage). None: it is yours now. An id: it was
+    accepted before. Conflict(code="idempotency_key_in_use") while another request holds it; BadInput as accept."""
+
+    def read(answer: list[bytes]) -> str | None:
+        if answer[0] == b"in use":
+            raise Conflict(
+                "another request with this idempotency key is being accepted; send yours again in a moment",
+                code="idempotency_key_in_use",
+            )
+        return None if answer[0] == b"mine" else read_accepted(answer).id
+
+    return Call("reserve", (idempotency_field(tenant, key), secrets.token_hex(8), digest, ttl_ms), read)
+
+
+def unreserve(tenant: str, key: str, digest: str) -> Call[None]:
+    """Gives a reservation back after the slow work failed; an accepted key stays."""
+    return Call("unreserve", (idempotency_field(tenant, key), digest), nothing)
+
+
+def plan(job: str, token: str, total: int) -> Call[bool]:
+    """queued -> running: all `total` segments become ready. False when the token is late or the job is not queued."""
+    if total < 0:
+        raise ValueError(f"a job can't have {total} segments")
+    return Call("plan", (job, token, total), bool)
+
+
+def redo(job: str, token: str, indices: Collection[int]) -> Call[int]:
+    """assembling -> running: clips of these segments are missing or corrupt. Returns how many will be rendered again;
+    at 0 (none of them was done, or the token is late) nothing has changed."""
+    mask = bytearray(max(indices, default=-1) // 8 + 1)
+    for index in indices:
+        mask[index // 8] |= 128 >> index % 8
+    return Call("redo", (job, token, bytes(mask)), int)
+
+
+def finish(job: str, token: str, outcome: str) -> Call[bool]:
+    """assembling -> succeeded, with the assemble token. Writes the outbox entry of the webhook."""
+    return Call("finish", (job, token, outcome), bool)
+
+
+def abort(job: str, kind: Due, token: str, outcome: str) -> Call[bool]:
+    """An open job -> failed, by the holder of its plan or assemble token (the text can't be planned, ...)."""
+    return Call("abort", (job, kind.value, token, outcome), bool)
+
+
+def cancel(job: str, tenant: str) -> Call[Status | None]:
+    """Cancels an open job. Returns the status it had before, None when this tenant has no such job."""
+    return Call("cancel", (job, tenant), _status_before)
+
+
+def retry(job: str, tenant: str) -> Call[Status | None]:
+    """failed | canceled | succeeded with dead segments -> queued; storage knows what is there already. Returns the
+    status it had before, None when this tenant has no such job. Counters and attempts start anew. Conflict when it
+    succeeded and nothing of it is missing."""
+
+    def read(answer: bytes | None) -> Status | None:
+        if answer == b"complete":
+            raise Conflict("the job succeeded with every segment, so there is nothing to retry; submit it again")
+        return _status_before(answer)
+
+    return Call("retry", (job, tenant), read)
+
+
+def expire(job: str, token: str, purge_after_s: int) -> Call[bool]:
+    """An ended job -> expired, with the expire token, and its purge becomes due."""
+    return Call("expire", (job, token, purge_after_s), bool)
+
+
+def forget(job: str, tenant: str | None = None) -> Call[bool]:
+    """The record goes, whatever its status; an open job is canceled first. With a tenant, only that tenant's."""
+    return Call("forget", (job, tenant or ""), bool)
+
+
+def job_record(job: str, tenant: str | None = None) -> Call[JobRecord | None]:
+    return Call("job_record", (job, tenant or ""), _read_record_and_place)
+
+
+def job_text(job: str) -> Call[str | None]:
+    """The short accepted text; None when it lies in storage."""
+    return Call("GET", (f"f:text:{job}",), word_or_none)
+
+
+def job_page(
+    tenant: str, *, batch: str | None = None, after: tuple[int, str] | None = None, limit: int = 20
+) -> Call[list[JobRecord]]:
+    """Newest first, or in line order within a batch. `after` is (created_ms or line number, id) of the last seen.
+    Records carry no place."""
+    score, id = after or ("", "")
+    return Call(
+        "job_page",
+        (tenant, batch or "", score, id, limit),
+        lambda answer: [_read_record(record) for record in answer],
+    )
+
+
+def attempts(job: str) -> Call[dict[int, str]]:
+    """Of a job that has not ended: segment -> number of lost or failed attempts, or "x" + the error when it is dead."""
+    return Call(
+        "HGETALL",
+        (f"f:a:{job}",),
+        lambda answer: {int(segment): lost for segment, lost in words(answer).items()},
+    )
+
+
+def cached_bits(job: str) -> Call[bytes]:
+    """Of a job that has not ended: bit i (most significant first) is set when segment i was found in storage."""
+    return Call("GET", (f"f:c:{job}",), lambda answer: answer or b"")
+
+
+# --- shapes -----------------------------------------------------------------------------------------------------------
+
+
+def idempotency_field(tenant: str, key: str | None) -> str:
+    """Hashed, so that no key of whatever length or content is another tenant's, or costs more memory."""
+    if not key:
+        return ""
+    return hashlib.blake2b(f"{len(tenant)}:{tenant}{key}".encode(), digest_size=16).hexdigest()
+
+
+def read_accepted(answer: list[bytes]) -> Accepted:
+    if answer[0] == b"reused":
+        raise BadInput(
+            "this idempotency key was used for a different request; send a new key with a new request",
+            code="idempotency_key_reused",
+        )
+    if answer[0] == b"no batch":
+        raise NotFound("the batch of this job has been deleted; submit the job on its own")
+    return Accepted(answer[1].decode(), replayed=answer[0] == b"again")
+
+
+def _status_before(answer: bytes | None) -> Status | None:
+    return None if answer is None else Status(answer.decode())
+
+
+def _read_record_and_place(answer: list[Any] | None) -> JobRecord | None:
+    if answer is None:
+        return None
+    record, *place = answer
+    if not place:
+        return _read_record(record)
+    tenant_rank, tenants, job_rank, jobs, tenant_ready, lanes = place
+    lanes_ready = {lane: int(ready or 0) for lane, ready in zip(Lane, lanes, strict=True)}
+    return _read_record(record, Place(tenant_rank, tenants, job_rank, jobs, lanes_ready, tenant_ready))
+
+
+def _read_record(answer: list[Any], place: Place | None = None) -> JobRecord:
+    id, flat, spec, outcome = answer
+    fields = words(flat)
+
+    def count(field: str) -> int:
+        return int(fields.get(field, 0))
+
+    def time(field: str) -> int | None:
+        return int(fields[field]) if field in fields else None
+
+    return JobRecord(
+        id=id.decode(),
+        tenant=fields["tenant"],
+        status=Status(fields["status"]),
+        model=fields["model"],
+        lane=Lane(fields["lane"]),
+        batch=fields.get("batch"),
+        characters=count("characters"),
+        total=count("total"),
+        done=count("done"),
+        dead=count("dead"),
+        ready=count("ready"),
+        cached=count("cached"),
+        milliseconds=count("ms"),
+        started="started" in fields,
+        spec=spec.decode(),
+        outcome=word_or_none(outcome),
+        created_ms=int(fields["created"]),
+        running_ms=time("running"),
+        ended_ms=time("ended"),
+        retention_s=count("keep"),
+        place=place,
+    )

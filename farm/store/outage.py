@@ -1,0 +1,55 @@
+"""What Redis's refusals mean to the farm, in words that say what to do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from redis.exceptions import (
+    AuthenticationError,
+    BusyLoadingError,
+    ConnectionError,
+    MasterDownError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    ResponseError,
+    TimeoutError,
+)
+
+from farm.errors import FarmError, Misconfigured, StoreUnavailable
+
+_CONDITIONS = {
+    "OOM": "Redis has reached maxmemory; let the farm drain or raise maxmemory, then try again",
+    "MISCONF": "Redis can't write its data to disk; free disk space or mend its folder, then try again",
+    "READONLY": "this Redis is a read-only replica; point FARM_REDIS_URL at the primary",
+    "LOADING": "Redis is still loading its data; try again in a moment",
+    "BUSY": "Redis is busy with a script of someone else; try again in a moment",
+    "MASTERDOWN": "this Redis is a replica without its primary; point FARM_REDIS_URL at the primary",
+    "NOREPLICAS": "Redis has fewer replicas than it was told to insist on; start them or lower min-replicas-to-write",
+}
+# A script's error carries the code of the command that failed somewhere inside.
+_CODE = re.compile(r"\b(" + "|".join(_CONDITIONS) + r")\b")
+# redis-py takes the code away from those that it has a class for.
+_CODE_BY_TYPE: Mapping[type[Exception], str] = {
+    OutOfMemoryError: "OOM",
+    ReadOnlyError: "READONLY",
+    BusyLoadingError: "LOADING",
+    MasterDownError: "MASTERDOWN",
+}
+
+
+def farm_error(error: Exception) -> FarmError | None:
+    """The error to raise in place of redis-py's; None when it is a fault of ours, to be seen as it is."""
+    if isinstance(error, (AuthenticationError, NoPermissionError)):
+        return Misconfigured(f"Redis refuses these credentials ({error}); correct FARM_REDIS_URL")
+    code = _CODE_BY_TYPE.get(type(error))
+    if code is None and isinstance(error, ResponseError) and (found := _CODE.search(str(error))):
+        code = found[1]
+    if code is not None:
+        return StoreUnavailable(_CONDITIONS[code])
+    if isinstance(error, TimeoutError):
+        return StoreUnavailable("Redis does not answer; see whether it is overloaded, then try again")
+    if isinstance(error, ConnectionError):
+        return StoreUnavailable(f"Redis can't be reached ({error}); start it or correct FARM_REDIS_URL")
+    return None

