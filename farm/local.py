@@ -45,7 +45,7 @@ LOOPBACK = "127.0.0.0/8,::1/128"
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class Running:
     """Where the parts of a running embedded farm are, as other commands read it from run/farm.json."""
 
     url: str
@@ -54,13 +54,13 @@ class Address:
     pid: int
 
     @classmethod
-    def read(cls, data: Path) -> Address | None:
+    def read(cls, data: Path) -> Running | None:
         """None when no embedded farm runs on this folder."""
         try:
-            address = cls(**json.loads((data / "run" / "farm.json").read_text()))
+            running = cls(**json.loads((data / "run" / "farm.json").read_text()))
         except (FileNotFoundError, ValueError, TypeError):
             return None
-        return address if _alive(str(address.pid)) else None
+        return running if _alive(str(running.pid)) else None
 
 
 class Local:
@@ -125,8 +125,8 @@ class Local:
                 self._add(name, _module("worker", "render"))
             self._add("desk", _module("worker", "desk"))
             self._until("the API says it is ready", self._ready)
-            address = Address(self.url, self.redis_url, self.storage_url, os.getpid())
-            (self.run / "farm.json").write_text(json.dumps(asdict(address)))
+            running = Running(self.url, self.redis_url, self.storage_url, os.getpid())
+            (self.run / "farm.json").write_text(json.dumps(asdict(running)))
         except BaseException:
             self.stop()
             raise
@@ -141,6 +141,12 @@ class Local:
     def interrupt(self) -> None:
         """Makes `wait` return; may be called from a signal handler."""
         self._ended.set()
+
+    def hurry(self) -> None:
+        """Ends workers at once that `stop` lets finish; what they hold goes to others when its lease is over."""
+        for name, child in self._children.items():
+            if name not in ("api", "redis"):
+                child.signal(signal.SIGKILL)
 
     def stop(self, drain: float = DRAIN_S) -> None:
         """Workers first, so that they finish the batch in flight and hand the rest back; then the API; then Redis."""

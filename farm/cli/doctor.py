@@ -1,0 +1,143 @@
+"""`farm doctor`: looks at every part of a farm and says of each that it is well, or how to mend it.
+
+Settings, the API, its engine and its workers are looked at from wherever a client runs; Redis and storage where the
+environment says where they are, or an embedded farm runs on the data folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from farm.cli.screen import FAILED, OK, line, needs, show
+from farm.cli.site import Site, site
+from farm.client import Farm
+from farm.errors import FarmError, Misconfigured, Unauthorized
+from farm.secret import secret_for
+from farm.settings import Settings, misspelt
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    part: str
+    ok: bool
+    says: str
+
+
+def doctor(given: argparse.Namespace) -> int:
+    here = site()
+    found = list(examine(here, os.environ))
+
+    def plainly() -> None:
+        for finding in found:
+            line(f"{'OK  ' if finding.ok else 'MEND'}  {finding.part:<9} {finding.says}")
+
+    show(given, [asdict(finding) for finding in found], plainly)
+    return OK if all(finding.ok for finding in found) else FAILED
+
+
+def examine(here: Site, environment: Mapping[str, str]) -> Iterator[Finding]:
+    settings = here.settings
+    wrong = misspelt(environment)
+    yield Finding("settings", not wrong, "; ".join(wrong) or "every FARM_ variable is known")
+    with Farm(settings.url, settings.api_key, patience=0) as farm:
+        yield from _api(farm, settings)
+    if not here.operated:
+        says = "not looked at: set FARM_REDIS_URL and FARM_STORAGE_URL, or FARM_DATA_DIR of a running embedded farm"
+        yield from (Finding(part, True, says) for part in ("redis", "storage", "webhooks"))
+        return
+    yield from _redis(settings.redis_url)
+    yield _storage(settings)
+    yield _webhooks(settings)
+
+
+def _api(farm: Farm, settings: Settings) -> Iterator[Finding]:
+    try:
+        queue = farm.queue()
+        cards = {card.name: card for card in farm.models()}
+    except FarmError as error:
+        mend = "" if error.status != Unauthorized.status else "; set FARM_API_KEY to a key of this farm"
+        yield Finding("api", False, f"{settings.url}: {error.message}{mend}")
+        return
+    yield Finding("api", True, f"{settings.url} answers")
+
+    model = settings.model
+    alive = [worker for worker in queue.workers if worker.kind == "render" and worker.model == model]
+    card = cards.get(model)
+    if card is not None and alive:
+        says = f"{model}, revision {card.revision}, {len(card.languages)} languages, {len(alive)} live workers"
+        yield Finding("engine", True, says)
+    else:
+        others = sorted({worker.model for worker in queue.workers if worker.model})
+        hint = f"; workers serve {', '.join(others)}: set FARM_MODEL to one of these" if others else ""
+        says = f"no live render worker serves {model}: start one with `python -m worker render`{hint}"
+        yield Finding("engine", False, says)
+    desks = sum(worker.kind == "desk" for worker in queue.workers)
+    if desks:
+        yield Finding("workers", True, f"{len(queue.workers) - desks} render and {desks} desk, all with a heartbeat")
+    else:
+        says = "no desk worker is alive, so nothing is planned or assembled: start one with `python -m worker desk`"
+        yield Finding("workers", False, says)
+
+
+def _redis(url: str) -> Iterator[Finding]:
+    with needs("store"):
+        import redis
+
+        from farm.store import Store
+    try:
+        Store.connect(url).close()
+        with redis.Redis.from_url(url, decode_responses=True, socket_timeout=5) as connection:
+            facts: Mapping[str, Any] = connection.info()
+    except (FarmError, redis.RedisError) as error:
+        yield Finding("redis", False, f"{_without_password(url)}: {error}")
+        return
+    ills = list(_ills(facts))
+    well = f"version {facts['redis_version']}, durable, {int(facts['used_memory']):,} bytes in use"
+    yield Finding("redis", not ills, "; ".join(ills) or well)
+
+
+def _ills(facts: Mapping[str, Any]) -> Iterator[str]:
+    """What is wrong by Redis' own INFO."""
+    if facts["maxmemory_policy"] != "noeviction":
+        yield f"maxmemory-policy {facts['maxmemory_policy']} would drop jobs: set noeviction"
+    if not facts["aof_enabled"]:
+        yield "the append-only file is off, so a restart loses jobs: set appendonly yes"
+    elif facts.get("aof_last_write_status", "ok") != "ok":
+        yield "the last write to the append-only file failed: look whether its disk is full"
+    limit, used = int(facts["maxmemory"]), int(facts["used_memory"])
+    if limit and used > 0.8 * limit:
+        yield f"{used:,} of {limit:,} bytes are in use, so no new work is accepted: raise maxmemory"
+
+
+def _storage(settings: Settings) -> Finding:
+    with needs("storage"):
+        from farm.storage import open_storage
+    try:
+        open_storage(settings).check()
+    except FarmError as error:
+        return Finding("storage", False, f"{settings.storage_url}: {error.message}")
+    return Finding("storage", True, f"{settings.storage_url} can be written and read")
+
+
+def _webhooks(settings: Settings) -> Finding:
+    if settings.webhook_secret is None:
+        return Finding("webhooks", True, "refused, because FARM_WEBHOOK_SECRET is not set; set it to allow them")
+    try:
+        secret_for("default", settings.webhook_secret)
+    except Misconfigured as error:
+        return Finding("webhooks", False, error.message)
+    return Finding(
+        "webhooks",
+        True,
+        "signed; networks allowed beside public ones: " + (", ".join(settings.webhook_allow) or "none"),
+    )
+
+
+def _without_password(url: str) -> str:
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))

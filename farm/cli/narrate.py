@@ -1,0 +1,144 @@
+"""From a text file to an audio file: narrate, submit, batch, wait.
+
+A job is never bound to the terminal that started it: whatever interrupts the waiting says how to take it up again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from farm.cli.manuscript import chapters, read
+from farm.cli.progress import follow_batch, follow_jobs
+from farm.cli.screen import FAILED, OK, connected, in_words, is_batch, line, remark, show, stderr, why
+from farm.client import Farm, Unreachable
+from farm.errors import BadInput
+from farm.settings import Settings
+from farm.wire import Job, JobRequest
+
+_FORMATS = {".mp3": "mp3", ".wav": "wav", ".flac": "flac", ".opus": "opus", ".ogg": "opus"}
+
+
+def narrate(given: argparse.Namespace) -> int:
+    target = _target(given)
+    given.format = given.format or _format_of(target)
+    request = job_request(given)
+    with connected(Settings.read()) as farm:
+        job = farm.submit(request)
+        remark(f"{job.id} is accepted: {job.status_url}")
+        return _see_through(farm, job.id, target, given)
+
+
+def submit(given: argparse.Namespace) -> int:
+    with connected(Settings.read()) as farm:
+        job = farm.submit(job_request(given), idempotency_key=given.idempotency_key)
+    show(given, job, lambda: line(f"{job.id} {job.status_url}"))
+    return OK
+
+
+def batch(given: argparse.Namespace) -> int:
+    lines = Path(given.file)
+    if not lines.is_file():
+        raise BadInput(f"{lines}: there is no such file; give a JSON Lines file, one job a line")
+    with connected(Settings.read()) as farm:
+        accepted = farm.submit_lines(lines, idempotency_key=given.idempotency_key)
+        remark(f"{accepted.id} is accepted, {accepted.total} jobs: {accepted.status_url}")
+        if given.no_wait:
+            show(given, accepted, lambda: line(f"{accepted.id} {accepted.status_url}"))
+            return OK
+        return _see_batch_through(farm, accepted.id, given)
+
+
+def wait(given: argparse.Namespace) -> int:
+    with connected(Settings.read()) as farm:
+        if is_batch(given.id):
+            return _see_batch_through(farm, given.id, given)
+        target = Path(given.out) if given.out else None
+        return _see_through(farm, given.id, target, given)
+
+
+def _see_through(farm: Farm, id: str, target: Path | None, given: argparse.Namespace) -> int:
+    with _resumable(id, given.out or target):
+        job = follow_jobs(farm, {id: id}, stderr(), given.timeout)[id]
+        if job.result is not None and target is not None:
+            farm.audio(id, target)
+            for kind in job.result.subtitles:
+                farm.subtitles(id, target.with_suffix(f".{kind}"))
+    show(given, job, lambda: line(f"{target or job.id}: {in_words(job)}") if job.result else remark(why(job)))
+    return OK if job.result is not None else FAILED
+
+
+def _see_batch_through(farm: Farm, id: str, given: argparse.Namespace) -> int:
+    out = Path(given.out) if given.out else None
+    with _resumable(id, out):
+        ended = follow_batch(farm, id, stderr(), given.timeout)
+        for place, job in enumerate(farm.batch_jobs(id), 1):
+            if job.result is None:
+                remark(why(job))
+            elif out is not None:
+                out.mkdir(parents=True, exist_ok=True)
+                farm.audio(job.id, out / _file_name(job, place))
+    show(given, ended, lambda: line(f"{id}: {in_words(ended)}"))
+    return OK if ended.counts.get("succeeded", 0) == ended.total else FAILED
+
+
+@contextmanager
+def _resumable(id: str, out: Path | str | None) -> Iterator[None]:
+    try:
+        yield
+    except (KeyboardInterrupt, TimeoutError, Unreachable):
+        again = f"farm wait {id} -o {out}" if out else f"farm wait {id}"
+        remark(f"\n{id} goes on. See it through: {again}; stop it: farm cancel {id}")
+        raise
+
+
+def job_request(given: argparse.Namespace) -> JobRequest:
+    """From the options that were given; the rest stays the farm's choice."""
+    text = read(given.file)
+    said: dict[str, Any] = {
+        name: getattr(given, name)
+        for name in ("voice", "language", "model", "speed", "pitch", "seed", "priority", "on_error", "custom_id")
+    }
+    said["input"] = None if given.chapters else text
+    if given.chapters:
+        said["chapters"] = [{"title": part.title, "input": part.text} for part in chapters(text)]
+    output = {"format": given.format, "loudness_lufs": given.loudness, "subtitles": given.subtitles}
+    said["output"] = {name: value for name, value in output.items() if value is not None} or None
+    said["metadata"] = dict(given.metadata) or None
+    said["webhook"] = {"url": given.webhook} if given.webhook else None
+    try:
+        return JobRequest.model_validate({name: value for name, value in said.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the request"
+        raise BadInput(f"{where}: {first['msg'].removeprefix('Value error, ')}") from None
+
+
+def _target(given: argparse.Namespace) -> Path:
+    if given.out:
+        target = Path(given.out)
+    elif given.file == "-":
+        raise BadInput("say with -o where the audio of stdin goes, for example -o book.mp3")
+    else:
+        target = Path(given.file).with_suffix(f".{given.format or 'mp3'}")
+    if not os.access(target.parent, os.W_OK):
+        raise BadInput(f"{target.parent}/ is no folder that can be written to; make it, or choose another with -o")
+    return target
+
+
+def _format_of(target: Path) -> str:
+    if target.suffix.lower() not in _FORMATS:
+        raise BadInput(f"{target}: no format goes by this suffix; use {' '.join(_FORMATS)}, or say --format")
+    return _FORMATS[target.suffix.lower()]
+
+
+def _file_name(job: Job, place: int) -> str:
+    """Safe in any folder and unlike every other: custom ids are free text."""
+    stem = "".join(c if c.isalnum() or c in "-_ " else "_" for c in job.custom_id or "").strip() or job.id
+    return f"{place:03}-{stem}.{job.result.format if job.result else ''}"

@@ -1,0 +1,60 @@
+"""Looking at what was ordered, and changing one's mind: status, cancel, retry, queue."""
+
+from __future__ import annotations
+
+import argparse
+
+from farm.cli.screen import OK, connected, in_words, is_batch, line, show, table, why
+from farm.job import Lane
+from farm.settings import Settings
+from farm.wire import Batch, Job, Queue
+
+
+def status(given: argparse.Namespace) -> int:
+    with connected(Settings.read()) as farm:
+        return _tell(given, farm.batch(given.id) if is_batch(given.id) else farm.job(given.id))
+
+
+def cancel(given: argparse.Namespace) -> int:
+    with connected(Settings.read()) as farm:
+        return _tell(given, farm.cancel_batch(given.id) if is_batch(given.id) else farm.cancel(given.id))
+
+
+def retry(given: argparse.Namespace) -> int:
+    with connected(Settings.read()) as farm:
+        return _tell(given, farm.retry(given.id))
+
+
+def queue(given: argparse.Namespace) -> int:
+    with connected(Settings.read()) as farm:
+        found = farm.queue()
+    show(given, found, lambda: _tables(found))
+    return OK
+
+
+def _tell(given: argparse.Namespace, found: Job | Batch) -> int:
+    def plainly() -> None:
+        line(f"{found.id}: {in_words(found)}")
+        if isinstance(found, Job) and found.error is not None:
+            line(why(found))
+
+    show(given, found, plainly)
+    return OK
+
+
+def _tables(found: Queue) -> None:
+    line("jobs: " + (", ".join(f"{count} {status}" for status, count in found.jobs.items() if count) or "none"))
+    table(
+        ("model", *Lane, "rendering", "segments/s", "workers"),
+        (
+            (name, *(model.ready.get(lane, 0) for lane in Lane), model.leased, model.segments_per_second, model.workers)
+            for name, model in sorted(found.models.items())
+        ),
+    )
+    table(
+        ("worker", "kind", "model", "device", "segments", "batch", "real-time factor"),
+        (
+            (one.id, one.kind, one.model, one.device, one.segments, one.batch_mean, one.real_time_factor)
+            for one in found.workers
+        ),
+    )

@@ -1,0 +1,149 @@
+"""The grammar of the command line. Parts of the farm are imported by the command that needs them, so that a client
+starts quickly and needs neither Redis nor Celery."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from collections.abc import Callable
+
+from farm.cli import narrate, orders, up, voices
+from farm.cli.screen import EXIT_CODES
+from farm.job import Lane
+
+Act = Callable[[argparse.Namespace], int]
+
+_SETTINGS = """
+settings come from FARM_ variables; FARM_URL and FARM_API_KEY say which farm to talk to (http://127.0.0.1:8000)
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(
+        prog="farm",
+        description="An asynchronous text-to-speech farm: narration jobs in, audiobooks out.",
+        epilog=EXIT_CODES + _SETTINGS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    command = _add(commands, "up", up.up, "run the embedded farm here until Ctrl-C")
+    command.add_argument("--data", metavar="FOLDER", help="where everything lives (FARM_DATA_DIR, ./data)")
+    command.add_argument("--host", help="address of the API (FARM_HOST, 127.0.0.1)")
+    command.add_argument("--port", type=int, help="port of the API, 0 for a free one (FARM_PORT, 8000)")
+    command.add_argument("--model", help="what the render workers serve (FARM_MODEL, espeak)")
+    command.add_argument("--workers", type=int, default=1, metavar="N", help="render workers (1)")
+    command.add_argument("--verbose", action="store_true", help="show the logs")
+
+    command = _add(commands, "narrate", narrate.narrate, "turn a text file into an audio file")
+    _add_text(command)
+    command.add_argument("-o", "--out", metavar="FILE", help="audio file; its suffix says the format (FILE.mp3)")
+    _add_timeout(command)
+
+    command = _add(commands, "submit", narrate.submit, "submit a text and return at once")
+    _add_text(command)
+    _add_idempotency_key(command)
+
+    command = _add(commands, "batch", narrate.batch, "submit a JSON Lines file, one job a line, and see it through")
+    command.add_argument("file", metavar="FILE.jsonl")
+    command.add_argument("-o", "--out", metavar="FOLDER", help="save the audio of every job there")
+    command.add_argument("--no-wait", action="store_true", help="return once it is accepted")
+    _add_idempotency_key(command)
+    _add_timeout(command)
+
+    command = _add(commands, "status", orders.status, "show a job or a batch")
+    command.add_argument("id", metavar="ID")
+    command = _add(commands, "wait", narrate.wait, "wait for the end of a job or a batch")
+    command.add_argument("id", metavar="ID")
+    command.add_argument("-o", "--out", metavar="PATH", help="save the audio: a file for a job, a folder for a batch")
+    _add_timeout(command)
+    command = _add(commands, "cancel", orders.cancel, "stop a job or a batch")
+    command.add_argument("id", metavar="ID")
+    command = _add(commands, "retry", orders.retry, "take a failed or canceled job up again")
+    command.add_argument("id", metavar="ID")
+
+    _add_voices(commands)
+    _add(commands, "queue", orders.queue, "show what waits, and who works on it")
+    _add(commands, "doctor", _later("doctor", "doctor"), "check everything, and say how to mend what is wrong")
+    _add_keys(commands)
+    return top
+
+
+def _add_voices(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    group = commands.add_parser("voices", help="list, add and remove voices")
+    verbs = group.add_subparsers(required=True, metavar="add|list|rm")
+    _add(verbs, "list", voices.list_all, "the voices there are")
+    verb = _add(verbs, "add", voices.add, "upload a voice: 1 to 60 seconds of speech")
+    verb.add_argument("name")
+    verb.add_argument("audio", metavar="FILE")
+    verb.add_argument("--consent", required=True, help="who agreed that this voice is used, and where that is written")
+    verb = _add(verbs, "rm", voices.remove, "remove an uploaded voice")
+    verb.add_argument("name")
+
+
+def _add_keys(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    group = commands.add_parser("keys", help="make, list and revoke API keys (needs access to the farm's Redis)")
+    verbs = group.add_subparsers(required=True, metavar="create|list|revoke")
+    verb = _add(verbs, "create", _later("keys", "create"), "make a key; it is shown once")
+    verb.add_argument("name")
+    verb.add_argument("--tenant", help="whom it belongs to; keys of one tenant see the same jobs (the name)")
+    _add(verbs, "list", _later("keys", "list_all"), "the keys there are")
+    verb = _add(verbs, "revoke", _later("keys", "revoke"), "make a key worthless")
+    verb.add_argument("name")
+
+
+def _add_text(command: argparse.ArgumentParser) -> None:
+    command.add_argument("file", metavar="FILE", help="UTF-8 text, or - for stdin")
+    command.add_argument("--voice", help="`farm voices list` shows them (the language's own)")
+    command.add_argument("--language", help="BCP 47, like en or pt-BR (the voice's own)")
+    command.add_argument("--model", help="what renders (the farm's default)")
+    command.add_argument("--speed", type=float, help="0.5 to 2.0 (1.0)")
+    command.add_argument("--pitch", type=float, metavar="SEMITONES", help="-12 to 12 (0)")
+    command.add_argument("--seed", type=int, help="for models that draw lots (0)")
+    command.add_argument("--chapters", action="store_true", help='cut at Markdown headings, or lines like "Chapter 1"')
+    command.add_argument("--format", choices=("mp3", "wav", "flac", "opus"), help="of the audio (mp3)")
+    command.add_argument("--loudness", type=float, metavar="LUFS", help="integrated loudness to reach, like -18")
+    command.add_argument("--subtitles", action="append", choices=("vtt", "srt"), help="also saved; repeatable")
+    command.add_argument("--priority", choices=[str(lane) for lane in Lane], help="lane (normal)")
+    command.add_argument("--on-error", choices=("fail", "skip"), help="when a sentence can't be spoken (fail)")
+    command.add_argument("--custom-id", metavar="NAME", help="your own name for the job")
+    command.add_argument("--metadata", action="append", default=[], type=_pair, metavar="KEY=VALUE", help="repeatable")
+    command.add_argument("--webhook", metavar="URL", help="told when the job has ended")
+
+
+def _add_idempotency_key(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--idempotency-key", metavar="KEY", help="the same key again is the same order")
+
+
+def _add_timeout(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--timeout", type=float, metavar="SECONDS", help="how long to wait; the job goes on after it")
+
+
+def _add(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, act: Act, help: str
+) -> argparse.ArgumentParser:
+    command = commands.add_parser(
+        name,
+        help=help,
+        description=f"{help[0].upper()}{help[1:]}.",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument("--json", action="store_true", help="print JSON")
+    command.set_defaults(act=act)
+    return command
+
+
+def _later(module: str, act: str) -> Act:
+    def run(given: argparse.Namespace) -> int:
+        chosen: Act = getattr(importlib.import_module(f"farm.cli.{module}"), act)
+        return chosen(given)
+
+    return run
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not (key and equals):
+        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
+    return key, value

@@ -1,0 +1,120 @@
+"""What commands say and where: data to stdout, remarks to stderr, and the exit code that a script goes by."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from pydantic import BaseModel
+from rich.console import Console
+from rich.table import Table
+
+from farm.client import Farm
+from farm.errors import Misconfigured
+from farm.settings import Settings
+from farm.wire import Batch, Job
+
+OK, FAILED, USAGE, REFUSED, UNAVAILABLE, TIMED_OUT, INTERRUPTED = 0, 1, 2, 3, 4, 124, 130
+
+EXIT_CODES = """exit codes:
+  0    done
+  1    a job failed or was canceled, or doctor found something wrong
+  2    the command, a file or a setting is wrong
+  3    the farm refused the request
+  4    the farm can't be reached, or can't take it now: try again
+  124  --timeout was over first; the job goes on
+  130  interrupted; the job goes on
+"""
+
+
+def remark(text: str) -> None:
+    """For the person who watches; never data."""
+    stderr().print(text, markup=False)
+
+
+def stderr() -> Console:
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def line(text: str) -> None:
+    sys.stdout.write(text + "\n")
+
+
+def show(given: argparse.Namespace, data: BaseModel | Sequence[BaseModel] | Any, plainly: Callable[[], None]) -> None:
+    """The data as JSON where --json was given, else as `plainly` puts it."""
+    if not given.json:
+        plainly()
+    elif isinstance(data, BaseModel):
+        line(data.model_dump_json())
+    else:
+        line(json.dumps([item.model_dump(mode="json") for item in data] if isinstance(data, list) else data))
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    grid = Table(*heads, box=None, header_style="bold", pad_edge=False)
+    for row in rows:
+        grid.add_row(*("" if cell is None else f"{cell:.2f}" if isinstance(cell, float) else str(cell) for cell in row))
+    console = Console(file=sys.stdout, markup=False, highlight=False)
+    console.print(grid, soft_wrap=not console.is_terminal)
+
+
+def duration(seconds: float) -> str:
+    """As people read it: 0:07, 12:30, 26:04:05."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def in_words(found: Job | Batch) -> str:
+    """A job or a batch on one line."""
+    progress = found.progress
+    parts: list[str] = [str(found.status)]
+    if isinstance(found, Batch):
+        parts += [f"{count} of {found.total} {status}" for status, count in sorted(found.counts.items()) if count]
+    elif found.result is not None:
+        parts += [f"{duration(found.result.duration_seconds)} of audio", f"{found.result.bytes:,} bytes"]
+        parts.append(f"{progress.cached} of {progress.segments_total} segments from the clip cache")
+    elif progress.segments_total:
+        parts.append(f"{progress.segments_done} of {progress.segments_total} segments")
+    if isinstance(found, Job) and found.queue_position:
+        parts.append(f"place {found.queue_position + 1} in the queue")
+    if found.eta_seconds is not None and found.ended_at is None:
+        parts.append(f"about {duration(found.eta_seconds)} left")
+    return ", ".join(parts)
+
+
+def why(job: Job) -> str:
+    """Why a job has no result, and what can be done."""
+    if job.error is None:
+        return f"{job.id} was {job.status}"
+    where = f", segment {job.error.segment}" if job.error.segment is not None else ""
+    text = f' ("{job.error.text}")' if job.error.text else ""
+    return (
+        f"{job.id} failed ({job.error.code}{where}{text}): {job.error.message}\n"
+        f"Render what is missing: farm retry {job.id}"
+    )
+
+
+def is_batch(id: str) -> bool:
+    return id.startswith("batch_")
+
+
+@contextmanager
+def connected(settings: Settings) -> Iterator[Farm]:
+    with Farm(settings.url, settings.api_key) as farm:
+        yield farm
+
+
+@contextmanager
+def needs(extra: str) -> Iterator[None]:
+    """Around imports of parts that a mere client lacks."""
+    try:
+        yield
+    except ImportError as error:
+        raise Misconfigured(
+            f"this command needs {error.name}, which is not installed: pip install 'tts-farm[{extra}]'"
+        ) from None

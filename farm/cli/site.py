@@ -1,0 +1,52 @@
+"""Which farm an operator's command means: what the environment names, else the embedded one of the data folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from farm.cli.screen import needs
+from farm.errors import Misconfigured
+from farm.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """`operated`: its Redis and storage can be reached from here; else this is a client's machine."""
+
+    settings: Settings
+    operated: bool
+
+
+def site(environment: Mapping[str, str] = os.environ) -> Site:
+    """Settings, with the addresses of a running embedded farm filled in where the environment says nothing."""
+    settings = Settings.read()
+    if "FARM_REDIS_URL" in environment:
+        return Site(settings, operated=True)
+    if not (settings.data_dir / "run" / "farm.json").exists():
+        return Site(settings, operated=False)
+    with needs("local"):
+        from farm.local import Running, webhook_secret
+    running = Running.read(settings.data_dir)
+    if running is None:
+        return Site(settings, operated=False)
+    found = {
+        "url": running.url,
+        "redis_url": running.redis_url,
+        "storage_url": running.storage_url,
+        "webhook_secret": webhook_secret(settings.data_dir.resolve()),
+    }
+    kept = {name: value for name, value in found.items() if f"FARM_{name.upper()}" not in environment}
+    return Site(settings.model_copy(update=kept), operated=True)
+
+
+def operated_site() -> Settings:
+    """Raises Misconfigured on a machine from which the farm's Redis can't be reached."""
+    here = site()
+    if not here.operated:
+        raise Misconfigured(
+            f"there is no running farm in {here.settings.data_dir}/; set FARM_REDIS_URL to the farm's Redis, "
+            "FARM_DATA_DIR to the folder of an embedded farm, or start one with `farm up`"
+        )
+    return here.settings
