@@ -1,0 +1,69 @@
+"""python -m api: the API on FARM_HOST and FARM_PORT. Without an API key it serves loopback only."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import os
+import socket
+import sys
+
+import uvicorn
+
+from api.app import create_app
+from farm.errors import FarmError, Misconfigured
+from farm.settings import Settings, misspelt
+from farm.store import Store, keys
+
+log = logging.getLogger("api")
+
+_GRACE_SECONDS = 10  # for requests in flight on SIGTERM; long polls are cut off then and ask again
+
+
+def main() -> int:
+    try:
+        settings = Settings.read()
+        logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+        for warning in misspelt(os.environ):
+            log.warning(warning)
+        if not _is_loopback(settings.host):
+            _require_key(settings)
+    except FarmError as error:
+        print(f"the API can't start: {error.message}", file=sys.stderr)  # noqa: T201
+        return 1
+    uvicorn.run(
+        create_app(settings),
+        host=settings.host,
+        port=settings.port,
+        loop="uvloop",
+        http="httptools",
+        access_log=False,
+        log_config=None,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+    )
+    return 0
+
+
+def _require_key(settings: Settings) -> None:
+    store = Store.connect(settings.redis_url)
+    try:
+        if not store.run(keys()):
+            raise Misconfigured(
+                f"FARM_HOST is {settings.host}, which others can reach, and there is no API key; "
+                "make one with `farm keys create NAME`, or bind to 127.0.0.1"
+            )
+    finally:
+        store.close()
+
+
+def _is_loopback(host: str) -> bool:
+    """Whether every address that this name has is loopback."""
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise Misconfigured(f"FARM_HOST {host!r} is no address of this machine: {error}") from None
+    return bool(found) and all(ipaddress.ip_address(entry[4][0]).is_loopback for entry in found)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

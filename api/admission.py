@@ -1,0 +1,235 @@
+"""Whether a job may be accepted, and as what: every name in the request is resolved against the model cards.
+
+A pure decision: what there is to know (cards, the tenant's voices, what webhooks may reach) is passed in as a Catalog,
+so that a batch of 50,000 is decided in a thread against one.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from farm.address import Network, check_url
+from farm.errors import BadInput, FieldError, Unavailable
+from farm.job import new_id
+from farm.spec import Order, Spec, write_text
+from farm.wire import Emotion, JobOptions, JobRequest, Model, Webhook
+
+_NAMED = 12  # names that a refusal lists at most
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """What requests are resolved against. `uploads` are the tenant's voices: name -> content digest."""
+
+    cards: Mapping[str, Model]
+    default_model: str
+    uploads: Mapping[str, str]
+    signs_webhooks: bool
+    allow: tuple[Network, ...]
+    retention_s: int
+    _checked: set[str] = field(default_factory=set)  # webhook URLs that were found good
+
+    def admit(self, request: JobRequest) -> Order:
+        """Raises BadInput with every wrong field named, Unavailable while the farm does not know its own model."""
+        card = self._card(request.model)
+        faults: list[BadInput] = []
+        language = voice = ""
+        emotion = None
+        uploads: dict[str, str] = {}
+        try:
+            language = self._language(request, card)
+            voice = self._voice(request, card, language, uploads)
+        except BadInput as fault:
+            faults.append(fault)
+        for number, chapter in enumerate(request.chapters or ()):
+            if chapter.voice is not None:
+                faults += self._resolve(chapter.voice, card, uploads, f"/chapters/{number}/voice")
+        faults += _unhonoured(request, card)
+        if request.emotion is not None and "emotion" in card.parameters:
+            try:
+                emotion = self._emotion(request.emotion, card)
+            except BadInput as fault:
+                faults.append(fault)
+        if request.webhook is not None:
+            faults += self._webhook(
+                request.webhook, "job.", "a job's webhook hears of job.succeeded, job.failed and job.canceled"
+            )
+        if faults:
+            raise _together(faults)
+        parts = request.parts()
+        return Order(
+            id=new_id("job"),
+            model=card.name,
+            lane=request.priority,
+            spec=Spec.model_construct(
+                language=language,
+                voice=voice,
+                uploads=uploads,
+                speed=request.speed,
+                pitch=request.pitch,
+                seed=request.seed,
+                emotion=emotion,
+                output=request.output,
+                metadata=request.metadata,
+                webhook=request.webhook,
+                custom_id=request.custom_id,
+                on_error=request.on_error,
+            ),
+            text=write_text(parts),
+            characters=sum(len(part.input) for part in parts),
+            retention_s=request.expires_after or self.retention_s,
+        )
+
+    def check_batch_webhook(self, webhook: Webhook) -> None:
+        """A batch's own webhook hears of its completion; its jobs may have theirs."""
+        hears = "a batch's webhook hears of batch.completed; give its jobs theirs in defaults.webhook"
+        faults = self._webhook(webhook, "batch.", hears)
+        asked = webhook.events if "events" in webhook.model_fields_set else ["batch.completed"]
+        if not faults and asked != ["batch.completed"]:
+            faults = [BadInput(hears, pointer="/webhook/events")]
+        if faults:
+            raise _together(faults)
+
+    def _card(self, name: str | None) -> Model:
+        card = self.cards.get(name or self.default_model)
+        if card is not None:
+            return card
+        if name is None or name == self.default_model:
+            raise Unavailable(
+                f"no render worker has announced model {self.default_model!r} yet; start one and try again",
+                code="model_not_ready",
+            )
+        known = _list(self.cards) or "none so far"
+        raise BadInput(f"model {name!r} is not known here; known: {known}", code="unknown_model", pointer="/model")
+
+    def _language(self, request: JobRequest, card: Model) -> str:
+        """As the card writes it: what was asked exactly, else its primary subtag; else the voice's; else English."""
+        if request.language is None:
+            spoken = card.voices.get(request.voice or "")
+            if spoken in card.languages:
+                return spoken
+            return _match("en", card) or next(iter(card.languages))
+        language = _match(request.language, card)
+        if language is None:
+            raise BadInput(
+                f"model {card.name!r} does not speak {request.language!r}; it speaks {_list(card.languages)}",
+                code="unknown_language",
+                pointer="/language",
+            )
+        return language
+
+    def _voice(self, request: JobRequest, card: Model, language: str, uploads: dict[str, str]) -> str:
+        if request.voice is None:
+            voice = card.languages[language].voice or next(iter(card.voices), None)
+            if voice is None:
+                raise BadInput(
+                    f"model {card.name!r} has no voice of its own; upload one to /v1/voices and name it",
+                    code="voice_required",
+                    pointer="/voice",
+                )
+            return voice
+        for fault in self._resolve(request.voice, card, uploads, "/voice"):
+            raise fault
+        return request.voice
+
+    def _resolve(self, name: str, card: Model, uploads: dict[str, str], pointer: str) -> list[BadInput]:
+        """A built-in voice, else the tenant's own, which is noted in `uploads`; else what is wrong with it."""
+        if name in card.voices:
+            return []
+        if name in self.uploads and card.uploaded_voices:
+            uploads[name] = self.uploads[name]
+            return []
+        if name in self.uploads:
+            why = f"voice {name!r} is an uploaded one, and model {card.name!r} speaks with its built-in voices only"
+        else:
+            names = [*card.voices, *(self.uploads if card.uploaded_voices else ())]
+            near = difflib.get_close_matches(name, names, n=3)
+            hint = f"did you mean {_list(near)}?" if near else f"it has {_list(names)}" if names else "upload it first"
+            why = f"model {card.name!r} has no voice {name!r}; {hint}"
+        return [BadInput(why, code="unknown_voice", pointer=pointer)]
+
+    def _emotion(self, emotion: Emotion, card: Model) -> str | None:
+        """Canonical JSON: equal emotions are equal strings, so that their clips are shared."""
+        said = emotion.model_dump(exclude_none=True)
+        if emotion.voice is not None:
+            uploads: dict[str, str] = {}
+            for fault in self._resolve(emotion.voice, card, uploads, "/emotion/voice"):
+                raise fault
+            said["voice"] = uploads.get(emotion.voice, emotion.voice)
+        if not said.keys() - {"strength"}:
+            raise BadInput("give a text, a vector or a voice to take it from", pointer="/emotion")
+        return json.dumps(said, sort_keys=True, separators=(",", ":"))
+
+    def _webhook(self, webhook: Webhook, prefix: str, hears: str) -> list[BadInput]:
+        if not self.signs_webhooks:
+            why = "this farm has no secret to sign webhooks with; its operator can set FARM_WEBHOOK_SECRET"
+            return [BadInput(why, code="webhooks_disabled", pointer="/webhook")]
+        if not any(event.startswith(prefix) for event in webhook.events):
+            return [BadInput(hears, pointer="/webhook/events")]
+        url = str(webhook.url)
+        if url not in self._checked:
+            try:
+                check_url(url, self.allow)
+            except BadInput as fault:
+                return [fault]
+            self._checked.add(url)
+        return []
+
+
+def names_strangers(request: JobRequest, built_in: Collection[str]) -> bool:
+    """Whether it names a voice that is not built in, so that the tenant's own must be known."""
+    names = [request.voice, *(chapter.voice for chapter in request.chapters or ())]
+    if request.emotion is not None:
+        names.append(request.emotion.voice)
+    return any(name is not None and name not in built_in for name in names)
+
+
+def with_defaults(request: JobRequest, defaults: JobOptions | None) -> JobRequest:
+    """What the request does not say, the defaults do. Both are valid already, and so is the mixture."""
+    if defaults is None:
+        return request
+    missing = defaults.model_fields_set - request.model_fields_set
+    return request.model_copy(update={name: getattr(defaults, name) for name in missing})
+
+
+def _match(tag: str, card: Model) -> str | None:
+    by_lower = {name.lower(): name for name in card.languages}
+    lower = tag.lower()
+    primary = lower.partition("-")[0]
+    if found := by_lower.get(lower) or by_lower.get(primary):
+        return found
+    if lower == primary:  # `en` where the card knows en-us and en-gb: the first it names
+        return next((name for low, name in by_lower.items() if low.startswith(primary + "-")), None)
+    return None
+
+
+def _unhonoured(request: JobRequest, card: Model) -> list[BadInput]:
+    asked = {
+        "speed": request.speed != 1.0,
+        "pitch": request.pitch != 0.0,
+        "emotion": request.emotion is not None,
+    }
+    honours = _list(card.parameters) or "none of speed, pitch and emotion"
+    return [
+        BadInput(
+            f"model {card.name!r} does not honour {name}; it honours {honours}", code="not_honoured", pointer=f"/{name}"
+        )
+        for name, is_asked in asked.items()
+        if is_asked and name not in card.parameters
+    ]
+
+
+def _together(faults: list[BadInput]) -> BadInput:
+    """One refusal for all; its code is theirs where they agree."""
+    fields: list[FieldError] = [each for fault in faults for each in fault.fields]
+    codes = {fault.code for fault in faults}
+    more = f"; {len(fields) - 1} more in errors" if len(fields) > 1 else ""
+    return BadInput(faults[0].message + more, code=codes.pop() if len(codes) == 1 else None, fields=fields)
+
+
+def _list(names: Iterable[str]) -> str:
+    every = list(names)
+    return ", ".join(every[:_NAMED]) + (", …" if len(every) > _NAMED else "")

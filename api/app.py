@@ -1,0 +1,56 @@
+"""The HTTP API: a thin front end that validates, accepts durably, and reads back what became of it.
+
+gate       request id, tenant by API key, body limits          problems   every error as problem+json
+jobs, batches, results, deliveries, voices, health             the routes
+admission  whether a request may be accepted, and as what      views      what clients see of a record
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi.middleware import Middleware
+
+from api import batches, deliveries, health, jobs, openapi, problems, results, voices
+from api.fresh import Fresh
+from api.front import opened
+from api.gate import Gate
+from farm.settings import Settings
+from farm.store import keys as keys_in_store
+
+log = logging.getLogger(__name__)
+
+_KEYS_SECONDS = 2.0  # after which a revoked key no longer opens
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The ASGI application. Its lifespan needs a Redis that answers; storage may be away."""
+    settings = settings or Settings.read()
+
+    async def read_keys() -> Mapping[str, str]:
+        found = await app.state.front.store.run(keys_in_store())
+        return {key["digest"]: key["tenant"] for key in found.values()}
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with opened(settings) as front:
+            app.state.front = front
+            yield
+
+    gate = Middleware(Gate, keys=Fresh(read_keys, _KEYS_SECONDS), public_url=settings.public_url)
+    app = FastAPI(
+        title="TTS Farm",
+        version="1",
+        description="Narration in bulk: jobs and batches in, audio and signed webhooks out.",
+        lifespan=lifespan,
+        middleware=[gate],
+        redoc_url=None,
+    )
+    problems.install(app)
+    openapi.install(app)
+    for part in (jobs, results, batches, deliveries, voices, health):
+        app.include_router(part.router)
+    return app

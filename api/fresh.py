@@ -1,0 +1,41 @@
+"""A value that is read again when it has grown old, once for all who ask at the same moment."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Fresh(Generic[T]):
+    """At most `seconds` old. When reading it again fails, whoever asks gets the error, and the next one tries anew."""
+
+    def __init__(self, read: Callable[[], Awaitable[T]], seconds: float) -> None:
+        self._read = read
+        self._seconds = seconds
+        self._value: T | None = None
+        self._until = 0.0
+        self._reading: asyncio.Task[T] | None = None
+
+    async def get(self) -> T:
+        if time.monotonic() < self._until:
+            return self._value  # type: ignore[return-value]  # None only where T allows it
+        if self._reading is None:
+            self._reading = asyncio.ensure_future(self._renew())
+        # Shielded: a client that goes away must not take the answer from the others.
+        return await asyncio.shield(self._reading)
+
+    def forget(self) -> None:
+        """The next one who asks gets a new reading."""
+        self._until = 0.0
+
+    async def _renew(self) -> T:
+        try:
+            self._value = await self._read()
+            self._until = time.monotonic() + self._seconds
+            return self._value
+        finally:
+            self._reading = None

@@ -1,0 +1,158 @@
+"""The gate: what happens to every request before a route sees it, and to every exception that leaves one.
+
+    request id   the client's X-Request-Id, else a new one; it is in every answer, problem and log line
+    tenant       by API key (Bearer); keys are kept hashed, a few seconds old at most
+    limit        of the body, enforced while it is read, whatever Content-Length says
+
+Plain ASGI: it stands in the path of every accept, and a BaseHTTPMiddleware there costs more than the accept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import ipaddress
+import re
+import secrets
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.fresh import Fresh
+from api.problems import answer
+from farm.errors import TooLarge, Unauthorized
+from farm.wire import MAX_JSON_BYTES, MAX_JSONL_BYTES, MAX_VOICE_BYTES
+
+TENANT_WITHOUT_KEYS = "default"
+JSONL_TYPES = ("application/jsonl", "application/x-ndjson", "application/jsonlines")
+
+_FORM_OVERHEAD = 100_000  # bytes of boundaries, part headers and small fields around a file
+_DRAIN_BYTES = 20_000_000  # read and dropped after a refusal, so that the client gets to read the answer
+_DRAIN_SECONDS = 5.0
+_OPEN_PATHS = frozenset({"/healthz", "/readyz", "/docs", "/openapi.json", "/docs/oauth2-redirect"})
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
+
+
+class Gate:
+    def __init__(self, app: ASGIApp, *, keys: Fresh[Mapping[str, str]], public_url: str | None) -> None:
+        """`keys`: SHA-256 of a key -> its tenant."""
+        self._app = app
+        self._keys = keys
+        self._public_host = urlsplit(public_url).hostname if public_url else None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = _first_of_each(scope)
+        request_id = _request_id(headers.get(b"x-request-id"))
+        scope["request_id"] = request_id
+        started = False
+
+        async def send_marked(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        body = _Body(receive, _limit(scope["path"], headers.get(b"content-type", b"")))
+        try:
+            if scope["path"] not in _OPEN_PATHS:
+                scope["tenant"] = await self._tenant(scope, headers)
+            await body.check_announced(headers)
+            await self._app(scope, body.receive, send_marked)
+        except Exception as error:
+            if started:
+                raise
+            await answer(error, scope)(scope, receive, send_marked)
+
+    async def _tenant(self, scope: Scope, headers: Mapping[bytes, bytes]) -> str:
+        keys = await self._keys.get()
+        kind, _, key = headers.get(b"authorization", b"").partition(b" ")
+        if kind.lower() == b"bearer" and key:
+            tenant = keys.get(hashlib.sha256(key.strip()).hexdigest())
+            if tenant is not None:
+                return tenant
+            if keys:
+                raise Unauthorized("this API key is not known; `farm keys list` shows which are")
+        elif keys:
+            raise Unauthorized("this farm needs an API key; send it as `Authorization: Bearer <key>`")
+        if not (_is_loopback((scope.get("server") or ("",))[0]) and self._is_own_name(headers.get(b"host", b""))):
+            raise Unauthorized("without API keys the farm answers on loopback only; make one with `farm keys create`")
+        return TENANT_WITHOUT_KEYS
+
+    def _is_own_name(self, host: bytes) -> bool:
+        """Refuses a web page whose name was made to resolve to this machine (DNS rebinding)."""
+        name = urlsplit("//" + host.decode("latin-1")).hostname or ""
+        return name == self._public_host or _is_loopback(name)
+
+
+class _Body:
+    """A request's body, counted while it is read."""
+
+    def __init__(self, receive: Receive, limit: int) -> None:
+        self._receive = receive
+        self._limit = limit
+        self._size = 0
+
+    async def check_announced(self, headers: Mapping[bytes, bytes]) -> None:
+        announced = headers.get(b"content-length", b"")
+        if announced.isdigit() and int(announced) > self._limit:
+            if b"expect" not in headers:  # else the client waits with its body for our word
+                await self._drain({"type": "http.request", "more_body": True})
+            raise self._refusal()
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.request":
+            self._size += len(message.get("body", b""))
+            if self._size > self._limit:
+                await self._drain(message)
+                raise self._refusal()
+        return message
+
+    def _refusal(self) -> TooLarge:
+        return TooLarge(f"the body is larger than {self._limit:,} bytes, which is the limit here; split the request")
+
+    async def _drain(self, message: Message) -> None:
+        try:
+            async with asyncio.timeout(_DRAIN_SECONDS):
+                while message.get("more_body") and self._size < self._limit + _DRAIN_BYTES:
+                    message = await self._receive()
+                    self._size += len(message.get("body", b""))
+        except TimeoutError:
+            pass
+
+
+def _first_of_each(scope: Scope) -> dict[bytes, bytes]:
+    wanted: dict[bytes, bytes] = {}
+    for name, value in scope["headers"]:
+        wanted.setdefault(name, value)
+    return wanted
+
+
+def _request_id(given: bytes | None) -> str:
+    if given is not None and _REQUEST_ID.fullmatch(given):
+        return given.decode()
+    return "req_" + secrets.token_hex(8)
+
+
+def _limit(path: str, content_type: bytes) -> int:
+    kind = content_type.partition(b";")[0].strip().lower().decode("latin-1")
+    if path == "/v1/batches" and kind in JSONL_TYPES:
+        return MAX_JSONL_BYTES
+    if kind == "multipart/form-data":
+        return (MAX_JSONL_BYTES if path == "/v1/batches" else MAX_VOICE_BYTES) + _FORM_OVERHEAD
+    return MAX_JSON_BYTES
+
+
+def _is_loopback(host: Any) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(str(host)).is_loopback
+    except ValueError:
+        return False

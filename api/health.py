@@ -1,0 +1,149 @@
+"""How the farm is: its models, its queue, and whether it can take work; for people, probes and Prometheus."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterable, Mapping
+
+from fastapi import APIRouter, Request, Response
+
+from api.estimate import speeds
+from api.front import Front, front_of
+from api.jobs import json_response
+from farm.errors import FarmError
+from farm.job import Lane
+from farm.store import Backlog, backlog, workers
+from farm.wire import Model, Page, Queue, Worker
+
+router = APIRouter(tags=["farm"])
+
+Samples = Iterable[tuple[Mapping[str, str], float]]
+
+
+@router.get("/v1/models", response_model=Page[Model])
+async def models(request: Request) -> Response:
+    """What requests are validated against: languages, voices and parameters of every model that a worker announced."""
+    cards = await front_of(request).cards.get()
+    return json_response(Page[Model](data=[cards[name] for name in sorted(cards)], has_more=False))
+
+
+@router.get("/v1/queue", response_model=Queue)
+async def queue(request: Request) -> Response:
+    """How much work there is, and who is at it."""
+    return json_response(_queue(*await _figures(front_of(request))))
+
+
+@router.get("/healthz")
+async def healthz() -> dict[str, str]:
+    """This process answers. Says nothing of the farm behind it: a restart would not mend that."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz", responses={503: {"description": "What can't be reached"}})
+async def readyz(request: Request) -> Response:
+    """Whether jobs can be accepted: Redis has room, and storage can be written."""
+    front = front_of(request)
+    checks = {"redis": await _check_redis(front), "storage": await front.storage_trouble.get()}
+    ready = not any(checks.values())
+    body = {"status": "ok" if ready else "unavailable", "checks": {name: said or "ok" for name, said in checks.items()}}
+    return Response(json.dumps(body), 200 if ready else 503, media_type="application/json")
+
+
+@router.get("/metrics", response_class=Response)
+async def metrics(request: Request) -> Response:
+    """In the text format of Prometheus."""
+    found, alive = await _figures(front_of(request))
+    shown = _queue(found, alive)
+    lines: list[str] = []
+
+    def family(name: str, kind: str, said: str, samples: Samples) -> None:
+        lines.extend((f"# HELP {name} {said}", f"# TYPE {name} {kind}"))
+        lines.extend(f"{name}{_labels(labels)} {value:g}" for labels, value in samples)
+
+    depths = shown.models.items()
+    family("farm_jobs", "gauge", "Jobs by status.", (({"status": name}, n) for name, n in shown.jobs.items()))
+    family(
+        "farm_segments_ready",
+        "gauge",
+        "Segments that wait for a render worker.",
+        (({"model": model, "lane": lane}, n) for model, depth in depths for lane, n in depth.ready.items()),
+    )
+    family(
+        "farm_segments_leased",
+        "gauge",
+        "Segments that render workers hold.",
+        (({"model": model}, depth.leased) for model, depth in depths),
+    )
+    family("farm_due", "gauge", "Tasks that the desk should be at.", (({"kind": k}, n) for k, n in shown.due.items()))
+    family(
+        "farm_workers",
+        "gauge",
+        "Workers that are alive.",
+        (({"kind": kind}, sum(worker.kind == kind for worker in alive)) for kind in ("render", "desk")),
+    )
+    rendering = [worker for worker in alive if worker.kind == "render"]
+    family(
+        "farm_worker_segments_total",
+        "counter",
+        "Segments rendered by a worker since it started.",
+        ((_of(worker), worker.segments) for worker in rendering),
+    )
+    family(
+        "farm_worker_batch_mean",
+        "gauge",
+        "Mean utterances per batch.",
+        ((_of(worker), worker.batch_mean) for worker in rendering if worker.batch_mean is not None),
+    )
+    family(
+        "farm_worker_real_time_factor",
+        "gauge",
+        "Seconds of work per second of audio.",
+        ((_of(worker), worker.real_time_factor) for worker in rendering if worker.real_time_factor is not None),
+    )
+    return Response("\n".join(lines) + "\n", media_type="text/plain; version=0.0.4")
+
+
+async def _figures(front: Front) -> tuple[Backlog, list[Worker]]:
+    found, beats = await asyncio.gather(front.store.run(backlog()), front.store.run(workers()))
+    return found, [Worker.model_validate_json(beat) for beat in beats]
+
+
+def _queue(found: Backlog, alive: list[Worker]) -> Queue:
+    speed = speeds(alive)
+    names = sorted({*found.ready, *found.solo, *found.leased, *(worker.model for worker in alive if worker.model)})
+    nothing = dict.fromkeys(Lane, 0)
+    return Queue(
+        jobs=dict(found.jobs),
+        models={
+            name: Queue.Depth(
+                ready=dict(found.ready.get(name, nothing)),
+                leased=found.leased.get(name, 0),
+                segments_per_second=round(speed.get(name, 0.0), 3),
+                workers=sum(worker.model == name for worker in alive),
+            )
+            for name in names
+        },
+        due={kind.value: count for kind, count in found.due.items()},
+        workers=alive,
+    )
+
+
+async def _check_redis(front: Front) -> str | None:
+    try:
+        front.pressure = await front.store.pressure()
+        front.check_room()
+    except FarmError as error:
+        return error.message
+    return None
+
+
+def _of(worker: Worker) -> dict[str, str]:
+    return {"worker": worker.id, "model": worker.model or ""}
+
+
+def _labels(labels: Mapping[str, str]) -> str:
+    escaped = (
+        (name, value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")) for name, value in labels.items()
+    )
+    return "{" + ",".join(f'{name}="{value}"' for name, value in escaped) + "}"

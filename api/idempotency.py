@@ -1,0 +1,52 @@
+"""The Idempotency-Key header: one key is one accepted thing, however often the request is sent.
+
+same key, same request      the first answer's job or batch again, marked Idempotent-Replayed
+same key, another request   422
+same key, still in flight   409
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+from starlette.requests import Request
+
+from api.front import Front
+from farm.errors import BadInput, StoreUnavailable
+from farm.store import reserve, unreserve
+
+_LONGEST = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """`earlier` is what an earlier request under this key made; None: the key is ours."""
+
+    earlier: str | None
+
+
+def key_of(request: Request) -> str | None:
+    key = request.headers.get("idempotency-key")
+    if key is not None and not (0 < len(key) <= _LONGEST and key.isascii() and key.isprintable()):
+        raise BadInput(
+            f"Idempotency-Key must be 1 to {_LONGEST} printable ASCII characters", code="invalid_idempotency_key"
+        )
+    return key
+
+
+@asynccontextmanager
+async def reserved(front: Front, tenant: str, key: str | None, digest: str, ttl_s: int) -> AsyncIterator[Claimed]:
+    """Holds the key around slow work that ends in accepting, and gives it back when that fails."""
+    if key is None:
+        yield Claimed(None)
+        return
+    earlier = await front.store.run(reserve(tenant, key, digest, ttl_s * 1000))
+    try:
+        yield Claimed(earlier)
+    except BaseException:
+        if earlier is None:
+            with suppress(StoreUnavailable):  # then the reservation runs out by itself
+                await front.store.run(unreserve(tenant, key, digest))
+        raise

@@ -1,0 +1,319 @@
+"""Jobs: accepting them, and everything a client does with them until it fetches the result."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+import time
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel
+
+from api.front import Front, front_of, tenant_of
+from api.idempotency import key_of, reserved
+from api.openapi import IDEMPOTENCY_KEY, header, json_body
+from api.problems import Gone, UnsupportedMediaType, parse
+from api.views import base_url, job_view
+from api.watch import LONGEST_WAIT
+from farm.errors import BadInput, Conflict, NotFound
+from farm.job import ENDED, TRANSITIONS, Status
+from farm.removal import remove_objects
+from farm.spec import Order, Spec, text_key
+from farm.store import Accepted, JobRecord, NewJob, accept, cancel, forget, job_page, job_record, retry
+from farm.wake import DESK_QUEUE
+from farm.wire import Job, JobRequest, Page
+
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+
+_LARGE_BYTES = 64_000  # from here on a body is parsed off the event loop
+_RESERVE_S = 60  # for writing a long text to storage
+_SCANNED = 1_000  # records that one filtered page looks at
+_RETRY_AFTER = "2"  # seconds; what a client that polls is advised
+_PREFER_WAIT = re.compile(r"(?:^|[,;\s])wait=(\d{1,4})(?:$|[,;\s])")
+_ID = re.compile(r"job_[0-9a-z_]{1,60}")
+
+Wait = Annotated[float, Query(ge=0, le=LONGEST_WAIT, description="seconds to wait for its end before answering")]
+
+
+@router.post(
+    "",
+    status_code=202,
+    response_model=Job,
+    responses={200: {"model": Job, "description": "It ended within the preferred wait"}},
+    openapi_extra={
+        "requestBody": json_body(
+            "JobRequest", {"input": "It was a dark and stormy night.", "output": {"format": "mp3"}}
+        ),
+        "parameters": [IDEMPOTENCY_KEY, header("Prefer", "`wait=n`: answer when it has ended, within n <= 60 seconds")],
+    },
+)
+async def submit(request: Request) -> Response:
+    """Accepts one job. From the 202 on it is durable and will end; `Location` is its status."""
+    front, tenant = front_of(request), tenant_of(request)
+    front.check_room()
+    require_json(request)
+    key = key_of(request)
+    body = await request.body()
+    wanted = parse(JobRequest, body) if len(body) < _LARGE_BYTES else await front.blocking(parse, JobRequest, body)
+    catalog = await front.catalog(tenant, wanted)
+    order = catalog.admit(wanted) if len(body) < _LARGE_BYTES else await front.blocking(catalog.admit, wanted)
+    digest = hashlib.sha256(b"job\n" + body).hexdigest() if key is not None else ""
+    new = _new_job(order, tenant, key, digest)
+    accepted = await (front.store.run(accept(new)) if order.inline else _accept_long(front, new, order.text))
+    front.waker.wake(DESK_QUEUE)
+    return await _answer_accepted(request, front, new, accepted)
+
+
+@router.get("", response_model=Page[Job])
+async def list_jobs(
+    request: Request,
+    status: Annotated[Status | None, Query()] = None,
+    batch: Annotated[str | None, Query(max_length=80)] = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    after: Annotated[str | None, Query(max_length=200, description="`next_cursor` of the page before")] = None,
+) -> Response:
+    """Newest first; within a batch, in its order. `metadata[key]=value` filters by metadata. A page of a filtered list
+    may be short, or even empty, and have more behind it."""
+    metadata = {
+        name[len("metadata[") : -1]: value
+        for name, value in request.query_params.multi_items()
+        if name.startswith("metadata[") and name.endswith("]")
+    }
+    return await page_of_jobs(request, batch=batch, status=status, metadata=metadata, limit=limit, after=after)
+
+
+@router.get("/{job_id}", response_model=Job)
+async def show(request: Request, job_id: str, wait: Wait = 0.0) -> Response:
+    """Where it stands. With `wait`, answers as soon as it has ended, and no later than after so many seconds."""
+    front = front_of(request)
+    job = await front.watch.until(job_id, lambda: find(request, job_id), lambda job: job.status in ENDED, wait)
+    return await _answer(request, front, job)
+
+
+@router.post("/{job_id}/cancel", status_code=202, response_model=Job)
+async def cancel_job(request: Request, job_id: str) -> Response:
+    """Stops an open job; what was rendered stays for a retry. 409 when it had ended."""
+    front = front_of(request)
+    was = await front.store.run(cancel(known(job_id), tenant_of(request)))
+    if was is None:
+        raise unknown(job_id)
+    if was in ENDED:
+        raise Conflict(f"job {job_id} is {was} already; there is nothing to cancel", code="already_ended")
+    front.waker.wake(DESK_QUEUE)
+    return await _answer(request, front, await find(request, job_id), 202)
+
+
+@router.post("/{job_id}/retry", status_code=202, response_model=Job)
+async def retry_job(request: Request, job_id: str) -> Response:
+    """Takes up a failed or canceled job again, or one that finished without some segments, and renders only what is
+    missing. 409 in every other status."""
+    front = front_of(request)
+    was = await front.store.run(retry(known(job_id), tenant_of(request)))
+    if was is None:
+        raise unknown(job_id)
+    if was not in TRANSITIONS["retry"]:
+        raise Conflict(f"job {job_id} is {was}; there is nothing to retry", code="nothing_to_retry")
+    front.waker.wake(DESK_QUEUE)
+    return await _answer(request, front, await find(request, job_id), 202)
+
+
+@router.delete("/{job_id}", status_code=204)
+async def delete(request: Request, job_id: str) -> Response:
+    """The record and everything in storage that was made for it, its clips included. An open job is canceled first."""
+    front = front_of(request)
+    job = await find(request, job_id)
+    await front.store.run(cancel(job.id, job.tenant))
+    await front.blocking(remove_objects, front.storage, job.id, clips=True)
+    await front.store.run(forget(job.id, job.tenant))
+    front.waker.wake(DESK_QUEUE)
+    return Response(status_code=204)
+
+
+# --- shared with the routes of results and batches --------------------------------------------------------------------
+
+
+async def find(request: Request, job_id: str) -> JobRecord:
+    """The tenant's job. Raises NotFound, for another tenant's too."""
+    job = await front_of(request).store.run(job_record(known(job_id), tenant_of(request)))
+    if job is None:
+        raise unknown(job_id)
+    return job
+
+
+def known(job_id: str) -> str:
+    """Refuses what can't be an id before it becomes part of a key."""
+    if not _ID.fullmatch(job_id):
+        raise unknown(job_id)
+    return job_id
+
+
+def unknown(job_id: str) -> NotFound:
+    return NotFound(f"there is no job {job_id[:80]!r}; it may have been deleted, or be past its retention")
+
+
+def require_json(request: Request) -> None:
+    """Also keeps web pages out: a browser sends JSON to another site only after asking it."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise UnsupportedMediaType(f"send JSON with `Content-Type: application/json`, not {kind or 'without a type'!r}")
+
+
+async def page_of_jobs(
+    request: Request,
+    *,
+    batch: str | None,
+    status: Status | None = None,
+    metadata: dict[str, str] | None = None,
+    limit: int,
+    after: str | None,
+) -> Response:
+    """One page of the tenant's jobs, all of them or a batch's. Filters look at a bounded number of records, so a page
+    may be short and still have more behind it."""
+    front = front_of(request)
+    tenant, filtered = tenant_of(request), bool(status or metadata)
+    place = _read_cursor(after) if after else None
+    wanted = 100 if filtered else min(100, limit + 1)
+    found: list[JobRecord] = []
+    scanned, more = 0, True
+    while more:
+        page = await front.store.run(job_page(tenant, batch=batch, after=place, limit=wanted))
+        more = len(page) == wanted
+        for job in page:
+            if len(found) == limit:
+                more = True
+                break
+            place = (job.created_ms if batch is None else place[0] + 1 if place else 1, job.id)
+            if _matches(job, status, metadata):
+                found.append(job)
+        scanned += len(page)
+        if len(found) == limit or scanned >= _SCANNED:
+            break
+    base = base_url(request, front.settings.public_url)
+    speeds = await front.speeds.get()
+    shown = Page[Job](
+        data=[job_view(job, base, speeds.get(job.model)) for job in found],
+        has_more=more,
+        next_cursor=_cursor(place) if more and place else None,
+    )
+    return json_response(shown)
+
+
+def json_response(shown: BaseModel, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return Response(shown.model_dump_json(), status, headers, "application/json")
+
+
+# --- accepting --------------------------------------------------------------------------------------------------------
+
+
+def _new_job(order: Order, tenant: str, key: str | None, digest: str) -> NewJob:
+    return NewJob(
+        id=order.id,
+        tenant=tenant,
+        model=order.model,
+        lane=order.lane,
+        spec=order.spec.to_json(),
+        text=order.text if order.inline else None,
+        characters=order.characters,
+        retention_s=order.retention_s,
+        on_error=order.spec.on_error,
+        events=order.spec.events,
+        idempotency_key=key,
+        request_digest=digest,
+    )
+
+
+async def _accept_long(front: Front, new: NewJob, text: str) -> Accepted:
+    """The text lies in storage before the job is accepted, so that what was accepted is whole."""
+    async with reserved(front, new.tenant, new.idempotency_key, new.request_digest, _RESERVE_S) as claimed:
+        if claimed.earlier is not None:
+            return Accepted(claimed.earlier, replayed=True)
+        await front.blocking(front.storage.put, text_key(new.id), text.encode(), "application/json")
+        return await front.store.run(accept(new))
+
+
+async def _answer_accepted(request: Request, front: Front, new: NewJob, accepted: Accepted) -> Response:
+    headers = {"Idempotent-Replayed": "true"} if accepted.id != new.id else {}
+    wait = _preferred_wait(request)
+    if wait:
+        job = await front.watch.until(
+            accepted.id, lambda: find(request, accepted.id), lambda job: job.status in ENDED, wait
+        )
+        headers["Preference-Applied"] = f"wait={wait}"
+        return await _answer(request, front, job, 200 if job.status in ENDED else 202, headers)
+    if accepted.id != new.id:
+        earlier = await front.store.run(job_record(accepted.id, new.tenant))
+        if earlier is None:
+            raise Gone(f"this Idempotency-Key made job {accepted.id}, which has been deleted; use another key")
+        return await _answer(request, front, earlier, 202, headers)
+    return await _answer(request, front, _as_accepted(new), 202, headers)
+
+
+def _as_accepted(new: NewJob) -> JobRecord:
+    """The record as accept has just written it: answering with it saves a round trip."""
+    return JobRecord(
+        id=new.id,
+        tenant=new.tenant,
+        status=Status.QUEUED,
+        model=new.model,
+        lane=new.lane,
+        batch=new.batch,
+        characters=new.characters,
+        total=0,
+        done=0,
+        dead=0,
+        ready=0,
+        cached=0,
+        milliseconds=0,
+        started=False,
+        spec=new.spec,
+        outcome=None,
+        created_ms=round(time.time() * 1000),
+        running_ms=None,
+        ended_ms=None,
+        retention_s=new.retention_s,
+        place=None,
+    )
+
+
+def _preferred_wait(request: Request) -> int:
+    """RFC 7240; what can't be honoured is no error."""
+    found = _PREFER_WAIT.search(request.headers.get("prefer", ""))
+    return min(int(found.group(1)), int(LONGEST_WAIT)) if found else 0
+
+
+async def _answer(
+    request: Request, front: Front, job: JobRecord, status: int = 200, headers: dict[str, str] | None = None
+) -> Response:
+    base = base_url(request, front.settings.public_url)
+    speed = (await front.speeds.get()).get(job.model) if job.status is Status.RUNNING else None
+    shown = job_view(job, base, speed)
+    headers = headers or {}
+    if status == 202:
+        headers["Location"] = shown.status_url
+    if not shown.ended:
+        headers["Retry-After"] = _RETRY_AFTER
+    return json_response(shown, status, headers)
+
+
+# --- listing ----------------------------------------------------------------------------------------------------------
+
+
+def _matches(job: JobRecord, status: Status | None, metadata: dict[str, str] | None) -> bool:
+    if status is not None and job.status is not status:
+        return False
+    return not metadata or metadata.items() <= Spec.model_validate_json(job.spec).metadata.items()
+
+
+def _cursor(place: tuple[int, str]) -> str:
+    return base64.urlsafe_b64encode(f"{place[0]}.{place[1]}".encode()).decode().rstrip("=")
+
+
+def _read_cursor(cursor: str) -> tuple[int, str]:
+    try:
+        number, _, job_id = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().partition(".")
+        return int(number), known(job_id)
+    except (ValueError, binascii.Error, NotFound):
+        raise BadInput("is not a cursor of this list; use next_cursor of the page before", pointer="/after") from None

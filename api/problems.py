@@ -1,0 +1,172 @@
+"""Every answer that is an error, as problem+json (RFC 9457): what is wrong, with which field, and whether to try again.
+
+The farm's own errors, failed validation, unknown routes and the unexpected all end here, in one shape.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+from itertools import islice
+from typing import Any, TypeVar
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ValidationError
+from starlette.exceptions import HTTPException
+from starlette.routing import Match
+
+from farm.errors import BadInput, FarmError, FieldError
+from farm.wire import Problem
+
+log = logging.getLogger(__name__)
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+MEDIA_TYPE = "application/problem+json"
+MAX_ERRORS = 20  # wrong fields that one answer names
+_RETRY_AFTER = "2"  # seconds
+
+_SENTENCES = {
+    "extra_forbidden": "is not a field of this request; remove it",
+    "missing": "is required",
+    "string_unicode": "contains a lone surrogate; send valid Unicode",
+}
+
+
+class Gone(FarmError):
+    """It was here, and its retention is over."""
+
+    status = 410
+    code = "gone"
+
+
+class UnsupportedMediaType(FarmError):
+    status = 415
+    code = "unsupported_media_type"
+
+
+class _Routing(FarmError):
+    """What the router refuses: no such path, or no such method on it."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message, code=HTTPStatus(status).name.lower())
+        self.status = status
+
+
+def install(app: FastAPI) -> None:
+    async def refuse(request: Request, error: Exception) -> Response:
+        return answer(error, request.scope)
+
+    for kind in (FarmError, RequestValidationError, HTTPException):
+        app.add_exception_handler(kind, refuse)
+
+
+def answer(error: Exception, scope: Mapping[str, Any]) -> Response:
+    """The response to any exception. The unexpected is logged with its request id and says nothing else."""
+    request_id = scope["request_id"]
+    known = _as_farm_error(error, scope)
+    if known is None:
+        log.error("request %s: %s %s failed", request_id, scope["method"], scope["path"], exc_info=error)
+        known = FarmError("the farm failed to answer this; its log has the reason under the request id")
+    elif known.status >= 500:
+        log.warning("request %s: %s %s: %s", request_id, scope["method"], scope["path"], known.message)
+    problem = Problem(
+        title=HTTPStatus(known.status).phrase,
+        status=known.status,
+        detail=known.message,
+        code=known.code,
+        retryable=known.retryable,
+        request_id=request_id,
+        errors=[
+            Problem.FieldProblem(pointer=field.pointer, message=field.message)
+            for field in (known.fields if isinstance(known, BadInput) else ())
+        ],
+    )
+    headers = {"Allow": ", ".join(_methods(scope))} if known.status == HTTPStatus.METHOD_NOT_ALLOWED else {}
+    if known.retryable:
+        headers["Retry-After"] = _RETRY_AFTER
+    if known.status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
+    if known.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        headers["Connection"] = "close"  # the rest of the body is not wanted
+    return Response(problem.model_dump_json().encode(errors="replace"), known.status, headers, MEDIA_TYPE)
+
+
+def invalid(error: ValidationError, at: str = "") -> BadInput:
+    """Failed validation of a request's body, or of its part at the pointer `at`."""
+    fields = field_errors(error.errors(include_url=False, include_context=False, include_input=False), at)
+    return BadInput(_summary(fields), code=_code(error), fields=fields)
+
+
+def field_errors(errors: Iterable[Mapping[str, Any]], at: str = "") -> list[FieldError]:
+    return [FieldError(at + pointer(item["loc"]), _sentence(item)) for item in islice(errors, MAX_ERRORS)]
+
+
+def pointer(path: Iterable[object]) -> str:
+    """RFC 6901."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
+
+
+def parse(model: type[_Model], body: bytes) -> _Model:
+    """A request from its JSON. Raises BadInput with every wrong field named, lone surrogates included: those the fast
+    parser reports by their position only, so the slow one is asked for the field."""
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as error:
+        if _code(error) == "malformed_json" and b"\\u" in body:
+            try:
+                return model.model_validate(json.loads(body))
+            except ValidationError as found:
+                raise invalid(found) from None
+            except (ValueError, RecursionError):
+                pass
+        raise invalid(error) from None
+
+
+def _as_farm_error(error: Exception, scope: Mapping[str, Any]) -> FarmError | None:
+    if isinstance(error, FarmError):
+        return error
+    if isinstance(error, RequestValidationError):
+        fields = field_errors({**item, "loc": item["loc"][1:]} for item in error.errors())  # without "query"
+        return BadInput(_summary(fields), fields=fields)
+    if isinstance(error, HTTPException):
+        if error.status_code == HTTPStatus.NOT_FOUND:
+            return _Routing(404, f"there is nothing at {scope['path']}; /docs lists what there is")
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            return _Routing(405, f"{scope['path']} takes no {scope['method']}, only {', '.join(_methods(scope))}")
+        return _Routing(error.status_code, str(error.detail))
+    return None
+
+
+def _methods(scope: Mapping[str, Any]) -> list[str]:
+    """What the path takes, over all routes; the router itself knows the first that matches."""
+    routes = scope["app"].routes
+    return sorted(
+        {
+            method
+            for route in routes
+            if route.matches(scope)[0] is not Match.NONE
+            for method in getattr(route, "methods", None) or ()
+        }
+    )
+
+
+def _sentence(item: Mapping[str, Any]) -> str:
+    kind, message = item["type"], str(item["msg"])
+    if kind == "json_invalid":
+        return "is not valid JSON: " + message.removeprefix("Invalid JSON: ")
+    return _SENTENCES.get(kind) or message.removeprefix("Value error, ").replace("Input should", "should")
+
+
+def _summary(fields: list[FieldError]) -> str:
+    first = fields[0]
+    more = f"; {len(fields) - 1} more in errors" if len(fields) > 1 else ""
+    return f"{first.pointer or 'the body'} {first.message}{more}"
+
+
+def _code(error: ValidationError) -> str:
+    kinds = {item["type"] for item in error.errors(include_url=False, include_context=False, include_input=False)}
+    return "malformed_json" if kinds == {"json_invalid"} else "invalid_request"

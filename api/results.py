@@ -1,0 +1,176 @@
+"""What a job has made: its audio, manifest and subtitles, and its segments while they are being made.
+
+Bytes come from storage: by a redirect to a presigned URL, or as the file itself, with Range, where storage is a folder.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import PurePosixPath
+from typing import Annotated, Any
+
+from farm.plan import Plan, decode_page, pages_key, plan_key
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import FileResponse, RedirectResponse
+from pydantic import BaseModel
+
+from api.front import Front, front_of
+from api.jobs import find, json_response
+from api.problems import Gone
+from farm.errors import BadInput, Conflict, NotFound, ObjectMissing
+from farm.job import ENDED, Status
+from farm.spec import Rendered, read_outcome
+from farm.store import JobRecord, attempts
+from farm.wire import Page
+
+router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["results"])
+
+_MEDIA_TYPES = {
+    ".wav": "audio/wav",
+    ".flac": "audio/flac",
+    ".mp3": "audio/mpeg",
+    ".ogg": "audio/ogg",
+    ".json": "application/json",
+    ".vtt": "text/vtt",
+    ".srt": "application/x-subrip",
+}
+_BYTES: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The file; Range is honoured"},
+    307: {"description": "It is at a presigned URL of the storage, good for 15 minutes"},
+    410: {"description": "Its retention is over"},
+}
+
+
+class Segment(BaseModel):
+    """One segment: where it stands in the text, and once the job has succeeded, where in the audio."""
+
+    index: int
+    chapter: int
+    start: int
+    end: int
+    text: str
+    voice: str
+    digest: str
+    attempts: int = 0
+    error: str | None = None
+    cached: bool | None = None
+    offset_ms: int | None = None
+    duration_ms: int | None = None
+
+
+@router.get("/audio", response_class=Response, responses=_BYTES)
+async def audio(request: Request, job_id: str) -> Response:
+    """The narration. 409 until the job has succeeded."""
+    return await _object(request, job_id, lambda rendered: rendered.audio_key)
+
+
+@router.get("/manifest", response_class=Response, responses=_BYTES)
+async def manifest(request: Request, job_id: str) -> Response:
+    """Every segment with its offset, duration, place in the text, digest and attempts, as JSON."""
+    return await _object(request, job_id, lambda rendered: rendered.manifest_key)
+
+
+@router.get("/subtitles.vtt", response_class=Response, responses=_BYTES)
+async def subtitles_vtt(request: Request, job_id: str) -> Response:
+    """WebVTT, where the job asked for it in output.subtitles."""
+    return await _object(request, job_id, lambda rendered: rendered.subtitles.get("vtt"))
+
+
+@router.get("/subtitles.srt", response_class=Response, responses=_BYTES)
+async def subtitles_srt(request: Request, job_id: str) -> Response:
+    """SubRip, where the job asked for it in output.subtitles."""
+    return await _object(request, job_id, lambda rendered: rendered.subtitles.get("srt"))
+
+
+@router.get("/segments", response_model=Page[Segment])
+async def segments(
+    request: Request,
+    job_id: str,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    after: Annotated[str | None, Query(max_length=20, description="`next_cursor` of the page before")] = None,
+) -> Response:
+    """Its segments in order. 409 until it is planned."""
+    front = front_of(request)
+    job = await find(request, job_id)
+    if after is not None and not after.isdecimal():
+        raise BadInput("is not a cursor of this list; use next_cursor of the page before", pointer="/after")
+    first = int(after) + 1 if after is not None else 0
+    rendered = _rendered(job) if job.status is Status.SUCCEEDED else None
+    try:
+        if rendered is not None:
+            rows, total = await front.blocking(_from_manifest, front, rendered.manifest_key, first, limit)
+        else:
+            lost = await front.store.run(attempts(job.id))
+            rows, total = await front.blocking(_from_plan, front, job.id, lost, first, limit)
+    except ObjectMissing:
+        raise _absent(job, f"job {job_id} is {job.status} and has no segments yet") from None
+    more = first + len(rows) < total
+    page = Page[Segment](data=rows, has_more=more, next_cursor=str(rows[-1].index) if more and rows else None)
+    return json_response(page)
+
+
+def _from_manifest(front: Front, key: str, first: int, limit: int) -> tuple[list[Segment], int]:
+    rows = json.loads(front.storage.get(key))["segments"]
+    return [Segment.model_validate(row) for row in rows[first : first + limit]], len(rows)
+
+
+def _from_plan(front: Front, job: str, lost: Mapping[int, str], first: int, limit: int) -> tuple[list[Segment], int]:
+    """Reads only the pages that hold the rows."""
+    plan = Plan.from_json(front.storage.get(plan_key(job)))
+    rows: list[Segment] = []
+    while len(rows) < limit and first + len(rows) < plan.total:
+        index = first + len(rows)
+        page = decode_page(front.storage.get(pages_key(job), *plan.page_range(plan.page_of(index))))
+        for row in page[index - page[0].index :][: limit - len(rows)]:
+            trouble = lost.get(row.index, "0")
+            dead = trouble.startswith("x")
+            rows.append(
+                Segment(
+                    index=row.index,
+                    chapter=row.chapter,
+                    start=row.start,
+                    end=row.end,
+                    text=row.text,
+                    voice=row.voice,
+                    digest=row.digest,
+                    attempts=0 if dead else int(trouble),
+                    error=trouble[1:] if dead else None,
+                )
+            )
+    return rows, plan.total
+
+
+async def _object(request: Request, job_id: str, key_of: Callable[[Rendered], str | None]) -> Response:
+    front = front_of(request)
+    job = await find(request, job_id)
+    key = key_of(_rendered(job))
+    if key is None:
+        raise NotFound(
+            f"job {job_id} has none; ask for them in output.subtitles when you submit it", code="not_asked_for"
+        )
+    suffix = PurePosixPath(key).suffix
+    filename = f"{job_id}{suffix}"
+    url = await front.blocking(front.storage.url, key, filename=filename)
+    if url is not None:
+        return RedirectResponse(url, 307, {"Cache-Control": "no-store"})
+    path = await front.blocking(front.storage.path, key)
+    if path is None or not path.is_file():
+        raise Gone(f"the result of job {job_id} is no longer in storage; retry or submit the job anew")
+    return FileResponse(path, media_type=_MEDIA_TYPES.get(suffix), filename=filename)
+
+
+def _rendered(job: JobRecord) -> Rendered:
+    """The result. Raises Conflict or Gone, saying why there is none."""
+    outcome = read_outcome(job.outcome) if job.outcome and job.status is Status.SUCCEEDED else None
+    if not isinstance(outcome, Rendered):
+        raise _absent(job, f"job {job.id} is {job.status} and has no result")
+    return outcome
+
+
+def _absent(job: JobRecord, why: str) -> Conflict | Gone:
+    if job.status is Status.EXPIRED:
+        return Gone(f"job {job.id} has expired; submit it again")
+    if job.status in ENDED:
+        return Conflict(f"{why}; POST /v1/jobs/{job.id}/retry takes it up again", code="no_result")
+    return Conflict(f"{why}; wait for its end with ?wait= on its status URL", code="not_ended")

@@ -1,0 +1,109 @@
+"""What clients see of a record: the wire shapes, with absolute URLs."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from starlette.requests import HTTPConnection
+
+from api import estimate
+from farm.job import Status
+from farm.spec import BatchSpec, Rendered, Spec, read_outcome
+from farm.store import BatchRecord, JobRecord
+from farm.wire import Batch, Job, JobError, Progress, Result
+
+
+def base_url(request: HTTPConnection, public_url: str | None) -> str:
+    """How the client reached us, or how the operator says that clients do."""
+    return (public_url or str(request.base_url)).rstrip("/")
+
+
+def job_view(job: JobRecord, base: str, per_second: float | None) -> Job:
+    spec = Spec.model_validate_json(job.spec)
+    outcome = read_outcome(job.outcome) if job.outcome else None
+    url = f"{base}/v1/jobs/{job.id}"
+    return Job(
+        id=job.id,
+        status=job.status,
+        custom_id=spec.custom_id,
+        batch_id=job.batch,
+        model=job.model,
+        voice=spec.voice,
+        language=spec.language,
+        priority=job.lane,
+        metadata=spec.metadata,
+        characters=job.characters,
+        progress=Progress(
+            segments_total=job.total,
+            segments_done=job.done,
+            segments_failed=job.dead,
+            cached=job.cached,
+            audio_seconds=job.milliseconds / 1000,
+            percent=_percent(job),
+        ),
+        queue_position=estimate.position(job),
+        eta_seconds=estimate.seconds_left(job, per_second),
+        error=outcome if isinstance(outcome, JobError) and job.status is not Status.CANCELED else None,
+        result=_result(outcome, job, url) if isinstance(outcome, Rendered) and job.ended_ms else None,
+        status_url=url,
+        created_at=moment(job.created_ms),
+        started_at=_moment(job.running_ms),
+        ended_at=_moment(job.ended_ms),
+    )
+
+
+def batch_view(batch: BatchRecord, base: str, speeds: dict[str, float]) -> Batch:
+    spec = BatchSpec.model_validate_json(batch.spec)
+    url = f"{base}/v1/batches/{batch.id}"
+    counts = {status.value: count for status, count in batch.counts.items() if count}
+    waiting = batch.total - batch.accepted
+    if waiting:
+        counts[Status.QUEUED] = counts.get(Status.QUEUED, 0) + waiting
+    return Batch(
+        id=batch.id,
+        status="running" if batch.ended_ms is None else "canceled" if batch.canceled else "completed",
+        total=batch.total,
+        counts=counts,
+        progress=Progress(
+            segments_total=batch.segments,
+            segments_done=batch.segments_done,
+            segments_failed=batch.segments_dead,
+            cached=batch.cached,
+            audio_seconds=batch.milliseconds / 1000,
+            percent=round(100 * estimate.batch_share(batch), 1),
+        ),
+        eta_seconds=estimate.batch_seconds_left(batch, sum(speeds.get(model, 0.0) for model in spec.models)),
+        metadata=spec.metadata,
+        status_url=url,
+        jobs_url=f"{url}/jobs",
+        created_at=moment(batch.created_ms),
+        ended_at=_moment(batch.ended_ms),
+    )
+
+
+def moment(ms: int) -> datetime:
+    return datetime.fromtimestamp(ms / 1000, UTC)
+
+
+def _moment(ms: int | None) -> datetime | None:
+    return None if ms is None else moment(ms)
+
+
+def _percent(job: JobRecord) -> float:
+    if job.status is Status.SUCCEEDED:
+        return 100.0
+    return round(100 * (job.done + job.dead) / job.total, 1) if job.total else 0.0
+
+
+def _result(rendered: Rendered, job: JobRecord, url: str) -> Result | None:
+    if job.status is not Status.SUCCEEDED or job.ended_ms is None:
+        return None
+    shown: dict[str, Any] = rendered.model_dump(include=set(Result.model_fields) - {"subtitles"})
+    return Result(
+        **shown,
+        audio_url=f"{url}/audio",
+        manifest_url=f"{url}/manifest",
+        subtitles={kind: f"{url}/subtitles.{kind}" for kind in rendered.subtitles},
+        expires_at=moment(job.ended_ms + 1000 * job.retention_s),
+    )

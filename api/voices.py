@@ -1,0 +1,158 @@
+"""Voices: the built-in ones of every model, and recordings that a tenant uploads to be spoken with."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import TypeAdapter, ValidationError
+from starlette.datastructures import UploadFile
+
+from api.front import Front, front_of, tenant_of
+from api.jobs import json_response
+from api.openapi import form_body
+from api.problems import UnsupportedMediaType, invalid
+from api.views import moment
+from farm.errors import BadInput, Conflict, NotFound
+from farm.spec import voice_key
+from farm.store import drop_voice, put_voice
+from farm.store import voices as voices_of
+from farm.voice import ingest
+from farm.wire import Name, Page, Voice
+
+router = APIRouter(prefix="/v1/voices", tags=["voices"])
+
+_NAME: TypeAdapter[str] = TypeAdapter(Name)
+_REFUSED_CONSENT = re.compile(r"\s*(false|no|0|off|none|null)?\s*", re.IGNORECASE)
+_CONSENT_LENGTH = 500
+
+
+@router.post(
+    "",
+    status_code=201,
+    response_model=Voice,
+    openapi_extra=form_body(
+        {
+            "name": ("what jobs call it", None),
+            "audio": ("WAV, FLAC, MP3 or Ogg; 1 to 60 s, better 5 to 15 s, of one person speaking", "binary"),
+            "consent": ("`true`, or who agreed: the speaker has agreed to be imitated", None),
+        }
+    ),
+)
+async def add(request: Request) -> Response:
+    """Stores a reference recording under its content's digest. A name that exists already speaks with the new recording
+    from now on; jobs that were accepted before keep the old one."""
+    front, tenant = front_of(request), tenant_of(request)
+    front.check_room()
+    name, recording, filename, consent = await _form(request)
+    if any(name in card.voices for card in (await front.cards.get()).values()):
+        raise Conflict(f"{name!r} is a built-in voice; choose another name", code="name_taken")
+    reference = await front.blocking(ingest, recording, filename)
+    await front.blocking(front.storage.put, voice_key(tenant, reference.digest), reference.flac, "audio/flac")
+    kept = {
+        "digest": reference.digest,
+        "seconds": round(reference.seconds, 3),
+        "created_ms": round(time.time() * 1000),
+        "notes": list(reference.notes),
+        "consent": consent,
+    }
+    stored = json.dumps(kept, separators=(",", ":"))
+    if not await front.store.run(put_voice(tenant, name, stored)):
+        raise Conflict("you have as many voices as a tenant can have; delete some first", code="too_many_voices")
+    return json_response(_uploaded(name, stored, await _cloning_models(front)), 201, {"Location": f"/v1/voices/{name}"})
+
+
+@router.get("", response_model=Page[Voice])
+async def list_voices(
+    request: Request,
+    limit: Annotated[int, Query(ge=1, le=100)] = 100,
+    after: Annotated[str | None, Query(max_length=100)] = None,
+) -> Response:
+    """The tenant's own and the built-in ones, by name."""
+    every = sorted((await _all(request)).values(), key=lambda voice: voice.name)
+    rest = [voice for voice in every if after is None or voice.name > after]
+    more = len(rest) > limit
+    return json_response(
+        Page[Voice](data=rest[:limit], has_more=more, next_cursor=rest[limit - 1].name if more else None)
+    )
+
+
+@router.get("/{name}", response_model=Voice)
+async def show(request: Request, name: str) -> Response:
+    voice = (await _all(request)).get(name)
+    if voice is None:
+        raise _unknown(name)
+    return json_response(voice)
+
+
+@router.delete("/{name}", status_code=204)
+async def delete(request: Request, name: str) -> Response:
+    """The name and the recording. Open jobs that still need the recording fail, and say so."""
+    front, tenant = front_of(request), tenant_of(request)
+    dropped = await front.store.run(drop_voice(tenant, name))
+    if dropped is None:
+        raise _unknown(name)
+    digest = json.loads(dropped)["digest"]
+    others = await front.store.run(voices_of(tenant))
+    if all(json.loads(other)["digest"] != digest for other in others.values()):
+        await front.blocking(front.storage.delete, voice_key(tenant, digest))
+    return Response(status_code=204)
+
+
+async def _form(request: Request) -> tuple[str, bytes, str, str]:
+    """name, recording, its file name, consent."""
+    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
+        raise UnsupportedMediaType("send a form (multipart/form-data) with name, audio and consent")
+    async with request.form(max_files=1, max_fields=10) as form:
+        audio = form.get("audio")
+        if not isinstance(audio, UploadFile):
+            raise BadInput("is required: a file with 1 to 60 s of speech", pointer="/audio")
+        try:
+            name = _NAME.validate_python(form.get("name"))
+        except ValidationError as error:
+            raise invalid(error, "/name") from None
+        consent = form.get("consent")
+        if not isinstance(consent, str) or _REFUSED_CONSENT.fullmatch(consent):
+            raise BadInput(
+                "must be `true`, or say who agreed: only a speaker who has agreed may be imitated",
+                code="consent_required",
+                pointer="/consent",
+            )
+        return name, await audio.read(), audio.filename or "the recording", consent[:_CONSENT_LENGTH]
+
+
+async def _all(request: Request) -> dict[str, Voice]:
+    front = front_of(request)
+    every: dict[str, Voice] = {}
+    for card in (await front.cards.get()).values():
+        for name, language in card.voices.items():
+            models = [*every[name].models, card.name] if name in every else [card.name]
+            every[name] = Voice(name=name, kind="builtin", models=models, language=language)
+    cloning = await _cloning_models(front)
+    for name, stored in (await front.store.run(voices_of(tenant_of(request)))).items():
+        every.setdefault(name, _uploaded(name, stored, cloning))
+    return every
+
+
+async def _cloning_models(front: Front) -> list[str]:
+    return [card.name for card in (await front.cards.get()).values() if card.uploaded_voices]
+
+
+def _uploaded(name: str, stored: str, models: list[str]) -> Voice:
+    kept = json.loads(stored)
+    return Voice(
+        name=name,
+        kind="uploaded",
+        models=models,
+        digest=kept["digest"],
+        seconds=kept["seconds"],
+        created_at=moment(kept["created_ms"]),
+        notes=kept["notes"],
+    )
+
+
+def _unknown(name: str) -> NotFound:
+    return NotFound(f"there is no voice {name[:80]!r}; GET /v1/voices lists those that there are")

@@ -1,0 +1,78 @@
+"""Waking those who wait for a job or batch to end: one reader of the store's event stream per process.
+
+A wake says only "look again"; whoever waits reads the record. After an outage of the store everyone is woken, because
+events may have been missed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TypeVar
+
+from farm.errors import StoreUnavailable
+from farm.store import AsyncStore
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+LONGEST_WAIT = 60.0  # seconds
+
+_BLOCK_MS = 5_000
+_PAUSE = 0.5  # seconds between two tries while the store is away
+_CLOCK_SKEW_MS = 60_000  # stream ids are times of Redis's clock; events that are read for nothing wake nobody
+_GLANCE = 5.0  # seconds after which whoever waits looks anyway: the stream is trimmed, and clocks may be far apart
+
+
+class Watch:
+    def __init__(self, store: AsyncStore) -> None:
+        self._store = store
+        self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+
+    async def run(self) -> None:
+        """Reads events until it is cancelled."""
+        after = f"{round(time.time() * 1000) - _CLOCK_SKEW_MS}-0"
+        while True:
+            try:
+                for event in await self._store.events(after, _BLOCK_MS):
+                    after = event.id
+                    self._wake(event.owner)
+            except StoreUnavailable as error:
+                log.warning("not hearing from the store: %s", error)
+                await asyncio.sleep(_PAUSE)
+                for owner in list(self._waiting):
+                    self._wake(owner)
+
+    async def until(self, owner: str, read: Callable[[], Awaitable[T]], over: Callable[[T], bool], wait: float) -> T:
+        """Reads now, and again whenever something happened to `owner`, until it is `over` or `wait` seconds are."""
+        deadline = time.monotonic() + min(wait, LONGEST_WAIT)
+        with self._listening(owner) as heard:
+            while True:
+                heard.clear()
+                value = await read()
+                left = deadline - time.monotonic()
+                if left <= 0 or over(value):
+                    return value
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(min(left, _GLANCE)):
+                        await heard.wait()
+
+    @contextmanager
+    def _listening(self, owner: str) -> Iterator[asyncio.Event]:
+        heard = asyncio.Event()
+        self._waiting[owner].add(heard)
+        try:
+            yield heard
+        finally:
+            self._waiting[owner].discard(heard)
+            if not self._waiting[owner]:
+                del self._waiting[owner]
+
+    def _wake(self, owner: str) -> None:
+        for heard in self._waiting.get(owner, ()):
+            heard.set()

@@ -1,0 +1,31 @@
+"""Taking a job's objects out of storage: its result, its text and plan, and on request the clips of its segments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from farm.errors import ObjectMissing
+from farm.plan import Plan, clip_key, decode_page, pages_key, plan_key
+from farm.storage import Storage
+
+
+def remove_objects(storage: Storage, job: str, *, clips: bool = False) -> None:
+    """Safe to do twice. `clips` takes the clips too: another job of the tenant that says the same has them rendered
+    again when it is assembled."""
+    if clips:
+        storage.delete(*_clips(storage, job))
+    for prefix in (f"results/{job}/", f"jobs/{job}/"):  # the plan last, because it names the clips
+        storage.delete(*(found.key for found in storage.list(prefix)))
+
+
+def _clips(storage: Storage, job: str) -> Iterator[str]:
+    try:
+        plan = Plan.from_json(storage.get(plan_key(job)))
+    except ObjectMissing:
+        return  # never planned, or removed before
+    index = 0
+    while index < plan.total:
+        page = decode_page(storage.get(pages_key(job), *plan.page_range(plan.page_of(index))))
+        for segment in page:
+            yield clip_key(segment.digest)
+        index += len(page)
