@@ -4,8 +4,8 @@ An object is written to `.part/` and renamed into place, so a reader sees the ol
 how a mounted folder is told from an empty mount point: without it everything is unavailable, and nothing "missing".
 
 What survives a power cut is decided by what it would cost to have it again. A clip is not synced to disk: it can be
-rendered again, it is checked before it is joined, and on an SSD syncing made its write ten times as slow (0.6 ms
-instead of 0.05 ms; docs/decisions/0003-storage.md). All else is synced, file and folder, before `put` returns.
+rendered again, it is checked before it is joined, and on an SSD syncing made its write twelve times as slow (0.85 ms
+instead of 0.07 ms; docs/decisions/0003-storage.md). All else is synced, file and folder, before `put` returns.
 """
 
 from __future__ import annotations

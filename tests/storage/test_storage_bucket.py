@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
 from s3_server import S3Server
 
 from farm.errors import Misconfigured, StorageUnavailable
@@ -249,9 +250,9 @@ def answer_delete_objects(bucket: S3Storage, status: int, body: bytes) -> list[s
     """The real server for all but DeleteObjects, which gets this answer. Returns the list of those requests."""
     asked: list[str] = []
 
-    def answer(request: Any, **_: Any) -> AWSResponse:
+    def answer(request: Any, **_: Any) -> Any:
         asked.append(request.body.decode())
-        return AWSResponse(request.url, status, {}, Raw(body))
+        return AWSResponse(request.url, status, HTTPHeaders(), Raw(body))
 
     bucket.client.meta.events.register("before-send.s3.DeleteObjects", answer)
     return asked

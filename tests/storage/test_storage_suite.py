@@ -206,14 +206,14 @@ def test_a_large_object_streams_in_little_memory(storage: Storage) -> None:
 class TornFile(type(Path())):  # type: ignore[misc]
     """A file on a disk that breaks after 6 MB."""
 
-    def open(self, *_: Any, **__: Any) -> BinaryIO:  # type: ignore[override]
+    def open(self, *_: Any, **__: Any) -> BinaryIO:
         class Torn(io.FileIO):
             def read(self, size: int | None = -1, /) -> bytes:
                 if self.tell() >= 6 * MB:
                     raise OSError(errno.EIO, "Input/output error")
                 return super().read(size) or b""
 
-        return Torn(str(self))  # type: ignore[return-value]
+        return Torn(str(self))
 
 
 def test_an_upload_that_fails_halfway_leaves_the_old_object_and_nothing_else(
@@ -269,19 +269,21 @@ def test_a_reader_sees_the_old_object_or_the_new_one_and_never_a_mixture(storage
             answer.result()
 
 
-def _read_in_child(storage: Storage) -> None:
-    for _ in range(20):
-        assert storage.get("jobs/one/plan") == b"plan"
+def _read_own(storage: Storage, reader: int) -> None:
+    for _ in range(30):
+        assert storage.get(f"jobs/{reader}/plan") == b"%d" % reader * 1000
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_a_storage_in_use_survives_a_fork_on_both_sides(storage: Storage) -> None:
-    storage.put("jobs/one/plan", b"plan")
+    for reader in range(3):
+        storage.put(f"jobs/{reader}/plan", b"%d" % reader * 1000)
 
-    children = [multiprocessing.get_context("fork").Process(target=_read_in_child, args=(storage,)) for _ in range(2)]
+    fork = multiprocessing.get_context("fork")
+    children = [fork.Process(target=_read_own, args=(storage, reader)) for reader in (1, 2)]
     for child in children:
         child.start()
-    _read_in_child(storage)
+    _read_own(storage, 0)
     for child in children:
         child.join(30)
 
