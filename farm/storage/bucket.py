@@ -75,7 +75,7 @@ class S3Storage:
         self.bucket = bucket
         self.prefix = _folder(prefix.strip("/"))
         self._path_style = path_style
-        self._public_endpoint = public_endpoint
+        self._public_endpoint = public_endpoint or None
         self._transfer = TransferConfig(
             multipart_threshold=part_bytes,
             multipart_chunksize=part_bytes,

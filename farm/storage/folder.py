@@ -51,9 +51,13 @@ class LocalStorage:
 
     def delete(self, *keys: str) -> None:
         for file in [self._file(key) for key in keys]:
-            with self._translated(), suppress(*_MISSING):
-                file.unlink()
-                self._prune(file.parent)
+            with self._translated():
+                try:
+                    file.unlink()
+                except _MISSING:
+                    self._ensure_mounted()
+                else:
+                    self._prune(file.parent)
 
     # --- read ---------------------------------------------------------------------------------------------------------
 

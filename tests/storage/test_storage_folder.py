@@ -112,9 +112,10 @@ def test_a_disk_that_refuses_a_write_keeps_the_old_object_and_says_what_to_do(
         lambda folder: folder.get("jobs/one/plan"),
         lambda folder: folder.head("jobs/one/plan"),
         lambda folder: list(folder.list("jobs/")),
+        lambda folder: folder.delete("jobs/one/plan"),
         lambda folder: folder.check(),
     ],
-    ids=["put", "get", "head", "list", "check"],
+    ids=["put", "get", "head", "list", "delete", "check"],
 )
 def test_a_folder_that_is_not_mounted_is_unavailable_and_not_empty(
     folder: LocalStorage, tmp_path: Path, verb: Callable[[LocalStorage], Any]

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from s3_server import S3Server
 
 from farm.errors import Misconfigured
 from farm.settings import Settings
@@ -37,6 +38,13 @@ def test_the_settings_reach_the_bucket(s3_environment: None) -> None:
 
     assert url is not None
     assert url.startswith("https://farm.s3.example.com/results/job/audio.mp3?")
+
+
+def test_an_empty_public_endpoint_is_none(s3_environment: None, s3_server: S3Server) -> None:
+    url = open_storage(Settings.read(storage_url="s3://farm", s3_public_endpoint="")).url("results/job/audio.mp3")
+
+    assert url is not None
+    assert url.startswith(f"{s3_server.endpoint}/farm/results/job/audio.mp3?")
 
 
 @pytest.mark.parametrize("url", ["", "/var/lib/farm", "file://folder", "file:folder", "s3://", "http://s3:8333/farm"])
