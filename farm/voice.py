@@ -51,8 +51,8 @@ def ingest(data: bytes, filename: str) -> Reference:
             _check_header(file, filename)
             samples = _read(file, filename)
             sample_rate, channels = file.samplerate, file.channels
-    except sf.LibsndfileError as error:
-        raise _refusal(f"{filename} can't be decoded as WAV, FLAC, MP3 or Ogg ({error}); export it again") from None
+    except sf.LibsndfileError:
+        raise _refusal(f"{filename} can't be decoded as WAV, FLAC, MP3 or Ogg; export it again") from None
     _check_sound(samples, sample_rate, filename)
     return _canonical(samples, sample_rate, channels)
 
@@ -84,6 +84,8 @@ def _blocks(file: sf.SoundFile, frames: int, filename: str) -> Iterator[_Samples
 
 
 def _check_sound(samples: _Samples, sample_rate: int, filename: str) -> None:
+    if not len(samples):
+        raise _refusal(f"{filename} has no audio, or is cut off; export it again")
     seconds = len(samples) / sample_rate
     if seconds < SHORTEST_S:
         raise _refusal(f"{filename} has {seconds:.1f} s of audio; send at least {SHORTEST_S} s, better 5 to 15 s")

@@ -44,7 +44,7 @@ def decode(data: bytes, sample_rate: int) -> Pcm:
                 raise ClipCorrupt(f"has {file.samplerate} Hz, not {sample_rate}")
             pcm: Pcm = file.read(dtype="int16")
     except sf.LibsndfileError as error:
-        raise ClipCorrupt(f"can't be decoded: {error}") from None
+        raise ClipCorrupt(f"can't be decoded: {error.error_string}") from None
     if hashlib.md5(pcm.astype("<i2", copy=False).tobytes(), usedforsecurity=False).digest() != data[_MD5]:
         raise ClipCorrupt("decodes to samples that do not have its own checksum")
     return pcm

@@ -55,7 +55,7 @@ class Meter:
 
     def _block_powers(self) -> npt.NDArray[np.float64]:
         energies = np.array(self._energies)
-        if 2 * len(self._rest) >= self._hop:
+        if 2 * len(self._rest) > self._hop:  # as pyloudnorm rounds the number of blocks
             energies = np.append(energies, self._rest.sum())
         if len(energies) < _OVERLAP:
             seen = len(self._energies) * self._hop + len(self._rest)

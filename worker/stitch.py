@@ -69,9 +69,8 @@ class Assembly:
 def assemble(
     pieces: Iterable[Piece], *, sample_rate: int, output: Output, target: Path, beat: Callable[[], None]
 ) -> Assembly:
-    """Writes `target`. `beat` is called at least once a second while there is work, not while `pieces` makes it wait.
-
-    Raises ClipCorrupt for the piece that was drawn last, and ValueError when there is no audio at all.
+    """Writes `target`. `beat` is called about every half second of work, not while `pieces` makes it wait; what it
+    raises stops the work. Raises ClipCorrupt for the piece that was drawn last, and ValueError when there is no audio.
     """
     timeline = _Timeline(sample_rate)
     rate = encodable_rate(output.format, output.sample_rate or sample_rate)

@@ -35,6 +35,7 @@ _SILENCE_S = 0.100  # the clip of a text in which nothing can be spoken
 
 # Where several of its voices speak a language, the one that most listeners expect.
 _PREFERRED = {"en": "en-us", "fr": "fr-fr", "pt": "pt-br", "zh": "cmn"}
+_MUTE = frozenset({"fo", "kaa", "xex"})  # listed by the package, which lacks their dictionaries
 _DENSE = frozenset({"cmn", "hak", "ja", "yue", "zh"})  # a character is a syllable or more
 _MAX_CHARACTERS, _MAX_DENSE = 400, 150  # about 25 s of speech
 
@@ -162,6 +163,8 @@ def _name_voices(listed: Sequence[Mapping[str, Any]]) -> dict[str, _Voice]:
     for entry in listed:
         priorities, tags = zip(*entry["tags"], strict=True)
         tags = tuple(tag.lower() for tag in tags)
+        if tags[0] in _MUTE:
+            continue
         name = tags[0] if tags[0] not in voices else entry["identifier"].rpartition("/")[2].lower()
         voices[name] = _Voice(entry["identifier"], tags, priorities)
     return voices
@@ -182,9 +185,9 @@ def _languages(voices: Mapping[str, _Voice]) -> dict[str, Language]:
 
 
 def _plain(text: str) -> str:
-    """Text without what eSpeak takes for commands: control characters, and private-use ones, of which it reads
-    U+E001 as the start of an embedded command. Line breaks are spaces to it."""
-    kept = (character if unicodedata.category(character) not in ("Cc", "Co", "Cs", "Cn") else " " for character in text)
+    """Text on one line and without control characters: eSpeak takes Ctrl-A for the start of a command, and NUL for
+    the end of the text."""
+    kept = (character if unicodedata.category(character) not in ("Cc", "Cs") else " " for character in text)
     return " ".join("".join(kept).split())
 
 

@@ -31,7 +31,7 @@ _UTF8 = 1
 _BY_CHARACTER = 1
 _RATE, _PITCH = 1, 3
 
-_SEED = 1  # the library seeds its noise from the clock unless told
+_SEED = 1  # or the clock seeds its noise; no voice of 1.52 draws on it, another release's may
 _LIMIT_S = 60  # 400 characters take 0.03 s
 
 _Samples = ctypes.POINTER(ctypes.c_short)

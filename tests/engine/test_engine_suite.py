@@ -1,0 +1,111 @@
+"""What every engine must keep, whatever it is made of. A new engine joins by a line in conftest.py."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+from feeds import ListFeed, clip, render, utterance
+
+from worker.engine import Clip, Engine, Failure
+
+SENTENCES = [
+    "The harbour was empty.",
+    "Nobody had seen the ship since Tuesday, and nobody spoke of it.",
+    "Why should they?",
+    "Rain fell on the roofs, on the boats, and on the one man who waited.",
+    "He had 3 letters in his pocket.",
+    "At last a light came round the point.",
+]
+
+ODD = [
+    *("", " \n\t ", "...", "!?", "42", "a", "%s%n%p", "../../etc", "</speak>", "©®™", "Ω≈ç√∫", "𝔘𝔫𝔦𝔠𝔬𝔡𝔢", "ﷺ"),
+    *("😀🎉", "🫠", "👨\u200d👩\u200d👧", "a\u0301" * 50, "\u200d\u200e"),
+    *("\x00", "\x1b[31m", "\ud800", "\ue001", "\ufffd", "\U0010ffff"),
+]
+
+
+def same(one: Clip | Failure, other: Clip | Failure) -> bool:
+    return isinstance(one, Clip) and isinstance(other, Clip) and np.array_equal(one.samples, other.samples)
+
+
+def test_the_card_says_all_that_planning_and_requests_need(engine: Engine) -> None:
+    card = engine.card
+    assert card.name
+    assert card.revision
+    assert card.sample_rate >= 8000
+    assert engine.capacity >= 1
+    assert all(language.max_characters >= 20 for language in card.languages.values())
+    assert all(language.voice is None or language.voice in card.voices for language in card.languages.values())
+    assert set(card.voices.values()) <= set(card.languages)
+    assert set(card.parameters) <= {"speed", "pitch", "seed", "emotion"}
+
+
+def test_a_sentence_becomes_sound_of_a_plausible_length(engine: Engine) -> None:
+    for text in SENTENCES:
+        samples = clip(engine, text).samples
+        assert samples.dtype == np.float32
+        assert samples.ndim == 1
+        assert np.isfinite(samples).all()
+        assert np.abs(samples).max() <= 1
+        assert np.sqrt(np.mean(samples**2)) > 0.01
+        assert 0.03 < len(samples) / engine.card.sample_rate / len(text) < 0.2
+
+
+def test_every_utterance_taken_comes_back_once_with_its_key(engine: Engine) -> None:
+    feed = ListFeed([utterance(engine, text, key=f"k{i}") for i, text in enumerate(SENTENCES * 4)])
+    keys = [result.key for result in engine.render(feed)]
+    assert sorted(keys) == sorted(feed.taken)
+    assert len(keys) == 24
+
+
+@pytest.mark.parametrize("step", [1, 2, 5, None])
+def test_the_same_utterance_sounds_the_same_in_any_order_and_batch(engine: Engine, step: int | None) -> None:
+    utterances = [utterance(engine, text, key=text) for text in SENTENCES]
+    first = render(engine, utterances)
+    random.Random(step).shuffle(utterances)
+    second = render(engine, utterances, step)
+    assert all(same(first[text], second[text]) for text in SENTENCES)
+
+
+def test_a_feed_may_follow_another(engine: Engine) -> None:
+    assert same(clip(engine, SENTENCES[0]), clip(engine, SENTENCES[0]))
+    assert list(engine.render(ListFeed([]))) == []
+    assert same(clip(engine, SENTENCES[0]), clip(engine, SENTENCES[0]))
+
+
+@pytest.mark.parametrize("bad", [{"voice": "nobody"}, {"language": "xx", "voice": "nobody"}])
+def test_an_unknown_voice_or_language_fails_alone_and_says_why(engine: Engine, bad: dict[str, str]) -> None:
+    results = render(
+        engine,
+        [
+            utterance(engine, SENTENCES[0], key="before"),
+            utterance(engine, SENTENCES[1], key="bad", **bad),
+            utterance(engine, SENTENCES[2], key="after"),
+        ],
+    )
+    failure = results["bad"]
+    assert isinstance(failure, Failure)
+    assert "nobody" in failure.error
+    assert isinstance(results["before"], Clip)
+    assert isinstance(results["after"], Clip)
+
+
+@pytest.mark.parametrize("text", ODD)
+def test_odd_text_becomes_a_clip_or_a_failure_and_harms_nobody(engine: Engine, text: str) -> None:
+    results = render(engine, [utterance(engine, text, key="odd"), utterance(engine, SENTENCES[0], key="plain")])
+    odd = results["odd"]
+    assert isinstance(odd, Failure) or len(odd.samples) > 0
+    assert same(results["plain"], clip(engine, SENTENCES[0]))
+
+
+def test_text_beyond_the_limit_is_still_spoken_whole(engine: Engine) -> None:
+    limit = engine.card.languages["en"].max_characters
+    sentence = "And then the rain came back again. "
+    once, twice = (len(clip(engine, sentence * (limit * n // len(sentence))).samples) for n in (1, 2))
+    assert twice > 1.8 * once
+
+
+def test_text_without_any_break_is_spoken(engine: Engine) -> None:
+    assert len(clip(engine, "la" * 1000).samples) > engine.card.sample_rate

@@ -1,0 +1,219 @@
+"""What holds for eSpeak beyond the suite: determinism across processes, languages, speed and pitch, survival."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from feeds import clip, render, utterance
+
+from farm.errors import Misconfigured
+from worker.engine import Clip, Failure
+from worker.engines import espeak_speaker
+from worker.engines.espeak import Espeak
+
+PLAIN = "A long, even line of plain words about nothing at all."
+GREETINGS = {
+    "en": "It was a bright morning, and the whole village had come down to the harbour.",
+    "de": "Es war ein heller Morgen, und das ganze Dorf war zum Hafen gekommen.",
+    "es": "Era una mañana clara, y todo el pueblo había bajado al puerto.",
+    "fr": "C'était un matin clair, et tout le village était descendu au port.",
+    "zh": "那是一个晴朗的早晨，全村的人都来到港口。",
+    "ja": "あかるいあさでした。むらのひとびとはみな、みなとにきました。",
+    "ar": "كان صباحا مشرقا، وقد نزلت القرية كلها إلى الميناء.",
+}
+INTERLUDES = [
+    {"text": "Guten Tag, wie geht es Ihnen?", "language": "de", "speed": 1.7, "pitch": 7.0},
+    {"text": "你好, hello, 世界", "language": "cmn", "speed": 0.5},
+    {"text": "Ssssss! CH, ch, f f f.", "voice": "en-gb", "pitch": -9.0},
+]
+
+
+def _fundamental(samples: npt.NDArray[np.float32], rate: int) -> float:
+    """Median pitch in Hz, by autocorrelation of voiced frames of 46 ms."""
+    found = []
+    low, high = rate // 400, rate // 45
+    for start in range(0, len(samples) - 1024, 512):
+        frame = samples[start : start + 1024] - samples[start : start + 1024].mean()
+        correlation = np.correlate(frame, frame, "full")[1023:]
+        lag = low + int(np.argmax(correlation[low:high]))
+        if np.sqrt(np.mean(frame**2)) > 0.03 and correlation[lag] > 0.5 * correlation[0]:
+            found.append(rate / lag)
+    return float(np.median(found))
+
+
+@pytest.mark.parametrize("interlude", INTERLUDES, ids=lambda interlude: interlude.get("language", "en-gb"))
+def test_what_was_spoken_before_changes_nothing(espeak: Espeak, interlude: dict[str, str]) -> None:
+    alone = clip(espeak, PLAIN).samples
+    clip(espeak, **interlude)
+    assert np.array_equal(clip(espeak, PLAIN).samples, alone)
+    clip(espeak, PLAIN, speed=2.0)
+    assert np.array_equal(clip(espeak, PLAIN).samples, alone)
+
+
+def test_another_process_says_the_same(espeak: Espeak) -> None:
+    program = (
+        "import sys, hashlib\n"
+        "from feeds import clip\n"
+        "from worker.engines.espeak import Espeak\n"
+        "espeak = Espeak()\n"
+        "clip(espeak, 'Something else first.', language='fr')\n"
+        "print(hashlib.sha256(clip(espeak, sys.argv[1]).samples.tobytes()).hexdigest())\n"
+        "espeak.close()\n"
+    )
+    there = subprocess.run(
+        [sys.executable, "-c", program, PLAIN], check=True, capture_output=True, text=True, env=_environment()
+    ).stdout.strip()
+    assert there == hashlib.sha256(clip(espeak, PLAIN).samples.tobytes()).hexdigest()
+
+
+@pytest.mark.parametrize("language", GREETINGS)
+def test_it_speaks(espeak: Espeak, language: str) -> None:
+    samples = clip(espeak, GREETINGS[language], language=language).samples
+    assert 2 < len(samples) / espeak.card.sample_rate < 8
+    assert -30 < 20 * np.log10(np.sqrt(np.mean(samples**2))) < -12
+
+
+def test_voices_keep_their_names_and_plain_languages_have_a_voice(espeak: Espeak) -> None:
+    assert {"en-us", "en-gb", "de", "es", "fr-fr", "cmn", "ja", "ar"} <= set(espeak.card.voices)
+    expected = {"en": "en-us", "en-gb": "en-gb", "fr": "fr-fr", "zh": "cmn", "pt": "pt-br", "de": "de"}
+    assert {language: espeak.card.languages[language].voice for language in expected} == expected
+    assert espeak.card.languages["zh"].max_characters < espeak.card.languages["en"].max_characters
+
+
+def test_every_voice_speaks(espeak: Espeak) -> None:
+    voices = espeak.card.voices.items()
+    results = render(espeak, [utterance(espeak, "1 mama", key=v, voice=v, language=lang) for v, lang in voices])
+    assert len(results) > 130
+    assert [name for name, result in results.items() if isinstance(result, Failure) or result.warnings] == []
+
+
+def test_speed_is_a_factor(espeak: Espeak) -> None:
+    normal, fast, slow = (len(clip(espeak, PLAIN, speed=speed).samples) for speed in (1.0, 2.0, 0.5))
+    assert normal / fast == pytest.approx(2, rel=0.1)
+    assert slow / normal == pytest.approx(2, rel=0.1)
+
+
+def test_pitch_moves_by_semitones_and_says_where_it_ends(espeak: Espeak) -> None:
+    rate = espeak.card.sample_rate
+    neutral = _fundamental(clip(espeak, PLAIN).samples, rate)
+    for semitones in (-6.0, -3.0, 3.0, 6.0):
+        moved = 12 * np.log2(_fundamental(clip(espeak, PLAIN, pitch=semitones).samples, rate) / neutral)
+        assert moved == pytest.approx(semitones, abs=1)
+    assert "pitch 12 is beyond" in clip(espeak, PLAIN, pitch=12.0).warnings[0]
+
+
+def test_ssml_in_the_text_is_only_text(espeak: Espeak) -> None:
+    samples = clip(espeak, "One word. <break time='9s'/> Another.").samples
+    loud = np.flatnonzero(np.abs(samples) > 0.01)
+    assert np.diff(loud).max() < 2 * espeak.card.sample_rate
+    assert len(samples) > len(clip(espeak, "One word. Another.").samples) + espeak.card.sample_rate
+
+
+def test_phonemes_in_the_text_are_only_text(espeak: Espeak) -> None:
+    spelled = len(clip(espeak, f"[[h@'loU]] {PLAIN}").samples)
+    assert spelled > len(clip(espeak, f"hello {PLAIN}").samples) + espeak.card.sample_rate / 2
+
+
+@pytest.mark.parametrize("command", ["\x01", "\x00", "\ue001"])
+def test_an_embedded_command_in_the_text_is_not_obeyed(espeak: Espeak, command: str) -> None:
+    """Ctrl-A and 90P: speak higher from here on."""
+    obeyed_by_none = clip(espeak, f"One {command}90P {PLAIN}").samples
+    assert np.array_equal(obeyed_by_none, clip(espeak, f"One 90P {PLAIN}").samples)
+
+
+def test_what_can_not_be_spoken_is_a_short_silence_with_a_warning(espeak: Espeak) -> None:
+    silence = clip(espeak, "🫠")
+    assert not silence.samples.any()
+    assert len(silence.samples) == round(0.1 * espeak.card.sample_rate)
+    assert "nothing in this text" in silence.warnings[0]
+
+
+def test_clips_carry_no_pause_of_their_own(espeak: Espeak) -> None:
+    for text in ("Yes.", PLAIN, "Is it you?", "Papa", "Table"):
+        loud = np.flatnonzero(np.abs(clip(espeak, text).samples) >= 0.001)
+        edge = round(0.011 * espeak.card.sample_rate)
+        assert loud[0] < edge
+        assert len(clip(espeak, text).samples) - loud[-1] <= edge
+
+
+@pytest.fixture
+def own_espeak() -> Iterator[Espeak]:
+    made = Espeak()
+    yield made
+    made.close()
+
+
+CRASHING = """
+import os, signal
+from worker.engines import espeak_speaker
+speak = espeak_speaker._speak
+def crash(library, request):
+    if request["text"] in ("SIGSEGV", "SIGALRM"):
+        os.kill(os.getpid(), signal.Signals[request["text"]])
+    return speak(library, request)
+espeak_speaker._speak = crash
+espeak_speaker.main()
+"""
+
+
+def test_text_that_crashes_or_hangs_the_library_fails_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No text is known to do it, so the real speaker is made to die of two. SIGALRM is how it ends one that hangs."""
+    script = tmp_path / "speaker.py"
+    script.write_text(CRASHING)
+    monkeypatch.setattr(espeak_speaker, "__file__", str(script))
+    engine = Espeak()
+    try:
+        results = render(engine, [utterance(engine, text, text) for text in (PLAIN, "SIGSEGV", "SIGALRM", "Next.")])
+    finally:
+        engine.close()
+    crashed, hung = results["SIGSEGV"], results["SIGALRM"]
+    assert isinstance(crashed, Failure)
+    assert "crashed on this text (SIGSEGV)" in crashed.error
+    assert isinstance(hung, Failure)
+    assert "did not finish" in hung.error
+    assert isinstance(results[PLAIN], Clip)
+    assert isinstance(results["Next."], Clip)
+
+
+def test_a_speaker_that_can_not_start_is_a_misconfiguration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(espeak_speaker, "__file__", str(tmp_path / "nothing.py"))
+    with pytest.raises(Misconfigured, match="reinstall"):
+        Espeak()
+
+
+def test_a_killed_speaker_is_started_again(own_espeak: Espeak) -> None:
+    before = clip(own_espeak, PLAIN).samples
+    os.kill(own_espeak._speaker._process.pid, signal.SIGKILL)
+    own_espeak._speaker._process.wait()
+    results = render(own_espeak, [utterance(own_espeak, PLAIN, "lost"), utterance(own_espeak, PLAIN, "next")])
+    assert isinstance(results["lost"], Failure)
+    assert "started again" in results["lost"].error
+    following = results["next"]
+    assert isinstance(following, Clip)
+    assert np.array_equal(following.samples, before)
+
+
+def test_the_speaker_does_not_outlive_its_engine() -> None:
+    """The parent is killed, so that it can't clean up; the pipe that both processes hold ends with the last."""
+    program = (
+        "import os, signal\nfrom worker.engines.espeak import Espeak\nespeak = Espeak()\nos.kill(os.getpid(), 9)\n"
+    )
+    read, write = os.pipe()
+    parent = subprocess.Popen([sys.executable, "-c", program], stderr=write, env=_environment())
+    os.close(write)
+    parent.wait()
+    with os.fdopen(read) as end:
+        assert end.read() == ""
+
+
+def _environment() -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}

@@ -1,0 +1,335 @@
+"""Clips, loudness, encoders and the stitching of clips into one recording."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import math
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyloudnorm
+import pytest
+import soundfile as sf
+
+from farm.errors import ClipCorrupt
+from farm.wire import AudioFormat, Output
+from worker.clip import Samples, decode, duration_ms, encode, from_pcm, to_pcm
+from worker.encoder import Encoder, encodable_rate
+from worker.loudness import Meter, decibels
+from worker.stitch import Assembly, Piece, Span, assemble
+from worker.subtitles import Cue, subtitles
+
+RATE = 22050
+
+
+def _tone(seconds: float, level: float = 0.25, rate: int = RATE, hertz: float = 440) -> Samples:
+    time = np.arange(round(seconds * rate)) / rate
+    return np.asarray(level * np.sin(2 * np.pi * hertz * time), np.float32)
+
+
+def _speechlike(seconds: float, seed: int = 1, rate: int = RATE) -> Samples:
+    """Noise in syllables of 200 ms under a slow envelope, with gaps: what the gates of loudness are there for."""
+    frames = round(seconds * rate)
+    time = np.arange(frames) / rate
+    noise = np.convolve(np.random.default_rng(seed).standard_normal(frames), np.ones(12) / 12, "same")
+    envelope = np.maximum(0, np.sin(2 * np.pi * 2.5 * time)) * (0.2 + np.abs(np.sin(time))) * (time % 3 < 2.3)
+    return np.asarray(0.3 * noise * envelope, np.float32)
+
+
+def _stitch(
+    clips: Sequence[Samples], target: Path, pause_ms: int = 100, rate: int = RATE, **output: object
+) -> Assembly:
+    pieces = [Piece(encode(clip, rate), pause_ms) for clip in clips]
+    return assemble(pieces, sample_rate=rate, output=Output.model_validate(output), target=target, beat=lambda: None)
+
+
+def _loudness(samples: npt.NDArray[np.floating], rate: int = RATE) -> float:
+    return float(pyloudnorm.Meter(rate).integrated_loudness(samples.astype(np.float64)))
+
+
+# --- clips ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_clip_comes_back_as_it_was_rounded_and_always_as_the_same_bytes() -> None:
+    samples = _speechlike(2)
+    data = encode(samples, RATE)
+    assert np.array_equal(decode(data, RATE), to_pcm(samples))
+    assert encode(from_pcm(decode(data, RATE)), RATE) == data
+
+
+def test_samples_beyond_full_scale_are_clipped_and_do_not_wrap() -> None:
+    edges = np.array([1.0, -1.0, 2.0, -2.0, 0.0], np.float32)
+    assert to_pcm(edges).tolist() == [32767, -32768, 32767, -32768, 0]
+
+
+def test_a_clip_tells_its_length_from_its_first_bytes() -> None:
+    assert duration_ms(encode(_tone(1.234), RATE)[:42]) == 1234
+
+
+@pytest.mark.parametrize("start", [b"", b"fLaC", b"RIFF" + bytes(60), b"fLaC" + bytes(60)])
+def test_a_start_that_is_no_clips_is_corrupt(start: bytes) -> None:
+    with pytest.raises(ClipCorrupt):
+        duration_ms(start)
+
+
+def _wav() -> bytes:
+    buffer = io.BytesIO()
+    sf.write(buffer, _tone(1), RATE, format="WAV")
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    "bend",
+    [
+        lambda data: b"",
+        lambda data: b"not audio at all" * 100,
+        lambda data: data[:30],
+        lambda data: data[: len(data) // 2],
+        lambda data: data[:-1],
+        lambda data: data[: len(data) // 2] + bytes([data[len(data) // 2] ^ 1]) + data[len(data) // 2 + 1 :],
+        lambda data: data[:26] + bytes(16) + data[42:],
+        lambda data: _wav(),
+    ],
+    ids=["empty", "text", "header", "half", "last byte", "one bit", "checksum", "wav"],
+)
+def test_a_clip_that_is_not_whole_is_corrupt(bend: object) -> None:
+    assert callable(bend)
+    with pytest.raises(ClipCorrupt):
+        decode(bend(encode(_speechlike(1), RATE)), RATE)
+
+
+def test_a_clip_at_another_rate_is_corrupt() -> None:
+    with pytest.raises(ClipCorrupt, match="24000"):
+        decode(encode(_tone(1), RATE), 24000)
+
+
+# --- loudness ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rate", [8000, 16000, 22050, 24000, 44100, 48000])
+@pytest.mark.parametrize("seconds", [0.4, 0.44, 0.46, 3.14159, 20.0])
+def test_loudness_in_pieces_is_loudness_of_the_whole(rate: int, seconds: float) -> None:
+    rng = np.random.default_rng(7)
+    for signal in (
+        _tone(seconds, rate=rate),
+        np.asarray(rng.uniform(-0.1, 0.1, round(seconds * rate)), np.float32),
+        _speechlike(seconds, rate=rate),
+    ):
+        meter = Meter(rate)
+        cuts = np.sort(rng.integers(0, len(signal), 9))
+        for part in np.split(signal, cuts):
+            meter.feed(part)
+        assert meter.integrated() == pytest.approx(_loudness(signal, rate), abs=0.01)
+        assert meter.peak == pytest.approx(float(np.abs(signal).max()))
+
+
+def test_silence_has_no_loudness_and_a_moment_has_some() -> None:
+    silent, empty, short = Meter(RATE), Meter(RATE), Meter(RATE)
+    silent.feed(np.zeros(RATE, np.float32))
+    short.feed(_tone(0.1))
+    assert silent.integrated() == empty.integrated() == -math.inf
+    assert short.integrated() == pytest.approx(_loudness(_tone(1)), abs=1)
+    assert decibels(silent.peak) == -math.inf
+
+
+# --- stitching --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("format", ["wav", "flac"])
+def test_the_recording_is_the_clips_and_the_pauses_to_the_sample(format: AudioFormat, tmp_path: Path) -> None:
+    clips = [_speechlike(1.5, seed) for seed in range(3)]
+    done = _stitch(clips, tmp_path / "book", pause_ms=333, format=format)
+    gap = np.zeros(333 * RATE // 1000, np.int16)
+    expected = np.concatenate([part for clip in clips for part in (to_pcm(clip), gap)])
+    assert np.array_equal(sf.read(tmp_path / "book", dtype="int16")[0], expected)
+    assert (done.frames, done.sample_rate, done.format) == (len(expected), RATE, format)
+    assert done.seconds == len(expected) / RATE
+    assert done.sha256 == hashlib.sha256((tmp_path / "book").read_bytes()).hexdigest()
+    assert done.bytes == (tmp_path / "book").stat().st_size
+    stride = len(clips[0]) + len(gap)
+    assert done.spans == tuple(Span(i * stride, len(clips[0])) for i in range(3))
+
+
+@pytest.mark.parametrize("format", ["wav", "flac", "mp3", "opus"])
+@pytest.mark.parametrize("rate", [None, 8000, 44100])
+def test_segments_are_where_the_spans_say_at_every_rate(format: AudioFormat, rate: int | None, tmp_path: Path) -> None:
+    """Silence, a burst, silence: the burst is found again by ear."""
+    burst = np.concatenate([np.zeros(RATE // 2, np.float32), _tone(0.5), np.zeros(RATE // 2, np.float32)])
+    done = _stitch([burst] * 3, tmp_path / "book", pause_ms=500, format=format, sample_rate=rate)
+    heard, heard_rate = sf.read(tmp_path / "book")
+    assert heard_rate == done.sample_rate == encodable_rate(format, rate or RATE)
+    assert len(heard) == done.frames == pytest.approx(6 * done.sample_rate, abs=3)
+    for number, span in enumerate(done.spans):
+        assert span.start == round(2 * number * done.sample_rate)
+        loud = np.flatnonzero(np.abs(heard[span.start : span.start + span.frames]) > 0.05) / done.sample_rate
+        assert loud[0] == pytest.approx(0.5, abs=0.03)
+        assert loud[-1] == pytest.approx(1.0, abs=0.03)
+
+
+def test_opus_takes_the_next_higher_rate_that_it_has() -> None:
+    assert [encodable_rate("opus", rate) for rate in (8000, 16000, 22050, 24000, 44100, 48000)] == [
+        *(8000, 16000, 24000, 24000, 48000, 48000)
+    ]
+    assert encodable_rate("mp3", 22050) == 22050
+
+
+@pytest.mark.parametrize("format", ["wav", "flac", "mp3"])
+def test_the_same_clips_are_the_same_file(format: AudioFormat, tmp_path: Path) -> None:
+    clips = [_speechlike(2, seed) for seed in range(2)]
+    first, second = (
+        _stitch(clips, tmp_path / name, format=format, sample_rate=44100, loudness_lufs=-20) for name in "ab"
+    )
+    assert first == second
+
+
+def test_loudness_reaches_its_target(tmp_path: Path) -> None:
+    clips = [_speechlike(4, seed) * np.float32(0.1) for seed in range(3)]
+    done = _stitch(clips, tmp_path / "book", format="wav", loudness_lufs=-30)
+    assert done.source_loudness_lufs is not None
+    assert done.loudness_lufs == pytest.approx(-30, abs=0.05)
+    assert done.gain_db == pytest.approx(-30 - done.source_loudness_lufs, abs=0.05)
+    assert _loudness(sf.read(tmp_path / "book")[0]) == pytest.approx(-30, abs=0.05)
+
+
+@pytest.mark.parametrize("rate", [None, 48000])
+def test_gain_stops_at_the_ceiling_and_says_what_was_reached(rate: int | None, tmp_path: Path) -> None:
+    done = _stitch([_speechlike(4)], tmp_path / "book", format="wav", sample_rate=rate, loudness_lufs=-8)
+    heard, heard_rate = sf.read(tmp_path / "book")
+    assert decibels(float(np.abs(heard).max())) == pytest.approx(-1, abs=0.01)
+    assert done.peak_dbfs == pytest.approx(-1, abs=0.01)
+    assert done.loudness_lufs is not None
+    assert done.loudness_lufs < -9
+    assert done.loudness_lufs == pytest.approx(_loudness(heard, heard_rate), abs=0.05)
+
+
+def test_without_a_target_nothing_is_made_louder(tmp_path: Path) -> None:
+    done = _stitch([_speechlike(2)], tmp_path / "book", format="wav")
+    assert done.gain_db == 0
+    assert done.loudness_lufs == done.source_loudness_lufs
+
+
+@pytest.mark.parametrize("lufs", [None, -16.0])
+@pytest.mark.parametrize("format", ["wav", "flac", "mp3", "opus"])
+def test_silence_is_assembled_without_a_loudness(format: AudioFormat, lufs: float | None, tmp_path: Path) -> None:
+    done = _stitch([np.zeros(2000, np.float32)] * 2, tmp_path / "book", format=format, loudness_lufs=lufs)
+    assert (done.loudness_lufs, done.source_loudness_lufs, done.peak_dbfs, done.gain_db) == (None, None, None, 0)
+
+
+def test_a_clip_that_starts_on_a_step_does_not_click(tmp_path: Path) -> None:
+    hum = np.full(RATE // 2, 0.5, np.float32)
+    _stitch([hum, hum], tmp_path / "book", format="wav")
+    heard, _ = sf.read(tmp_path / "book")
+    assert np.abs(np.diff(heard)).max() < 0.01
+
+
+def test_a_corrupt_piece_is_the_one_drawn_last(tmp_path: Path) -> None:
+    drawn: list[int] = []
+
+    def pieces() -> Iterator[Piece]:
+        for index, data in enumerate([encode(_tone(1), RATE), b"nonsense", encode(_tone(1), RATE)]):
+            drawn.append(index)
+            yield Piece(data, 0)
+
+    with pytest.raises(ClipCorrupt):
+        assemble(pieces(), sample_rate=RATE, output=Output(), target=tmp_path / "book", beat=lambda: None)
+    assert drawn == [0, 1]
+
+
+def test_a_beat_that_raises_stops_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worker.stitch._BEAT_S", 0)
+    drawn: list[int] = []
+
+    def pieces() -> Iterator[Piece]:
+        for index in range(1000):
+            drawn.append(index)
+            yield Piece(encode(_tone(1), RATE), 0)
+
+    def beat() -> None:
+        if len(drawn) == 3:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        assemble(pieces(), sample_rate=RATE, output=Output(), target=tmp_path / "book", beat=beat)
+    assert len(drawn) == 3
+
+
+def test_no_clips_at_all_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no clip"):
+        _stitch([], tmp_path / "book", format="wav")
+
+
+def test_nothing_but_the_recording_is_left_behind(tmp_path: Path) -> None:
+    _stitch([_tone(1)], tmp_path / "book", format="wav", loudness_lufs=-20)
+    assert [path.name for path in tmp_path.iterdir()] == ["book"]
+
+
+def test_a_wav_beyond_its_limit_becomes_rf64_and_loses_nothing(tmp_path: Path) -> None:
+    blocks = [_speechlike(1, seed) for seed in range(4)]
+    encoder = Encoder(tmp_path / "book", "wav", RATE, wav_frames=2 * RATE + 10)
+    for block in blocks:
+        encoder.write(block)
+    encoder.close()
+    assert sf.info(tmp_path / "book").format == "RF64"
+    assert np.array_equal(sf.read(tmp_path / "book", dtype="int16")[0], to_pcm(np.concatenate(blocks)))
+    assert [path.name for path in tmp_path.iterdir()] == ["book"]
+
+
+LONG = """
+import resource, sys
+from pathlib import Path
+from farm.wire import Output
+from worker.stitch import Piece, assemble
+clips = [path.read_bytes() for path in sorted(Path(sys.argv[1]).glob("*.flac"))]
+beats = []
+done = assemble(
+    (Piece(clips[i % len(clips)], 120) for i in range(int(sys.argv[2]))), sample_rate=22050,
+    output=Output(format="wav", loudness_lufs=-18), target=Path(sys.argv[1], "book"), beat=lambda: beats.append(1))
+print(done.seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, len(beats))
+"""
+
+
+def test_memory_does_not_grow_with_the_length_of_a_book(tmp_path: Path) -> None:
+    """One hour, so that it takes seconds; ten hours of espeak's clips took 154 MB in all and 34 s."""
+    for number in range(12):
+        (tmp_path / f"{number:02}.flac").write_bytes(encode(_speechlike(9.88, number), RATE))
+
+    def run(hours: float) -> tuple[float, float, int]:
+        command = [sys.executable, "-c", LONG, str(tmp_path), str(round(hours * 360))]
+        answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+        return float(answer[0]), float(answer[1]), int(answer[2])
+
+    _, short_mb, _ = run(0.05)
+    seconds, long_mb, beats = run(1)
+    assert seconds == pytest.approx(3600, rel=0.001)
+    assert long_mb - short_mb < 10
+    assert long_mb < 300
+    assert beats > 0
+
+
+# --- subtitles --------------------------------------------------------------------------------------------------------
+
+CUES = [Cue(0, 1500, "Salt & <pepper>\n\n--> away"), Cue(3_661_001, 3_662_000, "Später")]
+
+
+def test_web_vtt_escapes_what_would_be_markup() -> None:
+    assert subtitles(CUES, "vtt") == (
+        "WEBVTT\n\n"
+        "00:00:00.000 --> 00:00:01.500\nSalt &amp; &lt;pepper&gt; --&gt; away\n\n"
+        "01:01:01.001 --> 01:01:02.000\nSpäter\n"
+    )
+
+
+def test_subrip_numbers_its_cues() -> None:
+    assert subtitles(CUES, "srt") == (
+        "1\n00:00:00,000 --> 00:00:01,500\nSalt & <pepper> -> away\n\n2\n01:01:01,001 --> 01:01:02,000\nSpäter\n"
+    )
+
+
+def test_no_cues_are_still_a_file() -> None:
+    assert subtitles([], "vtt") == "WEBVTT\n"
+    assert subtitles([], "srt") == ""
