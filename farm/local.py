@@ -25,17 +25,18 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Self
 
-import httpx
-import redis
-
 from farm.child import Child, Program
+from farm.client import Farm, Refused, Unreachable
 from farm.errors import FarmError, Misconfigured, Unavailable
 from farm.orphans import hold, sweep
+from farm.store import Store, workers
+from farm.wire import Worker
 
 OLDEST_REDIS = (6, 2)
 READY_S = 120.0  # for each of Redis, the API and the workers: a first start may read a large append-only file or model
@@ -85,6 +86,7 @@ class Local:
         self._render = tuple("render" if n == 0 else f"render-{n + 1}" for n in range(workers))
         self._given = {**os.environ, **(environment or {})}
         self._children: dict[str, Child] = {}
+        self._began = datetime.now(UTC)
         self._lock: IO[str] | None = None
         self._warden: subprocess.Popen[bytes] | None = None
         self._ended = threading.Event()
@@ -110,6 +112,7 @@ class Local:
         for folder in ("run", "logs", "redis", "storage"):
             (self.data / folder).mkdir(parents=True, exist_ok=True)
         self._lock = self._take_lock()
+        self._began = datetime.now(UTC)
         try:
             sweep(self.data)
             self._warden = subprocess.Popen(
@@ -124,7 +127,9 @@ class Local:
             for name in self._render:
                 self._add(name, _module("worker", "render"))
             self._add("desk", _module("worker", "desk"))
-            self._until("the API says it is ready", self._ready)
+            with Farm(self.url, patience=0) as farm:
+                self._until("the API is ready", farm.health)
+            self._until("every worker sends a heartbeat", self._workers_alive)
             running = Running(self.url, self.redis_url, self.storage_url, os.getpid())
             (self.run / "farm.json").write_text(json.dumps(asdict(running)))
         except BaseException:
@@ -220,28 +225,31 @@ class Local:
 
     # --- readiness --------------------------------------------------------------------------------------------------
 
-    def _until(self, what: str, holds: Callable[[], None]) -> None:
-        """Asks every 50 ms. A child that is given up ends the wait at once."""
+    def _until(self, what: str, holds: Callable[[], object]) -> None:
+        """Asks ten times a second. A child that is given up ends the wait at once."""
         deadline = time.monotonic() + READY_S
         seen = "no answer"
         while time.monotonic() < deadline:
-            if self._ended.wait(0.05):
+            if self._ended.wait(0.1):
                 raise self._failure or Misconfigured(f"stopped before {what}")
             try:
-                return holds()
-            except (httpx.TransportError, redis.RedisError, Unavailable) as error:
+                holds()
+                return
+            except (Refused, Unreachable, Unavailable) as error:
                 seen = str(error)
         raise Misconfigured(f"waited {READY_S:g} s until {what}: {seen}; look into {self.data / 'logs'}")
 
     def _redis_answers(self) -> None:
-        with redis.Redis.from_url(self.redis_url, socket_timeout=1) as connection:
-            connection.ping()
+        Store.connect(self.redis_url).close()
 
-    def _ready(self) -> None:
-        path = "/readyz" if self._render else "/healthz"  # without a render worker the API never calls itself ready
-        answer = httpx.get(self.url + path, timeout=5, trust_env=False)
-        if answer.status_code != 200:
-            raise Unavailable(answer.text)
+    def _workers_alive(self) -> None:
+        """A render worker sends heartbeats once its engine is loaded and its model announced. Those of a farm that
+        was killed on this folder are older than this start."""
+        with closing(Store.connect(self.redis_url)) as store:
+            beats = [Worker.model_validate_json(beat) for beat in store.run(workers())]
+        alive = sum(beat.started_at >= self._began for beat in beats)
+        if alive <= len(self._render):
+            raise Unavailable(f"{alive} of {len(self._render) + 1} workers are alive")
 
     # --- start --------------------------------------------------------------------------------------------------------
 

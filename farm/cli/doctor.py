@@ -20,11 +20,13 @@ from farm.errors import FarmError, Misconfigured, Unauthorized
 from farm.secret import secret_for
 from farm.settings import Settings, misspelt
 
+_WORDS = {True: "OK", False: "MEND", None: "-"}
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     part: str
-    ok: bool
+    ok: bool | None  # None: it could not be looked at from here
     says: str
 
 
@@ -34,10 +36,10 @@ def doctor(given: argparse.Namespace) -> int:
 
     def plainly() -> None:
         for finding in found:
-            line(f"{'OK  ' if finding.ok else 'MEND'}  {finding.part:<9} {finding.says}")
+            line(f"{_WORDS[finding.ok]:<5} {finding.part:<9} {finding.says}")
 
     show(given, [asdict(finding) for finding in found], plainly)
-    return OK if all(finding.ok for finding in found) else FAILED
+    return FAILED if any(finding.ok is False for finding in found) else OK
 
 
 def examine(here: Site, environment: Mapping[str, str]) -> Iterator[Finding]:
@@ -48,7 +50,7 @@ def examine(here: Site, environment: Mapping[str, str]) -> Iterator[Finding]:
         yield from _api(farm, settings)
     if not here.operated:
         says = "not looked at: set FARM_REDIS_URL and FARM_STORAGE_URL, or FARM_DATA_DIR of a running embedded farm"
-        yield from (Finding(part, True, says) for part in ("redis", "storage", "webhooks"))
+        yield from (Finding(part, None, says) for part in ("redis", "storage", "webhooks"))
         return
     yield from _redis(settings.redis_url)
     yield _storage(settings)
@@ -61,7 +63,7 @@ def _api(farm: Farm, settings: Settings) -> Iterator[Finding]:
         cards = {card.name: card for card in farm.models()}
     except FarmError as error:
         mend = "" if error.status != Unauthorized.status else "; set FARM_API_KEY to a key of this farm"
-        yield Finding("api", False, f"{settings.url}: {error.message}{mend}")
+        yield Finding("api", False, f"{error.message}{mend}")
         return
     yield Finding("api", True, f"{settings.url} answers")
 
@@ -103,8 +105,6 @@ def _redis(url: str) -> Iterator[Finding]:
 
 def _ills(facts: Mapping[str, Any]) -> Iterator[str]:
     """What is wrong by Redis' own INFO."""
-    if facts["maxmemory_policy"] != "noeviction":
-        yield f"maxmemory-policy {facts['maxmemory_policy']} would drop jobs: set noeviction"
     if not facts["aof_enabled"]:
         yield "the append-only file is off, so a restart loses jobs: set appendonly yes"
     elif facts.get("aof_last_write_status", "ok") != "ok":

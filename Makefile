@@ -1,0 +1,67 @@
+# What a fresh checkout can do with Python >= 3.11 and make alone: no root, no Docker.
+# FARM_VENV=/elsewhere puts the virtual environment there.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VENV := $(or $(FARM_VENV),.venv)
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+# The first that is new enough; an environment that is there already keeps its own.
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$python; break; }; done)
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: $(READY) ## narrate the example texts on an embedded farm (./data), save to ./out
+	@$(BIN)/python examples/demo.py
+
+.PHONY: up
+up: $(READY) ## run the embedded farm until Ctrl-C, data in ./data
+	@exec $(BIN)/farm up
+
+.PHONY: test
+test: $(READY) ## run the tests; make test ARGS="tests/store -k lease" runs some
+	@$(BIN)/pytest $(ARGS)
+
+.PHONY: lint
+lint: $(READY) ## style of the code
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+.PHONY: types
+types: $(READY) ## types, strictly
+	@$(BIN)/mypy
+
+.PHONY: imports
+imports: $(READY) ## who may import whom
+	@$(BIN)/lint-imports
+
+.PHONY: check
+check: lint types imports test ## all of these: what a change must pass
+
+.PHONY: setup
+setup: $(READY) ## only the virtual environment
+
+.PHONY: clean
+clean: ## remove the virtual environment and caches; ./data and ./out stay
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist *.egg-info
+	@find . -name __pycache__ -type d -not -path './data/*' -prune -exec rm -rf {} +
+
+# Rebuilt only when what it is made from changes. pip's own output is kept for when it fails.
+$(READY): pyproject.toml constraints.txt
+	@if [ ! -x $(BIN)/python ]; then \
+		if [ -z "$(PYTHON)" ]; then \
+			echo "TTS Farm needs Python 3.11 or newer; what is here: $$(python3 --version 2>&1 || true)." \
+				"Install one, or name it: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)" >&2; exit 1; \
+		fi; \
+		echo "Making $(VENV) with $$($(PYTHON) --version) ..."; \
+		$(PYTHON) -m venv $(VENV); \
+	fi
+	@echo "Installing what the farm needs into $(VENV) (a minute or two, once) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
