@@ -43,7 +43,7 @@ class Encoder:
     def write(self, samples: Samples) -> None:
         if self._container == "WAV" and self.frames + len(samples) > self._wav_frames:
             self._widen()
-        # libsndfile would scale by 32767, and a clip would not come out as it went in.
+        # libsndfile rounds floats down for WAV and to the nearest for FLAC; rounded here, both are the same samples.
         self._file.write(to_pcm(samples) if self._subtype == "PCM_16" else samples)
         self.frames += len(samples)
 

@@ -171,6 +171,13 @@ def test_segments_are_where_the_spans_say_at_every_rate(format: AudioFormat, rat
         assert loud[-1] == pytest.approx(1.0, abs=0.03)
 
 
+def test_wav_and_flac_are_the_same_samples_whatever_the_gain(tmp_path: Path) -> None:
+    for format in ("wav", "flac"):
+        _stitch([_speechlike(2)], tmp_path / format, format=format, sample_rate=48000, loudness_lufs=-23)
+    wav, flac = (sf.read(tmp_path / format, dtype="int16")[0] for format in ("wav", "flac"))
+    assert np.array_equal(wav, flac)
+
+
 def test_opus_takes_the_next_higher_rate_that_it_has() -> None:
     assert [encodable_rate("opus", rate) for rate in (8000, 16000, 22050, 24000, 44100, 48000)] == [
         *(8000, 16000, 24000, 24000, 48000, 48000)
