@@ -153,7 +153,7 @@ class JobRequest(JobOptions):
         return self
 
     def parts(self) -> list[Chapter]:
-        return self.chapters if self.chapters is not None else [Chapter.model_construct(title="", input=self.input, voice=None)]
+        return self.chapters if self.chapters is not None else [Chapter.model_construct(title="", input=self.input or "", voice=None)]
 
 
 class BatchRequest(_Request):

@@ -12,7 +12,9 @@ from farm.wake import DESK_QUEUE, render_queue
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m worker", description="Starts one worker of the farm.")
-    parser.add_argument("role", choices=("render", "desk"), help="render: runs the engine; desk: plans, assembles, delivers")
+    parser.add_argument(
+        "role", choices=("render", "desk"), help="render: runs the engine; desk: plans, assembles, delivers"
+    )
     parser.add_argument("--processes", type=int, default=2, help="of a desk worker (default: %(default)s)")
     options = parser.parse_args()
     try:
@@ -23,11 +25,21 @@ def main() -> int:
             pool = ["-Q", DESK_QUEUE, "-P", "prefork", "-c", str(options.processes)]
         from worker.app import app  # reads the settings, which may be wrong
 
-        app.worker_main(["worker", *pool, "-l", settings.log_level, "--without-gossip", "--without-mingle", "-n", f"{options.role}@%h"])
+        app.worker_main(
+            [
+                "worker",
+                *pool,
+                "-l",
+                settings.log_level,
+                "--without-gossip",
+                "--without-mingle",
+                "-n",
+                f"{options.role}@%h",
+            ]
+        )
     except FarmError as error:
         print(f"error: {error.message}", file=sys.stderr)  # noqa: T201
         return 78
-    return 0
 
 
 if __name__ == "__main__":

@@ -62,6 +62,8 @@ def desk() -> None:
 @signals.setup_logging.connect
 def _log(**_: Any) -> None:
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for chatter in ("celery.worker.strategy", "celery.app.trace"):  # a line per wake-up says nothing
+        logging.getLogger(chatter).setLevel(logging.WARNING)
     for warning in misspelt(os.environ):
         log.warning(warning)
 

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import TypeVar
 
@@ -56,7 +57,9 @@ class Commit:
         self._settler.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._pool.shutdown()
         self._stored.put(None)
         self._settler.join()
@@ -67,12 +70,14 @@ class Commit:
 
     def put(self, work: Work, outcome: Clip | Failure) -> None:
         self._room.acquire()
-        act = self._fail if isinstance(outcome, Failure) else self._upload
-        self._pool.submit(self._guarded, act, work, outcome)
+        self._pool.submit(self._keep, work, outcome)
 
-    def _guarded(self, act: Callable[[Work, Clip | Failure], None], work: Work, outcome: Clip | Failure) -> None:
+    def _keep(self, work: Work, outcome: Clip | Failure) -> None:
         try:
-            act(work, outcome)
+            if isinstance(outcome, Failure):
+                self._fail(work, outcome)
+            else:
+                self._upload(work, outcome)
         except (StorageUnavailable, StoreUnavailable):
             self._leases.give_back(work.held)  # given up: an outage burns no attempt
         except BaseException as error:
@@ -84,15 +89,14 @@ class Commit:
     def _upload(self, work: Work, clip: Clip) -> None:
         digest = work.utterance.key.partition("/")[0]
         data = encode(clip.samples, self._sample_rate)
-        self._persist(lambda: self._storage.put(clip_key(digest), data, "audio/flac"), StorageUnavailable)
+        self._persist(partial(self._storage.put, clip_key(digest), data, "audio/flac"), StorageUnavailable)
         self._stored.put(_Stored(work.held, round(len(clip.samples) * 1000 / self._sample_rate)))
 
     def _fail(self, work: Work, failure: Failure) -> None:
         log.warning("not rendered: %s", failure.error)
         for held in work.held:
-            self._persist(
-                lambda held=held: self._store.run(fail(held.token, held.job, held.index, failure.error)), StoreUnavailable
-            )
+            burnt = fail(held.token, held.job, held.index, failure.error)
+            self._persist(partial(self._store.run, burnt), StoreUnavailable)
         self._leases.drop(work.held)
 
     def _settling(self) -> None:
@@ -117,7 +121,7 @@ class Commit:
                 by_lease.setdefault(held.token, []).append((held, stored.milliseconds))
         for token, clips in by_lease.items():
             rows = [Settled(held.job, held.index, milliseconds) for held, milliseconds in clips]
-            counted = self._persist(lambda token=token, rows=rows: self._store.run(settle(token, rows)), StoreUnavailable)
+            counted = self._persist(partial(self._store.run, settle(token, rows)), StoreUnavailable)
             self._leases.drop(held for held, _ in clips)
             self.settled += sum(counted)
             self.audio_ms += sum(row.milliseconds for row, fresh in zip(rows, counted, strict=True) if fresh)

@@ -3,7 +3,7 @@
     batch      unfold its lines into jobs; cancel its jobs
     plan       text -> chapters -> segments; the plan goes to storage, then all segments become ready in one call
     assemble   clips -> one result (assembly.py); clips that are missing are rendered again
-    deliver    webhooks (webhook.py), many at a time, so that a slow receiver delays nobody
+    deliver    webhooks (courier.py), many at a time, so that a slow receiver delays nobody
     expire     the audio goes, the record stays;   purge: the record goes
 
 Every task is leased, renewed while it is worked on, and safe to do twice: what counts is the store's verb at its end,
@@ -20,9 +20,10 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 
-from farm.errors import BadInput, FarmError, ObjectMissing, StorageUnavailable, StoreUnavailable
+from farm.errors import BadInput, ObjectMissing, StorageUnavailable, StoreUnavailable
 from farm.job import Due, Status
 from farm.plan import Part, Recipe, encode_plan, pages_key, plan_key, segments
+from farm.removal import remove_objects
 from farm.settings import Settings
 from farm.spec import Order, Rendered, Spec, failure, lines_key, read_lines, read_text, success, text_key
 from farm.storage import Storage
@@ -52,7 +53,7 @@ from farm.store import (
 from farm.wake import Waker, render_queue
 from farm.wire import JobError, Model
 from worker.assembly import Assembler, ClipsMissing
-from worker.webhook import Deliverer
+from worker.courier import Courier
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +68,7 @@ class Desk:
         self._store, self._storage, self._waker, self._settings = store, storage, waker, settings
         self._lease_ms = round(settings.lease_seconds * 1000)
         self._assembler = Assembler(store, storage)
-        self._deliverer = Deliverer(store, settings, random.Random())
+        self._courier = Courier(store, settings, random.random)
         self._acts: Mapping[Due, Callable[[Task], None]] = {
             Due.BATCH: self._unfold,
             Due.PLAN: self._plan,
@@ -84,7 +85,7 @@ class Desk:
             while time.monotonic() < end:
                 under_way = {future for future in under_way if not future.done()}
                 parcels = self._take((Due.DELIVER,), _DELIVERIES - len(under_way))
-                under_way |= {couriers.submit(self._act, task, self._deliverer.deliver) for task in parcels}
+                under_way |= {couriers.submit(self._act, task, self._courier.deliver) for task in parcels}
                 tasks = self._take(_OFFICE, 1)
                 for task in tasks:
                     self._act(task, self._acts[task.kind])
@@ -185,7 +186,9 @@ class Desk:
         try:
             total = self._write_plan(job, Model.model_validate_json(card))
         except (ObjectMissing, BadInput) as error:
-            self._store.run(abort(job.id, task.kind, task.token, failure(JobError(code=error.code, message=error.message))))
+            self._store.run(
+                abort(job.id, task.kind, task.token, failure(JobError(code=error.code, message=error.message)))
+            )
             return
         if self._store.run(plan(job.id, task.token, total)):
             self._waker.wake(render_queue(job.model))
@@ -194,7 +197,9 @@ class Desk:
         spec = Spec.model_validate_json(job.spec)
         language = card.languages.get(spec.language)
         if language is None:
-            raise BadInput(f"model {card.name!r} no longer speaks {spec.language!r}; submit the job anew", code="unknown_language")
+            raise BadInput(
+                f"model {card.name!r} no longer speaks {spec.language!r}; submit the job anew", code="unknown_language"
+            )
         recipe = Recipe(
             tenant=job.tenant, model=card.name, revision=card.revision, language=spec.language,
             speed=spec.speed, pitch=spec.pitch, seed=spec.seed, emotion=spec.emotion,
@@ -226,7 +231,9 @@ class Desk:
             self._waker.wake(render_queue(job.model))
             return
         except (ObjectMissing, BadInput) as error:
-            self._store.run(abort(job.id, task.kind, task.token, failure(JobError(code=error.code, message=error.message))))
+            self._store.run(
+                abort(job.id, task.kind, task.token, failure(JobError(code=error.code, message=error.message)))
+            )
             return
         if not self._store.run(finish(job.id, task.token, success(rendered))):
             self._discard(rendered)
@@ -238,11 +245,7 @@ class Desk:
     # --- expire and purge -----------------------------------------------------------------------------------------
 
     def _expire(self, task: Task) -> None:
-        try:
-            remove_objects(self._storage, task.id)
-        except FarmError:
-            log.warning("objects of %s stay until the next try", task.id)
-            raise
+        remove_objects(self._storage, task.id, clips=True)
         self._store.run(expire(task.id, task.token, purge_after_s=round(self._settings.record_days * 86400)))
 
     def _purge(self, task: Task) -> None:

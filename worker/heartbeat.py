@@ -1,4 +1,6 @@
-"""A worker's heartbeat: who it is and how fast it is, published while it lives. /v1/queue, the ETA and autoscaling read it."""
+"""A worker's heartbeat: who it is and how fast it is, published while it lives.
+
+/v1/queue, the ETA and autoscaling read it."""
 
 from __future__ import annotations
 
@@ -65,9 +67,7 @@ class Heartbeat:
         memory = psutil.Process().memory_info().rss
         now = datetime.now(UTC)
         if self._figures is None:
-            return wire.Worker(
-                id=self._worker, kind="desk", started_at=self._started, seen_at=now, memory_bytes=memory
-            )
+            return wire.Worker(id=self._worker, kind="desk", started_at=self._started, seen_at=now, memory_bytes=memory)
         figures = self._figures()
         if figures != self._seen[-1]:  # an idle worker keeps its last measured speed
             self._seen.append(figures)

@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 _POLL = 0.05  # seconds between two looks for work while the engine is busy and nothing waits
 _PAUSE = 1.0  # seconds without claims after the store or storage could not be reached
 _LOOKS = 32  # parallel looks into storage: 10,000 HEADs one after another take minutes
-_HEADER = 200  # bytes of a clip that state its length
+_HEADER = 42  # bytes of a clip that state its length
 
 
 @dataclass(slots=True)
@@ -82,7 +82,9 @@ class Intake:
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()
         self._thread.join()
         self._looks.shutdown()
@@ -164,7 +166,9 @@ class Intake:
         except StoreUnavailable as error:
             log.warning("rendering on without the store: %s", error)  # settle is retried; the lease's grace covers us
             return chosen
-        asked = {Held(token, job, index) for token, jobs in wanted.items() for job, rows in jobs.items() for index in rows}
+        asked = {
+            Held(token, job, index) for token, jobs in wanted.items() for job, rows in jobs.items() for index in rows
+        }
         with self._change:
             self._leases.drop(asked - granted)
             started = [work for work in chosen if self._keep(work, asked - granted)]

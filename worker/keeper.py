@@ -1,7 +1,7 @@
 """The keeper: what makes lost messages and dead processes harmless. A thread in every worker, one active at a time.
 
-Each second the one that holds the lock takes expired leases back, and wakes every queue that has work, so that a wake-up
-which was lost, or a broker that was emptied, costs a second and nothing else.
+Each second the one that holds the lock takes expired leases back and wakes every queue that has work, so that a lost
+wake-up, or a broker that was emptied, costs a second and nothing else.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import threading
 from farm.errors import StoreUnavailable
 from farm.job import Due
 from farm.store import Store, backlog, lock, next_due, rescue
-from farm.wake import DESK, Waker, render_queue
+from farm.wake import DESK_QUEUE, Waker, render_queue
 
 log = logging.getLogger(__name__)
 
@@ -51,4 +51,4 @@ class Keeper:
             if sum(lanes.values()) + work.solo.get(model, 0):
                 self._waker.wake(render_queue(model))
         if 0 in self._store.run(next_due(tuple(Due))).values():
-            self._waker.wake(DESK)
+            self._waker.wake(DESK_QUEUE)

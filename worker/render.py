@@ -64,14 +64,14 @@ class Renderer:
         self._references = References(storage)
         self._current: tuple[Intake, Commit, float] | None = None
         self._done = Figures()
-        self._stopping = False
+        self._stopping = threading.Event()
         self._committing = False
         self._progress = time.monotonic()
 
     def drain(self) -> None:
         """Renders until no segment of this model is left. An engine that raises ends the worker: what had begun burns
         one attempt each when its lease runs out, what had not goes back at once."""
-        if self._stopping:
+        if self._stopping.is_set():
             return
         capacity = self._engine.capacity
         leases = Leases(self._store, self._lease_ms, lambda held: intake.lost(held))
@@ -79,11 +79,13 @@ class Renderer:
             self._store, self._storage, leases, self._plans, self._references,
             model=self._engine.card.name, worker=self._worker, capacity=capacity, lease_ms=self._lease_ms,
         )  # fmt: skip
-        commit = Commit(self._store, self._storage, leases, sample_rate=self._engine.card.sample_rate, room=2 * capacity)
+        commit = Commit(
+            self._store, self._storage, leases, sample_rate=self._engine.card.sample_rate, room=2 * capacity
+        )
         started = time.monotonic()
         with leases, commit, intake, self._watched(intake, leases):
             self._current = (intake, commit, started)
-            if self._stopping:
+            if self._stopping.is_set():
                 intake.stop()
             for outcome in self._engine.render(intake):
                 self._committing = True  # may wait for storage as long as an outage lasts: that is no hang
@@ -100,7 +102,7 @@ class Renderer:
 
     def stop(self) -> None:
         """SIGTERM: no further claims; the batch in flight is finished, the rest given back."""
-        self._stopping = True
+        self._stopping.set()
         if self._current is not None:
             intake, commit, _ = self._current
             intake.stop()

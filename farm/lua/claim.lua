@@ -1,4 +1,4 @@
--- claim: model want turn worker lease_ms express(1|0) -> token, job, {segments}, job, {segments}, … | nothing
+-- claim: model want turn worker lease_ms express(1|0) -> token, suspect(1|0), job, {segments}, job, {segments}, … | nothing
 --
 -- Lanes: every segment served above a waiting lane is owed to it; once SHARE turns are owed, it gets one. So a lane that
 -- waits has at least an eighth of what is claimed, and the lane above it never waits for more than one turn.
@@ -43,7 +43,7 @@ end
 
 drains()
 local t, token = now(), string.format('%d', call('INCR', 'f:token'))
-local grant, answer, listed = 'f:g:' .. token, {token}, {}
+local grant, answer, listed = 'f:g:' .. token, {token, 0}, {}
 call('HSET', grant, 'w', ARGV[4], 'm', model)
 call('ZADD', 'f:lease', t + ARGV[5], token)
 
@@ -73,6 +73,7 @@ if suspects then
   if solos == 1 or not choose() then
     local job, segment = split(call('ZPOPMIN', solo)[1])
     hand_out(job, {tonumber(segment)})
+    answer[2] = 1
     return answer
   end
 end

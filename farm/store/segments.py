@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from farm.job import MAX_ATTEMPTS, SOLO_AFTER, TURN
 from farm.store.call import Argument, Call, pairs
@@ -19,6 +20,7 @@ class Grant:
 
     token: str
     segments: Mapping[str, Sequence[int]]
+    suspect: bool = False  # one segment that has cost workers before: render it with nothing beside it
 
     def __len__(self) -> int:
         return sum(len(indices) for indices in self.segments.values())
@@ -60,8 +62,8 @@ def claim(
     if not 0 < turn <= MOST or not 0 < want <= MOST:
         raise ValueError(f"claim 1 to {MOST} segments, by turns of as many, not {want} by {turn}")
 
-    def read(answer: list[bytes]) -> Grant | None:
-        return Grant(answer[0].decode(), dict(pairs(answer[1:]))) if len(answer) > 1 else None
+    def read(answer: list[Any]) -> Grant | None:
+        return Grant(answer[0].decode(), dict(pairs(answer[2:])), bool(answer[1])) if len(answer) > 2 else None
 
     return Call("claim", (model, want, turn, worker, lease_ms, int(express)), read)
 

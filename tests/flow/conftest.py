@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from farm.client import Farm
+from farm.local import Local
+from tests.flow.house import House
+from worker.engines.espeak import Espeak
+
+
+@pytest.fixture(scope="session")
+def espeak() -> Iterator[Espeak]:
+    """One for the whole run: the library under it has one state per process."""
+    engine = Espeak()
+    yield engine
+    engine.close()
+
+
+@pytest.fixture
+def house(redis_url: str, tmp_path: Path, espeak: Espeak) -> Iterator[House]:
+    house = House(redis_url, tmp_path / "storage", espeak, lease_seconds=0.6)
+    yield house
+    house.close()
+
+
+@pytest.fixture(scope="session")
+def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
+    """The embedded farm: every process of it is real. Leases are short, so that a test of a death is too."""
+    with Local(tmp_path_factory.mktemp("farm"), environment={"FARM_LEASE_SECONDS": "2"}) as local:
+        yield local
+
+
+@pytest.fixture
+def client(farm: Local) -> Iterator[Farm]:
+    with Farm(farm.url) as client:
+        yield client

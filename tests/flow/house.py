@@ -1,0 +1,112 @@
+"""A farm without processes: the real store, storage, desk, render loop and engine, moved by hand one step at a time, so
+that a test can stop between any two steps and break something."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from farm.job import new_id
+from farm.settings import Settings
+from farm.spec import Spec, read_outcome, write_text
+from farm.storage import open_storage
+from farm.store import JobRecord, NewJob, Store, accept, announce, job_record
+from farm.wake import Waker
+from farm.wire import JobRequest
+from worker.desk import Desk
+from worker.engine import Clip, Engine, Failure, Feed
+from worker.engines.espeak import Espeak
+from worker.render import Renderer
+
+
+class House:
+    def __init__(self, redis_url: str, folder: Path, engine: Engine, **settings: Any) -> None:
+        self.settings = Settings(redis_url=redis_url, storage_url=folder.as_uri(), **settings)
+        self.store = Store.connect(redis_url)
+        self.storage = open_storage(self.settings)
+        self.waker = Waker(self.settings.broker)
+        self.desk = Desk(self.store, self.storage, self.waker, self.settings)
+        self.engine = engine
+        self.store.run(announce(engine.card.name, engine.card.model_dump_json()))
+
+    def renderer(self, engine: Engine | None = None, name: str = "worker") -> Renderer:
+        return Renderer(self.store, self.storage, engine or self.engine, self.settings, name)
+
+    def submit(self, *, tenant: str = "default", **request: Any) -> str:
+        wanted = JobRequest.model_validate({"output": {"format": "wav"}, **request})
+        chapters = wanted.parts()
+        language = wanted.language or "en"
+        spec = Spec(
+            language=language, voice=wanted.voice or self.engine.card.languages[language].voice or "", output=wanted.output,
+            webhook=wanted.webhook, on_error=wanted.on_error, speed=wanted.speed,
+        )  # fmt: skip
+        job = new_id("job")
+        text = write_text(chapters)
+        self.store.run(
+            accept(
+                NewJob(
+                    id=job, tenant=tenant, model=self.engine.card.name, lane=wanted.priority, spec=spec.to_json(), text=text,
+                    characters=len(text), retention_s=3600, on_error=wanted.on_error, events=spec.events,
+                )
+            )
+        )  # fmt: skip
+        return job
+
+    def finish(self) -> None:
+        """Plan, render, assemble, as often as it takes."""
+        for _ in range(5):
+            self.desk.drain()
+            self.renderer().drain()
+        self.desk.drain()
+
+    def record(self, job: str) -> JobRecord:
+        record = self.store.run(job_record(job))
+        assert record is not None
+        return record
+
+    def outcome(self, job: str) -> Any:
+        outcome = self.record(job).outcome
+        assert outcome is not None
+        return read_outcome(outcome)
+
+    def close(self) -> None:
+        self.waker.close()
+        self.store.close()
+
+
+class Unwell:
+    """An engine that wraps the real one and stumbles over one text: as a failure, or by raising."""
+
+    def __init__(self, real: Espeak, poison: str, *, raises: bool = False) -> None:
+        self.card, self.capacity, self.device = real.card, real.capacity, real.device
+        self._real, self._poison, self._raises = real, poison, raises
+        self.asked: list[str] = []
+
+    def render(self, feed: Feed) -> Iterator[Clip | Failure]:
+        return self._render(_Tapped(feed, self.asked))
+
+    def _render(self, feed: _Tapped) -> Iterator[Clip | Failure]:
+        for outcome in self._real.render(feed):
+            text = feed.texts[outcome.key]
+            if self._poison in text:
+                if self._raises:
+                    raise RuntimeError("the engine fell over")
+                yield Failure(outcome.key, "can't say that")
+            else:
+                yield outcome
+
+    def close(self) -> None:
+        self._real.close()
+
+
+class _Tapped:
+    def __init__(self, feed: Feed, asked: list[str]) -> None:
+        self._feed, self._asked = feed, asked
+        self.texts: dict[str, str] = {}
+
+    def take(self, count: int, *, wait: bool) -> Any:
+        taken = self._feed.take(count, wait=wait)
+        self.texts.update((one.key, one.text) for one in taken)
+        self._asked.extend(one.text for one in taken)
+        return taken

@@ -1,0 +1,94 @@
+"""The embedded farm, used over HTTP as its users do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+
+from examples.receiver import Receiver
+from farm.client import Farm
+from farm.local import Local
+from farm.wire import Chapter, JobOptions, JobRequest, Output, Webhook
+
+LINE = "Every tide brings something back."
+
+
+@pytest.mark.parametrize("format", ["wav", "flac", "mp3", "opus"])
+def test_a_text_goes_in_and_audio_comes_out(client: Farm, tmp_path: Path, format: str) -> None:
+    job = client.wait(client.submit(JobRequest(input=LINE, output=Output.model_validate({"format": format}))).id)
+    assert job.status == "succeeded", job.error
+    assert job.result is not None
+    path = client.audio(job.id, tmp_path / f"line.{format}")
+    samples, rate = sf.read(path)
+    assert rate == job.result.sample_rate
+    assert len(samples) / rate == pytest.approx(job.result.duration_seconds, abs=0.1)
+    assert 0.05 < np.abs(samples).max() <= 1.0
+    assert path.stat().st_size == job.result.bytes
+
+
+def test_loudness_is_reached(client: Farm, tmp_path: Path) -> None:
+    import pyloudnorm
+
+    request = JobRequest(input=" ".join([LINE] * 12), output=Output(format="wav", loudness_lufs=-23))
+    job = client.wait(client.submit(request).id)
+    samples, rate = sf.read(client.audio(job.id, tmp_path / "loud.wav"))
+    assert pyloudnorm.Meter(rate).integrated_loudness(samples) == pytest.approx(-23, abs=0.3)
+    assert job.result is not None
+    assert job.result.loudness_lufs == pytest.approx(-23, abs=0.3)
+
+
+def test_chapters_have_their_voices_and_subtitles_their_times(client: Farm, tmp_path: Path) -> None:
+    job = client.wait(
+        client.submit(
+            JobRequest(
+                chapters=[Chapter(title="One", input=LINE), Chapter(title="Zwei", input="Jede Flut bringt etwas.", voice="de")],
+                output=Output(format="mp3", subtitles=["vtt", "srt"]),
+            )
+        ).id
+    )
+    assert job.status == "succeeded", job.error
+    manifest = client.manifest(job.id)
+    assert [chapter["title"] for chapter in manifest["chapters"]] == ["One", "Zwei"]
+    assert job.result is not None
+    assert set(job.result.subtitles) == {"vtt", "srt"}
+    subtitles = client.subtitles(job.id, tmp_path / "book.vtt").read_text()
+    assert subtitles.startswith("WEBVTT")
+    assert "Jede Flut" in subtitles
+
+
+def test_a_batch_ends_with_one_signed_event_and_every_job_its_own(client: Farm, farm: Local) -> None:
+    secret = (farm.data / "webhook.secret").read_text().strip()
+    with Receiver(secret) as receiver:
+        hook = Webhook.model_validate({"url": receiver.url})
+        batch = client.submit_batch(
+            [{"input": f"Line {number}.", "custom_id": f"line-{number}"} for number in range(12)],
+            defaults=JobOptions(webhook=hook),
+            webhook=hook,
+        )
+        receiver.wait_for(lambda events: any(event["type"] == "batch.completed" for event in events), timeout=60)
+        receiver.wait_for(lambda events: sum(event["type"] == "job.succeeded" for event in events) >= 12, timeout=30)
+    batch = client.batch(batch.id)
+    assert batch.status == "completed"
+    assert batch.counts["succeeded"] == batch.total == 12
+    assert [job.custom_id for job in client.batch_jobs(batch.id)] == [f"line-{number}" for number in range(12)]
+    heard = [event["data"]["id"] for event in receiver.events if event["type"] == "job.succeeded"]
+    assert sorted(heard) == sorted(job.id for job in client.batch_jobs(batch.id))
+
+
+def test_a_canceled_batch_stops_and_completes(client: Farm) -> None:
+    text = " ".join(f"Sentence number {number} of a long text that nobody waits for." for number in range(400))
+    batch = client.submit_batch([{"input": text, "seed": seed} for seed in range(5)])
+    client.cancel_batch(batch.id)
+    statuses = {client.wait(job.id).status for job in client.batch_jobs(batch.id)}
+    assert "canceled" in statuses
+    assert statuses <= {"canceled", "succeeded"}
+
+
+def test_a_deleted_job_leaves_nothing_behind(client: Farm, farm: Local) -> None:
+    job = client.wait(client.submit(JobRequest(input=LINE + " Once more.")).id)
+    assert [path for path in (farm.data / "storage").rglob("*") if job.id in str(path)]
+    client.delete(job.id)
+    assert not [path for path in (farm.data / "storage").rglob("*") if path.is_file() and job.id in str(path)]

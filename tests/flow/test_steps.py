@@ -1,0 +1,184 @@
+"""What happens between two steps of a job: things go missing, engines stumble, owners change their minds."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import soundfile as sf
+
+from farm.job import Status
+from farm.plan import clip_key, decode_page, pages_key
+from farm.spec import Rendered
+from farm.store import cancel, retry
+from farm.wire import JobError
+from tests.flow.house import House, Unwell
+
+STORY = "The tide went out. Nobody saw it go.\n\nIn the morning there were ships on the sand. They waited for the sea."
+
+
+def digests(house: House, job: str) -> list[str]:
+    return [row.digest for row in decode_page(house.storage.get(pages_key(job)))]
+
+
+def audio(house: House, job: str) -> bytes:
+    outcome = house.outcome(job)
+    assert isinstance(outcome, Rendered)
+    return house.storage.get(outcome.audio_key)
+
+
+def test_a_text_becomes_audio_and_a_manifest_that_agrees_with_it(house: House) -> None:
+    job = house.submit(input=STORY)
+    house.finish()
+    record, outcome = house.record(job), house.outcome(job)
+    assert record.status is Status.SUCCEEDED
+    assert record.done == record.total
+    path = house.storage.path(outcome.audio_key)
+    assert path is not None
+    info = sf.info(path)
+    assert info.frames / info.samplerate == pytest.approx(outcome.duration_seconds, abs=1e-6)
+    manifest = json.loads(house.storage.get(outcome.manifest_key))
+    spoken = "".join(row["text"] for row in manifest["segments"])
+    assert "".join(spoken.split()) == "".join(STORY.split())
+    ends = [row["offset_ms"] + row["duration_ms"] for row in manifest["segments"]]
+    starts = [row["offset_ms"] for row in manifest["segments"]]
+    assert all(end <= start + 1 for end, start in zip(ends, starts[1:], strict=False))
+    assert manifest["duration_seconds"] == outcome.duration_seconds
+
+
+def test_what_was_rendered_before_is_never_rendered_again(house: House, espeak: object) -> None:
+    first = house.submit(input=STORY)
+    house.finish()
+    listening = Unwell(house.engine, poison="\0")  # type: ignore[arg-type]
+    second = house.submit(input=STORY)
+    house.desk.drain()
+    house.renderer(listening).drain()
+    house.desk.drain()
+    assert listening.asked == []
+    assert house.record(second).cached == house.record(second).total
+    assert audio(house, second) == audio(house, first)
+    manifest = json.loads(house.storage.get(house.outcome(second).manifest_key))
+    assert all(row["cached"] for row in manifest["segments"])
+
+
+def test_editing_one_sentence_renders_one_segment(house: House) -> None:
+    house.submit(input=STORY)
+    house.finish()
+    listening = Unwell(house.engine, poison="\0")  # type: ignore[arg-type]
+    house.submit(input=STORY.replace("Nobody saw", "Somebody saw"))
+    house.desk.drain()
+    house.renderer(listening).drain()
+    assert len(listening.asked) == 1
+    assert "Somebody saw" in listening.asked[0]
+
+
+def test_a_sentence_that_stands_twice_is_rendered_once(house: House) -> None:
+    listening = Unwell(house.engine, poison="\0")  # type: ignore[arg-type]
+    job = house.submit(input="\n\n".join(["The bell rang."] * 5))
+    house.desk.drain()
+    house.renderer(listening).drain()
+    house.desk.drain()
+    assert house.record(job).status is Status.SUCCEEDED
+    assert len(listening.asked) == len(set(digests(house, job)))
+
+
+def test_a_clip_that_is_gone_at_assembly_is_rendered_again(house: House) -> None:
+    whole = house.submit(input=STORY)
+    house.finish()
+    undisturbed = audio(house, whole)
+    house.storage.delete(*(clip_key(digest) for digest in digests(house, whole)))
+    job = house.submit(input=STORY)
+    house.desk.drain()
+    house.renderer().drain()
+    house.storage.delete(clip_key(digests(house, job)[0]))
+    house.desk.drain()
+    assert house.record(job).status is Status.RUNNING
+    house.finish()
+    assert audio(house, job) == undisturbed
+
+
+def test_a_clip_that_is_damaged_at_assembly_is_rendered_again(house: House) -> None:
+    job = house.submit(input=STORY)
+    house.desk.drain()
+    house.renderer().drain()
+    key = clip_key(digests(house, job)[0])
+    whole = house.storage.get(key)
+    house.storage.put(key, whole[: len(whole) // 2])
+    house.desk.drain()
+    assert house.record(job).status is Status.RUNNING
+    house.finish()
+    assert house.record(job).status is Status.SUCCEEDED
+    assert house.storage.get(key) == whole
+
+
+def test_a_segment_that_always_fails_fails_its_job_and_is_named(house: House) -> None:
+    unwell = Unwell(house.engine, poison="ships")  # type: ignore[arg-type]
+    job = house.submit(input=STORY)
+    house.desk.drain()
+    for _ in range(3):
+        house.renderer(unwell).drain()
+    assert house.record(job).status is Status.FAILED
+    error = house.outcome(job)
+    assert isinstance(error, JobError)
+    assert error.code == "segment_failed"
+    assert error.segment is not None
+    assert "can't say that" in error.message
+
+
+def test_a_retry_renders_only_what_is_missing(house: House) -> None:
+    unwell = Unwell(house.engine, poison="ships")  # type: ignore[arg-type]
+    job = house.submit(input=STORY)
+    house.desk.drain()
+    for _ in range(3):
+        house.renderer(unwell).drain()
+    assert house.store.run(retry(job, "default")) is Status.FAILED
+    well = Unwell(house.engine, poison="\0")  # type: ignore[arg-type]
+    house.desk.drain()
+    house.renderer(well).drain()
+    house.desk.drain()
+    assert house.record(job).status is Status.SUCCEEDED
+    assert len(well.asked) == 1
+    assert "ships" in well.asked[0]
+
+
+def test_a_job_that_skips_errors_finishes_without_the_segment_and_says_so(house: House) -> None:
+    unwell = Unwell(house.engine, poison="ships")  # type: ignore[arg-type]
+    job = house.submit(input=STORY, on_error="skip")
+    house.desk.drain()
+    for _ in range(3):
+        house.renderer(unwell).drain()
+    house.desk.drain()
+    record = house.record(job)
+    assert record.status is Status.SUCCEEDED
+    assert record.dead == 1
+    rows = json.loads(house.storage.get(house.outcome(job).manifest_key))["segments"]
+    assert [row["text"] for row in rows if "error" in row] == [row["text"] for row in rows if "ships" in row["text"]]
+
+
+def test_a_canceled_job_is_taken_up_again_by_retry(house: House) -> None:
+    job = house.submit(input=STORY)
+    assert house.store.run(cancel(job, "default")) is Status.QUEUED
+    house.finish()
+    assert house.record(job).status is Status.CANCELED
+    assert house.store.run(retry(job, "default")) is Status.CANCELED
+    house.finish()
+    assert house.record(job).status is Status.SUCCEEDED
+
+
+def test_a_stopping_worker_gives_back_what_it_had_not_begun(house: House) -> None:
+    job = house.submit(input=STORY)
+    house.desk.drain()
+    renderer = house.renderer()
+    renderer.stop()
+    renderer.drain()
+    record = house.record(job)
+    assert record.ready == record.total
+    house.finish()
+    assert house.record(job).status is Status.SUCCEEDED
+
+
+@pytest.mark.parametrize("text", ["🙂🙂🙂", "!!! ??? ...", "…—…", "٪", "a\u0301\u0301\u0301", "x" * 3000])
+def test_text_that_is_hard_to_speak_never_breaks_the_farm(house: House, text: str) -> None:
+    job = house.submit(input=text)
+    house.finish()
+    assert house.record(job).status in (Status.SUCCEEDED, Status.FAILED)
