@@ -103,3 +103,6 @@ def _stop_claiming(**_: Any) -> None:
 def _say_farewell(**_: Any) -> None:
     for thread in _threads:
         thread.stop()
+    if _renderer is not None:
+        _renderer.close()
+        _renderer.engine.close()

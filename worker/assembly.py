@@ -44,8 +44,10 @@ class Assembler:
     def __init__(self, store: Store, storage: Storage) -> None:
         self._store, self._storage = store, storage
 
-    def assemble(self, job: JobRecord, spec: Spec, run: str) -> Rendered:
-        """`run` makes the result's keys unique. Raises ClipsMissing; ObjectMissing when the plan itself is gone."""
+    def assemble(self, job: JobRecord, spec: Spec, run: str, beat: Callable[[], None]) -> Rendered:
+        """`run` makes the result's keys unique; `beat` is called now and then, and what it raises ends the work.
+
+        Raises ClipsMissing; ObjectMissing when the plan itself is gone."""
         plan = Plan.from_json(self._storage.get(plan_key(job.id)))
         lost = self._store.run(attempts(job.id))
         dead = {index: text[1:] for index, text in lost.items() if text.startswith("x")}
@@ -54,7 +56,7 @@ class Assembler:
         folder = f"results/{job.id}/{run}"
         with tempfile.TemporaryDirectory(prefix="farm-assembly-") as scratch:
             target = Path(scratch) / f"audio.{extension}"
-            assembly = self._stitch(rows, plan, spec, target)
+            assembly = self._stitch(rows, plan, spec, target, beat)
             audio_key = f"{folder}/audio.{extension}"
             self._storage.put_file(audio_key, target, media_type)
         manifest = _Manifest(job, plan, assembly, dict(zip((row.index for row in rows), assembly.spans, strict=True)))
@@ -79,7 +81,9 @@ class Assembler:
             yield from page
             index += len(page)
 
-    def _stitch(self, rows: Sequence[Segment], plan: Plan, spec: Spec, target: Path) -> Assembly:
+    def _stitch(
+        self, rows: Sequence[Segment], plan: Plan, spec: Spec, target: Path, beat: Callable[[], None]
+    ) -> Assembly:
         if not rows:
             raise ObjectMissing("every segment failed, so there is nothing to assemble", code="nothing_rendered")
         drawn: list[Segment] = []
@@ -90,9 +94,7 @@ class Assembler:
                 yield Piece(fetched(), row.pause_ms if row is not rows[-1] else 0)
 
         try:
-            return assemble(
-                pieces(), sample_rate=plan.sample_rate, output=spec.output, target=target, beat=lambda: None
-            )
+            return assemble(pieces(), sample_rate=plan.sample_rate, output=spec.output, target=target, beat=beat)
         except ObjectMissing:
             raise ClipsMissing(self._missing(rows)) from None
         except ClipCorrupt:

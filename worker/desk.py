@@ -63,13 +63,31 @@ _AGAIN_MS = 5_000  # until a task is tried again that an outage interrupted
 _LONGEST = 2 * 3600.0  # seconds after which a task's lease is no longer renewed
 
 
+class _LeaseLost(Exception):
+    pass
+
+
+class _Lease:
+    """Of the task in hand. Long work asks it now and then."""
+
+    def __init__(self) -> None:
+        self.lost = threading.Event()
+
+    def check(self) -> None:
+        if self.lost.is_set():
+            raise _LeaseLost
+
+
+_Act = Callable[[Task, _Lease], None]
+
+
 class Desk:
     def __init__(self, store: Store, storage: Storage, waker: Waker, settings: Settings) -> None:
         self._store, self._storage, self._waker, self._settings = store, storage, waker, settings
         self._lease_ms = round(settings.lease_seconds * 1000)
         self._assembler = Assembler(store, storage)
         self._courier = Courier(store, settings, random.random)
-        self._acts: Mapping[Due, Callable[[Task], None]] = {
+        self._acts: Mapping[Due, _Act] = {
             Due.BATCH: self._unfold,
             Due.PLAN: self._plan,
             Due.ASSEMBLE: self._assemble,
@@ -85,7 +103,7 @@ class Desk:
             while time.monotonic() < end:
                 under_way = {future for future in under_way if not future.done()}
                 parcels = self._take((Due.DELIVER,), _DELIVERIES - len(under_way))
-                under_way |= {couriers.submit(self._act, task, self._courier.deliver) for task in parcels}
+                under_way |= {couriers.submit(self._act, task, self._deliver) for task in parcels}
                 tasks = self._take(_OFFICE, 1)
                 for task in tasks:
                     self._act(task, self._acts[task.kind])
@@ -98,10 +116,12 @@ class Desk:
     def _take(self, kinds: tuple[Due, ...], want: int) -> list[Task]:
         return self._store.run(take(kinds, want=want, lease_ms=self._lease_ms)) if want > 0 else []
 
-    def _act(self, task: Task, act: Callable[[Task], None]) -> None:
+    def _act(self, task: Task, act: _Act) -> None:
         try:
-            with self._leased(task):
-                act(task)
+            with self._leased(task) as lease:
+                act(task, lease)
+        except _LeaseLost:
+            log.info("%s of %s is no longer ours: canceled, or with another desk", task.kind, task.id)
         except (StorageUnavailable, StoreUnavailable) as error:
             log.warning("%s of %s waits: %s", task.kind, task.id, error)
             self._put_off(task)
@@ -116,14 +136,16 @@ class Desk:
             log.debug("the lease of %s runs out instead", task.id)
 
     @contextmanager
-    def _leased(self, task: Task) -> Iterator[None]:
+    def _leased(self, task: Task) -> Iterator[_Lease]:
         over = threading.Event()
+        lease = _Lease()
 
         def renewing() -> None:
             end = time.monotonic() + _LONGEST
             while not over.wait(self._lease_ms / 3000) and time.monotonic() < end:
                 try:
                     if not self._store.run(extend(task, self._lease_ms)):
+                        lease.lost.set()
                         return
                 except StoreUnavailable as error:
                     log.warning("lease of %s not renewed: %s", task.id, error)
@@ -131,14 +153,14 @@ class Desk:
         renewer = threading.Thread(target=renewing, name="task-lease", daemon=True)
         renewer.start()
         try:
-            yield
+            yield lease
         finally:
             over.set()
             renewer.join()
 
     # --- batch ----------------------------------------------------------------------------------------------------
 
-    def _unfold(self, task: Task) -> None:
+    def _unfold(self, task: Task, lease: _Lease) -> None:
         batch = self._store.run(batch_record(task.id))
         if batch is None:
             self._store.run(done(task))
@@ -146,6 +168,7 @@ class Desk:
         if batch.accepted < batch.total:
             with self._storage.open(lines_key(batch.id)) as file:
                 for order in read_lines(file, skip=batch.accepted):
+                    lease.check()
                     self._accept(order, batch.id, batch.tenant)
         batch = self._store.run(batch_record(task.id))
         if batch is not None and batch.canceled:
@@ -176,7 +199,7 @@ class Desk:
 
     # --- plan -----------------------------------------------------------------------------------------------------
 
-    def _plan(self, task: Task) -> None:
+    def _plan(self, task: Task, lease: _Lease) -> None:
         job = self._store.run(job_record(task.id))
         card = self._store.run(models()).get(job.model) if job is not None else None
         if job is None or card is None:
@@ -218,13 +241,13 @@ class Desk:
 
     # --- assemble -------------------------------------------------------------------------------------------------
 
-    def _assemble(self, task: Task) -> None:
+    def _assemble(self, task: Task, lease: _Lease) -> None:
         job = self._store.run(job_record(task.id))
         if job is None or job.status is not Status.ASSEMBLING:
             self._store.run(done(task))
             return
         try:
-            rendered = self._assembler.assemble(job, Spec.model_validate_json(job.spec), run=task.token)
+            rendered = self._assembler.assemble(job, Spec.model_validate_json(job.spec), task.token, lease.check)
         except ClipsMissing as missing:
             log.warning("%d clips of %s are missing and are rendered again", len(missing.indices), job.id)
             self._store.run(redo(job.id, task.token, missing.indices))
@@ -242,13 +265,16 @@ class Desk:
         """Another desk was faster, or the job was canceled meanwhile."""
         self._storage.delete(rendered.audio_key, rendered.manifest_key, *rendered.subtitles.values())
 
-    # --- expire and purge -----------------------------------------------------------------------------------------
+    # --- deliver, expire and purge ----------------------------------------------------------------------------------
 
-    def _expire(self, task: Task) -> None:
+    def _deliver(self, task: Task, lease: _Lease) -> None:
+        self._courier.deliver(task)
+
+    def _expire(self, task: Task, lease: _Lease) -> None:
         remove_objects(self._storage, task.id, clips=True)
         self._store.run(expire(task.id, task.token, purge_after_s=round(self._settings.record_days * 86400)))
 
-    def _purge(self, task: Task) -> None:
+    def _purge(self, task: Task, lease: _Lease) -> None:
         if task.id.startswith("batch_"):
             self._storage.delete(lines_key(task.id))
             self._store.run(forget_batch(task.id))

@@ -56,7 +56,7 @@ class Figures:
 
 class Renderer:
     def __init__(self, store: Store, storage: Storage, engine: Engine, settings: Settings, worker: str) -> None:
-        self._store, self._storage, self._engine = store, storage, engine
+        self._store, self._storage, self.engine = store, storage, engine
         self._worker = worker
         self._lease_ms = round(settings.lease_seconds * 1000)
         self._watchdog_seconds = settings.watchdog_seconds
@@ -73,21 +73,19 @@ class Renderer:
         one attempt each when its lease runs out, what had not goes back at once."""
         if self._stopping.is_set():
             return
-        capacity = self._engine.capacity
+        capacity = self.engine.capacity
         leases = Leases(self._store, self._lease_ms, lambda held: intake.lost(held))
         intake = Intake(
             self._store, self._storage, leases, self._plans, self._references,
-            model=self._engine.card.name, worker=self._worker, capacity=capacity, lease_ms=self._lease_ms,
+            model=self.engine.card.name, worker=self._worker, capacity=capacity, lease_ms=self._lease_ms,
         )  # fmt: skip
-        commit = Commit(
-            self._store, self._storage, leases, sample_rate=self._engine.card.sample_rate, room=2 * capacity
-        )
+        commit = Commit(self._store, self._storage, leases, sample_rate=self.engine.card.sample_rate, room=2 * capacity)
         started = time.monotonic()
         with leases, commit, intake, self._watched(intake, leases):
             self._current = (intake, commit, started)
             if self._stopping.is_set():
                 intake.stop()
-            for outcome in self._engine.render(intake):
+            for outcome in self.engine.render(intake):
                 self._committing = True  # may wait for storage as long as an outage lasts: that is no hang
                 commit.put(intake.finished(outcome.key), outcome)
                 self._committing = False
@@ -109,6 +107,9 @@ class Renderer:
             impatience = threading.Timer(_PATIENCE, commit.give_up)
             impatience.daemon = True
             impatience.start()
+
+    def close(self) -> None:
+        self._references.close()
 
     def figures(self) -> Figures:
         if self._current is None:

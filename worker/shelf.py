@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from farm.plan import Plan, Segment, decode_page, pages_key, plan_key
+from farm.spec import voice_key
 from farm.storage import Storage
 
 K = TypeVar("K")
@@ -55,19 +56,21 @@ class Plans:
 class References:
     """tenant, digest -> a local file with the voice's reference audio."""
 
-    def __init__(self, storage: Storage, folder: Path | None = None) -> None:
+    def __init__(self, storage: Storage) -> None:
         self._storage = storage
-        self._own = tempfile.TemporaryDirectory(prefix="farm-voices-") if folder is None else None
-        self._folder = folder if folder is not None else Path(self._own.name)  # type: ignore[union-attr]
+        self._folder = tempfile.TemporaryDirectory(prefix="farm-voices-")
         self._kept: OrderedDict[Path, None] = OrderedDict()
         self._lock = threading.Lock()
 
+    def close(self) -> None:
+        self._folder.cleanup()
+
     def path(self, tenant: str, digest: str) -> Path:
-        path = self._folder / f"{tenant}-{digest}.flac"
+        path = Path(self._folder.name, f"{tenant}-{digest}.flac")
         with self._lock:
             if path not in self._kept:
                 partial = path.with_suffix(".partial")
-                partial.write_bytes(self._storage.get(f"voices/{tenant}/{digest}.flac"))
+                partial.write_bytes(self._storage.get(voice_key(tenant, digest)))
                 os.replace(partial, path)
                 self._kept[path] = None
                 if len(self._kept) > _VOICES:

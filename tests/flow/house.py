@@ -28,10 +28,13 @@ class House:
         self.waker = Waker(self.settings.broker)
         self.desk = Desk(self.store, self.storage, self.waker, self.settings)
         self.engine = engine
+        self._renderers: list[Renderer] = []
         self.store.run(announce(engine.card.name, engine.card.model_dump_json()))
 
     def renderer(self, engine: Engine | None = None, name: str = "worker") -> Renderer:
-        return Renderer(self.store, self.storage, engine or self.engine, self.settings, name)
+        renderer = Renderer(self.store, self.storage, engine or self.engine, self.settings, name)
+        self._renderers.append(renderer)
+        return renderer
 
     def submit(self, *, tenant: str = "default", **request: Any) -> str:
         wanted = JobRequest.model_validate({"output": {"format": "wav"}, **request})
@@ -71,6 +74,8 @@ class House:
         return read_outcome(outcome)
 
     def close(self) -> None:
+        for renderer in self._renderers:
+            renderer.close()
         self.waker.close()
         self.store.close()
 

@@ -29,11 +29,19 @@ def undisturbed(farm: Local) -> str:
     return job.result.sha256
 
 
-@pytest.mark.parametrize(("seed", "child", "stage"), [(1, "render", 0.3), (2, "redis", 0.3), (3, "desk", 1.0), (4, "desk", 0.0)])
-def test_a_book_survives_a_kill(client: Farm, farm: Local, undisturbed: str, seed: int, child: str, stage: float) -> None:
+@pytest.mark.parametrize(
+    ("seed", "child", "stage"), [(1, "render", 0.3), (2, "redis", 0.3), (3, "desk", 1.0), (4, "desk", 0.0)]
+)
+def test_a_book_survives_a_kill(
+    client: Farm, farm: Local, undisturbed: str, seed: int, child: str, stage: float
+) -> None:
     job = narrate(client, seed)
     for job in client.watch(job.id, every=0.05):
-        if job.progress.segments_total and job.progress.segments_done >= stage * job.progress.segments_total or stage == 0:
+        if (
+            job.progress.segments_total
+            and job.progress.segments_done >= stage * job.progress.segments_total
+            or stage == 0
+        ):
             break
     assert not job.ended, "the kill came too late to prove anything; make the book longer"
     farm.replaced(child, farm.kill(child))
@@ -42,7 +50,9 @@ def test_a_book_survives_a_kill(client: Farm, farm: Local, undisturbed: str, see
     assert job.result is not None
     assert job.result.sha256 == undisturbed
     assert job.progress.segments_done == job.progress.segments_total
-    assert job.progress.cached == 0 or child == "render"  # a clip that was uploaded before its worker died is found again
+    assert (
+        job.progress.cached == 0 or child == "render"
+    )  # a clip that was uploaded before its worker died is found again
 
 
 def test_nothing_is_left_over_after_the_deaths(client: Farm, farm: Local, undisturbed: str) -> None:

@@ -44,7 +44,10 @@ def test_chapters_have_their_voices_and_subtitles_their_times(client: Farm, tmp_
     job = client.wait(
         client.submit(
             JobRequest(
-                chapters=[Chapter(title="One", input=LINE), Chapter(title="Zwei", input="Jede Flut bringt etwas.", voice="de")],
+                chapters=[
+                    Chapter(title="One", input=LINE),
+                    Chapter(title="Zwei", input="Jede Flut bringt etwas.", voice="de"),
+                ],
                 output=Output(format="mp3", subtitles=["vtt", "srt"]),
             )
         ).id
