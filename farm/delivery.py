@@ -59,9 +59,9 @@ class Record(BaseModel):
 
     @classmethod
     def read(cls, text: str, *, ending: str, url: str) -> Self:
-        """From the store's JSON, which is empty before the first attempt. `ending` is the store's word for what
+        """From the store's JSON, an empty object before the first attempt. `ending` is the store's word for what
         happened (succeeded, failed, canceled; completed for a batch)."""
-        if text:
+        if text != "{}":
             return cls.model_validate_json(text)
         owner = "batch" if ending == "completed" else "job"
         return cls(event=cast(WebhookEvent, f"{owner}.{ending}"), url=url)

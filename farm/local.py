@@ -115,11 +115,7 @@ class Local:
         self._began = datetime.now(UTC)
         try:
             sweep(self.data)
-            self._warden = subprocess.Popen(
-                (sys.executable, "-P", "-m", "farm.orphans", str(self.data)),
-                stdin=subprocess.PIPE,
-                start_new_session=True,
-            )
+            self._warden = self._start_warden()
             _refuse_taken(self._host, self._port)
             self._add("redis", (_redis_server(self.data / "redis"), str(self._redis_conf())))
             self._until("Redis answers", self._redis_answers)
@@ -162,7 +158,7 @@ class Local:
             _end([self._children[name]] if name in self._children else [], CLOSE_S)
         self._children.clear()
         if self._warden is not None:
-            self._warden.communicate(timeout=CLOSE_S)
+            self._warden.communicate(b"all is stopped", timeout=CLOSE_S)
             self._warden = None
         if self._lock is not None:
             self._lock.close()
@@ -213,6 +209,7 @@ class Local:
         own = {
             "FARM_HOST": self._host,
             "FARM_PORT": str(self._port),
+            "FARM_URL": self.url,
             "FARM_DATA_DIR": str(self.data),
             "FARM_REDIS_URL": self.redis_url,
             "FARM_STORAGE_URL": self.storage_url,
@@ -252,6 +249,16 @@ class Local:
             raise Unavailable(f"{alive} of {len(self._render) + 1} workers are alive")
 
     # --- start --------------------------------------------------------------------------------------------------------
+
+    def _start_warden(self) -> subprocess.Popen[bytes]:
+        with (self.data / "logs" / "warden.log").open("ab") as log:
+            return subprocess.Popen(
+                (sys.executable, "-P", "-m", "farm.orphans", str(self.data)),
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
 
     def _take_lock(self) -> IO[str]:
         deadline = time.monotonic() + 2 * CLOSE_S  # a warden that sweeps after a killed supervisor holds it as well

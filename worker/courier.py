@@ -69,7 +69,7 @@ def _of_batch(batch: BatchRecord, base: str) -> _Owner | None:
     if spec.webhook is None:
         return None
     data: dict[str, object] = {
-        "id": batch.id, "total": batch.total, "counts": {str(status): n for status, n in batch.counts.items()},
+        "id": batch.id, "total": batch.total, "counts": {str(status): n for status, n in batch.counts.items() if n},
         "metadata": spec.metadata, "status_url": f"{base}/v1/batches/{batch.id}",
     }  # fmt: skip
     return spec.webhook, batch.tenant, batch.ended_ms, {name: value for name, value in data.items() if value}

@@ -40,20 +40,17 @@ class House:
         wanted = JobRequest.model_validate({"output": {"format": "wav"}, **request})
         chapters = wanted.parts()
         language = wanted.language or "en"
+        voice = wanted.voice or self.engine.card.languages[language].voice or ""
         spec = Spec(
-            language=language, voice=wanted.voice or self.engine.card.languages[language].voice or "", output=wanted.output,
-            webhook=wanted.webhook, on_error=wanted.on_error, speed=wanted.speed,
+            language=language, voice=voice, output=wanted.output, webhook=wanted.webhook, on_error=wanted.on_error,
+            speed=wanted.speed,
         )  # fmt: skip
-        job = new_id("job")
-        text = write_text(chapters)
-        self.store.run(
-            accept(
-                NewJob(
-                    id=job, tenant=tenant, model=self.engine.card.name, lane=wanted.priority, spec=spec.to_json(), text=text,
-                    characters=len(text), retention_s=3600, on_error=wanted.on_error, events=spec.events,
-                )
-            )
+        job, text = new_id("job"), write_text(chapters)
+        order = NewJob(
+            id=job, tenant=tenant, model=self.engine.card.name, lane=wanted.priority, spec=spec.to_json(), text=text,
+            characters=len(text), retention_s=3600, on_error=wanted.on_error, events=spec.events,
         )  # fmt: skip
+        self.store.run(accept(order))
         return job
 
     def finish(self) -> None:

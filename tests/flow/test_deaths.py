@@ -9,8 +9,8 @@ from farm.local import Local
 from farm.wire import Job, JobRequest, Output
 
 PARAGRAPH = (
-    "The {n}th keeper of the light wrote everything down. Wind from the north, glass falling, {n} ships in the roads and "
-    "none of them moving. He counted the stairs each evening, {n} of them, and each evening there was one more."
+    "The {n}th keeper of the light wrote everything down. Wind from the north, glass falling, {n} ships in the roads "
+    "and none of them moving. He counted the stairs each evening, {n} of them, and each evening there was one more."
 )
 BOOK = "\n\n".join(PARAGRAPH.format(n=number) for number in range(3, 243))
 
@@ -18,6 +18,10 @@ BOOK = "\n\n".join(PARAGRAPH.format(n=number) for number in range(3, 243))
 def narrate(client: Farm, seed: int) -> Job:
     """espeak has no randomness: another seed is the same audio under another name, so nothing comes from the cache."""
     return client.submit(JobRequest(input=BOOK, seed=seed, output=Output(format="wav")))
+
+
+def so_far(job: Job) -> float:
+    return job.progress.segments_done / max(1, job.progress.segments_total)
 
 
 @pytest.fixture(scope="module")
@@ -35,14 +39,7 @@ def undisturbed(farm: Local) -> str:
 def test_a_book_survives_a_kill(
     client: Farm, farm: Local, undisturbed: str, seed: int, child: str, stage: float
 ) -> None:
-    job = narrate(client, seed)
-    for job in client.watch(job.id, every=0.05):
-        if (
-            job.progress.segments_total
-            and job.progress.segments_done >= stage * job.progress.segments_total
-            or stage == 0
-        ):
-            break
+    job = next(seen for seen in client.watch(narrate(client, seed).id, every=0.05) if so_far(seen) >= stage)
     assert not job.ended, "the kill came too late to prove anything; make the book longer"
     farm.replaced(child, farm.kill(child))
     job = client.wait(job.id, timeout=90)

@@ -67,12 +67,11 @@ def test_a_batch_ends_with_one_signed_event_and_every_job_its_own(client: Farm, 
     with Receiver(secret) as receiver:
         hook = Webhook.model_validate({"url": receiver.url})
         batch = client.submit_batch(
-            [{"input": f"Line {number}.", "custom_id": f"line-{number}"} for number in range(12)],
+            [JobRequest(input=f"Line {number}.", custom_id=f"line-{number}") for number in range(12)],
             defaults=JobOptions(webhook=hook),
             webhook=hook,
         )
-        receiver.wait_for(lambda events: any(event["type"] == "batch.completed" for event in events), timeout=60)
-        receiver.wait_for(lambda events: sum(event["type"] == "job.succeeded" for event in events) >= 12, timeout=30)
+        assert receiver.wait_for(lambda events: len(events) == 13, timeout=60)
     batch = client.batch(batch.id)
     assert batch.status == "completed"
     assert batch.counts["succeeded"] == batch.total == 12
@@ -83,8 +82,10 @@ def test_a_batch_ends_with_one_signed_event_and_every_job_its_own(client: Farm, 
 
 def test_a_canceled_batch_stops_and_completes(client: Farm) -> None:
     text = " ".join(f"Sentence number {number} of a long text that nobody waits for." for number in range(400))
-    batch = client.submit_batch([{"input": text, "seed": seed} for seed in range(5)])
+    batch = client.submit_batch([JobRequest(input=text, seed=seed) for seed in range(5)])
     client.cancel_batch(batch.id)
+    while client.batch(batch.id, wait=30).status == "running":
+        pass
     statuses = {client.wait(job.id).status for job in client.batch_jobs(batch.id)}
     assert "canceled" in statuses
     assert statuses <= {"canceled", "succeeded"}

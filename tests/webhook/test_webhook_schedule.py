@@ -101,7 +101,7 @@ def test_a_record_survives_the_store_and_stays_small() -> None:
     ],
 )
 def test_a_delivery_that_was_never_tried_is_pending_under_the_events_public_name(ending: str, event: str) -> None:
-    shown = Record.read("", ending=ending, url=FRESH.url).shown("job_1.0", NOW)
+    shown = Record.read("{}", ending=ending, url=FRESH.url).shown("job_1.0", NOW)
     assert (shown.id, shown.event, shown.url, shown.status) == ("job_1.0", event, FRESH.url, "pending")
     assert shown.attempts == []
     assert shown.next_attempt_at == NOW
