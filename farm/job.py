@@ -1,7 +1,7 @@
 """What a job is and how it may move, without any I/O.
 
-One table, TRANSITIONS, holds every legal move. The Lua scripts get it as a table of their own, docs/states.md is printed
-from it, and a test walks every pair of status and verb against the real store.
+One table, TRANSITIONS, holds every legal move. The Lua scripts get it as a table of their own, docs/states.md is
+printed from it, and a test walks every pair of status and verb against the real store.
 
     python -m farm.job        prints docs/states.md
 """

