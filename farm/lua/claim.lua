@@ -43,13 +43,10 @@ end
 
 drains()
 local t, token = now(), string.format('%d', call('INCR', 'f:token'))
-local grant, answer, listed = 'f:g:' .. token, {token, 0}, {}
-call('HSET', grant, 'w', ARGV[4], 'm', model)
-call('ZADD', 'f:lease', t + ARGV[5], token)
+local grant, answer, listed = {'HSET', 'f:g:' .. token, 'w', ARGV[4], 'm', model}, {token, 0}, {}
 
 -- Adds segments of one job to the grant and to the answer.
 local function hand_out(job, segments)
-  local fields = {grant}
   local list = listed[job]
   if not list then
     list = {}
@@ -60,10 +57,17 @@ local function hand_out(job, segments)
   end
   for _, segment in ipairs(segments) do
     list[#list + 1] = segment
-    fields[#fields + 1] = job .. ':' .. string.format('%d', segment)
-    fields[#fields + 1] = ''
+    grant[#grant + 1] = job .. ':' .. segment
+    grant[#grant + 1] = ''
   end
-  call('HSET', unpack(fields))
+end
+
+local function sign()
+  if #answer > 2 then
+    call(unpack(grant))
+    call('ZADD', 'f:lease', t + ARGV[5], token)
+  end
+  return answer
 end
 
 -- A suspect comes alone, on every other claim or when nothing else waits.
@@ -74,7 +78,7 @@ if suspects then
     local job, segment = split(call('ZPOPMIN', solo)[1])
     hand_out(job, {tonumber(segment)})
     answer[2] = 1
-    return answer
+    return sign()
   end
 end
 
@@ -150,10 +154,6 @@ while lane and want > 0 do
   end
   lane = choose()
 end
-for l = 1, 3 do
-  call('HSET', 'f:ready', model .. ':' .. LANES[l], ready[l])
-  call('HSET', turns, LANES[l], owed[l])
-end
-call('HSET', turns, 'sequence', sequence)
-drop_if_empty(token)
-return answer
+call('HSET', 'f:ready', model .. ':' .. LANES[1], ready[1], model .. ':' .. LANES[2], ready[2], model .. ':' .. LANES[3], ready[3])
+call('HSET', turns, LANES[1], owed[1], LANES[2], owed[2], LANES[3], owed[3], 'sequence', sequence)
+return sign()

@@ -1,4 +1,5 @@
 -- rescue: lease_ms limit max_attempts solo_after -> segments, leases, grace(1|0)
+local MOST = 500 -- segments; at 5 microseconds each, others wait for no more than some milliseconds
 drains()
 local t, lease_ms = now(), tonumber(ARGV[1])
 local swept = tonumber(call('GET', 'f:swept') or t)
@@ -14,7 +15,12 @@ if t - swept > lease_ms then
 end
 
 local expired, segments = call('ZRANGEBYSCORE', 'f:lease', '-inf', t, 'LIMIT', 0, ARGV[2]), 0
+local leases = 0
 for _, token in ipairs(expired) do
+  if segments >= MOST then
+    break
+  end
+  leases = leases + 1
   for job, held in pairs(held_by(token)) do
     local waiting, begun = unsettled(job, held.waiting), unsettled(job, held.begun)
     segments = segments + #waiting + #begun
@@ -26,4 +32,4 @@ for _, token in ipairs(expired) do
   call('DEL', 'f:g:' .. token)
   call('ZREM', 'f:lease', token)
 end
-return {segments, #expired, 0}
+return {segments, leases, 0}

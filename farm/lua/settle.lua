@@ -2,77 +2,82 @@
 drains()
 local token, t, counted = ARGV[1], now(), {}
 
--- A clip of a segment that its sender did not hold: the segment may wait as ready or suspect, or be dead.
-local function take_out(job, at, batch, segment)
-  if call('SETBIT', 'f:r:' .. job, segment, 0) == 1 then
-    shift(job, at, -1)
-  elseif call('ZREM', 'f:solo:' .. at.model, job .. ':' .. segment) == 0 then
-    local lost = call('HGET', 'f:a:' .. job, segment)
-    if lost and string.sub(lost, 1, 1) == 'x' then
-      call('HDEL', 'f:a:' .. job, segment)
-      call('HINCRBY', 'f:j:' .. job, 'dead', -1)
-      tally(batch, 'dead', -1)
-    end
-  end
-end
-
 local function add(job, batch, field, k)
-  if k > 0 then
+  if k ~= 0 then
     call('HINCRBY', 'f:j:' .. job, field, k)
     tally(batch, field, k)
   end
 end
 
-local function settle(job, clips)
-  local record = call('HMGET', 'f:j:' .. job, 'status', 'total', 'batch')
-  local total = record[1] == 'running' and tonumber(record[2]) or 0
-  local fields, bits, valid = {'f:g:' .. token}, {'f:d:' .. job}, {}
-  for c, clip in ipairs(clips) do
-    fields[c + 1] = job .. ':' .. clip.segment
-    if tonumber(clip.segment) < total then
-      valid[#valid + 1] = clip
-      local b = #bits
-      bits[b + 1], bits[b + 2], bits[b + 3], bits[b + 4] = 'SET', 'u1', clip.segment, 1
+-- Clips of segments that their sender did not hold: the segments may wait as ready or suspects, or be dead.
+local function take_out(job, batch, segments)
+  local at, ready, dead = place_of(job), 0, 0
+  for _, segment in ipairs(segments) do
+    if call('SETBIT', 'f:r:' .. job, segment, 0) == 1 then
+      ready = ready + 1
+    elseif call('ZREM', 'f:solo:' .. at.model, job .. ':' .. segment) == 0 then
+      local lost = call('HGET', 'f:a:' .. job, segment)
+      if lost and string.sub(lost, 1, 1) == 'x' then
+        call('HDEL', 'f:a:' .. job, segment)
+        dead = dead + 1
+      end
     end
   end
-  local held = call('HDEL', unpack(fields)) == #clips
+  if ready > 0 then
+    shift(job, at, -ready)
+  end
+  add(job, batch, 'dead', -dead)
+end
+
+-- The `count` clips of one job, from ARGV[first] on. They stay where they are: a table for each would cost as much again.
+local function settle(job, first, count)
+  local record = call('HMGET', 'f:j:' .. job, 'status', 'total', 'batch', 'done', 'dead')
+  local batch, total = record[3], record[1] == 'running' and tonumber(record[2]) or 0
+  local fields, bits, valid = {'f:g:' .. token}, {'f:d:' .. job}, {}
+  for x = first, first + 3 * (count - 1), 3 do
+    local segment = ARGV[x]
+    counted[#counted + 1] = 0
+    fields[#fields + 1] = job .. ':' .. segment
+    if tonumber(segment) < total then
+      local b = #bits
+      bits[b + 1], bits[b + 2], bits[b + 3], bits[b + 4] = 'SET', 'u1', segment, 1
+      valid[#valid + 1] = x
+    end
+  end
+  local held = call('HDEL', unpack(fields)) == count
   if #valid == 0 then
     return
   end
-  local before, at = call('BITFIELD', unpack(bits)), not held and place_of(job)
-  local done, cached, milliseconds = 0, 0, 0
-  for v, clip in ipairs(valid) do
+  local before, fresh, cached, milliseconds = call('BITFIELD', unpack(bits)), {}, 0, 0
+  for v, x in ipairs(valid) do
     if before[v] == 0 then
-      clip.counted = 1
-      done, milliseconds = done + 1, milliseconds + clip.milliseconds
-      if clip.cached then
-        call('SETBIT', 'f:c:' .. job, clip.segment, 1)
+      counted[#counted - count + (x - first) / 3 + 1] = 1
+      fresh[#fresh + 1] = ARGV[x]
+      milliseconds = milliseconds + ARGV[x + 1]
+      if ARGV[x + 2] == '1' then
+        call('SETBIT', 'f:c:' .. job, ARGV[x], 1)
         cached = cached + 1
-      end
-      if not held then
-        take_out(job, at, record[3], clip.segment)
       end
     end
   end
-  add(job, record[3], 'done', done)
-  add(job, record[3], 'cached', cached)
-  add(job, record[3], 'ms', milliseconds)
-  if done > 0 then
+  if #fresh == 0 then
+    return
+  end
+  if not held then
+    take_out(job, batch, fresh)
+  end
+  add(job, batch, 'done', #fresh)
+  add(job, batch, 'cached', cached)
+  add(job, batch, 'ms', milliseconds)
+  if record[4] + record[5] + #fresh >= total then
     complete(job, t)
   end
 end
 
 local x = 2
 while ARGV[x] do
-  local clips, past = {}, x + 2 + 3 * ARGV[x + 1]
-  for y = x + 2, past - 1, 3 do
-    clips[#clips + 1] = {segment = ARGV[y], milliseconds = ARGV[y + 1], cached = ARGV[y + 2] == '1', counted = 0}
-  end
-  settle(ARGV[x], clips)
-  for _, clip in ipairs(clips) do
-    counted[#counted + 1] = clip.counted
-  end
-  x = past
+  settle(ARGV[x], x + 2, tonumber(ARGV[x + 1]))
+  x = x + 2 + 3 * ARGV[x + 1]
 end
 drop_if_empty(token)
 return counted

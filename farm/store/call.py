@@ -14,17 +14,17 @@ from typing import Any, Generic, TypeVar
 
 from farm.job import TRANSITIONS, Lane
 
-T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 Argument = bytes | str | int | float
 
 
 @dataclass(frozen=True, slots=True)
-class Call(Generic[T]):
+class Call(Generic[T_co]):
     """Safe to send twice: redis-py resends after a lost connection."""
 
     verb: str
     args: tuple[Argument, ...]
-    read: Callable[[Any], T]
+    read: Callable[[Any], T_co]
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,7 +133,7 @@ def release(token: str, segments: Mapping[str, Sequence[int]] | None = None) -> 
 def rescue(
     lease_ms: int, limit: int = 50, max_attempts: int = MAX_ATTEMPTS, solo_after: int = SOLO_AFTER
 ) -> Call[Rescued]:
-    """Takes expired leases back, at most `limit` of them: begun segments burn an attempt ("worker lost"), others do
+    """Takes expired leases back, some at a time and at most `limit`, until it answers with none: begun segments burn an attempt ("worker lost"), others do
     not."""
 
     def read(answer: list[int]) -> Rescued:

@@ -1,0 +1,84 @@
+"""A store whose clock the test holds, and short ways to bring a job where a test needs it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+
+from farm.job import Due, Lane
+from farm.store import Grant, JobRecord, NewJob, Settled, Store, Task, accept, claim, job_record, plan, settle, take
+from farm.store.call import Call, read_lua
+
+NOON = 1_750_000_000_000
+LEASE = 10_000
+
+
+class Clock:
+    """The time that scripts of this store see, in a key: leases expire when the test says so."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+        self.now = NOON
+        self.forward(0)
+
+    def forward(self, milliseconds: int) -> None:
+        self.now += milliseconds
+        self._client.set("test:clock", self.now)
+
+    @staticmethod
+    def lua(name: str) -> str:
+        return re.sub(
+            r"^local function now\(\)\n.*?^end",
+            "local function now()\n  return tonumber(call('GET', 'test:clock'))\nend",
+            read_lua(name),
+            flags=re.DOTALL | re.MULTILINE,
+        )
+
+
+@dataclass
+class Farm:
+    """One store, and what tests say often. Times are the clock's."""
+
+    store: Store
+    clock: Clock
+    redis: redis.Redis
+
+    def run(self, call: Call[Any]) -> Any:
+        return self.store.run(call)
+
+    def accept(self, job: str = "job_a", **more: Any) -> str:
+        fields: dict[str, Any] = {
+            "tenant": "ann",
+            "model": "m",
+            "lane": Lane.NORMAL,
+            "spec": "{}",
+            "text": "Once upon.",
+        }
+        self.run(accept(NewJob(id=job, **{**fields, "characters": 10, "retention_s": 3600, **more})))
+        return job
+
+    def running(self, job: str = "job_a", segments: int = 4, **more: Any) -> str:
+        self.accept(job, **more)
+        assert self.run(plan(job, self.task(Due.PLAN, job).token, segments))
+        return job
+
+    def assembling(self, job: str = "job_a", segments: int = 4, **more: Any) -> Task:
+        self.running(job, segments, **more)
+        self.run(settle("0", [Settled(job, index, 100) for index in range(segments)]))
+        return self.task(Due.ASSEMBLE, job)
+
+    def task(self, kind: Due, id: str) -> Task:
+        """Takes until it comes; what else is due is taken as well."""
+        tasks = self.run(take([kind], want=1000, lease_ms=LEASE))
+        return next(task for task in tasks if task.id == id)
+
+    def claim(self, want: int = 32, **more: Any) -> Grant:
+        return self.run(claim("m", want=want, worker="w", lease_ms=LEASE, **more))
+
+    def record(self, job: str = "job_a") -> JobRecord:
+        record = self.run(job_record(job))
+        assert record is not None
+        return record

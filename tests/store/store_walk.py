@@ -1,0 +1,410 @@
+"""A random walk over the verbs: the same steps on a real store and on its model, compared key by key.
+
+python tests/store/store_walk.py --steps 200000 --seed 7        longer than the test does
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import Counter, deque
+from collections.abc import Callable
+from typing import Any
+
+from clocked import NOON
+from store_model import StoreModel
+
+from farm.errors import BadInput, Conflict, NotFound
+from farm.job import OPEN, Due, Lane, Status
+from farm.store import (
+    Grant,
+    NewBatch,
+    NewJob,
+    Settled,
+    Task,
+    abort,
+    accept,
+    accept_batch,
+    begin,
+    cancel,
+    cancel_batch,
+    claim,
+    delivered,
+    done,
+    expire,
+    extend,
+    fail,
+    finish,
+    forget,
+    forget_batch,
+    plan,
+    redeliver,
+    redo,
+    release,
+    renew,
+    rescue,
+    reserve,
+    retry,
+    settle,
+    take,
+    unreserve,
+)
+from farm.store.call import Call
+
+LEASE = 1000
+TENANTS = ("ann", "bob", "cat")
+EVENTS = ("succeeded", "failed", "canceled")
+MOST_JOBS = 14
+
+
+class Walk:
+    """One walk. Verbs that would be rare are weighted up, and arguments are mostly right, sometimes late or wrong."""
+
+    def __init__(self, farm: Any, seed: int) -> None:
+        self.farm = farm
+        self.model = StoreModel(NOON)
+        self.random = random.Random(seed)
+        self.hits: Counter[str] = Counter()
+        self._named = 0
+        self._tokens: deque[str] = deque(["0"], maxlen=20)
+        self._held: dict[str, list[tuple[str, int]]] = {"0": []}
+        self._tasks: deque[Task] = deque(maxlen=40)
+        self._steps: list[tuple[int, Callable[[], None]]] = [
+            (8, self.accept),
+            (3, self.accept_batch),
+            (1, self.reserve),
+            (12, self.take),
+            (10, self.plan),
+            (18, self.claim),
+            (8, self.begin),
+            (4, self.renew),
+            (16, self.settle),
+            (6, self.fail),
+            (4, self.release),
+            (5, self.rescue),
+            (12, self.assemble),
+            (3, self.abort),
+            (3, self.cancel),
+            (4, self.retry),
+            (6, self.expire),
+            (2, self.forget),
+            (2, self.batches),
+            (4, self.deliver),
+            (3, self.tasks),
+            (8, self.wait),
+        ]
+
+    def run(self, steps: int, look_every: int = 4) -> None:
+        weights, verbs = zip(*self._steps, strict=True)
+        for step in range(steps):
+            verb = self.random.choices(verbs, weights)[0]
+            try:
+                verb()
+                if step % look_every == 0:
+                    self.compare()
+            except (AssertionError, KeyError) as error:
+                raise AssertionError(f"step {step}, {verb.__name__}: {error}") from error
+        self.compare()
+
+    def same(self, call: Call[Any], expected: Any) -> None:
+        """The store answers as the model did; an error by its code."""
+        try:
+            answer = self.farm.run(call)
+        except (BadInput, Conflict, NotFound) as error:
+            answer = error.code
+        assert answer == expected, f"{call.verb}{call.args} answered {answer}, not {expected}"
+        if expected not in (None, False, 0, {}):
+            self.hits[call.verb] += 1
+
+    def compare(self) -> None:
+        expected, found = self.model.keys(), snapshot(self.farm.redis)
+        for key in sorted(expected.keys() | found.keys()):
+            assert found.get(key) == expected.get(key), f"{key} holds {found.get(key)}, not {expected.get(key)}"
+        stream = [(fields[b"o"].decode(), fields[b"s"].decode()) for _, fields in self.farm.redis.xrange("f:ev")]
+        assert stream == self.model.events
+        for key in self.farm.redis.keys("f:desk:*"):
+            for tenant, score in self.farm.redis.zrange(key, 0, -1, withscores=True):
+                leaf = key.replace(b"desk", b"due") + b":" + tenant
+                head = self.farm.redis.zrange(leaf, 0, 0, withscores=True)[0][1]
+                assert score == head or head < score < self.model.now + 1, (
+                    f"{key!r} seats {tenant!r} at {score}, not {head}"
+                )
+
+    # --- steps --------------------------------------------------------------------------------------------------------
+
+    def accept(self) -> None:
+        if len(self.model.jobs) >= MOST_JOBS:
+            return
+        self._named += 1
+        choose = self.random.choice
+        key = choose((None, None, f"key{self.random.randrange(6)}"))
+        new = NewJob(
+            id=choose([f"job_{self._named}"] * 9 + [*self.model.jobs]),
+            tenant=choose(TENANTS),
+            model="m",
+            lane=choose(list(Lane)),
+            spec='{"spec": 1}',
+            text=choose(("text", None)),
+            characters=4,
+            retention_s=choose((1, 5)),
+            on_error=choose(("fail", "skip")),
+            batch=choose(
+                (
+                    None,
+                    *self.model.batches,
+                    *self.model.batches,
+                    *(["batch_gone"] if self.random.random() < 0.1 else []),
+                )
+            ),
+            events=choose(((), EVENTS, ("failed",))),
+            idempotency_key=key,
+            request_digest=choose(("digest1", "digest2")),
+        )
+        if new.batch in self.model.batches:
+            batch = self.model.batches[new.batch]
+            new = NewJob(**{**_fields(new), "tenant": batch.new.tenant})
+            if batch.accepted == batch.new.total:
+                return
+        self.same(accept(new), self.model.accept(new))
+
+    def accept_batch(self) -> None:
+        if len(self.model.batches) >= 3:
+            return
+        self._named += 1
+        new = NewBatch(
+            id=self.random.choice([f"batch_{self._named}"] * 9 + [*self.model.batches]),
+            tenant=self.random.choice(TENANTS),
+            total=self.random.randint(1, 5),
+            spec="{}",
+            retention_s=2,
+            webhook=self.random.random() < 0.7,
+            idempotency_key=self.random.choice((None, "key1", "key2")),
+            request_digest="digest1",
+        )
+        self.same(accept_batch(new), self.model.accept_batch(new))
+
+    def reserve(self) -> None:
+        arguments = (
+            self.random.choice(TENANTS),
+            f"key{self.random.randrange(6)}",
+            self.random.choice(("digest1", "digest2")),
+        )
+        self.same(reserve(*arguments), self.model.reserve(*arguments))
+        if self.random.random() < 0.7:
+            self.same(unreserve(*arguments), self.model.unreserve(*arguments))
+
+    def take(self) -> None:
+        kinds = self.random.choice(([Due.PLAN], [Due.ASSEMBLE], [Due.PLAN, Due.ASSEMBLE, Due.DELIVER], list(Due)))
+        want = self.random.randint(1, 4)
+        tasks = self.farm.run(take(kinds, want=want, lease_ms=LEASE))
+        self.model.taken(tasks, kinds, want, LEASE)
+        self._tasks.extend(tasks)
+
+    def plan(self) -> None:
+        for task in self._of(Due.PLAN):
+            total = self.random.choice((0, 1, 3, 8, 9, 20, 33, 70))
+            self.same(plan(task.id, task.token, total), self.model.plan(task.id, task.token, total))
+
+    def claim(self) -> None:
+        want, turn = self.random.choice((1, 3, 8, 32, 70)), self.random.choice((1, 4, 8))
+        express = self.random.random() < 0.2
+        grant = self.farm.run(claim("m", want=want, worker="w", lease_ms=LEASE, express=express, turn=turn))
+        self.model.claimed(grant, want, "w", LEASE, express)
+        if grant is not None:
+            self.hits["claim"] += 1
+            self._tokens.append(grant.token)
+            self._held[grant.token] = _pairs(grant)
+
+    def begin(self) -> None:
+        token, segments = self._some()
+        self.same(begin(token, segments), self.model.begin(token, segments))
+
+    def renew(self) -> None:
+        token, _ = self._some()
+        self.same(renew(token, LEASE), self.model.renew(token, LEASE))
+
+    def settle(self) -> None:
+        token, segments = self._some()
+        clips = [
+            Settled(id, index, self.random.randrange(3000), self.random.random() < 0.3)
+            for id, indices in segments.items()
+            for index in indices
+        ]
+        if self.model.jobs and self.random.random() < 0.3:
+            weak = [(id, index) for id, job in self.model.jobs.items() for index in job.attempts]
+            other = (self.random.choice(list(self.model.jobs)), self.random.choice((0, 5, 75, 10**9)))
+            clips.append(Settled(*self.random.choice([*weak, other]), milliseconds=7))
+        if clips:
+            self.same(settle(token, clips), self.model.settle(token, clips))
+
+    def fail(self) -> None:
+        token, segments = self._some()
+        weak = [
+            (token, id, index)
+            for token, lease in self.model.leases.items()
+            for id, index in lease.segments
+            if id in self.model.jobs and index in self.model.jobs[id].attempts
+        ]
+        if weak and self.random.random() < 0.6:
+            token, id, index = self.random.choice(weak)
+            segments = {id: [index]}
+        for id, indices in segments.items():
+            for index in indices[:2]:
+                self.same(fail(token, id, index, "bad"), self.model.fail(token, id, index, "bad"))
+
+    def release(self) -> None:
+        token, segments = self._some()
+        chosen = None if self.random.random() < 0.5 else segments
+        self.same(release(token, chosen), self.model.release(token, chosen))
+
+    def rescue(self) -> None:
+        limit = self.random.choice((1, 50))
+        self.same(rescue(3 * LEASE, limit), self.model.rescue(3 * LEASE, limit))
+
+    def assemble(self) -> None:
+        for task in self._of(Due.ASSEMBLE):
+            job = self.model.jobs.get(task.id)
+            total = (job.counters or {}).get("total", 0) if job else 0
+            if self.random.random() < 0.5:
+                indices = self.random.sample(range(total + 9), self.random.choice((0, 2, min(total, 9))))
+                self.same(redo(task.id, task.token, indices), self.model.redo(task.id, task.token, indices))
+            else:
+                self.same(finish(task.id, task.token, "{}"), self.model.finish(task.id, task.token, "{}"))
+
+    def abort(self) -> None:
+        for task in self._of(self.random.choice((Due.PLAN, Due.ASSEMBLE, Due.EXPIRE)), most=1):
+            self.same(
+                abort(task.id, task.kind, task.token, "{}"), self.model.abort(task.id, task.kind, task.token, "{}")
+            )
+
+    def cancel(self) -> None:
+        id, tenant = self._job(OPEN)
+        self.same(cancel(id, tenant), self.model.cancel(id, tenant))
+
+    def retry(self) -> None:
+        id, tenant = self._job(set(Status) - OPEN)
+        self.same(retry(id, tenant), self.model.retry(id, tenant))
+
+    def expire(self) -> None:
+        for task in self._of(Due.EXPIRE, most=2):
+            self.same(expire(task.id, task.token, 2), self.model.expire(task.id, task.token, 2))
+
+    def forget(self) -> None:
+        ended = len(self.model.jobs) >= MOST_JOBS - 2 or self.random.random() < 0.8
+        id, tenant = self._job(set(Status) - OPEN if ended else set(Status))
+        owner = self.random.choice((None, tenant))
+        self.same(forget(id, owner), self.model.forget(id, owner))
+
+    def batches(self) -> None:
+        id = self.random.choice([*self.model.batches, "batch_none"])
+        if self.random.random() < 0.3:
+            self.same(forget_batch(id), self.model.forget_batch(id))
+        else:
+            tenant = self.random.choice(TENANTS)
+            self.same(cancel_batch(id, tenant), self.model.cancel_batch(id, tenant))
+
+    def deliver(self) -> None:
+        for task in self._of(Due.DELIVER):
+            again = self.random.choice((None, 500))
+            self.same(delivered(task, '{"n": 1}', again), self.model.delivered(task, '{"n": 1}', again))
+        if self.model.outbox and self.random.random() < 0.3:
+            id = f"{self.random.choice(list(self.model.outbox))}.{self.random.randint(1, 3)}"
+            tenant = self.random.choice(TENANTS)
+            self.same(redeliver(id, tenant), self.model.redeliver(id, tenant))
+
+    def tasks(self) -> None:
+        if self._tasks:
+            task = self.random.choice(self._tasks)
+            if self.random.random() < 0.5:
+                self.same(extend(task, 2 * LEASE), self.model.extend(task, 2 * LEASE))
+            elif task.kind not in (Due.EXPIRE, Due.PLAN, Due.ASSEMBLE):
+                again = self.random.choice((None, 100))
+                self.same(done(task, again), self.model.done(task, again))
+            else:
+                self.same(done(task, 100), self.model.done(task, 100))
+
+    def wait(self) -> None:
+        self.farm.clock.forward(self.random.choice((1, 50, 400, 1100, 1100, 3500)))
+        self.model.now = self.farm.clock.now
+
+    # --- choices ------------------------------------------------------------------------------------------------------
+
+    def _of(self, kind: Due, most: int = 3) -> list[Task]:
+        """Tasks of a kind, now and then with the token of another."""
+        tasks = [task for task in self._tasks if task.kind == kind][-most:]
+        if self._tasks and self.random.random() < 0.1:
+            tasks.append(Task(kind, self.random.choice(self._tasks).id, self.random.choice(self._tasks).token))
+        return tasks
+
+    def _some(self) -> tuple[str, dict[str, list[int]]]:
+        """A token, mostly of a living lease, and some of the segments that it once held."""
+        living = list(self.model.leases)
+        token = self.random.choice(living if living and self.random.random() < 0.8 else list(self._tokens))
+        share = self.random.choice((0.3, 0.8, 1.0))
+        segments: dict[str, list[int]] = {}
+        for id, index in self._held[token]:
+            if self.random.random() < share:
+                segments.setdefault(id, []).append(index)
+        return token, segments
+
+    def _job(self, statuses: Any) -> tuple[str, str]:
+        jobs = [job for job in self.model.jobs.values() if job.status in statuses]
+        if not jobs or self.random.random() < 0.05:
+            return self.random.choice([*self.model.jobs, "job_none"]), self.random.choice(TENANTS)
+        job = self.random.choice(jobs)
+        return job.new.id, job.new.tenant
+
+
+def snapshot(client: Any) -> dict[str, Any]:
+    """What the model's keys() says, read from Redis."""
+    names = [name.decode() for name in client.keys("f:*")]
+    pipeline = client.pipeline(transaction=False)
+    for name in names:
+        pipeline.type(name)
+    kinds = pipeline.execute()
+    for name, kind in zip(names, kinds, strict=True):
+        {
+            b"hash": pipeline.hgetall,
+            b"zset": lambda key: pipeline.zrange(key, 0, -1, withscores=True),
+            b"string": pipeline.get,
+            b"stream": pipeline.xlen,
+        }[kind](name)
+    found = {name: _plain(name, value) for name, value in zip(names, pipeline.execute(), strict=True)}
+    return {name: value for name, value in found.items() if value}
+
+
+def _plain(name: str, value: Any) -> Any:
+    kind = name.split(":")[1]
+    if kind in ("ev", "schema", "token", "takes", "turns"):
+        return None
+    if kind == "desk":
+        return {tenant.decode() for tenant, _ in value}
+    if kind in ("r", "d", "c"):
+        return {8 * byte + bit for byte, bits in enumerate(value) for bit in range(8) if bits & 128 >> bit}
+    if kind in ("ring", "jobs", "solo"):
+        return {member.decode() for member, _ in value}
+    if isinstance(value, list):
+        return {member.decode(): int(score) for member, score in value}
+    if isinstance(value, dict):
+        fields = {field.decode(): content.decode() for field, content in value.items()}
+        if kind in ("count", "ready", "load"):
+            return {field: int(content) for field, content in fields.items() if content != "0"}
+        if kind == "b":
+            return {field: content for field, content in fields.items() if content != "0" or field == "webhook"}
+        return fields
+    text = value.decode()
+    if kind == "idem" and text.startswith("?"):
+        return "? " + text.split(" ")[1]
+    return _same_json(text) if kind == "o" else text
+
+
+def _same_json(text: str) -> str:
+    return json.dumps(json.loads(text), sort_keys=True)
+
+
+def _pairs(grant: Grant) -> list[tuple[str, int]]:
+    return [(id, index) for id, indices in grant.segments.items() for index in indices]
+
+
+def _fields(new: NewJob) -> dict[str, Any]:
+    return {name: getattr(new, name) for name in NewJob.__dataclass_fields__}
