@@ -64,7 +64,7 @@ class Catalog:
             id=new_id("job"),
             model=card.name,
             lane=request.priority,
-            spec=Spec.model_construct(
+            spec=Spec(
                 language=language,
                 voice=voice,
                 uploads=uploads,

@@ -15,6 +15,8 @@ import ipaddress
 import re
 import secrets
 from collections.abc import Mapping
+from functools import lru_cache
+from itertools import count
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -32,6 +34,8 @@ _FORM_OVERHEAD = 100_000  # bytes of boundaries, part headers and small fields a
 _DRAIN_BYTES = 20_000_000  # read and dropped after a refusal, so that the client gets to read the answer
 _DRAIN_SECONDS = 5.0
 _OPEN_PATHS = frozenset({"/healthz", "/readyz", "/docs", "/openapi.json", "/docs/oauth2-redirect"})
+_PREFIX = f"req_{secrets.token_hex(6)}_"  # of this process; a random id for each request costs a system call
+_NUMBERS = count(1)
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 
 
@@ -137,7 +141,7 @@ def _first_of_each(scope: Scope) -> dict[bytes, bytes]:
 def _request_id(given: bytes | None) -> str:
     if given is not None and _REQUEST_ID.fullmatch(given):
         return given.decode()
-    return "req_" + secrets.token_hex(8)
+    return f"{_PREFIX}{next(_NUMBERS):x}"
 
 
 def _limit(path: str, content_type: bytes) -> int:
@@ -149,6 +153,7 @@ def _limit(path: str, content_type: bytes) -> int:
     return MAX_JSON_BYTES
 
 
+@lru_cache(maxsize=1024)
 def _is_loopback(host: Any) -> bool:
     if host == "localhost":
         return True

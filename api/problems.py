@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from itertools import islice
@@ -16,7 +17,6 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
-from starlette.routing import Match
 
 from farm.errors import BadInput, FarmError, FieldError
 from farm.wire import Problem
@@ -142,15 +142,12 @@ def _as_farm_error(error: Exception, scope: Mapping[str, Any]) -> FarmError | No
 
 
 def _methods(scope: Mapping[str, Any]) -> list[str]:
-    """What the path takes, over all routes; the router itself knows the first that matches."""
-    routes = scope["app"].routes
+    """What the path takes. The router itself names the methods of the first route that has the path only."""
     return sorted(
-        {
-            method
-            for route in routes
-            if route.matches(scope)[0] is not Match.NONE
-            for method in getattr(route, "methods", None) or ()
-        }
+        method.upper()
+        for template, operations in scope["app"].openapi()["paths"].items()
+        if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", template), scope["path"])
+        for method in operations
     )
 
 

