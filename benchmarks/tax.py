@@ -22,7 +22,7 @@ from farm.local import Local
 from farm.plan import Part, Recipe, segments
 from farm.wire import JobRequest, Output, Pauses
 
-WORDS = Path(__file__).parent.parent / "examples" / "the-lamp-keeper.txt"
+WORDS = Path(__file__).parent.parent / "examples" / "texts" / "the-lamp-keeper.txt"
 
 
 def book(characters: int) -> str:

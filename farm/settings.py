@@ -3,6 +3,8 @@
 A setting has a working default and a sentence. An empty variable counts as absent, because compose files pass such. A
 FARM_ name that is none of these is warned about with the nearest real one, because a misspelt setting is silently a
 default.
+
+    python -m farm.settings        prints docs/settings.md
 """
 
 from __future__ import annotations
@@ -101,3 +103,19 @@ def misspelt(environment: Mapping[str, str]) -> list[str]:
             near = difflib.get_close_matches(name, known, n=1)
             warnings.append(f"{name} is not a setting" + (f"; did you mean {near[0]}?" if near else ""))
     return warnings
+
+
+def main() -> None:
+    print("# Settings\n\nPrinted by `python -m farm.settings` from `farm/settings.py`; a test keeps it so.\n")
+    print("| variable | default | |\n|---|---|---|")
+    for name, field in Settings.model_fields.items():
+        default = "" if field.default in (None, ()) else f"`{field.default}`"
+        print(f"| `FARM_{name.upper()}` | {default} | {field.description} |")
+    print(
+        "\nS3 is reached by the usual `AWS_` variables: `AWS_ENDPOINT_URL`, `AWS_ACCESS_KEY_ID`, "
+        "`AWS_SECRET_ACCESS_KEY`, `AWS_REGION`."
+    )
+
+
+if __name__ == "__main__":
+    main()
