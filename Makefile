@@ -49,12 +49,13 @@ setup: $(READY) ## only the virtual environment
 
 .PHONY: clean
 clean: ## remove the virtual environment and caches; ./data and ./out stay
-	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist *.egg-info
+	@[ ! -f $(VENV)/pyvenv.cfg ] || rm -rf $(VENV)
+	@rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist *.egg-info
 	@find . -name __pycache__ -type d -not -path './data/*' -prune -exec rm -rf {} +
 
 # Rebuilt only when what it is made from changes. pip's own output is kept for when it fails.
 $(READY): pyproject.toml constraints.txt
-	@if [ ! -x $(BIN)/python ]; then \
+	@if [ ! -x $(BIN)/pip ]; then \
 		if [ -z "$(PYTHON)" ]; then \
 			echo "TTS Farm needs Python 3.11 or newer; what is here: $$(python3 --version 2>&1 || true)." \
 				"Install one, or name it: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)" >&2; exit 1; \

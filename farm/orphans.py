@@ -1,6 +1,6 @@
 """Ends what a supervisor that was killed left running, and nothing else.
 
-    python -m farm.orphans FOLDER      waits until its stdin closes, which is how a dead supervisor looks from outside
+    python -m farm.orphans FOLDER      waits until its stdin closes without a word: a supervisor was killed
 
 The supervisor starts this as its warden, and sweeps by itself at every start. A process counts as an orphan of a data
 folder only if a pid file names it, if it is older than that file, so that the number was not given to another process
@@ -21,6 +21,7 @@ from typing import IO
 import psutil
 
 GRACE_S = 10.0
+UNLOCK_S = 3.0  # a dying process closes its files one by one: the lock may be free only after the pipe is
 _LAST = ("api", "redis")  # workers go first, so that they can hand back what they hold; Redis goes last
 
 
@@ -85,11 +86,17 @@ def _gone(process: psutil.Process, seconds: float) -> bool:
 
 def main() -> None:
     data = Path(sys.argv[1])
-    sys.stdin.buffer.read()
-    lock = hold(data)
-    if lock is not None:  # else a new supervisor was faster, and it sweeps by itself
-        with lock:
-            sweep(data)
+    if sys.stdin.buffer.read():
+        return  # it stopped everything itself, and said so
+    deadline = time.monotonic() + UNLOCK_S
+    while time.monotonic() < deadline:
+        lock = hold(data)
+        if lock is not None:
+            with lock:
+                sweep(data)
+            return
+        time.sleep(0.05)
+    # A new supervisor was faster, and it sweeps by itself.
 
 
 if __name__ == "__main__":

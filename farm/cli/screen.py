@@ -50,16 +50,20 @@ def show(given: argparse.Namespace, data: BaseModel | Sequence[BaseModel] | Any,
         plainly()
     elif isinstance(data, BaseModel):
         line(data.model_dump_json())
+    elif isinstance(data, list):
+        line(json.dumps([item.model_dump(mode="json") if isinstance(item, BaseModel) else item for item in data]))
     else:
-        line(json.dumps([item.model_dump(mode="json") for item in data] if isinstance(data, list) else data))
+        line(json.dumps(data))
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     grid = Table(*heads, box=None, header_style="bold", pad_edge=False)
     for row in rows:
         grid.add_row(*("" if cell is None else f"{cell:.2f}" if isinstance(cell, float) else str(cell) for cell in row))
-    console = Console(file=sys.stdout, markup=False, highlight=False)
-    console.print(grid, soft_wrap=not console.is_terminal)
+    console = Console(markup=False, highlight=False)
+    with console.capture() as shown:  # printing itself, rich would end the process when nobody reads any more
+        console.print(grid, soft_wrap=not console.is_terminal)
+    line(shown.get().rstrip("\n"))
 
 
 def duration(seconds: float) -> str:

@@ -1,0 +1,63 @@
+"""The embedded farm, the command line against it, and an HTTP server that answers what a test tells it to.
+
+farm       a running Local, one for all tests here
+client     the Python client of it
+command    runs `farm …` as a process: command("status", id)
+scripted   answers requests with a list of replies, and remembers what was asked
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from scripted import Scripted
+
+from farm.client import Farm
+from farm.local import Local
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def clean_environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("FARM_")}
+
+
+@pytest.fixture(scope="session")
+def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
+    with Local(tmp_path_factory.mktemp("farm"), environment={"FARM_LEASE_SECONDS": "2"}) as local:
+        yield local
+
+
+@pytest.fixture
+def client(farm: Local) -> Iterator[Farm]:
+    with Farm(farm.url) as client:
+        yield client
+
+
+@pytest.fixture
+def command(farm: Local, tmp_path: Path) -> Command:
+    def run(*words: str, say: bytes = b"", **environment: str) -> subprocess.CompletedProcess[str]:
+        settings = {"FARM_URL": farm.url, "FARM_DATA_DIR": str(farm.data)} | environment
+        ended = subprocess.run(
+            (sys.executable, "-P", "-m", "farm", *words),
+            input=say,
+            capture_output=True,
+            cwd=tmp_path,
+            env=clean_environment() | settings,
+            timeout=60,
+        )
+        return subprocess.CompletedProcess(words, ended.returncode, ended.stdout.decode(), ended.stderr.decode())
+
+    return run
+
+
+@pytest.fixture
+def scripted() -> Iterator[Scripted]:
+    server = Scripted()
+    yield server
+    server.close()

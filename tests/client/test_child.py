@@ -1,0 +1,184 @@
+"""One supervised process: restarts, giving up, and leaving nothing behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from farm.child import Child, Program
+from farm.errors import FarmError
+from farm.orphans import hold, sweep
+
+Start = Callable[[str], Child]
+
+
+class GaveUp:
+    def __init__(self) -> None:
+        self.error: FarmError | None = None
+        self.happened = threading.Event()
+
+    def __call__(self, error: FarmError) -> None:
+        self.error = error
+        self.happened.set()
+
+
+@pytest.fixture
+def gave_up() -> GaveUp:
+    return GaveUp()
+
+
+@pytest.fixture
+def start(tmp_path: Path, gave_up: GaveUp) -> Iterator[Start]:
+    children: list[Child] = []
+
+    def start(script: str) -> Child:
+        program = Program("child", ("/bin/sh", "-c", script), {"PATH": os.environ["PATH"]})
+        child = Child(program, tmp_path, tmp_path, gave_up)
+        children.append(child)
+        child.start()
+        return child
+
+    yield start
+    for child in children:
+        child.end()
+        child.join(time.monotonic() + 5)
+
+
+def test_a_killed_child_is_started_again_and_the_pid_file_names_the_new_one(start: Start, tmp_path: Path) -> None:
+    child = start("exec sleep 1000")
+    first = child.replaced(None, 5)
+    child.signal(signal.SIGKILL)
+    second = child.replaced(first, 5)
+    assert int((tmp_path / "child.pid").read_text()) == second != first
+
+
+def test_a_child_that_is_killed_ever_so_often_is_never_given_up(start: Start, gave_up: GaveUp) -> None:
+    child = start("exec sleep 1000")
+    pid = child.replaced(None, 5)
+    for _ in range(8):
+        child.signal(signal.SIGKILL)
+        pid = child.replaced(pid, 5)
+    assert not gave_up.happened.is_set()
+
+
+def test_a_child_that_keeps_failing_is_given_up_with_the_end_of_its_log(start: Start, gave_up: GaveUp) -> None:
+    start("echo the reason; exit 3")
+    assert gave_up.happened.wait(10)
+    assert "4 times in a row" in str(gave_up.error)
+    assert "the reason" in str(gave_up.error)
+
+
+def test_a_child_that_calls_itself_misconfigured_is_given_up_at_once(
+    start: Start, gave_up: GaveUp, tmp_path: Path
+) -> None:
+    child = start("echo set FARM_X; exit 78")
+    assert gave_up.happened.wait(10)
+    assert "set FARM_X" in str(gave_up.error)
+    assert child.log.read_text() == "set FARM_X\n"
+
+
+def test_what_cannot_be_started_is_given_up(tmp_path: Path, gave_up: GaveUp) -> None:
+    Child(Program("child", ("/nowhere/redis-server",), {}), tmp_path, tmp_path, gave_up).start()
+    assert gave_up.happened.wait(10)
+    assert "/nowhere/redis-server" in str(gave_up.error)
+
+
+def test_the_grandchildren_of_a_dead_child_die_with_it(start: Start, tmp_path: Path) -> None:
+    child = start(f"sleep 1000 & echo $! > {tmp_path}/grandchild; wait")
+    first = child.replaced(None, 5)
+    grandchild = psutil.Process(int(_appears(tmp_path / "grandchild")))
+    child.signal(signal.SIGKILL)
+    child.replaced(first, 5)
+    assert _is_gone(grandchild)
+
+
+def test_ending_asks_first_and_kills_after_the_deadline(start: Start, tmp_path: Path) -> None:
+    child = start(f"trap 'touch {tmp_path}/asked' TERM; echo > {tmp_path}/ready; while :; do sleep 0.05; done")
+    process = psutil.Process(child.replaced(None, 5))
+    _appears(tmp_path / "ready")
+    child.end()
+    child.join(time.monotonic() + 0.5)
+    assert (tmp_path / "asked").exists()
+    assert _is_gone(process)
+    assert child.pid is None
+    assert not (tmp_path / "child.pid").exists()
+
+
+def test_only_the_orphans_of_this_folder_are_swept(tmp_path: Path) -> None:
+    ours, theirs = tmp_path / "ours", tmp_path / "theirs"
+    for data in (ours, theirs):
+        (data / "run").mkdir(parents=True)
+    orphan = _sleep(FARM_DATA_DIR=str(ours))
+    stranger = _sleep(FARM_DATA_DIR=str(theirs))
+    try:
+        (ours / "run" / "redis.pid").write_text(f"{orphan.pid}\n")
+        (ours / "run" / "api.pid").write_text(f"{stranger.pid}\n")
+        (ours / "run" / "desk.pid").write_text("nonsense")
+        assert sweep(ours) == ["redis"]
+        assert orphan.wait(5) == -signal.SIGTERM
+        assert stranger.poll() is None
+        assert list((ours / "run").glob("*.pid")) == []
+    finally:
+        stranger.kill()
+        stranger.wait()
+
+
+def test_a_process_that_got_the_number_of_a_dead_child_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    stale = tmp_path / "run" / "render.pid"
+    later = _sleep(FARM_DATA_DIR=str(tmp_path))
+    try:
+        stale.write_text(f"{later.pid}\n")
+        os.utime(stale, (time.time() - 60, time.time() - 60))
+        assert sweep(tmp_path) == []
+        assert later.poll() is None
+    finally:
+        later.kill()
+        later.wait()
+
+
+def test_a_folder_has_one_holder(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    first = hold(tmp_path)
+    assert first is not None
+    assert hold(tmp_path) is None
+    first.close()
+    second = hold(tmp_path)
+    assert second is not None
+    second.close()
+
+
+def _sleep(**environment: str) -> subprocess.Popen[bytes]:
+    command = (sys.executable, "-c", "import sys, time; print(flush=True); time.sleep(1000)")
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    with process.stdout as ready:
+        ready.readline()
+    return process
+
+
+def _appears(file: Path) -> str:
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        if file.exists() and (text := file.read_text()):
+            return text
+        time.sleep(0.01)
+    raise TimeoutError(file)
+
+
+def _is_gone(process: psutil.Process) -> bool:
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
+            return True
+        time.sleep(0.01)
+    return False

@@ -1,0 +1,199 @@
+"""The command line as a script sees it: exit codes, stdout, stderr."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import Command, clean_environment
+
+from farm.client import Farm
+from farm.local import Local
+from farm.secret import secret_for
+from farm.wire import JobRequest
+
+
+def test_a_file_is_narrated_and_the_suffix_says_the_format(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "book.md").write_text("# One\n\nThe first.\n\n# Two\n\nThe second.\n")
+    ended = command(
+        "narrate", "book.md", "-o", "book.flac", "--chapters", "--voice", "en-gb", "--speed", "1.1",
+        "--subtitles", "vtt", "--metadata", "book=7", "--json",
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    assert (tmp_path / "book.flac").read_bytes()[:4] == b"fLaC"
+    assert (tmp_path / "book.vtt").read_text().startswith("WEBVTT")
+    job = json.loads(ended.stdout)
+    assert (job["status"], job["voice"], job["metadata"]) == ("succeeded", "en-gb", {"book": "7"})
+    assert "is accepted" in ended.stderr
+
+
+def test_stdin_is_narrated(command: Command, tmp_path: Path) -> None:
+    ended = command("narrate", "-", "-o", "hallo.opus", "--language", "de", say="Grüß Gott.".encode())
+    assert ended.returncode == 0, ended.stderr
+    assert (tmp_path / "hallo.opus").read_bytes()[:4] == b"OggS"
+    assert ended.stdout.startswith("hallo.opus: succeeded")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["narrate", "missing.txt"], "missing.txt: No such file"),
+        (["narrate", "-"], "say with -o"),
+        (["narrate", "-", "-o", "x.mid"], ".mp3 .wav .flac .opus"),
+        (["narrate", "-", "-o", "nowhere/x.mp3"], "nowhere/ is no folder"),
+        (["submit", "-", "--speed", "9"], "speed"),
+        (["submit", "-", "--metadata", "x"], "KEY=VALUE"),
+        (["batch", "missing.jsonl"], "missing.jsonl"),
+        (["voices", "add", "me", "missing.wav", "--consent", "me"], "missing.wav"),
+    ],
+)
+def test_what_is_wrong_with_the_command_is_said_with_exit_code_2(command: Command, words: list[str], says: str) -> None:
+    ended = command(*words, say=b"Hello.", FARM_URL="http://127.0.0.1:9")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert says in ended.stderr
+
+
+def test_a_refusal_is_exit_code_3_and_names_the_field(command: Command) -> None:
+    ended = command("submit", "-", "--voice", "nobody", say=b"Hello.")
+    assert ended.returncode == 3
+    assert "voice" in ended.stderr
+    assert "req_" in ended.stderr
+    assert command("status", "job_nothing").returncode == 3
+
+
+def test_a_farm_that_is_away_is_exit_code_4(command: Command) -> None:
+    ended = command("queue", FARM_URL="http://127.0.0.1:9")
+    assert ended.returncode == 4
+    assert "farm up" in ended.stderr
+
+
+def test_a_misspelt_setting_is_named_with_the_right_one(command: Command) -> None:
+    assert "did you mean FARM_API_KEY?" in command("queue", FARM_APIKEY="x").stderr
+
+
+def test_a_batch_is_seen_through_and_saved(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "jobs.jsonl").write_text('{"input": "One.", "custom_id": "a/b"}\n{"input": "Two."}\n')
+    ended = command("batch", "jobs.jsonl", "-o", "saved", "--json")
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout)["counts"] == {"succeeded": 2}
+    names = sorted(path.name for path in (tmp_path / "saved").iterdir())
+    assert names[0] == "001-a_b.mp3"
+    assert len(names) == 2
+    batch = json.loads(ended.stdout)["id"]
+    assert "2 of 2 succeeded" in command("status", batch).stdout
+
+
+def test_a_canceled_job_is_exit_code_1_for_whoever_waits_and_can_be_taken_up_again(
+    command: Command, client: Farm, tmp_path: Path
+) -> None:
+    job = client.submit(JobRequest(input="A long way to go. " * 3000))
+    late = command("wait", job.id, "--timeout", "0")
+    assert late.returncode == 124
+    assert f"farm wait {job.id}" in late.stderr
+    assert "canceled" in command("cancel", job.id).stdout
+    waited = command("wait", job.id, "-o", "never.mp3")
+    assert (waited.returncode, waited.stdout) == (1, "")
+    assert not (tmp_path / "never.mp3").exists()
+    assert command("cancel", job.id).returncode == 3
+    assert json.loads(command("retry", job.id, "--json").stdout)["status"] != "canceled"
+    client.delete(job.id)
+
+
+def test_ctrl_c_leaves_the_job_running_and_says_how_to_resume(farm: Local, client: Farm, tmp_path: Path) -> None:
+    (tmp_path / "long.txt").write_text("A long way to go. " * 3000)
+    process = subprocess.Popen(
+        (sys.executable, "-P", "-m", "farm", "narrate", "long.txt"),
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        env=clean_environment() | {"FARM_URL": farm.url},
+    )
+    assert process.stderr is not None
+    job = process.stderr.readline().split()[0]
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert f"farm wait {job} -o long.mp3" in said
+    assert not client.job(job).ended
+    client.delete(job)
+
+
+def test_lists_are_readable_and_machine_readable(command: Command) -> None:
+    voices = command("voices", "list")
+    assert voices.stdout.splitlines()[0].split() == ["voice", "kind", "language", "models", "seconds"]
+    assert {"name": "en-gb", "kind": "builtin"}.items() <= {
+        item for voice in json.loads(command("voices", "list", "--json").stdout) for item in voice.items()
+        if not isinstance(item[1], list)
+    }  # fmt: skip
+    queue = command("queue")
+    assert "espeak" in queue.stdout
+    assert "desk" in queue.stdout
+
+
+def test_the_doctor_finds_a_whole_farm_well(command: Command) -> None:
+    ended = command("doctor")
+    assert ended.returncode == 0, ended.stdout
+    parts = {row.split()[1]: row.split()[0] for row in ended.stdout.splitlines()}
+    assert parts == dict.fromkeys(("settings", "api", "engine", "workers", "redis", "storage", "webhooks"), "OK")
+
+
+def test_the_doctor_says_what_to_mend(command: Command, tmp_path: Path) -> None:
+    ended = command(
+        "doctor", "--json", FARM_MODEL="indextts-2", FARM_DATADIR="x", FARM_REDIS_URL="redis://:secret@127.0.0.1:9/0",
+        FARM_STORAGE_URL=f"file://{tmp_path}/absent/for/ever", FARM_WEBHOOK_SECRET="whsec_short",
+    )  # fmt: skip
+    assert ended.returncode == 1
+    found = {finding["part"]: finding for finding in json.loads(ended.stdout)}
+    assert {part for part, finding in found.items() if finding["ok"] is False} >= {
+        "settings",
+        "engine",
+        "redis",
+        "webhooks",
+    }
+    assert "FARM_DATA_DIR" in found["settings"]["says"]
+    assert "set FARM_MODEL" in found["engine"]["says"]
+    assert "secret" not in found["redis"]["says"]
+
+
+def test_the_doctor_of_a_client_says_that_the_farm_is_away(command: Command, tmp_path: Path) -> None:
+    ended = command("doctor", FARM_URL="http://127.0.0.1:9", FARM_DATA_DIR=str(tmp_path))
+    assert ended.returncode == 1
+    assert "farm up" in ended.stdout
+
+
+def test_a_closed_pipe_is_no_error(farm: Local, tmp_path: Path) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    ended = subprocess.run(
+        (sys.executable, "-P", "-m", "farm", "voices", "list"),
+        stdout=write,
+        stderr=subprocess.PIPE,
+        cwd=tmp_path,
+        env=clean_environment() | {"FARM_URL": farm.url},
+        timeout=60,
+    )
+    os.close(write)
+    assert (ended.returncode, ended.stderr) == (0, b"")
+
+
+def test_a_key_is_shown_once_opens_the_farm_and_can_be_revoked(command: Command, farm: Local) -> None:
+    made = command("keys", "create", "reader", "--tenant", "library", "--json")
+    assert made.returncode == 0, made.stderr
+    key = json.loads(made.stdout)
+    try:
+        assert key["key"].startswith("fk_")
+        assert key["webhook_secret"] == secret_for("library", (farm.data / "webhook.secret").read_text())
+        assert command("keys", "create", "reader").returncode == 2
+        listed = command("keys", "list").stdout
+        assert "library" in listed
+        assert key["key"] not in listed
+        with Farm(farm.url, key["key"]) as client:
+            assert list(client.jobs()) == []
+    finally:
+        assert command("keys", "revoke", "reader").returncode == 0
+    assert command("keys", "revoke", "reader").returncode == 2

@@ -1,0 +1,129 @@
+"""The embedded farm: start, deaths of its parts, deaths of itself, and the end of everything it started."""
+
+from __future__ import annotations
+
+import socket
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from conftest import clean_environment
+
+from farm.client import Farm
+from farm.errors import Misconfigured
+from farm.local import Local, Running
+from farm.wire import JobRequest
+
+
+@pytest.mark.parametrize("name", ["api", "render", "desk", "redis"])
+def test_whatever_part_is_killed_a_job_still_ends(farm: Local, client: Farm, name: str) -> None:
+    job = client.submit(JobRequest(input=f"What happens to {name}? " * 200))
+    old = farm.kill(name)
+    assert farm.replaced(name, old) != old
+    assert client.wait(job.id, timeout=60).status == "succeeded"
+
+
+def test_a_restart_lets_the_worker_finish(farm: Local) -> None:
+    before = farm.pid("render")
+    assert farm.restart("render") not in (None, before)
+    assert int((farm.run / "render.pid").read_text()) == farm.pid("render")
+
+
+def test_a_second_farm_on_the_same_folder_is_refused(farm: Local) -> None:
+    with pytest.raises(Misconfigured, match=r"a farm runs on .* already"):
+        Local(farm.data).start()
+    assert farm.pid("redis") is not None
+
+
+def test_the_secret_is_readable_by_its_owner_alone(farm: Local) -> None:
+    secret = farm.data / "webhook.secret"
+    assert secret.read_text().startswith("whsec_")
+    assert stat.S_IMODE(secret.stat().st_mode) == 0o600
+
+
+def test_a_port_in_use_is_said_and_nothing_stays(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(Misconfigured, match=f"127.0.0.1:{port} .* choose another port"):
+            Local(tmp_path, port=port).start()
+    assert list((tmp_path / "run").glob("*.pid")) == []
+
+
+def test_a_part_that_cannot_start_is_reported_with_its_log_and_nothing_stays(tmp_path: Path) -> None:
+    local = Local(tmp_path, environment={"FARM_LEASE_SECONDS": "soon"})
+    with pytest.raises(Misconfigured, match=r"FARM_LEASE_SECONDS"):
+        local.start()
+    assert list((tmp_path / "run").glob("*.pid")) == []
+
+
+def test_an_append_only_file_of_a_newer_redis_is_not_silently_ignored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "redis" / "appendonlydir").mkdir(parents=True)
+    monkeypatch.setattr("farm.local._redis_version", lambda path: (6, 2, 14))
+    with pytest.raises(Misconfigured, match="written by Redis 7"):
+        Local(tmp_path).start()
+
+
+def test_a_killed_farm_leaves_no_process_and_goes_on_with_its_jobs_until_it_is_stopped(tmp_path: Path) -> None:
+    killed, running = _up(tmp_path)
+    parts = _parts(tmp_path)
+    assert set(parts) == {"redis", "api", "render", "desk"}
+    with Farm(running.url) as client:
+        job = client.submit(JobRequest(input="On we go. " * 500)).id
+    killed.kill()
+    killed.communicate()
+    _wait_for_the_end_of(parts)
+    assert Running.read(tmp_path) is None
+
+    process, running = _up(tmp_path)
+    parts = _parts(tmp_path)
+    with Farm(running.url) as client:
+        assert client.wait(job, timeout=60).status == "succeeded"
+    process.terminate()
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert running.url in said
+    assert said.rstrip().endswith("stopped")
+    _wait_for_the_end_of(parts)
+    assert list((tmp_path / "run").glob("*.pid")) == []
+    assert not (tmp_path / "run" / "farm.json").exists()
+
+
+def _up(data: Path) -> tuple[subprocess.Popen[str], Running]:
+    """`farm up`, ready."""
+    process = subprocess.Popen(
+        (sys.executable, "-P", "-m", "farm", "up", "--data", str(data), "--port", "0"),
+        stderr=subprocess.PIPE,
+        text=True,
+        env=clean_environment(),
+    )
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline and process.poll() is None:
+        if (running := Running.read(data)) is not None:
+            return process, running
+        time.sleep(0.05)
+    process.kill()
+    raise AssertionError(process.communicate()[1])
+
+
+def _parts(data: Path) -> dict[str, psutil.Process]:
+    return {file.stem: psutil.Process(int(file.read_text())) for file in (data / "run").glob("*.pid")}
+
+
+def _wait_for_the_end_of(parts: dict[str, psutil.Process]) -> None:
+    deadline = time.monotonic() + 30
+    while living := [name for name, part in parts.items() if _lives(part)]:
+        assert time.monotonic() < deadline, f"{living} still live"
+        time.sleep(0.02)
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
