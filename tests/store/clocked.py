@@ -9,7 +9,22 @@ from typing import Any
 import redis
 
 from farm.job import Due, Lane
-from farm.store import Grant, JobRecord, NewJob, Settled, Store, Task, accept, claim, job_record, plan, settle, take
+from farm.store import (
+    Grant,
+    JobRecord,
+    NewJob,
+    Settled,
+    Store,
+    Task,
+    accept,
+    begin,
+    claim,
+    job_record,
+    plan,
+    rescue,
+    settle,
+    take,
+)
 from farm.store.call import Call, read_lua
 
 NOON = 1_750_000_000_000
@@ -38,6 +53,11 @@ class Clock:
         )
 
 
+def new_job(id: str = "job_a", **more: Any) -> NewJob:
+    fields: dict[str, Any] = {"tenant": "ann", "model": "m", "lane": Lane.NORMAL, "spec": "{}", "text": "Once upon."}
+    return NewJob(id=id, **{**fields, "characters": 10, "retention_s": 3600, **more})
+
+
 @dataclass
 class Farm:
     """One store, and what tests say often. Times are the clock's."""
@@ -50,14 +70,7 @@ class Farm:
         return self.store.run(call)
 
     def accept(self, job: str = "job_a", **more: Any) -> str:
-        fields: dict[str, Any] = {
-            "tenant": "ann",
-            "model": "m",
-            "lane": Lane.NORMAL,
-            "spec": "{}",
-            "text": "Once upon.",
-        }
-        self.run(accept(NewJob(id=job, **{**fields, "characters": 10, "retention_s": 3600, **more})))
+        self.run(accept(new_job(job, **more)))
         return job
 
     def running(self, job: str = "job_a", segments: int = 4, **more: Any) -> str:
@@ -76,7 +89,28 @@ class Farm:
         return next(task for task in tasks if task.id == id)
 
     def claim(self, want: int = 32, **more: Any) -> Grant:
-        return self.run(claim("m", want=want, worker="w", lease_ms=LEASE, **more))
+        grant = self.run(claim("m", want=want, worker="w", lease_ms=LEASE, **more))
+        assert grant is not None
+        return grant
+
+    def idle(self, **more: Any) -> bool:
+        """Whether a claim finds nothing."""
+        return self.run(claim("m", want=32, worker="w", lease_ms=LEASE, **more)) is None
+
+    def suspect(self, job: str = "job_a", index: int = 0) -> None:
+        """Two workers are lost over one segment of a running job, whose other segments are done."""
+        self.run(settle("0", [Settled(job, other, 100) for other in range(self.record(job).total) if other != index]))
+        for _ in range(2):
+            grant = self.claim()
+            assert grant.segments == {job: [index]}
+            self.run(begin(grant.token, grant.segments))
+            self.lose_workers()
+
+    def lose_workers(self) -> None:
+        """Leases expire under the eyes of a keeper that sweeps in time."""
+        self.run(rescue(LEASE))
+        self.clock.forward(LEASE)
+        self.run(rescue(LEASE))
 
     def record(self, job: str = "job_a") -> JobRecord:
         record = self.run(job_record(job))

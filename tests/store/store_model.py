@@ -311,12 +311,12 @@ class StoreModel:
         self._drop_empty()
         return counted
 
-    def fail(self, token: str, id: str, index: int, error: str) -> bool:
+    def fail(self, token: str, id: str, index: int, error: str, max_attempts: int) -> bool:
         lease = self.leases.get(token)
         if lease is None or lease.segments.pop((id, index), None) is None:
             return False
         if id in self.jobs:
-            self._strike(self.jobs[id], self.jobs[id].unsettled([index]), error)
+            self._strike(self.jobs[id], self.jobs[id].unsettled([index]), error, max_attempts)
         self._drop_empty()
         return True
 
@@ -496,12 +496,12 @@ class StoreModel:
             job.count("ready", len(fresh))
         return len(fresh)
 
-    def _strike(self, job: Job, segments: list[int], error: str) -> None:
+    def _strike(self, job: Job, segments: list[int], error: str, max_attempts: int = 3) -> None:
         again = []
         for index in segments:
             lost = int(job.attempts.get(index, "0")) + 1
             job.attempts[index] = str(lost)
-            if lost >= 3:
+            if lost >= max_attempts:
                 job.attempts[index] = "x" + error
                 job.count("dead", 1)
                 if job.new.on_error == "fail":

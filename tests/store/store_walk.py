@@ -250,7 +250,8 @@ class Walk:
             segments = {id: [index]}
         for id, indices in segments.items():
             for index in indices[:2]:
-                self.same(fail(token, id, index, "bad"), self.model.fail(token, id, index, "bad"))
+                most = self.random.choice((1, 3))
+                self.same(fail(token, id, index, "bad", most), self.model.fail(token, id, index, "bad", most))
 
     def release(self) -> None:
         token, segments = self._some()
@@ -279,6 +280,9 @@ class Walk:
 
     def cancel(self) -> None:
         id, tenant = self._job(OPEN)
+        suspects = [job for job in self.model.jobs.values() if job.solo]
+        if suspects and self.random.random() < 0.3:
+            id, tenant = suspects[0].new.id, suspects[0].new.tenant
         self.same(cancel(id, tenant), self.model.cancel(id, tenant))
 
     def retry(self) -> None:
