@@ -28,7 +28,7 @@ from api.gate import JSONL_TYPES
 from api.idempotency import key_of, reserved
 from api.jobs import Wait, json_response, page_of_jobs, require_json
 from api.openapi import IDEMPOTENCY_KEY, json_body, query, ref
-from api.problems import MAX_ERRORS, Gone, invalid, parse
+from api.problems import MAX_ERRORS, invalid, parse
 from api.views import base_url, batch_view
 from farm.errors import BadInput, Conflict, FieldError, NotFound, TooLarge
 from farm.job import Status, new_id
@@ -112,10 +112,8 @@ async def submit(request: Request) -> Response:
                 new = await front.blocking(_store_lines, front, catalog, upload, tenant, key, Path(folder))
                 batch_id = (await front.store.run(accept_batch(new))).id
     front.waker.wake(DESK_QUEUE)
-    batch = await front.store.run(batch_record(batch_id, tenant))
-    if batch is None:
-        raise Gone(f"this Idempotency-Key made batch {batch_id}, which is past its retention; use another key")
-    return await _answer(request, front, batch, 202, {"Idempotent-Replayed": "true"} if claimed.earlier else {})
+    headers = {"Idempotent-Replayed": "true"} if claimed.earlier else {}
+    return await _answer(request, front, await find(request, batch_id), 202, headers)
 
 
 @router.get("/{batch_id}", response_model=Batch)

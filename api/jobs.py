@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from api.front import Front, front_of, tenant_of
 from api.idempotency import key_of, reserved
 from api.openapi import IDEMPOTENCY_KEY, header, json_body
-from api.problems import Gone, UnsupportedMediaType, parse
+from api.problems import UnsupportedMediaType, parse
 from api.views import accepted_view, base_url, job_view
 from api.watch import LONGEST_WAIT
 from farm.errors import BadInput, Conflict, NotFound
@@ -44,9 +44,7 @@ async def submit(request: Request) -> Response:
     require_json(request)
     key = key_of(request)
     body = await request.body()
-    wanted = parse(JobRequest, body) if len(body) < _LARGE_BYTES else await front.blocking(parse, JobRequest, body)
-    catalog = await front.catalog(tenant, wanted)
-    order = catalog.admit(wanted) if len(body) < _LARGE_BYTES else await front.blocking(catalog.admit, wanted)
+    order = await _admitted(front, tenant, body)
     digest = hashlib.sha256(b"job\n" + body).hexdigest() if key is not None else ""
     new = _new_job(order, tenant, key, digest)
     accepted = await (front.store.run(accept(new)) if order.inline else _accept_long(front, new, order.text))
@@ -210,6 +208,15 @@ def json_response(shown: BaseModel, status: int = 200, headers: dict[str, str] |
 # --- accepting --------------------------------------------------------------------------------------------------------
 
 
+async def _admitted(front: Front, tenant: str, body: bytes) -> Order:
+    if len(body) < _LARGE_BYTES:
+        wanted = parse(JobRequest, body)
+        return (await front.catalog(tenant, wanted)).admit(wanted)
+    wanted = await front.blocking(parse, JobRequest, body)
+    catalog = await front.catalog(tenant, wanted)
+    return await front.blocking(catalog.admit, wanted)
+
+
 def _new_job(order: Order, tenant: str, key: str | None, digest: str) -> NewJob:
     return NewJob(
         id=order.id,
@@ -247,10 +254,7 @@ async def _answer_accepted(request: Request, front: Front, order: Order, accepte
         headers["Preference-Applied"] = f"wait={wait}"
         return await _answer(request, front, job, 200 if job.status in ENDED else 202, headers)
     if replayed:
-        earlier = await front.store.run(job_record(accepted.id, tenant_of(request)))
-        if earlier is None:
-            raise Gone(f"this Idempotency-Key made job {accepted.id}, which has been deleted; use another key")
-        return await _answer(request, front, earlier, 202, headers)
+        return await _answer(request, front, await find(request, accepted.id), 202, headers)
     shown = accepted_view(order, base_url(request, front.settings.public_url))
     return json_response(shown, 202, {"Location": shown.status_url, "Retry-After": _RETRY_AFTER})
 

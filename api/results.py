@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from pathlib import PurePosixPath
 from typing import Annotated, Any
 
-from farm.plan import Plan, decode_page, pages_key, plan_key
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse, RedirectResponse
 from pydantic import BaseModel
@@ -20,6 +19,7 @@ from api.jobs import find, json_response
 from api.problems import Gone
 from farm.errors import BadInput, Conflict, NotFound, ObjectMissing
 from farm.job import ENDED, Status
+from farm.plan import Plan, decode_page, pages_key, plan_key
 from farm.spec import Rendered, read_outcome
 from farm.store import JobRecord, attempts
 from farm.wire import Page

@@ -1,0 +1,131 @@
+"""What workers do to a job, without engines: planned, rendered and finished through the real store and storage."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from farm.job import Due
+from farm.plan import Part, Recipe, clip_key, encode_plan, pages_key, plan_key, segments
+from farm.settings import Settings
+from farm.spec import Rendered, Spec, failure, read_text, success
+from farm.storage import open_storage
+from farm.store import (
+    Settled,
+    Store,
+    Task,
+    abort,
+    begin,
+    claim,
+    done,
+    finish,
+    job_record,
+    job_text,
+    plan,
+    settle,
+    take,
+)
+from farm.wire import JobError, Language, Model, Pauses
+
+LEASE_MS = 60_000
+
+ESPEAK = Model(
+    name="espeak",
+    revision="1",
+    sample_rate=22050,
+    languages={
+        "en-us": Language(max_characters=300, voice="en-us"),
+        "en-gb": Language(max_characters=300, voice="en-gb"),
+        "de": Language(max_characters=300, voice="de"),
+    },
+    voices={"en-us": "en-us", "en-gb": "en-gb", "de": "de"},
+    uploaded_voices=False,
+    parameters=["speed", "pitch"],
+)
+INDEXTTS = Model(
+    name="indextts-2",
+    revision="1",
+    sample_rate=22050,
+    languages={"en": Language(max_characters=290), "zh": Language(max_characters=110)},
+    voices={},
+    uploaded_voices=True,
+    parameters=["seed", "emotion"],
+)
+
+
+class Backstage:
+    def __init__(self, store: Store, settings: Settings) -> None:
+        self.store = store
+        self.storage = open_storage(settings)
+
+    def spec(self, job: str) -> Spec:
+        record = self.store.run(job_record(job))
+        assert record is not None
+        return Spec.model_validate_json(record.spec)
+
+    def plan(self, job: str) -> int:
+        """As the desk does it; the number of segments. Every sentence is one, and shorter than 40 characters."""
+        task = self._take(Due.PLAN, job)
+        spec, text = self.spec(job), self.store.run(job_text(job))
+        document = self.storage.get(f"jobs/{job}/text.json") if text is None else text
+        chapters = read_text(document)
+        parts = [Part(chapter.title, chapter.input, *spec.speaker(chapter.voice)) for chapter in chapters]
+        recipe = Recipe("default", "espeak", "1", spec.language, spec.speed, spec.pitch, spec.seed, spec.emotion)
+        rows = segments(parts, recipe, 40, Pauses())
+        header, pages = encode_plan(rows, parts, recipe, sample_rate=22050)
+        self.storage.put(pages_key(job), pages)
+        self.storage.put(plan_key(job), header.to_json().encode())
+        assert self.store.run(plan(job, task.token, header.total))
+        return header.total
+
+    def render(self, job: str, count: int | None = None) -> None:
+        """Segments of this job, each with a clip of 1.5 s; all that are left when `count` is None."""
+        record = self.store.run(job_record(job))
+        assert record is not None
+        want = record.ready if count is None else count
+        grant = self.store.run(claim(record.model, want=want, worker="w", lease_ms=LEASE_MS))
+        assert grant is not None
+        assert set(grant.segments) == {job}, "the work of other jobs comes first"
+        self.store.run(begin(grant.token, grant.segments))
+        self.store.run(settle(grant.token, [Settled(job, index, 1500) for index in grant.segments[job]]))
+
+    def finish(self, job: str, audio: bytes = b"mp3 of it") -> None:
+        task = self._take(Due.ASSEMBLE, job)
+        folder = f"results/{job}/{task.token}"
+        self.storage.put(f"{folder}/audio.mp3", audio)
+        rows = [{"index": 0, "chapter": 0, "start": 0, "end": 3, "text": "One", "voice": "de", "digest": "aa",
+                 "cached": True, "offset_ms": 0, "duration_ms": 1500, "attempts": 0}]  # fmt: skip
+        self.storage.put(f"{folder}/manifest.json", json.dumps({"job": job, "segments": rows}).encode())
+        self.storage.put(f"{folder}/subtitles.vtt", b"WEBVTT\n")
+        rendered = Rendered(
+            format="mp3",
+            sample_rate=22050,
+            duration_seconds=1.5,
+            bytes=len(audio),
+            sha256=hashlib.sha256(audio).hexdigest(),
+            audio_key=f"{folder}/audio.mp3",
+            manifest_key=f"{folder}/manifest.json",
+            subtitles={"vtt": f"{folder}/subtitles.vtt"},
+        )
+        assert self.store.run(finish(job, task.token, success(rendered)))
+
+    def succeed(self, job: str, audio: bytes = b"mp3 of it") -> None:
+        self.plan(job)
+        self.render(job)
+        self.finish(job, audio)
+
+    def fail(self, job: str) -> None:
+        task = self._take(Due.PLAN, job)
+        error = JobError(code="unspeakable", message="nothing in it can be spoken")
+        assert self.store.run(abort(job, Due.PLAN, task.token, failure(error)))
+
+    def clips(self, job: str, digests: list[str]) -> None:
+        for digest in digests:
+            self.storage.put(clip_key(digest), b"clip")
+
+    def _take(self, kind: Due, job: str) -> Task:
+        tasks = self.store.run(take((kind,), want=100, lease_ms=LEASE_MS))
+        for task in tasks:
+            if task.id != job:
+                assert self.store.run(done(task, again_ms=0))
+        return next(task for task in tasks if task.id == job)

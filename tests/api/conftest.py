@@ -1,0 +1,109 @@
+"""A served API per test: uvicorn on a socket of its own, the real store, a folder as storage.
+
+api         an httpx client of one without API keys
+serve       starts more, with other settings: serve(webhook_secret=…, redis_url=…)
+backstage   plays the workers: plans, renders and finishes jobs through the same store and storage
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+
+from api.app import create_app
+from farm.settings import Settings
+from farm.store import Store, announce
+from tests.api.backstage import ESPEAK, INDEXTTS, Backstage
+
+SECRET = "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+
+class _Uvicorn(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.up = threading.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.up.set()
+
+
+class Served:
+    """One API in a thread."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._socket = socket.socket()
+        self._socket.bind(("127.0.0.1", 0))
+        self.port = self._socket.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        config = uvicorn.Config(create_app(settings), log_config=None, loop="uvloop", http="httptools")
+        self._server = _Uvicorn(config)
+        self._thread = threading.Thread(target=self._server.run, args=([self._socket],))
+        self._thread.start()
+        assert self._server.up.wait(20), "the API did not start"
+
+    def client(self, **options: Any) -> httpx.Client:
+        return httpx.Client(base_url=self.url, trust_env=False, timeout=30, **options)
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+        self._thread.join()
+        self._socket.close()
+
+
+@pytest.fixture
+def settings(redis_url: str, tmp_path: Path) -> Settings:
+    return Settings(redis_url=redis_url, storage_url=f"file://{tmp_path}/storage", webhook_secret=SECRET)
+
+
+@pytest.fixture
+def store(redis_url: str) -> Iterator[Store]:
+    """With the cards of two models: one with built-in voices, one that speaks with uploaded ones."""
+    store = Store.connect(redis_url)
+    for card in (ESPEAK, INDEXTTS):
+        store.run(announce(card.name, card.model_dump_json()))
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def served(store: Store, settings: Settings) -> Iterator[Callable[..., Served]]:
+    running: list[Served] = []
+
+    def start(**changed: Any) -> Served:
+        running.append(Served(settings.model_copy(update=changed)))
+        return running[-1]
+
+    yield start
+    for each in running:
+        each.stop()
+
+
+@pytest.fixture
+def serve(served: Callable[..., Served]) -> Iterator[Callable[..., httpx.Client]]:
+    clients: list[httpx.Client] = []
+
+    def start(**changed: Any) -> httpx.Client:
+        clients.append(served(**changed).client())
+        return clients[-1]
+
+    yield start
+    for client in clients:
+        client.close()
+
+
+@pytest.fixture
+def api(serve: Callable[..., httpx.Client]) -> httpx.Client:
+    return serve()
+
+
+@pytest.fixture
+def backstage(store: Store, settings: Settings) -> Backstage:
+    return Backstage(store, settings)
