@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 from conftest import Command, clean_environment
 
+from farm.cli import main
 from farm.client import Farm
 from farm.local import Local
 from farm.secret import secret_for
@@ -52,10 +54,19 @@ def test_stdin_is_narrated(command: Command, tmp_path: Path) -> None:
         (["voices", "add", "me", "missing.wav", "--consent", "me"], "missing.wav"),
     ],
 )
-def test_what_is_wrong_with_the_command_is_said_with_exit_code_2(command: Command, words: list[str], says: str) -> None:
-    ended = command(*words, say=b"Hello.", FARM_URL="http://127.0.0.1:9")
-    assert (ended.returncode, ended.stdout) == (2, "")
-    assert says in ended.stderr
+def test_what_is_wrong_with_the_command_is_said_with_exit_code_2(
+    words: list[str], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FARM_URL", "http://127.0.0.1:9")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"Hello.")))
+    try:
+        code: object = main(words)
+    except SystemExit as end:  # argparse's own refusals
+        code = end.code
+    out, err = capsys.readouterr()
+    assert (code, out) == (2, "")
+    assert says in err
 
 
 def test_a_refusal_is_exit_code_3_and_names_the_field(command: Command) -> None:

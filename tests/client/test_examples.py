@@ -1,0 +1,81 @@
+"""Every example is executed: what the documentation shows is what works."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Command, clean_environment
+
+from farm.client import Farm
+from farm.local import Local, webhook_secret
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def test_the_curl_lines_work(farm: Local, tmp_path: Path) -> None:
+    said = _run("bash", str(EXAMPLES / "curl.sh"), str(tmp_path / "night.mp3"), farm=farm)
+    job, manifest, queue = _documents(said)
+    assert job["status"] == "succeeded"
+    assert manifest["segments"]
+    assert queue["workers"]
+    assert (tmp_path / "night.mp3").stat().st_size == job["result"]["bytes"]
+
+
+def test_the_shortest_program_works(farm: Local, tmp_path: Path) -> None:
+    target = tmp_path / "night.mp3"
+    said = _run(sys.executable, str(EXAMPLES / "submit_and_wait.py"), "It was a dark night.", str(target), farm=farm)
+    assert said.startswith(f"{target}: ")
+    assert target.stat().st_size > 1000
+
+
+def test_the_batch_of_announcements_works(command: Command, tmp_path: Path) -> None:
+    ended = command("batch", str(EXAMPLES / "jobs.jsonl"), "-o", "saved", "--json")
+    assert ended.returncode == 0, ended.stderr
+    assert len(list((tmp_path / "saved").iterdir())) == json.loads(ended.stdout)["total"] == 5
+
+
+def test_the_demo_narrates_every_text_and_its_second_run_renders_nothing(
+    farm: Local, client: Farm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    import demo
+    from receiver import Receiver
+
+    assert sum(len(path.read_text("utf-8")) >= 10_000 for path in demo.TEXTS.iterdir()) >= 1
+    shares = []
+    for _ in range(2):
+        with Receiver(webhook_secret(farm.data)) as receiver:
+            assert demo.narrate_all(client, receiver, tmp_path)
+        said = capsys.readouterr().out
+        assert "5 received, every signature verified" in said
+        cached, total = _cache_line(said)
+        shares.append(cached / total)
+    assert shares == [0.0, 1.0]
+    assert len(list(tmp_path.iterdir())) == len(demo.orders())
+
+
+def _cache_line(said: str) -> tuple[int, int]:
+    words = next(line.split() for line in said.splitlines() if "from the clip cache" in line)
+    return int(words[0]), int(words[2])
+
+
+def _documents(text: str) -> Iterator[Any]:
+    """JSON documents one after another."""
+    text = text.strip()
+    while text:
+        document, end = json.JSONDecoder().raw_decode(text)
+        yield document
+        text = text[end:].lstrip()
+
+
+def _run(*command: str, farm: Local) -> str:
+    environment: dict[str, Any] = clean_environment() | {"FARM_URL": farm.url}
+    ended = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60)
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
