@@ -3,6 +3,7 @@ that a test can stop between any two steps and break something."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from farm.job import new_id
 from farm.settings import Settings
 from farm.spec import Spec, read_outcome, write_text
 from farm.storage import open_storage
-from farm.store import JobRecord, NewJob, Store, accept, announce, job_record
+from farm.store import JobRecord, NewJob, Store, accept, announce, job_record, rescue
 from farm.wake import Waker
 from farm.wire import JobRequest
 from worker.desk import Desk
@@ -60,6 +61,16 @@ class House:
             self.renderer().drain()
         self.desk.drain()
 
+    def wait_for_rescue(self) -> None:
+        """Until the leases of a worker that died have run out and its segments are back."""
+        lease_ms = round(self.settings.lease_seconds * 1000)
+        pause = threading.Event()
+        for _ in range(200):
+            if self.store.run(rescue(lease_ms)).leases:
+                return
+            pause.wait(0.02)
+        raise AssertionError("no lease ran out")
+
     def record(self, job: str) -> JobRecord:
         record = self.store.run(job_record(job))
         assert record is not None
@@ -84,9 +95,10 @@ class Unwell:
         self.card, self.capacity, self.device = real.card, real.capacity, real.device
         self._real, self._poison, self._raises = real, poison, raises
         self.asked: list[str] = []
+        self.batches: list[int] = []
 
     def render(self, feed: Feed) -> Iterator[Clip | Failure]:
-        return self._render(_Tapped(feed, self.asked))
+        return self._render(_Tapped(feed, self.asked, self.batches))
 
     def _render(self, feed: _Tapped) -> Iterator[Clip | Failure]:
         for outcome in self._real.render(feed):
@@ -103,12 +115,14 @@ class Unwell:
 
 
 class _Tapped:
-    def __init__(self, feed: Feed, asked: list[str]) -> None:
-        self._feed, self._asked = feed, asked
+    def __init__(self, feed: Feed, asked: list[str], batches: list[int]) -> None:
+        self._feed, self._asked, self._batches = feed, asked, batches
         self.texts: dict[str, str] = {}
 
     def take(self, count: int, *, wait: bool) -> Any:
         taken = self._feed.take(count, wait=wait)
         self.texts.update((one.key, one.text) for one in taken)
         self._asked.extend(one.text for one in taken)
+        if taken:
+            self._batches.append(len(taken))
         return taken

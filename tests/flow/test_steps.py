@@ -155,6 +155,38 @@ def test_a_job_that_skips_errors_finishes_without_the_segment_and_says_so(house:
     assert [row["text"] for row in rows if "error" in row] == [row["text"] for row in rows if "ships" in row["text"]]
 
 
+def test_of_a_batch_with_one_poison_segment_exactly_that_one_dies(house: House) -> None:
+    job = house.submit(input=STORY, on_error="skip")
+    house.desk.drain()
+    crashes = 0
+    while house.record(job).status is Status.RUNNING:
+        poisoned = Unwell(house.engine, poison="ships", raises=True)  # type: ignore[arg-type]
+        try:
+            house.renderer(poisoned).drain()
+        except RuntimeError:
+            crashes += 1
+            house.wait_for_rescue()
+    house.desk.drain()
+    record = house.record(job)
+    assert crashes == 3
+    assert (record.done, record.dead) == (record.total - 1, 1)
+    rows = json.loads(house.storage.get(house.outcome(job).manifest_key))["segments"]
+    assert all(("error" in row) == ("ships" in row["text"]) for row in rows)
+
+
+def test_a_suspect_is_rendered_with_nothing_beside_it(house: House) -> None:
+    house.submit(input=STORY)
+    house.desk.drain()
+    for _ in range(2):
+        with pytest.raises(RuntimeError):
+            house.renderer(Unwell(house.engine, poison="", raises=True)).drain()  # type: ignore[arg-type]
+        house.wait_for_rescue()
+    listening = Unwell(house.engine, poison="\0")  # type: ignore[arg-type]
+    house.renderer(listening).drain()
+    assert 1 in listening.batches
+    assert all(size == 1 for size in listening.batches)
+
+
 def test_a_canceled_job_is_taken_up_again_by_retry(house: House) -> None:
     job = house.submit(input=STORY)
     assert house.store.run(cancel(job, "default")) is Status.QUEUED
