@@ -13,7 +13,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -216,7 +216,7 @@ class Intake:
                 self.stop()
             else:
                 if not found:
-                    self._rest(_POLL)
+                    self._rest(_POLL, until=lambda: not (self._ready or self._running))
 
     def _claim(self, want: int) -> bool:
         with self._loading:
@@ -230,9 +230,9 @@ class Intake:
             self._change.notify_all()
         return grant is not None
 
-    def _rest(self, seconds: float) -> None:
+    def _rest(self, seconds: float, until: Callable[[], bool] = lambda: False) -> None:
         with self._change:
-            self._change.wait_for(lambda: self._over or not (self._ready or self._running), seconds)
+            self._change.wait_for(lambda: self._over or until(), seconds)
 
     def _load(self, grant: Grant, *, front: bool = False) -> None:
         held = self._leases.hold(grant)

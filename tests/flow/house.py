@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from farm.errors import StorageUnavailable
 from farm.job import new_id
 from farm.settings import Settings
 from farm.spec import Spec, read_outcome, write_text
-from farm.storage import open_storage
+from farm.storage import Object, Storage, open_storage
 from farm.store import JobRecord, NewJob, Store, accept, announce, job_record, rescue
 from farm.wake import Waker
 from farm.wire import JobRequest
@@ -126,3 +127,24 @@ class _Tapped:
         if taken:
             self._batches.append(len(taken))
         return taken
+
+
+class Flaky:
+    """Storage that can't be reached until it is `well`. `hammered`: it was asked in vain many times."""
+
+    def __init__(self, real: Storage) -> None:
+        self._real = real
+        self.well, self.refused, self.hammered = threading.Event(), threading.Event(), threading.Event()
+        self._heads = 0
+
+    def head(self, key: str) -> Object | None:
+        if not self.well.is_set():
+            self._heads += 1
+            self.refused.set()
+            if self._heads > 50:
+                self.hammered.set()
+            raise StorageUnavailable("the bucket can't be reached")
+        return self._real.head(key)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 
 import pytest
 import soundfile as sf
@@ -12,7 +13,8 @@ from farm.plan import clip_key, decode_page, pages_key
 from farm.spec import Rendered
 from farm.store import cancel, retry
 from farm.wire import JobError
-from tests.flow.house import House, Unwell
+from tests.flow.house import Flaky, House, Unwell
+from worker.render import Renderer
 
 STORY = "The tide went out. Nobody saw it go.\n\nIn the morning there were ships on the sand. They waited for the sea."
 
@@ -207,6 +209,28 @@ def test_a_stopping_worker_gives_back_what_it_had_not_begun(house: House) -> Non
     assert record.ready == record.total
     house.finish()
     assert house.record(job).status is Status.SUCCEEDED
+
+
+def test_an_outage_of_storage_pauses_claiming_and_burns_no_attempt(house: House) -> None:
+    job = house.submit(input=STORY)
+    house.desk.drain()
+    flaky = Flaky(house.storage)
+    renderer = Renderer(house.store, flaky, house.engine, house.settings, "flaky")
+    worker = threading.Thread(target=renderer.drain)
+    worker.start()
+    try:
+        assert flaky.refused.wait(10)
+        assert not flaky.hammered.wait(0.5)
+        flaky.well.set()
+        worker.join(20)
+    finally:
+        renderer.stop()
+        worker.join()
+        renderer.close()
+    house.desk.drain()
+    assert house.record(job).status is Status.SUCCEEDED
+    rows = json.loads(house.storage.get(house.outcome(job).manifest_key))["segments"]
+    assert [row["attempts"] for row in rows] == [1] * len(rows)
 
 
 @pytest.mark.parametrize("text", ["🙂🙂🙂", "!!! ??? ...", "…—…", "٪", "a\u0301\u0301\u0301", "x" * 3000])
