@@ -46,7 +46,7 @@ def up(given: argparse.Namespace) -> int:
             if given.verbose:
                 threading.Thread(target=_show_logs, args=(local.data / "logs", asked), daemon=True).start()
             local.wait()
-            remark("stopping: workers finish the batch in hand (once more Ctrl-C: they give it back) ...")
+            remark("stopping: workers finish the batch in hand (Ctrl-C again: at once) ...")
     except Misconfigured:
         if not asked.is_set():
             raise
