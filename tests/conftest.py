@@ -41,9 +41,13 @@ def redis_executable() -> str:
 
 
 def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    """Below 55,536, because a node of a cluster listens at port + 10,000 as well."""
+    while True:
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            port = int(listener.getsockname()[1])
+        if port < 55_536:
+            return port
 
 
 class RedisServer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -170,22 +170,23 @@ class AsyncStore:
                     future.set_result(answer)
         self._flying -= 1
 
-    async def _send(self, calls: Sequence[Call[Any]], *, whole: bool = False) -> list[Any]:
+    async def _send(self, calls: Sequence[Call[Any]], *, load: Collection[str] = ()) -> list[Any]:
         """One round trip for all. An answer is what Redis said, or the RedisError of this one call."""
         pipeline = self._client.pipeline(transaction=False)
+        for verb in load:
+            pipeline.execute_command("SCRIPT LOAD", self._scripts[verb].source)
         for call in calls:
             script = self._scripts.get(call.verb)
             if script is None:
                 pipeline.execute_command(call.verb, *call.args)
-            elif whole:
-                pipeline.execute_command("EVAL", script.source, 0, *call.args)
             else:
                 pipeline.execute_command("EVALSHA", script.sha, 0, *call.args)
-        answers = await pipeline.execute(raise_on_error=False)
+        answers = (await pipeline.execute(raise_on_error=False))[len(load) :]
         unknown = [position for position, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
-        if unknown:
-            again = await self._send([calls[position] for position in unknown], whole=True)
-            for position, answer in zip(unknown, again, strict=True):
+        if unknown and not load:
+            again = [calls[position] for position in unknown]
+            late = await self._send(again, load={call.verb for call in again})
+            for position, answer in zip(unknown, late, strict=True):
                 answers[position] = answer
         return answers
 

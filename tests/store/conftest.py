@@ -13,6 +13,11 @@ from farm.store import Store
 from farm.store.call import render_scripts
 
 
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
 @pytest.fixture(scope="session")
 def clocked_scripts() -> Any:
     return render_scripts(Clock.lua)

@@ -1,9 +1,52 @@
+"""The store against its model, and bugs planted into the Lua that the comparison must notice.
+
+FARM_WALK_STEPS makes the walk longer, FARM_WALK_SEED takes another one.
+"""
+
+from __future__ import annotations
+
+import os
+
 import pytest
+import redis
+from clocked import Clock, Farm
 from store_walk import Walk
 
+from farm.store import Store
+from farm.store.call import render_scripts
 
-@pytest.mark.parametrize("seed", range(12))
-def test_a_random_walk_leaves_every_key_as_the_model_has_it(farm, seed):
-    walk = Walk(farm, seed=seed)
-    walk.run(2000)
-    print(walk.hits)
+STEPS = int(os.environ.get("FARM_WALK_STEPS", "6000"))
+SEED = int(os.environ.get("FARM_WALK_SEED", "11"))
+
+# what is wrong with it: (verb, what the script says, what it says with the bug)
+BUGS = {
+    "a lost worker's unbegun segments burn an attempt": ("rescue", "give_back(job, waiting)", "begun = held.segments"),
+    "a late settle leaves the ready bit": ("settle", "call('SETBIT', 'f:r:' .. job, segment, 0) == 1", "false"),
+    "a rescued segment that is done is rendered again": ("keys", "call('GETBIT', 'f:d:' .. job, segment) == 0", "true"),
+    "a task that is armed again keeps its old token": ("keys", "call('HDEL', 'f:due:token', kind .. ':' .. id)", ""),
+    "retry leaves the segments with their old holders": ("retry", "strip(job)", ""),
+    "a batch counts a retried job's segments twice": ("retry", "tally(batch, sum, ", "number("),
+}
+
+
+def test_a_random_walk_leaves_every_key_as_the_model_has_it(farm: Farm) -> None:
+    walk = Walk(farm, SEED)
+    walk.run(STEPS)
+    assert min(walk.hits[verb] for verb in ("redo", "retry", "expire", "forget_batch", "redeliver", "fail")) > 0
+
+
+@pytest.mark.parametrize("bug", BUGS)
+def test_the_walk_notices_when(bug: str, redis_url: str) -> None:
+    verb, good, bad = BUGS[bug]
+
+    def lua(name: str) -> str:
+        text = Clock.lua(name)
+        assert name != verb or good in text
+        return text.replace(good, bad, 1) if name == verb else text
+
+    client = redis.Redis.from_url(redis_url)
+    farm = Farm(Store.connect(redis_url, render_scripts(lua)), Clock(client), client)
+    with pytest.raises(AssertionError, match="step"):
+        Walk(farm, seed=0).run(5000)
+    farm.store.close()
+    client.close()

@@ -1,0 +1,133 @@
+"""Timed work and webhook deliveries."""
+
+from __future__ import annotations
+
+from clocked import LEASE, Farm
+
+from farm.job import Due
+from farm.store import (
+    DeliveryRecord,
+    Task,
+    abort,
+    cancel,
+    delivered,
+    deliveries,
+    done,
+    expire,
+    extend,
+    finish,
+    forget,
+    next_due,
+    plan,
+    redeliver,
+    retry,
+    take,
+)
+
+
+def test_a_task_that_nobody_finishes_comes_back(farm: Farm) -> None:
+    farm.accept()
+    first = farm.task(Due.PLAN, "job_a")
+    assert farm.run(take([Due.PLAN], want=9, lease_ms=LEASE)) == []
+    farm.clock.forward(LEASE)
+    second = farm.task(Due.PLAN, "job_a")
+    assert first.token != second.token
+    assert not farm.run(done(first))
+    assert not farm.run(extend(first, LEASE))
+
+
+def test_a_long_task_stays_leased_while_it_is_extended(farm: Farm) -> None:
+    farm.accept()
+    task = farm.task(Due.PLAN, "job_a")
+    for _ in range(3):
+        farm.clock.forward(LEASE - 1)
+        assert farm.run(extend(task, LEASE))
+    assert farm.run(take([Due.PLAN], want=9, lease_ms=LEASE)) == []
+    assert farm.run(plan("job_a", task.token, 1))
+
+
+def test_a_task_may_be_put_off(farm: Farm) -> None:
+    farm.accept()
+    task = farm.task(Due.PLAN, "job_a")
+    assert farm.run(done(task, again_ms=500))
+    assert not farm.run(done(task)), "its token went with it"
+    assert farm.run(next_due([Due.PLAN])) == {Due.PLAN: 500}
+    farm.clock.forward(500)
+    assert farm.task(Due.PLAN, "job_a")
+
+
+def test_next_due_tells_how_long_to_sleep(farm: Farm) -> None:
+    assert farm.run(next_due(list(Due))) == {}
+    farm.accept("job_a")
+    farm.accept("job_b", tenant="bob", retention_s=2)
+    assert farm.run(next_due(list(Due))) == {Due.PLAN: 0}
+    farm.run(cancel("job_b", "bob"))
+    farm.task(Due.PLAN, "job_a")
+    farm.clock.forward(700)
+    assert farm.run(next_due([Due.PLAN, Due.EXPIRE])) == {Due.PLAN: LEASE - 700, Due.EXPIRE: 1300}
+    farm.clock.forward(2 * LEASE)
+    assert farm.run(next_due([Due.PLAN, Due.EXPIRE])) == {Due.PLAN: 0, Due.EXPIRE: 0}
+
+
+# --- deliveries -------------------------------------------------------------------------------------------------------
+
+
+def test_the_end_of_a_job_leaves_a_delivery_when_its_webhook_wants_it(farm: Farm) -> None:
+    task = farm.assembling("job_a", events=["succeeded"])
+    farm.run(finish("job_a", task.token, "{}"))
+    assert farm.run(deliveries("job_a", "ann")) == [DeliveryRecord("job_a.1", "succeeded", "{}", 0)]
+    assert farm.run(deliveries("job_a", "bob")) is None
+    assert farm.run(deliveries("job_none")) is None
+    farm.accept("job_b", events=["succeeded"])
+    farm.run(cancel("job_b", "ann"))
+    assert farm.run(deliveries("job_b")) == []
+
+
+def test_a_delivery_keeps_its_record_and_is_due_again_until_it_is_over(farm: Farm) -> None:
+    farm.accept(events=["canceled"])
+    farm.run(cancel("job_a", "ann"))
+    first = farm.task(Due.DELIVER, "job_a.1")
+    assert farm.run(delivered(first, '{"tries": 1}', again_ms=5000))
+    assert farm.run(deliveries("job_a")) == [DeliveryRecord("job_a.1", "canceled", '{"tries": 1}', 5000)]
+    assert not farm.run(delivered(first, "{}", None)), "late"
+    farm.clock.forward(5000)
+    assert farm.run(delivered(farm.task(Due.DELIVER, "job_a.1"), '{"tries": 2}', None))
+    assert farm.run(deliveries("job_a")) == [DeliveryRecord("job_a.1", "canceled", '{"tries": 2}', None)]
+
+
+def test_a_delivery_can_be_sent_again(farm: Farm) -> None:
+    farm.accept(events=["canceled"])
+    farm.run(cancel("job_a", "ann"))
+    farm.run(delivered(farm.task(Due.DELIVER, "job_a.1"), "{}", None))
+    for other, tenant in (("job_a.1", "bob"), ("job_a.2", "ann"), ("job_b.1", "ann"), ("nonsense", "ann")):
+        assert farm.run(redeliver(other, tenant)) is None
+    assert farm.run(redeliver("job_a.1", "ann")) is True
+    assert farm.task(Due.DELIVER, "job_a.1")
+
+
+def test_every_end_has_a_delivery_of_its_own(farm: Farm) -> None:
+    farm.accept(events=["canceled", "failed"])
+    farm.run(cancel("job_a", "ann"))
+    farm.run(retry("job_a", "ann"))
+    farm.run(abort("job_a", Due.PLAN, farm.task(Due.PLAN, "job_a").token, "{}"))
+    found = farm.run(deliveries("job_a"))
+    assert {delivery.id: delivery.event for delivery in found or ()} == {"job_a.1": "canceled", "job_a.2": "failed"}
+
+
+def test_deliveries_outlive_expiry_and_go_with_the_record(farm: Farm) -> None:
+    farm.accept(events=["canceled"])
+    farm.run(cancel("job_a", "ann"))
+    farm.clock.forward(3600 * 1000)
+    farm.run(expire("job_a", farm.task(Due.EXPIRE, "job_a").token, 60))
+    task = farm.task(Due.DELIVER, "job_a.1")
+    farm.run(forget("job_a"))
+    assert not farm.run(delivered(task, "{}", 100))
+    assert farm.run(next_due(list(Due))) == {}
+
+
+def test_a_token_of_another_task_is_late(farm: Farm) -> None:
+    farm.accept("job_a")
+    farm.accept("job_b")
+    token = farm.task(Due.PLAN, "job_b").token
+    assert not farm.run(done(Task(Due.PLAN, "job_a", token)))
+    assert not farm.run(plan("job_a", token, 1))

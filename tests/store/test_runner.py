@@ -1,0 +1,344 @@
+"""The two runners: what they refuse to start on, how they share round trips, and what an error becomes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import redis
+from clocked import LEASE, Farm, new_job
+
+from farm.errors import BadInput, Misconfigured, StoreUnavailable
+from farm.job import Due, Lane
+from farm.store import (
+    SCHEMA,
+    AsyncStore,
+    Pressure,
+    Settled,
+    Store,
+    abort,
+    accept,
+    announce,
+    beat,
+    begin,
+    cancel,
+    claim,
+    delivered,
+    done,
+    expire,
+    fail,
+    finish,
+    forget,
+    job_record,
+    lock,
+    models,
+    plan,
+    put_voice,
+    redo,
+    release,
+    renew,
+    rescue,
+    settle,
+    take,
+    workers,
+)
+from farm.store.call import Call
+
+NOWHERE = "redis://127.0.0.1:1/0"
+
+
+# --- connecting -------------------------------------------------------------------------------------------------------
+
+
+def test_nobody_listening_is_said_with_what_to_do() -> None:
+    with pytest.raises(StoreUnavailable, match="FARM_REDIS_URL"):
+        Store.connect(NOWHERE)
+
+
+def test_wrong_credentials_are_a_wrong_setting(own_redis: Callable[..., Any]) -> None:
+    server = own_redis(aof=False)
+    with server.client() as client:
+        client.config_set("requirepass", "secret")
+    with pytest.raises(Misconfigured, match="credentials"):
+        Store.connect(server.url)
+    Store.connect(server.url.replace("redis://", "redis://:secret@")).close()
+
+
+def test_a_cluster_is_refused(own_redis: Callable[..., Any]) -> None:
+    server = own_redis(**{"cluster-enabled": "yes"})
+    with pytest.raises(Misconfigured, match="cluster"):
+        Store.connect(server.url)
+
+
+def test_a_redis_that_evicts_is_refused(own_redis: Callable[..., Any]) -> None:
+    server = own_redis(maxmemory="100mb")
+    with server.client() as client:
+        client.config_set("maxmemory-policy", "allkeys-lru")
+    with pytest.raises(Misconfigured, match="noeviction"):
+        Store.connect(server.url)
+
+
+def test_a_server_that_is_too_old_is_refused(redis_url: str) -> None:
+    class Aged(Store):
+        def _execute(self, *command: Any) -> Any:
+            answer = super()._execute(*command)
+            return {**answer, "redis_version": "6.0.16"} if command == ("INFO",) else answer
+
+    with pytest.raises(Misconfigured, match=r"6\.0\.16 is too old"):
+        Aged.connect(redis_url)
+
+
+def test_data_of_a_newer_farm_is_refused(redis_url: str) -> None:
+    Store.connect(redis_url).close()
+    with redis.Redis.from_url(redis_url) as client:
+        assert client.get("f:schema") == str(SCHEMA).encode()
+        client.set("f:schema", SCHEMA + 1)
+    with pytest.raises(Misconfigured, match="newer farm"):
+        Store.connect(redis_url)
+
+
+# --- errors -----------------------------------------------------------------------------------------------------------
+
+
+def test_scripts_come_back_after_redis_forgot_them(farm: Farm) -> None:
+    farm.accept("job_a")
+    farm.redis.script_flush()
+    farm.accept("job_b")
+    assert farm.record("job_b").id == "job_b"
+
+
+def test_a_redis_that_goes_away_is_unavailable_until_it_is_back(own_redis: Callable[..., Any]) -> None:
+    server = own_redis(aof=True)
+    store = Store.connect(server.url)
+    store.run(accept(new_job()))
+    server.stop()
+    with pytest.raises(StoreUnavailable, match="can't be reached"):
+        store.run(job_record("job_a"))
+    server.start()
+    assert store.run(job_record("job_a")) is not None
+    store.close()
+
+
+def test_a_replica_is_said_to_be_one(own_redis: Callable[..., Any], redis_server: Any) -> None:
+    server = own_redis()
+    store = Store.connect(server.url)
+    with server.client() as client:
+        client.replicaof("127.0.0.1", redis_server.port)
+        with pytest.raises(StoreUnavailable, match="replica"):
+            store.run(accept(new_job()))
+    store.close()
+
+
+def test_a_fault_in_a_script_is_seen_as_it_is(redis_url: str) -> None:
+    store = Store.connect(redis_url)
+    with pytest.raises(redis.ResponseError):
+        store.run(Call("plan", (), bool))
+    store.close()
+
+
+# --- a full Redis -----------------------------------------------------------------------------------------------------
+
+
+def test_a_full_redis_takes_nothing_in_and_lets_everything_out(
+    own_redis: Callable[..., Any], farm_on: Callable[[str], Farm]
+) -> None:
+    farm = farm_on(own_redis().url)
+    to_finish = farm.assembling("job_finish")
+    to_redo = farm.assembling("job_redo")
+    for number in range(9):
+        farm.running(f"job_{number}", 32, on_error="skip")
+    farm.running("job_fails", 1, tenant="bob")
+    first, second, third = farm.claim(), farm.claim(), farm.claim()
+    farm.run(rescue(LEASE))
+    farm.accept("job_stopped", retention_s=0, events=["canceled"])
+    farm.run(cancel("job_stopped", "ann"))
+    to_expire = farm.task(Due.EXPIRE, "job_stopped")
+    to_deliver = farm.task(Due.DELIVER, "job_stopped.1")
+    farm.accept("job_queued")
+    to_abort = farm.task(Due.PLAN, "job_queued")
+    farm.accept("job_planned")
+    to_plan = farm.task(Due.PLAN, "job_planned")
+    farm.accept("job_left")
+    farm.redis.config_set("maxmemory", 100_000)
+
+    for refused in (accept(new_job("job_new")), put_voice("ann", "v", "{}"), announce("m", "{}")):
+        with pytest.raises(StoreUnavailable, match="maxmemory"):
+            farm.run(refused)
+    assert farm.store.pressure().full
+
+    job, index = next((job, indices[0]) for job, indices in first.segments.items())
+    assert farm.run(begin(first.token, first.segments))
+    assert farm.run(renew(first.token, LEASE)).held
+    assert farm.run(settle(first.token, [Settled(job, index, 100)])) == [True]
+    job, index = next((job, indices[-1]) for job, indices in first.segments.items())
+    assert farm.run(fail(first.token, job, index, "bad"))
+    assert farm.run(release(second.token)) == len(second)
+    assert len(farm.claim()) > 0
+    farm.redis.config_set("maxmemory", 0)  # the test's clock is a key
+    farm.clock.forward(LEASE)
+    farm.redis.config_set("maxmemory", 100_000)
+    assert farm.run(rescue(LEASE)).segments >= len(third)
+    assert farm.run(plan(to_plan.id, to_plan.token, 3))
+    assert farm.run(redo(to_redo.id, to_redo.token, [0])) == 1
+    assert farm.run(finish(to_finish.id, to_finish.token, "{}"))
+    assert farm.run(abort(to_abort.id, Due.PLAN, to_abort.token, "{}"))
+    assert farm.run(delivered(to_deliver, '{"tries": 1}', None))
+    assert farm.run(expire(to_expire.id, to_expire.token, 60))
+    (task,) = farm.run(take([Due.PLAN], want=9, lease_ms=LEASE))
+    assert farm.run(done(task, 100))
+    assert farm.run(cancel("job_5", "ann"))
+    assert farm.run(forget("job_6", "ann"))
+    assert farm.run(lock("keeper", "me", 1000))
+    farm.run(beat("w", "{}", 1000))
+    assert farm.run(workers()) == ["{}"]
+
+
+def test_pressure_is_full_from_four_fifths_on() -> None:
+    assert Pressure(80, 100).full
+    assert not Pressure(79, 100).full
+    assert not Pressure(10**12, 0).full, "no limit"
+
+
+# --- group commit -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.anyio
+async def test_concurrent_calls_share_a_round_trip(redis_url: str) -> None:
+    store = await AsyncStore.connect(redis_url)
+    await store.run(accept(new_job("job_first")))  # loads the script
+    trips: list[int] = []
+    send = store._send
+
+    async def counting(calls: Any, **more: Any) -> Any:
+        trips.append(len(calls))
+        return await send(calls, **more)
+
+    store._send = counting  # type: ignore[method-assign]
+    accepted = await asyncio.gather(*(store.run(accept(new_job(f"job_{number}"))) for number in range(100)))
+    assert [job.id for job in accepted] == [f"job_{number}" for number in range(100)]
+    assert trips == [100]
+    await store.close()
+
+
+@pytest.mark.anyio
+async def test_calls_that_come_while_all_connections_are_busy_gather(redis_url: str) -> None:
+    store = await AsyncStore.connect(redis_url)
+    trips: list[int] = []
+    gate, send = asyncio.Event(), store._send
+
+    async def slow(calls: Any, **more: Any) -> Any:
+        trips.append(len(calls))
+        await gate.wait()
+        return await send(calls, **more)
+
+    store._send = slow  # type: ignore[method-assign]
+    tasks = []
+    for _ in range(7):
+        tasks.append(asyncio.create_task(store.run(models())))
+        for _ in range(3):
+            await asyncio.sleep(0)
+    gate.set()
+    assert await asyncio.gather(*tasks) == [{}] * 7
+    assert trips == [1, 1, 5]
+    await store.close()
+
+
+@pytest.mark.anyio
+async def test_an_error_goes_to_the_call_that_caused_it(redis_url: str) -> None:
+    store = await AsyncStore.connect(redis_url)
+    await store.run(accept(new_job("job_a", idempotency_key="k", request_digest="d")))
+    calls = [
+        accept(new_job("job_b", idempotency_key="k", request_digest="e")),
+        accept(new_job("job_c")),
+        Call("plan", (), bool),
+        accept(new_job("job_d", idempotency_key="k", request_digest="d")),
+    ]
+    reused, fresh, broken, replayed = await asyncio.gather(*(store.run(call) for call in calls), return_exceptions=True)
+    assert isinstance(reused, BadInput)
+    assert isinstance(broken, redis.ResponseError)
+    assert (fresh.id, fresh.replayed, replayed.id, replayed.replayed) == ("job_c", False, "job_a", True)
+    await store.close()
+
+
+@pytest.mark.anyio
+async def test_scripts_come_back_for_all_of_a_pipeline(redis_url: str) -> None:
+    store = await AsyncStore.connect(redis_url)
+    with redis.Redis.from_url(redis_url) as client:
+        client.script_flush()
+    calls = [*(accept(new_job(f"job_{number}")) for number in range(5)), models()]
+    answers = await asyncio.gather(*(store.run(call) for call in calls))
+    assert [answer.id for answer in answers[:-1]] == [f"job_{number}" for number in range(5)]
+    await store.close()
+
+
+@pytest.mark.anyio
+async def test_a_caller_who_goes_away_takes_nobody_with_him(redis_url: str) -> None:
+    store = await AsyncStore.connect(redis_url)
+    leaving = asyncio.create_task(store.run(accept(new_job("job_a"))))
+    staying = asyncio.create_task(store.run(accept(new_job("job_b"))))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    assert (await staying).id == "job_b"
+    assert (await store.run(models())) == {}
+    await store.close()
+
+
+@pytest.mark.anyio
+async def test_an_outage_fails_every_call_and_the_next_ones_succeed(own_redis: Callable[..., Any]) -> None:
+    server = own_redis(aof=True)
+    store = await AsyncStore.connect(server.url)
+    server.stop()
+    results = await asyncio.gather(*(store.run(models()) for _ in range(5)), return_exceptions=True)
+    assert all(isinstance(result, StoreUnavailable) for result in results)
+    with pytest.raises(StoreUnavailable):
+        await store.pressure()
+    server.start()
+    assert await store.run(models()) == {}
+    await store.close()
+
+
+@pytest.mark.anyio
+async def test_the_async_store_refuses_what_the_other_refuses(redis_url: str) -> None:
+    with pytest.raises(StoreUnavailable):
+        await AsyncStore.connect(NOWHERE)
+    with redis.Redis.from_url(redis_url) as client:
+        client.set("f:schema", SCHEMA + 1)
+    with pytest.raises(Misconfigured):
+        await AsyncStore.connect(redis_url)
+
+
+@pytest.mark.anyio
+async def test_events_are_heard_when_they_happen(redis_url: str) -> None:
+    store = await AsyncStore.connect(redis_url)
+    await store.run(accept(new_job("job_a")))
+    assert await store.events("$", 0) == []
+    listening = asyncio.create_task(store.events("$", 10_000))
+    while not listening.done():
+        await store.run(accept(new_job("job_b")))
+        await store.run(cancel("job_b", "ann"))
+        await asyncio.sleep(0)
+    assert {event.owner for event in await listening} == {"job_b"}
+    past = await store.events("0", 0)
+    assert [(event.owner, event.status) for event in past] == [
+        *(("job_a", "queued"), ("job_b", "queued"), ("job_b", "canceled")),
+    ]
+    assert await store.events(past[0].id, 0) == past[1:]
+    await store.close()
+
+
+@pytest.mark.anyio
+async def test_listening_ends_with_nothing_when_nothing_happens(redis_url: str) -> None:
+    store = await AsyncStore.connect(redis_url)
+    assert await store.events("$", 30) == []
+    await store.close()
+
+
+def test_a_failed_segment_is_told_in_json_whatever_its_error_says(farm: Farm) -> None:
+    error = 'quote " backslash \\ newline \n snowman ☃' + "x" * 2000
+    farm.running(segments=1, lane=Lane.BULK)
+    grant = farm.run(claim("m", want=1, worker="w", lease_ms=LEASE))
+    farm.run(fail(grant.token, "job_a", 0, error, max_attempts=1))
+    assert json.loads(farm.record().outcome or "")["message"] == error[:1000]
