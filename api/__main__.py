@@ -11,8 +11,10 @@ import sys
 import uvicorn
 
 from api.app import create_app
+from farm.address import allowed_networks
 from farm.errors import FarmError, Misconfigured
 from farm.settings import Settings, misspelt
+from farm.storage import open_storage
 from farm.store import Store, keys
 
 log = logging.getLogger("api")
@@ -26,8 +28,7 @@ def main() -> int:
         logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
         for warning in misspelt(os.environ):
             log.warning(warning)
-        if not _is_loopback(settings.host):
-            _require_key(settings)
+        _check(settings)
     except FarmError as error:
         print(f"the API can't start: {error.message}", file=sys.stderr)  # noqa: T201
         return 1
@@ -44,10 +45,13 @@ def main() -> int:
     return 0
 
 
-def _require_key(settings: Settings) -> None:
+def _check(settings: Settings) -> None:
+    """What would stop the server from starting, said in a sentence instead of a traceback."""
+    allowed_networks(settings.webhook_allow)
+    open_storage(settings)
     store = Store.connect(settings.redis_url)
     try:
-        if not store.run(keys()):
+        if not _is_loopback(settings.host) and not store.run(keys()):
             raise Misconfigured(
                 f"FARM_HOST is {settings.host}, which others can reach, and there is no API key; "
                 "make one with `farm keys create NAME`, or bind to 127.0.0.1"

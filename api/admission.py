@@ -102,7 +102,7 @@ class Catalog:
                 f"no render worker has announced model {self.default_model!r} yet; start one and try again",
                 code="model_not_ready",
             )
-        known = _list(self.cards) or "none so far"
+        known = _list(sorted(self.cards)) or "none so far"
         raise BadInput(f"model {name!r} is not known here; known: {known}", code="unknown_model", pointer="/model")
 
     def _language(self, request: JobRequest, card: Model) -> str:

@@ -48,6 +48,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=lifespan,
         middleware=[gate],
         redoc_url=None,
+        redirect_slashes=False,
     )
     problems.install(app)
     openapi.install(app)

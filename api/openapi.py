@@ -14,7 +14,7 @@ _SHAPES = (JobRequest, BatchRequest, JobOptions, Webhook, Problem)
 _REF = "#/components/schemas/{model}"
 _STATUSES = {
     "get": ("401", "404", "422", "503"),
-    "delete": ("401", "404", "503"),
+    "delete": ("401", "404", "422", "503"),
     "post": ("401", "404", "409", "413", "415", "422", "503"),
 }
 

@@ -65,13 +65,14 @@ def install(app: FastAPI) -> None:
 
 
 def answer(error: Exception, scope: Mapping[str, Any]) -> Response:
-    """The response to any exception. The unexpected is logged with its request id and says nothing else."""
+    """The response to any exception. What no client can mend is logged under the request id, and told as no more."""
     request_id = scope["request_id"]
     known = _as_farm_error(error, scope)
-    if known is None:
+    if known is None or known.status == HTTPStatus.INTERNAL_SERVER_ERROR:
         log.error("request %s: %s %s failed", request_id, scope["method"], scope["path"], exc_info=error)
-        known = FarmError("the farm failed to answer this; its log has the reason under the request id")
-    elif known.status >= 500:
+        code = known.code if known is not None else None
+        known = FarmError("the farm failed to answer this; its log has the reason under the request id", code=code)
+    elif known.status > HTTPStatus.INTERNAL_SERVER_ERROR:
         log.warning("request %s: %s %s: %s", request_id, scope["method"], scope["path"], known.message)
     problem = Problem(
         title=HTTPStatus(known.status).phrase,

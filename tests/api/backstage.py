@@ -6,7 +6,7 @@ import hashlib
 import json
 
 from farm.job import Due
-from farm.plan import Part, Recipe, clip_key, encode_plan, pages_key, plan_key, segments
+from farm.plan import Part, Recipe, encode_plan, pages_key, plan_key, segments
 from farm.settings import Settings
 from farm.spec import Rendered, Spec, failure, read_text, success
 from farm.storage import open_storage
@@ -118,10 +118,6 @@ class Backstage:
         task = self._take(Due.PLAN, job)
         error = JobError(code="unspeakable", message="nothing in it can be spoken")
         assert self.store.run(abort(job, Due.PLAN, task.token, failure(error)))
-
-    def clips(self, job: str, digests: list[str]) -> None:
-        for digest in digests:
-            self.storage.put(clip_key(digest), b"clip")
 
     def _take(self, kind: Due, job: str) -> Task:
         tasks = self.store.run(take((kind,), want=100, lease_ms=LEASE_MS))

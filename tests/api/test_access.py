@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from farm.store import Store, drop_key, put_key, put_voice
+from tests.api.backstage import Backstage
+from tests.api.conftest import Served
+
+NIGHT = {"input": "It was a dark and stormy night."}
+
+
+def make_key(store: Store, name: str, tenant: str) -> dict[str, str]:
+    assert store.run(put_key(hashlib.sha256(f"farm_{name}".encode()).hexdigest(), tenant, name))
+    return {"Authorization": f"Bearer farm_{name}"}
+
+
+@pytest.fixture
+def ann(store: Store, served: Callable[..., Served]) -> Iterator[httpx.Client]:
+    headers = make_key(store, "ann", "ann")
+    with served().client(headers=headers) as client:
+        yield client
+
+
+@pytest.fixture
+def bob(store: Store, ann: httpx.Client) -> Iterator[httpx.Client]:
+    headers = make_key(store, "bob", "bob")
+    with httpx.Client(base_url=ann.base_url, headers=headers, trust_env=False) as client:
+        yield client
+
+
+@pytest.mark.parametrize("given", [None, "Bearer wrong", "Basic farm_ann", "Bearer", "farm_ann"])
+def test_with_keys_nobody_enters_without_one(ann: httpx.Client, given: str | None) -> None:
+    headers = {"Authorization": given} if given else {}
+    for path in ("/v1/jobs", "/v1/queue", "/v1/nothing", "/metrics"):
+        answer = httpx.get(f"{ann.base_url}{path}", headers=headers, trust_env=False)
+        assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
+        assert answer.headers["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/docs", "/openapi.json"])
+def test_probes_and_documentation_need_no_key(ann: httpx.Client, path: str) -> None:
+    assert httpx.get(f"{ann.base_url}{path}", trust_env=False).status_code == 200
+
+
+def test_every_route_is_scoped_to_the_keys_tenant(ann: httpx.Client, bob: httpx.Client, backstage: Backstage) -> None:
+    job = ann.post("/v1/jobs", json=NIGHT).json()["id"]
+    backstage.succeed(job)
+    open_job = ann.post("/v1/jobs", json=NIGHT).json()["id"]
+    batch = ann.post("/v1/batches", json={"jobs": [NIGHT]}).json()["id"]
+    backstage.store.run(put_voice("ann", "hers", '{"digest":"d","seconds":1,"created_ms":1,"notes":[]}'))
+    reads = ["", "/audio", "/manifest", "/subtitles.vtt", "/subtitles.srt", "/segments", "/deliveries"]
+    foreign: list[tuple[str, str]] = [
+        *(("GET", f"/v1/jobs/{job}{read}") for read in reads),
+        *(("POST", f"/v1/jobs/{open_job}/{verb}") for verb in ("cancel", "retry")),
+        ("POST", f"/v1/jobs/{job}/deliveries/{job}.1/redeliver"),
+        ("DELETE", f"/v1/jobs/{job}"),
+        *(("GET", f"/v1/batches/{batch}{read}") for read in ("", "/jobs", "/deliveries")),
+        ("POST", f"/v1/batches/{batch}/cancel"),
+        ("GET", "/v1/voices/hers"),
+        ("DELETE", "/v1/voices/hers"),
+    ]
+    for method, path in foreign:
+        answer = bob.request(method, path)
+        assert (answer.status_code, answer.json()["code"]) == (404, "not_found"), (method, path)
+    assert bob.get("/v1/jobs").json()["data"] == []
+    assert bob.get("/v1/jobs", params={"batch": batch}).json()["data"] == []
+    assert "hers" not in {voice["name"] for voice in bob.get("/v1/voices", params={"limit": 100}).json()["data"]}
+    assert ann.get(f"/v1/jobs/{job}").json()["status"] == "succeeded"
+    assert ann.get(f"/v1/jobs/{open_job}").json()["status"] == "queued"
+    assert ann.get("/v1/voices/hers").status_code == 200
+
+
+def test_an_idempotency_key_is_its_tenants_own(ann: httpx.Client, bob: httpx.Client) -> None:
+    key = {"Idempotency-Key": "1"}
+    hers, his = (client.post("/v1/jobs", json=NIGHT, headers=key) for client in (ann, bob))
+    assert (hers.status_code, his.status_code) == (202, 202)
+    assert hers.json()["id"] != his.json()["id"]
+
+
+def test_a_revoked_key_opens_no_longer(ann: httpx.Client, bob: httpx.Client, store: Store) -> None:
+    assert bob.get("/v1/jobs").status_code == 200
+    store.run(drop_key("bob"))
+    while bob.get("/v1/jobs").status_code == 200:  # a few seconds at most; pytest's timeout is the limit
+        pass
+    assert ann.get("/v1/jobs").status_code == 200
+
+
+def test_without_keys_everything_belongs_to_the_tenant_default(api: httpx.Client, backstage: Backstage) -> None:
+    api.post("/v1/jobs", json=NIGHT)
+    assert backstage.store.run(put_voice("default", "anna", '{"digest":"d","seconds":1,"created_ms":1,"notes":[]}'))
+    assert api.get("/v1/voices/anna").status_code == 200
+
+
+@pytest.mark.parametrize("host", ["evil.example.com", "192.0.2.7:8000", ""])
+def test_without_keys_a_name_that_was_made_to_resolve_here_does_not_enter(api: httpx.Client, host: str) -> None:
+    answer = api.get("/v1/jobs", headers={"Host": host})
+    assert answer.status_code in (400, 401)
+
+
+@pytest.mark.parametrize("host", ["localhost:8000", "127.0.0.1", "[::1]:8000", "farm.example.com"])
+def test_without_keys_our_own_names_do(serve: Callable[..., httpx.Client], host: str) -> None:
+    api = serve(public_url="https://farm.example.com")
+    assert api.get("/v1/jobs", headers={"Host": host}).status_code == 200
+
+
+def start_api(redis_url: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "api"],
+        env={**os.environ, "FARM_REDIS_URL": redis_url, "FARM_STORAGE_URL": f"file://{folder}", **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7"])
+def test_without_keys_the_api_refuses_to_be_reached_by_others(redis_url: str, tmp_path: Path, host: str) -> None:
+    ended = start_api(redis_url, tmp_path, FARM_HOST=host)
+    assert ended.returncode == 1
+    assert "farm keys create" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({"FARM_PORT": "many"}, "FARM_PORT"),
+        ({"FARM_WEBHOOK_ALLOW": "not a network"}, "FARM_WEBHOOK_ALLOW"),
+        ({"FARM_REDIS_URL": "redis://127.0.0.1:1/0"}, "Redis"),
+    ],
+)
+def test_a_wrong_setting_is_named_at_the_start(
+    redis_url: str, tmp_path: Path, environment: dict[str, str], said: str
+) -> None:
+    ended = start_api(redis_url, tmp_path, **environment)
+    assert ended.returncode != 0
+    assert said in ended.stderr
+    assert "Traceback" not in ended.stderr

@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from farm.spec import voice_key
+from farm.store import put_voice
+from tests.api.backstage import Backstage
+
+HOOK = {"url": "https://example.com/hook"}
+
+
+def refused(api: httpx.Client, body: bytes | dict[str, Any], path: str = "/v1/jobs") -> dict[str, Any]:
+    """The problem, after a look that nothing was accepted."""
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    answer = api.post(path, content=content, headers={"Content-Type": "application/json"})
+    assert 400 <= answer.status_code < 500, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert api.get("/v1/jobs").json()["data"] == []
+    problem: dict[str, Any] = answer.json()
+    assert problem["status"] == answer.status_code
+    return problem
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer", "said"),
+    [
+        ({"input": ""}, "/input", "blank"),
+        ({"input": " \n\t\u3000"}, "/input", "blank"),
+        ({"input": "\x00\x01\x02"}, "/input", "control character U+0000 at character 0"),
+        ({"input": "a\x1bb"}, "/input", "control character U+001B at character 1"),
+        (b'{"input":"a\\ud800"}', "/input", "lone surrogate"),
+        (b'{"input":"a","metadata":{"k":"\\udfff"}}', "/metadata/k", "lone surrogate"),
+        ({"chapters": [{"input": "a"}, {"input": " "}]}, "/chapters/1/input", "blank"),
+        ({"chapters": []}, "/chapters", "at least 1"),
+        ({"input": "a" * 5_000_001}, "/input", "5000000"),
+        ({"chapters": [{"input": "a" * 3_000_000}] * 2}, "", "more than 5,000,000 characters"),
+        ({}, "", "either input or chapters"),
+        ({"input": "a", "chapters": [{"input": "b"}]}, "", "either input or chapters"),
+        ({"input": 7}, "/input", "string"),
+        ({"input": "a", "voise": "de"}, "/voise", "not a field"),
+        ({"input": "a", "output": {"format": "aac"}}, "/output/format", "'mp3'"),
+        ({"input": "a", "output": {"sample_rate": 11025}}, "/output/sample_rate", "22050"),
+        ({"input": "a", "output": {"pause_ms": {"chapter": -1}}}, "/output/pause_ms/chapter", "greater"),
+        (b'{"input":"a","speed":NaN}', "/speed", "finite"),
+        (b'{"input":"a","pitch":-Infinity}', "/pitch", "finite"),
+        (b'{"input":"a","speed":1e999}', "/speed", "finite"),
+        ({"input": "a", "speed": 2.01}, "/speed", "less than or equal to 2"),
+        ({"input": "a", "seed": -1}, "/seed", "greater"),
+        ({"input": "a", "priority": "urgent"}, "/priority", "'interactive'"),
+        ({"input": "a", "metadata": {"k": "v" * 501}}, "/metadata/k", "500"),
+        ({"input": "a", "metadata": {str(n): "" for n in range(17)}}, "/metadata", "16"),
+        ({"input": "a", "language": "not a language"}, "/language", "match"),
+        ({"input": "a", "expires_after": 59}, "/expires_after", "60"),
+        ({"input": "a", "custom_id": "a\nb"}, "/custom_id", "line breaks"),
+        ({"input": "a", "webhook": {"url": "file:///etc/passwd"}}, "/webhook/url", "scheme"),
+        ({"input": "a", "webhook": {"url": "http://169.254.169.254/latest"}}, "/webhook/url", "link-local"),
+        ({"input": "a", "webhook": {"url": "http://[::1]:6379/"}}, "/webhook/url", "loopback"),
+        ({"input": "a", "webhook": {"url": "http://2130706433/"}}, "/webhook/url", "loopback"),
+        ({"input": "a", "webhook": {**HOOK, "events": ["job.done"]}}, "/webhook/events/0", "job.succeeded"),
+        ({"input": "a", "webhook": {**HOOK, "events": ["batch.completed"]}}, "/webhook/events", "job.succeeded"),
+        (b"[1]", "", "object"),
+        (b'"text"', "", "object"),
+    ],
+)
+def test_a_wrong_field_is_named(api: httpx.Client, body: bytes | dict[str, Any], pointer: str, said: str) -> None:
+    problem = refused(api, body)
+    assert (problem["status"], problem["code"]) == (422, "invalid_request")
+    (error,) = problem["errors"]
+    assert error["pointer"] == pointer
+    assert said in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"", "EOF"),
+        (b"{", "EOF"),
+        (b'{"input": "a",}', "trailing comma at line 1 column 15"),
+        (b'{"input":"\xed\xa0\x80"}', "unicode"),
+        (b'{"input":"\xff"}', "unicode"),
+        (b"input=a", "expected value"),
+        (b'{"metadata":' + b"[" * 100_000 + b"\\u", "recursion"),
+    ],
+)
+def test_what_is_no_json_is_told_where(api: httpx.Client, body: bytes, said: str) -> None:
+    problem = refused(api, body)
+    assert (problem["status"], problem["code"]) == (422, "malformed_json")
+    assert said in problem["detail"]
+
+
+def test_every_wrong_field_is_named_at_once(api: httpx.Client) -> None:
+    problem = refused(api, {"input": "a", "speed": 9, "seed": -1, "model": "b/c", "zoom": 1})
+    assert {error["pointer"] for error in problem["errors"]} == {"/speed", "/seed", "/model", "/zoom"}
+    assert "3 more" in problem["detail"]
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "pointer", "said"),
+    [
+        ({"model": "bark"}, "unknown_model", "/model", "known: espeak, indextts-2"),
+        ({"language": "tlh"}, "unknown_language", "/language", "it speaks en-us, en-gb, de"),
+        ({"voice": "en-ux"}, "unknown_voice", "/voice", "did you mean en-us"),
+        ({"voice": "zzz"}, "unknown_voice", "/voice", "it has en-us, en-gb, de"),
+        ({"emotion": {"text": "joy"}}, "not_honoured", "/emotion", "it honours speed, pitch"),
+        ({"model": "indextts-2", "voice": "ann"}, "unknown_voice", "/voice", "did you mean anna"),
+        ({"model": "indextts-2"}, "voice_required", "/voice", "upload one to /v1/voices"),
+        ({"model": "indextts-2", "voice": "anna", "speed": 1.2}, "not_honoured", "/speed", "seed, emotion"),
+        ({"voice": "anna"}, "unknown_voice", "/voice", "built-in voices only"),
+        (
+            {"model": "indextts-2", "voice": "anna", "emotion": {"voice": "bob"}},
+            "unknown_voice",
+            "/emotion/voice",
+            "no voice 'bob'",
+        ),
+        ({"model": "indextts-2", "voice": "anna", "emotion": {}}, "invalid_request", "/emotion", "a vector or a voice"),
+    ],
+)
+def test_a_name_that_the_model_does_not_know_is_refused_with_those_it_does(
+    api: httpx.Client, backstage: Backstage, body: dict[str, Any], code: str, pointer: str, said: str
+) -> None:
+    backstage.store.run(put_voice("default", "anna", '{"digest":"d1"}'))
+    problem = refused(api, {"input": "a", **body})
+    (error,) = problem["errors"]
+    assert (problem["status"], problem["code"], error["pointer"]) == (422, code, pointer)
+    assert said in error["message"]
+
+
+def test_a_chapters_voice_is_checked_like_the_jobs(api: httpx.Client) -> None:
+    problem = refused(api, {"chapters": [{"input": "a", "voice": "de"}, {"input": "b", "voice": "deer"}]})
+    (error,) = problem["errors"]
+    assert error["pointer"] == "/chapters/1/voice"
+
+
+def test_an_uploaded_voice_is_resolved_to_the_recording_that_it_is_now(api: httpx.Client, backstage: Backstage) -> None:
+    backstage.store.run(put_voice("default", "anna", '{"digest":"d1"}'))
+    emotion = {"voice": "anna", "strength": 0.5}
+    job = api.post(
+        "/v1/jobs", json={"input": "a", "model": "indextts-2", "voice": "anna", "emotion": emotion, "language": "zh"}
+    ).json()
+    spec = backstage.spec(job["id"])
+    assert spec.speaker() == ("d1", True)
+    assert spec.speaker("other") == ("other", False)
+    assert spec.emotion == '{"strength":0.5,"voice":"d1"}'
+    assert voice_key("default", "d1") == "voices/default/d1.flac"
+
+
+def test_without_a_secret_webhooks_are_refused(serve: Callable[..., httpx.Client]) -> None:
+    problem = refused(serve(webhook_secret=None), {"input": "a", "webhook": HOOK})
+    assert (problem["code"], problem["errors"][0]["pointer"]) == ("webhooks_disabled", "/webhook")
+    assert "FARM_WEBHOOK_SECRET" in problem["detail"]
+
+
+def test_networks_that_the_operator_allows_may_be_reached(serve: Callable[..., httpx.Client]) -> None:
+    api = serve(webhook_allow=("127.0.0.0/8",))
+    body = {"input": "a", "webhook": {"url": "http://127.0.0.1:9/"}}
+    assert api.post("/v1/jobs", json=body).status_code == 202
+
+
+def test_a_model_that_no_worker_has_announced_is_no_fault_of_the_request(
+    serve: Callable[..., httpx.Client],
+) -> None:
+    answer = serve(model="indextts-2.5").post("/v1/jobs", json={"input": "a"})
+    assert (answer.status_code, answer.json()["code"]) == (503, "model_not_ready")
+    assert answer.json()["retryable"]
+
+
+@pytest.mark.parametrize("kind", [None, "text/plain", "application/x-www-form-urlencoded"])
+def test_a_body_that_a_web_page_could_send_anywhere_is_refused(api: httpx.Client, kind: str | None) -> None:
+    headers = {"Content-Type": kind} if kind else {}
+    answer = api.post("/v1/jobs", content=b'{"input":"a"}', headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media_type")
+    assert "Content-Type: application/json" in answer.json()["detail"]

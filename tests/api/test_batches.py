@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import pytest
+
+from farm.job import Due
+from farm.spec import Order, lines_key, read_lines
+from farm.store import NewJob, accept, done, take
+from tests.api.backstage import LEASE_MS, Backstage
+
+JSONL = {"Content-Type": "application/jsonl"}
+
+
+def lines(jobs: Sequence[dict[str, Any] | str]) -> bytes:
+    return "\n".join(job if isinstance(job, str) else json.dumps(job) for job in jobs).encode() + b"\n"
+
+
+def stored(backstage: Backstage, batch: str) -> list[Order]:
+    return list(read_lines(io.BytesIO(backstage.storage.get(lines_key(batch)))))
+
+
+def unfold(backstage: Backstage, batch: str) -> list[str]:
+    """As the desk does it; the ids of the jobs."""
+    (task,) = backstage.store.run(take((Due.BATCH,), want=1, lease_ms=LEASE_MS))
+    assert task.id == batch
+    orders = stored(backstage, batch)
+    for order in orders:
+        new = NewJob(
+            order.id, "default", order.model, order.lane, order.spec.to_json(), order.text, order.characters,
+            order.retention_s, order.spec.on_error, batch, order.spec.events,
+        )  # fmt: skip
+        backstage.store.run(accept(new))
+    assert backstage.store.run(done(task))
+    return [order.id for order in orders]
+
+
+def refused(api: httpx.Client, backstage: Backstage, **request: Any) -> dict[str, Any]:
+    answer = api.post("/v1/batches", **request)
+    assert answer.status_code == 422, answer.text
+    assert list(backstage.storage.list("batches/")) == []
+    assert backstage.store.run(take((Due.BATCH,), want=1, lease_ms=LEASE_MS)) == []
+    problem: dict[str, Any] = answer.json()
+    return problem
+
+
+def test_a_batch_is_accepted_whole_with_its_lines_resolved(api: httpx.Client, backstage: Backstage) -> None:
+    jobs = [{"input": "One.", "custom_id": "a"}, {"input": "Zwei.", "voice": "de", "priority": "bulk"}]
+    body = {"jobs": jobs, "defaults": {"voice": "en-gb", "speed": 1.5}, "metadata": {"book": "x"}}
+    answer = api.post("/v1/batches", json=body)
+    batch = answer.json()
+    assert (answer.status_code, batch["status"], batch["total"]) == (202, "running", 2)
+    assert answer.headers["location"] == batch["status_url"] == f"{api.base_url}/v1/batches/{batch['id']}"
+    assert (batch["counts"], batch["metadata"]) == ({"queued": 2}, {"book": "x"})
+    one, two = stored(backstage, batch["id"])
+    assert (one.spec.voice, one.spec.language, one.spec.custom_id, one.lane) == ("en-gb", "en-gb", "a", "normal")
+    assert (two.spec.voice, two.spec.language, two.spec.speed, two.lane) == ("de", "de", 1.5, "bulk")
+
+
+def test_its_jobs_are_shown_in_their_order_and_counted(api: httpx.Client, backstage: Backstage) -> None:
+    sentences = [{"input": f"Sentence {number}."} for number in range(5)]
+    batch = api.post("/v1/batches", content=lines(sentences), headers=JSONL).json()["id"]
+    jobs = unfold(backstage, batch)
+    found: list[str] = []
+    after: dict[str, str] = {}
+    for _ in range(3):
+        page = api.get(f"/v1/batches/{batch}/jobs", params={"limit": 2, **after}).json()
+        found += [job["id"] for job in page["data"]]
+        after = {"after": page["next_cursor"] or ""}
+    assert found == jobs
+    assert not page["has_more"]
+    backstage.succeed(jobs[0])
+    shown = api.get(f"/v1/batches/{batch}").json()
+    assert shown["counts"] == {"queued": 4, "succeeded": 1}
+    assert (shown["progress"]["percent"], shown["progress"]["segments_done"]) == (20.0, 1)
+    page = api.get(f"/v1/batches/{batch}/jobs", params={"status": "succeeded"}).json()
+    assert [job["id"] for job in page["data"]] == [jobs[0]]
+    assert {job["batch_id"] for job in page["data"]} == {batch}
+
+
+def test_a_long_poll_on_a_batch_answers_at_its_end(api: httpx.Client, backstage: Backstage) -> None:
+    batch = api.post("/v1/batches", json={"jobs": [{"input": "One."}]}).json()["id"]
+    (job,) = unfold(backstage, batch)
+    backstage.succeed(job)
+    shown = api.get(f"/v1/batches/{batch}", params={"wait": 30}).json()
+    assert (shown["status"], shown["progress"]["percent"]) == ("completed", 100.0)
+    assert shown["ended_at"] is not None
+    assert api.post(f"/v1/batches/{batch}/cancel").status_code == 409
+
+
+def test_a_batch_can_be_canceled_before_it_is_unfolded(api: httpx.Client, backstage: Backstage) -> None:
+    batch = api.post("/v1/batches", json={"jobs": [{"input": "One."}, {"input": "Two."}]}).json()["id"]
+    assert api.post(f"/v1/batches/{batch}/cancel").status_code == 202
+    unfold(backstage, batch)
+    shown = api.get(f"/v1/batches/{batch}").json()
+    assert (shown["status"], shown["counts"]) == ("canceled", {"canceled": 2})
+
+
+def test_line_731_of_1000_is_named_and_nothing_is_accepted(api: httpx.Client, backstage: Backstage) -> None:
+    jobs: list[dict[str, Any] | str] = [{"input": f"Sentence {number}."} for number in range(1000)]
+    jobs[730] = '{"input": "Sentence 730.",}'
+    problem = refused(api, backstage, content=lines(jobs), headers=JSONL)
+    (error,) = problem["errors"]
+    assert error["pointer"] == "/jobs/730"
+    assert error["message"].startswith("line 731: is not valid JSON: trailing comma")
+
+
+def test_every_wrong_line_is_named_up_to_twenty_of_them(api: httpx.Client, backstage: Backstage) -> None:
+    jobs: list[dict[str, Any] | str] = [{"input": "a"}] * 100
+    jobs[3] = {"input": " "}
+    jobs[70] = {"input": "a", "voice": "nobody"}
+    problem = refused(api, backstage, content=lines(jobs), headers=JSONL)
+    assert [error["pointer"] for error in problem["errors"]] == ["/jobs/3/input", "/jobs/70/voice"]
+    assert "2 of the first 100 jobs are wrong" in problem["detail"]
+    problem = refused(api, backstage, content=lines([{"input": "a", "zoom": 1}] * 100), headers=JSONL)
+    assert len(problem["errors"]) == 20
+    assert "20 of the first 20" in problem["detail"]
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer", "said"),
+    [
+        ({"jobs": [{"input": "a"}, {"input": "\x07"}]}, "/jobs/1/input", "job 2: contains the control character"),
+        ({"jobs": [{"input": "a"}, {"text": "b"}]}, "/jobs/1/text", "job 2: is not a field"),
+        ({"jobs": [{"input": "a", "custom_id": "x"}, {"input": "b", "custom_id": "x"}]}, "/jobs/1/custom_id",
+         "job 2: 'x' is the custom_id of job 1 already"),
+        ({"jobs": []}, "/jobs", "at least 1"),
+        ({"jobs": ["a"]}, "/jobs/0", "object"),
+        ({"jobs": [{"input": "a"}], "defaults": {"speed": 3}}, "/defaults/speed", "less than"),
+        ({"jobs": [{"input": "a"}], "defaults": {"input": "b"}}, "/defaults/input", "not a field"),
+        ({"jobs": [{"input": "a"}], "defaults": {"model": "bark"}}, "/jobs/0/model", "known: espeak"),
+        ({"jobs": [{"input": "a"}], "webhook": {"url": "http://10.0.0.1/"}}, "/webhook/url", "private"),
+        ({"jobs": [{"input": "a"}], "webhook": {"url": "https://example.com", "events": ["job.failed"]}},
+         "/webhook/events", "defaults.webhook"),
+        ({"jobs": [{"input": "a"}] * 50_001}, "/jobs", "50000"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_batch_is_named(
+    api: httpx.Client, backstage: Backstage, body: dict[str, Any], pointer: str, said: str
+) -> None:
+    problem = refused(api, backstage, json=body)
+    assert problem["errors"][0]["pointer"] == pointer
+    assert said in problem["errors"][0]["message"]
+
+
+def test_more_lines_than_a_batch_may_have_are_refused(api: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.batches.MAX_BATCH_JOBS", 1_000)
+    answer = api.post("/v1/batches", content=b'{"input":"a"}\n' * 1_001, headers=JSONL)
+    assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
+    assert "1,000" in answer.json()["detail"]
+
+
+def test_blank_lines_are_counted_and_are_no_jobs(api: httpx.Client, backstage: Backstage) -> None:
+    problem = refused(api, backstage, content=b'{"input":"a"}\n\n\r\n{"input":""}', headers=JSONL)
+    assert problem["errors"][0]["message"].startswith("line 4:")
+    refused(api, backstage, content=b"\n\n", headers=JSONL)
+
+
+def test_options_travel_beside_the_lines(api: httpx.Client, backstage: Backstage) -> None:
+    options = {"defaults": '{"voice":"de"}', "metadata": '{"book":"x"}'}
+    raw = api.post("/v1/batches", content=lines([{"input": "a"}]), headers=JSONL, params=options)
+    form = api.post("/v1/batches", files={"file": ("jobs.jsonl", lines([{"input": "a"}]))}, data=options)
+    for answer in (raw, form):
+        assert (answer.status_code, answer.json()["metadata"]) == (202, {"book": "x"})
+        assert stored(backstage, answer.json()["id"])[0].spec.voice == "de"
+
+
+@pytest.mark.parametrize(
+    ("options", "pointer"),
+    [({"defaults": "{"}, "/defaults"), ({"defaults": '{"speed":9}'}, "/defaults/speed"), ({"colour": "1"}, "/colour")],
+)
+def test_wrong_options_are_named(
+    api: httpx.Client, backstage: Backstage, options: dict[str, str], pointer: str
+) -> None:
+    problem = refused(api, backstage, content=lines([{"input": "a"}]), headers=JSONL, params=options)
+    assert problem["errors"][0]["pointer"] == pointer
+
+
+def test_the_same_key_is_the_same_batch_however_its_form_is_bounded(api: httpx.Client) -> None:
+    key = {"Idempotency-Key": "the book"}
+
+    def upload(text: str) -> httpx.Response:
+        return api.post("/v1/batches", files={"file": ("jobs.jsonl", lines([{"input": text}]))}, headers=key)
+
+    first, again, other = upload("a"), upload("a"), upload("b")
+    assert (first.status_code, again.status_code, other.status_code) == (202, 202, 422)
+    assert first.json()["id"] == again.json()["id"]
+    assert again.headers["idempotent-replayed"] == "true"
+    assert other.json()["code"] == "idempotency_key_reused"
+
+
+def test_a_key_is_free_again_when_its_batch_was_refused(api: httpx.Client) -> None:
+    key = {"Idempotency-Key": "the book"}
+    assert api.post("/v1/batches", json={"jobs": [{"input": ""}]}, headers=key).status_code == 422
+    assert api.post("/v1/batches", json={"jobs": [{"input": "a"}]}, headers=key).status_code == 202
+
+
+def test_a_large_batch_keeps_nobody_waiting(api: httpx.Client) -> None:
+    content = lines([{"input": f"Sentence {number}.", "custom_id": str(number)} for number in range(5_000)])
+    with ThreadPoolExecutor(1) as pool:
+        upload = pool.submit(api.post, "/v1/batches", content=content, headers=JSONL)
+        answered = 0
+        while not upload.done():
+            assert api.get("/healthz").elapsed.total_seconds() < 2
+            answered += 1
+    assert (upload.result().status_code, upload.result().json()["total"]) == (202, 5_000)
+    assert answered > 5
+
+
+@pytest.mark.parametrize("path", ["", "/jobs", "/deliveries"])
+@pytest.mark.parametrize("batch", ["batch_0000000000000000", "job_0000000000000000", "x"])
+def test_what_is_no_batch_is_not_found(api: httpx.Client, batch: str, path: str) -> None:
+    assert api.get(f"/v1/batches/{batch}{path}").status_code == 404

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from farm.job import Lane
+from farm.settings import Settings
+from farm.store import Store, announce, beat
+from farm.wire import Worker
+from tests.api.backstage import ESPEAK, LEASE_MS, Backstage
+
+NIGHT = {"input": "It was a dark night. The rain fell in torrents."}
+
+
+def test_models_are_as_their_workers_announced_them(api: httpx.Client) -> None:
+    found = api.get("/v1/models").json()["data"]
+    assert [model["name"] for model in found] == ["espeak", "indextts-2"]
+    assert found[0] == ESPEAK.model_dump(mode="json")
+
+
+def test_the_queue_shows_depths_and_workers(api: httpx.Client, backstage: Backstage) -> None:
+    job = api.post("/v1/jobs", json={**NIGHT, "priority": "bulk"}).json()["id"]
+    backstage.plan(job)
+    api.post("/v1/jobs", json=NIGHT)
+    now = "2026-01-01T00:00:00Z"
+    worker = Worker(id="w", kind="render", model="espeak", started_at=now, seen_at=now, segments_per_second=2)
+    backstage.store.run(beat("w", worker.model_dump_json(), LEASE_MS))
+    queue = api.get("/v1/queue").json()
+    assert (queue["jobs"]["queued"], queue["jobs"]["running"], queue["due"]["plan"]) == (1, 1, 1)
+    assert queue["models"]["espeak"] == {
+        "ready": {"interactive": 0, "normal": 0, "bulk": 2}, "leased": 0, "segments_per_second": 2.0, "workers": 1,
+    }  # fmt: skip
+    assert [each["id"] for each in queue["workers"]] == ["w"]
+    metrics = api.get("/metrics")
+    assert metrics.headers["content-type"].startswith("text/plain; version=0.0.4")
+    lines = metrics.text.splitlines()
+    assert 'farm_jobs{status="queued"} 1' in lines
+    assert f'farm_segments_ready{{model="espeak",lane="{Lane.BULK}"}} 2' in lines
+    assert 'farm_workers{kind="render"} 1' in lines
+
+
+def test_a_farm_that_is_well_is_ready(api: httpx.Client) -> None:
+    assert api.get("/healthz").json() == {"status": "ok"}
+    ready = api.get("/readyz")
+    assert (ready.status_code, ready.json()["checks"]) == (200, {"redis": "ok", "storage": "ok"})
+
+
+def test_without_redis_nothing_is_accepted_and_with_it_everything_goes_on(
+    serve: Callable[..., httpx.Client], own_redis: Callable[..., Any]
+) -> None:
+    redis = own_redis(aof=True)
+    announced(redis.url)
+    api = serve(redis_url=redis.url)
+    job = api.post("/v1/jobs", json=NIGHT).json()["id"]
+    polls: list[httpx.Response] = []
+    poll = threading.Thread(target=lambda: polls.append(api.get(f"/v1/jobs/{job}", params={"wait": 20})))
+    poll.start()
+    redis.kill()
+    for method, path, body in (
+        ("POST", "/v1/jobs", NIGHT), ("POST", "/v1/batches", {"jobs": [NIGHT]}), ("GET", f"/v1/jobs/{job}", None),
+        ("GET", "/v1/queue", None),
+    ):  # fmt: skip
+        answer = api.request(method, path, json=body)
+        assert (answer.status_code, answer.json()["code"]) == (503, "store_unavailable")
+        assert answer.json()["retryable"]
+        assert answer.headers["retry-after"].isdecimal()
+    assert api.get("/healthz").status_code == 200
+    unready = api.get("/readyz")
+    assert (unready.status_code, unready.json()["checks"]["storage"]) == (503, "ok")
+    redis.start()
+    while api.get(f"/v1/jobs/{job}").status_code != 200:
+        pass
+    assert api.post(f"/v1/jobs/{job}/cancel").status_code == 202
+    poll.join()
+    assert polls[0].status_code in (200, 503)
+    assert api.post("/v1/jobs", json=NIGHT).status_code == 202
+
+
+def test_a_redis_that_hangs_hangs_no_request(serve: Callable[..., httpx.Client], own_redis: Callable[..., Any]) -> None:
+    redis = own_redis()
+    announced(redis.url)
+    api = serve(redis_url=redis.url)
+    assert api.post("/v1/jobs", json=NIGHT).status_code == 202
+    os.kill(redis.pid, signal.SIGSTOP)
+    try:
+        started = time.monotonic()
+        answer = api.post("/v1/jobs", json=NIGHT)
+        assert (answer.status_code, answer.json()["code"]) == (503, "store_unavailable")
+        assert time.monotonic() - started < 15
+    finally:
+        os.kill(redis.pid, signal.SIGCONT)
+
+
+def test_from_four_fifths_of_its_memory_on_redis_gets_no_new_work(
+    serve: Callable[..., httpx.Client], own_redis: Callable[..., Any]
+) -> None:
+    redis = own_redis(maxmemory="100mb")
+    announced(redis.url)
+    api = serve(redis_url=redis.url)
+    job = api.post("/v1/jobs", json=NIGHT).json()["id"]
+    with redis.client() as client:
+        used = client.info("memory")["used_memory"]
+        client.config_set("maxmemory", int(used * 1.2))
+        assert "bytes" in api.get("/readyz").json()["checks"]["redis"]
+        answer = api.post("/v1/jobs", json=NIGHT)
+        assert (answer.status_code, answer.json()["code"]) == (503, "farm_full")
+        assert api.post("/v1/batches", json={"jobs": [NIGHT]}).status_code == 503
+        assert api.get(f"/v1/jobs/{job}").status_code == 200
+        assert api.post(f"/v1/jobs/{job}/cancel").status_code == 202
+        client.config_set("maxmemory", int(used * 10))
+        while api.post("/v1/jobs", json=NIGHT).status_code != 202:
+            pass  # it looks once a second by itself
+
+
+def test_a_storage_that_is_gone_is_told(api: httpx.Client, settings: Settings, tmp_path: Path) -> None:
+    shutil.rmtree(tmp_path / "storage")  # as when its disk is no longer mounted
+    answer = api.post("/v1/jobs", json={"input": "Long. " * 2_000})
+    assert (answer.status_code, answer.json()["code"]) == (503, "storage_unavailable")
+    assert api.post("/v1/batches", json={"jobs": [NIGHT]}).status_code == 503
+    ready = api.get("/readyz")
+    assert (ready.status_code, ready.json()["checks"]["redis"]) == (503, "ok")
+    assert ready.json()["checks"]["storage"] != "ok"
+    assert api.get("/v1/jobs").json()["data"] == []
+    assert api.post("/v1/jobs", json=NIGHT).status_code == 202  # a short text needs no storage
+
+
+def announced(url: str) -> None:
+    store = Store.connect(url)
+    store.run(announce(ESPEAK.name, ESPEAK.model_dump_json()))
+    store.close()

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import io
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from farm.job import Lane
+from farm.spec import (
+    INLINE_BYTES,
+    Order,
+    Rendered,
+    Spec,
+    failure,
+    read_lines,
+    read_outcome,
+    read_text,
+    success,
+    write_lines,
+    write_text,
+)
+from farm.wire import Chapter, JobError, Output, Webhook
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
+chapters = st.lists(st.builds(Chapter.model_construct, title=texts | st.just(""), input=texts, voice=st.none() | texts))
+
+
+@given(chapters)
+def test_a_text_document_gives_the_chapters_back(parts: list[Chapter]) -> None:
+    assert read_text(write_text(parts)) == parts
+    assert read_text(write_text(parts).encode()) == parts
+
+
+def order(number: int, text: str = "One.") -> Order:
+    spec = Spec(
+        language="de",
+        voice="anna",
+        uploads={"anna": "d1"},
+        output=Output(format="wav", subtitles=["srt"]),
+        webhook=Webhook.model_validate(
+            {"url": "https://example.com/hook", "events": ["job.failed", "batch.completed"]}
+        ),
+        metadata={"line": str(number)},
+    )
+    return Order(f"job_{number}", "espeak", Lane.BULK, spec, write_text([Chapter(input=text)]), len(text), 3600)
+
+
+def test_the_lines_of_a_batch_come_back_from_any_line_on() -> None:
+    orders = [order(number, "Zeile\u2028mit Umbruch.") for number in range(5)]
+    file = io.BytesIO()
+    assert write_lines(iter(orders), file) == 5
+    for skip in range(6):
+        file.seek(0)
+        assert list(read_lines(file, skip=skip)) == orders[skip:]
+
+
+def test_a_spec_comes_back_from_redis_and_is_small_when_nothing_was_asked() -> None:
+    spec = order(1).spec
+    assert Spec.model_validate_json(spec.to_json()) == spec
+    assert len(Spec(language="en-us", voice="en-us").to_json()) < 50
+
+
+def test_a_spec_of_another_release_can_be_read() -> None:
+    assert Spec.model_validate_json('{"language":"de","voice":"de","new_in_2":1}').language == "de"
+
+
+def test_a_webhook_hears_of_the_ends_that_it_asked_for() -> None:
+    assert order(1).spec.events == ("failed",)
+    assert Spec(language="de", voice="de").events == ()
+
+
+def test_a_text_is_inline_by_its_bytes() -> None:
+    frame = len(write_text([Chapter(input="a")])) - 1
+    assert order(1, "a" * (INLINE_BYTES - frame)).inline
+    assert not order(1, "a" * (INLINE_BYTES - frame + 1)).inline
+    assert not order(1, "ä" * (INLINE_BYTES - frame)).inline
+
+
+def test_both_outcomes_come_back() -> None:
+    rendered = Rendered(
+        format="mp3", sample_rate=22050, duration_seconds=1.5, bytes=9, sha256="ab", audio_key="a", manifest_key="m"
+    )
+    assert read_outcome(success(rendered)) == rendered
+    error = JobError(code="segment_failed", message="the engine said no", segment=3)
+    assert read_outcome(failure(error)) == error
+    assert read_outcome('{"code":"segment_failed","segment":3,"message":"the engine said no"}') == error

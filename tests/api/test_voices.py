@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+import soundfile as sf
+
+from farm.spec import voice_key
+from tests.api.backstage import Backstage
+
+
+def recording(seconds: float = 2.0, level: float = 0.3, rate: int = 16_000, pitch: float = 220.0) -> bytes:
+    time = np.arange(round(seconds * rate)) / rate
+    file = io.BytesIO()
+    sf.write(file, level * np.sin(2 * np.pi * pitch * time), rate, format="WAV", subtype="PCM_16")
+    return file.getvalue()
+
+
+def add(api: httpx.Client, audio: bytes | None = None, **form: str) -> httpx.Response:
+    data = {"name": "anna", "consent": "true", **form}
+    return api.post("/v1/voices", data=data, files={"audio": ("anna.wav", recording() if audio is None else audio)})
+
+
+def test_an_uploaded_voice_can_be_spoken_with(api: httpx.Client, backstage: Backstage) -> None:
+    answer = add(api)
+    voice = answer.json()
+    assert (answer.status_code, voice["kind"], voice["models"]) == (201, "uploaded", ["indextts-2"])
+    assert voice["seconds"] == pytest.approx(2.0)
+    assert backstage.storage.head(voice_key("default", voice["digest"])) is not None
+    assert api.get(answer.headers["location"]).json() == voice
+    job = api.post("/v1/jobs", json={"input": "One.", "model": "indextts-2", "voice": "anna"})
+    assert backstage.spec(job.json()["id"]).speaker() == (voice["digest"], True)
+
+
+def test_all_voices_are_listed_by_name(api: httpx.Client) -> None:
+    add(api)
+    page = api.get("/v1/voices", params={"limit": 2}).json()
+    rest = api.get("/v1/voices", params={"limit": 2, "after": page["next_cursor"]}).json()
+    assert [voice["name"] for voice in page["data"] + rest["data"]] == ["anna", "de", "en-gb", "en-us"]
+    assert (page["has_more"], rest["has_more"]) == (True, False)
+    assert api.get("/v1/voices/de").json()["kind"] == "builtin"
+
+
+def test_a_new_recording_takes_the_name_over(api: httpx.Client) -> None:
+    first, second = add(api).json(), add(api, recording(pitch=330)).json()
+    assert first["digest"] != second["digest"]
+    assert api.get("/v1/voices/anna").json()["digest"] == second["digest"]
+
+
+def test_a_deleted_voice_leaves_no_recording(api: httpx.Client, backstage: Backstage) -> None:
+    add(api)
+    twin = add(api, name="twin").json()
+    assert api.delete("/v1/voices/anna").status_code == 204
+    assert backstage.storage.head(voice_key("default", twin["digest"])) is not None
+    assert api.delete("/v1/voices/twin").status_code == 204
+    assert list(backstage.storage.list("voices/")) == []
+    assert api.delete("/v1/voices/twin").status_code == 404
+    assert api.get("/v1/voices/anna").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("audio", "said"),
+    [
+        (b"not audio at all", "can't be decoded"),
+        (b"", "can't be decoded"),
+        (recording(seconds=0.2), "at least 1 s"),
+        (recording(seconds=61, rate=8_000), "longer than 60 s"),
+        (recording(level=0), "silent"),
+    ],
+)
+def test_a_recording_that_is_of_no_use_is_refused(
+    api: httpx.Client, backstage: Backstage, audio: bytes, said: str
+) -> None:
+    answer = add(api, audio)
+    assert (answer.status_code, answer.json()["code"]) == (422, "bad_audio")
+    assert answer.json()["errors"][0]["pointer"] == "/audio"
+    assert said in answer.json()["detail"]
+    assert list(backstage.storage.list("voices/")) == []
+
+
+@pytest.mark.parametrize(
+    ("form", "status", "pointer"),
+    [
+        ({"consent": "false"}, 422, "/consent"),
+        ({"consent": " "}, 422, "/consent"),
+        ({"name": "../anna"}, 422, "/name"),
+        ({"name": "x" * 65}, 422, "/name"),
+        ({"name": "de"}, 409, None),
+    ],
+)
+def test_a_wrong_form_is_named(api: httpx.Client, form: dict[str, str], status: int, pointer: str | None) -> None:
+    answer = add(api, **form)
+    assert answer.status_code == status
+    assert [error["pointer"] for error in answer.json()["errors"]] == ([pointer] if pointer else [])
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        ({"json": {"name": "anna"}}, 415),
+        ({"data": {"name": "anna", "consent": "true", "audio": "text"}, "files": {"x": b""}}, 422),
+        ({"content": b"--x\r\nbroken", "headers": {"Content-Type": "multipart/form-data; boundary=x"}}, 422),
+        ({"content": b"", "headers": {"Content-Type": "multipart/form-data"}}, 400),
+    ],
+)
+def test_what_is_no_form_is_refused(api: httpx.Client, request_: dict[str, Any], status: int) -> None:
+    answer = api.post("/v1/voices", **request_)
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+
+
+def test_who_gave_consent_is_kept(api: httpx.Client, store: Any) -> None:
+    from farm.store import voices
+
+    add(api, consent="Anna Example, by letter of 1 May")
+    assert '"consent":"Anna Example, by letter of 1 May"' in store.run(voices("default"))["anna"]
+
+
+def test_a_tenant_has_so_many_voices_and_no_more(
+    serve: Callable[..., httpx.Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = serve()
+    assert add(api).status_code == 201
+    from farm.store import put_voice
+
+    monkeypatch.setattr("api.voices.put_voice", lambda tenant, name, voice: put_voice(tenant, name, voice, limit=1))
+    answer = add(api, name="bob")
+    assert (answer.status_code, answer.json()["code"]) == (409, "too_many_voices")
+    assert add(api).status_code == 201  # a name that is there already is no further one
