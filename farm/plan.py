@@ -5,7 +5,7 @@
                                own, so that the whole is one gzip file and a worker reads only the page it needs
 
 Planning is pure and deterministic: the same parts and recipe give the same bytes, so a retry finds its clips again.
-(A plan of 10,000 rows takes 32 ms to parse, a page 2.6 ms.)
+(A plan of 13,000 rows takes 130 ms to read, a page 5 ms.)
 """
 
 from __future__ import annotations
@@ -185,9 +185,12 @@ def decode_page(data: bytes) -> list[Segment]:
     """The segments of one page, or of all. Raises ObjectMissing when it is damaged, as Plan.from_json does."""
     try:
         lines = gzip.decompress(data).splitlines()
-        return [Segment(**row) for row in json.loads(b"[" + b",".join(lines) + b"]")]
+        page = [Segment(**row) for row in json.loads(b"[" + b",".join(lines) + b"]")]
     except (OSError, EOFError, zlib.error, ValueError, TypeError):
         raise _damaged() from None
+    if not page:  # an empty file is valid gzip
+        raise _damaged()
+    return page
 
 
 def _line(segment: Segment) -> str:

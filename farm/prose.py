@@ -139,7 +139,7 @@ _STRAIN = (0, 10, 40, 100)  # of a cut at each level, in hundredths of a full sp
 _GRAIN = 16
 # Open quotation marks cost sentencex the square of their number: 692 s for a million of them.
 _WINDOW = 10_000
-_DIALECTS = {"cmn": "zh", "yue": "zh", "hak": "zh", "nan": "zh", "wuu": "zh", "nb": "no", "nn": "no"}
+_CHINESE = {"cmn": "zh", "yue": "zh"}  # what eSpeak calls Mandarin and Cantonese
 
 # A comma within a number and a dash within a range are none; full-width and Arabic marks need no space after them.
 _CLAUSE_END = re.compile(r"[,;:!?–][\"'”’»)\]]*(?=\s)|[，、；：。！？…—،؛؟۔।]+[」』”’）】》〉»]*")
@@ -189,7 +189,7 @@ def _sentence_ends(text: str, start: int, end: int, *, language: str) -> Iterato
     while start < end:
         window = text[start : min(start + _WINDOW, end)]
         goes_on = start + len(window) < end
-        sentences: list[str] = segment(_DIALECTS.get(tag, tag), window)
+        sentences: list[str] = segment(_CHINESE.get(tag, tag), window)
         if goes_on and len(sentences) == 1:
             start += len(window)
             continue

@@ -1,0 +1,220 @@
+from __future__ import annotations
+
+import gzip
+import json
+import subprocess
+import sys
+import tracemalloc
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from farm.errors import Misconfigured, ObjectMissing
+from farm.plan import PAGE, Part, Plan, Recipe, Segment, clip_digest, clip_key, decode_page, encode_plan, segments
+from farm.wire import Pauses
+
+RECIPE = Recipe("default", "espeak", "1.52", "en", 1.0, 0.0, 0, None)
+PAUSES = Pauses(segment=100, paragraph=400, chapter=1500)
+
+
+def rows_of(*texts: str, limit: int = 80, recipe: Recipe = RECIPE) -> list[Segment]:
+    return list(segments([Part("", text, "en-gb") for text in texts], recipe, limit, PAUSES))
+
+
+def book(paragraphs: int) -> str:
+    return "\n\n".join(f"The keeper counted step {number}. Then he rested, and slept." for number in range(paragraphs))
+
+
+def planned(*texts: str, limit: int = 80) -> tuple[Plan, bytes]:
+    parts = [Part(f"Chapter {number}", text, "en-gb") for number, text in enumerate(texts)]
+    return encode_plan(segments(parts, RECIPE, limit, PAUSES), parts, RECIPE, sample_rate=22_050)
+
+
+# --- segments ---------------------------------------------------------------------------------------------------------
+
+
+def test_segments_are_numbered_through_and_placed_in_their_chapters() -> None:
+    texts = ("  One sentence here. And another one.\n\nA paragraph.", "\nThe second chapter.\n")
+    rows = rows_of(*texts, limit=20)
+    assert [row.index for row in rows] == list(range(len(rows)))
+    assert [row.chapter for row in rows] == [0, 0, 0, 1]
+    assert [row.text for row in rows] == [texts[row.chapter][row.start : row.end] for row in rows]
+    assert [row.text for row in rows] == [
+        "One sentence here.",
+        "And another one.",
+        "A paragraph.",
+        "The second chapter.",
+    ]
+
+
+def test_every_segment_carries_the_silence_that_follows_it() -> None:
+    rows = rows_of("One sentence here. And another one.\n\nA paragraph.", "The second chapter.", limit=20)
+    assert [row.pause_ms for row in rows] == [100, 400, 1500, 1500]
+
+
+def test_a_chapters_own_voice_is_that_of_its_segments() -> None:
+    parts = [Part("", "Hello there.", "en-us"), Part("", "Hello there.", "ab12", uploaded=True)]
+    first, second = segments(parts, RECIPE, 80, PAUSES)
+    assert (first.voice, first.uploaded, second.voice, second.uploaded) == ("en-us", False, "ab12", True)
+    assert first.digest != second.digest
+
+
+def test_editing_one_paragraph_keeps_the_clips_of_all_others() -> None:
+    before, after = book(50), book(50).replace("step 25", "step twenty-five")
+    lost = {row.digest for row in rows_of(before)} - {row.digest for row in rows_of(after)}
+    assert len(lost) == 1
+
+
+def test_the_same_words_again_have_the_same_clip_wherever_they_stand() -> None:
+    rows = rows_of("Yes.\n\nNo.\n\nYes.", "Yes.")
+    assert len(rows) == 4
+    assert len({row.digest for row in rows}) == 2
+
+
+# --- digests ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"tenant": "other"},
+        {"model": "other"},
+        {"revision": "1.53"},
+        {"language": "de"},
+        {"speed": 1.1},
+        {"pitch": 0.5},
+        {"seed": 1},
+        {"emotion": "{}"},
+        {"emotion": ""},
+    ],
+)
+def test_a_clip_is_another_when_anything_that_is_heard_is_another(change: dict[str, str | float]) -> None:
+    other = replace(RECIPE, **change)  # type: ignore[arg-type]
+    assert clip_digest(other, "v", "Hello.") != clip_digest(RECIPE, "v", "Hello.")
+
+
+def test_voice_and_text_make_a_clip_and_can_not_be_mistaken_for_each_other() -> None:
+    digests = [clip_digest(RECIPE, voice, text) for voice in ("a", 'a","b') for text in ("b", 'b","b', "b ", "B")]
+    assert len(set(digests)) == 8
+    assert clip_digest(replace(RECIPE, model="ab", revision="c"), "v", "t") != clip_digest(
+        replace(RECIPE, model="a", revision="bc"), "v", "t"
+    )
+
+
+def test_a_number_is_the_same_however_it_was_written() -> None:
+    assert clip_digest(replace(RECIPE, speed=1, pitch=-0.0), "v", "t") == clip_digest(RECIPE, "v", "t")
+
+
+def test_digests_are_the_same_in_every_release() -> None:
+    digest = clip_digest(RECIPE, "en-gb", "Grüße, 世界.")
+    # Another one means that every clip in every bucket is rendered again.
+    assert digest == "4b167064bc0473b214a84d11dc43dfa997fbb0afb225586a3d7e527d9a092586"
+    assert clip_key(digest) == f"segments/{digest[:2]}/{digest}.flac"
+
+
+# --- the stored form --------------------------------------------------------------------------------------------------
+
+
+def test_a_plan_is_read_back_page_by_page_as_it_was_written() -> None:
+    texts = (book(700), book(3), book(500))
+    plan, pages = planned(*texts)
+    expected = rows_of(*texts)
+    assert plan == Plan.from_json(plan.to_json()) == Plan.from_json(plan.to_json().encode())
+    assert plan.total == len(expected) > 2 * PAGE
+    found: list[Segment] = []
+    while len(found) < plan.total:
+        start, length = plan.page_range(plan.page_of(len(found)))
+        found += decode_page(pages[start : start + length])
+    assert found == expected
+    assert sum(plan.page_range(plan.page_of(plan.total - 1))) == len(pages)
+
+
+def test_a_segment_is_found_on_its_page() -> None:
+    plan, pages = planned(book(1100))
+    for index in (0, PAGE - 1, PAGE, plan.total - 1):
+        start, length = plan.page_range(plan.page_of(index))
+        page = decode_page(pages[start : start + length])
+        assert page[index - page[0].index].index == index
+
+
+@pytest.mark.parametrize("index", [-1, 3])
+def test_a_segment_that_a_plan_does_not_have_is_on_no_page(index: int) -> None:
+    plan, _ = planned(book(3))
+    with pytest.raises(IndexError, match="of a plan of 3"):
+        plan.page_of(index)
+
+
+def test_all_pages_together_are_one_gzip_file_of_json_lines() -> None:
+    plan, pages = planned(book(1100))
+    lines = gzip.decompress(pages).decode().splitlines()
+    assert [json.loads(line)["index"] for line in lines] == list(range(plan.total))
+    assert decode_page(pages) == rows_of(book(1100))
+
+
+def test_planning_twice_gives_the_same_bytes() -> None:
+    plan, pages = planned(book(600))
+    assert (plan, pages) == planned(book(600))
+    assert [pages[start + 4 : start + 8] for start in plan.offsets[:-1]] == [bytes(4)] * 2  # no time of day in them
+
+
+def test_chapters_know_their_segments() -> None:
+    plan, _ = planned(book(3), book(2), book(4))
+    assert [(chapter.title, chapter.first, chapter.count) for chapter in plan.chapters] == [
+        ("Chapter 0", 0, 3), ("Chapter 1", 3, 2), ("Chapter 2", 5, 4),
+    ]  # fmt: skip
+
+
+def test_line_separators_within_a_text_do_not_break_its_row() -> None:
+    text = "One\x85two\u2028three \x0b four"
+    _, pages = planned(text)
+    assert "".join("".join(row.text.split()) for row in decode_page(pages)) == "".join(text.split())
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: data[:-20],
+        lambda data: b"",
+        lambda data: b"no plan",
+        lambda data: data[:40] + b"\0" * 8 + data[48:],
+    ],
+)
+def test_a_damaged_page_is_as_good_as_missing_and_says_what_to_do(damage: Callable[[bytes], bytes]) -> None:
+    _, pages = planned(book(100))
+    with pytest.raises(ObjectMissing, match="retry the job") as raised:
+        decode_page(damage(pages))
+    assert raised.value.code == "plan_damaged"
+
+
+@pytest.mark.parametrize("document", ["", "[]", "{}", '{"format":1}', b"\xff", '{"format":1,"recipe":{}}'])
+def test_a_damaged_header_is_as_good_as_missing(document: str | bytes) -> None:
+    with pytest.raises(ObjectMissing, match="retry the job"):
+        Plan.from_json(document)
+
+
+def test_a_plan_of_a_newer_farm_is_not_misread() -> None:
+    plan, _ = planned(book(1))
+    with pytest.raises(Misconfigured, match="newer farm"):
+        Plan.from_json(plan.to_json().replace('"format":1', '"format":2'))
+
+
+# --- cost -------------------------------------------------------------------------------------------------------------
+
+
+def test_planning_holds_a_page_of_segments_at_a_time() -> None:
+    parts = [Part("", book(6_000), "v")]
+    tracemalloc.start()
+    try:
+        encode_plan(segments(parts, RECIPE, 80, PAUSES), parts, RECIPE, sample_rate=22_050)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2_000_000  # bytes; all 6,000 at once take 5,000,000
+
+
+def test_reading_plans_needs_no_library_that_makes_them() -> None:
+    script = (
+        "import sys, farm.plan; print([name for name in ('sentencex', 'regex', 'pydantic') if name in sys.modules])"
+    )
+    assert subprocess.check_output([sys.executable, "-c", script], text=True).strip() == "[]"

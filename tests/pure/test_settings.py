@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from farm.errors import Misconfigured
+from farm.settings import Settings, misspelt
+
+
+@pytest.fixture(autouse=True)
+def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"FARM_{name.upper()}", raising=False)
+
+
+def test_every_setting_has_a_default_and_a_sentence() -> None:
+    Settings.read()
+    assert not [name for name, field in Settings.model_fields.items() if field.is_required() or not field.description]
+
+
+def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FARM_PORT", "9000")
+    monkeypatch.setenv("FARM_DATA_DIR", "/srv/farm")
+    monkeypatch.setenv("FARM_LOG_LEVEL", "debug")
+    settings = Settings.read()
+    assert (settings.port, settings.data_dir, settings.log_level) == (9000, Path("/srv/farm"), "DEBUG")
+
+
+def test_what_the_program_says_goes_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FARM_PORT", "9000")
+    assert Settings.read(port=9001).port == 9001
+
+
+def test_an_empty_variable_is_an_absent_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("FARM_PORT", "FARM_WEBHOOK_SECRET", "FARM_WEBHOOK_ALLOW", "FARM_BROKER_URL"):
+        monkeypatch.setenv(name, "")
+    assert Settings.read() == Settings.model_construct()
+    assert Settings.read().webhook_secret is None
+
+
+def test_settings_can_not_be_changed_once_read() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        setattr(Settings.read(), "port", 1)  # noqa: B010
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("FARM_PORT", "http"), ("FARM_PORT", "65536"), ("FARM_PORT", "-1"), ("FARM_LEASE_SECONDS", "0"),
+        ("FARM_LEASE_SECONDS", "soon"), ("FARM_RETENTION_DAYS", "0"), ("FARM_LOG_LEVEL", "LOUD"),
+        ("FARM_S3_PATH_STYLE", "perhaps"),
+    ],
+)  # fmt: skip
+def test_a_wrong_value_is_refused_by_the_name_of_its_variable(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(Misconfigured, match=f"^{name}: ") as raised:
+        Settings.read()
+    assert ";" not in raised.value.message
+
+
+def test_all_wrong_values_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FARM_PORT", "http")
+    monkeypatch.setenv("FARM_RECORD_DAYS", "-1")
+    with pytest.raises(Misconfigured, match=r"FARM_PORT: .*; FARM_RECORD_DAYS: "):
+        Settings.read()
+
+
+@pytest.mark.parametrize(
+    ("value", "networks"),
+    [
+        ("10.0.0.0/8", ("10.0.0.0/8",)),
+        ("10.0.0.0/8,127.0.0.0/8", ("10.0.0.0/8", "127.0.0.0/8")),
+        (" 10.0.0.0/8 , ,fd00::/8, ", ("10.0.0.0/8", "fd00::/8")),
+        (" , ", ()),
+    ],
+)
+def test_networks_are_listed_with_commas(
+    monkeypatch: pytest.MonkeyPatch, value: str, networks: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("FARM_WEBHOOK_ALLOW", value)
+    assert Settings.read().webhook_allow == networks
+    assert Settings.read(webhook_allow=value).webhook_allow == networks
+
+
+@pytest.mark.parametrize(
+    ("store", "broker"),
+    [
+        ("redis://127.0.0.1:6379/0", "redis://127.0.0.1:6379/1"),
+        ("redis://:secret@redis:6380", "redis://:secret@redis:6380/1"),
+        ("rediss://redis/3?ssl_cert_reqs=none", "rediss://redis/4?ssl_cert_reqs=none"),
+    ],
+)
+def test_the_broker_has_the_database_after_the_stores(store: str, broker: str) -> None:
+    assert Settings.read(redis_url=store).broker == broker
+    assert Settings.read(redis_url=store, broker_url="redis://elsewhere/7").broker == "redis://elsewhere/7"
+
+
+@pytest.mark.parametrize("store", ["unix:///run/redis.sock?db=0", "redis://127.0.0.1/farm"])
+def test_a_store_whose_next_database_can_not_be_known_wants_the_broker_named(store: str) -> None:
+    with pytest.raises(Misconfigured, match=r"^FARM_REDIS_URL: .*FARM_BROKER_URL"):
+        _ = Settings.read(redis_url=store).broker
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [("FARM_PROT", "FARM_PORT"), ("FARM_REDISURL", "FARM_REDIS_URL"), ("FARM_WEBHOOKS_ALLOW", "FARM_WEBHOOK_ALLOW")],
+)
+def test_a_misspelt_setting_is_told_the_nearest_one(name: str, nearest: str) -> None:
+    assert misspelt({name: "1"}) == [f"{name} is not a setting; did you mean {nearest}?"]
+
+
+def test_a_name_like_no_setting_is_named_alone() -> None:
+    assert misspelt({"FARM_ZZZZZZ": "1"}) == ["FARM_ZZZZZZ is not a setting"]
+
+
+def test_real_settings_and_other_peoples_variables_are_no_misspellings() -> None:
+    real = {f"FARM_{name.upper()}": "" for name in Settings.model_fields}
+    assert misspelt({**real, "PATH": "", "FARMER": "", "FARM_VENV": ""}) == []
