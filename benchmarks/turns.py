@@ -144,9 +144,8 @@ def tenants(alone: Outcome, mixed: Outcome) -> None:
     print(f"segments while both wait: book {served['book']}, shorts {served['shorts']}, ", end="")
     print(f"shorts to book {served['shorts'] / served['book']:.2f}")
     print(f"short jobs end after {waits[100]:.1f} s (median), {waits[-1]:.1f} s (longest)")
-    print(
-        f"interactive lines wait {max(mixed.waits('lines')) / STEP:.2f} batch times at most, of {len(mixed.waits('lines'))}"
-    )
+    lines = mixed.waits("lines")
+    print(f"interactive lines wait {max(lines) / STEP:.2f} batch times at most, of {len(lines)}")
     print(f"segments in a batch: {mean(alone.fills):.1f} alone, {mean(mixed.fills):.1f} together")
 
 

@@ -62,6 +62,7 @@ local function hand_out(job, segments)
   end
 end
 
+-- Writes the grant and its lease, if anything was handed out.
 local function sign()
   if #answer > 2 then
     call(unpack(grant))
@@ -154,6 +155,7 @@ while lane and want > 0 do
   end
   lane = choose()
 end
-call('HSET', 'f:ready', model .. ':' .. LANES[1], ready[1], model .. ':' .. LANES[2], ready[2], model .. ':' .. LANES[3], ready[3])
+call('HSET', 'f:ready', model .. ':' .. LANES[1], ready[1], model .. ':' .. LANES[2], ready[2],
+  model .. ':' .. LANES[3], ready[3])
 call('HSET', turns, LANES[1], owed[1], LANES[2], owed[2], LANES[3], owed[3], 'sequence', sequence)
 return sign()

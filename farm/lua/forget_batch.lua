@@ -8,5 +8,5 @@ local t = now()
 disarm('batch', batch, t)
 disarm('purge', batch, t)
 forget_deliveries(batch, t)
-call('DEL', 'f:b:' .. batch, 'f:s:' .. batch, 'f:lines:' .. batch)
+call('UNLINK', 'f:b:' .. batch, 'f:s:' .. batch, 'f:lines:' .. batch) -- lines may be 50,000, too many to free here
 return 1

@@ -133,8 +133,8 @@ def release(token: str, segments: Mapping[str, Sequence[int]] | None = None) -> 
 def rescue(
     lease_ms: int, limit: int = 50, max_attempts: int = MAX_ATTEMPTS, solo_after: int = SOLO_AFTER
 ) -> Call[Rescued]:
-    """Takes expired leases back, some at a time and at most `limit`, until it answers with none: begun segments burn an attempt ("worker lost"), others do
-    not."""
+    """Takes expired leases back: begun segments burn an attempt ("worker lost"), others do not. At most `limit` leases
+    at once, or some 500 segments; call it until it finds none."""
 
     def read(answer: list[int]) -> Rescued:
         segments, leases, grace = answer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import redis
 
@@ -27,6 +27,7 @@ from farm.store import (
 )
 from farm.store.call import Call, read_lua
 
+T = TypeVar("T")
 NOON = 1_750_000_000_000
 LEASE = 10_000
 
@@ -66,7 +67,7 @@ class Farm:
     clock: Clock
     redis: redis.Redis
 
-    def run(self, call: Call[Any]) -> Any:
+    def run(self, call: Call[T]) -> T:
         return self.store.run(call)
 
     def accept(self, job: str = "job_a", **more: Any) -> str:

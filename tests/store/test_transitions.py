@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from clocked import LEASE, Farm
-from store_walk import snapshot
+from store_keys import snapshot
 
 from farm.errors import Conflict
 from farm.job import TRANSITIONS, Due, Status

@@ -1,6 +1,6 @@
 """The store against its model, and bugs planted into the Lua that the comparison must notice.
 
-FARM_WALK_STEPS makes the walk longer, FARM_WALK_SEED takes another one.
+WALK_STEPS makes the walk longer, WALK_SEED takes another one.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from store_walk import Walk
 from farm.store import Store
 from farm.store.call import render_scripts
 
-STEPS = int(os.environ.get("FARM_WALK_STEPS", "6000"))
-SEED = int(os.environ.get("FARM_WALK_SEED", "11"))
+STEPS = int(os.environ.get("WALK_STEPS", "6000"))
+SEED = int(os.environ.get("WALK_SEED", "11"))
 
 # what is wrong with it: (verb, what the script says, what it says with the bug)
 BUGS = {

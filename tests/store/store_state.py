@@ -1,0 +1,169 @@
+"""What the model of the store consists of, and what happens inside its verbs."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+from farm.job import OPEN, TRANSITIONS, Due, Status
+from farm.store import NewBatch, NewJob
+
+COUNTERS = ("total", "ready", "done", "dead", "cached", "ms")
+
+
+@dataclass
+class Job:
+    new: NewJob
+    created: int
+    batch: Batch | None
+    status: Status = Status.QUEUED
+    counters: dict[str, int] | None = None
+    text: str | None = None
+    outcome: str | None = None
+    ready: set[int] = field(default_factory=set)
+    done: set[int] = field(default_factory=set)
+    cached: set[int] = field(default_factory=set)
+    solo: set[int] = field(default_factory=set)
+    attempts: dict[int, str] = field(default_factory=dict)
+    started: bool = False
+    running: int | None = None
+    ended: int | None = None
+    ends: int = 0
+
+    def count(self, name: str, change: int) -> None:
+        assert self.counters is not None
+        self.counters[name] += change
+        if self.batch is not None and name != "ready":
+            self.batch.sums["segments" if name == "total" else name] += change
+
+    def unsettled(self, segments: Any) -> list[int]:
+        return [s for s in segments if self.status == Status.RUNNING and s not in self.done]
+
+
+@dataclass
+class Batch:
+    new: NewBatch
+    created: int
+    jobs: dict[str, int] = field(default_factory=dict)
+    accepted: int = 0
+    counts: Counter[Status] = field(default_factory=Counter)
+    sums: Counter[str] = field(default_factory=Counter)
+    ended: int = 0
+    completed: int | None = None
+    stopped: bool = False
+    ends: int = 0
+
+
+@dataclass
+class Lease:
+    worker: str
+    expiry: int
+    segments: dict[tuple[str, int], bool]  # (job, segment) -> begun
+
+
+class State:
+    def __init__(self, now: int) -> None:
+        self.now = now
+        self.jobs: dict[str, Job] = {}
+        self.batches: dict[str, Batch] = {}
+        self.leases: dict[str, Lease] = {}
+        self.due: dict[tuple[Due, str], tuple[int, str | None]] = {}
+        self.outbox: dict[str, dict[int, tuple[str, str]]] = defaultdict(dict)
+        self.idempotency: dict[str, tuple[str, str]] = {}
+        self.events: list[tuple[str, str]] = []
+        self.swept: int | None = None
+
+    def arm(self, kind: Due, id: str, after_ms: int = 0) -> None:
+        self.due[kind, id] = (self.now + after_ms, None)
+
+    def holds(self, kind: Due, id: str, token: str) -> bool:
+        return self.due.get((kind, id), (0, None))[1] == token
+
+    def drop_due(self, owner: str) -> None:
+        for kind, id in list(self.due):
+            if id == owner or (kind == Due.DELIVER and id.rsplit(".", 1)[0] == owner):
+                del self.due[kind, id]
+
+    def move(self, job: Job, verb: str) -> None:
+        before, job.status = job.status, TRANSITIONS[verb][job.status]
+        self.events.append((job.new.id, job.status))
+        batch = job.batch
+        if batch is None:
+            return
+        batch.counts[before] -= 1
+        batch.counts[job.status] += 1
+        if before in OPEN and job.status not in OPEN:
+            batch.ended += 1
+            if batch.ended == batch.new.total:
+                batch.completed = self.now
+                self.events.append((batch.new.id, "completed"))
+                self.arm(Due.PURGE, batch.new.id, batch.new.retention_s * 1000)
+                self.conclude(batch, batch.new.id, "completed", batch.new.webhook)
+        elif verb == "retry":
+            batch.ended -= 1
+            if batch.completed is not None:
+                batch.completed = None
+                self.due.pop((Due.PURGE, batch.new.id), None)
+
+    def conclude(self, what: Job | Batch, id: str, event: str, wanted: bool) -> None:
+        what.ends += 1
+        if wanted:
+            self.outbox[id][what.ends] = (event, "{}")
+            self.arm(Due.DELIVER, f"{id}.{what.ends}")
+
+    def close(self, job: Job, verb: str) -> None:
+        if job.counters is not None:
+            job.counters["ready"] = 0
+        for part in (job.ready, job.done, job.cached, job.solo, job.attempts):
+            part.clear()
+        self.due.pop((Due.PLAN, job.new.id), None)
+        self.due.pop((Due.ASSEMBLE, job.new.id), None)
+        job.ended = self.now
+        self.move(job, verb)
+        self.arm(Due.EXPIRE, job.new.id, job.new.retention_s * 1000)
+        self.conclude(job, job.new.id, job.status, job.status in job.new.events)
+
+    def complete(self, job: Job) -> None:
+        counters = job.counters
+        if job.status == Status.RUNNING and counters and counters["total"] == counters["done"] + counters["dead"]:
+            self.move(job, "complete")
+            self.arm(Due.ASSEMBLE, job.new.id)
+
+    def offer(self, job: Job, segments: Any) -> int:
+        fresh = set(segments) - job.ready
+        if fresh:
+            job.ready |= fresh
+            job.count("ready", len(fresh))
+        return len(fresh)
+
+    def strike(self, job: Job, segments: list[int], error: str, max_attempts: int = 3) -> None:
+        again = []
+        for index in segments:
+            lost = int(job.attempts.get(index, "0")) + 1
+            job.attempts[index] = str(lost)
+            if lost >= max_attempts:
+                job.attempts[index] = "x" + error
+                job.count("dead", 1)
+                if job.new.on_error == "fail":
+                    outcome = {"code": "segment_failed", "segment": index, "message": error}
+                    job.outcome = json.dumps(outcome, sort_keys=True)
+                    self.close(job, "abort")
+                    return
+            elif lost == 2:
+                job.solo.add(index)
+            else:
+                again.append(index)
+        self.offer(job, again)
+        if segments:
+            self.complete(job)
+
+    def strip(self, id: str) -> None:
+        for lease in self.leases.values():
+            for pair in [pair for pair in lease.segments if pair[0] == id]:
+                del lease.segments[pair]
+        self.drop_empty()
+
+    def drop_empty(self) -> None:
+        self.leases = {token: lease for token, lease in self.leases.items() if lease.segments}
