@@ -31,8 +31,9 @@ def narrate(given: argparse.Namespace) -> int:
     request = job_request(given)
     with connected(Settings.read()) as farm:
         job = farm.submit(request)
-        remark(f"{job.id} is accepted: {job.status_url}")
-        return _see_through(farm, job.id, target, given)
+        with _resumable(job.id, target):
+            remark(f"{job.id} is accepted: {job.status_url}")
+            return _see_through(farm, job.id, target, given)
 
 
 def submit(given: argparse.Namespace) -> int:
@@ -48,42 +49,40 @@ def batch(given: argparse.Namespace) -> int:
         raise BadInput(f"{lines}: there is no such file; give a JSON Lines file, one job a line")
     with connected(Settings.read()) as farm:
         accepted = farm.submit_lines(lines, idempotency_key=given.idempotency_key)
-        remark(f"{accepted.id} is accepted, {accepted.total} jobs: {accepted.status_url}")
         if given.no_wait:
             show(given, accepted, lambda: line(f"{accepted.id} {accepted.status_url}"))
             return OK
-        return _see_batch_through(farm, accepted.id, given)
+        with _resumable(accepted.id, given.out):
+            remark(f"{accepted.id} is accepted, {accepted.total} jobs: {accepted.status_url}")
+            return _see_batch_through(farm, accepted.id, given)
 
 
 def wait(given: argparse.Namespace) -> int:
-    with connected(Settings.read()) as farm:
+    with connected(Settings.read()) as farm, _resumable(given.id, given.out):
         if is_batch(given.id):
             return _see_batch_through(farm, given.id, given)
-        target = Path(given.out) if given.out else None
-        return _see_through(farm, given.id, target, given)
+        return _see_through(farm, given.id, Path(given.out) if given.out else None, given)
 
 
 def _see_through(farm: Farm, id: str, target: Path | None, given: argparse.Namespace) -> int:
-    with _resumable(id, given.out or target):
-        job = follow_jobs(farm, {id: id}, stderr(), given.timeout)[id]
-        if job.result is not None and target is not None:
-            farm.audio(id, target)
-            for kind in job.result.subtitles:
-                farm.subtitles(id, target.with_suffix(f".{kind}"))
+    job = follow_jobs(farm, {id: id}, stderr(), given.timeout)[id]
+    if job.result is not None and target is not None:
+        farm.audio(id, target)
+        for kind in job.result.subtitles:
+            farm.subtitles(id, target.with_suffix(f".{kind}"))
     show(given, job, lambda: line(f"{target or job.id}: {in_words(job)}") if job.result else remark(why(job)))
     return OK if job.result is not None else FAILED
 
 
 def _see_batch_through(farm: Farm, id: str, given: argparse.Namespace) -> int:
     out = Path(given.out) if given.out else None
-    with _resumable(id, out):
-        ended = follow_batch(farm, id, stderr(), given.timeout)
-        for place, job in enumerate(farm.batch_jobs(id), 1):
-            if job.result is None:
-                remark(why(job))
-            elif out is not None:
-                out.mkdir(parents=True, exist_ok=True)
-                farm.audio(job.id, out / _file_name(job, place))
+    ended = follow_batch(farm, id, stderr(), given.timeout)
+    for place, job in enumerate(farm.batch_jobs(id), 1):
+        if job.result is None:
+            remark(why(job))
+        elif out is not None:
+            out.mkdir(parents=True, exist_ok=True)
+            farm.audio(job.id, out / _file_name(job, place))
     show(given, ended, lambda: line(f"{id}: {in_words(ended)}"))
     return OK if ended.counts.get("succeeded", 0) == ended.total else FAILED
 
