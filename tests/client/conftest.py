@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from scripted import Scripted
 
 from farm.client import Farm
 from farm.local import Local
+from tests.client.scripted import Scripted
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -11,13 +11,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Command, clean_environment
 
 from farm.cli import main
 from farm.client import Farm
 from farm.local import Local
 from farm.secret import secret_for
 from farm.wire import JobRequest
+from tests.client.conftest import Command, clean_environment
 
 
 def test_a_file_is_narrated_and_the_suffix_says_the_format(command: Command, tmp_path: Path) -> None:

@@ -7,10 +7,10 @@ import json
 from pathlib import Path
 
 import pytest
-from scripted import Reply, Scripted
 
 from farm.client import Broken, Farm, Refused, Unreachable
 from farm.wire import JobOptions, JobRequest
+from tests.client.scripted import Reply, Scripted
 
 BUSY = {
     "title": "Service Unavailable",

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Command, clean_environment
 
 from farm.client import Farm
 from farm.local import Local, webhook_secret
+from tests.client.conftest import Command, clean_environment
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

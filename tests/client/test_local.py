@@ -11,12 +11,12 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import clean_environment
 
 from farm.client import Farm
 from farm.errors import Misconfigured
 from farm.local import Local, Running
 from farm.wire import JobRequest
+from tests.client.conftest import clean_environment
 
 
 @pytest.mark.parametrize("name", ["api", "render", "desk", "redis"])

@@ -6,8 +6,8 @@ import random
 
 import numpy as np
 import pytest
-from feeds import ListFeed, clip, render, utterance
 
+from tests.engine.feeds import ListFeed, clip, render, utterance
 from worker.engine import Clip, Engine, Failure
 
 SENTENCES = [

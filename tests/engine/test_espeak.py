@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
-from feeds import clip, render, utterance
 
 from farm.errors import Misconfigured
+from tests.engine.feeds import clip, render, utterance
 from worker.engine import Clip, Failure
 from worker.engines import espeak_speaker
 from worker.engines.espeak import Espeak

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from s3_server import S3Server
 
 from farm.storage import LocalStorage, Storage
 from farm.storage.bucket import S3Storage
+from tests.s3_server import S3Server
 
 PART_BYTES = 5 * 1024 * 1024  # the smallest that S3 allows
 

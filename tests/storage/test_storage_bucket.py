@@ -14,11 +14,11 @@ import httpx
 import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
-from s3_server import S3Server
 
 from farm.errors import Misconfigured, StorageUnavailable
 from farm.storage import Storage
 from farm.storage.bucket import S3Storage
+from tests.s3_server import S3Server
 
 VERBS: dict[str, Callable[[Storage], Any]] = {
     "put": lambda storage: storage.put("jobs/one/plan", b"plan"),

@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from s3_server import S3Server
 
 from farm.errors import Misconfigured
 from farm.settings import Settings
 from farm.storage import LocalStorage, open_storage
 from farm.storage.bucket import S3Storage
+from tests.s3_server import S3Server
 
 
 def test_a_file_url_opens_a_folder(tmp_path: Path) -> None:

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import pytest
-from s3_server import PAGE
 
 from farm.errors import ObjectMissing, StorageUnavailable
 from farm.storage import Storage
+from tests.s3_server import PAGE
 
 MB = 1024 * 1024
 BOOK = random.Random(7).randbytes(12 * MB)  # three parts of an upload

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 import redis
-from clocked import Clock, Farm
 
 from farm.store import Store
 from farm.store.call import render_scripts
+from tests.store.clocked import Clock, Farm
 
 
 @pytest.fixture

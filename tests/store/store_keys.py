@@ -8,9 +8,8 @@ import json
 from collections import Counter, defaultdict
 from typing import Any
 
-from store_state import Batch, Job, State
-
 from farm.job import OPEN, Due, Lane
+from tests.store.store_state import Batch, Job, State
 
 
 def expected_keys(model: State) -> dict[str, Any]:

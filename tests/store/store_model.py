@@ -5,11 +5,10 @@ Verbs whose answer is a choice (claim, take) are given the store's own answer an
 
 from __future__ import annotations
 
-from store_state import COUNTERS, Batch, Job, Lease, State
-
 from farm.job import OPEN, TRANSITIONS, Due, Lane, Status
 from farm.store import Accepted, Grant, NewBatch, NewJob, Renewal, Rescued, Settled, Task
 from farm.store.jobs import idempotency_field
+from tests.store.store_state import COUNTERS, Batch, Job, Lease, State
 
 
 class StoreModel(State):

@@ -7,10 +7,6 @@ from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any
 
-from clocked import NOON
-from store_keys import expected_keys, snapshot
-from store_model import StoreModel
-
 from farm.errors import BadInput, Conflict, NotFound
 from farm.job import OPEN, Due, Lane, Status
 from farm.store import (
@@ -48,6 +44,9 @@ from farm.store import (
     unreserve,
 )
 from farm.store.call import Call
+from tests.store.clocked import NOON
+from tests.store.store_keys import expected_keys, snapshot
+from tests.store.store_model import StoreModel
 
 LEASE = 1000
 TENANTS = ("ann", "bob", "cat")
@@ -176,7 +175,7 @@ class Walk:
             f"key{self.random.randrange(6)}",
             self.random.choice(("digest1", "digest2")),
         )
-        self.same(reserve(*arguments), self.model.reserve(*arguments))
+        self.same(reserve(*arguments, ttl_ms=10**9), self.model.reserve(*arguments))
         if self.random.random() < 0.7:
             self.model.unreserve(*arguments)
             self.same(unreserve(*arguments), None)

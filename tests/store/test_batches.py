@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from clocked import NOON, Farm, new_job
 
 from farm.errors import BadInput, NotFound
 from farm.job import Due, Lane, Status
@@ -35,6 +34,7 @@ from farm.store import (
     settle,
     take,
 )
+from tests.store.clocked import NOON, Farm, new_job
 
 
 def new_batch(id: str = "batch_a", total: int = 2, **more: Any) -> NewBatch:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from clocked import LEASE, Farm
-
 from farm.job import Due
 from farm.store import (
     DeliveryRecord,
@@ -23,6 +21,7 @@ from farm.store import (
     retry,
     take,
 )
+from tests.store.clocked import LEASE, Farm
 
 
 def test_a_task_that_nobody_finishes_comes_back(farm: Farm) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from clocked import NOON, Farm, new_job
 
 from farm.errors import BadInput, Conflict
 from farm.job import Due, Lane, Status
@@ -32,6 +31,7 @@ from farm.store import (
     settle,
     unreserve,
 )
+from tests.store.clocked import NOON, Farm, new_job
 
 
 def test_what_was_accepted_is_read_back(farm: Farm) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from clocked import Farm
-
 from farm.job import Due, Lane, Status
 from farm.store import (
     announce,
@@ -19,6 +17,7 @@ from farm.store import (
     voices,
     workers,
 )
+from tests.store.clocked import Farm
 
 
 def test_voices_belong_to_a_tenant(farm: Farm) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import redis
-from clocked import LEASE, Farm, new_job
 
 from farm.errors import BadInput, Misconfigured, StoreUnavailable
 from farm.job import Due, Lane
@@ -46,6 +45,7 @@ from farm.store import (
     workers,
 )
 from farm.store.call import Call
+from tests.store.clocked import LEASE, Farm, new_job
 
 NOWHERE = "redis://127.0.0.1:1/0"
 

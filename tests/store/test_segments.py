@@ -7,7 +7,6 @@ import time
 
 import pytest
 import redis
-from clocked import LEASE, Farm, new_job
 
 from farm.job import Due, Lane, Status
 from farm.store import (
@@ -28,6 +27,7 @@ from farm.store import (
     settle,
     take,
 )
+from tests.store.clocked import LEASE, Farm, new_job
 
 
 def clips(job: str, *indices: int) -> list[Settled]:

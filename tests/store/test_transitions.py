@@ -6,8 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from clocked import LEASE, Farm
-from store_keys import snapshot
 
 from farm.errors import Conflict
 from farm.job import TRANSITIONS, Due, Status
@@ -24,6 +22,8 @@ from farm.store import (
     retry,
     settle,
 )
+from tests.store.clocked import LEASE, Farm
+from tests.store.store_keys import snapshot
 
 TOKEN = "4711"
 

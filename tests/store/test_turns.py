@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from clocked import LEASE, Farm
 
 from farm.job import TURN, Due, Lane
 from farm.store import Grant, abort, begin, claim, forget, rescue, take
+from tests.store.clocked import LEASE, Farm
 
 
 def tenants_of(farm: Farm, grant: Grant) -> Counter[str]:

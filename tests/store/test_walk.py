@@ -9,11 +9,11 @@ import os
 
 import pytest
 import redis
-from clocked import Clock, Farm
-from store_walk import Walk
 
 from farm.store import Store
 from farm.store.call import render_scripts
+from tests.store.clocked import Clock, Farm
+from tests.store.store_walk import Walk
 
 STEPS = int(os.environ.get("WALK_STEPS", "6000"))
 SEED = int(os.environ.get("WALK_SEED", "11"))

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
-from listener import Listener, Temper
 
 from farm.address import allowed_networks
+from tests.webhook.listener import Listener, Temper
 from worker.webhook import Message, Sender
 
 SECRET = "whsec_" + "c2VjcmV0" * 4

@@ -11,10 +11,10 @@ from email.parser import BytesParser
 from email.utils import format_datetime
 
 import pytest
-from listener import Listener, answers, dripping, silent
 from standardwebhooks import Webhook
 
 from farm.address import allowed_networks
+from tests.webhook.listener import Listener, answers, dripping, silent
 from worker.webhook import Message, Sender
 
 LOOPBACK = allowed_networks(["127.0.0.0/8"])

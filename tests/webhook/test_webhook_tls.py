@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 import trustme
-from listener import Listener, answers
 
 from farm.address import allowed_networks
 from farm.wire import Attempt
+from tests.webhook.listener import Listener, answers
 from worker.webhook import Message, Sender
 
 Listen = Callable[..., Listener]
