@@ -1,7 +1,7 @@
-"""A served API per test: uvicorn on a socket of its own, the real store, a folder as storage.
+"""A served API: uvicorn on a socket of its own, the real store, a folder as storage, both empty for every test.
 
-api         an httpx client of one without API keys
-serve       starts more, with other settings: serve(webhook_secret=…, redis_url=…)
+api         an httpx client of one without API keys, which serves the whole test session
+serve       starts one for this test, with other settings: serve(webhook_secret=…, redis_url=…)
 backstage   plays the workers: plans, renders and finishes jobs through the same store and storage
 """
 
@@ -10,7 +10,6 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -19,8 +18,10 @@ import uvicorn
 
 from api.app import create_app
 from farm.settings import Settings
+from farm.storage import open_storage
 from farm.store import Store, announce
 from tests.api.backstage import ESPEAK, INDEXTTS, Backstage
+from tests.conftest import RedisServer
 
 SECRET = "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
@@ -58,9 +59,17 @@ class Served:
         self._socket.close()
 
 
+@pytest.fixture(scope="session")
+def session_settings(redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    folder = tmp_path_factory.mktemp("storage")
+    return Settings(redis_url=redis_server.url, storage_url=f"file://{folder}", webhook_secret=SECRET)
+
+
 @pytest.fixture
-def settings(redis_url: str, tmp_path: Path) -> Settings:
-    return Settings(redis_url=redis_url, storage_url=f"file://{tmp_path}/storage", webhook_secret=SECRET)
+def settings(session_settings: Settings) -> Settings:
+    storage = open_storage(session_settings)
+    storage.delete(*(found.key for found in storage.list("")))
+    return session_settings
 
 
 @pytest.fixture
@@ -99,9 +108,17 @@ def serve(served: Callable[..., Served]) -> Iterator[Callable[..., httpx.Client]
         client.close()
 
 
+@pytest.fixture(scope="session")
+def session_api(session_settings: Settings) -> Iterator[Served]:
+    served = Served(session_settings)
+    yield served
+    served.stop()
+
+
 @pytest.fixture
-def api(serve: Callable[..., httpx.Client]) -> httpx.Client:
-    return serve()
+def api(store: Store, settings: Settings, session_api: Served) -> Iterator[httpx.Client]:
+    with session_api.client() as client:
+        yield client
 
 
 @pytest.fixture

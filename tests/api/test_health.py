@@ -12,7 +12,6 @@ from typing import Any
 import httpx
 
 from farm.job import Lane
-from farm.settings import Settings
 from farm.store import Store, announce, beat
 from farm.wire import Worker
 from tests.api.backstage import ESPEAK, LEASE_MS, Backstage
@@ -120,7 +119,8 @@ def test_from_four_fifths_of_its_memory_on_redis_gets_no_new_work(
             pass  # it looks once a second by itself
 
 
-def test_a_storage_that_is_gone_is_told(api: httpx.Client, settings: Settings, tmp_path: Path) -> None:
+def test_a_storage_that_is_gone_is_told(serve: Callable[..., httpx.Client], tmp_path: Path) -> None:
+    api = serve(storage_url=f"file://{tmp_path}/storage")
     shutil.rmtree(tmp_path / "storage")  # as when its disk is no longer mounted
     answer = api.post("/v1/jobs", json={"input": "Long. " * 2_000})
     assert (answer.status_code, answer.json()["code"]) == (503, "storage_unavailable")
