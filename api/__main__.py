@@ -12,7 +12,7 @@ import uvicorn
 
 from api.app import create_app
 from farm.address import allowed_networks
-from farm.errors import FarmError, Misconfigured
+from farm.errors import EXIT_MISCONFIGURED, FarmError, Misconfigured
 from farm.settings import Settings, misspelt
 from farm.storage import open_storage
 from farm.store import Store, keys
@@ -31,7 +31,7 @@ def main() -> int:
         _check(settings)
     except FarmError as error:
         print(f"the API can't start: {error.message}", file=sys.stderr)  # noqa: T201
-        return 1
+        return EXIT_MISCONFIGURED if isinstance(error, Misconfigured) else 1
     uvicorn.run(
         create_app(settings),
         host=settings.host,

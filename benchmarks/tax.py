@@ -1,5 +1,5 @@
-"""What the farm costs: a book through the whole embedded farm, wall clock, against one plain process that calls the same
-engine on the same segments, encodes and joins them. Prints both and the ratio.
+"""What the farm costs: a book through the whole embedded farm, wall clock, against one plain process that calls the
+same engine on the same segments, encodes and joins them. Prints both and the ratio.
 
     python -m benchmarks.tax [--characters 1000000]          goal: ratio <= 1.25
 """
@@ -33,7 +33,7 @@ def book(characters: int) -> str:
     while size < characters:
         sentences = []
         for _ in range(draw.randint(3, 7)):
-            sentence = " ".join(draw.choice(words).strip(".,;:!?“”\"") for _ in range(draw.randint(8, 20)))
+            sentence = " ".join(draw.choice(words).strip('.,;:!?“”"') for _ in range(draw.randint(8, 20)))
             sentences.append(sentence.capitalize() + ".")
         paragraphs.append(" ".join(sentences))
         size += len(paragraphs[-1]) + 2

@@ -17,14 +17,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from farm.errors import FarmError, Misconfigured
+from farm.errors import EXIT_MISCONFIGURED, FarmError, Misconfigured
 
 STEADY_S = 10.0  # a child that lived this long had started well
 QUICK_DEATHS = 4  # so many failures in a row without a steady life between them are a crash loop
 FIRST_PAUSE_S = 0.1  # before a restart; doubles with every quick death
 LOG_LIMIT = 10_000_000  # bytes; a longer log is set aside when its child is first started
 TAIL_LINES = 15
-MISCONFIGURED = 78  # EX_CONFIG: its settings or its installation are wrong, and trying again can't help
 
 _FROM_OUTSIDE = (-signal.SIGKILL, -signal.SIGTERM)
 
@@ -69,8 +68,8 @@ class Child:
             code = process.wait()
             self._bury(process.pid)
             quick = 0 if code in _FROM_OUTSIDE or time.monotonic() - started > STEADY_S else quick + 1
-            if (quick == QUICK_DEATHS or code == MISCONFIGURED) and not self._stopping:
-                times = "" if code == MISCONFIGURED else f" {quick} times in a row, soon after its start"
+            if (quick == QUICK_DEATHS or code == EXIT_MISCONFIGURED) and not self._stopping:
+                times = "" if code == EXIT_MISCONFIGURED else f" {quick} times in a row, soon after its start"
                 self._give_up(
                     Misconfigured(
                         f"{self.program.name} ended{times} (exit code {code}); the end of {self.log}:\n{self.tail()}"

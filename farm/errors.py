@@ -22,6 +22,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+EXIT_MISCONFIGURED = 78  # EX_CONFIG: how a program ends that Misconfigured stopped; starting it again can't help
+
 
 @dataclass(frozen=True, slots=True)
 class FieldError:

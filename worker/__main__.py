@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from farm.errors import FarmError
+from farm.errors import EXIT_MISCONFIGURED, FarmError, Misconfigured
 from farm.settings import Settings
 from farm.wake import DESK_QUEUE, render_queue
 
@@ -39,7 +39,7 @@ def main() -> int:
         )
     except FarmError as error:
         print(f"error: {error.message}", file=sys.stderr)  # noqa: T201
-        return 78
+        return EXIT_MISCONFIGURED if isinstance(error, Misconfigured) else 1
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from celery import Celery, signals
 
@@ -19,11 +19,13 @@ from farm.settings import Settings, misspelt
 from farm.storage import open_storage
 from farm.store import Store, announce
 from farm.wake import DESK_QUEUE, DESK_TASK, RENDER_TASK, Waker, celery_settings
-from worker.desk import Desk
 from worker.engines import load
 from worker.heartbeat import Heartbeat, new_worker_id
 from worker.keeper import Keeper
 from worker.render import Renderer
+
+if TYPE_CHECKING:
+    from worker.desk import Desk  # takes 2 s to load, which a render worker need not wait for
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +56,8 @@ def render() -> None:
 def desk() -> None:
     global _desk
     if _desk is None:  # made here: connections and threads do not survive the pool's fork
+        from worker.desk import Desk
+
         _desk = Desk(Store.connect(settings.redis_url), open_storage(settings), Waker(settings.broker), settings)
     if _desk.drain():
         app.send_task(DESK_TASK, queue=DESK_QUEUE)
@@ -73,17 +77,19 @@ def _take_up_role(instance: Any, **_: Any) -> None:
     global _renderer
     queues = set(instance.app.amqp.queues.consume_from)
     store = Store.connect(settings.redis_url)
-    worker = new_worker_id()
+    worker_id = new_worker_id()
     if any(queue.startswith("render.") for queue in queues):
         engine = load(settings)
-        _renderer = Renderer(store, open_storage(settings), engine, settings, worker)
+        _renderer = Renderer(store, open_storage(settings), engine, settings, worker_id)
         store.run(announce(engine.card.name, engine.card.model_dump_json()))
         heartbeat = Heartbeat(
-            store, worker, _renderer.figures, model=engine.card.name, device=engine.device, capacity=engine.capacity
+            store, worker_id, _renderer.figures, model=engine.card.name, device=engine.device, capacity=engine.capacity
         )
     else:
-        heartbeat = Heartbeat(store, worker)
-    keeper = Keeper(store, Waker(settings.broker), worker=worker, lease_ms=round(settings.lease_seconds * 1000))
+        import worker.desk  # noqa: F401  (before the pool forks, so that its processes share it)
+
+        heartbeat = Heartbeat(store, worker_id)
+    keeper = Keeper(store, Waker(settings.broker), worker=worker_id, lease_ms=round(settings.lease_seconds * 1000))
     _threads.extend((heartbeat, keeper))
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from farm.errors import EXIT_MISCONFIGURED
 from farm.store import Store, drop_key, put_key, put_voice
 from tests.api.backstage import Backstage
 from tests.api.conftest import Served
@@ -124,7 +125,7 @@ def start_api(redis_url: str, folder: Path, **environment: str) -> subprocess.Co
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7"])
 def test_without_keys_the_api_refuses_to_be_reached_by_others(redis_url: str, tmp_path: Path, host: str) -> None:
     ended = start_api(redis_url, tmp_path, FARM_HOST=host)
-    assert ended.returncode == 1
+    assert ended.returncode == EXIT_MISCONFIGURED
     assert "farm keys create" in ended.stderr
     assert "Traceback" not in ended.stderr
 

@@ -62,7 +62,7 @@ def test_what_was_spoken_before_changes_nothing(espeak: Espeak, interlude: dict[
 def test_another_process_says_the_same(espeak: Espeak) -> None:
     program = (
         "import sys, hashlib\n"
-        "from feeds import clip\n"
+        "from tests.engine.feeds import clip\n"
         "from worker.engines.espeak import Espeak\n"
         "espeak = Espeak()\n"
         "clip(espeak, 'Something else first.', language='fr')\n"
