@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from farm.wire import Output
-from worker.clip import encode
+from worker.clip import decode, encode
 from worker.engine import Clip, Speech, Utterance
 from worker.engines.espeak import Espeak
 from worker.stitch import Piece, assemble
@@ -50,7 +50,7 @@ def run(clips: list[bytes], rate: int, count: int, wanted: dict[str, object]) ->
 
     def pieces() -> Iterator[Piece]:
         for number in range(count):
-            yield Piece(clips[number % len(clips)], 120)
+            yield Piece(decode(clips[number % len(clips)], rate), 120)
 
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()

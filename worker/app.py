@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import logging
 import os
+from ctypes import c_bool
+from multiprocessing.sharedctypes import RawValue
 from typing import TYPE_CHECKING, Any
 
 from celery import Celery, signals
@@ -18,7 +20,7 @@ from celery import Celery, signals
 from farm.settings import Settings, misspelt
 from farm.storage import open_storage
 from farm.store import Store, announce
-from farm.wake import DESK_QUEUE, DESK_TASK, RENDER_TASK, Waker, celery_settings
+from farm.wake import DESK_TASK, RENDER_TASK, Waker, celery_settings
 from worker.engines import load
 from worker.heartbeat import Heartbeat, new_worker_id
 from worker.keeper import Keeper
@@ -35,6 +37,7 @@ settings = Settings.read()
 app = Celery("farm")
 app.conf.update(celery_settings(settings))
 
+_stopping = RawValue(c_bool, False)  # shared with the desk's pool, which the signal does not reach
 _renderer: Renderer | None = None
 _desk: Desk | None = None
 _threads: list[Keeper | Heartbeat] = []
@@ -59,8 +62,7 @@ def desk() -> None:
         from worker.desk import Desk
 
         _desk = Desk(Store.connect(settings.redis_url), open_storage(settings), Waker(settings.broker), settings)
-    if _desk.drain():
-        app.send_task(DESK_TASK, queue=DESK_QUEUE)
+    _desk.drain(lambda: _stopping.value)
 
 
 @signals.setup_logging.connect
@@ -101,6 +103,7 @@ def _begin(**_: Any) -> None:
 
 @signals.worker_shutting_down.connect
 def _stop_claiming(**_: Any) -> None:
+    _stopping.value = True
     if _renderer is not None:
         _renderer.stop()
 

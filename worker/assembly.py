@@ -17,6 +17,7 @@ from farm.spec import Rendered, Spec
 from farm.storage import Storage
 from farm.store import JobRecord, Store, attempts, cached_bits
 from farm.wire import AudioFormat
+from worker.clip import Pcm, decode
 from worker.stitch import Assembly, Piece, Span, assemble
 from worker.subtitles import Cue, subtitles
 
@@ -28,7 +29,7 @@ _MEDIA: Mapping[AudioFormat, tuple[str, str]] = {
 }
 _SUBTITLES = {"vtt": "text/vtt", "srt": "application/x-subrip"}
 _FETCHERS = 8
-_AHEAD = 32  # clips in memory at once; a clip of 20 s is about 0.5 MB
+_AHEAD = 32  # clips in memory at once; a clip of 20 s is about 1 MB
 _LOOKERS = 32
 
 
@@ -89,9 +90,9 @@ class Assembler:
         drawn: list[Segment] = []
 
         def pieces() -> Iterator[Piece]:
-            for row, fetched in self._fetched(rows):
+            for row, clip in self._fetched(rows, plan.sample_rate):
                 drawn[:] = [row]
-                yield Piece(fetched(), row.pause_ms if row is not rows[-1] else 0)
+                yield Piece(clip.result(), row.pause_ms if row is not rows[-1] else 0)
 
         try:
             return assemble(pieces(), sample_rate=plan.sample_rate, output=spec.output, target=target, beat=beat)
@@ -101,19 +102,20 @@ class Assembler:
             self._storage.delete(clip_key(drawn[0].digest))  # or it would be found, and settled as if it were good
             raise ClipsMissing([drawn[0].index]) from None
 
-    def _fetched(self, rows: Sequence[Segment]) -> Iterator[tuple[Segment, Callable[[], bytes]]]:
-        """Clips in order, some of them on their way before they are asked for."""
+    def _fetched(self, rows: Sequence[Segment], sample_rate: int) -> Iterator[tuple[Segment, Future[Pcm]]]:
+        """Clips in order, fetched and decoded some way ahead on other cores."""
+
+        def fetch(row: Segment) -> Pcm:
+            return decode(self._storage.get(clip_key(row.digest)), sample_rate)
+
         with ThreadPoolExecutor(_FETCHERS, "fetch") as pool:
-            ahead: deque[tuple[Segment, Future[bytes]]] = deque()
+            ahead: deque[tuple[Segment, Future[Pcm]]] = deque()
             try:
                 for row in rows:
-                    ahead.append((row, pool.submit(self._storage.get, clip_key(row.digest))))
+                    ahead.append((row, pool.submit(fetch, row)))
                     if len(ahead) > _AHEAD:
-                        first, future = ahead.popleft()
-                        yield first, future.result
-                while ahead:
-                    first, future = ahead.popleft()
-                    yield first, future.result
+                        yield ahead.popleft()
+                yield from ahead
             finally:
                 pool.shutdown(cancel_futures=True)
 

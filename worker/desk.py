@@ -16,9 +16,8 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 
 from farm.errors import BadInput, ObjectMissing, StorageUnavailable, StoreUnavailable
 from farm.job import Due, Status
@@ -38,7 +37,6 @@ from farm.store import (
     cancel,
     done,
     expire,
-    extend,
     finish,
     forget,
     forget_batch,
@@ -54,31 +52,41 @@ from farm.wake import Waker, render_queue
 from farm.wire import JobError, Model
 from worker.assembly import Assembler, ClipsMissing
 from worker.courier import Courier
+from worker.lease import Interrupted, TaskLease, TaskLost
 
 log = logging.getLogger(__name__)
 
-_OFFICE = (Due.PLAN, Due.ASSEMBLE, Due.BATCH, Due.EXPIRE, Due.PURGE)
-_DELIVERIES = 16
+_OFFICE = (Due.PLAN, Due.BATCH, Due.EXPIRE, Due.PURGE)  # quick, or in slices: done one by one
+_DELIVERIES = 16  # at a time
+_ASSEMBLIES = 4
 _AGAIN_MS = 5_000  # until a task is tried again that an outage interrupted
-_LONGEST = 2 * 3600.0  # seconds after which a task's lease is no longer renewed
+_SLICE = 2.0  # seconds of unfolding a batch before others have their turn
 
 
-class _LeaseLost(Exception):
-    pass
+_Act = Callable[[Task, TaskLease], None]
 
 
-class _Lease:
-    """Of the task in hand. Long work asks it now and then."""
+class _Crew:
+    """Threads for work of one kind; it knows how many of them are free."""
 
-    def __init__(self) -> None:
-        self.lost = threading.Event()
+    def __init__(self, size: int, name: str) -> None:
+        self._size = size
+        self._pool = ThreadPoolExecutor(size, name)
+        self.under_way: set[Future[None]] = set()
 
-    def check(self) -> None:
-        if self.lost.is_set():
-            raise _LeaseLost
+    def __enter__(self) -> _Crew:
+        return self
 
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown()
 
-_Act = Callable[[Task, _Lease], None]
+    @property
+    def free(self) -> int:
+        self.under_way = {future for future in self.under_way if not future.done()}
+        return self._size - len(self.under_way)
+
+    def start(self, act: Callable[[Task, _Act], None], task: Task, how: _Act) -> None:
+        self.under_way.add(self._pool.submit(act, task, how))
 
 
 class Desk:
@@ -87,89 +95,76 @@ class Desk:
         self._lease_ms = round(settings.lease_seconds * 1000)
         self._assembler = Assembler(store, storage)
         self._courier = Courier(store, settings, random.random)
-        self._acts: Mapping[Due, _Act] = {
+        self._stopping = threading.Event()
+        self._office: Mapping[Due, _Act] = {
             Due.BATCH: self._unfold,
             Due.PLAN: self._plan,
-            Due.ASSEMBLE: self._assemble,
             Due.EXPIRE: self._expire,
             Due.PURGE: self._purge,
         }
 
-    def drain(self, seconds: float = 5.0) -> bool:
-        """Works until nothing is due, or for `seconds` and the task in hand. True when there may be more."""
-        end = time.monotonic() + seconds
-        under_way: set[Future[None]] = set()
-        with ThreadPoolExecutor(_DELIVERIES, "deliver") as couriers:
-            while time.monotonic() < end:
-                under_way = {future for future in under_way if not future.done()}
-                parcels = self._take((Due.DELIVER,), _DELIVERIES - len(under_way))
-                under_way |= {couriers.submit(self._act, task, self._deliver) for task in parcels}
+    def drain(self, stopping: Callable[[], bool] = lambda: False) -> None:
+        """Works until nothing is due and nothing under way. When it is `stopping` it takes no more, and long work is
+        put back to be done by another desk."""
+        with _Crew(_DELIVERIES, "deliver") as couriers, _Crew(_ASSEMBLIES, "assemble") as binders:
+            while not stopping():
+                parcels = self._take((Due.DELIVER,), couriers.free)
+                for task in parcels:
+                    couriers.start(self._act, task, self._deliver)
+                # The last free thread is for interactive lines, which must not wait for a shelf of books.
+                free = binders.free
+                books = self._take((Due.ASSEMBLE,), free - 1 if free > 1 else free, express=free == 1)
+                for task in books:
+                    binders.start(self._act, task, self._assemble)
                 tasks = self._take(_OFFICE, 1)
                 for task in tasks:
-                    self._act(task, self._acts[task.kind])
-                if not tasks and not parcels:
+                    self._act(task, self._office[task.kind])
+                if not (parcels or books or tasks):
+                    under_way = couriers.under_way | binders.under_way
                     if not under_way:
-                        return False
+                        return
                     wait(under_way, timeout=0.1, return_when=FIRST_COMPLETED)
-        return True
+            self._stopping.set()
 
-    def _take(self, kinds: tuple[Due, ...], want: int) -> list[Task]:
-        return self._store.run(take(kinds, want=want, lease_ms=self._lease_ms)) if want > 0 else []
+    def _take(self, kinds: tuple[Due, ...], want: int, *, express: bool = False) -> list[Task]:
+        return self._store.run(take(kinds, want=want, lease_ms=self._lease_ms, express=express)) if want > 0 else []
 
     def _act(self, task: Task, act: _Act) -> None:
         try:
-            with self._leased(task) as lease:
+            with TaskLease(self._store, task, self._lease_ms, self._stopping) as lease:
                 act(task, lease)
-        except _LeaseLost:
+        except TaskLost:
             log.info("%s of %s is no longer ours: canceled, or with another desk", task.kind, task.id)
+        except Interrupted:
+            self._put_off(task, 0)
         except (StorageUnavailable, StoreUnavailable) as error:
             log.warning("%s of %s waits: %s", task.kind, task.id, error)
-            self._put_off(task)
+            self._put_off(task, _AGAIN_MS)
         except Exception:
             log.exception("%s of %s stumbled and is tried again", task.kind, task.id)
-            self._put_off(task)
+            self._put_off(task, _AGAIN_MS)
 
-    def _put_off(self, task: Task) -> None:
+    def _put_off(self, task: Task, again_ms: int) -> None:
         try:
-            self._store.run(done(task, again_ms=_AGAIN_MS))
+            self._store.run(done(task, again_ms=again_ms))
         except StoreUnavailable:
             log.debug("the lease of %s runs out instead", task.id)
 
-    @contextmanager
-    def _leased(self, task: Task) -> Iterator[_Lease]:
-        over = threading.Event()
-        lease = _Lease()
-
-        def renewing() -> None:
-            end = time.monotonic() + _LONGEST
-            while not over.wait(self._lease_ms / 3000) and time.monotonic() < end:
-                try:
-                    if not self._store.run(extend(task, self._lease_ms)):
-                        lease.lost.set()
-                        return
-                except StoreUnavailable as error:
-                    log.warning("lease of %s not renewed: %s", task.id, error)
-
-        renewer = threading.Thread(target=renewing, name="task-lease", daemon=True)
-        renewer.start()
-        try:
-            yield lease
-        finally:
-            over.set()
-            renewer.join()
-
     # --- batch ----------------------------------------------------------------------------------------------------
 
-    def _unfold(self, task: Task, lease: _Lease) -> None:
+    def _unfold(self, task: Task, lease: TaskLease) -> None:
         batch = self._store.run(batch_record(task.id))
         if batch is None:
             self._store.run(done(task))
             return
         if batch.accepted < batch.total:
+            end = time.monotonic() + _SLICE
             with self._storage.open(lines_key(batch.id)) as file:
                 for order in read_lines(file, skip=batch.accepted):
-                    lease.check()
                     self._accept(order, batch.id, batch.tenant)
+                    if time.monotonic() > end:
+                        self._put_off(task, 0)
+                        return
         batch = self._store.run(batch_record(task.id))
         if batch is not None and batch.canceled:
             self._cancel_jobs(batch.id, batch.tenant)
@@ -195,11 +190,11 @@ class Desk:
             for job in page:
                 self._store.run(cancel(job.id, tenant))
             number += len(page)
-            after = (number - 1, page[-1].id)
+            after = (number, page[-1].id)
 
     # --- plan -----------------------------------------------------------------------------------------------------
 
-    def _plan(self, task: Task, lease: _Lease) -> None:
+    def _plan(self, task: Task, lease: TaskLease) -> None:
         job = self._store.run(job_record(task.id))
         card = self._store.run(models()).get(job.model) if job is not None else None
         if job is None or card is None:
@@ -241,7 +236,7 @@ class Desk:
 
     # --- assemble -------------------------------------------------------------------------------------------------
 
-    def _assemble(self, task: Task, lease: _Lease) -> None:
+    def _assemble(self, task: Task, lease: TaskLease) -> None:
         job = self._store.run(job_record(task.id))
         if job is None or job.status is not Status.ASSEMBLING:
             self._store.run(done(task))
@@ -267,14 +262,14 @@ class Desk:
 
     # --- deliver, expire and purge ----------------------------------------------------------------------------------
 
-    def _deliver(self, task: Task, lease: _Lease) -> None:
+    def _deliver(self, task: Task, lease: TaskLease) -> None:
         self._courier.deliver(task)
 
-    def _expire(self, task: Task, lease: _Lease) -> None:
+    def _expire(self, task: Task, lease: TaskLease) -> None:
         remove_objects(self._storage, task.id, clips=True)
         self._store.run(expire(task.id, task.token, purge_after_s=round(self._settings.record_days * 86400)))
 
-    def _purge(self, task: Task, lease: _Lease) -> None:
+    def _purge(self, task: Task, lease: TaskLease) -> None:
         if task.id.startswith("batch_"):
             self._storage.delete(lines_key(task.id))
             self._store.run(forget_batch(task.id))

@@ -1,6 +1,6 @@
-"""The claims that this worker holds. A thread renews each until nothing of it is left, and tells what was lost.
+"""What this worker has claimed, kept while it is worked on: segments (Leases) and tasks of the desk (TaskLease).
 
-Renewal stops for good when the worker is told to `abandon` (a hung engine): then the keeper gives the work to others.
+A thread renews, and says what was lost. Whatever a dead worker held is given to others when its lease has run out.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from farm.errors import StoreUnavailable
-from farm.store import Grant, Store, release, renew
+from farm.store import Grant, Store, Task, extend, release, renew
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +58,7 @@ class Leases:
         self._thread.join()
 
     def abandon(self) -> None:
+        """No renewal from now on: the engine hangs, and others shall have the work."""
         self._over.set()
 
     def hold(self, grant: Grant) -> list[Held]:
@@ -109,3 +110,45 @@ class Leases:
         else:
             self.drop(lost)
         self._on_lost(lost)
+
+
+class TaskLost(Exception):
+    """Another desk has the task by now, or its job was canceled."""
+
+
+class Interrupted(Exception):
+    """The worker must go; the task is for another desk."""
+
+
+class TaskLease:
+    """One task of the desk. Long work calls `check` now and then, and what it raises ends the work."""
+
+    def __init__(self, store: Store, task: Task, lease_ms: int, stopping: threading.Event) -> None:
+        self._store, self._task, self._lease_ms, self._stopping = store, task, lease_ms, stopping
+        self._lost, self._over = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._renewing, name="task-lease", daemon=True)
+
+    def __enter__(self) -> TaskLease:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def check(self) -> None:
+        if self._lost.is_set():
+            raise TaskLost
+        if self._stopping.is_set():
+            raise Interrupted
+
+    def _renewing(self) -> None:
+        while not self._over.wait(self._lease_ms / 3000):
+            try:
+                if not self._store.run(extend(self._task, self._lease_ms)):
+                    self._lost.set()
+                    return
+            except StoreUnavailable as error:
+                log.warning("lease of %s not renewed: %s", self._task.id, error)

@@ -20,7 +20,7 @@ import numpy as np
 import soxr
 
 from farm.wire import AudioFormat, Output
-from worker.clip import Pcm, Samples, decode, from_pcm
+from worker.clip import Pcm, Samples, from_pcm
 from worker.encoder import Encoder, encodable_rate
 from worker.loudness import Meter, decibels
 
@@ -33,7 +33,7 @@ _STEP = 33  # of 32768, -60 dBFS: a clip that starts or ends on more than this w
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    clip: bytes  # FLAC, as worker.clip encodes it
+    pcm: Pcm  # as worker.clip decodes it
     pause_ms: int  # silence after it
 
 
@@ -70,7 +70,7 @@ def assemble(
     pieces: Iterable[Piece], *, sample_rate: int, output: Output, target: Path, beat: Callable[[], None]
 ) -> Assembly:
     """Writes `target`. `beat` is called about every half second of work, not while `pieces` makes it wait; what it
-    raises stops the work. Raises ClipCorrupt for the piece that was drawn last, and ValueError when there is no audio.
+    raises stops the work. Raises ValueError when there is no audio.
     """
     timeline = _Timeline(sample_rate)
     rate = encodable_rate(output.format, output.sample_rate or sample_rate)
@@ -118,7 +118,7 @@ class _Timeline:
 
     def blocks(self, pieces: Iterable[Piece]) -> Iterator[Pcm]:
         for piece in pieces:
-            clip = _soften(decode(piece.clip, self._rate), round(_RAMP_S * self._rate))
+            clip = _soften(piece.pcm, round(_RAMP_S * self._rate))
             self._spans.append(Span(self._position, len(clip)))
             yield from self._advance(clip)
             yield from self._advance(np.zeros(piece.pause_ms * self._rate // 1000, np.int16))

@@ -31,7 +31,7 @@
 --   f:due:<kind>:<lane>:<tenant>   zset    timed work -> when it is due; leasing it moves that forward
 --   f:desk:<kind>:<lane>           zset    tenant -> the later of its earliest due time and its last turn
 --   f:due:token                    hash    <kind>:<id> -> token of whoever leased it
---   f:takes                        hash    kind -> how many were taken
+--   f:takes                        hash    first of the kinds that are taken together -> how many were taken
 --
 --   f:voices:<tenant> f:keys f:models f:beats hash; f:alive zset worker -> when its heartbeat ends; f:lock:<name> string
 --

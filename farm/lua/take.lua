@@ -1,11 +1,17 @@
--- take: want lease_ms kind… -> {kind, id, token}, …
+-- take: want lease_ms express(1|0) kind… -> {kind, id, token}, …
+--
+-- Lanes come before kinds, so that an interactive line is assembled before a bulk batch is planned to its end. Within a
+-- lane each kind is the first in turn, so that neither planning nor assembling waits for the other to run dry.
 drains()
-local want, lease_ms, t, taken = tonumber(ARGV[1]), tonumber(ARGV[2]), now(), {}
+local want, lease_ms, express, t = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3] == '1', now()
+local kinds, taken = {unpack(ARGV, 4)}, {}
 
 -- Lanes in order, but every fourth time from below, so that no lane waits for ever: {bulk, normal, …} and {normal, bulk, …}
 -- take turns at that, or the middle lane would starve between two full ones.
 local function order(turn)
-  if turn % 8 == 4 then
+  if express then
+    return {LANES[1]}
+  elseif turn % 8 == 4 then
     return {LANES[2], LANES[3], LANES[1]}
   elseif turn % 8 == 0 then
     return {LANES[3], LANES[2], LANES[1]}
@@ -36,23 +42,24 @@ local function lease(kind, lane)
   end
 end
 
-local function next_of(kind)
-  for _, lane in ipairs(order(number(call('HGET', 'f:takes', kind)) + 1)) do
-    local task = lease(kind, lane)
-    if task then
-      call('HINCRBY', 'f:takes', kind, 1)
-      return task
+local function next_of(turn)
+  for _, lane in ipairs(order(turn)) do
+    for x = 0, #kinds - 1 do
+      local task = lease(kinds[(turn + x) % #kinds + 1], lane)
+      if task then
+        return task
+      end
     end
   end
 end
 
-for x = 3, #ARGV do
-  while #taken < want do
-    local task = next_of(ARGV[x])
-    if not task then
-      break
-    end
-    taken[#taken + 1] = task
+local turn = number(call('HGET', 'f:takes', kinds[1])) + 1
+while #taken < want do
+  local task = next_of(turn)
+  if not task then
+    break
   end
+  taken[#taken + 1] = task
+  turn = call('HINCRBY', 'f:takes', kinds[1], 1) + 1
 end
 return taken

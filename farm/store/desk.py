@@ -30,14 +30,14 @@ class DeliveryRecord:
     due_ms: int | None  # until the next attempt; None when none is due
 
 
-def take(kinds: Sequence[Due], *, want: int, lease_ms: int) -> Call[list[Task]]:
-    """Due work, leased by moving its due time forward: kinds in the given order, lanes in order with every fourth take
-    from below, tenants by turns."""
+def take(kinds: Sequence[Due], *, want: int, lease_ms: int, express: bool = False) -> Call[list[Task]]:
+    """Due work, leased by moving its due time forward: lanes in order with every fourth take from below, within a lane
+    each kind the first in turn, tenants by turns. `express` takes interactive work only."""
 
     def read(answer: list[list[bytes]]) -> list[Task]:
         return [Task(Due(kind.decode()), id.decode(), token.decode()) for kind, id, token in answer]
 
-    return Call("take", (want, lease_ms, *(kind.value for kind in kinds)), read)
+    return Call("take", (want, lease_ms, int(express), *(kind.value for kind in kinds)), read)
 
 
 def extend(task: Task, lease_ms: int) -> Call[bool]:

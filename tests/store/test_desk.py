@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from farm.job import Due
+from farm.job import Due, Lane
 from farm.store import (
     DeliveryRecord,
+    Settled,
     Task,
     abort,
     cancel,
@@ -19,6 +20,7 @@ from farm.store import (
     plan,
     redeliver,
     retry,
+    settle,
     take,
 )
 from tests.store.clocked import LEASE, Farm
@@ -43,6 +45,33 @@ def test_a_long_task_stays_leased_while_it_is_extended(farm: Farm) -> None:
         assert farm.run(extend(task, LEASE))
     assert farm.run(take([Due.PLAN], want=9, lease_ms=LEASE)) == []
     assert farm.run(plan("job_a", task.token, 1))
+
+
+def test_an_interactive_line_is_assembled_before_a_bulk_batch_is_planned(farm: Farm) -> None:
+    farm.running("job_line", 1, lane=Lane.INTERACTIVE)
+    for number in range(20):
+        farm.accept(f"job_bulk{number}", lane=Lane.BULK)
+    farm.run(settle("0", [Settled("job_line", 0, 100)]))
+    first = farm.run(take([Due.PLAN, Due.ASSEMBLE], want=2, lease_ms=LEASE))
+    assert (Due.ASSEMBLE, "job_line") in [(task.kind, task.id) for task in first]
+
+
+def test_neither_planning_nor_assembling_waits_for_the_other_to_run_dry(farm: Farm) -> None:
+    for number in range(10):
+        farm.running(f"job_whole{number}", 1)
+    for number in range(10):
+        farm.accept(f"job_new{number}")
+        farm.run(settle("0", [Settled(f"job_whole{number}", 0, 100)]))
+    taken = farm.run(take([Due.PLAN, Due.ASSEMBLE], want=10, lease_ms=LEASE))
+    assert sorted(task.kind for task in taken) == [Due.ASSEMBLE] * 5 + [Due.PLAN] * 5
+
+
+def test_an_express_take_is_for_interactive_work_alone(farm: Farm) -> None:
+    farm.accept("job_bulk", lane=Lane.BULK)
+    farm.accept("job_a")
+    assert farm.run(take([Due.PLAN], want=9, lease_ms=LEASE, express=True)) == []
+    farm.accept("job_line", lane=Lane.INTERACTIVE)
+    assert [task.id for task in farm.run(take([Due.PLAN], want=9, lease_ms=LEASE, express=True))] == ["job_line"]
 
 
 def test_a_task_may_be_put_off(farm: Farm) -> None:

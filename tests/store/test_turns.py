@@ -147,13 +147,6 @@ def test_the_lowest_lanes_have_every_fourth_take(farm: Farm) -> None:
     assert [lane for lane in lanes if lane != "interactive"] == ["normal", "bulk"] * 2
 
 
-def test_kinds_are_taken_in_the_order_asked_for(farm: Farm) -> None:
-    farm.running("job_b", segments=0)
-    farm.accept("job_a")
-    farm.accept("job_c")
-    assert taken(farm, want=3, kinds=(Due.ASSEMBLE, Due.PLAN)) == ["job_b", "job_a", "job_c"]
-
-
 def test_a_tenant_whose_work_is_not_due_is_passed_over(farm: Farm) -> None:
     farm.accept("job_a", tenant="ann")
     farm.run(abort("job_a", Due.PLAN, farm.task(Due.PLAN, "job_a").token, "{}"))
