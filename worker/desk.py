@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import logging
 import random
-import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -95,7 +94,7 @@ class Desk:
         self._lease_ms = round(settings.lease_seconds * 1000)
         self._assembler = Assembler(store, storage)
         self._courier = Courier(store, settings, random.random)
-        self._stopping = threading.Event()
+        self._stopping: Callable[[], bool] = lambda: False
         self._office: Mapping[Due, _Act] = {
             Due.BATCH: self._unfold,
             Due.PLAN: self._plan,
@@ -106,6 +105,7 @@ class Desk:
     def drain(self, stopping: Callable[[], bool] = lambda: False) -> None:
         """Works until nothing is due and nothing under way. When it is `stopping` it takes no more, and long work is
         put back to be done by another desk."""
+        self._stopping = stopping
         with _Crew(_DELIVERIES, "deliver") as couriers, _Crew(_ASSEMBLIES, "assemble") as binders:
             while not stopping():
                 parcels = self._take((Due.DELIVER,), couriers.free)
@@ -124,7 +124,6 @@ class Desk:
                     if not under_way:
                         return
                     wait(under_way, timeout=0.1, return_when=FIRST_COMPLETED)
-            self._stopping.set()
 
     def _take(self, kinds: tuple[Due, ...], want: int, *, express: bool = False) -> list[Task]:
         return self._store.run(take(kinds, want=want, lease_ms=self._lease_ms, express=express)) if want > 0 else []

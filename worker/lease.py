@@ -123,7 +123,7 @@ class Interrupted(Exception):
 class TaskLease:
     """One task of the desk. Long work calls `check` now and then, and what it raises ends the work."""
 
-    def __init__(self, store: Store, task: Task, lease_ms: int, stopping: threading.Event) -> None:
+    def __init__(self, store: Store, task: Task, lease_ms: int, stopping: Callable[[], bool]) -> None:
         self._store, self._task, self._lease_ms, self._stopping = store, task, lease_ms, stopping
         self._lost, self._over = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._renewing, name="task-lease", daemon=True)
@@ -141,7 +141,7 @@ class TaskLease:
     def check(self) -> None:
         if self._lost.is_set():
             raise TaskLost
-        if self._stopping.is_set():
+        if self._stopping():
             raise Interrupted
 
     def _renewing(self) -> None:

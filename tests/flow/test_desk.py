@@ -1,0 +1,92 @@
+"""The desk does many things at once: a shelf of books neither holds up a line nor a stop."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from farm.job import Lane, Status
+from farm.plan import clip_key, decode_page, pages_key
+from farm.storage import Storage
+from tests.flow.house import House
+from worker.desk import Desk
+
+
+class Gated:
+    """Storage in which some objects are not to be had until `open` is set. `asked`: one of them was wanted."""
+
+    def __init__(self, real: Storage, keys: set[str]) -> None:
+        self._real, self._keys = real, keys
+        self.open, self.asked = threading.Event(), threading.Event()
+
+    def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
+        if key in self._keys:
+            self.asked.set()
+            assert self.open.wait(60)
+        return self._real.get(key, start, length)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+
+def settled_books(house: House, count: int) -> tuple[list[str], set[str]]:
+    """Jobs that are due for assembly, and their clips."""
+    texts = [f"Book {number} begins. It goes on.\n\nAnd it ends." for number in range(count)]
+    books = [house.submit(input=text, priority=Lane.BULK) for text in texts]
+    house.desk.drain()
+    house.renderer().drain()
+    rows = [row for book in books for row in decode_page(house.storage.get(pages_key(book)))]
+    return books, {clip_key(row.digest) for row in rows}
+
+
+@contextmanager
+def working(desk: Desk, stop: threading.Event) -> Iterator[threading.Thread]:
+    thread = threading.Thread(target=desk.drain, args=(stop.is_set,))
+    thread.start()
+    try:
+        yield thread
+    finally:
+        stop.set()
+        thread.join(60)
+
+
+def test_a_line_is_assembled_while_a_shelf_of_books_is(house: House) -> None:
+    books, clips = settled_books(house, 5)
+    gated = Gated(house.storage, clips)
+    desk = Desk(house.store, gated, house.waker, house.settings)
+    stop, pause = threading.Event(), threading.Event()
+    with working(desk, stop):
+        try:
+            assert gated.asked.wait(10)
+            line = house.submit(input="Just a line.", priority=Lane.INTERACTIVE)
+            for _ in range(500):
+                house.renderer().drain()
+                if house.record(line).status is Status.SUCCEEDED:
+                    break
+                pause.wait(0.02)
+            assert house.record(line).status is Status.SUCCEEDED
+            assert {house.record(book).status for book in books} == {Status.ASSEMBLING}
+        finally:
+            gated.open.set()
+    house.finish()
+    assert {house.record(book).status for book in books} == {Status.SUCCEEDED}
+
+
+def test_a_stop_puts_a_book_back_for_another_desk(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worker.stitch._BEAT_S", 0)
+    (book,), clips = settled_books(house, 1)
+    gated = Gated(house.storage, clips)
+    stop = threading.Event()
+    with working(Desk(house.store, gated, house.waker, house.settings), stop) as thread:
+        assert gated.asked.wait(10)
+        stop.set()
+        gated.open.set()
+        thread.join(10)
+        assert not thread.is_alive()
+    assert house.record(book).status is Status.ASSEMBLING
+    house.desk.drain()
+    assert house.record(book).status is Status.SUCCEEDED
