@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from farm.errors import Misconfigured
-from farm.settings import Settings, misspelt
+from farm.settings import Settings, main, misspelt
 
 
 @pytest.fixture(autouse=True)
@@ -119,3 +119,9 @@ def test_a_name_like_no_setting_is_named_alone() -> None:
 def test_real_settings_and_other_peoples_variables_are_no_misspellings() -> None:
     real = {f"FARM_{name.upper()}": "" for name in Settings.model_fields}
     assert misspelt({**real, "PATH": "", "FARMER": "", "FARM_VENV": ""}) == []
+
+
+def test_the_printed_settings_are_those_of_the_class(capsys: pytest.CaptureFixture[str]) -> None:
+    main()
+    printed = Path(__file__).parents[2] / "docs" / "settings.md"
+    assert printed.read_text() == capsys.readouterr().out, "python -m farm.settings > docs/settings.md"
