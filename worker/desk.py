@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
-from farm.errors import BadInput, ObjectMissing, StorageUnavailable, StoreUnavailable
+from farm.errors import BadInput, FarmError, ObjectMissing, StorageUnavailable, StoreUnavailable
 from farm.job import Due, Status
 from farm.plan import Part, Recipe, encode_plan, pages_key, plan_key, segments
 from farm.removal import remove_objects
@@ -58,6 +58,8 @@ log = logging.getLogger(__name__)
 _OFFICE = (Due.PLAN, Due.BATCH, Due.EXPIRE, Due.PURGE)  # quick, or in slices: done one by one
 _DELIVERIES = 16  # at a time
 _ASSEMBLIES = 4
+_REDOS = 5  # a bucket that loses clips as fast as they come must not keep a GPU busy for ever
+_LOSING = "clips of this job keep disappearing from storage; see to the bucket or disk, then retry"
 _AGAIN_MS = 5_000  # until a task is tried again that an outage interrupted
 _SLICE = 2.0  # seconds of unfolding a batch before others have their turn
 
@@ -149,6 +151,11 @@ class Desk:
         except StoreUnavailable:
             log.debug("the lease of %s runs out instead", task.id)
 
+    def _abort(self, task: Task, error: FarmError) -> None:
+        """The job of this task fails: trying again would end the same."""
+        outcome = failure(JobError(code=error.code, message=error.message))
+        self._store.run(abort(task.id, task.kind, task.token, outcome))
+
     # --- batch ----------------------------------------------------------------------------------------------------
 
     def _unfold(self, task: Task, lease: TaskLease) -> None:
@@ -203,9 +210,7 @@ class Desk:
         try:
             total = self._write_plan(job, Model.model_validate_json(card))
         except (ObjectMissing, BadInput) as error:
-            self._store.run(
-                abort(job.id, task.kind, task.token, failure(JobError(code=error.code, message=error.message)))
-            )
+            self._abort(task, error)
             return
         if self._store.run(plan(job.id, task.token, total)):
             self._waker.wake(render_queue(job.model))
@@ -243,14 +248,15 @@ class Desk:
         try:
             rendered = self._assembler.assemble(job, Spec.model_validate_json(job.spec), task.token, lease.check)
         except ClipsMissing as missing:
+            if job.redos == _REDOS:
+                self._abort(task, ObjectMissing(_LOSING, code="clips_keep_missing"))
+                return
             log.warning("%d clips of %s are missing and are rendered again", len(missing.indices), job.id)
             self._store.run(redo(job.id, task.token, missing.indices))
             self._waker.wake(render_queue(job.model))
             return
         except (ObjectMissing, BadInput) as error:
-            self._store.run(
-                abort(job.id, task.kind, task.token, failure(JobError(code=error.code, message=error.message)))
-            )
+            self._abort(task, error)
             return
         if not self._store.run(finish(job.id, task.token, success(rendered))):
             self._discard(rendered)

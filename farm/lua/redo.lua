@@ -32,6 +32,7 @@ for field, change in pairs({done = k, cached = cached, ms = milliseconds}) do
     tally(record[2], field, -change)
   end
 end
+call('HINCRBY', 'f:j:' .. job, 'redos', 1)
 strip(job)
 disarm('assemble', job, t)
 move(job, 'redo', t)

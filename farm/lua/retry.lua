@@ -16,7 +16,7 @@ local t = now()
 for field, sum in pairs({total = 'segments', done = 'done', dead = 'dead', cached = 'cached', ms = 'ms'}) do
   tally(batch, sum, -number(call('HGET', key, field)))
 end
-call('HDEL', key, 'total', 'ready', 'done', 'dead', 'cached', 'ms', 'started', 'running', 'ended')
+call('HDEL', key, 'total', 'ready', 'done', 'dead', 'cached', 'ms', 'redos', 'started', 'running', 'ended')
 call('DEL', 'f:o:' .. job)
 strip(job)
 disarm('expire', job, t)

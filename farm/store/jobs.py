@@ -68,6 +68,7 @@ class JobRecord:
     ready: int
     cached: int
     milliseconds: int  # audio settled so far
+    redos: int  # how often clips of it were missing at assembly
     started: bool  # a segment of it has been claimed since it was planned
     spec: str
     outcome: str | None  # opaque JSON: the result, or the error
@@ -264,6 +265,7 @@ def _read_record(answer: list[Any], place: Place | None = None) -> JobRecord:
         ready=count("ready"),
         cached=count("cached"),
         milliseconds=count("ms"),
+        redos=count("redos"),
         started="started" in fields,
         spec=spec.decode(),
         outcome=word_or_none(outcome),

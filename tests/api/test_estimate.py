@@ -11,7 +11,7 @@ from farm.store import BatchRecord, JobRecord, Place
 PLACE = Place(tenant_rank=0, tenants=1, job_rank=0, jobs=1, lanes_ready={Lane.NORMAL: 100}, tenant_ready=100)
 JOB = JobRecord(
     id="job_1", tenant="t", status=Status.RUNNING, model="m", lane=Lane.NORMAL, batch=None, characters=1, total=10,
-    done=0, dead=0, ready=10, cached=0, milliseconds=0, started=False, spec="", outcome=None, created_ms=0,
+    done=0, dead=0, ready=10, cached=0, milliseconds=0, redos=0, started=False, spec="", outcome=None, created_ms=0,
     running_ms=1, ended_ms=None, retention_s=1, place=PLACE,
 )  # fmt: skip
 BATCH = BatchRecord(

@@ -113,6 +113,20 @@ def test_a_clip_that_is_damaged_at_assembly_is_rendered_again(house: House) -> N
     assert house.storage.get(key) == whole
 
 
+def test_a_bucket_that_loses_every_clip_does_not_keep_the_gpu_busy_for_ever(house: House) -> None:
+    job = house.submit(input=STORY)
+    house.desk.drain()
+    for _ in range(6):
+        house.renderer().drain()
+        house.storage.delete(clip_key(digests(house, job)[0]))
+        house.desk.drain()
+    assert house.record(job).status is Status.FAILED
+    assert house.outcome(job).code == "clips_keep_missing"
+    assert house.store.run(retry(job, "default")) is Status.FAILED
+    house.finish()
+    assert house.record(job).status is Status.SUCCEEDED
+
+
 def test_a_segment_that_always_fails_fails_its_job_and_is_named(house: House) -> None:
     unwell = Unwell(house.engine, poison="ships")  # type: ignore[arg-type]
     job = house.submit(input=STORY)

@@ -119,6 +119,7 @@ def _job_fields(job: Job) -> dict[str, str]:
         "running": job.running,
         "ended": job.ended,
         "ends": job.ends or None,
+        "redos": job.redos or None,
         "started": 1 if job.started else None,
     }
     return {name: str(value) for name, value in fields.items() if value is not None}

@@ -91,6 +91,7 @@ class StoreModel(State):
         job.count("cached", -len(again & job.cached))
         job.done -= again
         job.cached -= again
+        job.redos += 1
         self.strip(id)
         self.due.pop((Due.ASSEMBLE, id))
         self.move(job, "redo")
@@ -134,7 +135,7 @@ class StoreModel(State):
         for name, value in (job.counters or {}).items():
             job.count(name, -value)
         job.counters = job.outcome = job.running = job.ended = None
-        job.started = False
+        job.redos, job.started = 0, False
         self.strip(id)
         self.due.pop((Due.EXPIRE, id))
         self.move(job, "retry")

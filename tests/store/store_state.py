@@ -27,6 +27,7 @@ class Job:
     cached: set[int] = field(default_factory=set)
     solo: set[int] = field(default_factory=set)
     attempts: dict[int, str] = field(default_factory=dict)
+    redos: int = 0
     started: bool = False
     running: int | None = None
     ended: int | None = None
