@@ -30,7 +30,6 @@ _MEDIA: Mapping[AudioFormat, tuple[str, str]] = {
 _SUBTITLES = {"vtt": "text/vtt", "srt": "application/x-subrip"}
 _FETCHERS = 8
 _AHEAD = 32  # clips in memory at once; a clip of 20 s is about 1 MB
-_LOOKERS = 32
 
 
 class ClipsMissing(FarmError):
@@ -87,42 +86,47 @@ class Assembler:
     ) -> Assembly:
         if not rows:
             raise ObjectMissing("every segment failed, so there is nothing to assemble", code="nothing_rendered")
-        drawn: list[Segment] = []
 
         def pieces() -> Iterator[Piece]:
             for row, clip in self._fetched(rows, plan.sample_rate):
-                drawn[:] = [row]
                 yield Piece(clip.result(), row.pause_ms if row is not rows[-1] else 0)
 
         try:
             return assemble(pieces(), sample_rate=plan.sample_rate, output=spec.output, target=target, beat=beat)
-        except ObjectMissing:
-            raise ClipsMissing(self._missing(rows)) from None
-        except ClipCorrupt:
-            self._storage.delete(clip_key(drawn[0].digest))  # or it would be found, and settled as if it were good
-            raise ClipsMissing([drawn[0].index]) from None
+        except (ObjectMissing, ClipCorrupt):
+            raise ClipsMissing(self._missing(rows, plan.sample_rate)) from None
 
     def _fetched(self, rows: Sequence[Segment], sample_rate: int) -> Iterator[tuple[Segment, Future[Pcm]]]:
         """Clips in order, fetched and decoded some way ahead on other cores."""
-
-        def fetch(row: Segment) -> Pcm:
-            return decode(self._storage.get(clip_key(row.digest)), sample_rate)
-
         with ThreadPoolExecutor(_FETCHERS, "fetch") as pool:
             ahead: deque[tuple[Segment, Future[Pcm]]] = deque()
             try:
                 for row in rows:
-                    ahead.append((row, pool.submit(fetch, row)))
+                    ahead.append((row, pool.submit(self._clip, row, sample_rate)))
                     if len(ahead) > _AHEAD:
                         yield ahead.popleft()
                 yield from ahead
             finally:
                 pool.shutdown(cancel_futures=True)
 
-    def _missing(self, rows: Sequence[Segment]) -> list[int]:
-        with ThreadPoolExecutor(_LOOKERS, "look") as pool:
-            found = pool.map(lambda row: self._storage.head(clip_key(row.digest)), rows)
-            return [row.index for row, there in zip(rows, found, strict=True) if there is None]
+    def _clip(self, row: Segment, sample_rate: int) -> Pcm:
+        return decode(self._storage.get(clip_key(row.digest)), sample_rate)
+
+    def _missing(self, rows: Sequence[Segment], sample_rate: int) -> list[int]:
+        """All of them at once: after a power cut there may be many."""
+
+        def missing(row: Segment) -> bool:
+            try:
+                self._clip(row, sample_rate)
+            except ObjectMissing:
+                return True
+            except ClipCorrupt:
+                self._storage.delete(clip_key(row.digest))  # or it would be found, and settled as if it were good
+                return True
+            return False
+
+        with ThreadPoolExecutor(_FETCHERS, "look") as pool:
+            return [row.index for row, is_missing in zip(rows, pool.map(missing, rows), strict=True) if is_missing]
 
     def _subtitle(self, folder: str, spec: Spec, table: Sequence[Mapping[str, Any]]) -> dict[str, str]:
         cues = [
