@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
@@ -17,11 +18,12 @@ class Fresh(Generic[T]):
         self._read = read
         self._seconds = seconds
         self._value: T | None = None
-        self._until = 0.0
+        self._read_at = -math.inf
         self._reading: asyncio.Task[T] | None = None
 
-    async def get(self) -> T:
-        if time.monotonic() < self._until:
+    async def get(self, seconds: float | None = None) -> T:
+        """At most as old as usual, or as these `seconds`."""
+        if time.monotonic() - self._read_at < (self._seconds if seconds is None else seconds):
             return self._value  # type: ignore[return-value]  # None only where T allows it
         if self._reading is None:
             self._reading = asyncio.ensure_future(self._renew())
@@ -30,12 +32,13 @@ class Fresh(Generic[T]):
 
     def forget(self) -> None:
         """The next one who asks gets a new reading."""
-        self._until = 0.0
+        self._read_at = -math.inf
 
     async def _renew(self) -> T:
         try:
+            asked = time.monotonic()
             self._value = await self._read()
-            self._until = time.monotonic() + self._seconds
+            self._read_at = asked
             return self._value
         finally:
             self._reading = None

@@ -30,6 +30,7 @@ from farm.wire import MAX_JSON_BYTES, MAX_JSONL_BYTES, MAX_VOICE_BYTES
 TENANT_WITHOUT_KEYS = "default"
 JSONL_TYPES = ("application/jsonl", "application/x-ndjson", "application/jsonlines")
 
+_NEW_KEY_SECONDS = 0.2  # how long a key that was made just now may be unknown; bounds what wrong keys cost
 _FORM_OVERHEAD = 100_000  # bytes of boundaries, part headers and small fields around a file
 _DRAIN_BYTES = 20_000_000  # read and dropped after a refusal, so that the client gets to read the answer
 _DRAIN_SECONDS = 5.0
@@ -77,7 +78,10 @@ class Gate:
         keys = await self._keys.get()
         kind, _, key = headers.get(b"authorization", b"").partition(b" ")
         if kind.lower() == b"bearer" and key:
-            tenant = keys.get(hashlib.sha256(key.strip()).hexdigest())
+            digest = hashlib.sha256(key.strip()).hexdigest()
+            if digest not in keys:  # perhaps made a moment ago
+                keys = await self._keys.get(_NEW_KEY_SECONDS)
+            tenant = keys.get(digest)
             if tenant is not None:
                 return tenant
             if keys:

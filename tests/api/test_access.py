@@ -4,6 +4,7 @@ import hashlib
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -84,6 +85,14 @@ def test_an_idempotency_key_is_its_tenants_own(ann: httpx.Client, bob: httpx.Cli
     hers, his = (client.post("/v1/jobs", json=NIGHT, headers=key) for client in (ann, bob))
     assert (hers.status_code, his.status_code) == (202, 202)
     assert hers.json()["id"] != his.json()["id"]
+
+
+def test_a_key_opens_as_soon_as_it_is_made(ann: httpx.Client, store: Store) -> None:
+    assert ann.get("/v1/jobs").status_code == 200
+    store.run(put_key(hashlib.sha256(b"fk_new").hexdigest(), "new", "new"))
+    deadline = time.monotonic() + 1  # well below the age at which keys are read again anyway
+    while ann.get("/v1/jobs", headers={"Authorization": "Bearer fk_new"}).status_code != 200:
+        assert time.monotonic() < deadline
 
 
 def test_a_revoked_key_opens_no_longer(ann: httpx.Client, bob: httpx.Client, store: Store) -> None:
