@@ -1,6 +1,6 @@
 """Joins a job's clips into one recording: pauses, loudness, sample rate, encoding, in bounded memory at any length.
 
-Without a target for loudness one pass does it. With one, the first pass decodes the clips into a temporary file and
+Without a target for loudness one pass does it. With one, the first pass spools the clips into a temporary file and
 measures, the second applies the gain and encodes. See docs/decisions/0004-assembly.md.
 """
 

@@ -119,7 +119,7 @@ def _wait_for_the_end_of(parts: dict[str, psutil.Process]) -> None:
     deadline = time.monotonic() + 30
     while living := [name for name, part in parts.items() if _lives(part)]:
         assert time.monotonic() < deadline, f"{living} still live"
-        time.sleep(0.02)
+        time.sleep(0.02)  # they are no children of ours, so there is no event to wait for
 
 
 def _lives(process: psutil.Process) -> bool:
