@@ -8,6 +8,7 @@ SHELL := /bin/bash
 VENV := $(or $(FARM_VENV),.venv)
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+ENGINES := $(VENV)/.engines-ready
 # The first that is new enough; an environment that is there already keeps its own.
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$python; break; }; done)
@@ -25,7 +26,7 @@ up: $(READY) ## run the embedded farm until Ctrl-C, data in ./data
 	@exec $(BIN)/farm up
 
 .PHONY: test
-test: $(READY) ## run the tests; make test ARGS="tests/store -k lease" runs some
+test: $(ENGINES) ## run the tests; make test ARGS="tests/store -k lease" runs some
 	@$(BIN)/pytest $(ARGS)
 
 .PHONY: lint
@@ -34,7 +35,7 @@ lint: $(READY) ## style of the code
 	@$(BIN)/ruff format --check .
 
 .PHONY: types
-types: $(READY) ## types, strictly
+types: $(ENGINES) ## types, strictly
 	@$(BIN)/mypy
 
 .PHONY: imports
@@ -65,4 +66,15 @@ $(READY): pyproject.toml constraints.txt
 	fi
 	@echo "Installing what the farm needs into $(VENV) (a minute or two, once) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+# IndexTTS for its tests, on the CPU: 2 GB, which the demo does without. The published torchaudio is linked against CUDA; what
+# IndexTTS uses of it is plain Python, so that it works with any torch once its libraries are gone.
+PINS := -c constraints.txt -c tests/indextts/constraints.txt
+$(ENGINES): $(READY) tests/indextts/constraints.txt
+	@echo "Installing IndexTTS for its tests into $(VENV) (some minutes, once) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PINS) torch
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PINS) --no-deps torchaudio
+	@rm -f $(VENV)/lib/python*/site-packages/torchaudio/lib/*.so
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PINS) -e '.[dev,indextts]'
 	@touch $@

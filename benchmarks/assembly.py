@@ -50,7 +50,7 @@ def run(clips: list[bytes], rate: int, count: int, wanted: dict[str, object]) ->
 
     def pieces() -> Iterator[Piece]:
         for number in range(count):
-            yield Piece(decode(clips[number % len(clips)], rate), 120)
+            yield Piece(decode(clips[number % len(clips)], rate).pcm, 120)
 
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()

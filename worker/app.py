@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-EXIT_FAULT = 71  # the engine raised, or a clip could not be kept: what had begun burns one attempt
+EXIT_FAULT = 71  # the engine raised, or a clip could not be kept; whoever supervises starts the worker again
 
 settings = Settings.read()
 app = Celery("farm")

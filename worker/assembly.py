@@ -17,7 +17,7 @@ from farm.spec import Rendered, Spec
 from farm.storage import Storage
 from farm.store import JobRecord, Store, attempts, cached_bits
 from farm.wire import AudioFormat
-from worker.clip import Pcm, decode
+from worker.clip import Decoded, decode
 from worker.stitch import Assembly, Piece, Span, assemble
 from worker.subtitles import Cue, subtitles
 
@@ -56,10 +56,11 @@ class Assembler:
         folder = f"results/{job.id}/{run}"
         with tempfile.TemporaryDirectory(prefix="farm-assembly-") as scratch:
             target = Path(scratch) / f"audio.{extension}"
-            assembly = self._stitch(rows, plan, spec, target, beat)
+            assembly, warnings = self._stitch(rows, plan, spec, target, beat)
             audio_key = f"{folder}/audio.{extension}"
             self._storage.put_file(audio_key, target, media_type)
-        manifest = _Manifest(job, plan, assembly, dict(zip((row.index for row in rows), assembly.spans, strict=True)))
+        spans = dict(zip((row.index for row in rows), assembly.spans, strict=True))
+        manifest = _Manifest(job, plan, assembly, spans, warnings)
         cached = self._store.run(cached_bits(job.id))
         table = [
             manifest.row(row, lost=lost.get(row.index), cached=_bit(cached, row.index))
@@ -83,23 +84,29 @@ class Assembler:
 
     def _stitch(
         self, rows: Sequence[Segment], plan: Plan, spec: Spec, target: Path, beat: Callable[[], None]
-    ) -> Assembly:
+    ) -> tuple[Assembly, Mapping[int, Sequence[str]]]:
+        """The recording, and what the engine had to say of which segment."""
+        warnings: dict[int, Sequence[str]] = {}
         if not rows:
             raise ObjectMissing("every segment failed, so there is nothing to assemble", code="nothing_rendered")
 
         def pieces() -> Iterator[Piece]:
             for row, clip in self._fetched(rows, plan.sample_rate):
-                yield Piece(clip.result(), row.pause_ms if row is not rows[-1] else 0)
+                decoded = clip.result()
+                if decoded.warnings:
+                    warnings[row.index] = decoded.warnings
+                yield Piece(decoded.pcm, row.pause_ms if row is not rows[-1] else 0)
 
         try:
-            return assemble(pieces(), sample_rate=plan.sample_rate, output=spec.output, target=target, beat=beat)
+            assembly = assemble(pieces(), sample_rate=plan.sample_rate, output=spec.output, target=target, beat=beat)
         except (ObjectMissing, ClipCorrupt):
             raise ClipsMissing(self._missing(rows, plan.sample_rate)) from None
+        return assembly, warnings
 
-    def _fetched(self, rows: Sequence[Segment], sample_rate: int) -> Iterator[tuple[Segment, Future[Pcm]]]:
+    def _fetched(self, rows: Sequence[Segment], sample_rate: int) -> Iterator[tuple[Segment, Future[Decoded]]]:
         """Clips in order, fetched and decoded some way ahead on other cores."""
         with ThreadPoolExecutor(_FETCHERS, "fetch") as pool:
-            ahead: deque[tuple[Segment, Future[Pcm]]] = deque()
+            ahead: deque[tuple[Segment, Future[Decoded]]] = deque()
             try:
                 for row in rows:
                     ahead.append((row, pool.submit(self._clip, row, sample_rate)))
@@ -109,7 +116,7 @@ class Assembler:
             finally:
                 pool.shutdown(cancel_futures=True)
 
-    def _clip(self, row: Segment, sample_rate: int) -> Pcm:
+    def _clip(self, row: Segment, sample_rate: int) -> Decoded:
         return decode(self._storage.get(clip_key(row.digest)), sample_rate)
 
     def _missing(self, rows: Sequence[Segment], sample_rate: int) -> list[int]:
@@ -142,8 +149,11 @@ class Assembler:
 
 
 class _Manifest:
-    def __init__(self, job: JobRecord, plan: Plan, assembly: Assembly, spans: Mapping[int, Span]) -> None:
-        self._job, self._plan, self._assembly, self._spans = job, plan, assembly, spans
+    def __init__(
+        self, job: JobRecord, plan: Plan, assembly: Assembly, spans: Mapping[int, Span],
+        warnings: Mapping[int, Sequence[str]],
+    ) -> None:  # fmt: skip
+        self._job, self._plan, self._assembly, self._spans, self._warnings = job, plan, assembly, spans, warnings
 
     def row(self, segment: Segment, *, lost: str | None, cached: bool) -> dict[str, Any]:
         """One segment: where it is in the text, where in the audio, and how it came about."""
@@ -154,6 +164,8 @@ class _Manifest:
         span = self._spans.get(segment.index)
         if span is None:
             return row | {"error": (lost or "x")[1:]}
+        if segment.index in self._warnings:
+            row["warnings"] = list(self._warnings[segment.index])
         start, end = (self._assembly.milliseconds(frames) for frames in (span.start, span.start + span.frames))
         return row | {
             "offset_ms": start, "duration_ms": end - start, "offset_frames": span.start, "frames": span.frames,
@@ -168,6 +180,7 @@ class _Manifest:
             "frames": assembly.frames, "bytes": assembly.bytes, "sha256": assembly.sha256,
             "loudness_lufs": assembly.loudness_lufs, "source_loudness_lufs": assembly.source_loudness_lufs,
             "gain_db": assembly.gain_db, "peak_dbfs": assembly.peak_dbfs,
+            "warnings": sum(len(warnings) for warnings in self._warnings.values()),
             "chapters": [self._chapter(number, table) for number in range(len(self._plan.chapters))],
             "segments": table,
         }  # fmt: skip

@@ -1,13 +1,16 @@
-"""The audio of one segment as it lies in storage: FLAC, mono, 16 bit.
+"""The audio of one segment as it lies in storage: FLAC, mono, 16 bit, with what the engine had to say of it.
 
 Encoding has no dither and no clock in it, so equal samples are equal bytes. Decoding proves what it returns against the
-checksum that FLAC keeps of its samples, so that a clip that was cut or bent is rendered again and not narrated.
+checksum that FLAC keeps of its samples, so that a clip that was cut or bent is rendered again and not narrated. The
+engine's warnings lie in the file's comment, one a line: a clip from the cache says what it said when it was rendered.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -25,14 +28,23 @@ _FULL_SCALE = 32768
 _FORMAT, _MD5 = slice(18, 26), slice(26, 42)
 
 
-def encode(samples: Samples, sample_rate: int) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    pcm: Pcm
+    warnings: tuple[str, ...]
+
+
+def encode(samples: Samples, sample_rate: int, warnings: Iterable[str] = ()) -> bytes:
     """float32 within [-1, 1] to FLAC; what lies outside is clipped."""
     buffer = io.BytesIO()
-    sf.write(buffer, to_pcm(samples), sample_rate, format="FLAC", subtype="PCM_16")
+    with sf.SoundFile(buffer, "w", sample_rate, 1, format="FLAC", subtype="PCM_16") as file:
+        if comment := "\n".join(" ".join(warning.split()) for warning in warnings):
+            file.comment = comment
+        file.write(to_pcm(samples))
     return buffer.getvalue()
 
 
-def decode(data: bytes, sample_rate: int) -> Pcm:
+def decode(data: bytes, sample_rate: int) -> Decoded:
     """Raises ClipCorrupt unless `data` is whole and at `sample_rate`."""
     try:
         with sf.SoundFile(io.BytesIO(data)) as file:
@@ -43,11 +55,12 @@ def decode(data: bytes, sample_rate: int) -> Pcm:
             if file.samplerate != sample_rate:
                 raise ClipCorrupt(f"has {file.samplerate} Hz, not {sample_rate}")
             pcm: Pcm = file.read(dtype="int16")
+            comment: str = file.comment
     except sf.LibsndfileError as error:
         raise ClipCorrupt(f"can't be decoded: {error.error_string}") from None
     if hashlib.md5(pcm.astype("<i2", copy=False).tobytes(), usedforsecurity=False).digest() != data[_MD5]:
         raise ClipCorrupt("decodes to samples that do not have its own checksum")
-    return pcm
+    return Decoded(pcm, tuple(comment.splitlines()))
 
 
 def duration_ms(start: bytes) -> int:

@@ -88,7 +88,7 @@ class Commit:
 
     def _upload(self, work: Work, clip: Clip) -> None:
         digest = work.utterance.key.partition("/")[0]
-        data = encode(clip.samples, self._sample_rate)
+        data = encode(clip.samples, self._sample_rate, clip.warnings)
         self._persist(partial(self._storage.put, clip_key(digest), data, "audio/flac"), StorageUnavailable)
         self._stored.put(_Stored(work.held, round(len(clip.samples) * 1000 / self._sample_rate)))
 

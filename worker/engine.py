@@ -6,7 +6,7 @@ decode look the same from outside: both pull from a feed and yield clips or fail
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -27,7 +27,8 @@ class Speech:
     speed: float = 1.0
     pitch: float = 0.0  # semitones
     seed: int = 0
-    emotion: str | None = None  # the emotion as canonical JSON, None for the voice's own
+    emotion: str | None = None  # the emotion as canonical JSON, None for the voice's own; a voice in it is a digest
+    emotion_reference: Path | None = None  # the audio of that voice
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,3 @@ class Engine(Protocol):
         ...
 
     def close(self) -> None: ...
-
-
-EngineFactory = Callable[[], Engine]

@@ -9,6 +9,7 @@ with one digest are rendered once. A suspect, which has cost a worker before, is
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 import time
@@ -130,6 +131,18 @@ class Intake:
             self._change.notify_all()
             return work
 
+    def strike(self, reason: str) -> None:
+        """The engine fell over: what runs loses its attempt now, and not when the leases run out."""
+        with self._change:
+            fallen = [held for work in self._running.values() for held in work.held]
+            self._running.clear()
+        try:
+            for held in fallen:
+                self._store.run(fail(held.token, held.job, held.index, reason))
+        except StoreUnavailable as error:
+            log.warning("leases run out instead of being struck: %s", error)
+        self._leases.drop(fallen)
+
     @property
     def running(self) -> int:
         return len(self._running)
@@ -249,18 +262,19 @@ class Intake:
         try:
             plan = self._plans.plan(held.job)
             segment = self._plans.segment(held.job, held.index)
-            reference = None
-            if segment.uploaded:
-                reference = self._references.path(plan.recipe.tenant, segment.voice)
+            recipe = plan.recipe
+            reference = self._references.path(recipe.tenant, segment.voice) if segment.uploaded else None
+            copied = _voice_of(recipe.emotion)
+            emotion_reference = self._references.path(recipe.tenant, copied) if copied else None
         except ObjectMissing as error:
             log.warning("segment %d of %s can't be loaded: %s", held.index, held.job, error)
             self._store.run(fail(held.token, held.job, held.index, error.message))
             self._leases.drop([held])
             return None
-        recipe = plan.recipe
         speech = Speech(
-            recipe.language, segment.voice, reference, recipe.speed, recipe.pitch, recipe.seed, recipe.emotion
-        )
+            recipe.language, segment.voice, reference, recipe.speed, recipe.pitch, recipe.seed, recipe.emotion,
+            emotion_reference,
+        )  # fmt: skip
         return _Loaded(held, segment, speech)
 
     def _look(self, loaded: _Loaded) -> None:
@@ -305,3 +319,8 @@ class Intake:
         with self._change:
             self._ready = deque(work for work in self._ready if self._keep(work, held))
             self._change.notify_all()
+
+
+def _voice_of(emotion: str | None) -> str | None:
+    """The uploaded voice that an emotion is copied from, by digest."""
+    return json.loads(emotion).get("voice") if emotion else None

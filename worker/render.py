@@ -69,8 +69,8 @@ class Renderer:
         self._progress = time.monotonic()
 
     def drain(self) -> None:
-        """Renders until no segment of this model is left. An engine that raises ends the worker: what had begun burns
-        one attempt each when its lease runs out, what had not goes back at once."""
+        """Renders until no segment of this model is left. An engine that raises ends the worker, because nothing can be
+        said of its state: what had begun burns one attempt each, what had not goes back as it was, both at once."""
         if self._stopping.is_set():
             return
         capacity = self.engine.capacity
@@ -85,18 +85,25 @@ class Renderer:
             self._current = (intake, commit, started)
             if self._stopping.is_set():
                 intake.stop()
-            for outcome in self.engine.render(intake):
-                self._committing = True  # may wait for storage as long as an outage lasts: that is no hang
-                commit.put(intake.finished(outcome.key), outcome)
-                self._committing = False
-                self._progress = time.monotonic()
-                if commit.fault is not None:
-                    break
+            try:
+                self._render(intake, commit)
+            except Exception as error:
+                intake.strike(f"the engine fell over: {error}")
+                raise
         self._current = None
         self._done = self._done + Figures.of(intake, commit, time.monotonic() - started)
         fault = intake.fault or commit.fault
         if fault is not None:
             raise fault
+
+    def _render(self, intake: Intake, commit: Commit) -> None:
+        for outcome in self.engine.render(intake):
+            self._committing = True  # may wait for storage as long as an outage lasts: that is no hang
+            commit.put(intake.finished(outcome.key), outcome)
+            self._committing = False
+            self._progress = time.monotonic()
+            if commit.fault is not None:
+                break
 
     def stop(self) -> None:
         """SIGTERM: no further claims; the batch in flight is finished, the rest given back."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,11 @@ from farm.job import new_id
 from farm.settings import Settings
 from farm.spec import Spec, read_outcome, write_text
 from farm.storage import Object, Storage, open_storage
-from farm.store import JobRecord, NewJob, Store, accept, announce, job_record, rescue
+from farm.store import JobRecord, NewJob, Store, accept, announce, job_record
 from farm.wake import Waker
 from farm.wire import JobRequest
 from worker.desk import Desk
-from worker.engine import Clip, Engine, Failure, Feed
+from worker.engine import Clip, Engine, Failure, Feed, Speech
 from worker.engines.espeak import Espeak
 from worker.render import Renderer
 
@@ -38,14 +39,14 @@ class House:
         self._renderers.append(renderer)
         return renderer
 
-    def submit(self, *, tenant: str = "default", **request: Any) -> str:
+    def submit(self, *, tenant: str = "default", emotion: str | None = None, **request: Any) -> str:
         wanted = JobRequest.model_validate({"output": {"format": "wav"}, **request})
         chapters = wanted.parts()
         language = wanted.language or "en"
         voice = wanted.voice or self.engine.card.languages[language].voice or ""
         spec = Spec(
             language=language, voice=voice, output=wanted.output, webhook=wanted.webhook, on_error=wanted.on_error,
-            speed=wanted.speed,
+            speed=wanted.speed, emotion=emotion,
         )  # fmt: skip
         job, text = new_id("job"), write_text(chapters)
         order = NewJob(
@@ -61,16 +62,6 @@ class House:
             self.desk.drain()
             self.renderer().drain()
         self.desk.drain()
-
-    def wait_for_rescue(self) -> None:
-        """Until the leases of a worker that died have run out and its segments are back."""
-        lease_ms = round(self.settings.lease_seconds * 1000)
-        pause = threading.Event()
-        for _ in range(200):
-            if self.store.run(rescue(lease_ms)).leases:
-                return
-            pause.wait(0.02)
-        raise AssertionError("no lease ran out")
 
     def record(self, job: str) -> JobRecord:
         record = self.store.run(job_record(job))
@@ -90,21 +81,25 @@ class House:
 
 
 class Unwell:
-    """An engine that wraps the real one and stumbles over one text: as a failure, or by raising."""
+    """An engine that wraps the real one and stumbles over one text: as a failure, by raising, or with a warning."""
 
-    def __init__(self, real: Espeak, poison: str, *, raises: bool = False) -> None:
+    def __init__(self, real: Espeak, poison: str, *, raises: bool = False, warns: str | None = None) -> None:
         self.card, self.capacity, self.device = real.card, real.capacity, real.device
-        self._real, self._poison, self._raises = real, poison, raises
+        self._real, self._poison, self._raises, self._warns = real, poison, raises, warns
         self.asked: list[str] = []
+        self.speeches: list[Speech] = []
         self.batches: list[int] = []
 
     def render(self, feed: Feed) -> Iterator[Clip | Failure]:
-        return self._render(_Tapped(feed, self.asked, self.batches))
+        return self._render(_Tapped(feed, self.asked, self.batches, self.speeches))
 
     def _render(self, feed: _Tapped) -> Iterator[Clip | Failure]:
         for outcome in self._real.render(feed):
             text = feed.texts[outcome.key]
             if self._poison in text:
+                if self._warns and isinstance(outcome, Clip):
+                    yield replace(outcome, warnings=(self._warns,))
+                    continue
                 if self._raises:
                     raise RuntimeError("the engine fell over")
                 yield Failure(outcome.key, "can't say that")
@@ -116,14 +111,15 @@ class Unwell:
 
 
 class _Tapped:
-    def __init__(self, feed: Feed, asked: list[str], batches: list[int]) -> None:
-        self._feed, self._asked, self._batches = feed, asked, batches
+    def __init__(self, feed: Feed, asked: list[str], batches: list[int], speeches: list[Speech]) -> None:
+        self._feed, self._asked, self._batches, self._speeches = feed, asked, batches, speeches
         self.texts: dict[str, str] = {}
 
     def take(self, count: int, *, wait: bool) -> Any:
         taken = self._feed.take(count, wait=wait)
         self.texts.update((one.key, one.text) for one in taken)
         self._asked.extend(one.text for one in taken)
+        self._speeches.extend(one.speech for one in taken)
         if taken:
             self._batches.append(len(taken))
         return taken

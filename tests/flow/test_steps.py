@@ -10,7 +10,7 @@ import soundfile as sf
 
 from farm.job import Status
 from farm.plan import clip_key, decode_page, pages_key
-from farm.spec import Rendered
+from farm.spec import Rendered, voice_key
 from farm.store import cancel, retry
 from farm.wire import JobError
 from tests.flow.house import Flaky, House, Unwell
@@ -182,7 +182,6 @@ def test_of_a_batch_with_one_poison_segment_exactly_that_one_dies(house: House) 
             house.renderer(poisoned).drain()
         except RuntimeError:
             crashes += 1
-            house.wait_for_rescue()
     house.desk.drain()
     record = house.record(job)
     assert crashes == 3
@@ -191,13 +190,50 @@ def test_of_a_batch_with_one_poison_segment_exactly_that_one_dies(house: House) 
     assert all(("error" in row) == ("ships" in row["text"]) for row in rows)
 
 
+def test_an_engine_that_falls_over_gives_everything_back_at_once(house: House) -> None:
+    job = house.submit(input=STORY)
+    house.desk.drain()
+    with pytest.raises(RuntimeError):
+        house.renderer(Unwell(house.engine, poison="", raises=True)).drain()  # type: ignore[arg-type]
+    assert house.record(job).ready == house.record(job).total
+    house.finish()
+    assert house.record(job).status is Status.SUCCEEDED
+
+
+def test_what_the_engine_warns_of_stands_in_the_manifest_also_of_a_job_that_finds_the_clip(house: House) -> None:
+    warning = "cut off after 1500 codes, twice"
+    first = house.submit(input=STORY)
+    house.desk.drain()
+    house.renderer(Unwell(house.engine, poison="ships", warns=warning)).drain()  # type: ignore[arg-type]
+    second = house.submit(input=STORY)
+    house.finish()
+    for job in (first, second):
+        manifest = json.loads(house.storage.get(house.outcome(job).manifest_key))
+        assert manifest["warnings"] == 1
+        warned = {row["text"]: row["warnings"] for row in manifest["segments"] if "warnings" in row}
+        assert [("ships" in text, found) for text, found in warned.items()] == [(True, [warning])]
+
+
+def test_an_emotion_that_is_copied_from_a_voice_brings_its_audio(house: House) -> None:
+    house.storage.put(voice_key("default", "d1ge57"), b"as uploaded")
+    listening = Unwell(house.engine, poison="\0")  # type: ignore[arg-type]
+    job = house.submit(input="The bell rang.", emotion='{"strength":0.5,"voice":"d1ge57"}')
+    house.desk.drain()
+    renderer = house.renderer(listening)
+    renderer.drain()
+    assert house.record(job).done == 1
+    (speech,) = listening.speeches
+    assert speech.reference is None
+    assert speech.emotion_reference is not None
+    assert speech.emotion_reference.read_bytes() == b"as uploaded"
+
+
 def test_a_suspect_is_rendered_with_nothing_beside_it(house: House) -> None:
     house.submit(input=STORY)
     house.desk.drain()
     for _ in range(2):
         with pytest.raises(RuntimeError):
             house.renderer(Unwell(house.engine, poison="", raises=True)).drain()  # type: ignore[arg-type]
-        house.wait_for_rescue()
     listening = Unwell(house.engine, poison="\0")  # type: ignore[arg-type]
     house.renderer(listening).drain()
     assert 1 in listening.batches
