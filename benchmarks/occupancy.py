@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +49,9 @@ class Scripted:
             self.batches.append((started, time.perf_counter(), len(batch)))
             for utterance in batch:
                 yield Clip(utterance.key, self._samples)
+
+    def facts(self) -> Mapping[str, str]:
+        return {}
 
     def close(self) -> None:
         pass

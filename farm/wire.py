@@ -342,6 +342,7 @@ class Worker(_Answer):
     capacity: int | None = None
     idle_share: float | None = Field(None, description="share of the time under backlog in which the engine waited")
     memory_bytes: int = 0
+    facts: dict[str, str] = Field({}, description="what its engine tells of itself: precision, attention, memory")
 
 
 class Queue(_Answer):

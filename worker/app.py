@@ -84,9 +84,7 @@ def _take_up_role(instance: Any, **_: Any) -> None:
         engine = load(settings)
         _renderer = Renderer(store, open_storage(settings), engine, settings, worker_id)
         store.run(announce(engine.card.name, engine.card.model_dump_json()))
-        heartbeat = Heartbeat(
-            store, worker_id, _renderer.figures, model=engine.card.name, device=engine.device, capacity=engine.capacity
-        )
+        heartbeat = Heartbeat(store, worker_id, _renderer.figures, engine=engine)
     else:
         import worker.desk  # noqa: F401  (before the pool forks, so that its processes share it)
 

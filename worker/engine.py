@@ -6,7 +6,7 @@ decode look the same from outside: both pull from a feed and yield clips or fail
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -71,6 +71,11 @@ class Engine(Protocol):
 
     def render(self, feed: Feed) -> Iterator[Clip | Failure]:
         """Pulls from the feed until it is over and yields one Clip or Failure for every utterance taken."""
+        ...
+
+    def facts(self) -> Mapping[str, str]:
+        """What an operator wants to know of it beside the card, in words: precision, memory in use. Called every two
+        seconds, from another thread."""
         ...
 
     def close(self) -> None: ...

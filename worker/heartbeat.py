@@ -17,6 +17,7 @@ import psutil
 from farm import wire
 from farm.errors import StoreUnavailable
 from farm.store import Store, beat
+from worker.engine import Engine
 from worker.render import Figures
 
 log = logging.getLogger(__name__)
@@ -34,10 +35,10 @@ def new_worker_id() -> str:
 class Heartbeat:
     def __init__(
         self, store: Store, worker: str, figures: Callable[[], Figures] | None = None,
-        *, model: str | None = None, device: str | None = None, capacity: int | None = None,
+        *, engine: Engine | None = None,
     ) -> None:  # fmt: skip
         self._store, self._worker, self._figures = store, worker, figures
-        self._model, self._device, self._capacity = model, device, capacity
+        self._engine = engine
         self._started = datetime.now(UTC)
         self._seen: deque[Figures] = deque([Figures()], maxlen=_WINDOW)
         self._over = threading.Event()
@@ -66,14 +67,15 @@ class Heartbeat:
     def _describe(self) -> wire.Worker:
         memory = psutil.Process().memory_info().rss
         now = datetime.now(UTC)
-        if self._figures is None:
+        if self._figures is None or self._engine is None:
             return wire.Worker(id=self._worker, kind="desk", started_at=self._started, seen_at=now, memory_bytes=memory)
         figures = self._figures()
         if figures != self._seen[-1]:  # an idle worker keeps its last measured speed
             self._seen.append(figures)
         recent = figures - self._seen[0]
         return wire.Worker(
-            id=self._worker, kind="render", model=self._model, device=self._device, capacity=self._capacity,
+            id=self._worker, kind="render", model=self._engine.card.name, device=self._engine.device,
+            capacity=self._engine.capacity, facts=dict(self._engine.facts()),
             started_at=self._started, seen_at=now, segments=figures.segments, memory_bytes=memory,
             segments_per_second=recent.segments / recent.seconds if recent.seconds else 0.0,
             real_time_factor=recent.seconds / recent.audio_seconds if recent.audio_seconds else None,

@@ -73,6 +73,9 @@ def _api(farm: Farm, settings: Settings) -> Iterator[Finding]:
     if card is not None and alive:
         says = f"{model}, revision {card.revision}, {len(card.languages)} languages, {len(alive)} live workers"
         yield Finding("engine", True, says)
+        for worker in alive:
+            facts = [f"{name} {fact}" for name, fact in worker.facts.items()]
+            yield Finding("device", True, ", ".join([worker.device or "unknown", *facts]))
     else:
         others = sorted({worker.model for worker in queue.workers if worker.model})
         hint = f"; workers serve {', '.join(others)}: set FARM_MODEL to one of these" if others else ""

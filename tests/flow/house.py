@@ -4,7 +4,7 @@ that a test can stop between any two steps and break something."""
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -105,6 +105,9 @@ class Unwell:
                 yield Failure(outcome.key, "can't say that")
             else:
                 yield outcome
+
+    def facts(self) -> Mapping[str, str]:
+        return self._real.facts()
 
     def close(self) -> None:
         self._real.close()

@@ -65,6 +65,9 @@ class Espeak:
             for utterance in utterances:
                 yield self._render(utterance)
 
+    def facts(self) -> Mapping[str, str]:
+        return {}
+
     def close(self) -> None:
         self._speaker.stop()
 
