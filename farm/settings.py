@@ -64,7 +64,8 @@ class Settings(BaseSettings):
     record_days: float = Field(90.0, gt=0, description="how long the record of a job outlives its result")
 
     indextts_dir: Path | None = Field(
-        None, description="folder with an IndexTTS checkpoint; the Hugging Face cache, filled at first start, when absent"
+        None,
+        description="folder with an IndexTTS checkpoint; the Hugging Face cache, filled at first start, when absent",
     )
     indextts_device: str = Field("auto", description="cpu, cuda or cuda:1; auto takes a GPU where there is one")
     indextts_slots: int | None = Field(
@@ -80,13 +81,18 @@ class Settings(BaseSettings):
         "auto", description="precision of the vocoder; auto is tf32 on a GPU and fp32 on a CPU"
     )
     indextts_attention: Literal["auto", "flash", "sdpa"] = Field(
-        "auto", description="of the decode: flash needs flash-attn, a GPU and half precision; auto takes it where it can"
+        "auto",
+        description="of the decode: flash needs flash-attn, a GPU and half precision; auto takes it where it can",
     )
-    indextts_compile: bool = Field(False, description="torch.compile for the decode step: faster after minutes of start")
+    indextts_compile: bool = Field(
+        False, description="torch.compile for the decode step: faster after minutes of start"
+    )
     indextts_steps: int = Field(25, ge=1, le=200, description="Euler steps of the flow; the model was made for 25")
     indextts_code_limit: int = Field(1500, ge=50, le=1800, description="codes of one utterance, 50 to a second")
     indextts_voices_mb: int = Field(512, ge=16, description="memory for voices that were heard before")
-    indextts_beams: int = Field(1, ge=1, description="beams of the decode: 1; more are refused, docs/indextts.md says why")
+    indextts_beams: int = Field(
+        1, ge=1, description="beams of the decode: 1; more are refused, docs/indextts.md says why"
+    )
 
     public_url: str | None = Field(None, description="how clients reach the API, for URLs in answers and webhooks")
     webhook_secret: str | None = Field(None, description="whsec_…; signs webhooks; without it webhooks are refused")

@@ -20,6 +20,7 @@ from farm.errors import BadInput, TooLarge
 from farm.wire import MAX_VOICE_BYTES
 
 SHORTEST_S, LONGEST_S = 1, 60
+HEARD_S = 15  # IndexTTS listens to no more
 SAMPLE_RATE = 24_000  # at most: no model that clones a voice listens above this
 
 _FORMATS = frozenset({"WAV", "WAVEX", "RF64", "FLAC", "MP3", "OGG"})
@@ -97,6 +98,8 @@ def _check_sound(samples: _Samples, sample_rate: int, filename: str) -> None:
 
 def _canonical(samples: _Samples, sample_rate: int, channels: int) -> Reference:
     notes = []
+    if len(samples) > HEARD_S * sample_rate:
+        notes.append(f"IndexTTS listens to the first {HEARD_S} s only; begin with the best of it")
     if channels > 1:
         notes.append(f"{channels} channels were mixed down to one")
     if sample_rate > SAMPLE_RATE:
