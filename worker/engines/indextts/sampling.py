@@ -124,7 +124,7 @@ def _mix(state: Tensor) -> Tensor:
 
 def _shift(state: Tensor, bits: int) -> Tensor:
     """Right, and filled with zeros, which int64 alone would fill with its sign."""
-    return (state >> bits) & (2 ** (64 - bits) - 1)
+    return state.bitwise_right_shift(bits).bitwise_and(2 ** (64 - bits) - 1)
 
 
 def _signed(seed: int) -> int:
