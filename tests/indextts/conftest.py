@@ -1,0 +1,76 @@
+"""The tiny random IndexTTS-2, loaded twice: by the package, which is the oracle, and by this engine.
+
+checkpoint   a model directory as users have one, with everything in it
+references   three audio files to speak in the voice of
+package      the package's own IndexTTS2 on the checkpoint
+network      the engine's Network on the same
+"""
+
+from __future__ import annotations
+
+import warnings
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import pytest
+
+if TYPE_CHECKING:
+    from worker.engines.indextts.parts import Network
+
+ABSENT = [name for name in ("torch", "indextts") if find_spec(name) is None]
+if not ABSENT:
+    import torch
+
+    torch.set_num_threads(1)  # sums in the same order on any machine
+
+
+class Skipped(pytest.Module):
+    """A test module that can't be imported, because what it tests is not installed."""
+
+    def collect(self) -> NoReturn:
+        pytest.skip(f"the IndexTTS tests need {' and '.join(ABSENT)}: pip install 'tts-farm[indextts]'")
+
+
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
+    return Skipped.from_parent(parent, path=module_path) if ABSENT else None
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from tests.indextts.checkpoint import write
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the package's modules are imported here for the first time
+        return write(tmp_path_factory.mktemp("indextts"))
+
+
+@pytest.fixture(scope="session")
+def references(checkpoint: Path) -> list[str]:
+    from tests.indextts.checkpoint import references
+
+    return [str(path) for path in references(checkpoint)]
+
+
+@pytest.fixture(scope="session")
+def package(checkpoint: Path) -> Any:
+    """Its hub client may have been imported by anyone before, so that the environment alone would come too late."""
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import_module("audioread.rawread")  # when librosa reads its first file, it would warn of the end of aifc
+        from huggingface_hub import constants
+        from indextts.infer_v2 import IndexTTS2
+
+        patch.setattr(constants, "HF_HUB_OFFLINE", True)
+        patch.setattr(constants, "HF_HUB_CACHE", str(checkpoint / "hf_cache"))
+        return IndexTTS2(model_dir=str(checkpoint), device="cpu")
+
+
+@pytest.fixture(scope="session")
+def network(checkpoint: Path) -> Network:
+    from worker.engines.indextts.network import load_network
+
+    from worker.engines.indextts.parts import Precisions
+
+    return load_network(checkpoint, torch.device("cpu"), Precisions())
