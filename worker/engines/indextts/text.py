@@ -1,0 +1,129 @@
+"""Text as the model reads it: cleaned, put into words and into tokens by the package, cut where the package cuts.
+
+    text ── clean ── words for numbers and signs ── pieces of the vocabulary ── segments of at most 120 ── ids
+
+A sentence gets the ids that the package gives it, to the last one. What differs is what the package does badly: the
+language is not guessed where it is known, a grammar that fails loses nothing and logs nothing of the text, marks that
+nobody can pronounce become no sound, and no text raises.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import re
+import threading
+import unicodedata
+import warnings
+from typing import Any
+
+from worker.engines.indextts.parts import Segments
+
+MAX_TOKENS = 120  # of a segment: what the package's own infer() cuts at; the model's table of positions ends at 600
+
+_HAN = re.compile(r"[\u4e00-\u9fff]")  # what the package takes for Chinese
+_SPACE = "▁"  # the vocabulary's sign for it
+
+
+class FrontEnd:
+    """Around the package's TextTokenizer and its TextNormalizer. Thread-safe; the same text gives the same segments.
+
+    The normaliser's grammars come loaded: building them takes 30 s, once per installation.
+    """
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+        self._guessing = _careful(tokenizer.normalizer)
+        self._english = copy.copy(self._guessing)
+        self._english.use_chinese = lambda text: False
+        self._boundaries = {tokenizer.bos_token_id, tokenizer.eos_token_id}
+        self._unknown = tokenizer.unk_token_id
+        self._lock = threading.Lock()  # the grammars are one native parser
+        # When it can't read a text, NeMo warns with the whole of it, and the text is the customer's.
+        logging.getLogger("NeMo-text-processing").disabled = True
+
+    def segments(self, text: str, language: str) -> Segments:
+        """Of any string. `language` is a BCP 47 tag; for English without a Han character English it is, whatever the
+        text looks like (the package reads "1984." as Chinese); in all else the package's guess stands.
+
+        No ids where nothing can be spoken: no text, punctuation and symbols alone, or no character with a token.
+        """
+        text = _clean(text)
+        if not any(character.isalnum() for character in text):
+            return Segments([], [])
+        with self._lock:
+            pieces = self._pieces(text, language)
+            parts = self._split(pieces)
+        ids = {piece: self._tokenizer.sp_model.PieceToId(piece) for piece in set(pieces)}
+        unknown = [piece for piece in pieces if ids[piece] == self._unknown]
+        return Segments(
+            [
+                [ids[piece] for piece in part if ids[piece] not in self._boundaries]
+                for part in parts
+                if any(self._is_speech(piece, ids[piece]) for piece in part)
+            ],
+            list(dict.fromkeys("".join(unknown).replace(_SPACE, ""))),
+        )
+
+    def _pieces(self, text: str, language: str) -> list[str]:
+        """As the package's encode() does, but for a text of one character, which that leaves as it is, a digit or a
+        small letter too: "7" is how a chapter may be called."""
+        english = language.partition("-")[0].lower() == "en" and not _HAN.search(text)
+        text = (self._english if english else self._guessing).normalize(text)
+        for prepare in self._tokenizer.pre_tokenizers:
+            text = prepare(text)
+        pieces: list[str] = self._tokenizer.sp_model.Encode(text, out_type=str)
+        return pieces
+
+    def _split(self, pieces: list[str]) -> list[list[str]]:
+        with warnings.catch_warnings():
+            # That a clause was longer than a segment is said with the whole clause; it is cut by length, and that is
+            # all there is to do.
+            warnings.simplefilter("ignore")
+            try:
+                parts: list[list[str]] = self._tokenizer.split_segments(pieces, MAX_TOKENS)
+            except Exception:  # an assertion, or a recursion without end: it was written for well-formed prose
+                return [pieces[start : start + MAX_TOKENS] for start in range(0, len(pieces), MAX_TOKENS)]
+        return parts
+
+    def _is_speech(self, piece: str, token: int) -> bool:
+        if token in self._boundaries or token == self._unknown:
+            return False
+        return any(map(str.isalnum, piece)) or self._tokenizer.sp_model.IsByte(token)
+
+
+class _Grammar:
+    """One language's grammar, which hands back as it is what it can't read. The package would lose a Chinese text
+    instead, and log or print why, with the text in it."""
+
+    def __init__(self, grammar: Any) -> None:
+        self._grammar = grammar
+
+    def normalize(self, text: str, **options: Any) -> str:
+        try:
+            return str(self._grammar.normalize(text, **options))
+        except Exception:
+            return text
+
+
+def _careful(normalizer: Any) -> Any:
+    mine = copy.copy(normalizer)
+    if hasattr(mine, "_normalizers"):  # as the indexed package keeps them
+        mine._normalizers = {language: _Grammar(grammar) for language, grammar in mine._normalizers.items()}
+    else:  # as the official repository does
+        mine.zh_normalizer, mine.en_normalizer = _Grammar(mine.zh_normalizer), _Grammar(mine.en_normalizer)
+    return mine
+
+
+_GAP, _NOTHING = frozenset({"Cc", "Cs", "Zl", "Zp", "Zs"}), frozenset({"Cf"})
+
+
+def _clean(text: str) -> str:
+    """On one line, composed (é as one character, as in vocabularies), without control characters, halves of
+    surrogate pairs and what has no width. All else stays: a sign without a token is reported, not lost."""
+    kept: list[str] = []
+    for character in text:
+        category = unicodedata.category(character)
+        if category not in _NOTHING:
+            kept.append(" " if category in _GAP else character)
+    return unicodedata.normalize("NFC", " ".join("".join(kept).split()))
