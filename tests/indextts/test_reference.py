@@ -1,0 +1,104 @@
+"""Reference audio, beside what the package makes of the same file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile as sf
+
+from farm.errors import BadInput
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("librosa")
+reference = pytest.importorskip("worker.engines.indextts.reference")
+
+
+def tone(seconds: float, sample_rate: int, channels: int = 1) -> Any:
+    time = np.arange(round(seconds * sample_rate)) / sample_rate
+    sides = [0.4 * np.sin(2 * np.pi * (180 + 30 * side + 20 * time) * time) for side in range(channels)]
+    return np.stack(sides, axis=1)
+
+
+FILES = [
+    ("a.wav", 22050, 1, "PCM_16"), ("b.wav", 44100, 2, "FLOAT"), ("c.flac", 24000, 1, "PCM_16"),
+    ("d.flac", 48000, 2, "PCM_24"), ("e.mp3", 44100, 2, None), ("f.ogg", 16000, 1, None), ("g.wav", 8000, 1, "PCM_U8"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "sample_rate", "channels", "subtype"), FILES)
+@pytest.mark.parametrize("seconds", [1.3, 17.0])
+def test_a_file_of_any_kind_is_heard_as_the_package_hears_it(
+    package: Any, tmp_path: Path, name: str, sample_rate: int, channels: int, subtype: str | None, seconds: float
+):
+    import torchaudio
+
+    path = tmp_path / name
+    sf.write(path, tone(seconds, sample_rate, channels), sample_rate, subtype=subtype)
+    recording = reference.Recording.read(path)
+    wide, narrow = recording.as_voice()
+    audio, rate = package._load_and_cut_audio(str(path), 15)
+    assert torch.equal(wide, torchaudio.transforms.Resample(rate, 22050)(audio)[0])
+    assert torch.equal(narrow, torchaudio.transforms.Resample(rate, 16000)(audio)[0])
+    assert torch.equal(recording.as_emotion(), package._load_and_cut_audio(str(path), 15, sr=16000)[0][0])
+    assert len(wide) <= 15 * 22050
+
+
+def refused(path: Path) -> str:
+    with pytest.raises(BadInput) as refusal:
+        reference.Recording.read(path)
+    return refusal.value.message
+
+
+def test_what_is_no_audio_is_refused(tmp_path: Path):
+    path = tmp_path / "voice.wav"
+    path.write_bytes(b"RIFF of something else")
+    assert "can't be decoded" in refused(path)
+    path.write_bytes(b"")
+    assert "can't be decoded" in refused(path)
+
+
+def test_what_is_too_short_is_refused_with_its_length(tmp_path: Path):
+    path = tmp_path / "voice.flac"
+    sf.write(path, tone(0.3, 24000), 24000)
+    assert "0.30 s; send at least 0.5 s" in refused(path)
+    path = tmp_path / "voice.wav"
+    sf.write(path, np.zeros((0, 1)), 24000)
+    assert "0.00 s" in refused(path)
+
+
+@pytest.mark.parametrize("level", [0.0, 0.3, 1e-4])
+def test_silence_is_refused_at_any_level_it_stands_at(tmp_path: Path, level: float):
+    path = tmp_path / "voice.wav"
+    sf.write(path, np.full(24000, level), 24000)
+    assert "silent for its first 1 s" in refused(path)
+
+
+def test_speech_that_begins_after_what_is_used_is_refused_as_silence(tmp_path: Path):
+    path = tmp_path / "voice.wav"
+    sf.write(path, np.concatenate([np.zeros((16 * 8000, 1)), tone(5, 8000)]), 8000)
+    assert "silent for its first 15 s" in refused(path)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_samples_that_are_not_numbers_are_refused(tmp_path: Path, value: float):
+    path = tmp_path / "voice.wav"
+    samples = tone(20, 22050)
+    samples[-500] = value
+    sf.write(path, samples, 22050, subtype="FLOAT")
+    assert "not numbers" in refused(path)
+
+
+def test_a_file_that_is_not_there_is_not_the_users_fault(tmp_path: Path):
+    with pytest.raises(FileNotFoundError):
+        reference.Recording.read(tmp_path / "voice.wav")
+
+
+def test_a_long_file_is_not_read_to_its_end_and_sounds_the_same(package: Any, tmp_path: Path):
+    path = tmp_path / "voice.wav"
+    sf.write(path, tone(100, 8000), 8000)
+    recording = reference.Recording.read(path)
+    assert len(recording.samples) == 60 * 8000
+    assert torch.equal(recording.as_voice()[0], package._load_and_cut_audio(str(path), 15)[0][0])
