@@ -84,6 +84,13 @@ class Decoder:
         else:
             self._waiting.append(request)
 
+    def clear(self) -> None:
+        """Forgets every request, whether it waits or runs."""
+        for row in list(self._running):
+            self._leave(row)
+        self._waiting.clear()
+        self._faults.clear()
+
     @torch.inference_mode()
     def step(self) -> list[Codes | Fault]:
         """Admits what waits, moves every row one code on, and returns what ended.

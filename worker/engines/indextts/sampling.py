@@ -88,7 +88,7 @@ def probabilities(scores: Tensor, parameters: Parameters) -> Tensor:
     """(B, V), zero for what temperature, top-k and top-p leave out.
 
     Codes that tie with the k-th all stay. Top-p takes the least likely away while together they weigh no more than
-    1 - top_p, of equals the lower code first; the likeliest always stays.
+    1 - top_p; the likeliest always stays. Of equals the lower code goes first, which Hugging Face leaves to chance.
     """
     scores = scores / parameters.temperature[:, None]
     ascending, order = scores.sort(stable=True)
