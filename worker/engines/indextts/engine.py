@@ -1,0 +1,250 @@
+"""The engine: utterances join a running decode as others leave it, and nobody waits for the longest sentence.
+
+    feed ──> prepare ──> decode ──> finish ──> clip          prepare and finish are stages on threads of their own;
+             text,       slots,      content,                the decode runs in the caller's, one code of every
+             voice,      one code    flow,                   row at a time, and takes in what is ready between
+             emotion     a step      vocoder                 two steps
+
+An utterance may have several parts, because its text was too long for one; they are joined again at the end. A part
+that ran into the limit of codes is decoded once more under another seed; if that is cut off too, the clip says so.
+"""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import count
+
+import torch
+
+from farm.wire import Model
+from worker.engine import Clip, Failure, Feed, Utterance
+from worker.engines.indextts.acoustic import Acoustic
+from worker.engines.indextts.apart import apart
+from worker.engines.indextts.decode import Decoder
+from worker.engines.indextts.line import Line, Samples
+from worker.engines.indextts.parts import Adapter, Codes, Fault, Piece, Request, Sampling, Voice
+from worker.engines.indextts.preparation import Preparation
+from worker.engines.indextts.stage import Stage
+
+_ASK_S = 0.05  # between two looks into the feed while a decode runs: a look is a round trip to the store
+_GATHER_S = 0.25  # that a decoded part waits at most for others to be finished with
+_CONTENTS = 16  # parts whose codes are read at once
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    line: int  # a number and not the utterance's key: a segment that failed may come again while parts of it still run
+    part: int
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Decoded:
+    key: _Key
+    codes: Codes
+    voice: Voice
+    speed: float
+
+
+class IndexTTS:
+    """Renders with what it is given. `slots` utterances are decoded at once, a quarter more are prepared ahead."""
+
+    def __init__(
+        self, *, card: Model, device: torch.device, name: str, preparation: Preparation, adapter: Adapter,
+        decoder: Decoder, acoustic: Acoustic, sampling: Sampling, slots: int, facts: Callable[[], Mapping[str, str]],
+    ) -> None:  # fmt: skip
+        self.card, self.device, self.capacity = card, name, slots
+        self._torch_device = device
+        self._preparation, self._adapter, self._decoder, self._acoustic = preparation, adapter, decoder, acoustic
+        self._sampling, self._facts = sampling, facts
+        self._ahead = max(1, slots // 4)
+
+    def render(self, feed: Feed) -> Iterator[Clip | Failure]:
+        self._decoder.clear()
+        run = _Run(self._decoder, self._sampling)
+        preparing = Stage[Sequence[Utterance]](
+            "prepare", self._torch_device, lambda groups: run.arrived.put(self._prepared(groups)), enough=1
+        )
+        finishing = Stage[_Decoded](
+            "finish", self._torch_device, lambda decoded: run.arrived.put(self._finished(decoded)),
+            enough=max(1, self.capacity // 8), patience=_GATHER_S, hurry=lambda: not run.decoding,
+        )  # fmt: skip
+        with torch.inference_mode(), preparing, finishing:
+            while True:
+                room = min(
+                    self.capacity + self._ahead - run.preparing - run.decoding,
+                    2 * self.capacity + self._ahead - run.preparing - len(run.lines),
+                )
+                if not run.in_hand or (room > 0 and run.may_ask()):
+                    taken = feed.take(max(1, room), wait=not run.in_hand)
+                    if taken:
+                        run.preparing += len(taken)
+                        preparing.put(taken)
+                    elif not run.in_hand:
+                        return
+                for decoded in run.step():
+                    finishing.put(decoded)
+                yield from run.collect()
+                for stage in (preparing, finishing):
+                    if stage.fault is not None:
+                        raise stage.fault
+
+    def facts(self) -> Mapping[str, str]:
+        return self._facts()
+
+    def close(self) -> None:
+        self._decoder.clear()
+
+    # --- what the stages do, each in its own thread -----------------------------------------------------------------
+
+    def _prepared(self, groups: Sequence[Sequence[Utterance]]) -> _Prepared:
+        made = self._preparation.prepare([utterance for group in groups for utterance in group])
+        self._settle()
+        return _Prepared(made)
+
+    def _finished(self, decoded: Sequence[_Decoded]) -> _Sounded:
+        read = [
+            piece
+            for start in range(0, len(decoded), _CONTENTS)
+            for piece in apart(decoded[start : start + _CONTENTS], self._pieces, _unread)
+        ]
+        faults = [piece for piece in read if isinstance(piece, Fault)]
+        sounds = self._acoustic.render([piece for piece in read if isinstance(piece, Piece)])
+        return _Sounded([*faults, *sounds])
+
+    def _pieces(self, decoded: Sequence[_Decoded]) -> list[Piece]:
+        contents = self._adapter.contents(
+            [one.codes.request.prompt for one in decoded], [one.codes.codes for one in decoded]
+        )
+        return [
+            Piece(one.key, rows, self._adapter.frames(len(one.codes.codes), one.speed), one.voice, one.key.seed)
+            for one, rows in zip(decoded, contents, strict=True)
+        ]
+
+    def _settle(self) -> None:
+        """Until this thread's stream is through: what it made is read on others."""
+        if self._torch_device.type == "cuda":
+            torch.cuda.current_stream(self._torch_device).synchronize()
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    made: Sequence[Line | Failure]
+
+
+@dataclass(frozen=True, slots=True)
+class _Sounded:
+    sounds: Sequence[tuple[object, Samples] | Fault]
+
+
+class _Run:
+    """One call of render: what is in hand, and where it stands."""
+
+    def __init__(self, decoder: Decoder, sampling: Sampling) -> None:
+        self._decoder, self._sampling = decoder, sampling
+        self.arrived: queue.SimpleQueue[_Prepared | _Sounded] = queue.SimpleQueue()
+        self.lines: dict[int, Line] = {}
+        self._numbers = count()
+        self.preparing = 0
+        self.decoding = 0  # lines that have parts in the decode
+        self._asked = 0.0
+
+    @property
+    def in_hand(self) -> int:
+        return self.preparing + len(self.lines)
+
+    def may_ask(self) -> bool:
+        now = time.monotonic()
+        if now - self._asked < _ASK_S:
+            return False
+        self._asked = now
+        return True
+
+    def step(self) -> Iterator[_Decoded]:
+        """One code for every row; yields the parts that are complete."""
+        if not self._decoder.busy:
+            return
+        for outcome in self._decoder.step():
+            key = outcome.key if isinstance(outcome, Fault) else outcome.request.key
+            assert isinstance(key, _Key)
+            line = self.lines.get(key.line)
+            if line is None:
+                continue  # another part of it has failed
+            if isinstance(outcome, Fault):
+                self.arrived.put(_Sounded([outcome]))
+            elif (outcome.cut or not outcome.codes) and key.part not in line.retried:
+                line.retried.add(key.part)
+                self._submit(key.line, line, key.part, another=True)
+                continue
+            elif not outcome.codes:
+                self.arrived.put(_Sounded([Fault(key, "the model ended before it spoke a sound, under two seeds")]))
+            else:
+                if outcome.cut:
+                    line.warnings.append(
+                        f"code_limit: cut off after {len(outcome.codes)} codes, under two seeds; shorten the sentence"
+                    )
+                yield _Decoded(key, outcome, line.voice, line.utterance.speech.speed)
+            line.decoding.discard(key.part)
+            self.decoding -= not line.decoding
+
+    def collect(self) -> Iterator[Clip | Failure]:
+        """What has arrived from the stages. Waits a moment when there is nothing else to do."""
+        try:
+            event = self.arrived.get(block=not self._decoder.busy, timeout=_ASK_S)
+        except queue.Empty:
+            return
+        while True:
+            yield from self._take_in(event.made) if isinstance(event, _Prepared) else self._bring_home(event.sounds)
+            try:
+                event = self.arrived.get_nowait()
+            except queue.Empty:
+                return
+
+    def _take_in(self, made: Iterable[Line | Failure]) -> Iterator[Clip | Failure]:
+        for line in made:
+            self.preparing -= 1
+            if isinstance(line, Failure):
+                yield line
+            elif not line.prompts:
+                yield line.clip()
+            else:
+                number = next(self._numbers)
+                self.lines[number] = line
+                self.decoding += 1
+                for part in range(len(line.prompts)):
+                    line.decoding.add(part)
+                    self._submit(number, line, part)
+
+    def _bring_home(self, sounds: Iterable[tuple[object, Samples] | Fault]) -> Iterator[Clip | Failure]:
+        for sound in sounds:
+            key = sound.key if isinstance(sound, Fault) else sound[0]
+            assert isinstance(key, _Key)
+            line = self.lines.get(key.line)
+            if line is None:
+                continue
+            if isinstance(sound, Fault):
+                del self.lines[key.line]
+                self.decoding -= bool(line.decoding)
+                yield Failure(line.utterance.key, sound.error)
+                continue
+            line.sounds[key.part] = sound[1]
+            if line.whole:
+                del self.lines[key.line]
+                yield line.clip()
+
+    def _submit(self, number: int, line: Line, part: int, *, another: bool = False) -> None:
+        seed = part_seed(line.utterance.speech.seed, part, another=another)
+        sampling = replace(self._sampling, seed=seed)
+        self._decoder.submit(Request(_Key(number, part, seed), line.prompts[part], sampling))
+
+
+def _unread(decoded: _Decoded, error: Exception) -> Fault:
+    return Fault(decoded.key, f"the codes of this text can't be read back: {error}")
+
+
+def part_seed(seed: int, part: int, *, another: bool = False) -> int:
+    """The seed of a part: the first has the utterance's own; 32 bits, by odd multipliers that have no common period."""
+    return (seed + part * 0x9E3779B1 + another * 0x85EBCA6B) % 2**32

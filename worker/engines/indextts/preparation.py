@@ -1,0 +1,105 @@
+"""Before the decode: text into tokens, references into voices, emotions into vectors, and all of it into prompts.
+
+References that are new are conditioned together; what was heard before comes from the caches. An utterance that can't
+be spoken becomes a Failure here and is no concern of the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from farm.errors import BadInput, FarmError
+from worker.engine import Failure, Utterance
+from worker.engines.indextts.apart import apart
+from worker.engines.indextts.emotion import Emotion, Emotions, parse
+from worker.engines.indextts.line import Line
+from worker.engines.indextts.parts import Adapter, Segments, Voice
+from worker.engines.indextts.voices import EmotionCache, VoiceCache
+
+_NAMED = 12  # characters that a warning lists at most
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    utterance: Utterance
+    reference: str
+    text: Segments
+    emotion: Emotion
+    clip: str  # the audio of the emotion's voice; "" where it has none
+
+
+class Preparation:
+    def __init__(self, adapter: Adapter, voices: VoiceCache, clips: EmotionCache, emotions: Emotions) -> None:
+        self._adapter, self._voices, self._clips, self._emotions = adapter, voices, clips, emotions
+
+    def prepare(self, utterances: Sequence[Utterance]) -> list[Line | Failure]:
+        """In order. Raises only when the GPU can't be used any more."""
+        return apart(utterances, self._lines, _unprepared)
+
+    def _lines(self, utterances: Sequence[Utterance]) -> list[Line | Failure]:
+        drafts = [self._draft(utterance) for utterance in utterances]
+        good = [draft for draft in drafts if isinstance(draft, _Draft)]
+        voices = self._voices.get({draft.utterance.speech.voice: draft.reference for draft in good})
+        clips = self._clips.get({draft.emotion.voice: draft.clip for draft in good if draft.emotion.voice})
+        return [self._line(draft, voices, clips) if isinstance(draft, _Draft) else draft for draft in drafts]
+
+    def _draft(self, utterance: Utterance) -> _Draft | Failure:
+        speech = utterance.speech
+        if speech.language not in self._adapter.languages:
+            spoken = ", ".join(self._adapter.languages)
+            return Failure(
+                utterance.key, f"IndexTTS does not speak {speech.language!r} as voice {speech.voice!r}; give {spoken}"
+            )
+        if speech.reference is None:
+            return Failure(
+                utterance.key,
+                f"IndexTTS has no voice {speech.voice!r} of its own; upload one to /v1/voices, and name it",
+            )
+        try:
+            emotion = parse(speech.emotion)
+        except BadInput as error:
+            return Failure(utterance.key, error.message)
+        if emotion.voice and speech.emotion_reference is None:
+            return Failure(
+                utterance.key, f"the emotion's voice {emotion.voice!r} has no audio; upload it to /v1/voices"
+            )
+        text = self._adapter.segments(utterance.text, speech.language)
+        return _Draft(utterance, str(speech.reference), text, emotion, str(speech.emotion_reference or ""))
+
+    def _line(
+        self,
+        draft: _Draft,
+        voices: Mapping[str, Voice | Exception],
+        clips: Mapping[str, torch.Tensor | Exception],
+    ) -> Line | Failure:
+        key, speech = draft.utterance.key, draft.utterance.speech
+        voice, clip = voices[speech.voice], clips.get(draft.emotion.voice or "")
+        for heard in (voice, clip):
+            if isinstance(heard, Exception):
+                return _unprepared(draft.utterance, heard)
+        assert isinstance(voice, Voice)
+        assert not isinstance(clip, Exception)
+        try:
+            emotion = self._emotions.vector(draft.emotion, voice, clip)
+        except FarmError as error:
+            return Failure(key, error.message)
+        parts = len(draft.text.ids)
+        prompts = self._adapter.prompts(draft.text.ids, [voice] * parts, [emotion] * parts, [speech.language] * parts)
+        return Line(draft.utterance, voice, prompts, _warnings(draft.text))
+
+
+def _warnings(text: Segments) -> list[str]:
+    warnings = []
+    if not text.ids:
+        warnings.append("unspeakable: nothing in this text can be spoken; it became a short silence")
+    if text.unknown:
+        listed = " ".join(text.unknown[:_NAMED]) + (" …" if len(text.unknown) > _NAMED else "")
+        warnings.append(f"unknown_text: the model has no token for {listed}")
+    return warnings
+
+
+def _unprepared(utterance: Utterance, error: Exception) -> Failure:
+    return Failure(utterance.key, error.message if isinstance(error, FarmError) else f"can't be prepared: {error}")
