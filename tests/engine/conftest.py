@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.engine.feeds import Habits
 from worker.engine import Engine
 from worker.engines.espeak import Espeak
 
@@ -15,6 +16,11 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     made: Engine = request.param()
     yield made
     made.close()
+
+
+@pytest.fixture(scope="session")
+def habits() -> Habits:
+    return Habits()
 
 
 @pytest.fixture(scope="module")

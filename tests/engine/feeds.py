@@ -1,10 +1,36 @@
-"""Feeds and short cuts for the tests of engines."""
+"""Feeds and short cuts for the tests of engines, and what one may expect of which."""
 
 from __future__ import annotations
 
+import atexit
+import shutil
+import tempfile
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import soundfile as sf
 
 from worker.engine import Clip, Engine, Failure, Speech, Utterance
+
+
+@dataclass(frozen=True)
+class Habits:
+    """How near to itself an engine comes when the same utterance is spoken in other company (0: the same samples), and
+    between how many seconds it speaks a character."""
+
+    tolerance: float = 0.0
+    pace: tuple[float, float] = (0.03, 0.2)
+
+    def same(self, one: Clip | Failure, other: Clip | Failure) -> bool:
+        return (
+            isinstance(one, Clip)
+            and isinstance(other, Clip)
+            and one.samples.shape == other.samples.shape
+            and np.allclose(one.samples, other.samples, rtol=0, atol=self.tolerance)
+        )
 
 
 class ListFeed:
@@ -24,9 +50,15 @@ class ListFeed:
 
 
 def utterance(engine: Engine, text: str, key: str = "only", **speech: object) -> Utterance:
-    """In the engine's English, or its first language, unless `speech` says otherwise."""
+    """In the engine's English, or its first language, unless `speech` says otherwise; with a reference, if the engine
+    has no voices of its own."""
     language = str(speech.pop("language", "en" if "en" in engine.card.languages else next(iter(engine.card.languages))))
-    voice = str(speech.pop("voice", engine.card.languages[language].voice if language in engine.card.languages else ""))
+    voice = str(
+        speech.pop("voice", (engine.card.languages[language].voice if language in engine.card.languages else "") or "")
+    )
+    if not engine.card.voices and not voice:
+        voice = "a reference"
+        speech.setdefault("reference", reference())
     return Utterance(key, text, Speech(language=language, voice=voice, **speech))  # type: ignore[arg-type]
 
 
@@ -40,3 +72,15 @@ def clip(engine: Engine, text: str, **speech: object) -> Clip:
     result = render(engine, [utterance(engine, text, **speech)])["only"]
     assert isinstance(result, Clip), result
     return result
+
+
+@cache
+def reference() -> Path:
+    """Three seconds of a chord that wobbles, in which an engine that copies voices hears one."""
+    folder = tempfile.mkdtemp(prefix="farm-reference-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    moment = np.arange(3 * 24_000) / 24_000
+    wobble = moment + 0.002 * np.sin(2 * np.pi * 4 * moment)
+    chord = sum(np.sin(2 * np.pi * 140 * harmonic * wobble) / harmonic for harmonic in range(1, 9))
+    sf.write(Path(folder, "reference.flac"), np.asarray(0.2 * chord, np.float32), 24_000)
+    return Path(folder, "reference.flac")

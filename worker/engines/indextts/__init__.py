@@ -1,1 +1,40 @@
-"""IndexTTS: zero-shot narration in the voice of a reference, many utterances at a time on one GPU."""
+"""IndexTTS: narration in the voice of a reference, many utterances at a time on one GPU.
+
+    parts        what travels between the stages, and what a version of the model must bring
+    checkpoint   the files, hub where they come from, network the package's modules loaded from them
+    engine       the loop: preparation (text, reference, voices, emotion, v2) ─> decode (gpt, kv, sampling)
+                 ─> acoustic (regulator, flow, vocoder)
+
+Importing this imports no torch: fetching a checkpoint and finding fault with one need none.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from farm.errors import Misconfigured
+from farm.settings import Settings
+
+if TYPE_CHECKING:
+    from worker.engines.indextts.engine import IndexTTS
+
+MODELS = {"indextts-2": "2"}  # what FARM_MODEL may say -> the version that its checkpoint must have
+
+
+def load(settings: Settings) -> IndexTTS:
+    """The engine, warm. Raises Misconfigured with what is missing and how to get it."""
+    if settings.indextts_beams != 1:
+        raise Misconfigured(
+            f"FARM_INDEXTTS_BEAMS={settings.indextts_beams}: this engine decodes with one beam. Three would read each "
+            "sentence three times for one that is kept, and halve what a GPU narrates; leave it at 1"
+        )
+    try:
+        import indextts  # noqa: F401
+        import torch  # noqa: F401
+    except ImportError as error:
+        raise Misconfigured(
+            f"FARM_MODEL={settings.model} needs {error.name}, which is not installed: pip install 'tts-farm[indextts]'"
+        ) from None
+    from worker.engines.indextts.factory import build
+
+    return build(settings)

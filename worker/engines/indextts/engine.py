@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import queue
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 
@@ -54,17 +54,19 @@ class IndexTTS:
 
     def __init__(
         self, *, card: Model, device: torch.device, name: str, preparation: Preparation, adapter: Adapter,
-        decoder: Decoder, acoustic: Acoustic, sampling: Sampling, slots: int, facts: Callable[[], Mapping[str, str]],
+        decoder: Decoder, acoustic: Acoustic, sampling: Sampling, slots: int, standing: Mapping[str, str],
     ) -> None:  # fmt: skip
         self.card, self.device, self.capacity = card, name, slots
         self._torch_device = device
         self._preparation, self._adapter, self._decoder, self._acoustic = preparation, adapter, decoder, acoustic
-        self._sampling, self._facts = sampling, facts
+        self._sampling, self._standing = sampling, standing
         self._ahead = max(1, slots // 4)
+        self._steps = self._rows = 0
 
     def render(self, feed: Feed) -> Iterator[Clip | Failure]:
-        self._decoder.clear()
-        run = _Run(self._decoder, self._sampling)
+        decoder = self._decoder
+        decoder.clear()
+        run = _Run(decoder, self._sampling)
         preparing = Stage[Sequence[Utterance]](
             "prepare", self._torch_device, lambda groups: run.arrived.put(self._prepared(groups)), enough=1
         )
@@ -85,15 +87,24 @@ class IndexTTS:
                         preparing.put(taken)
                     elif not run.in_hand:
                         return
-                for decoded in run.step():
-                    finishing.put(decoded)
+                if decoder.busy:
+                    for decoded in run.take(decoder.step()):
+                        finishing.put(decoded)
+                    self._steps += 1
+                    self._rows += decoder.running
                 yield from run.collect()
                 for stage in (preparing, finishing):
                     if stage.fault is not None:
                         raise stage.fault
 
     def facts(self) -> Mapping[str, str]:
-        return self._facts()
+        facts = {**self._standing, "slots": str(self.capacity)}
+        if self._steps:
+            facts["rows"] = f"{self._rows / self._steps:.1f} on average"
+        if self._torch_device.type == "cuda":
+            free, total = torch.cuda.mem_get_info(self._torch_device)
+            facts["memory"] = f"{(total - free) / 2**30:.1f} of {total / 2**30:.1f} GiB"
+        return facts
 
     def close(self) -> None:
         self._decoder.clear()
@@ -163,11 +174,9 @@ class _Run:
         self._asked = now
         return True
 
-    def step(self) -> Iterator[_Decoded]:
-        """One code for every row; yields the parts that are complete."""
-        if not self._decoder.busy:
-            return
-        for outcome in self._decoder.step():
+    def take(self, outcomes: Iterable[Codes | Fault]) -> Iterator[_Decoded]:
+        """What left the decode: yields the parts that are complete, and sends back those that want another try."""
+        for outcome in outcomes:
             key = outcome.key if isinstance(outcome, Fault) else outcome.request.key
             assert isinstance(key, _Key)
             line = self.lines.get(key.line)

@@ -1,0 +1,234 @@
+"""An engine out of settings: its checkpoint, its device, the precision of each stage, and how much memory for what."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import logging
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from importlib import metadata
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import soundfile as sf
+import torch
+
+from farm.errors import Misconfigured
+from farm.settings import Settings
+from farm.wire import Language, Model
+from worker.engine import Clip, Failure, Speech, Utterance
+from worker.engines.indextts import MODELS
+from worker.engines.indextts.acoustic import Acoustic
+from worker.engines.indextts.checkpoint import Checkpoint, find_checkpoint
+from worker.engines.indextts.decode import Decoder
+from worker.engines.indextts.emotion import Emotions
+from worker.engines.indextts.engine import IndexTTS
+from worker.engines.indextts.gpt import Gpt
+from worker.engines.indextts.hub import fetch
+from worker.engines.indextts.kv import Wanted
+from worker.engines.indextts.network import load_network
+from worker.engines.indextts.parts import SAMPLE_RATE, Network, Precision, Precisions, Sampling
+from worker.engines.indextts.preparation import Preparation
+from worker.engines.indextts.v2 import V2
+from worker.engines.indextts.voices import EmotionCache, VoiceCache
+
+log = logging.getLogger(__name__)
+
+_RENDERING = 1  # raise it when these files make the same input sound different
+
+_SLOTS_CUDA, _SLOTS_CPU = 64, 16
+_PROMPT = 256  # positions: 32 latents, 120 tokens, and room to spare
+_KV_SHARE = 0.5  # of the GPU memory that the weights left; the acoustics work in the other half
+_KV_CPU = 4 << 30
+_AUTO: Mapping[str, Precisions] = {
+    # The package's own half mode for the GPT; what it leaves in fp32 at 10 bits of mantissa, as fp16 has.
+    "cuda": Precisions(gpt="fp16", s2mel="tf32", vocoder="tf32"),
+    "cpu": Precisions(),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to run a network, whatever it is."""
+
+    slots: int
+    attention: Wanted = "auto"
+    compile: bool = False
+    steps: int = 25
+    voice_bytes: int = 512 << 20
+    sampling: Sampling = field(default_factory=Sampling)
+    pages: int | None = None  # of the decoder's K and V; by memory when absent
+
+
+def build(settings: Settings) -> IndexTTS:
+    """Raises Misconfigured. Returns when the first utterance has been rendered, so that no job waits for kernels to be
+    chosen."""
+    device = choose_device(settings.indextts_device)
+    precisions = choose_precisions(settings, device)
+    started = time.monotonic()
+    checkpoint = _checkpoint(settings)
+    version = MODELS[settings.model]
+    network = load_network(checkpoint, device, precisions)
+    if network.version != version:
+        raise Misconfigured(
+            f"{checkpoint.config_file} is of IndexTTS {network.version}, and FARM_MODEL={settings.model}; "
+            f"set FARM_MODEL=indextts-{network.version}, or FARM_INDEXTTS_DIR to the other checkpoint"
+        )
+    options = Options(
+        slots=settings.indextts_slots or (_SLOTS_CUDA if device.type == "cuda" else _SLOTS_CPU),
+        attention=settings.indextts_attention,
+        compile=settings.indextts_compile,
+        steps=settings.indextts_steps,
+        voice_bytes=settings.indextts_voices_mb << 20,
+        sampling=Sampling(limit=settings.indextts_code_limit),
+    )
+    engine = assemble(network, checkpoint.revision(), options)
+    loaded = time.monotonic()
+    warm_up(engine)
+    log.info(
+        "%s on %s: loaded in %.0f s, warm in %.0f s; %s", engine.card.name, engine.device, loaded - started,
+        time.monotonic() - loaded, ", ".join(f"{name} {fact}" for name, fact in engine.facts().items()),
+    )  # fmt: skip
+    return engine
+
+
+def assemble(network: Network, revision: str, options: Options) -> IndexTTS:
+    """An engine on a network. `revision` is what names the weights."""
+    gpt = Gpt(network.gpt)
+    adapter = V2(network, gpt.latents)
+    room = {"pages": options.pages} if options.pages else {"bytes": _kv_bytes(gpt, options)}
+    decoder = Decoder(gpt, slots=options.slots, attention=options.attention, compile=options.compile, **room)
+    precisions = network.precisions
+    card = Model(
+        name=f"indextts-{network.version}",
+        revision=f"{revision}-{_fingerprint(precisions, options)}",
+        sample_rate=SAMPLE_RATE,
+        languages={language: Language(max_characters=most) for language, most in adapter.languages.items()},
+        voices={},
+        uploaded_voices=True,
+        parameters=["seed", "emotion"],
+    )
+    standing = {
+        "precision": f"gpt {precisions.gpt}, s2mel {precisions.s2mel}, vocoder {precisions.vocoder}",
+        "attention": decoder.attention.name,
+        "beams": "1",
+    }
+    return IndexTTS(
+        card=card,
+        device=network.device,
+        name=_name(network.device),
+        preparation=Preparation(
+            adapter, VoiceCache(adapter.voices, options.voice_bytes), EmotionCache(adapter.emotions), Emotions(network)
+        ),
+        adapter=adapter,
+        decoder=decoder,
+        acoustic=Acoustic(network, steps=options.steps),
+        sampling=options.sampling,
+        slots=options.slots,
+        standing=standing,
+    )
+
+
+def warm_up(engine: IndexTTS) -> None:
+    """One sentence in the voice of a chord: every kernel has run, and a checkpoint that can't speak is found out."""
+    moment = np.arange(3 * SAMPLE_RATE) / SAMPLE_RATE
+    chord = sum(np.sin(2 * np.pi * 120 * harmonic * moment) / harmonic for harmonic in range(1, 9)) * 0.2
+    with tempfile.TemporaryDirectory() as folder:
+        reference = Path(folder, "chord.flac")
+        sf.write(reference, np.asarray(chord, np.float32), SAMPLE_RATE)
+        speech = Speech("en", "warm-up", reference)
+        (outcome,) = engine.render(_Once([Utterance("warm-up", "The tide went out, and nobody saw it go.", speech)]))
+    if isinstance(outcome, Failure):
+        raise Misconfigured(f"{engine.card.name} can't speak a first sentence: {outcome.error}")
+    assert isinstance(outcome, Clip)
+
+
+class _Once:
+    def __init__(self, utterances: list[Utterance]) -> None:
+        self._utterances = utterances
+
+    def take(self, count: int, *, wait: bool) -> list[Utterance]:
+        del count, wait
+        taken, self._utterances = self._utterances, []
+        return taken
+
+
+def choose_device(wanted: str) -> torch.device:
+    """Raises Misconfigured for a GPU that is not there."""
+    if wanted == "auto":
+        wanted = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(wanted)
+    except RuntimeError:
+        raise Misconfigured(f"FARM_INDEXTTS_DEVICE={wanted}: say auto, cpu, cuda or cuda:1") from None
+    if device.type not in ("cpu", "cuda"):
+        raise Misconfigured(f"FARM_INDEXTTS_DEVICE={wanted}: only cpu and cuda are known here")
+    if device.type == "cuda":
+        there = torch.cuda.device_count()
+        if not there:
+            raise Misconfigured(
+                f"FARM_INDEXTTS_DEVICE={wanted}: PyTorch {torch.__version__} sees no GPU here; look at nvidia-smi, "
+                "or say cpu"
+            )
+        if (device.index or 0) >= there:
+            raise Misconfigured(f"FARM_INDEXTTS_DEVICE={wanted}: there are {there} GPUs here, counted from cuda:0")
+        device = torch.device("cuda", device.index or 0)
+    return device
+
+
+def choose_precisions(settings: Settings, device: torch.device) -> Precisions:
+    """Raises Misconfigured for what the device can't do."""
+    asked = {"gpt": settings.indextts_gpt, "s2mel": settings.indextts_s2mel, "vocoder": settings.indextts_vocoder}
+    chosen = _AUTO[device.type]
+    for stage, precision in asked.items():
+        if precision == "auto":
+            continue
+        assert precision in get_args(Precision)
+        if precision == "tf32" and device.type == "cpu":
+            raise Misconfigured(f"FARM_INDEXTTS_{stage.upper()}=tf32 is something that GPUs do; on a CPU say fp32")
+        chosen = replace(chosen, **{stage: precision})
+    return chosen
+
+
+def _checkpoint(settings: Settings) -> Checkpoint:
+    try:
+        return find_checkpoint(settings.indextts_dir)
+    except Misconfigured as error:
+        if settings.indextts_dir is not None:
+            raise
+        log.info("%s", error.message)
+    fetch()
+    return find_checkpoint()
+
+
+def _kv_bytes(gpt: Gpt, options: Options) -> int:
+    """What all slots need when every row is as long as it may become, or what there is."""
+    positions = options.slots * (_PROMPT + options.sampling.limit + 256)
+    wanted = 2 * gpt.layers * gpt.width * gpt.dtype.itemsize * positions
+    if gpt.device.type != "cuda":
+        return min(wanted, _KV_CPU)
+    free, _ = torch.cuda.mem_get_info(gpt.device)
+    return min(wanted, int(free * _KV_SHARE))
+
+
+def _fingerprint(precisions: Precisions, options: Options) -> str:
+    """Of all that makes the same weights sound different: 8 hexadecimal digits."""
+    versions = {}
+    for package in ("indextts2-inference", "indextts", "transformers"):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found = metadata.distribution(package)
+            versions[package] = [found.version, json.loads(found.read_text("direct_url.json") or "{}").get("vcs_info")]
+    sound = [
+        _RENDERING, versions, precisions.gpt, precisions.s2mel, precisions.vocoder, options.steps,
+        options.sampling.limit,
+    ]  # fmt: skip
+    return hashlib.sha256(json.dumps(sound, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def _name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
