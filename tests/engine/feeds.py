@@ -53,9 +53,8 @@ def utterance(engine: Engine, text: str, key: str = "only", **speech: object) ->
     """In the engine's English, or its first language, unless `speech` says otherwise; with a reference, if the engine
     has no voices of its own."""
     language = str(speech.pop("language", "en" if "en" in engine.card.languages else next(iter(engine.card.languages))))
-    voice = str(
-        speech.pop("voice", (engine.card.languages[language].voice if language in engine.card.languages else "") or "")
-    )
+    known = engine.card.languages.get(language)
+    voice = str(speech.pop("voice", (known and known.voice) or ""))
     if not engine.card.voices and not voice:
         voice = "a reference"
         speech.setdefault("reference", reference())
