@@ -40,6 +40,7 @@ class Size:
     ending: tuple[int, float]  # from this code on the stop code gains so much at each step
     semantic: Mapping[str, Any]  # of the Wav2Vec2BertConfig
     vocoder: Mapping[str, Any]  # in BigVGAN's config.json
+    pool: int  # numbers that weights are views on; the largest row must fit in
     vocoder_gain: float  # of its last layer: peaks near 0.5, so that nothing is clipped at 1
 
 
@@ -49,14 +50,14 @@ def write(folder: Path, *, full_size: bool = False, seed: int = 0) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.yaml").write_text(yaml.safe_dump(dict(size.config), sort_keys=False))
     _write_tokenizer(folder)
-    _write_gpt(folder, size, Weights(seed + 1))
-    _write_s2mel(folder, size, Weights(seed + 2))
-    _write_emotions(folder, size, Weights(seed + 3))
+    _write_gpt(folder, size, Weights(seed + 1, size.pool))
+    _write_s2mel(folder, size, Weights(seed + 2, size.pool))
+    _write_emotions(folder, size, Weights(seed + 3, size.pool))
     _write_emotion_model(folder / size.config["qwen_emo_path"])
-    _write_semantic(folder, size, Weights(seed + 4))
-    _write_codec(folder, size, Weights(seed + 5))
-    _write_speaker(folder, Weights(seed + 6))
-    _write_vocoder(folder, size, Weights(seed + 7))
+    _write_semantic(folder, size, Weights(seed + 4, size.pool))
+    _write_codec(folder, size, Weights(seed + 5, size.pool))
+    _write_speaker(folder, Weights(seed + 6, size.pool))
+    _write_vocoder(folder, size, Weights(seed + 7, size.pool))
     _write_references(folder)
     return folder
 
@@ -67,16 +68,14 @@ def references(folder: Path) -> list[Path]:
 
 
 class Weights:
-    """Random tensors as overlapping views on one pool of 65,536 numbers.
+    """Random tensors as overlapping views on one pool of numbers.
 
     Rows start at offsets of up to 97, so that they look independent. A scale is rounded to half an octave, because
     each needs a scaled copy of the pool, and each copy is written to the file.
     """
 
-    _POOL = 1 << 16
-
-    def __init__(self, seed: int) -> None:
-        self._pool = torch.randn(self._POOL, generator=torch.Generator().manual_seed(seed))
+    def __init__(self, seed: int, pool: int = 1 << 16) -> None:
+        self._pool = torch.randn(pool, generator=torch.Generator().manual_seed(seed))
         self._scaled: dict[float, torch.Tensor] = {}
         self._offset = 0
 
@@ -84,11 +83,11 @@ class Weights:
         octaves = round(math.log2(std) * 2) / 2
         pool = self._scaled.setdefault(octaves, self._pool * 2**octaves)
         rows, columns = shape[0], math.prod(shape[1:])
-        step = max(1, min(97, (self._POOL - columns - 1) // rows))
-        span = (rows - 1) * step + columns
-        if span > self._POOL:
-            raise ValueError(f"no room for {tuple(shape)} in a pool of {self._POOL}")
-        self._offset = (self._offset * 5 + 7919) % max(1, self._POOL - span)
+        step = max(1, min(97, (len(pool) - columns - 1) // rows))
+        room = len(pool) - (rows - 1) * step - columns
+        if room < 0:
+            raise ValueError(f"no room for {tuple(shape)} in a pool of {len(pool)}")
+        self._offset = (self._offset * 5 + 7919) % max(1, room)
         inner = [math.prod(shape[axis + 1 :]) for axis in range(1, len(shape))]
         return torch.as_strided(pool, tuple(shape), (step, *inner), self._offset)
 
@@ -460,6 +459,7 @@ TINY = Size(
         "conv_depthwise_kernel_size": 3,
     },
     vocoder={"upsample_initial_channel": 128, "resblock_kernel_sizes": [3], "resblock_dilation_sizes": [[1, 3]]},
+    pool=1 << 16,
     vocoder_gain=0.002,
 )
 FULL = Size(
@@ -467,6 +467,7 @@ FULL = Size(
     ending=(480, 4.0),
     semantic={"num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096},
     vocoder={},
+    pool=1 << 18,
     vocoder_gain=0.002,
 )
 

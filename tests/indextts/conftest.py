@@ -69,8 +69,8 @@ def package(checkpoint: Path) -> Any:
 
 @pytest.fixture(scope="session")
 def network(checkpoint: Path) -> Network:
+    from worker.engines.indextts.checkpoint import find_checkpoint
     from worker.engines.indextts.network import load_network
-
     from worker.engines.indextts.parts import Precisions
 
-    return load_network(checkpoint, torch.device("cpu"), Precisions())
+    return load_network(find_checkpoint(checkpoint), torch.device("cpu"), Precisions())

@@ -1,20 +1,191 @@
-"""The files that IndexTTS-2 is made of: which repositories they come from, at which revisions."""
+"""The files of an IndexTTS-2 checkpoint: where they come from, where they lie, and that they are whole.
+
+    repository            files                                     in a folder of the user's
+    IndexTTS-2            config.yaml, gpt.pth, s2mel.pth, …        FOLDER/
+    w2v-bert-2.0          config.json, model.safetensors, …         FOLDER/hf_cache/w2v-bert-2.0/
+    MaskGCT               semantic_codec/model.safetensors          FOLDER/hf_cache/semantic_codec_model.safetensors
+    campplus              campplus_cn_common.bin                    FOLDER/hf_cache/campplus_cn_common.bin
+    bigvgan_v2_22khz_…    config.json, bigvgan_generator.pt         FOLDER/hf_cache/bigvgan/
+
+Without a folder, all of them are taken from the cache of the Hugging Face hub, at the revisions named here. With one,
+what its hf_cache/ lacks in this form may lie there, or in the hub's cache, as the hub's client keeps it. Nothing is
+loaded and torch is not imported: a worker whose files are wrong says so within a second.
+"""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from farm.errors import Misconfigured
+from worker.engines.indextts import config, integrity
+
+FETCH = "python -m worker fetch indextts-2"
+EMOTION_MODEL = "qwen0.6bemo4-merge"
 
 
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """A repository of the Hugging Face hub at the revision that this engine was made with."""
+    """One of the Hugging Face hub, at the revision that this engine was made with. `files` are what is needed of it,
+    as glob patterns; `short` is what it is called in hf_cache/ where that is a folder."""
 
     name: str
     revision: str
+    files: tuple[str, ...]
+    short: str = ""
+
+    def snapshot(self, cache: Path, revision: str = "") -> Path:
+        """Where the hub's client keeps the files in its cache."""
+        return self.kept(cache) / "snapshots" / (revision or self.revision)
+
+    def kept(self, cache: Path) -> Path:
+        return cache / f"models--{self.name.replace('/', '--')}"
 
 
-MAIN = Repository("IndexTeam/IndexTTS-2", "740dcaff396282ffb241903d150ac011cd4b1ede")
-SEMANTIC = Repository("facebook/w2v-bert-2.0", "da985ba0987f70aaeb84a80f2851cfac8c697a7b")
-CODEC = Repository("amphion/MaskGCT", "265c6cef07625665d0c28d2faafb1415562379dc")
-SPEAKER = Repository("funasr/campplus", "e4b6ede7ce16997aff4ae69fbca1f0175e2afede")
-VOCODER = Repository("nvidia/bigvgan_v2_22khz_80band_256x", "633ff708ed5b74903e86ff1298cf4a98e921c513")
+MAIN = Repository(
+    "IndexTeam/IndexTTS-2",
+    "740dcaff396282ffb241903d150ac011cd4b1ede",
+    (
+        "config.yaml",
+        "bpe.model",
+        "gpt.pth",
+        "s2mel.pth",
+        "wav2vec2bert_stats.pt",
+        "feat1.pt",
+        "feat2.pt",
+        f"{EMOTION_MODEL}/*",
+    ),
+)
+SEMANTIC = Repository(
+    "facebook/w2v-bert-2.0",
+    "da985ba0987f70aaeb84a80f2851cfac8c697a7b",
+    ("config.json", "preprocessor_config.json", "model.safetensors"),
+    "w2v-bert-2.0",
+)
+CODEC = Repository("amphion/MaskGCT", "265c6cef07625665d0c28d2faafb1415562379dc", ("semantic_codec/model.safetensors",))
+SPEAKER = Repository("funasr/campplus", "e4b6ede7ce16997aff4ae69fbca1f0175e2afede", ("campplus_cn_common.bin",))
+VOCODER = Repository(
+    "nvidia/bigvgan_v2_22khz_80band_256x",
+    "633ff708ed5b74903e86ff1298cf4a98e921c513",
+    ("config.json", "bigvgan_generator.pt"),
+    "bigvgan",
+)
+AUXILIARY = (SEMANTIC, CODEC, SPEAKER, VOCODER)
+REPOSITORIES = (MAIN, *AUXILIARY)
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Where everything is. All of it was there and whole when it was found, but for the emotion model and glossary,
+    which may be absent."""
+
+    config_file: Path
+    config: Mapping[str, Any]
+    tokenizer: Path
+    glossary: Path
+    gpt: Path
+    s2mel: Path
+    statistics: Path  # of w2v-BERT's states: mean and variance
+    emotion_rows: Path
+    speaker_rows: Path
+    emotion_model: Path  # a folder
+    semantic: Path  # a folder
+    codec: Path
+    speaker: Path
+    vocoder: Path  # a folder
+
+    @property
+    def required(self) -> Iterator[Path]:
+        """Every file that is loaded at start, in an order that stays the same."""
+        yield from (self.config_file, self.tokenizer, self.gpt, self.s2mel, self.statistics)
+        yield from (self.emotion_rows, self.speaker_rows, self.codec, self.speaker)
+        yield from (self.semantic / "config.json", self.semantic / "preprocessor_config.json")
+        yield semantic_weights(self.semantic)
+        yield from (self.vocoder / "config.json", self.vocoder / "bigvgan_generator.pt")
+
+    def revision(self) -> str:
+        """12 hex digits for what the checkpoint makes a text sound like. The same files have the same revision,
+        wherever they lie. Of each file count its size and a sample of its content: both ends, which in a file of
+        torch's hold the checksums of every tensor, and blocks spread over the rest."""
+        digest = hashlib.sha256()
+        for path in self.required:
+            digest.update(integrity.sample(path))
+        if self.glossary.exists():
+            digest.update(self.glossary.read_bytes())
+        return digest.hexdigest()[:12]
+
+
+def find_checkpoint(folder: Path | None = None, cache: Path | None = None) -> Checkpoint:
+    """In `folder`, or all in the hub's cache; `cache` is where that lies, by default where the hub's client has it.
+
+    Raises:
+        Misconfigured: a file is missing, cut short or no such file, or config.yaml asks for another network; it names
+            the file or the key, and how to mend it.
+    """
+    cache = cache or _hub_cache()
+    if folder is not None and not folder.is_dir():
+        raise Misconfigured(f"there is no folder {folder}; FARM_INDEXTTS_DIR names one with config.yaml and gpt.pth")
+    main = folder or MAIN.snapshot(cache)
+    read = config.read(_existing(main / "config.yaml"))
+    if (vocoder := read["vocoder"]["name"]) != VOCODER.name:
+        raise Misconfigured(
+            f"{main / 'config.yaml'}: vocoder.name is {vocoder!r}, and this engine knows {VOCODER.name} alone; to use "
+            "your own copy of it, leave the name and put its files into hf_cache/bigvgan beside config.yaml"
+        )
+
+    def auxiliary(repository: Repository, alone: str | None = None) -> Path:
+        return _locate(repository, main / "hf_cache" if folder else None, cache, alone)
+
+    checkpoint = Checkpoint(
+        config_file=main / "config.yaml",
+        config=read,
+        tokenizer=main / read["dataset"]["bpe_model"],
+        glossary=main / "glossary.yaml",
+        gpt=main / read["gpt_checkpoint"],
+        s2mel=main / read["s2mel_checkpoint"],
+        statistics=main / read["w2v_stat"],
+        emotion_rows=main / read["emo_matrix"],
+        speaker_rows=main / read["spk_matrix"],
+        emotion_model=main / read["qwen_emo_path"],
+        semantic=auxiliary(SEMANTIC),
+        codec=auxiliary(CODEC, "semantic_codec_model.safetensors"),
+        speaker=auxiliary(SPEAKER, "campplus_cn_common.bin"),
+        vocoder=auxiliary(VOCODER),
+    )
+    for path in checkpoint.required:
+        integrity.check(_existing(path))
+    return checkpoint
+
+
+def semantic_weights(folder: Path) -> Path:
+    """The hub has w2v-BERT as safetensors; a copy that someone made with torch.save does as well."""
+    saved = folder / "pytorch_model.bin"
+    return saved if saved.exists() else folder / "model.safetensors"
+
+
+def _locate(repository: Repository, private: Path | None, cache: Path, alone: str | None) -> Path:
+    """A repository's folder, or the one file that is needed of it, which has the name `alone` in hf_cache/. Where it
+    is nowhere, the place in the hub's cache, for the error to name."""
+    inside = "" if alone is None else repository.files[0]
+    places = [repository.snapshot(cache) / inside]
+    if private is not None:
+        places[:0] = [private / (alone or repository.short), repository.snapshot(private) / inside]
+        with_main = repository.kept(private) / "refs" / "main"
+        if with_main.exists():  # of their own choice: the revision shows it
+            places.insert(2, repository.snapshot(private, with_main.read_text().strip()) / inside)
+    return next((place for place in places if place.exists()), places[-1])
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise Misconfigured(f"IndexTTS-2 needs {path}, which is missing; fetch it: {FETCH}")
+    return path
+
+
+def _hub_cache() -> Path:
+    from huggingface_hub import constants
+
+    return Path(constants.HF_HUB_CACHE)
