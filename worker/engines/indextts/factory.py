@@ -29,7 +29,6 @@ from worker.engines.indextts.decode import Decoder
 from worker.engines.indextts.emotion import Emotions
 from worker.engines.indextts.engine import IndexTTS
 from worker.engines.indextts.gpt import Gpt
-from worker.engines.indextts.hub import fetch
 from worker.engines.indextts.kv import Wanted
 from worker.engines.indextts.network import load_network
 from worker.engines.indextts.parts import SAMPLE_RATE, Network, Precision, Precisions, Sampling
@@ -70,6 +69,7 @@ def build(settings: Settings) -> IndexTTS:
     chosen."""
     device = choose_device(settings.indextts_device)
     precisions = choose_precisions(settings, device)
+    switch_tf32(precisions, device)
     started = time.monotonic()
     checkpoint = _checkpoint(settings)
     version = MODELS[settings.model]
@@ -195,6 +195,18 @@ def choose_precisions(settings: Settings, device: torch.device) -> Precisions:
     return chosen
 
 
+def switch_tf32(precisions: Precisions, device: torch.device) -> None:
+    """It is a switch of the process and not of a stage. cuDNN has it on by itself, which would make fp32 none."""
+    chosen = {precisions.gpt, precisions.s2mel, precisions.vocoder}
+    if {"fp32", "tf32"} <= chosen:
+        raise Misconfigured(
+            f"precisions gpt {precisions.gpt}, s2mel {precisions.s2mel}, vocoder {precisions.vocoder}: fp32 and tf32 "
+            "can't be had side by side, because TF32 is switched for the whole process; say one of them for both"
+        )
+    if device.type == "cuda":
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = "tf32" in chosen
+
+
 def _checkpoint(settings: Settings) -> Checkpoint:
     try:
         return find_checkpoint(settings.indextts_dir)
@@ -202,6 +214,8 @@ def _checkpoint(settings: Settings) -> Checkpoint:
         if settings.indextts_dir is not None:
             raise
         log.info("%s", error.message)
+    from worker.engines.indextts.hub import fetch  # the hub's client takes a second to import, and is seldom needed
+
     fetch()
     return find_checkpoint()
 

@@ -1,0 +1,324 @@
+"""The engine as a whole, held against the package's own infer(): the same clip, whatever runs beside it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile as sf
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.engine.feeds import Habits, ListFeed, render
+from tests.engine.test_engine_suite import *  # noqa: F403  (every engine's suite, with the engine of this file)
+from tests.indextts.oracle import speak
+from worker.engine import Clip, Failure, Speech, Utterance
+from worker.engines.indextts.engine import IndexTTS, part_seed
+from worker.engines.indextts.factory import Options, assemble, warm_up
+from worker.engines.indextts.parts import Network, Sampling
+
+Assemble = Callable[..., IndexTTS]
+
+TEXTS = [
+    "The tide went out, and nobody saw it go.",
+    "Good morning.",
+    "Why should they have waited for the ship that had left on Tuesday, when there was another one on Friday?",
+    "He had 3 letters in his pocket.",
+    "Rain fell on the roofs, on the boats, and on the one man who waited.",
+    "At last!",
+    "今天天气很好，我们去公园散步。",
+    "Nothing else happened that year, except that the harbour froze, and that the lamps were lit at noon.",
+]
+
+
+@pytest.fixture(scope="module")
+def built(network: Network) -> Assemble:
+    def build(*, slots: int = 4, **sampling: Any) -> IndexTTS:
+        return assemble(network, "tiny", Options(slots=slots, sampling=Sampling(**sampling)))
+
+    return build
+
+
+@pytest.fixture(scope="module")
+def engine(built: Assemble) -> Iterator[IndexTTS]:
+    made = built()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def habits() -> Habits:
+    """Random weights do not keep time with the text."""
+    return Habits(tolerance=1e-5, pace=(0.001, 1.0))
+
+
+def utterance(
+    text: str, reference: str, *, key: str = "only", seed: int = 0, emotion: dict[str, object] | None = None,
+    copied: str | None = None,
+) -> Utterance:  # fmt: skip
+    document = json.dumps(emotion) if emotion is not None else None
+    language = "zh" if text[0] > "\u3000" else "en"
+    speech = Speech(
+        language, Path(reference).stem, Path(reference), seed=seed, emotion=document,
+        emotion_reference=Path(copied) if copied else None,
+    )  # fmt: skip
+    return Utterance(key, text, speech)
+
+
+def sound(outcome: Clip | Failure) -> Any:
+    assert isinstance(outcome, Clip), outcome
+    return outcome.samples
+
+
+# --- equal to the package -------------------------------------------------------------------------------------------
+
+SAD = [0.1, 0, 0.3, 0, 0, 0.1, 0, 0.2]
+# what a job says of its emotion, and how the package is told the same; the last voice is the clip
+EMOTIONS: list[tuple[dict[str, object] | None, dict[str, object]]] = [
+    (None, {}),
+    ({"vector": SAD}, {"emo_vector": SAD}),
+    ({"vector": SAD, "strength": 0.37}, {"emo_vector": SAD, "emo_alpha": 0.37}),
+    ({"voice": "voice2"}, {"emo_audio_prompt": "voice2"}),
+    ({"voice": "voice2", "strength": 0.6}, {"emo_audio_prompt": "voice2", "emo_alpha": 0.6}),
+    ({"text": "with great joy"}, {"use_emo_text": True, "emo_text": "with great joy"}),
+]
+
+
+@pytest.mark.parametrize("greedy", [True, False])
+def test_a_full_batch_is_what_the_package_says_one_by_one(
+    built: Assemble, package: Any, references: Sequence[str], greedy: bool
+) -> None:
+    engine = built(slots=8, greedy=greedy)
+    asked, expected = [], {}
+    for number, text in enumerate(TEXTS):
+        reference = references[number % 3]
+        emotion, options = EMOTIONS[number % len(EMOTIONS)]
+        copied = references[2] if emotion and "voice" in emotion else None
+        if copied:
+            options = {**options, "emo_audio_prompt": copied}
+        asked.append(utterance(text, reference, key=str(number), seed=number, emotion=emotion, copied=copied))
+        expected[str(number)] = speak(package, reference, text, seed=number, greedy=greedy, **options)
+    got = render(engine, asked)
+    for key, spoken in expected.items():
+        (wave,) = spoken.waves
+        samples = sound(got[key])
+        assert samples.shape == wave.shape, f"{key}: other codes"
+        assert np.abs(samples - wave).max() < 1e-5
+        assert np.abs(samples).max() > 0.01
+
+
+def test_a_text_of_several_parts_is_joined_as_the_package_joins_it(
+    built: Assemble, package: Any, references: Sequence[str]
+) -> None:
+    text = " ".join(TEXTS[:5] * 3)
+    seeds = [part_seed(7, part) for part in range(40)]
+    spoken = speak(package, references[0], text, seeds=seeds)
+    assert len(spoken.waves) > 1
+    gap = np.zeros(int(22050 * 0.2), np.float32)
+    whole = np.concatenate([samples for wave in spoken.waves for samples in (gap, wave)][1:])
+    got = sound(render(built(), [utterance(text, references[0], seed=7)])["only"])
+    assert got.shape == whole.shape
+    assert np.abs(got - whole).max() < 1e-5
+
+
+# --- whatever runs beside it ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def alone(engine: IndexTTS, references: Sequence[str]) -> dict[str, Any]:
+    """Each of some utterances, rendered by itself."""
+    return {
+        str(number): sound(render(engine, [_mixed(number, references)])[str(number)]) for number in range(len(TEXTS))
+    }
+
+
+def _mixed(number: int, references: Sequence[str]) -> Utterance:
+    emotion = {"vector": SAD} if number % 3 == 1 else None
+    return utterance(TEXTS[number], references[number % 3], key=str(number), seed=number * 1000, emotion=emotion)
+
+
+@given(
+    order=st.permutations(range(len(TEXTS))), slots=st.integers(1, 8), step=st.integers(1, 8),
+    pages=st.sampled_from([None, 1, 3]),
+)  # fmt: skip
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_order_company_and_room_change_nothing(
+    network: Network, references: Sequence[str], alone: dict[str, Any], order: list[int], slots: int, step: int,
+    pages: int | None,
+) -> None:  # fmt: skip
+    engine = assemble(network, "tiny", Options(slots=slots, pages=pages and 12 * pages))
+    got = render(engine, [_mixed(number, references) for number in order], step)
+    for key, samples in alone.items():
+        assert sound(got[key]).shape == samples.shape
+        assert np.abs(sound(got[key]) - samples).max() < 1e-5
+
+
+def test_short_lines_pass_a_long_one_that_began_before_them(built: Assemble, references: Sequence[str]) -> None:
+    engine = built(slots=2)
+    lines = [utterance(" ".join(TEXTS[:5] * 6), references[0], key="book")]
+    lines += [utterance("At last!", references[1], key=f"line {number}", seed=number) for number in range(6)]
+    arrived = [outcome.key for outcome in engine.render(ListFeed(lines, step=1))]
+    assert arrived[-1] == "book"
+    assert len(arrived) == 7
+
+
+# --- cut off --------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_cut_off_is_tried_under_another_seed_and_named_if_that_is_cut_too(
+    built: Assemble, references: Sequence[str]
+) -> None:
+    def codes(limit: int, seed: int) -> tuple[int, tuple[str, ...]]:
+        outcome = render(built(limit=limit), [utterance(TEXTS[0], references[0], seed=seed)])["only"]
+        assert isinstance(outcome, Clip)
+        return len(outcome.samples), outcome.warnings
+
+    whole = {seed: codes(500, seed)[0] for first in range(6) for seed in (first, part_seed(first, 0, another=True))}
+    pairs = [(first, part_seed(first, 0, another=True)) for first in range(6)]
+    first, second = next(pair for pair in pairs if whole[pair[0]] > whole[pair[1]])
+    limit = round(whole[second] / 256 / 1.72) + 2
+    assert codes(limit, first) == (whole[second], ())
+    length, (warning,) = codes(5, first)
+    assert length == int(5 * 1.72) * 256
+    assert warning.startswith("code_limit: ")
+
+
+# --- bad input ------------------------------------------------------------------------------------------------------
+
+
+def _audio(path: Path, samples: Any) -> str:
+    sf.write(path, np.asarray(samples, np.float32), 24_000)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("emotion", "says"),
+    [
+        ({"vector": [0.1] * 7}, "7 values"),
+        ({"vector": [float("nan")] * 8}, "finite"),
+        ({"vector": [-1.0] * 8}, "from 0 up"),
+        ({"voice": "nobody"}, "nobody"),
+        ({"strength": 2}, "strength"),
+        ({"mood": "sour"}, "object"),
+    ],
+)
+def test_an_emotion_that_makes_no_sense_fails_its_utterance_alone(
+    engine: IndexTTS, references: Sequence[str], emotion: dict[str, object], says: str
+) -> None:
+    bad = utterance(TEXTS[0], references[0], key="bad", emotion=emotion)
+    got = render(engine, [bad, utterance(TEXTS[1], references[0], key="good")])
+    assert isinstance(got["good"], Clip)
+    assert isinstance(got["bad"], Failure)
+    assert says in got["bad"].error
+
+
+def test_a_reference_of_silence_is_refused_and_one_of_noise_harms_nobody(
+    engine: IndexTTS, references: Sequence[str], tmp_path: Path
+) -> None:
+    noise = np.random.default_rng(0).uniform(-1, 1, 72_000)
+    broken = tmp_path / "broken.flac"
+    broken.write_bytes(b"fLaC and nothing else")
+    got = render(
+        engine,
+        [
+            utterance(TEXTS[0], _audio(tmp_path / "silence.wav", np.zeros(72_000)), key="silence"),
+            utterance(TEXTS[0], _audio(tmp_path / "noise.wav", noise), key="noise"),
+            utterance(TEXTS[0], _audio(tmp_path / "short.wav", noise[:100]), key="short"),
+            utterance(TEXTS[0], str(broken), key="broken"),
+            utterance(TEXTS[0], str(tmp_path / "absent.wav"), key="absent"),
+            utterance(TEXTS[0], references[0], key="good"),
+        ],
+    )
+    assert isinstance(got["good"], Clip)
+    assert isinstance(got["noise"], Clip)
+    for key, says in {"silence": "silent", "short": "s; send", "broken": "decoded", "absent": "absent"}.items():
+        failure = got[key]
+        assert isinstance(failure, Failure)
+        assert says in failure.error
+
+
+def test_what_the_model_has_no_token_for_is_named_and_nothing_becomes_a_short_silence(
+    engine: IndexTTS, references: Sequence[str]
+) -> None:
+    silent = render(engine, [utterance(" … ", references[0])])["only"]
+    assert isinstance(silent, Clip)
+    assert len(silent.samples) == 2205
+    assert not silent.samples.any()
+    assert silent.warnings[0].startswith("unspeakable: ")
+
+
+# --- trouble on the device ------------------------------------------------------------------------------------------
+
+
+def test_memory_that_runs_out_while_voices_are_made_costs_nobody(
+    built: Assemble, references: Sequence[str], alone: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = built()
+    adapter: Any = engine._adapter
+    made = adapter.prompts
+    refused = []
+
+    def prompts(ids: Any, *given: Any) -> Any:
+        if not refused:
+            refused.append(len(ids))
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return made(ids, *given)
+
+    monkeypatch.setattr(adapter, "prompts", prompts)
+    got = render(engine, [_mixed(number, references) for number in range(len(TEXTS))])
+    assert refused
+    assert all(np.abs(sound(got[key]) - samples).max() < 1e-5 for key, samples in alone.items())
+
+
+def test_a_poisoned_gpu_ends_the_engine_and_blames_no_text(
+    built: Assemble, references: Sequence[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for stage in ("prompts", "contents"):
+        engine = built()
+
+        def poisoned(*given: Any) -> Any:
+            raise RuntimeError("CUDA error: device-side assert triggered")
+
+        monkeypatch.setattr(engine._adapter, stage, poisoned)
+        with pytest.raises(RuntimeError, match="device-side assert"):
+            render(engine, [utterance(TEXTS[0], references[0])])
+
+
+def test_what_one_utterance_breaks_is_no_concern_of_the_others(
+    built: Assemble, references: Sequence[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = built()
+    adapter: Any = engine._adapter
+    read = adapter.contents
+
+    def contents(prompts: Any, codes: Any) -> Any:
+        if any(len(prompt) == longest for prompt in prompts):
+            raise ValueError("what is this?")
+        return read(prompts, codes)
+
+    longest = max(len(adapter.segments(text, "en").ids[0]) for text in TEXTS) + 36
+    monkeypatch.setattr(adapter, "contents", contents)
+    got = render(engine, [_mixed(number, references) for number in range(len(TEXTS))])
+    failed = [key for key, outcome in got.items() if isinstance(outcome, Failure)]
+    assert len(failed) == 1
+    assert "what is this?" in got[failed[0]].error  # type: ignore[union-attr]
+
+
+def test_an_engine_that_was_left_in_the_middle_renders_again(engine: IndexTTS, references: Sequence[str]) -> None:
+    for outcome in engine.render(ListFeed([_mixed(number, references) for number in range(len(TEXTS))])):
+        assert isinstance(outcome, Clip)
+        break
+    assert isinstance(render(engine, [_mixed(0, references)])["0"], Clip)
+
+
+def test_it_is_warm_before_the_first_job_and_tells_of_itself(built: Assemble) -> None:
+    engine = built()
+    warm_up(engine)
+    assert engine.device == "cpu"
+    assert engine.facts()["precision"] == "gpt fp32, s2mel fp32, vocoder fp32"
+    assert engine.facts()["attention"] == "sdpa"
