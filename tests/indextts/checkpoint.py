@@ -464,11 +464,11 @@ TINY = Size(
 )
 FULL = Size(
     config=_merged(_TINY_CONFIG, _FULL_CONFIG),
-    ending=(480, 4.0),
+    ending=(495, 4.0),
     semantic={"num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096},
     vocoder={},
     pool=1 << 18,
-    vocoder_gain=0.002,
+    vocoder_gain=0.008,
 )
 
 

@@ -29,19 +29,38 @@ EMOTION_MODEL = "qwen0.6bemo4-merge"
 
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """One of the Hugging Face hub, at the revision that this engine was made with. `files` are what is needed of it,
-    as glob patterns; `short` is what it is called in hf_cache/ where that is a folder."""
+    """One of the Hugging Face hub, at the revision that this engine was made with."""
 
     name: str
     revision: str
-    files: tuple[str, ...]
-    short: str = ""
+    files: tuple[str, ...]  # that are needed of it
+    more: tuple[str, ...] = ()  # patterns of others that are fetched with them
+    flat: str = ""  # its name in a folder's hf_cache/, where the official repository puts it: its folder or only file
 
     def snapshot(self, cache: Path, revision: str = "") -> Path:
-        """Where the hub's client keeps the files in its cache."""
-        return self.kept(cache) / "snapshots" / (revision or self.revision)
+        """The folder in which the hub's client keeps the files."""
+        return self._kept(cache) / "snapshots" / (revision or self.revision)
 
-    def kept(self, cache: Path) -> Path:
+    def place(self, folder: Path | None, cache: Path) -> Path:
+        """Its folder, or its file where only one is needed: for a checkpoint in `folder`, or all in `cache`. Where it
+        is nowhere, the place in the cache."""
+        inside = self.files[0] if len(self.files) == 1 else ""
+        places = [self.snapshot(cache) / inside]
+        if folder is not None and not self.flat:
+            places = [folder]
+        elif folder is not None:
+            private = folder / "hf_cache"
+            places[:0] = [private / self.flat, self.snapshot(private) / inside]
+            chosen = self._kept(private) / "refs" / "main"
+            if chosen.exists():  # another revision, by a choice that the checkpoint's revision shows
+                places.insert(2, self.snapshot(private, chosen.read_text().strip()) / inside)
+        return next((place for place in places if place.exists()), places[-1])
+
+    def is_present(self, folder: Path | None, cache: Path) -> bool:
+        place = self.place(folder, cache)
+        return place.is_file() if len(self.files) == 1 else all((place / file).is_file() for file in self.files)
+
+    def _kept(self, cache: Path) -> Path:
         return cache / f"models--{self.name.replace('/', '--')}"
 
 
@@ -49,32 +68,36 @@ MAIN = Repository(
     "IndexTeam/IndexTTS-2",
     "740dcaff396282ffb241903d150ac011cd4b1ede",
     (
-        "config.yaml",
-        "bpe.model",
-        "gpt.pth",
-        "s2mel.pth",
-        "wav2vec2bert_stats.pt",
-        "feat1.pt",
-        "feat2.pt",
-        f"{EMOTION_MODEL}/*",
+        *("config.yaml", "bpe.model", "gpt.pth", "s2mel.pth", "wav2vec2bert_stats.pt", "feat1.pt", "feat2.pt"),
+        *(f"{EMOTION_MODEL}/config.json", f"{EMOTION_MODEL}/model.safetensors"),
     ),
+    more=(f"{EMOTION_MODEL}/*",),
 )
 SEMANTIC = Repository(
     "facebook/w2v-bert-2.0",
     "da985ba0987f70aaeb84a80f2851cfac8c697a7b",
     ("config.json", "preprocessor_config.json", "model.safetensors"),
-    "w2v-bert-2.0",
+    flat="w2v-bert-2.0",
 )
-CODEC = Repository("amphion/MaskGCT", "265c6cef07625665d0c28d2faafb1415562379dc", ("semantic_codec/model.safetensors",))
-SPEAKER = Repository("funasr/campplus", "e4b6ede7ce16997aff4ae69fbca1f0175e2afede", ("campplus_cn_common.bin",))
+CODEC = Repository(
+    "amphion/MaskGCT",
+    "265c6cef07625665d0c28d2faafb1415562379dc",
+    ("semantic_codec/model.safetensors",),
+    flat="semantic_codec_model.safetensors",
+)
+SPEAKER = Repository(
+    "funasr/campplus",
+    "e4b6ede7ce16997aff4ae69fbca1f0175e2afede",
+    ("campplus_cn_common.bin",),
+    flat="campplus_cn_common.bin",
+)
 VOCODER = Repository(
     "nvidia/bigvgan_v2_22khz_80band_256x",
     "633ff708ed5b74903e86ff1298cf4a98e921c513",
     ("config.json", "bigvgan_generator.pt"),
-    "bigvgan",
+    flat="bigvgan",
 )
-AUXILIARY = (SEMANTIC, CODEC, SPEAKER, VOCODER)
-REPOSITORIES = (MAIN, *AUXILIARY)
+REPOSITORIES = (MAIN, SEMANTIC, CODEC, SPEAKER, VOCODER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,20 +148,16 @@ def find_checkpoint(folder: Path | None = None, cache: Path | None = None) -> Ch
         Misconfigured: a file is missing, cut short or no such file, or config.yaml asks for another network; it names
             the file or the key, and how to mend it.
     """
-    cache = cache or _hub_cache()
+    cache = cache or hub_cache()
     if folder is not None and not folder.is_dir():
         raise Misconfigured(f"there is no folder {folder}; FARM_INDEXTTS_DIR names one with config.yaml and gpt.pth")
-    main = folder or MAIN.snapshot(cache)
+    main = MAIN.place(folder, cache)
     read = config.read(_existing(main / "config.yaml"))
     if (vocoder := read["vocoder"]["name"]) != VOCODER.name:
         raise Misconfigured(
             f"{main / 'config.yaml'}: vocoder.name is {vocoder!r}, and this engine knows {VOCODER.name} alone; to use "
             "your own copy of it, leave the name and put its files into hf_cache/bigvgan beside config.yaml"
         )
-
-    def auxiliary(repository: Repository, alone: str | None = None) -> Path:
-        return _locate(repository, main / "hf_cache" if folder else None, cache, alone)
-
     checkpoint = Checkpoint(
         config_file=main / "config.yaml",
         config=read,
@@ -150,10 +169,10 @@ def find_checkpoint(folder: Path | None = None, cache: Path | None = None) -> Ch
         emotion_rows=main / read["emo_matrix"],
         speaker_rows=main / read["spk_matrix"],
         emotion_model=main / read["qwen_emo_path"],
-        semantic=auxiliary(SEMANTIC),
-        codec=auxiliary(CODEC, "semantic_codec_model.safetensors"),
-        speaker=auxiliary(SPEAKER, "campplus_cn_common.bin"),
-        vocoder=auxiliary(VOCODER),
+        semantic=SEMANTIC.place(folder, cache),
+        codec=CODEC.place(folder, cache),
+        speaker=SPEAKER.place(folder, cache),
+        vocoder=VOCODER.place(folder, cache),
     )
     for path in checkpoint.required:
         integrity.check(_existing(path))
@@ -166,26 +185,14 @@ def semantic_weights(folder: Path) -> Path:
     return saved if saved.exists() else folder / "model.safetensors"
 
 
-def _locate(repository: Repository, private: Path | None, cache: Path, alone: str | None) -> Path:
-    """A repository's folder, or the one file that is needed of it, which has the name `alone` in hf_cache/. Where it
-    is nowhere, the place in the hub's cache, for the error to name."""
-    inside = "" if alone is None else repository.files[0]
-    places = [repository.snapshot(cache) / inside]
-    if private is not None:
-        places[:0] = [private / (alone or repository.short), repository.snapshot(private) / inside]
-        with_main = repository.kept(private) / "refs" / "main"
-        if with_main.exists():  # of their own choice: the revision shows it
-            places.insert(2, repository.snapshot(private, with_main.read_text().strip()) / inside)
-    return next((place for place in places if place.exists()), places[-1])
-
-
 def _existing(path: Path) -> Path:
     if not path.is_file():
         raise Misconfigured(f"IndexTTS-2 needs {path}, which is missing; fetch it: {FETCH}")
     return path
 
 
-def _hub_cache() -> Path:
+def hub_cache() -> Path:
+    """Where the hub's client keeps what it fetched: HF_HUB_CACHE, or below HF_HOME."""
     from huggingface_hub import constants
 
     return Path(constants.HF_HUB_CACHE)
