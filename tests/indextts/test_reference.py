@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile as sf
+import torch
+import torchaudio
 
 from farm.errors import BadInput
-
-torch = pytest.importorskip("torch")
-pytest.importorskip("librosa")
-reference = pytest.importorskip("worker.engines.indextts.reference")
+from worker.engines.indextts.reference import Recording
 
 
 def tone(seconds: float, sample_rate: int, channels: int = 1) -> Any:
@@ -33,11 +32,9 @@ FILES = [
 def test_a_file_of_any_kind_is_heard_as_the_package_hears_it(
     package: Any, tmp_path: Path, name: str, sample_rate: int, channels: int, subtype: str | None, seconds: float
 ):
-    import torchaudio
-
     path = tmp_path / name
     sf.write(path, tone(seconds, sample_rate, channels), sample_rate, subtype=subtype)
-    recording = reference.Recording.read(path)
+    recording = Recording.read(path)
     wide, narrow = recording.as_voice()
     audio, rate = package._load_and_cut_audio(str(path), 15)
     assert torch.equal(wide, torchaudio.transforms.Resample(rate, 22050)(audio)[0])
@@ -48,7 +45,7 @@ def test_a_file_of_any_kind_is_heard_as_the_package_hears_it(
 
 def refused(path: Path) -> str:
     with pytest.raises(BadInput) as refusal:
-        reference.Recording.read(path)
+        Recording.read(path)
     return refusal.value.message
 
 
@@ -93,12 +90,12 @@ def test_samples_that_are_not_numbers_are_refused(tmp_path: Path, value: float):
 
 def test_a_file_that_is_not_there_is_not_the_users_fault(tmp_path: Path):
     with pytest.raises(FileNotFoundError):
-        reference.Recording.read(tmp_path / "voice.wav")
+        Recording.read(tmp_path / "voice.wav")
 
 
 def test_a_long_file_is_not_read_to_its_end_and_sounds_the_same(package: Any, tmp_path: Path):
     path = tmp_path / "voice.wav"
     sf.write(path, tone(100, 8000), 8000)
-    recording = reference.Recording.read(path)
+    recording = Recording.read(path)
     assert len(recording.samples) == 60 * 8000
     assert torch.equal(recording.as_voice()[0], package._load_and_cut_audio(str(path), 15)[0][0])

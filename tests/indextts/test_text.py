@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import copy
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-pytest.importorskip("torch")
-
-if TYPE_CHECKING:
-    from worker.engines.indextts.parts import Network
-    from worker.engines.indextts.text import FrontEnd
+from worker.engines.indextts.parts import Network
+from worker.engines.indextts.text import FrontEnd
 
 PROSE = [
     "THE QUICK BROWN FOX JUMPS OVER A LAZY DOG.",
@@ -32,8 +29,6 @@ PROSE = [
 
 @pytest.fixture(scope="module")
 def front(network: Network) -> FrontEnd:
-    from worker.engines.indextts.text import FrontEnd
-
     return FrontEnd(network.tokenizer)
 
 
@@ -107,8 +102,6 @@ def test_special_tokens_in_a_text_are_letters_and_signs(front: FrontEnd, network
 
 
 def test_a_vocabulary_that_reads_special_tokens_out_of_a_text_does_not_get_them_to_the_model(network: Network):
-    from worker.engines.indextts.text import FrontEnd
-
     tokenizer = copy.copy(network.tokenizer)
     tokenizer.sp_model = _Obliging(tokenizer.sp_model)
     ids = tokenizer.convert_tokens_to_ids(tokenizer.tokenize("ONE FOX"))
@@ -132,7 +125,7 @@ AWKWARD = st.text(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None)
 @given(text=AWKWARD | st.text(max_size=60), language=st.sampled_from(["en", "zh"]))
 def test_no_text_raises_and_every_segment_fits_the_model(front: FrontEnd, network: Network, text: str, language: str):
     found = front.segments(text, language)
@@ -164,8 +157,6 @@ def test_splitting_loses_no_token_and_adds_none_but_a_quote_that_the_package_rep
 
 
 def test_a_splitter_that_fails_is_replaced_by_cutting_at_the_limit(network: Network):
-    from worker.engines.indextts.text import FrontEnd
-
     def fails(pieces: list[str], limit: int) -> list[list[str]]:
         raise AssertionError
 
@@ -187,8 +178,6 @@ class _Fails:
 def test_a_grammar_that_fails_loses_no_word_and_says_nothing_of_the_text(
     network: Network, language: str, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ):
-    from worker.engines.indextts.text import FrontEnd
-
     tokenizer = copy.copy(network.tokenizer)
     tokenizer.normalizer = copy.copy(tokenizer.normalizer)
     tokenizer.normalizer._normalizers = {"en": _Fails(), "zh": _Fails()}
@@ -208,8 +197,6 @@ def test_nothing_of_a_text_is_logged_or_printed(
 
 def test_the_official_repositorys_normaliser_is_understood(network: Network):
     """It keeps its two grammars under names of their own, and is otherwise the same class."""
-    from worker.engines.indextts.text import FrontEnd
-
     real = network.tokenizer.normalizer
 
     class Official(type(real)):  # type: ignore[misc]
