@@ -47,7 +47,9 @@ def utterances(unified_voice: Any, count: int) -> list[Utterance]:
 def small_voice(seed: int = 0) -> Any:
     """A random UnifiedVoice of the package, 64 wide: a step takes a millisecond. It stops after 5 to 30 codes, because
     the places of codes drift towards the stop code's row in the last layer."""
-    from indextts.gpt.model_v2 import UnifiedVoice
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the package's modules may be imported here for the first time
+        from indextts.gpt.model_v2 import UnifiedVoice
 
     conditioning = {
         "output_size": 16,

@@ -312,9 +312,18 @@ def _compiled(step: _Step, gpt: Gpt, pages: Pages) -> _Step:
     for tensor in (*gpt.weights(), *pages.keys, *pages.values):
         torch._dynamo.mark_static_address(tensor)
     # Sampling stays outside: its kernels are queued while the graph runs.
-    return torch.compile(step, mode=mode, dynamic=True, fullgraph=True)
+    compiled = torch.compile(step, mode=mode, fullgraph=True)
+
+    def advance(codes: Tensor, count: Tensor, lengths: Tensor, tables: Tensor) -> Tensor:
+        # Rows and pages alone vary. dynamic=True would take heads and widths for variable too.
+        for tensor in (codes, count, lengths, tables):
+            torch._dynamo.mark_dynamic(tensor, 0)
+        torch._dynamo.mark_dynamic(tables, 1)
+        return compiled(codes, count, lengths, tables)
+
+    return advance
 
 
 def _power_of_two(count: int) -> int:
-    """The smallest that is not below."""
-    return 1 << (count - 1).bit_length()
+    """The smallest that is not below, from 2 on: the compiler would make a graph of its own for a size of 1."""
+    return max(2, 1 << (count - 1).bit_length())
