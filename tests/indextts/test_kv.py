@@ -155,13 +155,20 @@ class TestPages:
         pages.extend(0, 5)
         assert pages.version > before
 
-    def test_wiped_pages_hold_nothing_for_the_next_row(self) -> None:
-        pages = _pages(2)
+    def test_soiled_pages_are_clean_for_the_next_row(self) -> None:
+        pages = _pages(4)
         pages.extend(0, 8)
-        pages.values[0].fill_(torch.nan)
-        pages.values[0][0] = 0
-        pages.release(0, wipe=True)
-        assert not pages.values[0].any()
+        pages.extend(1, 8)
+        kept, soiled = pages.tables([0])[0].tolist(), pages.tables([1])[0].tolist()
+        for pool in (*pages.keys, *pages.values):
+            pool[soiled] = torch.nan
+            pool[kept] = 1
+        pages.release(1, soiled=True)
+        pages.extend(2, 8)
+        assert sorted(pages.tables([2])[0].tolist()) == sorted(soiled)
+        for pool in (*pages.keys, *pages.values):
+            assert not pool[soiled].any()
+            assert pool[kept].all()
 
     def test_the_page_that_pads_tables_is_nobodys(self) -> None:
         pages = _pages(4)

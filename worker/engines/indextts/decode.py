@@ -26,7 +26,7 @@ from worker.engines.indextts.memory import out_of_memory
 from worker.engines.indextts.parts import Codes, Fault, Request, Sampling
 from worker.engines.indextts.sampling import NOT_FINITE, Parameters, defect, sample
 
-_FINISHED_PER_GROWTH = 16  # rows that must end well before one more is tried after memory ran out
+_FINISHED_PER_GROWTH = 16  # rows that must end before one more is tried, after memory ran out
 _PENALISED = 1  # the package's stand-in for a prompt's ids: penalised from the start, as is the start code
 
 
@@ -85,9 +85,9 @@ class Decoder:
             self._waiting.append(request)
 
     def clear(self) -> None:
-        """Forgets every request, whether it waits or runs."""
+        """Forgets every request, whether it waits or runs; also after `step` has raised."""
         for row in list(self._running):
-            self._leave(row)
+            self._leave(row, soiled=True)
         self._waiting.clear()
         self._faults.clear()
 
@@ -100,9 +100,9 @@ class Decoder:
         """
         codes = None
         while codes is None:
-            self._extend()
-            self._admit()
             try:
+                self._extend()
+                self._admit()
                 codes = self._draw()
             except RuntimeError as error:
                 if not out_of_memory(error):
@@ -137,8 +137,8 @@ class Decoder:
             # A page is left over for each that runs; else the newcomer would soon be evicted for their sake.
             if self._running and self.pages.needed(length) + len(self._running) > self.pages.free:
                 return
+            self.pages.extend(self._free[-1], length)
             row = _Row(self._waiting.popleft(), self._free.pop(), min(request.sampling.limit, self._gpt.max_codes))
-            self.pages.extend(row.slot, length)
             self._running.append(row)
 
     def _draw(self) -> list[int]:
@@ -175,7 +175,7 @@ class Decoder:
         slots = [row.slot for row in rows]
         logits = self._gpt.prefill([row.request.prompt for row in rows], self.pages, slots)
         seen = torch.zeros(len(rows), self._gpt.vocabulary, dtype=torch.bool, device=self._gpt.device)
-        seen[:, [_PENALISED, self._gpt.start]] = True
+        seen[:, _PENALISED] = seen[:, self._gpt.start] = True
         self._seen[self._send(slots)] = seen
         return sample(
             logits, seen, self._parameters([row.request.sampling for row in rows]), self._send([0] * len(rows))
@@ -217,7 +217,7 @@ class Decoder:
             if len(row.codes) == row.limit:
                 end = Codes(row.request, row.codes, cut=True)
         if end is not None:
-            self._leave(row, wipe=code == NOT_FINITE)
+            self._leave(row, soiled=code == NOT_FINITE)
             self._finished += 1
             if self._ceiling < self._slots and self._finished % _FINISHED_PER_GROWTH == 0:
                 self._ceiling += 1
@@ -227,7 +227,7 @@ class Decoder:
         """Half as many rows as memory had no room for; the youngest wait again."""
         if len(self._running) == 1:
             row = self._running[0]
-            self._leave(row)
+            self._leave(row, soiled=True)
             error = f"out of memory with this row alone, of {row.length} positions: give the decoder fewer pages"
             self._faults.append(Fault(row.request.key, error))
         self._ceiling = max(1, len(self._running) // 2)
@@ -239,13 +239,13 @@ class Decoder:
 
     def _evict(self) -> None:
         row = self._running[-1]
-        self._leave(row)
+        self._leave(row, soiled=True)  # the failed step may have written what no one has looked at
         self._waiting.appendleft(row.request)
 
-    def _leave(self, row: _Row, *, wipe: bool = False) -> None:
+    def _leave(self, row: _Row, *, soiled: bool = False) -> None:
         self._running.remove(row)
         self._free.append(row.slot)
-        self.pages.release(row.slot, wipe=wipe)
+        self.pages.release(row.slot, soiled=soiled)
 
     def _parameters(self, samplings: Sequence[Sampling]) -> Parameters:
         return Parameters.of(samplings, self._gpt.vocabulary, self._gpt.device)

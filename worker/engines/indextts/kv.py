@@ -62,12 +62,13 @@ class Pages:
     ) -> None:
         self.count, self.size = count, size
         self.version = 0  # moves whenever a table changes
-        # Zeros, and one tensor per layer and kind: a masked position has weight 0, but 0 x NaN would still be NaN.
+        # Zeros: a masked position weighs nothing, but nothing times NaN is NaN.
         shape = (count + 1, size, heads, width)
         self.keys = [torch.zeros(shape, dtype=dtype, device=device) for _ in range(layers)]
         self.values = [torch.zeros(shape, dtype=dtype, device=device) for _ in range(layers)]
         self._free = list(range(count, 0, -1))
         self._held: dict[int, list[int]] = {}
+        self._soiled: set[int] = set()
 
     @staticmethod
     def bytes(size: int, *, layers: int, heads: int, width: int, dtype: torch.dtype) -> int:
@@ -89,16 +90,19 @@ class Pages:
         if missing > len(self._free):
             return False
         if missing > 0:
-            self._held[slot] = held + [self._free.pop() for _ in range(missing)]
+            taken = self._free[-missing:]
+            self._clean(self._soiled.intersection(taken))
+            del self._free[-missing:]
+            self._held[slot] = held + taken
             self.version += 1
         return True
 
-    def release(self, slot: int, *, wipe: bool = False) -> None:
-        """Takes the slot's pages back. `wipe` those that may hold NaN: the next row reads them, though at weight 0."""
+    def release(self, slot: int, *, soiled: bool = False) -> None:
+        """Takes the slot's pages back. Those that may hold NaN are `soiled`, and zeroed before another row gets them.
+        Nothing is done on the device here, which may be past use."""
         held = self._held.pop(slot)
-        if wipe:
-            for pool in (*self.keys, *self.values):
-                pool[held] = 0
+        if soiled:
+            self._soiled.update(held)
         self._free.extend(reversed(held))
         self.version += 1
 
@@ -112,6 +116,13 @@ class Pages:
         """(length,) on the host: where the slot's first positions lie in a pool flattened to positions."""
         pages = torch.tensor(self._held[slot])
         return (pages[:, None] * self.size + torch.arange(self.size)).flatten()[:length]
+
+    def _clean(self, soiled: set[int]) -> None:
+        if soiled:
+            pages = torch.tensor(sorted(soiled), device=self.keys[0].device)
+            for pool in (*self.keys, *self.values):
+                pool.index_fill_(0, pages, 0)
+            self._soiled -= soiled
 
 
 class SdpaAttention:
