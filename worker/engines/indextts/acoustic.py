@@ -39,8 +39,12 @@ class Acoustic:
         Raises:
             RuntimeError: the CUDA context is lost, and with it every later call.
         """
-        order = sorted(range(len(pieces)), key=lambda index: pieces[index].frames)
-        made: dict[int, Sound | Fault] = {}
+        made: dict[int, Sound | Fault] = {
+            index: Fault(piece.key, "there are no codes to make sound of; try another seed")
+            for index, piece in enumerate(pieces)
+            if not piece.frames or not len(piece.contents)
+        }
+        order = sorted(range(len(pieces)) - made.keys(), key=lambda index: pieces[index].frames)
         while order:
             batch = self._fitting(pieces, order)
             made |= zip(batch, self._render([pieces[index] for index in batch]), strict=True)

@@ -98,15 +98,12 @@ class Estimator:
     def _fold_passage(self, dit: Any) -> None:
         """From the transformer and, by the long skip, from the noise: into the WaveNet, and past it to its sum."""
         skip, skip_bias = affine(dit.skip_linear)
-        skip_bias = self._transformer.shift @ skip[:, : -dit.in_channels].T + skip_bias
+        skip_bias = skip_bias + self._transformer.shift @ skip[:, : -dit.in_channels].T
         into, into_bias = affine(dit.conv1)
         past, past_bias = affine(dit.res_projection)
-        self._into, self._into_noise = (
-            self._place(part) for part in torch.tensor_split(into @ skip, (-dit.in_channels,), 1)
-        )
-        self._past, self._past_noise = (
-            self._place(part) for part in torch.tensor_split(past @ skip, (-dit.in_channels,), 1)
-        )
+        for_noise = skip.shape[1] - dit.in_channels
+        self._into, self._into_noise = map(self._place, torch.tensor_split(into @ skip, (for_noise,), 1))
+        self._past, self._past_noise = map(self._place, torch.tensor_split(past @ skip, (for_noise,), 1))
         self._into_bias = self._place(skip_bias @ into.T + into_bias)
         self._past_bias = self._place(skip_bias @ past.T + past_bias + self._wavenet.bias)
 

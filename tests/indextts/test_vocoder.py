@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+from itertools import combinations
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from farm.errors import Misconfigured
+from tests.indextts import pieces
+from tests.indextts.pieces import FLOAT_NOISE, worst
+from worker.engines.indextts import vocoder as module
+from worker.engines.indextts.parts import Network
+from worker.engines.indextts.vocoder import Vocoder, groups
+
+
+@pytest.fixture(scope="module")
+def vocoder(network: Network) -> Vocoder:
+    return Vocoder(network.vocoder)
+
+
+@pytest.fixture
+def one_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However much padding it takes."""
+    monkeypatch.setattr(module, "_LAUNCH", {"cpu": 10**6})
+
+
+def mels(lengths: list[int]) -> list[torch.Tensor]:
+    drawn = torch.Generator().manual_seed(0)
+    return [torch.randn(80, length, generator=drawn) for length in lengths]
+
+
+@pytest.mark.usefixtures("one_batch")
+def test_a_padded_batch_sounds_as_the_package_does_one_by_one(package: Any, vocoder: Vocoder) -> None:
+    mixed = mels([1, 2, 3, 5, 9, 86, 130, 150, 150, 57])
+
+    batch = vocoder.samples(mixed)
+
+    assert worst(batch, [vocoder.samples([mel])[0] for mel in mixed]) < FLOAT_NOISE
+    assert worst(batch, [pieces.samples(package, mel) for mel in mixed]) < FLOAT_NOISE
+
+
+@pytest.mark.usefixtures("one_batch")
+def test_company_and_order_change_nothing(vocoder: Vocoder) -> None:
+    @settings(deadline=None, max_examples=8)
+    @given(st.lists(st.integers(1, 40), min_size=2, max_size=5), st.randoms(use_true_random=False))
+    def check(lengths: list[int], random: Any) -> None:
+        mixed = mels(lengths)
+        order = random.sample(range(len(mixed)), len(mixed))
+        alone = [vocoder.samples([mixed[item]])[0] for item in order]
+        assert worst(vocoder.samples([mixed[item] for item in order]), alone) < FLOAT_NOISE
+
+    check()
+
+
+def test_after_a_batch_the_module_is_the_packages_again(network: Network, vocoder: Vocoder, package: Any) -> None:
+    vocoder.samples(mels([20, 30]))
+    [mel] = mels([25])
+    assert worst([network.vocoder(mel[None])[0, 0]], [pieces.samples(package, mel)]) < FLOAT_NOISE
+
+
+def test_what_is_too_loud_is_clipped(network: Network, vocoder: Vocoder) -> None:
+    [wave] = vocoder.samples([1e4 * mels([20])[0]])
+    assert wave.abs().max() == 1
+
+
+def test_items_are_grouped_at_the_least_cost() -> None:
+    @settings(deadline=None)
+    @given(st.lists(st.integers(1, 50), max_size=7), st.integers(50, 150), st.integers(0, 40))
+    def check(lengths: list[int], limit: int, launch: int) -> None:
+        found = groups(lengths, limit, launch)
+        assert sorted(index for group in found for index in group) == list(range(len(lengths)))
+        costs = [len(group) * max(lengths[index] for index in group) for group in found]
+        assert all(cost <= limit for cost in costs)
+
+        ordered = sorted(lengths)
+        cheapest = min(
+            sum(launch + len(group) * group[-1] for group in cut)
+            for cuts in range(max(1, len(ordered)))
+            for places in combinations(range(1, len(ordered)), cuts)
+            if (cut := [ordered[a:b] for a, b in zip((0, *places), (*places, len(ordered)), strict=True) if b > a])
+            is not None
+            and all(len(group) * group[-1] <= limit for group in cut)
+        )
+        assert sum(costs) + launch * len(found) == cheapest
+
+    check()
+
+
+def test_an_item_beyond_the_limit_goes_alone() -> None:
+    assert groups([10, 900, 11], limit=100, launch=5) == [[1], [0, 2]]
+
+
+def test_a_module_with_the_fused_kernel_is_refused(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(network.vocoder.h, "use_cuda_kernel", True)
+    with pytest.raises(Misconfigured, match="use_cuda_kernel=False"):
+        Vocoder(network.vocoder)
