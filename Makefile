@@ -15,7 +15,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python;
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: $(READY) ## narrate the example texts on an embedded farm (./data), save to ./out
@@ -44,6 +44,15 @@ imports: $(READY) ## who may import whom
 
 .PHONY: check
 check: lint types imports test ## all of these: what a change must pass
+
+.PHONY: e2e
+e2e: $(READY) ## build the images, run the compose farm and break it (root and Debian, or an engine with the base image)
+	@why=$$($(BIN)/python -m tests.containers.engine) || { echo "$$why" >&2; exit 1; }
+	@$(BIN)/pytest tests/containers/e2e.py --timeout 900 $(ARGS)
+
+.PHONY: bench-build
+bench-build: $(READY) ## what a change costs when images are built; needs what e2e needs
+	@$(BIN)/python -m benchmarks.build $(ARGS)
 
 .PHONY: setup
 setup: $(READY) ## only the virtual environment

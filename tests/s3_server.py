@@ -33,6 +33,7 @@ _PROXY = """
 [DEFAULT]
 swift_dir = {folder}
 log_address = /dev/null
+log_level = CRITICAL
 [pipeline:main]
 pipeline = {pipeline}
 [app:proxy-server]
@@ -56,6 +57,7 @@ devices = {folder}/devices
 mount_check = false
 disable_fallocate = true
 log_address = /dev/null
+log_level = CRITICAL
 [app:main]
 use = egg:swift#{node}
 allow_versions = true
@@ -112,7 +114,7 @@ class S3Server:
 # --- the child --------------------------------------------------------------------------------------------------------
 
 
-def _serve(folder: Path, port: int) -> None:
+def _serve(folder: Path, port: int, host: str = "127.0.0.1") -> None:
     """Listens, prints the port, and ends with the parent, even with one that was killed: its pipe closes."""
     import eventlet
     from eventlet.hubs import trampoline
@@ -130,7 +132,7 @@ def _serve(folder: Path, port: int) -> None:
         (folder / f"{node}.conf").write_text(_NODE.format(folder=folder, node=node))
         eventlet.spawn(_answer, listener, wsgi.loadapp(f"{folder}/{node}.conf"))
 
-    listener = eventlet.listen(("127.0.0.1", port))
+    listener = eventlet.listen((host, port))
     filters = "".join(_FILTER.format(name=name) for name in _PLAIN_FILTERS)
     conf = _PROXY.format(
         folder=folder, pipeline=_PIPELINE, user=ACCESS_KEY.replace(":", "_"), secret=SECRET_KEY, page=PAGE
@@ -161,4 +163,4 @@ def _answer(listener: object, app: object) -> None:
 
 
 if __name__ == "__main__":
-    _serve(Path(sys.argv[1]), int(sys.argv[2]))
+    _serve(Path(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:])

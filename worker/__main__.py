@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 
-from farm.errors import EXIT_MISCONFIGURED, FarmError, Misconfigured
+from celery import signals
+
+from farm.errors import EXIT_MISCONFIGURED, FarmError, Misconfigured, StorageUnavailable
 from farm.settings import Settings
+from farm.storage import open_storage
 from farm.wake import DESK_QUEUE, render_queue
+from worker.health import Health
 
 
 def main() -> int:
@@ -19,12 +24,17 @@ def main() -> int:
     options = parser.parse_args()
     try:
         settings = Settings.read()
+        _check_storage(settings)
         if options.role == "render":
             pool = ["-Q", render_queue(settings.model), "-P", "threads", "-c", "1"]
         else:
             pool = ["-Q", DESK_QUEUE, "-P", "prefork", "-c", str(options.processes)]
         from worker.app import app  # reads the settings, which may be wrong
 
+        health = Health(options.role)
+        signals.worker_ready.connect(lambda **_: health.ready(), weak=False)
+        signals.worker_shutting_down.connect(lambda **_: health.draining(), weak=False)
+        health.start()
         app.worker_main(
             [
                 "worker",
@@ -40,6 +50,14 @@ def main() -> int:
     except FarmError as error:
         print(f"error: {error.message}", file=sys.stderr)  # noqa: T201
         return EXIT_MISCONFIGURED if isinstance(error, Misconfigured) else 1
+
+
+def _check_storage(settings: Settings) -> None:
+    """Wrong keys or a missing bucket are said now and not at the first segment; an outage is waited for then."""
+    try:
+        open_storage(settings).check()
+    except StorageUnavailable as error:
+        logging.getLogger(__name__).warning("storage can't be used yet: %s", error)
 
 
 if __name__ == "__main__":

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from ctypes import c_bool
 from multiprocessing.sharedctypes import RawValue
 from typing import TYPE_CHECKING, Any
 
 from celery import Celery, signals
 
+from farm.errors import EXIT_MISCONFIGURED, FarmError, Misconfigured
 from farm.settings import Settings, misspelt
 from farm.storage import open_storage
 from farm.store import Store, announce
@@ -76,8 +78,21 @@ def _log(**_: Any) -> None:
 
 @signals.celeryd_after_setup.connect
 def _take_up_role(instance: Any, **_: Any) -> None:
+    """Ends the process where that fails: Celery logs what a receiver raises, and goes on with a worker that takes
+    work and can't do it; of an exit it keeps the code to itself."""
+    try:
+        _equip(set(instance.app.amqp.queues.consume_from))
+    except FarmError as error:
+        print(f"error: {error.message}", file=sys.stderr, flush=True)  # noqa: T201
+        os._exit(EXIT_MISCONFIGURED if isinstance(error, Misconfigured) else EXIT_FAULT)
+    except Exception:
+        log.critical("this worker can't start", exc_info=True)
+        logging.shutdown()
+        os._exit(EXIT_FAULT)
+
+
+def _equip(queues: set[str]) -> None:
     global _renderer
-    queues = set(instance.app.amqp.queues.consume_from)
     store = Store.connect(settings.redis_url)
     worker_id = new_worker_id()
     if any(queue.startswith("render.") for queue in queues):

@@ -1,0 +1,92 @@
+# The images, and where their layers are kept:
+#   docker buildx bake                            api and worker (espeak), for this machine
+#   docker buildx bake gpu                        IndexTTS on CUDA; flash-attn from the cache, else compiled for hours
+#   REGISTRY=ghcr.io/you/tts-farm docker buildx bake --push all
+#
+# flash-attn has a cache of its own. Its key is CUDA, torch, Python, its version and its architectures: no branch, no code
+# and no other target can push it out of there.
+
+variable "REGISTRY" { default = "" }
+variable "TAG" { default = "latest" }
+variable "GIT_SHA" { default = "unknown" }
+# Empty: caches are read and not written (pull requests of strangers).
+variable "CACHE_TO" { default = "" }
+
+variable "PYTHON_IMAGE" { default = "python:3.11-slim-bookworm" }
+variable "TORCH" { default = "2.8.0" }
+variable "TORCHAUDIO" { default = "2.8.0" }
+variable "FLASH_ATTN" { default = "build" }
+variable "FLASH_ATTN_VERSION" { default = "2.8.3.post1" }
+variable "FLASH_ATTN_ARCHS" { default = "80;90" }
+variable "INDEXTTS" { default = "package" }
+
+function "image" {
+  params = [name]
+  result = [REGISTRY == "" ? "tts-farm-${name}:${TAG}" : "${REGISTRY}/${name}:${TAG}"]
+}
+
+function "cache_from" {
+  params = [names]
+  result = REGISTRY == "" ? [] : [for name in names : "type=registry,ref=${REGISTRY}/cache:${name}"]
+}
+
+function "cache_to" {
+  params = [name]
+  result = REGISTRY == "" || CACHE_TO == "" ? [] : ["type=registry,ref=${REGISTRY}/cache:${name},mode=max"]
+}
+
+group "default" { targets = ["api", "worker"] }
+group "all" { targets = ["api", "worker", "gpu"] }
+
+target "common" {
+  args = {
+    PYTHON_IMAGE = PYTHON_IMAGE
+    GIT_SHA      = GIT_SHA
+  }
+}
+
+target "api" {
+  inherits   = ["common"]
+  dockerfile = "Dockerfile.api"
+  tags       = image("api")
+  cache-from = cache_from(["api"])
+  cache-to   = cache_to("api")
+}
+
+target "worker" {
+  inherits   = ["common"]
+  dockerfile = "Dockerfile.worker"
+  tags       = image("worker")
+  cache-from = cache_from(["worker"])
+  cache-to   = cache_to("worker")
+}
+
+target "cuda" {
+  dockerfile = "Dockerfile.worker"
+  args = {
+    PYTHON_IMAGE       = PYTHON_IMAGE
+    TORCH              = TORCH
+    TORCHAUDIO         = TORCHAUDIO
+    FLASH_ATTN         = FLASH_ATTN
+    FLASH_ATTN_VERSION = FLASH_ATTN_VERSION
+    FLASH_ATTN_ARCHS   = FLASH_ATTN_ARCHS
+    ENGINE             = "indextts"
+    INDEXTTS           = INDEXTTS
+  }
+}
+
+target "flash-attn" {
+  inherits   = ["cuda"]
+  target     = "flash-attn"
+  output     = ["type=cacheonly"]
+  cache-from = cache_from(["flash-attn"])
+  cache-to   = cache_to("flash-attn")
+}
+
+target "gpu" {
+  inherits   = ["cuda"]
+  args       = { GIT_SHA = GIT_SHA }
+  tags       = image("worker-gpu")
+  cache-from = cache_from(["flash-attn", "gpu"])
+  cache-to   = cache_to("gpu")
+}

@@ -1,0 +1,139 @@
+"""What compose/ promises: every setting can be set, nothing secret stands in it, both Composes read it."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from farm.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+COMPOSE = ROOT / "compose"
+FILES = ("compose.yaml", "gpu.yaml")
+TEXTS = {name: (COMPOSE / name).read_text("utf-8") for name in FILES}
+FARM, GPU = (yaml.safe_load(text)["services"] for text in TEXTS.values())
+OURS = ("api", "desk", "worker")
+EXAMPLE = (COMPOSE / ".env.example").read_text("utf-8")
+# Settings that compose sets by itself, or that belong to other programs of the farm.
+BY_THE_IMAGE = {"FARM_HOST", "FARM_PORT"}
+COMPOSED = {"FARM_REDIS_URL"}  # from REDIS_PASSWORD, REDIS_HOST and REDIS_PORT
+OF_CLIENTS = {"FARM_URL"}
+OF_THE_EMBEDDED_FARM = {"FARM_DATA_DIR"}
+SECRETS = {"REDIS_PASSWORD", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "FARM_API_KEY"}
+
+
+def variables(text: str) -> set[str]:
+    return set(re.findall(r"(?<!\$)\$\{(\w+)", text))
+
+
+def metrics(text: str) -> set[str]:
+    return set(re.findall(r"\bfarm_[a-z_]+", text))
+
+
+def test_every_setting_can_be_set_in_the_env_file() -> None:
+    settings = {f"FARM_{name.upper()}" for name in Settings.model_fields}
+    elsewhere = BY_THE_IMAGE | COMPOSED | OF_CLIENTS | OF_THE_EMBEDDED_FARM
+    given = {name for service in OURS for name in FARM[service]["environment"]}
+    given |= set(GPU["worker"]["environment"]) | {"FARM_API_KEY"}
+    assert settings - elsewhere == {name for name in given if name.startswith("FARM_")} - COMPOSED
+
+
+def test_the_example_names_every_variable_and_no_other() -> None:
+    named = set(re.findall(r"^(\w+)=", EXAMPLE, re.MULTILINE))
+    assert named == variables("".join(TEXTS.values()))
+
+
+def test_the_example_holds_no_secret_and_compose_insists_on_each() -> None:
+    for name in SECRETS:
+        assert f"\n{name}=\n" in EXAMPLE
+        assert f"${{{name}:?is not set - cp compose/.env.example compose/.env" in TEXTS["compose.yaml"]
+        assert f"${{{name}:-" not in "".join(TEXTS.values())
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=FILES)
+def test_both_composes_read_it(text: str) -> None:
+    """What docker-compose 1.29 refuses, or silently gets wrong, that v2 understands."""
+    found = yaml.safe_load(text)
+    assert set(found) <= {"services", "volumes", *(name for name in found if name.startswith("x-"))}
+    assert not re.search(r"\$\{\w+:-[^}]*\$\{", text), "a default within a default"
+    assert not re.search(r"\$\{\w+:\+", text)
+    for service in found["services"].values():
+        assert not {"gpus", "develop", "configs", "secrets"} & set(service)
+        assert "start_interval" not in service.get("healthcheck", {})
+        assert set(service.get("build", {})) <= {"context", "dockerfile", "args"}
+
+
+@pytest.mark.parametrize("name", FARM)
+def test_a_service_has_pinned_images_bounded_logs_and_comes_back(name: str) -> None:
+    service = FARM[name]
+    assert service["logging"]["options"].keys() == {"max-size", "max-file"}
+    assert service["restart"] == ("no" if name == "prepare" else "unless-stopped")
+    if "build" not in service:
+        assert re.search(r":v?\d+\.\d+", service["image"]), "another version must not come by itself"
+
+
+def test_workers_may_finish_their_batch() -> None:
+    assert FARM["worker"]["stop_grace_period"] == "3m"
+    assert FARM["desk"]["stop_grace_period"] == "1m"
+
+
+def test_the_farm_starts_when_bucket_and_key_are_there() -> None:
+    for name in OURS:
+        assert FARM[name]["depends_on"] == {"prepare": {"condition": "service_completed_successfully"}}
+    waits = {name: each["condition"] for name, each in FARM["prepare"]["depends_on"].items()}
+    assert waits == {"redis": "service_healthy", "storage": "service_healthy"}
+
+
+def test_only_what_clients_need_is_published_and_to_this_machine_alone() -> None:
+    published = {name: service["ports"] for name, service in FARM.items() if "ports" in service}
+    assert published.keys() == {"api", "storage", "flower", "prometheus", "grafana"}
+    assert all(re.match(r"(\$\{\w+_BIND:-)?127\.0\.0\.1", port) for ports in published.values() for port in ports)
+
+
+def test_redis_keeps_everything_that_was_accepted() -> None:
+    conf = (COMPOSE / "redis.conf").read_text().splitlines()
+    assert {"appendonly yes", "appendfsync everysec", "maxmemory-policy noeviction"} <= set(conf)
+
+
+def test_the_gpu_file_gives_workers_gpus_and_the_model() -> None:
+    (device,) = GPU["worker"]["deploy"]["resources"]["reservations"]["devices"]
+    assert device == {"driver": "nvidia", "count": "all", "capabilities": ["gpu"]}
+    assert GPU["worker"]["entrypoint"] == ["tini", "--", "take-gpu", "python", "-m", "worker"]
+    assert {each["environment"]["FARM_MODEL"] for each in GPU.values()} == {"${FARM_MODEL:-indextts-2}"}
+
+
+def panels() -> list[dict[str, Any]]:
+    dashboard = json.loads((COMPOSE / "monitoring/grafana/dashboards/farm.json").read_text("utf-8"))
+    return list(dashboard["panels"])
+
+
+def test_the_dashboard_and_the_autoscaler_ask_for_what_the_api_publishes() -> None:
+    published = set(re.findall(r'"(farm_[a-z_]+)"', (ROOT / "api" / "health.py").read_text("utf-8")))
+    asked = {name for panel in panels() for target in panel["targets"] for name in metrics(target["expr"])}
+    assert asked == published, "a metric without a panel, or a panel without its metric"
+    (scaled,) = yaml.safe_load_all((COMPOSE / "k8s" / "keda.yaml").read_text("utf-8"))
+    (trigger,) = scaled["spec"]["triggers"]
+    assert metrics(trigger["metadata"]["query"]) == {"farm_segments_ready", "farm_segments_leased"}
+
+
+def test_kubernetes_runs_what_compose_runs() -> None:
+    found = list(yaml.safe_load_all((COMPOSE / "k8s" / "farm.yaml").read_text("utf-8")))
+    deployed = {
+        each["metadata"]["name"]: each["spec"]["template"]["spec"]
+        for each in found
+        if each["kind"] in ("Job", "Deployment")
+    }
+    assert deployed.keys() == {"prepare", *OURS}
+    for pod in deployed.values():
+        (container,) = pod["containers"]
+        assert container["securityContext"]["runAsUser"] == 10001
+        assert container["securityContext"]["runAsNonRoot"]
+    for name in OURS:
+        assert f"{deployed[name]['terminationGracePeriodSeconds']}s" == {
+            "api": "20s", "desk": "60s", "worker": "180s",
+        }[name]  # fmt: skip

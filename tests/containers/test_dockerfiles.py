@@ -1,0 +1,118 @@
+"""The order of the layers: what costs hours or gigabytes depends on nothing that changes with the code."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.containers.dockerfile import Stage, line_of, read
+
+ROOT = Path(__file__).parents[2]
+WORKER, API = read(ROOT / "Dockerfile.worker"), read(ROOT / "Dockerfile.api")
+# Which distribution of IndexTTS, at which versions: changes with the engine's dependencies, never with its code.
+PINS = {"compose/build/indextts-${INDEXTTS}.txt"}
+FLASH_ATTN_KEYS = {"CUDA", "TORCH", "FLASH_ATTN_VERSION", "FLASH_ATTN_ARCHS", "FLASH_ATTN_WHEEL"}
+HOW_TO_BUILD = {"FLASH_ATTN_JOBS", "PIP_CERT"}
+
+
+def names(stages: list[Stage]) -> list[str]:
+    return list(dict.fromkeys(stage.name for stage in stages))
+
+
+def reads(stages: list[Stage]) -> set[str]:
+    return {path for stage in stages for each in stage.instructions for path in each.reads()}
+
+
+def test_the_chain_of_the_worker_is_the_one_that_the_file_describes() -> None:
+    chain = names(line_of(WORKER, "worker"))
+    assert chain == ["base", "engine-espeak", "engine-indextts", "dependencies", "worker"]
+    assert names(line_of(WORKER, "flash-attn")) == [
+        "flash-attn-none", "flash-attn-wheel", "flash-attn-build", "flash-attn",
+    ]  # fmt: skip
+
+
+def test_flash_attn_reads_nothing_of_this_project() -> None:
+    assert reads(line_of(WORKER, "flash-attn")) == set()
+
+
+def test_flash_attn_is_keyed_by_versions_alone() -> None:
+    arguments = {each.rest.split("=")[0] for stage in line_of(WORKER, "flash-attn") for each in stage.of("ARG")}
+    assert arguments <= FLASH_ATTN_KEYS | HOW_TO_BUILD
+    (built,) = [stage for stage in line_of(WORKER, "flash-attn") if stage.name == "flash-attn-build"]
+    assert {"CUDA", "TORCH", "FLASH_ATTN_VERSION", "FLASH_ATTN_ARCHS"} <= {each.rest for each in built.of("ARG")}
+
+
+def test_torch_indextts_and_its_grammars_stand_below_everything_that_changes_with_the_code() -> None:
+    *below, _, _ = line_of(WORKER, "worker")
+    assert reads(below) <= PINS
+    engine = WORKER["engine-indextts"]
+    order = [
+        next(place for place, each in enumerate(engine.instructions) if sign in each.rest)
+        for sign in ("torch==", "indextts.txt", "/wheels", "TextNormalizer")
+    ]
+    assert order == sorted(order)
+
+
+@pytest.mark.parametrize(("stages", "last"), [(WORKER, "worker"), (API, "api")], ids=["worker", "api"])
+def test_packages_stand_below_the_code_and_depend_on_pyproject_and_pins_alone(
+    stages: dict[str, Stage], last: str
+) -> None:
+    assert reads([stages["dependencies"]]) == {"pyproject.toml", "constraints.txt", "compose/build/pins.py"}
+    assert {"farm", last} <= reads([stages[last]])
+    assert not stages[last].of("RUN"), "it would run again with every change of the code"
+
+
+@pytest.mark.parametrize(("stages", "last"), [(WORKER, "worker"), (API, "api")], ids=["worker", "api"])
+def test_the_image_is_one_line_of_stages(stages: dict[str, Stage], last: str) -> None:
+    for stage in line_of(stages, last):
+        assert not [each for each in stage.of("COPY") if each.copies_from()], (
+            f"{stage.name} copies what it should be on"
+        )
+
+
+@pytest.mark.parametrize(("stages", "last"), [(WORKER, "worker"), (API, "api")], ids=["worker", "api"])
+def test_the_commit_is_the_last_argument(stages: dict[str, Stage], last: str) -> None:
+    keywords = [each.keyword for each in stages[last].instructions]
+    assert [each.rest for each in stages[last].of("ARG")] == ["GIT_SHA=unknown"]
+    assert keywords[-2:] == ["ARG", "LABEL"]
+
+
+@pytest.mark.parametrize(("stages", "last"), [(WORKER, "worker"), (API, "api")], ids=["worker", "api"])
+def test_it_runs_as_nobody_in_particular_under_an_init_and_says_how_it_is(stages: dict[str, Stage], last: str) -> None:
+    assert [each.rest for each in stages[last].of("USER")] == ["10001:10001"]
+    assert stages[last].of("ENTRYPOINT")[0].rest.startswith('["tini", "--"')
+    assert len(stages[last].of("HEALTHCHECK")) == 1
+
+
+@pytest.mark.parametrize("name", ["Dockerfile.worker", "Dockerfile.api"])
+def test_it_builds_with_the_buildkit_of_docker_20_10(name: str) -> None:
+    text = (ROOT / name).read_text("utf-8")
+    for newer in (
+        "# syntax=",
+        "--link",
+        "--parents",
+        "--exclude",
+        "<<EOF",
+        "--network",
+        "--checksum",
+        "--start-interval",
+    ):
+        assert newer not in text
+
+
+@pytest.mark.parametrize("name", ["Dockerfile.worker", "Dockerfile.api"])
+def test_what_it_reads_is_let_through_by_dockerignore(name: str) -> None:
+    allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    for path in reads(list(read(ROOT / name).values())):
+        assert any(path == each or path.startswith(f"{each}/") for each in allowed), path
+
+
+def test_a_change_of_flash_attn_in_one_place_is_one_in_all() -> None:
+    """The version that the Dockerfile, the bake file and the pins speak of."""
+    bake = (ROOT / "docker-bake.hcl").read_text("utf-8")
+    dockerfile = (ROOT / "Dockerfile.worker").read_text("utf-8")
+    for name in ("TORCH", "TORCHAUDIO", "FLASH_ATTN_VERSION", "FLASH_ATTN_ARCHS", "PYTHON_IMAGE"):
+        (inside,) = re.findall(rf'^ARG {name}="?([^"\n]+)', dockerfile, re.MULTILINE)
+        assert f'variable "{name}" {{ default = "{inside}" }}' in bake
