@@ -1,8 +1,8 @@
 """Fetches a checkpoint from the Hugging Face hub, at pinned revisions, by the hub's own client.
 
-Progress goes to stderr. A connection that is cut is taken up where it broke off, and one that can't be made is tried
-again for two minutes. What was fetched whole is never fetched again; a file that a killed process was at may begin
-anew, by the version of the client.
+Progress goes to stderr. A transfer that is cut is taken up again in the same file, and a hub that does not answer is
+asked again for two minutes. A file that has arrived is never fetched again. One that a process was at when it was
+killed begins anew: the client, at version 1.33, keeps no parts of files.
 """
 
 from __future__ import annotations
@@ -71,18 +71,20 @@ def _reason(error: Exception, repository: Repository, place: Path) -> FarmError:
     causes = list(_causes(error))
     if any(isinstance(cause, errors.OfflineModeIsEnabled) for cause in causes):
         return Misconfigured(
-            f"{repository.name} is not here, and HF_HUB_OFFLINE forbids fetching it; unset that, or copy the files from "
-            "a machine that has them and name their folder in FARM_INDEXTTS_DIR"
+            f"{repository.name} is not here, and HF_HUB_OFFLINE forbids fetching it; unset that, or copy the files "
+            "from a machine that has them and name their folder in FARM_INDEXTTS_DIR"
         )
     numbers = {cause.errno for cause in causes if isinstance(cause, OSError)}
     if numbers & {errno.ENOSPC, errno.EDQUOT}:
         free = shutil.disk_usage(place).free / 1e9
         return Misconfigured(
-            f"{place} is full: {free:.1f} GB are free, and IndexTTS-2 takes about 9 in all; make room, or set HF_HOME to a "
-            f"larger disk, and run: {FETCH}"
+            f"{place} is full: {free:.1f} GB are free, and IndexTTS-2 takes about 9 in all; make room, or set HF_HOME "
+            f"to a larger disk, and run: {FETCH}"
         )
-    if numbers & {errno.EACCES, errno.EPERM, errno.EROFS}:
-        return Misconfigured(f"{place} can't be written to; set HF_HOME to a folder that can, and run: {FETCH}")
+    if numbers & {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}:
+        return Misconfigured(
+            f"{place} can't be written to ({error}); set HF_HOME to a folder that can, and run: {FETCH}"
+        )
     refusals = [cause.response.status_code for cause in causes if isinstance(cause, errors.HfHubHTTPError)]
     if refusals and refusals[0] in (401, 403):
         return Misconfigured(

@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from farm.errors import Misconfigured
 from worker.engines.indextts.checkpoint import Checkpoint, semantic_weights
@@ -123,7 +124,7 @@ def _codec(package: _Package, checkpoint: Checkpoint) -> Any:
 
 
 def _speaker(package: _Package, checkpoint: Checkpoint) -> Any:
-    speaker = package.campplus(feat_dim=MELS, embedding_size=_STYLE)
+    speaker = _make(checkpoint.speaker, "", lambda: package.campplus(feat_dim=MELS, embedding_size=_STYLE))
     restore(speaker, load(checkpoint.speaker), checkpoint.speaker)
     return speaker
 
@@ -205,7 +206,8 @@ def _check_audio(checkpoint: Checkpoint) -> None:
 
 def _make(path: Path, section: str, make: Callable[[], Any]) -> Any:
     try:
-        return make()
+        with _Undrawn():
+            return make()
     except (AssertionError, AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise Misconfigured(
             f"{path}: no network can be made of {section or 'it'} ({error}); use the one that came with the weights"
@@ -254,6 +256,23 @@ class _Package:
             text_normalizer=TextNormalizer,
             text_tokenizer=TextTokenizer,
         )
+
+
+class _Undrawn(TorchFunctionMode):
+    """Modules made within start from zeros and not from random numbers, 1.1 billion of them at full size, every one of
+    which is then replaced. Zeros, because PyTorch's truncated distribution draws until all is within its bounds."""
+
+    _DRAWS = frozenset({"normal_", "uniform_", "kaiming_normal_", "kaiming_uniform_"})
+
+    def __torch_function__(
+        self, function: Any, types: Any, arguments: Any = (), keywords: Mapping[str, Any] | None = None
+    ) -> Any:
+        keywords = keywords or {}
+        if getattr(function, "__name__", "") in self._DRAWS:  # of a tensor, and of torch.nn.init
+            tensor: Tensor = arguments[0] if arguments else keywords["tensor"]
+            tensor.detach().zero_()
+            return tensor
+        return function(*arguments, **keywords)
 
 
 @contextlib.contextmanager

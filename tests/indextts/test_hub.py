@@ -1,0 +1,158 @@
+"""Fetching a checkpoint by the hub's real client, from a hub on the loopback."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+from huggingface_hub import constants, file_download
+
+from farm.errors import Misconfigured, Unavailable
+from tests.indextts.hub_server import Hub, Shelf
+from worker.engines.indextts.checkpoint import CODEC, MAIN, REPOSITORIES, SEMANTIC, VOCODER, find_checkpoint
+from worker.engines.indextts.hub import _PAUSES_S, fetch
+
+EMPTY_SAFETENSORS = (2).to_bytes(8, "little") + b"{}"
+
+
+@pytest.fixture
+def hub(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """It has the tiny checkpoint, and a README that nobody needs."""
+    shelves = {}
+    for repository in REPOSITORIES:
+        root = checkpoint if repository is MAIN else repository.snapshot(checkpoint / "hf_cache")
+        files = {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+        shelves[repository.name] = Shelf(repository.revision, {**files, "README.md": b"Hello."})
+    shelves[SEMANTIC.name] = Shelf(
+        SEMANTIC.revision, {**shelves[SEMANTIC.name].files, "model.safetensors": EMPTY_SAFETENSORS}
+    )
+    with Hub(shelves).open() as hub:
+        _point_client_at(hub.url, monkeypatch)
+        yield hub
+
+
+def test_what_is_missing_is_fetched_at_its_revision_and_found(hub: Hub, tmp_path: Path) -> None:
+    fetch(cache=tmp_path)
+
+    found = find_checkpoint(cache=tmp_path)
+    assert found.gpt.read_bytes() == hub.shelves[MAIN.name].files["gpt.pth"]
+    assert found.codec == CODEC.snapshot(tmp_path) / "semantic_codec" / "model.safetensors"
+    assert (found.emotion_model / "tokenizer.json").is_file()
+    assert not list(tmp_path.rglob("README.md"))
+
+
+def test_what_is_there_is_not_asked_for(hub: Hub, tmp_path: Path) -> None:
+    fetch(cache=tmp_path)
+    hub.requests.clear()
+
+    fetch(cache=tmp_path)
+
+    assert hub.requests == []
+
+
+def test_a_folder_of_the_users_gets_what_it_lacks(hub: Hub, tmp_path: Path) -> None:
+    vocoder = tmp_path / "hf_cache" / "bigvgan"
+    vocoder.mkdir(parents=True)
+    for name in VOCODER.files:
+        (vocoder / name).write_bytes(hub.shelves[VOCODER.name].files[name])
+
+    fetch(tmp_path)
+
+    found = find_checkpoint(tmp_path)
+    assert found.gpt == tmp_path / "gpt.pth"
+    assert found.semantic == SEMANTIC.snapshot(tmp_path / "hf_cache")
+    assert found.vocoder == vocoder
+    assert not any(VOCODER.name in path for _, path, _ in hub.requests)
+
+
+def test_a_connection_cut_in_the_middle_is_taken_up_where_it_broke_off(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1_000_000)  # what arrives is written in such pieces
+    hub.cuts["gpt.pth"] = 3_500_000
+
+    fetch(cache=tmp_path)
+
+    assert hub.ranges("gpt.pth") == [None, "bytes=3000000-"]
+    assert find_checkpoint(cache=tmp_path).gpt.read_bytes() == hub.shelves[MAIN.name].files["gpt.pth"]
+
+
+def test_a_fetch_that_was_given_up_goes_on_with_the_files_it_lacks(hub: Hub, tmp_path: Path) -> None:
+    whole = hub.shelves
+    hub.shelves = {name: shelf for name, shelf in whole.items() if name != VOCODER.name}
+    with pytest.raises(Misconfigured, match=VOCODER.name):
+        fetch(cache=tmp_path)
+    hub.shelves = whole
+
+    fetch(cache=tmp_path)
+
+    assert len(hub.ranges("gpt.pth")) == 1
+    find_checkpoint(cache=tmp_path)
+
+
+def test_a_hub_that_stumbles_is_asked_again(hub: Hub, tmp_path: Path) -> None:
+    hub.stumbles = 1
+    waits: list[float] = []
+
+    fetch(cache=tmp_path, wait=waits.append)
+
+    assert waits == [_PAUSES_S[0]]
+    find_checkpoint(cache=tmp_path)
+
+
+def test_a_hub_that_is_down_is_asked_for_two_minutes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    _point_client_at("http://127.0.0.1:9", monkeypatch)
+    waits: list[float] = []
+
+    with pytest.raises(Unavailable, match=f"{MAIN.name} can't be fetched .* python -m worker fetch indextts-2"):
+        fetch(cache=tmp_path, wait=waits.append)
+
+    assert waits == list(_PAUSES_S)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_hub_that_refuses_wants_a_licence_accepted_and_a_token(hub: Hub, tmp_path: Path, status: int) -> None:
+    hub.refusal = status
+    with pytest.raises(Misconfigured, match=f"refuses {MAIN.name}; accept its licence .* HF_TOKEN"):
+        fetch(cache=tmp_path, wait=_not_at_all)
+
+
+def test_a_mirror_without_the_revision_is_named(hub: Hub, tmp_path: Path) -> None:
+    hub.shelves = {**hub.shelves, CODEC.name: Shelf("0" * 40, hub.shelves[CODEC.name].files)}
+    with pytest.raises(Misconfigured, match=f"has no {CODEC.name} at {CODEC.revision}; if HF_ENDPOINT names a mirror"):
+        fetch(cache=tmp_path, wait=_not_at_all)
+
+
+def test_offline_nothing_is_tried(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(Misconfigured, match=f"{MAIN.name} is not here, and HF_HUB_OFFLINE forbids fetching it"):
+        fetch(cache=tmp_path, wait=_not_at_all)
+    assert hub.requests == []
+
+
+def test_a_full_disk_is_told_with_what_is_free(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fill(*_: Any, **__: Any) -> NoReturn:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(file_download, "http_get", fill)
+    with pytest.raises(Misconfigured, match=rf"{tmp_path} is full: \d+\.\d GB are free, and IndexTTS-2 takes about 9"):
+        fetch(cache=tmp_path, wait=_not_at_all)
+
+
+def test_a_cache_that_can_not_be_written_to_is_named(hub: Hub, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(Misconfigured, match=f"{tmp_path}/file/cache can't be written to .* set HF_HOME"):
+        fetch(cache=tmp_path / "file" / "cache", wait=_not_at_all)
+
+
+def _point_client_at(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As HF_ENDPOINT does, which the client reads when it is imported."""
+    monkeypatch.setattr(constants, "ENDPOINT", url)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", url + "/{repo_id}/resolve/{revision}/{filename}")
+
+
+def _not_at_all(pause: float) -> NoReturn:
+    raise AssertionError(f"asked again after {pause} s, where that can't help")
