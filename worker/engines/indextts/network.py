@@ -39,14 +39,14 @@ _ONCE_PER_VOICE = (
 def load_network(checkpoint: Checkpoint, device: torch.device, precisions: Precisions) -> Network:
     """Raises Misconfigured if the package is missing, a file can't be read, or weights and config.yaml differ."""
     _check_audio(checkpoint)
+    config = checkpoint.config
     with _contained():
         package = _Package.find()
         regulator, estimator, gpt_layer = _s2mel(package, checkpoint)
-        features, semantic = _semantic(checkpoint)
         mean, variance = (part(load(checkpoint.statistics), key, checkpoint.statistics) for key in ("mean", "var"))
         return Network(
             version="2",
-            config=checkpoint.config,
+            config=config,
             device=device,
             precisions=precisions,
             gpt=place(_gpt(package, checkpoint), device, precisions.gpt, in_full=_ONCE_PER_VOICE),
@@ -55,14 +55,14 @@ def load_network(checkpoint: Checkpoint, device: torch.device, precisions: Preci
             gpt_layer=place(gpt_layer, device, precisions.s2mel),
             codec=place(_codec(package, checkpoint), device),
             vocoder=place(_vocoder(package, checkpoint), device, precisions.vocoder),
-            semantic=place(semantic, device),
+            speaker=place(_speaker(package, checkpoint), device),
+            mel=_mel(package, config),
+            emotion_rows=_rows(checkpoint.emotion_rows, config["gpt"]["model_dim"], checkpoint, device),
+            speaker_rows=_rows(checkpoint.speaker_rows, _STYLE, checkpoint, device),
+            semantic=place(_semantic(checkpoint), device),
             semantic_mean=mean.to(device),
             semantic_std=variance.sqrt().to(device),
-            features=features,
-            speaker=place(_speaker(package, checkpoint), device),
-            mel=_mel(package, checkpoint.config),
-            emotion_rows=_rows(checkpoint.emotion_rows, checkpoint.config["gpt"]["model_dim"], checkpoint, device),
-            speaker_rows=_rows(checkpoint.speaker_rows, _STYLE, checkpoint, device),
+            features=_features(checkpoint),
             tokenizer=_tokenizer(package, checkpoint),
             emotion_model_dir=str(checkpoint.emotion_model),
         )
@@ -89,8 +89,8 @@ def _s2mel(package: _Package, checkpoint: Checkpoint) -> tuple[Any, Any, Any]:
     return models["length_regulator"], estimator, models["gpt_layer"]
 
 
-def _semantic(checkpoint: Checkpoint) -> tuple[Any, Any]:
-    """w2v-BERT's feature extractor, and the model without the layers whose states nobody reads."""
+def _semantic(checkpoint: Checkpoint) -> Any:
+    """w2v-BERT without the layers whose states nobody reads: its last state is the one that is read."""
     transformers: Any = importlib.import_module("transformers")
     folder, weights = checkpoint.semantic, semantic_weights(checkpoint.semantic)
     config = transformers.Wav2Vec2BertConfig.from_pretrained(folder)
@@ -102,16 +102,23 @@ def _semantic(checkpoint: Checkpoint) -> tuple[Any, Any]:
     config.num_hidden_layers = _LAYERS_HEARD
     config.add_adapter = config.use_intermediate_ffn_before_adapter = False  # either would change the last state
     try:
-        features = transformers.SeamlessM4TFeatureExtractor.from_pretrained(folder, local_files_only=True)
         model, report = transformers.Wav2Vec2BertModel.from_pretrained(
             folder, config=config, local_files_only=True, output_loading_info=True
         )
-    except Exception as error:  # whatever transformers meets in a damaged folder: it has no one class for it
+    except Exception as error:  # what transformers raises for a damaged file has no class in common
         raise damaged(weights, error) from error
     if missing := sorted(set(report["missing_keys"]) - {"masked_spec_embed"}):
         raise Misconfigured(f"{weights} lacks {missing[0]}; delete it and fetch it again")
     check_finite(model, weights)
-    return features, model
+    return model
+
+
+def _features(checkpoint: Checkpoint) -> Any:
+    transformers: Any = importlib.import_module("transformers")
+    try:
+        return transformers.SeamlessM4TFeatureExtractor.from_pretrained(checkpoint.semantic, local_files_only=True)
+    except (OSError, TypeError, ValueError) as error:
+        raise damaged(checkpoint.semantic / "preprocessor_config.json", error) from error
 
 
 def _codec(package: _Package, checkpoint: Checkpoint) -> Any:
