@@ -53,9 +53,9 @@ STAGES = ("prompts", "decode", "contents", "regulator", "flow", "vocoder")
 
 
 def floor_of_an_h100(size: int) -> float:
-    """Audio seconds per second with clips of 10 s, if nothing but memory took time in the decode (3.35 TB/s: the weights
-    once a step, and each row's K and V) and nothing but arithmetic in flow and vocoder (800 TFLOP/s in bf16), one stage
-    after another. Calculated, for the released architecture."""
+    """Audio seconds per second with clips of 10 s, if nothing but memory took time in the decode (3.35 TB/s: the
+    weights once a step, and each row's K and V) and nothing but arithmetic in flow and vocoder (800 TFLOP/s in bf16),
+    one stage after another. Calculated, for the released architecture."""
     step = 0.29e-3 + 12.7e-6 * size
     return 1 / (501 * step / (10 * size) + 1 / 678 + 1 / 5066)
 
