@@ -105,7 +105,7 @@ class Decoder:
                 self._admit()
                 codes = self._draw()
             except RuntimeError as error:
-                if not out_of_memory(error):
+                if not out_of_memory(error) or not self._running:
                     raise
             # Outside of the handler, whose traceback would keep the failed step's tensors alive.
             if codes is None:
@@ -177,9 +177,8 @@ class Decoder:
         seen = torch.zeros(len(rows), self._gpt.vocabulary, dtype=torch.bool, device=self._gpt.device)
         seen[:, _PENALISED] = seen[:, self._gpt.start] = True
         self._seen[self._send(slots)] = seen
-        return sample(
-            logits, seen, self._parameters([row.request.sampling for row in rows]), self._send([0] * len(rows))
-        )
+        parameters = self._parameters([row.request.sampling for row in rows])
+        return sample(logits, seen, parameters, self._send([0] * len(rows)))
 
     def _forward(self, codes: Tensor, count: Tensor, lengths: Tensor, tables: Tensor) -> Tensor:
         return self._gpt.step(codes, count, self.pages, self.attention.over(tables, lengths))
@@ -207,9 +206,8 @@ class Decoder:
             end = Fault(row.request.key, f"the decoder computed NaN or infinity after {len(row.codes)} codes")
         elif code == self._gpt.start:
             # The codec has no entry for it, and on a GPU looking it up would poison the context for everyone.
-            end = Fault(
-                row.request.key, f"the decoder drew its start code after {len(row.codes)} codes; try other seed"
-            )
+            error = f"the decoder drew its start code after {len(row.codes)} codes; try another seed"
+            end = Fault(row.request.key, error)
         elif code == self._gpt.stop:
             end = Codes(row.request, row.codes, cut=False)
         else:
@@ -263,8 +261,7 @@ class _Row:
 
     @property
     def length(self) -> int:
-        """Positions that K and V are known of before the next step: the prompt, the start code, and all codes but the
-        latest."""
+        """Where the next position lies: behind the prompt, the start code, and all codes but the latest."""
         return len(self.request.prompt) + len(self.codes)
 
 

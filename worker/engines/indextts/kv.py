@@ -106,10 +106,10 @@ class Pages:
         self._free.extend(reversed(held))
         self.version += 1
 
-    def tables(self, slots: Sequence[int], width: int = 0) -> Tensor:
-        """(B, pages) int32 on the host: what each slot holds, padded with page 0 to the longest, or to `width`."""
+    def tables(self, slots: Sequence[int]) -> Tensor:
+        """(B, pages) int32 on the host: what each slot holds, padded with page 0 to the longest."""
         held = [self._held[slot] for slot in slots]
-        width = max(width, *(len(pages) for pages in held))
+        width = max(len(pages) for pages in held)
         return torch.tensor([pages + [0] * (width - len(pages)) for pages in held], dtype=torch.int32)
 
     def places(self, slot: int, length: int) -> Tensor:
