@@ -84,8 +84,3 @@ def worst(found: Sequence[torch.Tensor], expected: Sequence[torch.Tensor]) -> fl
     """The largest difference in any item, whose shapes must agree."""
     assert [item.shape for item in found] == [item.shape for item in expected]
     return max(float((one - other).abs().max()) for one, other in zip(found, expected, strict=True))
-
-
-def signal_to_noise(found: torch.Tensor, exact: torch.Tensor) -> float:
-    """In dB."""
-    return float(10 * torch.log10(exact.square().mean() / (found - exact).square().mean()))

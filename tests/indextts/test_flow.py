@@ -24,12 +24,16 @@ STEPS = 6  # all 25 are in test_acoustic.py
 
 @pytest.fixture(scope="module")
 def flow(network: Network) -> Flow:
-    return Flow(network.estimator, STEPS)
+    return flow_of(network.estimator, STEPS)
 
 
 @pytest.fixture(scope="module")
 def quick(network: Network) -> Flow:
-    return Flow(network.estimator, steps=2)
+    return flow_of(network.estimator, 2)
+
+
+def flow_of(dit: Any, steps: int = 25) -> Flow:
+    return Flow(dit, torch.device("cpu"), torch.float32, steps)
 
 
 def items(network: Network, frames: Sequence[int], prompts: Sequence[int]) -> list[Item]:
@@ -84,7 +88,7 @@ def test_a_prompt_is_shown_to_the_convolutions_as_far_as_they_reach(network: Net
 
     with patch.object(package.s2mel.models["cfm"], "estimator", deep):
         expected = [mel(package, *item, 2) for item in around]
-    assert worst(run(Flow(deep, steps=2), around), expected) < FLOAT_NOISE
+    assert worst(run(flow_of(deep, 2), around), expected) < FLOAT_NOISE
 
 
 def test_a_dilated_convolution_finds_as_much_mirrored_as_it_looks_at(network: Network, package: Any) -> None:
@@ -93,7 +97,7 @@ def test_a_dilated_convolution_finds_as_much_mirrored_as_it_looks_at(network: Ne
 
     with patch.object(package.s2mel.models["cfm"], "estimator", wide):
         expected = [mel(package, *item, 2) for item in two]
-    assert worst(run(Flow(wide, steps=2), two), expected) < FLOAT_NOISE
+    assert worst(run(flow_of(wide, 2), two), expected) < FLOAT_NOISE
 
 
 def test_one_launch_for_all_lengths_hears_what_each_item_hears_alone(network: Network, quick: Flow) -> None:
@@ -133,7 +137,7 @@ def test_a_network_that_is_put_together_otherwise_is_refused(network: Network) -
     other = rebuilt(network)
     other.time_as_token = True
     with pytest.raises(Misconfigured, match="time_as_token"):
-        Flow(other)
+        flow_of(other)
 
 
 def rebuilt(network: Network, **wavenet: int) -> Any:

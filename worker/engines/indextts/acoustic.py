@@ -28,7 +28,8 @@ class Acoustic:
     def __init__(self, network: Network, steps: int = 25, guidance: float = 0.7, rows: int = 16384) -> None:
         with torch.inference_mode():
             self._regulator = network.regulator
-            self._flow = Flow(network.estimator, steps, guidance)
+            dtype = next(network.regulator.parameters()).dtype
+            self._flow = Flow(network.estimator, network.device, dtype, steps, guidance)
             self._vocoder = Vocoder(network.vocoder)
         self._most = self._rows = rows
 

@@ -16,14 +16,17 @@ from worker.engines.indextts.parts import Voice
 
 
 class Flow:
-    """Through the package's `dit`. With `guidance` g a velocity is (1 + g) times the one under the condition, less g
-    times the one without."""
+    """Through the package's `dit`, on a device and in a precision, in `steps`. With `guidance` g a velocity is (1 + g)
+    times the one under the condition, less g times the one without."""
 
-    def __init__(self, dit: Any, steps: int = 25, guidance: float = 0.7) -> None:
+    def __init__(
+        self, dit: Any, device: torch.device, dtype: torch.dtype, steps: int = 25, guidance: float = 0.7
+    ) -> None:
         grid = torch.linspace(0, 1, steps + 1)
         strides = grid.diff()
         # The package adds its strides up, and what it rounds in that is part of every time.
-        self._estimate = Estimator(dit, torch.cat([grid[:1], strides[:-1]]).cumsum(0))
+        times = torch.cat([grid[:1], strides[:-1]]).cumsum(0)
+        self._estimate = Estimator(dit, times, device, dtype)
         self._strides: list[float] = strides.tolist()
         self._guidance = guidance
 

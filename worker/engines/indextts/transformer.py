@@ -43,7 +43,8 @@ class Transformer:
         self._scale = place(scale)
 
     def rotary(self, positions: Tensor, dtype: torch.dtype) -> Rotary:
-        """For rows at `positions` (R,)."""
+        """For rows at `positions` (R,). In half precision its rounding is lost in that of what is rotated: to rotate in
+        fp32 changes no tenth of a dB (measured on the tiny model)."""
         exponents = torch.arange(0, self._head_width, 2, device=positions.device).float() / self._head_width
         angles = torch.outer(positions.float(), 1 / self._base**exponents).unsqueeze(1)
         return Rotary(angles.cos().to(dtype), angles.sin().to(dtype))

@@ -7,8 +7,8 @@ columns behind every end are set to just that. The network is the package's and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -23,31 +23,23 @@ _LAUNCH = {"cpu": 16, "cuda": 256}
 
 
 class Vocoder:
-    """`module` is the package's BigVGAN. It gets hooks that do nothing but for `samples`. A batch is at most `limit`
-    padded frames, or one item; a frame takes about 0.3 MB in fp32 (calculated).
+    """`module` is the package's BigVGAN. A batch is at most `limit` padded frames, or one item; a frame takes about
+    0.3 MB in fp32 (calculated).
 
     Raises:
-        Misconfigured: the module was loaded with its fused CUDA kernel, which hides where the hooks belong.
+        Misconfigured: the module was loaded with its fused CUDA kernel, which leaves no place to set the ends.
     """
 
     def __init__(self, module: Any, limit: int = 8192) -> None:
         if module.h.get("use_cuda_kernel"):
             raise Misconfigured("BigVGAN's fused CUDA kernel can't be batched; load it with use_cuda_kernel=False")
         self._module, self._limit = module, limit
-        self._ends: _Ends | None = None
-        for layer in module.modules():
-            match type(layer).__name__:
-                case "Conv1d" | "ConvTranspose1d":
-                    self._watch(layer, _Ends.clear, -(-layer.padding[0] // layer.stride[0]))
-                case "UpSample1d":
-                    self._watch(layer, _Ends.hold, layer.pad)
-                case "DownSample1d":
-                    self._watch(layer, _Ends.hold, layer.lowpass.pad_right)
+        self._looking = [sight for layer in module.modules() if (sight := _look(layer)) is not None]
 
     def samples(self, mels: Sequence[Tensor]) -> list[Tensor]:
         """(256 Y,) for each mel (80, Y): fp32 within [-1, 1], on the CPU."""
-        made: dict[int, Tensor] = {}
         launch = _LAUNCH.get(self._module.conv_pre.weight.device.type, 0)
+        made: dict[int, Tensor] = {}
         for group in groups([mel.shape[1] for mel in mels], self._limit, launch):
             made |= zip(group, self._batch([mels[index] for index in group]), strict=True)
         return [made[index] for index in range(len(mels))]
@@ -56,23 +48,22 @@ class Vocoder:
         weight = self._module.conv_pre.weight
         frames = [mel.shape[1] for mel in mels]
         padded = torch.stack([F.pad(mel, (0, max(frames) - mel.shape[1])) for mel in mels])
-        self._ends = _Ends(frames, weight.device)
-        try:
+        with self._ends_set(_Ends(frames, weight.device)):
             waves = self._module(padded.to(weight.dtype))
-        finally:
-            self._ends = None
         waves = waves[:, 0].float().clamp_(-1, 1).cpu()
         return [wave[: HOP * count] for wave, count in zip(waves, frames, strict=True)]
 
-    def _watch(self, layer: nn.Module, act: Callable[[_Ends, Tensor, int], None], reach: int) -> None:
-        layer.register_forward_pre_hook(partial(self._before, act, reach))
-
-    def _before(
-        self, act: Callable[[_Ends, Tensor, int], None], reach: int, layer: nn.Module, inputs: tuple[Tensor]
-    ) -> None:
-        del layer
-        if self._ends is not None and reach:
-            act(self._ends, inputs[0], reach)
+    @contextmanager
+    def _ends_set(self, ends: _Ends) -> Iterator[None]:
+        hooks = [
+            layer.register_forward_pre_hook(lambda _, inputs, act=act, reach=reach: act(ends, inputs[0], reach))
+            for layer, act, reach in (self._looking if ends else ())
+        ]
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
 
 
 def groups(lengths: Sequence[int], limit: int, launch: int) -> list[list[int]]:
@@ -95,7 +86,7 @@ def groups(lengths: Sequence[int], limit: int, launch: int) -> list[list[int]]:
 
 
 class _Ends:
-    """Where the items of a batch end, at any of the network's rates."""
+    """Where the items of a batch end, at any of the network's rates; false if all end where the batch does."""
 
     def __init__(self, frames: Sequence[int], device: torch.device) -> None:
         self._width = max(frames)
@@ -104,15 +95,16 @@ class _Ends:
         self._frames = torch.tensor([frames[item] for item in short], dtype=torch.long, device=device)[:, None]
         self._columns: dict[tuple[int, int], Tensor] = {}
 
+    def __bool__(self) -> bool:
+        return len(self._items) > 0
+
     def clear(self, x: Tensor, reach: int) -> None:
-        """Zeros behind every end, as many columns of `x` (B, C, rate * width) as the layer reaches."""
-        if len(self._items):
-            x[self._items, :, self._behind(x, reach)] = x.new_zeros(())
+        """Zeros in the `reach` columns of `x` (B, C, rate * width) behind every end."""
+        x[self._items, :, self._behind(x, reach)] = x.new_zeros(())
 
     def hold(self, x: Tensor, reach: int) -> None:
-        """The last value, on and on."""
-        if len(self._items):
-            x[self._items, :, self._behind(x, reach)] = x[self._items, :, self._behind(x, 0)]
+        """The last value in each of them."""
+        x[self._items, :, self._behind(x, reach)] = x[self._items, :, self._behind(x, 0)]
 
     def _behind(self, x: Tensor, reach: int) -> Tensor:
         """(items, reach) columns behind the ends, or for 0 the last column before it."""
@@ -122,3 +114,20 @@ class _Ends:
             # What does not fit any more lands on the last column, which is padding in all of these items.
             self._columns[rate, reach] = (rate * self._frames + offsets).clamp_(max=x.shape[-1] - 1)
         return self._columns[rate, reach]
+
+
+_Act = Callable[[_Ends, Tensor, int], None]
+
+
+def _look(layer: Any) -> tuple[nn.Module, _Act, int] | None:
+    """What a layer should find behind an end, and how many columns it looks that far."""
+    match type(layer).__name__:
+        case "Conv1d" | "ConvTranspose1d":
+            act, reach = _Ends.clear, -(-layer.padding[0] // layer.stride[0])
+        case "UpSample1d":
+            act, reach = _Ends.hold, layer.pad
+        case "DownSample1d":
+            act, reach = _Ends.hold, layer.lowpass.pad_right
+        case _:
+            return None
+    return (layer, act, reach) if reach else None
