@@ -1,4 +1,5 @@
-"""`python -m worker render` and `python -m worker desk`: the Celery commands of worker/app.py, spelt out."""
+"""`python -m worker render` and `python -m worker desk`: the Celery commands of worker/app.py, spelt out. And
+`python -m worker fetch indextts-2`: a model's files, ahead of the first start."""
 
 from __future__ import annotations
 
@@ -12,18 +13,26 @@ from farm.errors import EXIT_MISCONFIGURED, FarmError, Misconfigured, StorageUna
 from farm.settings import Settings
 from farm.storage import open_storage
 from farm.wake import DESK_QUEUE, render_queue
+from worker.engines import fetch
 from worker.health import Health
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m worker", description="Starts one worker of the farm.")
     parser.add_argument(
-        "role", choices=("render", "desk"), help="render: runs the engine; desk: plans, assembles, delivers"
-    )
+        "role", choices=("render", "desk", "fetch"),
+        help="render: runs the engine; desk: plans, assembles, delivers; fetch: gets a model's files and ends",
+    )  # fmt: skip
+    parser.add_argument("model", nargs="?", help="whose files to fetch (default: FARM_MODEL)")
     parser.add_argument("--processes", type=int, default=2, help="of a desk worker (default: %(default)s)")
     options = parser.parse_args()
     try:
         settings = Settings.read()
+        if options.role == "fetch":
+            fetch(options.model or settings.model, settings)
+            return 0
+        if options.model is not None:
+            parser.error(f"{options.role} takes no model; set FARM_MODEL={options.model}")
         _check_storage(settings)
         if options.role == "render":
             pool = ["-Q", render_queue(settings.model), "-P", "threads", "-c", "1"]

@@ -156,7 +156,8 @@ def test_the_doctor_finds_a_whole_farm_well(command: Command) -> None:
     ended = command("doctor")
     assert ended.returncode == 0, ended.stdout
     parts = {row.split()[1]: row.split()[0] for row in ended.stdout.splitlines()}
-    assert parts == dict.fromkeys(("settings", "api", "engine", "device", "workers", "redis", "storage", "webhooks"), "OK")
+    looked_at = ("settings", "api", "engine", "device", "workers", "redis", "storage", "webhooks")
+    assert parts == dict.fromkeys(looked_at, "OK")
 
 
 def test_the_doctor_says_what_to_mend(command: Command, tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def test_a_misspelt_extra_is_named_with_those_that_there_are(tmp_path: Path) -> 
 
 def test_the_pins_of_indextts_leave_torch_to_the_dockerfile() -> None:
     for name in ("package", "official"):
-        lines = (COMPOSE / "build" / f"indextts-{name}.txt").read_text().splitlines()
+        lines = (COMPOSE / "build" / "indextts" / f"{name}.txt").read_text().splitlines()
         assert not [line for line in lines if line.startswith(("torch==", "torchaudio==", "nvidia-"))]
         assert all("==" in line or line.startswith("indextts @ https://") for line in lines if line[0] != "#")
 

@@ -1,4 +1,4 @@
-"""The package's own infer() as the oracle: one text at a time, one beam, its randomness taken from the streams of the farm.
+"""The package's own infer() as the oracle: one text at a time, one beam, its randomness drawn from the farm's streams.
 
 What the package draws by itself (codes by torch.multinomial, the flow's noise by torch.randn) it draws here from what
 the farm would draw for the same seed; everything else is its own. Nothing of the farm's decode or acoustics runs.

@@ -1,4 +1,4 @@
-"""The suite that every engine passes, on an IndexTTS that cuts its utterances short: most of a clip's time is decode."""
+"""The suite of every engine, on an IndexTTS that cuts its utterances short, because most of the time is decode."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ Importing this imports no torch: fetching a checkpoint and finding fault with on
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from farm.errors import Misconfigured
@@ -28,13 +29,12 @@ def load(settings: Settings) -> IndexTTS:
             f"FARM_INDEXTTS_BEAMS={settings.indextts_beams}: this engine decodes with one beam. Three would read each "
             "sentence three times for one that is kept, and halve what a GPU narrates; leave it at 1"
         )
-    try:
-        import indextts  # noqa: F401
-        import torch  # noqa: F401
-    except ImportError as error:
+    missing = [package for package in ("torch", "indextts") if find_spec(package) is None]
+    if missing:
         raise Misconfigured(
-            f"FARM_MODEL={settings.model} needs {error.name}, which is not installed: pip install 'tts-farm[indextts]'"
-        ) from None
+            f"FARM_MODEL={settings.model} needs {' and '.join(missing)}, not installed here: "
+            "pip install 'tts-farm[indextts]'"
+        )
     from worker.engines.indextts.factory import build
 
     return build(settings)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import math
 import threading
+import warnings
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -137,10 +138,11 @@ def _load(folder: Path) -> Any:
             f"`hf download IndexTeam/IndexTTS-2 --include '{folder.name}/*' --local-dir {folder.parent}`, "
             "or give the emotion as a vector or a voice"
         )
-    try:
-        from indextts.emotion import QwenEmotion  # the indexed package
-    except ImportError:
-        from indextts.infer_v2 import QwenEmotion  # the official repository
+    with warnings.catch_warnings():  # whose filters the import would change for the whole process
+        try:
+            from indextts.emotion import QwenEmotion  # the indexed package
+        except ImportError:
+            from indextts.infer_v2 import QwenEmotion  # the official repository
     reader = QwenEmotion(str(folder))
     settings = reader.model.generation_config
     settings.do_sample = False

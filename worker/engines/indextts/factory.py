@@ -223,7 +223,7 @@ def _checkpoint(settings: Settings) -> Checkpoint:
 def _kv_bytes(gpt: Gpt, options: Options) -> int:
     """What all slots need when every row is as long as it may become, or what there is."""
     positions = options.slots * (_PROMPT + options.sampling.limit + 256)
-    wanted = 2 * gpt.layers * gpt.width * gpt.dtype.itemsize * positions
+    wanted: int = 2 * gpt.layers * gpt.width * gpt.dtype.itemsize * positions
     if gpt.device.type != "cuda":
         return min(wanted, _KV_CPU)
     free, _ = torch.cuda.mem_get_info(gpt.device)
