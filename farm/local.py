@@ -40,7 +40,8 @@ from farm.store import Store, workers
 from farm.wire import Worker
 
 OLDEST_REDIS = (6, 2)
-READY_S = 120.0  # for each of Redis, the API and the workers: a first start may read a large append-only file or model
+READY_S = 120.0  # for each of Redis, the API and the workers: a first start may read a large append-only file
+FETCH_S = 7200.0  # for workers whose model may have to be fetched: 8 GB, from a hub that may be slow
 DRAIN_S = 30.0  # for the batch in flight
 CLOSE_S = 10.0
 LOOPBACK = "127.0.0.0/8,::1/128"
@@ -126,7 +127,8 @@ class Local:
             self._add("desk", _module("worker", "desk"))
             with Farm(self.url, patience=0) as farm:
                 self._until("the API is ready", farm.health)
-            self._until("every worker sends a heartbeat", self._workers_alive)
+            patience = READY_S if self._model == "espeak" else FETCH_S
+            self._until("every worker sends a heartbeat", self._workers_alive, patience)
             running = Running(self.url, self.redis_url, self.storage_url, os.getpid())
             (self.run / "farm.json").write_text(json.dumps(asdict(running)))
         except BaseException:
@@ -223,9 +225,9 @@ class Local:
 
     # --- readiness --------------------------------------------------------------------------------------------------
 
-    def _until(self, what: str, holds: Callable[[], object]) -> None:
+    def _until(self, what: str, holds: Callable[[], object], patience: float = READY_S) -> None:
         """Asks ten times a second. A child that is given up ends the wait at once."""
-        deadline = time.monotonic() + READY_S
+        deadline = time.monotonic() + patience
         seen = "no answer"
         while time.monotonic() < deadline:
             if self._ended.wait(0.1):
@@ -235,7 +237,7 @@ class Local:
                 return
             except (Refused, Unreachable, Unavailable) as error:
                 seen = str(error)
-        raise Misconfigured(f"waited {READY_S:g} s until {what}: {seen}; look into {self.data / 'logs'}")
+        raise Misconfigured(f"waited {patience:g} s until {what}: {seen}; look into {self.data / 'logs'}")
 
     def _redis_answers(self) -> None:
         Store.connect(self.redis_url).close()
