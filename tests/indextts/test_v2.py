@@ -15,6 +15,7 @@ import torch
 
 from farm.errors import BadInput
 from tests.indextts.oracle import speak
+from worker.engines.indextts import v2
 from worker.engines.indextts.emotion import Emotions, parse
 from worker.engines.indextts.gpt import Gpt
 from worker.engines.indextts.parts import Adapter, Network, Voice
@@ -97,8 +98,9 @@ def test_emotion_clips_heard_together_are_the_packages_vectors(
 
 
 def test_a_reference_that_cannot_be_used_does_not_touch_its_neighbours(
-    adapter: Adapter, files: list[str], batch: list[Voice], tmp_path: Path
+    adapter: Adapter, files: list[str], batch: list[Voice], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
+    monkeypatch.setattr(v2, "_TOGETHER", 1)
     (tmp_path / "text.wav").write_text("no audio")
     mixed = [str(tmp_path / "text.wav"), files[1], str(tmp_path / "gone.wav"), files[0]]
     broken, second, gone, first = adapter.voices(mixed)
@@ -175,6 +177,10 @@ def test_contents_read_together_are_what_the_package_stretches(
     assert [adapter.frames(len(row), 1.0) for row in codes] == frames
 
 
-def test_frames_are_cut_as_the_package_cuts_them():
+def test_frames_are_cut_as_the_package_cuts_them(adapter: Adapter):
     counts = torch.arange(1, 1816)
-    assert [V2.frames(None, count, 1.0) for count in counts.tolist()] == (counts * 1.72).long().tolist()  # type: ignore[arg-type]
+    assert [adapter.frames(count, 1.0) for count in counts.tolist()] == (counts * 1.72).long().tolist()
+
+
+def test_speed_shortens_what_codes_become(adapter: Adapter):
+    assert adapter.frames(100, 2.0) == 86
