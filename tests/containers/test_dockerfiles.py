@@ -45,12 +45,13 @@ def test_flash_attn_is_keyed_by_versions_alone() -> None:
 
 
 def test_torch_indextts_and_its_grammars_stand_below_everything_that_changes_with_the_code() -> None:
-    *below, _, _ = line_of(WORKER, "worker")
-    assert reads(below) <= PINS
-    engine = WORKER["engine-indextts"]
+    *below, dependencies, _ = line_of(WORKER, "worker")
+    assert dependencies.name == "dependencies"
+    assert reads(below) == set()
+    assert reads([WORKER["indextts"]]) == PINS
     order = [
-        next(place for place, each in enumerate(engine.instructions) if sign in each.rest)
-        for sign in ("torch==", "/tmp/indextts", "/wheels", "TextNormalizer")
+        next(place for place, each in enumerate(WORKER["engine-indextts"].instructions) if sign in each.rest)
+        for sign in ("torch==", "from=indextts", "from=flash-attn", "TextNormalizer")
     ]
     assert order == sorted(order)
 

@@ -1,0 +1,54 @@
+"""A worker that can't do its work ends at its start, with what to do in its last line, and never looks alive."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from farm.errors import EXIT_MISCONFIGURED
+from tests.conftest import free_port
+from tests.s3_server import S3Server
+from worker.app import EXIT_FAULT
+
+
+def ended(role: str, **environment: str) -> tuple[int, str]:
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "worker", role],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return done.returncode, done.stderr.splitlines()[-1]
+
+
+def test_a_model_that_nobody_made(redis_url: str, tmp_path: Path) -> None:
+    code, said = ended("render", FARM_REDIS_URL=redis_url, FARM_STORAGE_URL=tmp_path.as_uri(), FARM_MODEL="espresso")
+    assert code == EXIT_MISCONFIGURED
+    assert said.startswith("error: FARM_MODEL=espresso: no such engine")
+
+
+@pytest.mark.parametrize("role", ["render", "desk"])
+def test_a_bucket_that_is_not_there(role: str, redis_url: str, tmp_path: Path) -> None:
+    server = S3Server(tmp_path)
+    server.start()
+    try:
+        code, said = ended(role, FARM_REDIS_URL=redis_url, FARM_STORAGE_URL="s3://misspelt", **server.environment)
+    finally:
+        server.stop()
+    assert code == EXIT_MISCONFIGURED
+    assert "create it, or correct FARM_STORAGE_URL" in said
+
+
+@pytest.mark.parametrize("role", ["render", "desk"])
+def test_a_redis_that_is_away(role: str, tmp_path: Path) -> None:
+    """Not a matter of settings: whoever supervises starts it again."""
+    nobody = f"redis://127.0.0.1:{free_port()}/0"
+    code, said = ended(role, FARM_REDIS_URL=nobody, FARM_STORAGE_URL=tmp_path.as_uri())
+    assert code == EXIT_FAULT
+    assert "Redis can't be reached" in said
