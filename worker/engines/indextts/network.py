@@ -2,8 +2,8 @@
 
 The package's way of loading leaves out weights whose shape differs, prints to stdout, changes the filters of warnings
 for the whole process, and loads a language model that few need and seven layers of w2v-BERT that nobody reads. None of
-that happens here. Run with the package indextts2-inference 2.1.1; the module paths of the official repository were
-read, not run.
+that happens here. Run with the package indextts2-inference 2.1.1 on transformers 5.14, and with the official repository
+at ee40fa7 on transformers 4.52.1: of one checkpoint, the modules of both gave the same numbers.
 """
 
 from __future__ import annotations
@@ -215,6 +215,8 @@ def _make(path: Path, section: str, make: Callable[[], Any]) -> Any:
     try:
         with _Undrawn():
             return make()
+    except ImportError as error:
+        raise _not_installed(error) from error
     except (AssertionError, AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise Misconfigured(
             f"{path}: no network can be made of {section or 'it'} ({error}); use the one that came with the weights"
@@ -223,8 +225,7 @@ def _make(path: Path, section: str, make: Callable[[], Any]) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class _Package:
-    """What is used of the package `indextts`, of which there are two distributions; they differ in where the codec
-    lies."""
+    """What is used of the package `indextts`, which has the same places in both distributions but for the codec's."""
 
     unified_voice: Any
     s2mel: Any
@@ -246,13 +247,11 @@ class _Package:
             from indextts.utils.front import TextNormalizer, TextTokenizer
 
             try:
+                from indextts.codec.maskgct_codec import build_semantic_codec  # of the official repository
+            except ModuleNotFoundError:
                 from indextts.utils.maskgct_utils import build_semantic_codec
-            except ModuleNotFoundError:  # the official repository
-                from indextts.codec.maskgct_codec import build_semantic_codec
         except ImportError as error:
-            raise Misconfigured(
-                f"IndexTTS is not installed, or not what it needs ({error}): pip install 'tts-farm[indextts]'"
-            ) from error
+            raise _not_installed(error) from error
         return cls(
             unified_voice=UnifiedVoice,
             s2mel=MyModel,
@@ -263,6 +262,10 @@ class _Package:
             text_normalizer=TextNormalizer,
             text_tokenizer=TextTokenizer,
         )
+
+
+def _not_installed(error: ImportError) -> Misconfigured:
+    return Misconfigured(f"IndexTTS is not installed, or not what it needs ({error}): pip install 'tts-farm[indextts]'")
 
 
 class _Undrawn(TorchFunctionMode):
