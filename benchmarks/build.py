@@ -133,7 +133,8 @@ def from_registry(folder: Path, options: Sequence[str], registry: str) -> None:
         ours.change("worker/__init__.py")
         built = ours.build("worker", "--network", "host", "--cache-from", kept, *inline)
     show("worker: a fresh engine, the registry's cache, changed code", built.seconds)
-    for layer, sign in (("flash-attn", "FLASH_ATTN"), ("torch", "torch=="), ("packages", "pip install -r requirements.txt")):
+    layers = {"flash-attn": "FLASH_ATTN", "torch": "torch==", "packages": "pip install -r requirements.txt"}
+    for layer, sign in layers.items():
         print(f"  {layer}: {'RUN AGAIN' if built.ran(sign) else 'not run again'}")
 
 

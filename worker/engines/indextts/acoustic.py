@@ -6,6 +6,7 @@ is rendered piece by piece, so that only the piece at fault is a Fault.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Hashable, Sequence
 
 import numpy as np
@@ -17,6 +18,8 @@ from worker.engines.indextts.memory import out_of_memory, poisoned
 from worker.engines.indextts.parts import Fault, Network, Piece
 from worker.engines.indextts.regulator import regulate
 from worker.engines.indextts.vocoder import Vocoder
+
+log = logging.getLogger(__name__)
 
 Sound = tuple[Hashable, npt.NDArray[np.float32]]  # a piece's key and its samples (256 * frames,) within [-1, 1]
 
@@ -31,7 +34,7 @@ class Acoustic:
             dtype = next(network.regulator.parameters()).dtype
             self._flow = Flow(network.estimator, network.device, dtype, steps, guidance)
             self._vocoder = Vocoder(network.vocoder)
-        self._most = self._rows = rows
+        self._most = self._room = rows
 
     @torch.inference_mode()
     def render(self, pieces: Sequence[Piece]) -> list[Sound | Fault]:
@@ -57,7 +60,7 @@ class Acoustic:
         rows = 0
         for count, index in enumerate(order):
             rows += _rows(pieces[index])
-            if count and rows > self._rows:
+            if count and rows > self._room:
                 return list(order[:count])
         return list(order)
 
@@ -70,13 +73,15 @@ class Acoustic:
             if len(pieces) == 1:
                 return [Fault(pieces[0].key, _reason(error))]
             lacking = out_of_memory(error)
+            way = "in halves" if lacking else "one by one"
+            log.warning("%d pieces failed together and are rendered %s: %s", len(pieces), way, _first_line(error))
         else:
-            self._rows = min(self._most, self._rows + self._rows // 8 + 1)
+            self._room = min(self._most, self._room + self._room // 8 + 1)
             return made
         # Not while the error is handled: its traceback holds every tensor of the batch.
         size = (len(pieces) + 1) // 2 if lacking else 1
         if lacking:
-            self._rows = sum(map(_rows, pieces)) // 2
+            self._room = sum(map(_rows, pieces)) // 2
         return [each for first in range(0, len(pieces), size) for each in self._render(pieces[first : first + size])]
 
     def _attempt(self, pieces: Sequence[Piece]) -> list[Sound | Fault]:
@@ -99,4 +104,8 @@ def _checked(piece: Piece, samples: npt.NDArray[np.float32]) -> Sound | Fault:
 def _reason(error: Exception) -> str:
     if out_of_memory(error):
         return "the GPU has no memory for this text, not even alone; split it, or give the engine fewer slots"
-    return f"the acoustic stages failed: {type(error).__name__}: {str(error).partition(chr(10))[0]}"
+    return f"the acoustic stages failed: {_first_line(error)}"
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".partition("\n")[0]
