@@ -85,13 +85,14 @@ def _reason(error: Exception, repository: Repository, place: Path) -> FarmError:
         return Misconfigured(
             f"{place} can't be written to ({error}); set HF_HOME to a folder that can, and run: {FETCH}"
         )
-    refusals = [cause.response.status_code for cause in causes if isinstance(cause, errors.HfHubHTTPError)]
-    if refusals and refusals[0] in (401, 403):
+    answers = (getattr(cause, "response", None) for cause in causes)  # older clients have errors whose response is None
+    status = next((answer.status_code for answer in answers if answer is not None), None)
+    if status in (401, 403):
         return Misconfigured(
             f"{constants.ENDPOINT} refuses {repository.name}; accept its licence there, if it asks for that, and set "
             f"HF_TOKEN to a token of yours, and run: {FETCH}"
         )
-    if refusals and refusals[0] == 404:
+    if status == 404:
         return Misconfigured(
             f"{constants.ENDPOINT} has no {repository.name} at {repository.revision}; if HF_ENDPOINT names a mirror, "
             "try without it"
