@@ -45,7 +45,7 @@ class Size:
 
 
 def write(folder: Path, *, full_size: bool = False, seed: int = 0) -> Path:
-    """A model directory. The same seed gives the same weights on any machine with the same torch."""
+    """A model directory. The same seed gives the same weights on any machine with the same packages."""
     size = FULL if full_size else TINY
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.yaml").write_text(yaml.safe_dump(dict(size.config), sort_keys=False))
@@ -253,8 +253,12 @@ def _write_semantic(folder: Path, size: Size, weights: Weights) -> None:
 
 
 def _write_codec(folder: Path, size: Size, weights: Weights) -> None:
-    from indextts.utils.maskgct_utils import build_semantic_codec
     from safetensors.torch import save_file
+
+    try:
+        from indextts.codec.maskgct_codec import build_semantic_codec  # of the official repository
+    except ModuleNotFoundError:
+        from indextts.utils.maskgct_utils import build_semantic_codec
 
     with shapes_only():
         module = build_semantic_codec(OmegaConf.create(dict(size.config["semantic_codec"])))
