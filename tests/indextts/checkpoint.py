@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import io
 import json
 import math
 import wave
@@ -49,7 +50,7 @@ def write(folder: Path, *, full_size: bool = False, seed: int = 0) -> Path:
     size = FULL if full_size else TINY
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.yaml").write_text(yaml.safe_dump(dict(size.config), sort_keys=False))
-    _write_tokenizer(folder)
+    _write_tokenizer(folder, size)
     _write_gpt(folder, size, Weights(seed + 1, size.pool))
     _write_s2mel(folder, size, Weights(seed + 2, size.pool))
     _write_emotions(folder, size, Weights(seed + 3, size.pool))
@@ -289,7 +290,7 @@ def _write_vocoder(folder: Path, size: Size, weights: Weights) -> None:
     torch.save({"generator": state}, snapshot / "bigvgan_generator.pt")
 
 
-def _write_tokenizer(folder: Path) -> None:
+def _write_tokenizer(folder: Path, size: Size) -> None:
     """Sentencepiece as the released one: ids 0, 1 and 2 are start, end and unknown, letters are upper-case, and a
     character that the corpus lacks is unknown."""
     from sentencepiece import SentencePieceTrainer
@@ -299,9 +300,10 @@ def _write_tokenizer(folder: Path) -> None:
     chinese = "你好世界今天天气很好我们一起去公园散步这是个测试他说话声音大家都不会有人的了在年月日二三四五六七八九十"
     marks = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.,!?'-…"
     sentences = [" ".join(words[turn:] + words[:turn]) for turn in range(len(words))]
+    model = io.BytesIO()  # in a file it would hold that file's path, and differ from folder to folder
     SentencePieceTrainer.train(
         sentence_iterator=iter(sentences + [" ".join(marks), " ".join(chinese)] * 20),
-        model_prefix=str(folder / "bpe"),
+        model_writer=model,
         model_type="bpe",
         vocab_size=180,
         hard_vocab_limit=False,
@@ -314,7 +316,7 @@ def _write_tokenizer(folder: Path) -> None:
         num_threads=1,
         minloglevel=2,
     )
-    (folder / "bpe.vocab").unlink()
+    (folder / size.config["dataset"]["bpe_model"]).write_bytes(model.getvalue())
 
 
 def _write_references(folder: Path) -> None:
