@@ -151,7 +151,7 @@ class Intake:
         """Whether a waiting take may go: a full batch, or all there is, or a suspect whose turn has come."""
         if self._ready and self._ready[0].alone:
             return self._over or not self._running
-        return self._over or self._dry or len(self._ready) >= count
+        return self._over or self._dry or len(self._ready) >= min(count, self._capacity)
 
     def _choose(self, count: int) -> list[Work]:
         if not self._ready or any(work.alone for work in self._running.values()):

@@ -4,7 +4,7 @@ that a test can stop between any two steps and break something."""
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from farm.store import JobRecord, NewJob, Store, accept, announce, job_record
 from farm.wake import Waker
 from farm.wire import JobRequest
 from worker.desk import Desk
-from worker.engine import Clip, Engine, Failure, Feed, Speech
+from worker.engine import Clip, Engine, Failure, Feed, Speech, Utterance
 from worker.engines.espeak import Espeak
 from worker.render import Renderer
 
@@ -125,6 +125,28 @@ class _Tapped:
         self._speeches.extend(one.speech for one in taken)
         if taken:
             self._batches.append(len(taken))
+        return taken
+
+
+class Greedy(Unwell):
+    """Asks for three times what it says it can hold."""
+
+    def __init__(self, real: Espeak) -> None:
+        super().__init__(real, poison="\0")
+        self.most = 0
+
+    def render(self, feed: Feed) -> Iterator[Clip | Failure]:
+        while taken := feed.take(3 * self.capacity, wait=True):
+            self.most = max(self.most, len(taken))
+            yield from self._real.render(_Given(taken))
+
+
+class _Given:
+    def __init__(self, utterances: Sequence[Utterance]) -> None:
+        self._utterances = utterances
+
+    def take(self, count: int, *, wait: bool) -> Sequence[Utterance]:
+        taken, self._utterances = self._utterances[:count], self._utterances[count:]
         return taken
 
 

@@ -13,7 +13,7 @@ from farm.plan import clip_key, decode_page, pages_key
 from farm.spec import Rendered, voice_key
 from farm.store import cancel, retry
 from farm.wire import JobError
-from tests.flow.house import Flaky, House, Unwell
+from tests.flow.house import Flaky, Greedy, House, Unwell
 from worker.render import Renderer
 
 STORY = "The tide went out. Nobody saw it go.\n\nIn the morning there were ships on the sand. They waited for the sea."
@@ -197,6 +197,16 @@ def test_an_engine_that_falls_over_gives_everything_back_at_once(house: House) -
         house.renderer(Unwell(house.engine, poison="", raises=True)).drain()  # type: ignore[arg-type]
     assert house.record(job).ready == house.record(job).total
     house.finish()
+    assert house.record(job).status is Status.SUCCEEDED
+
+
+def test_an_engine_that_asks_for_more_than_its_capacity_gets_what_there_is(house: House) -> None:
+    job = house.submit(input="\n\n".join(f"Line {number}." for number in range(3 * house.engine.capacity)))
+    house.desk.drain()
+    greedy = Greedy(house.engine)  # type: ignore[arg-type]
+    house.renderer(greedy).drain()
+    assert greedy.most <= house.engine.capacity
+    house.desk.drain()
     assert house.record(job).status is Status.SUCCEEDED
 
 
