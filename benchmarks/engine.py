@@ -91,7 +91,9 @@ class Pipeline:
         self._decoder = Decoder(gpt, slots=slots, bytes=room, attention=options.attention, compile=options.compile)
         self.attention = self._decoder.attention.name
         self._regulator = network.regulator
-        self._flow, self._vocoder = Flow(network.estimator, options.steps), Vocoder(network.vocoder)
+        dtype = next(network.regulator.parameters()).dtype
+        self._flow = Flow(network.estimator, network.device, dtype, options.steps)
+        self._vocoder = Vocoder(network.vocoder)
         self._voices = [voice for voice in self._adapter.voices(voices) if not isinstance(voice, Exception)]
         self._limit = options.codes
 

@@ -256,7 +256,7 @@ def test_a_reference_of_silence_is_refused_and_one_of_noise_harms_nobody(
     )
     assert isinstance(got["good"], Clip)
     assert isinstance(got["noise"], Clip)
-    for key, says in {"silence": "silent", "short": "s; send", "broken": "decoded", "absent": "absent"}.items():
+    for key, says in {"silence": "silent", "short": "s; send", "broken": "decoded", "absent": "No such file"}.items():
         failure = got[key]
         assert isinstance(failure, Failure)
         assert says in failure.error

@@ -51,7 +51,7 @@ def load_network(checkpoint: Checkpoint, device: torch.device, precisions: Preci
             precisions=precisions,
             gpt=place(_gpt(package, checkpoint), device, precisions.gpt, in_full=_ONCE_PER_VOICE),
             regulator=place(regulator, device, precisions.s2mel),
-            estimator=place(estimator, device, precisions.s2mel),
+            estimator=place(estimator, torch.device("cpu")),
             gpt_layer=place(gpt_layer, device, precisions.s2mel),
             codec=place(_codec(package, checkpoint), device),
             vocoder=place(_vocoder(package, checkpoint), device, precisions.vocoder),

@@ -42,7 +42,7 @@ class Network:
     precisions: Precisions
     gpt: torch.nn.Module  # indextts.gpt.model_v2.UnifiedVoice
     regulator: torch.nn.Module  # s2mel's length_regulator
-    estimator: torch.nn.Module  # s2mel's cfm.estimator, a DiT
+    estimator: torch.nn.Module  # s2mel's cfm.estimator, a DiT: on the CPU in fp32, from where the flow folds its own
     gpt_layer: torch.nn.Module | None  # s2mel's gpt_layer: latents -> content rows; version 2 only
     codec: torch.nn.Module  # semantic codec: quantises a reference, embeds codes
     vocoder: torch.nn.Module  # BigVGAN, without weight norm

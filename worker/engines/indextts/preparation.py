@@ -6,6 +6,7 @@ be spoken becomes a Failure here and is no concern of the others.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,8 @@ from worker.engines.indextts.emotion import Emotion, Emotions, parse
 from worker.engines.indextts.line import Line
 from worker.engines.indextts.parts import Adapter, Segments, Voice
 from worker.engines.indextts.voices import EmotionCache, VoiceCache
+
+log = logging.getLogger(__name__)
 
 _NAMED = 12  # characters that a warning lists at most
 
@@ -102,4 +105,9 @@ def _warnings(text: Segments) -> list[str]:
 
 
 def _unprepared(utterance: Utterance, error: Exception) -> Failure:
-    return Failure(utterance.key, error.message if isinstance(error, FarmError) else f"can't be prepared: {error}")
+    if isinstance(error, FarmError):
+        return Failure(utterance.key, error.message)
+    if isinstance(error, OSError):  # its text names a path of this machine, which is no tenant's business
+        log.error("a reference can't be read: %s", error)
+        return Failure(utterance.key, f"the reference audio can't be read: {error.strerror}")
+    return Failure(utterance.key, f"can't be prepared: {error}")
