@@ -342,3 +342,12 @@ def test_it_is_warm_before_the_first_job_and_tells_of_itself(built: Assemble) ->
     assert engine.device == "cpu"
     assert engine.facts()["precision"] == "gpt fp32, s2mel fp32, vocoder fp32"
     assert engine.facts()["attention"] == "sdpa"
+
+
+def test_texts_are_read_in_other_processes_to_the_same_clip(
+    network: Network, references: Sequence[str], alone: dict[str, Any]
+) -> None:
+    engine = assemble(network, "tiny", Options(slots=4, steps=3, readers=1, sampling=SHORT))
+    got = render(engine, [_mixed(number, references) for number in MIXED])
+    assert all(np.abs(sound(got[key]) - samples).max() < 1e-5 for key, samples in alone.items())
+    engine.close()

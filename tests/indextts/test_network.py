@@ -88,7 +88,8 @@ def test_half_precision_spares_what_runs_once_for_each_voice(checkpoint: Path) -
     types = {name: {parameter.dtype for parameter in getattr(network, name).parameters()} for name in MODULES}
     gpt = {name: tensor.dtype for name, tensor in network.gpt.named_parameters()}
 
-    assert types["regulator"] == types["estimator"] == types["gpt_layer"] == {torch.float16}
+    assert types["regulator"] == types["gpt_layer"] == {torch.float16}
+    assert types["estimator"] == {torch.float32}, "the flow folds its weights before it rounds them"
     assert types["vocoder"] == {torch.bfloat16}
     assert types["semantic"] == types["speaker"] == types["codec"] == {torch.float32}
     assert gpt["gpt.h.0.attn.c_attn.weight"] == gpt["mel_head.weight"] == gpt["text_embedding.weight"] == torch.bfloat16

@@ -108,6 +108,7 @@ class IndexTTS:
 
     def close(self) -> None:
         self._decoder.clear()
+        self._preparation.close()
 
     # --- what the stages do, each in its own thread -----------------------------------------------------------------
 

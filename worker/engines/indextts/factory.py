@@ -35,12 +35,14 @@ from worker.engines.indextts.parts import SAMPLE_RATE, Network, Precision, Preci
 from worker.engines.indextts.preparation import Preparation
 from worker.engines.indextts.v2 import V2
 from worker.engines.indextts.voices import EmotionCache, VoiceCache
+from worker.engines.indextts.wording import Grammars, Readers, Wording
 
 log = logging.getLogger(__name__)
 
 _RENDERING = 1  # raise it when these files make the same input sound different
 
 _SLOTS_CUDA, _SLOTS_CPU = 64, 16
+_READERS_CUDA = 4  # at 0.2 to 0.3 s for 20 s of speech, 4 keep pace with 250 times real time
 _PROMPT = 256  # positions: 32 latents, 120 tokens, and room to spare
 _KV_SHARE = 0.5  # of the GPU memory that the weights left; the acoustics work in the other half
 _KV_CPU = 4 << 30
@@ -60,6 +62,7 @@ class Options:
     compile: bool = False
     steps: int = 25
     voice_bytes: int = 512 << 20
+    readers: int = 0  # processes that put texts into words; in the engine's own when 0
     sampling: Sampling = field(default_factory=Sampling)
     pages: int | None = None  # of the decoder's K and V; by memory when absent
 
@@ -85,6 +88,7 @@ def build(settings: Settings) -> IndexTTS:
         compile=settings.indextts_compile,
         steps=settings.indextts_steps,
         voice_bytes=settings.indextts_voices_mb << 20,
+        readers=_default(settings.indextts_readers, _READERS_CUDA if device.type == "cuda" else 0),
         sampling=Sampling(limit=settings.indextts_code_limit),
     )
     engine = assemble(network, checkpoint.revision(), options)
@@ -100,7 +104,10 @@ def build(settings: Settings) -> IndexTTS:
 def assemble(network: Network, revision: str, options: Options) -> IndexTTS:
     """An engine on a network. `revision` is what names the weights."""
     gpt = Gpt(network.gpt)
-    adapter = V2(network, gpt.latents)
+    wording: Wording = Grammars(network.tokenizer.normalizer)
+    if options.readers:
+        wording = Readers(options.readers, wording, network.tokenizer.normalizer.term_glossary)
+    adapter = V2(network, gpt.latents, wording)
     room = {"pages": options.pages} if options.pages else {"bytes": _kv_bytes(gpt, options)}
     decoder = Decoder(gpt, slots=options.slots, attention=options.attention, compile=options.compile, **room)
     precisions = network.precisions
@@ -123,7 +130,12 @@ def assemble(network: Network, revision: str, options: Options) -> IndexTTS:
         device=network.device,
         name=_name(network.device),
         preparation=Preparation(
-            adapter, VoiceCache(adapter.voices, options.voice_bytes), EmotionCache(adapter.emotions), Emotions(network)
+            adapter,
+            VoiceCache(adapter.voices, options.voice_bytes),
+            EmotionCache(adapter.emotions),
+            Emotions(network),
+            wording,
+            options.readers,
         ),
         adapter=adapter,
         decoder=decoder,
@@ -242,6 +254,10 @@ def _fingerprint(precisions: Precisions, options: Options) -> str:
         options.sampling.limit,
     ]  # fmt: skip
     return hashlib.sha256(json.dumps(sound, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def _default(wanted: int | None, otherwise: int) -> int:
+    return otherwise if wanted is None else wanted
 
 
 def _name(device: torch.device) -> str:

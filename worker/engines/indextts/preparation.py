@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import torch
@@ -19,6 +20,7 @@ from worker.engines.indextts.emotion import Emotion, Emotions, parse
 from worker.engines.indextts.line import Line
 from worker.engines.indextts.parts import Adapter, Segments, Voice
 from worker.engines.indextts.voices import EmotionCache, VoiceCache
+from worker.engines.indextts.wording import Wording
 
 log = logging.getLogger(__name__)
 
@@ -35,15 +37,26 @@ class _Draft:
 
 
 class Preparation:
-    def __init__(self, adapter: Adapter, voices: VoiceCache, clips: EmotionCache, emotions: Emotions) -> None:
+    """`wording` is what the adapter's texts go through, `readers` of them at a time."""
+
+    def __init__(
+        self, adapter: Adapter, voices: VoiceCache, clips: EmotionCache, emotions: Emotions, wording: Wording,
+        readers: int,
+    ) -> None:  # fmt: skip
         self._adapter, self._voices, self._clips, self._emotions = adapter, voices, clips, emotions
+        self._wording = wording
+        self._readers = ThreadPoolExecutor(max(1, readers), "read")
 
     def prepare(self, utterances: Sequence[Utterance]) -> list[Line | Failure]:
         """In order. Raises only when the GPU can't be used any more."""
         return apart(utterances, self._lines, _unprepared)
 
+    def close(self) -> None:
+        self._readers.shutdown()
+        self._wording.close()
+
     def _lines(self, utterances: Sequence[Utterance]) -> list[Line | Failure]:
-        drafts = [self._draft(utterance) for utterance in utterances]
+        drafts = list(self._readers.map(self._draft, utterances))
         good = [draft for draft in drafts if isinstance(draft, _Draft)]
         voices = self._voices.get({draft.utterance.speech.voice: draft.reference for draft in good})
         clips = self._clips.get({draft.emotion.voice: draft.clip for draft in good if draft.emotion.voice})

@@ -9,8 +9,6 @@ nobody can pronounce become no sound, and no text raises.
 
 from __future__ import annotations
 
-import copy
-import logging
 import re
 import threading
 import unicodedata
@@ -18,6 +16,7 @@ import warnings
 from typing import Any
 
 from worker.engines.indextts.parts import Segments
+from worker.engines.indextts.wording import Grammars, Wording
 
 MAX_TOKENS = 120  # of a segment: what the package's own infer() cuts at; the model's table of positions ends at 600
 
@@ -28,21 +27,17 @@ _SPACE = "▁"  # the vocabulary's sign for it
 class FrontEnd:
     """Around the package's TextTokenizer and its TextNormalizer. Thread-safe; the same text gives the same segments.
 
-    The normaliser's grammars come loaded: building them takes 30 s to 5 minutes, once per installation. They are slow,
-    and hold the interpreter's lock: 300 English characters took NeMo (the indexed package) 0.18 s on one core, and
-    WeTextProcessing (the official repository) 0.31 s.
+    The normaliser's grammars come loaded: building them takes 30 s to 5 minutes, once per installation. They are slow:
+    300 English characters took NeMo (the indexed package) 0.18 s on one core, and WeTextProcessing (the official
+    repository) 0.31 s. `wording` says where they run; in this process when absent.
     """
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: Any, wording: Wording | None = None) -> None:
         self._tokenizer = tokenizer
-        self._guessing = _careful(tokenizer.normalizer)
-        self._english = copy.copy(self._guessing)
-        self._english.use_chinese = lambda text: False
+        self._wording = wording or Grammars(tokenizer.normalizer)
         self._boundaries = {tokenizer.bos_token_id, tokenizer.eos_token_id}
         self._unknown = tokenizer.unk_token_id
-        self._lock = threading.Lock()  # the grammars are one native parser
-        # When it can't read a text, NeMo warns with the whole of it, and the text is the customer's.
-        logging.getLogger("NeMo-text-processing").disabled = True
+        self._lock = threading.Lock()  # the filter of warnings is the process's
 
     def segments(self, text: str, language: str) -> Segments:
         """Of any string. `language` is a BCP 47 tag; for English without a Han character English it is, whatever the
@@ -53,8 +48,8 @@ class FrontEnd:
         text = _clean(text)
         if not any(character.isalnum() for character in text):
             return Segments([], [])
+        pieces = self._pieces(text, language)
         with self._lock:
-            pieces = self._pieces(text, language)
             parts = self._split(pieces)
         ids = {piece: self._tokenizer.sp_model.PieceToId(piece) for piece in set(pieces)}
         unknown = [piece for piece in pieces if ids[piece] == self._unknown]
@@ -71,7 +66,7 @@ class FrontEnd:
         """As the package's encode() does, but for a text of one character, which that leaves as it is, a digit or a
         small letter too: "7" is how a chapter may be called."""
         english = language.partition("-")[0].lower() == "en" and not _HAN.search(text)
-        text = (self._english if english else self._guessing).normalize(text)
+        text = self._wording.normalize(text, english=english)
         for prepare in self._tokenizer.pre_tokenizers:
             text = prepare(text)
         pieces: list[str] = self._tokenizer.sp_model.Encode(text, out_type=str)
@@ -92,29 +87,6 @@ class FrontEnd:
         if token in self._boundaries or token == self._unknown:
             return False
         return any(map(str.isalnum, piece)) or self._tokenizer.sp_model.IsByte(token)
-
-
-class _Grammar:
-    """One language's grammar, which hands back as it is what it can't read. The package would lose a Chinese text
-    instead, and log or print why, with the text in it."""
-
-    def __init__(self, grammar: Any) -> None:
-        self._grammar = grammar
-
-    def normalize(self, text: str, **options: Any) -> str:
-        try:
-            return str(self._grammar.normalize(text, **options))
-        except Exception:
-            return text
-
-
-def _careful(normalizer: Any) -> Any:
-    mine = copy.copy(normalizer)
-    if hasattr(mine, "_normalizers"):  # as the indexed package keeps them
-        mine._normalizers = {language: _Grammar(grammar) for language, grammar in mine._normalizers.items()}
-    else:  # as the official repository does
-        mine.zh_normalizer, mine.en_normalizer = _Grammar(mine.zh_normalizer), _Grammar(mine.en_normalizer)
-    return mine
 
 
 _GAP, _NOTHING = frozenset({"Cc", "Cs", "Zl", "Zp", "Zs"}), frozenset({"Cf"})

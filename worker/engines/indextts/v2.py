@@ -23,6 +23,7 @@ from worker.engines.indextts.parts import Network, Segments, Voice
 from worker.engines.indextts.reference import NARROW_RATE, Recording
 from worker.engines.indextts.regulator import regulate
 from worker.engines.indextts.text import FrontEnd
+from worker.engines.indextts.wording import Wording
 
 _TOGETHER = 4  # references in one batch: w2v-BERT's attention over 2 x 4 clips of 15 s takes 0.9 GB (calculated)
 _FRAMES_PER_CODE = np.float32(1.72)  # 22050 / 256 frames a second over 50 codes
@@ -41,11 +42,11 @@ class V2:
     # character and speaks 4.5 of them a second: 110 are 25 s.
     languages: Mapping[str, int] = MappingProxyType({"en": 300, "zh": 110})
 
-    def __init__(self, network: Network, latents: Latents) -> None:
+    def __init__(self, network: Network, latents: Latents, wording: Wording | None = None) -> None:
         self._network, self._latents = network, latents
         self._gpt: Any = network.gpt
         self._codec: Any = network.codec
-        self._text = FrontEnd(network.tokenizer)
+        self._text = FrontEnd(network.tokenizer, wording)
 
     def segments(self, text: str, language: str) -> Segments:
         return self._text.segments(text, language)

@@ -1,0 +1,56 @@
+"""Numbers into words in processes beside the worker: the same words, several at a time, and none that outlives it."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import psutil
+import pytest
+
+from worker.engines.indextts.parts import Network
+from worker.engines.indextts.wording import Grammars, Readers
+
+TEXTS = ["He paid $3.50 for 2 of them.", "1984.", "Good morning.", "在2024年", "", "Call M.2 now\u2028twice."]
+
+
+@pytest.fixture(scope="module")
+def here(network: Network) -> Grammars:
+    return Grammars(network.tokenizer.normalizer)
+
+
+@pytest.fixture
+def readers(here: Grammars) -> Iterator[Readers]:
+    made = Readers(2, here, {})
+    yield made
+    made.close()
+
+
+def test_readers_say_what_the_grammars_say_here_many_at_a_time(here: Grammars, readers: Readers) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        said = list(pool.map(lambda text: readers.normalize(text, english=text != "在2024年"), TEXTS * 5))
+    assert said == [here.normalize(text, english=text != "在2024年") for text in TEXTS * 5]
+    assert "three" in said[0]
+    assert said[1] != here.normalize("1984.", english=False), "the package reads it in Chinese"
+
+
+def test_a_reader_that_is_killed_costs_no_text_and_is_replaced(here: Grammars, readers: Readers) -> None:
+    readers.normalize("1.", english=True)
+    for process in _children():
+        process.send_signal(signal.SIGKILL)
+    for _ in range(4):
+        assert readers.normalize("In 1984.", english=True) == here.normalize("In 1984.", english=True)
+    assert len(_children()) == 2
+
+
+def test_the_farms_glossary_reaches_the_readers(network: Network, here: Grammars) -> None:
+    readers = Readers(1, here, {"TTS": "talking machine"})
+    assert "talking machine" in readers.normalize("A TTS farm.", english=True)
+    readers.close()
+    assert not _children()
+
+
+def _children() -> list[psutil.Process]:
+    children = psutil.Process().children()
+    return [child for child in children if "wording.py" in " ".join(child.cmdline()) and child.is_running()]

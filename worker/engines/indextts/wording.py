@@ -1,0 +1,160 @@
+"""Numbers and signs into words, by the package's own grammars: here, or in processes beside the worker.
+
+A grammar takes 0.2 s for 300 characters and holds Python's lock all the while, so in a worker that narrates a hundred
+times as fast as speech it would stall the decode for half of the time. In processes of their own, grammars run side by
+side. Each speaks lines of JSON over its pipes, and ends when these do: a worker that was killed leaves none behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import json
+import logging
+import os
+import queue
+import subprocess
+import sys
+import threading
+import types
+from collections.abc import Mapping
+from importlib.util import find_spec
+from typing import Any, Protocol
+
+log = logging.getLogger(__name__)
+
+
+class Wording(Protocol):
+    def normalize(self, text: str, *, english: bool) -> str:
+        """The text in words; as the package guesses, Chinese or English, unless it is `english`. Thread-safe."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Grammars:
+    """In this process, over the package's TextNormalizer with its grammars loaded."""
+
+    def __init__(self, normalizer: Any) -> None:
+        self._guessing = _careful(normalizer)
+        self._english = copy.copy(self._guessing)
+        self._english.use_chinese = lambda text: False
+        self._lock = threading.Lock()  # the grammars are one native parser
+        # When it can't read a text, NeMo warns with the whole of it, and the text is the customer's.
+        logging.getLogger("NeMo-text-processing").disabled = True
+
+    def normalize(self, text: str, *, english: bool) -> str:
+        with self._lock:
+            return str((self._english if english else self._guessing).normalize(text))
+
+    def close(self) -> None:
+        pass
+
+
+class Readers:
+    """In `count` processes, as many texts at a time. One that fails is started again, and `here` reads its text."""
+
+    def __init__(self, count: int, here: Wording, glossary: Mapping[str, Any]) -> None:
+        self._here, self._glossary = here, glossary
+        self._idle: queue.SimpleQueue[_Reader] = queue.SimpleQueue()
+        for _ in range(count):
+            self._idle.put(_Reader(glossary))
+        self._count = count
+
+    def normalize(self, text: str, *, english: bool) -> str:
+        reader = self._idle.get()
+        try:
+            return reader.ask(text, english=english)
+        except (OSError, ValueError) as error:
+            log.warning("a process that puts texts into words ended, and is started again: %s", error)
+            reader.close()
+            reader = _Reader(self._glossary)
+            return self._here.normalize(text, english=english)
+        finally:
+            self._idle.put(reader)
+
+    def close(self) -> None:
+        for _ in range(self._count):
+            self._idle.get().close()
+
+
+class _Reader:
+    """This end of a process that runs this file."""
+
+    def __init__(self, glossary: Mapping[str, Any]) -> None:
+        # A session of its own: a Ctrl-C that is meant for the worker must not end a text in flight.
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+        )
+        self._send(dict(glossary))
+
+    def ask(self, text: str, *, english: bool) -> str:
+        self._send([text, english])
+        assert self._process.stdout is not None
+        return str(json.loads(self._process.stdout.readline()))
+
+    def close(self) -> None:
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    pipe.close()
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _send(self, message: object) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(message).encode() + b"\n")
+        self._process.stdin.flush()
+
+
+class _Grammar:
+    """One language's grammar, which hands back as it is what it can't read. The package would lose a Chinese text
+    instead, and log or print why, with the text in it."""
+
+    def __init__(self, grammar: Any) -> None:
+        self._grammar = grammar
+
+    def normalize(self, text: str, **options: Any) -> str:
+        try:
+            return str(self._grammar.normalize(text, **options))
+        except Exception:
+            return text
+
+
+def _careful(normalizer: Any) -> Any:
+    mine = copy.copy(normalizer)
+    if hasattr(mine, "_normalizers"):  # as the indexed package keeps them
+        mine._normalizers = {language: _Grammar(grammar) for language, grammar in mine._normalizers.items()}
+    else:  # as the official repository does
+        mine.zh_normalizer, mine.en_normalizer = _Grammar(mine.zh_normalizer), _Grammar(mine.en_normalizer)
+    return mine
+
+
+def _serve() -> None:
+    """Reads a glossary, then texts, from stdin until it ends. stdout is for answers alone: what the package prints
+    goes to stderr."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    glossary = json.loads(sys.stdin.readline())
+    # The package's own __init__ imports every model there is, for a second and 500 MB; its text front end needs none.
+    found = find_spec("indextts")
+    assert found is not None
+    package = types.ModuleType("indextts")
+    package.__path__ = list(found.submodule_search_locations or ())
+    sys.modules["indextts"] = package
+    from indextts.utils.front import TextNormalizer
+
+    normalizer = TextNormalizer(enable_glossary=True)
+    normalizer.load()
+    normalizer.term_glossary = glossary
+    grammars = Grammars(normalizer)
+    for line in sys.stdin:
+        text, english = json.loads(line)
+        print(json.dumps(grammars.normalize(text, english=english)), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    _serve()
