@@ -192,7 +192,7 @@ def _place(part: Path, file: Path) -> None:
             file.parent.mkdir(parents=True, exist_ok=True)
             part.replace(file)
             return
-        except FileNotFoundError:
+        except (FileNotFoundError, FileExistsError):  # the latter where it is pruned while mkdir looks what is there
             if not attempts_left:
                 raise
 
