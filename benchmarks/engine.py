@@ -230,7 +230,8 @@ def report(speeds: dict[int, float], package: float, device: torch.device, optio
     print()
     one, most = speeds[min(speeds)], max(speeds)
     for size, speed in speeds.items():
-        floor = f", {speed / floor_of_an_h100(size):.3f} of the floor of an H100"
+        share = speed / floor_of_an_h100(size)
+        floor = f", {share:.3f} of the floor of an H100" if device.type == "cuda" else ""
         print(f"batch {size}: {speed / one:.2f} x batch {min(speeds)}, {speed / package:.2f} x infer(){floor}")
     if device.type == "cpu" and not options.full_size and {1, 16} <= speeds.keys():
         ratio = speeds[16] / speeds[1]

@@ -46,7 +46,7 @@ class Feed:
 
     def _utterance(self) -> Utterance:
         voice = self._random.choice(self._voices)
-        text = " ".join(self._random.choices(WORDS, k=self._random.randint(1, 40)))
+        text = " ".join(self._random.choices(WORDS, k=self._random.randint(1, 4)))
         seed = self._random.randrange(2**32)
         return Utterance(f"{seed}", text, Speech("en", voice.stem, voice, seed=seed))
 
@@ -60,7 +60,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = write(Path(scratch, "model"))
         network = load_network(find_checkpoint(folder), torch.device("cpu"), Precisions())
-        sampling = Sampling(limit=8)
+        sampling = Sampling(limit=4)
         engine = assemble(network, "tiny", Options(slots=16, steps=1, voice_bytes=64 << 20, sampling=sampling))
         feed = Feed([_voice(Path(scratch), number) for number in range(options.voices)], options.utterances)
         memory, started, settled = psutil.Process().memory_info, time.monotonic(), 0
