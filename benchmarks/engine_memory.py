@@ -61,7 +61,7 @@ def main() -> None:
         folder = write(Path(scratch, "model"))
         network = load_network(find_checkpoint(folder), torch.device("cpu"), Precisions())
         sampling = Sampling(limit=4)
-        engine = assemble(network, "tiny", Options(slots=16, steps=1, voice_bytes=64 << 20, sampling=sampling))
+        engine = assemble(network, "tiny", Options(slots=16, steps=1, voice_bytes=100 << 20, sampling=sampling))
         feed = Feed([_voice(Path(scratch), number) for number in range(options.voices)], options.utterances)
         memory, started, settled = psutil.Process().memory_info, time.monotonic(), 0
         for done, outcome in enumerate(engine.render(feed), 1):
