@@ -11,6 +11,7 @@ from __future__ import annotations
 import warnings
 from importlib import import_module
 from importlib.util import find_spec
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -62,9 +63,19 @@ def package(checkpoint: Path) -> Any:
         from huggingface_hub import constants
         from indextts.infer_v2 import IndexTTS2
 
+        from worker.engines.indextts.checkpoint import find_checkpoint
+
         patch.setattr(constants, "HF_HUB_OFFLINE", True)
         patch.setattr(constants, "HF_HUB_CACHE", str(checkpoint / "hf_cache"))
-        return IndexTTS2(model_dir=str(checkpoint), device="cpu")
+        if "aux_paths" not in signature(IndexTTS2).parameters:
+            return IndexTTS2(model_dir=str(checkpoint), device="cpu")
+        files = find_checkpoint(checkpoint)  # the official repository is told where everything lies
+        auxiliary = {"w2v_bert": files.semantic, "semantic_codec": files.codec, "campplus": files.speaker}
+        auxiliary["bigvgan"] = files.vocoder
+        return IndexTTS2(
+            cfg_path=str(files.config_file), model_dir=str(checkpoint), device="cpu",
+            aux_paths={name: str(path) for name, path in auxiliary.items()},
+        )  # fmt: skip
 
 
 @pytest.fixture(scope="session")
