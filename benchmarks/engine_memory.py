@@ -33,10 +33,12 @@ WORDS = ["tide", "harbour", "ship", "morning", "nobody", "letter", "rain", "ligh
 
 
 class Feed:
-    """Draws texts and voices as it is asked, so that nothing grows that is not the engine's."""
+    """Draws texts and voices as it is asked, so that nothing grows that is not the engine's. Every voice is heard once
+    in turn before they are drawn, so that the caches are full when growth begins to count."""
 
     def __init__(self, voices: Sequence[Path], count: int) -> None:
         self._voices, self._count, self._random = voices, count, random.Random(0)
+        self._first = list(voices)
 
     def take(self, count: int, *, wait: bool) -> list[Utterance]:
         del wait
@@ -45,7 +47,7 @@ class Feed:
         return [self._utterance() for _ in range(count)]
 
     def _utterance(self) -> Utterance:
-        voice = self._random.choice(self._voices)
+        voice = self._first.pop() if self._first else self._random.choice(self._voices)
         text = " ".join(self._random.choices(WORDS, k=self._random.randint(1, 4)))
         seed = self._random.randrange(2**32)
         return Utterance(f"{seed}", text, Speech("en", voice.stem, voice, seed=seed))
