@@ -1,9 +1,10 @@
 """IndexTTS: narration in the voice of a reference, many utterances at a time on one GPU.
 
     parts        what travels between the stages, and what a version of the model must bring
-    checkpoint   the files, hub where they come from, network the package's modules loaded from them
-    engine       the loop: preparation (text, reference, voices, emotion, v2) ─> decode (gpt, kv, sampling)
-                 ─> acoustic (regulator, flow, vocoder)
+    checkpoint   the files (config, integrity); hub, where they come from; network, the package's modules made of them
+    factory      an engine out of settings
+    engine       the loop: preparation (text, wording, reference, voices, emotion, v2) ─> decode (gpt, kv, sampling)
+                 ─> acoustic (regulator, flow, vocoder); beside the decode in a stage each
 
 Importing this imports no torch: fetching a checkpoint and finding fault with one need none.
 """

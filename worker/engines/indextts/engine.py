@@ -74,7 +74,7 @@ class IndexTTS:
             "finish", self._torch_device, lambda decoded: run.arrived.put(self._finished(decoded)),
             enough=max(1, self.capacity // 8), patience=_GATHER_S, hurry=lambda: not run.decoding,
         )  # fmt: skip
-        with torch.inference_mode(), preparing, finishing:
+        with preparing, finishing:
             while True:
                 room = min(
                     self.capacity + self._ahead - run.preparing - run.decoding,
