@@ -1,0 +1,233 @@
+"""What the farm has promised, and whether it kept it. Every test of a fault submits through a ledger, and checks it
+when the fault is over:
+
+    ends        each job that was answered 202 ends, and has ended as often as it was accepted or retried
+    states      it moved as farm/job.py allows, and never after its end
+    audio       a succeeded one is byte for byte what an undisturbed run made of the same text
+    segments    each is accounted for once: done or dead, in the counters and in the manifest
+    webhooks    each end was told, under one id, of this state, to its tenant and to no other
+    leftovers   no lease, no grant, nothing ready or due but expiry, no half-written object, no object without an owner
+"""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from examples.receiver import Receiver
+from farm.client import Farm
+from farm.job import ENDED, TRANSITIONS, Due, Status
+from farm.local import webhook_secret
+from farm.secret import secret_for
+from farm.storage import LocalStorage
+from farm.storage.bucket import S3Storage
+from farm.wire import Job, JobRequest, Output, Webhook
+from tests.chaos.rig import TENANTS, Rig
+
+_MOVES = {(start, end) for moves in TRANSITIONS.values() for start, end in moves.items()}
+
+
+@dataclass
+class Promise:
+    """One job that was accepted."""
+
+    id: str
+    tenant: str
+    text: str
+    lives: int = 1  # accepted once, and again with every retry
+    wanted: frozenset[str] = field(default=frozenset({"succeeded"}))  # how it may end
+    deleted: bool = False
+
+
+class Mailbox(Receiver):
+    """Keeps every delivery with its id, also one that comes again."""
+
+    def __init__(self, secret: str) -> None:
+        super().__init__(secret)
+        self.deliveries: list[tuple[str, str, str]] = []  # delivery id, job or batch id, event
+
+    def _take(self, body: bytes, headers: dict[str, str]) -> int:
+        code = super()._take(body, headers)
+        if code < 300:
+            event = self._webhook.verify(body, headers)
+            with self._changed:
+                self.deliveries.append((headers["webhook-id"], event["data"]["id"], event["type"]))
+                self._changed.notify_all()
+        return code
+
+    def told(self, owner: str) -> set[tuple[str, str]]:
+        with self._changed:
+            return {(id, event) for id, about, event in self.deliveries if about == owner}
+
+
+class Ledger:
+    def __init__(self, rig: Rig) -> None:
+        self._rig = rig
+        self._seeds = itertools.count(1)
+        self._undisturbed: dict[str, str] = {}
+        self._stack = ExitStack()
+        self.promises: dict[str, Promise] = {}
+        self.clients: dict[str, Farm] = {}
+        self.mailboxes: dict[str, Mailbox] = {}
+
+    def __enter__(self) -> Self:
+        master = webhook_secret(self._rig.data)
+        for tenant in TENANTS:
+            self.clients[tenant] = self._stack.enter_context(self._rig.client(tenant))
+            self.mailboxes[tenant] = self._stack.enter_context(Mailbox(secret_for(tenant, master)))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    # --- promises -----------------------------------------------------------------------------------------------------
+
+    def learn(self, text: str) -> str:
+        """The SHA-256 of what an undisturbed farm makes of this text; to be called while nothing is broken."""
+        if text not in self._undisturbed:
+            job = self.clients["ann"].submit(self.request(text, "ann", webhook=False))
+            job = self.clients["ann"].wait(job.id, timeout=300)
+            assert job.status == "succeeded", job.error
+            assert job.result is not None
+            self._undisturbed[text] = job.result.sha256
+            self.promises[job.id] = Promise(job.id, "ann", text)
+        return self._undisturbed[text]
+
+    def request(self, text: str, tenant: str, *, webhook: bool = True, **more: Any) -> JobRequest:
+        """espeak has no randomness: another seed is the same audio under another name, so that nothing comes from the
+        cache of an earlier run."""
+        hook = Webhook(url=self.mailboxes[tenant].url) if webhook else None
+        fields = {"seed": next(self._seeds), "output": Output(format="wav"), **({"webhook": hook} if hook else {})}
+        return JobRequest(input=text, **{**fields, **more})
+
+    def submit(
+        self, text: str, *, tenant: str = "ann", client: Farm | None = None, key: str | None = None, **more: Any
+    ) -> Job:
+        job = (client or self.clients[tenant]).submit(self.request(text, tenant, **more), idempotency_key=key)
+        self.accepted(job, text, tenant)
+        return job
+
+    def accepted(self, job: Job, text: str, tenant: str = "ann", *, wanted: Sequence[str] = ("succeeded",)) -> Promise:
+        return self.promises.setdefault(job.id, Promise(job.id, tenant, text, wanted=frozenset(wanted)))
+
+    # --- the check ----------------------------------------------------------------------------------------------------
+
+    def check(self, within: float = 60) -> list[Job]:
+        """Waits so many seconds at most for every end, and then for everything to be put away. Returns the jobs."""
+        deadline = time.monotonic() + within
+        standing = [promise for promise in self.promises.values() if not promise.deleted]
+        jobs = [self.clients[p.tenant].wait(p.id, max(0.1, deadline - time.monotonic())) for p in standing]
+        self._check_webhooks(deadline)
+        history = self._history()
+        for promise, job in zip(standing, jobs, strict=True):
+            assert job.status in promise.wanted, f"{job.id} {job.status}: {job.error}"
+            self._check_states(promise, history[job.id])
+            self._check_segments(promise, job)
+        with tempfile.TemporaryDirectory() as folder:
+            for promise, job in zip(standing, jobs, strict=True):
+                if job.status == "succeeded":
+                    self._check_audio(promise, job, Path(folder, "audio.wav"))
+        self.check_leftovers()
+        return jobs
+
+    def _check_states(self, promise: Promise, states: Sequence[str]) -> None:
+        assert states[0] == "queued", f"{promise.id}: {states}"
+        for before, after in itertools.pairwise(states):
+            assert (Status(before), Status(after)) in _MOVES, f"{promise.id} moved {before} -> {after}: {states}"
+        ends = sum(Status(state) in ENDED for state in states)
+        assert ends == promise.lives, f"{promise.id} ended {ends} times in {promise.lives} lives: {states}"
+
+    def _check_segments(self, promise: Promise, job: Job) -> None:
+        progress = job.progress
+        if job.status == "succeeded":
+            assert progress.segments_done + progress.segments_failed == progress.segments_total, f"{job.id}: {progress}"
+            manifest = self.clients[promise.tenant].manifest(job.id)
+            assert [row["index"] for row in manifest["segments"]] == list(range(progress.segments_total))
+        assert progress.segments_done <= progress.segments_total, f"{job.id} counted a segment twice: {progress}"
+
+    def _check_audio(self, promise: Promise, job: Job, path: Path) -> None:
+        assert job.result is not None
+        wanted = self._undisturbed.get(promise.text)
+        assert wanted is None or job.result.sha256 == wanted, f"{job.id} sounds different"
+        self.clients[promise.tenant].audio(job.id, path)  # raises Broken when the bytes are not what the record says
+
+    def _check_webhooks(self, deadline: float) -> None:
+        for promise in self.promises.values():
+            if promise.deleted:
+                continue
+            if self._rig.redis.hget(f"f:j:{promise.id}", "events"):
+                self._check_told(promise, deadline)
+            for other in TENANTS:
+                assert other == promise.tenant or not self.mailboxes[other].told(promise.id)
+        assert not any(mailbox.refused for mailbox in self.mailboxes.values())
+
+    def _check_told(self, promise: Promise, deadline: float) -> None:
+        """Once for every end, and of the last one as it stands."""
+        mailbox = self.mailboxes[promise.tenant]
+        self._await(lambda: len(mailbox.told(promise.id)) >= promise.lives, deadline, f"webhooks of {promise.id}")
+        told = mailbox.told(promise.id)
+        assert len({id for id, _ in told}) == len(told) == promise.lives, f"{promise.id} was told as {told}"
+        last = max(told, key=lambda delivery: int(delivery[0].rpartition(".")[2]))
+        status = self.clients[promise.tenant].job(promise.id).status
+        assert last[1] == f"job.{status}", f"{promise.id} is {status} and was told as {told}"
+
+    def check_leftovers(self, within: float = 10) -> None:
+        """Asked for a while: what ended last is put away a moment after its end."""
+        self._await(lambda: not self.leftovers(), time.monotonic() + within, "leftovers", self.leftovers)
+        orphans = {key.split("/")[1] for key in self._objects() if key.startswith(("results/", "jobs/"))}
+        orphans -= {key.decode().removeprefix("f:j:") for key in self._rig.redis.scan_iter("f:j:*")}
+        assert not orphans, f"objects of no job: {orphans}"
+
+    def leftovers(self) -> list[str]:
+        client: Any = self._rig.redis
+        left = [f"lease {token!r}" for token in client.zrange("f:lease", 0, -1)]
+        left += [f"grant {key!r}" for key in client.scan_iter("f:g:*")]
+        left += [f"suspect {entry!r}" for key in client.scan_iter("f:solo:*") for entry in client.zrange(key, 0, -1)]
+        left += [f"{count!r} ready in {lane!r}" for lane, count in client.hgetall("f:ready").items() if int(count)]
+        for kind in (Due.PLAN, Due.BATCH, Due.ASSEMBLE, Due.DELIVER):
+            for key in client.scan_iter(f"f:due:{kind}:*"):
+                left += [f"due {key!r} {entry!r}" for entry in client.zrange(key, 0, -1)]
+        left += [f"half-written {name}" for name in self._unfinished()]
+        runs = defaultdict(set)
+        for key in self._objects():
+            if key.startswith("results/"):
+                _, job, run, _ = key.split("/", 3)
+                runs[job].add(run)
+        left += [f"{len(found)} results of {job}: {sorted(found)}" for job, found in runs.items() if len(found) > 1]
+        return left
+
+    def _unfinished(self) -> list[str]:
+        storage = self._rig.storage()
+        if isinstance(storage, LocalStorage):
+            return [part.name for part in (storage.root / ".part").iterdir()]
+        assert isinstance(storage, S3Storage)
+        found = storage.client.list_multipart_uploads(Bucket=storage.bucket).get("Uploads", [])
+        return [upload["Key"] for upload in found if upload["Key"].startswith(self._rig.data.name)]
+
+    def _objects(self) -> list[str]:
+        return [found.key for found in self._rig.storage().list("")]
+
+    def _history(self) -> dict[str, list[str]]:
+        """owner -> its states in order, from the store's event stream."""
+        history: dict[str, list[str]] = defaultdict(list)
+        client: Any = self._rig.redis
+        for _, entry in client.xrange("f:ev"):
+            history[entry[b"o"].decode()].append(entry[b"s"].decode())
+        return history
+
+    def _await(
+        self, holds: Callable[[], bool], deadline: float, what: str, found: Callable[[], object] = lambda: ""
+    ) -> None:
+        while not holds():
+            assert time.monotonic() < deadline, f"waited in vain for {what} {found()}"
+            time.sleep(0.05)  # Redis, the receiver and a folder are watched at once, and have no event in common

@@ -1,0 +1,169 @@
+"""The embedded farm, set up so that everything about it can be broken: every process of it is the real one, and all of
+them reach Redis, and S3 where it is used, through a proxy.
+
+    with Rig(tmp_path) as rig:
+        rig.kill("render")                      # the supervisor starts it again
+        rig.freeze("render"); rig.thaw("render")
+        rig.redis_line.hang()
+        rig.redis.config_set("maxmemory", 1)    # by a connection of the test's own, past the proxy
+
+Two tenants have API keys, `ann` and `bob`; `rig.client("ann")` speaks for one of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Self
+
+import psutil
+import redis
+
+from farm.client import Farm
+from farm.local import Local
+from farm.settings import Settings
+from farm.storage import Storage, open_storage
+from farm.store import Store, put_key
+from tests.chaos.proxy import Proxy
+from tests.s3_server import S3Server
+
+TENANTS = ("ann", "bob")
+LEASE_S = 2.0
+
+
+class Rig(Local):
+    """`stands_in`: child -> the command that runs in its place, such as a worker with another engine."""
+
+    def __init__(
+        self,
+        data: Path,
+        *,
+        s3: S3Server | None = None,
+        workers: int = 1,
+        environment: Mapping[str, str] | None = None,
+        stands_in: Mapping[str, tuple[str, ...]] | None = None,
+    ) -> None:
+        self._s3 = s3
+        self.s3_line = Proxy(s3.port) if s3 is not None else None
+        bucket: dict[str, str] = {}
+        if s3 is not None and self.s3_line is not None:
+            bucket = {**s3.environment, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.s3_line.port}"}
+        given = {"FARM_LEASE_SECONDS": f"{LEASE_S:g}", **bucket, **(environment or {})}
+        super().__init__(data, workers=workers, environment=given)
+        self._stands_in = stands_in or {}
+        self.redis_line = Proxy(self._redis_port)
+        self.redis = redis.Redis(port=self._redis_port, socket_timeout=10)
+
+    @property
+    def redis_url(self) -> str:
+        return f"redis://127.0.0.1:{self.redis_line.port}/0"
+
+    @property
+    def direct_redis_url(self) -> str:
+        return f"redis://127.0.0.1:{self._redis_port}/0"
+
+    @property
+    def storage_url(self) -> str:
+        return super().storage_url if self._s3 is None else f"s3://{self._s3.bucket}/{self.data.name}"
+
+    def storage(self) -> Storage:
+        """The farm's storage, past the proxy."""
+        if self._s3 is not None:
+            os.environ.update(self._s3.environment)
+        return open_storage(Settings(storage_url=self.storage_url))
+
+    # --- life ---------------------------------------------------------------------------------------------------------
+
+    def start(self) -> Self:
+        super().start()
+        with closing(Store.connect(self.direct_redis_url)) as store:
+            for tenant in TENANTS:
+                store.run(put_key(hashlib.sha256(_key(tenant).encode()).hexdigest(), tenant, tenant))
+        return self
+
+    def client(self, tenant: str = "ann", *, patience: float = 60.0) -> Farm:
+        return Farm(self.url, _key(tenant), patience=patience)
+
+    def stop(self, drain: float = 30.0) -> None:
+        for name in self.names:
+            with suppress(ProcessLookupError):
+                self.kill(name, signal.SIGCONT)
+        for line in (self.redis_line, self.s3_line):
+            if line is not None:
+                line.heal()
+        super().stop(drain)
+
+    def __exit__(self, *_: object) -> None:
+        super().__exit__(*_)
+        self.redis.close()
+        for line in (self.redis_line, self.s3_line):
+            if line is not None:
+                line.close()
+
+    # --- faults -------------------------------------------------------------------------------------------------------
+
+    def freeze(self, name: str) -> int:
+        """The child and all that it started stand still. Returns its pid."""
+        return self._tell(name, signal.SIGSTOP)
+
+    def thaw(self, name: str) -> int:
+        return self._tell(name, signal.SIGCONT)
+
+    def family(self, name: str) -> list[psutil.Process]:
+        """The child and its descendants."""
+        pid = self.pid(name)
+        if pid is None:
+            return []
+        try:
+            process = psutil.Process(pid)
+            return [process, *process.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            return []
+
+    def processes(self) -> list[psutil.Process]:
+        """Whatever runs on this folder: the children, their descendants, orphans."""
+        found = []
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                if process.pid != os.getpid() and process.environ().get("FARM_DATA_DIR") == str(self.data):
+                    found.append(process)
+        return found
+
+    def logged(self, name: str, words: str) -> int:
+        """How often the child's log has these words."""
+        return self.log(name).read_text(errors="replace").count(words)
+
+    def _tell(self, name: str, number: signal.Signals) -> int:
+        family = self.family(name)
+        for process in family:
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
+        return family[0].pid
+
+    def _add(self, name: str, command: tuple[str, ...]) -> None:
+        if name == "redis":
+            # A file that may grow no further is an error to Redis, as a full disk is, and not a signal that ends it:
+            # Python ignores SIGXFSZ, and what it is replaced by inherits that.
+            command = (sys.executable, "-c", "import os, sys; os.execv(sys.argv[1], sys.argv[1:])", *command)
+        super()._add(name, self._stands_in.get(name, command))
+
+
+class Stopwatch:
+    """Seconds since it was made, for bounds on recovery."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._began
+
+
+def _key(tenant: str) -> str:
+    return f"fk_{tenant}_of_the_rig"
