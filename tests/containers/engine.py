@@ -84,7 +84,7 @@ def engine(log: Path) -> Iterator[None]:
         while not answers():
             if daemon.poll() is not None or time.monotonic() > deadline:
                 raise AssertionError(f"dockerd does not answer; the end of its log:\n{log.read_text()[-2000:]}")
-            time.sleep(0.2)
+            time.sleep(0.2)  # a daemon says nothing when it is ready: it has to be asked
         yield
     finally:
         daemon.terminate()

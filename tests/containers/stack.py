@@ -87,7 +87,7 @@ class Stack:
         while not holds():
             if time.monotonic() > deadline:
                 raise AssertionError(f"waited {seconds:g} s until {what}:\n{self.compose('logs', '--tail=20').stdout}")
-            time.sleep(_ASK_S)
+            time.sleep(_ASK_S)  # what is waited for is in other containers, which tell nobody: it has to be asked
 
     @contextmanager
     def deaths(self) -> Iterator[list[Death]]:
