@@ -5,7 +5,27 @@ from collections.abc import Iterator
 import pytest
 
 from tests.chaos.ledger import Ledger
+from tests.chaos.record import Figures, Record
 from tests.chaos.rig import Rig
+
+_FIGURES = pytest.StashKey[Figures]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_FIGURES] = Figures()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if table := config.stash[_FIGURES].table():
+        terminalreporter.section("faults")
+        for line in table:
+            terminalreporter.write_line(line)
+
+
+@pytest.fixture
+def record(request: pytest.FixtureRequest) -> Record:
+    """record("render worker killed", kills=20, slowest_s=2.9) is a line of the table at the end of the run."""
+    return request.config.stash[_FIGURES].record
 
 
 @pytest.fixture(scope="module")
