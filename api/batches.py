@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -32,6 +31,7 @@ from api.problems import MAX_ERRORS, invalid, parse
 from api.views import base_url, batch_view
 from farm.errors import BadInput, Conflict, FieldError, NotFound, TooLarge
 from farm.job import Status, new_id
+from farm.scratch import Scratch
 from farm.spec import BatchSpec, Order, lines_key, write_lines
 from farm.store import BatchRecord, NewBatch, accept_batch, batch_record, cancel_batch
 from farm.wake import DESK_QUEUE
@@ -104,12 +104,12 @@ async def submit(request: Request) -> Response:
     front.check_room()
     key = key_of(request)
     catalog = await front.catalog(tenant)
-    with tempfile.TemporaryDirectory(prefix="farm-batch-") as folder:
-        upload = await _receive(request, front, Path(folder))
+    with Scratch("batch") as scratch:
+        upload = await _receive(request, front, scratch.path)
         async with reserved(front, tenant, key, upload.digest, _RESERVE_S) as claimed:
             batch_id = claimed.earlier
             if batch_id is None:
-                new = await front.blocking(_store_lines, front, catalog, upload, tenant, key, Path(folder))
+                new = await front.blocking(_store_lines, front, catalog, upload, tenant, key, scratch.path)
                 batch_id = (await front.store.run(accept_batch(new))).id
     front.waker.wake(DESK_QUEUE)
     headers = {"Idempotent-Replayed": "true"} if claimed.earlier else {}

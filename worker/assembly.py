@@ -4,7 +4,6 @@ for every segment, uploaded under a key of its own run, so that two desks never 
 from __future__ import annotations
 
 import json
-import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,6 +12,7 @@ from typing import Any
 
 from farm.errors import ClipCorrupt, FarmError, ObjectMissing
 from farm.plan import Plan, Segment, clip_key, decode_page, pages_key, plan_key
+from farm.scratch import Scratch
 from farm.spec import Rendered, Spec
 from farm.storage import Storage
 from farm.store import JobRecord, Store, attempts, cached_bits
@@ -54,8 +54,8 @@ class Assembler:
         rows = [row for row in self._rows(job.id, plan) if row.index not in dead]
         extension, media_type = _MEDIA[spec.output.format]
         folder = f"results/{job.id}/{run}"
-        with tempfile.TemporaryDirectory(prefix="farm-assembly-") as scratch:
-            target = Path(scratch) / f"audio.{extension}"
+        with Scratch("assembly") as scratch:
+            target = scratch.path / f"audio.{extension}"
             assembly, warnings = self._stitch(rows, plan, spec, target, beat)
             audio_key = f"{folder}/audio.{extension}"
             self._storage.put_file(audio_key, target, media_type)

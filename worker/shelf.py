@@ -6,7 +6,6 @@ Both are bounded. Plans are kept for a few minutes only, because a retry may pla
 from __future__ import annotations
 
 import os
-import tempfile
 import threading
 import time
 from collections import OrderedDict
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from farm.plan import Plan, Segment, decode_page, pages_key, plan_key
+from farm.scratch import Scratch
 from farm.spec import voice_key
 from farm.storage import Storage
 
@@ -58,15 +58,15 @@ class References:
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
-        self._folder = tempfile.TemporaryDirectory(prefix="farm-voices-")
+        self._folder = Scratch("voices")
         self._kept: OrderedDict[Path, None] = OrderedDict()
         self._lock = threading.Lock()
 
     def close(self) -> None:
-        self._folder.cleanup()
+        self._folder.close()
 
     def path(self, tenant: str, digest: str) -> Path:
-        path = Path(self._folder.name, f"{tenant}-{digest}.flac")
+        path = self._folder.path / f"{tenant}-{digest}.flac"
         with self._lock:
             if path not in self._kept:
                 partial = path.with_suffix(".partial")
