@@ -9,6 +9,7 @@ FarmError                      what callers may catch
 ├── Unavailable          503   try again: nothing was accepted, nothing is lost
 │   ├── StoreUnavailable       Redis can't be reached, or can't take a write
 │   └── StorageUnavailable     the bucket or folder can't be reached, or can't take a write
+│       └── StorageRefused     it refuses these keys or rights, or is not there at all: its operator has to act
 ├── ObjectMissing              storage has no object under this key
 ├── ClipCorrupt                an object in storage is not the audio it should be
 └── Misconfigured              a setting or an installation is wrong; the message says how to mend it
@@ -88,6 +89,10 @@ class StoreUnavailable(Unavailable):
 
 class StorageUnavailable(Unavailable):
     code = "storage_unavailable"
+
+
+class StorageRefused(StorageUnavailable):
+    code = "storage_refused"
 
 
 class ObjectMissing(FarmError):

@@ -19,8 +19,8 @@ from farm.storage.protocol import Object, Storage
 __all__ = ["LocalStorage", "Object", "Storage", "open_storage"]
 
 
-def open_storage(settings: Settings) -> Storage:
-    """By FARM_STORAGE_URL: file:///folder or s3://bucket/prefix."""
+def open_storage(settings: Settings, *, timeout: float = 20.0, attempts: int = 3) -> Storage:
+    """By FARM_STORAGE_URL: file:///folder or s3://bucket/prefix. `timeout` and `attempts` are a bucket's."""
     url = urlsplit(settings.storage_url)
     if url.scheme == "file" and not url.netloc and url.path.startswith("/"):
         return LocalStorage(unquote(url.path))
@@ -33,6 +33,8 @@ def open_storage(settings: Settings) -> Storage:
             prefix=unquote(url.path),
             path_style=settings.s3_path_style,
             public_endpoint=settings.s3_public_endpoint,
+            timeout=timeout,
+            attempts=attempts,
         )
     raise Misconfigured(
         f"FARM_STORAGE_URL is {settings.storage_url!r}; it must be file:///absolute/folder or s3://bucket/prefix"

@@ -63,9 +63,12 @@ class S3Storage:
         path_style: bool = True,
         public_endpoint: str | None = None,
         part_bytes: int = 16 * 1024 * 1024,
+        timeout: float = 20.0,
+        attempts: int = 3,
     ) -> None:
         """Connects on first use, in every process anew. `part_bytes` (at least 5 MiB on S3) is the size of the parts
-        of a large upload, four of which travel at a time."""
+        of a large upload, four of which travel at a time. A request that has had no answer for `timeout` seconds is
+        sent again, as one that was answered with a 5xx is, until it has been sent `attempts` times."""
         if public_endpoint and not (
             urlsplit(public_endpoint).hostname and public_endpoint.startswith(("http://", "https://"))
         ):
@@ -75,6 +78,7 @@ class S3Storage:
         self.bucket = bucket
         self.prefix = _folder(prefix.strip("/"))
         self._path_style = path_style
+        self._timeout, self._attempts = timeout, attempts
         self._public_endpoint = public_endpoint or None
         self._transfer = TransferConfig(
             multipart_threshold=part_bytes,
@@ -238,9 +242,9 @@ class S3Storage:
             region_name=os.environ.get("AWS_REGION") or session.region_name or "us-east-1",
             signature_version="s3v4",
             s3={"addressing_style": "path" if self._path_style else "virtual"},
-            retries={"mode": "standard", "total_max_attempts": 3},
+            retries={"mode": "standard", "total_max_attempts": self._attempts},
             connect_timeout=3,
-            read_timeout=30,
+            read_timeout=self._timeout,
             tcp_keepalive=True,
             # 32 looks for clips, uploads of finished ones and parts of a large file at the same time.
             max_pool_connections=64,

@@ -23,8 +23,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from farm.errors import FarmError, Misconfigured, ObjectMissing, StorageUnavailable
-from farm.storage.protocol import Object, checked_key, checked_prefix, checked_range, probe
+from farm.errors import ObjectMissing, StorageRefused, StorageUnavailable
+from farm.storage.protocol import Object, checked_key, checked_prefix, checked_range, fatal_at_start, probe
 
 _RENDERED_AGAIN = "segments/"
 _ABANDONED_SECONDS = 3600.0  # a part that nobody has written to for this long was left by a killed process
@@ -36,7 +36,7 @@ class LocalStorage:
         """Creates the folder if need be, and removes what killed processes left half-written."""
         self.root = Path(root).absolute()
         self._parts = self.root / ".part"
-        with self._translated():
+        with fatal_at_start(), self._translated():
             self._parts.mkdir(parents=True, exist_ok=True)
             self._sweep(time.time() - _ABANDONED_SECONDS)
 
@@ -197,19 +197,19 @@ def _place(part: Path, file: Path) -> None:
                 raise
 
 
-def _verdict(error: OSError, root: Path) -> FarmError:
-    """Misconfigured where waiting can't help, StorageUnavailable where the farm pauses until the disk is mended."""
+def _verdict(error: OSError, root: Path) -> StorageUnavailable:
+    """StorageRefused where only its owner can help; either way the farm pauses until it is mended."""
     where = error.filename or root
     match error.errno:
-        case errno.ENOSPC | errno.EDQUOT:
+        case errno.ENOSPC | errno.EDQUOT | errno.EFBIG:
             return StorageUnavailable(f"no space left in {root}: free some, and work goes on by itself")
         case errno.EROFS:
             return StorageUnavailable(f"{root} is mounted read-only: check its disk and mount it writable")
         case errno.ENOENT:
             return StorageUnavailable(f"{root} is gone: mount it again, or restart the farm to begin anew")
         case errno.EACCES | errno.EPERM:
-            return Misconfigured(f"no permission for {where}: as its owner, chown -R {os.getuid()} {root}")
+            return StorageRefused(f"no permission for {where}: as its owner, chown -R {os.getuid()} {root}")
         case errno.EEXIST | errno.ENOTDIR | errno.EISDIR:
-            return Misconfigured(f"{where} is in the way: keep nothing but the farm's objects in {root}")
+            return StorageRefused(f"{where} is in the way: keep nothing but the farm's objects in {root}")
         case _:
             return StorageUnavailable(f"{root}: {error.strerror or error}; check its disk")

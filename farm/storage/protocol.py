@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from farm.errors import Misconfigured
+from farm.errors import Misconfigured, StorageRefused
 
 # S3 ends a key at 1024 bytes, the bucket's prefix included; file systems end a name at 255.
 _MAX_KEY_BYTES = 900
@@ -24,9 +25,9 @@ class Object:
 
 
 class Storage(Protocol):
-    """Every method raises StorageUnavailable when the storage can't be reached or is full, ObjectMissing where a key is
-    read that is not there, Misconfigured on wrong credentials, rights or a bucket that does not exist, and ValueError
-    on a key that breaks the rules. Safe for use from many threads and after a fork."""
+    """Every method raises StorageUnavailable when the storage can't be reached or is full, and StorageRefused, which is
+    one of those, on wrong credentials, rights or a bucket that does not exist; ObjectMissing where a key is read that
+    is not there, and ValueError on a key that breaks the rules. Safe for use from many threads and after a fork."""
 
     def put(self, key: str, data: bytes, content_type: str = "application/octet-stream") -> None: ...
     def put_file(self, key: str, path: Path, content_type: str = "application/octet-stream") -> None:
@@ -59,7 +60,7 @@ class Storage(Protocol):
         ...
 
     def check(self) -> None:
-        """Writes, reads and removes a probe object."""
+        """Writes, reads and removes a probe object. Raises Misconfigured where the storage refuses it."""
         ...
 
 
@@ -85,13 +86,24 @@ def checked_range(start: int, length: int | None) -> None:
         raise ValueError(f"start {start} and length {length} must not be negative")
 
 
+@contextmanager
+def fatal_at_start() -> Iterator[None]:
+    """What is refused when a program starts is a wrong setting, and said at once. Of a farm that was at work it is an
+    outage: keys are changed and rights taken away by mistake, and its work must not be given up for that."""
+    try:
+        yield
+    except StorageRefused as error:
+        raise Misconfigured(error.message) from error
+
+
 def probe(storage: Storage, where: str) -> None:
     key = f"probe/{secrets.token_hex(8)}"
     written = secrets.token_bytes(64)
-    storage.put(key, written)
-    try:
-        read = storage.get(key)
-    finally:
-        storage.delete(key)
+    with fatal_at_start():
+        storage.put(key, written)
+        try:
+            read = storage.get(key)
+        finally:
+            storage.delete(key)
     if read != written:
         raise Misconfigured(f"{where} returned other bytes than were written to it; check what FARM_STORAGE_URL names")

@@ -1,6 +1,6 @@
 """What an S3 error means for the farm, and what its operator should do about it.
 
-keys, rights, bucket, region, clock, an endpoint that is not S3    Misconfigured: waiting would not help
+keys, rights, bucket, region, clock, an endpoint that is not S3    StorageRefused: the farm pauses until it is mended
 unreachable, timeout, 5xx, throttling                              StorageUnavailable: the farm pauses and goes on
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 from botocore import exceptions as boto
 from botocore.exceptions import BotoCoreError, ClientError
 
-from farm.errors import FarmError, Misconfigured, StorageUnavailable
+from farm.errors import StorageRefused, StorageUnavailable
 
 _KEYS = {"AccessDenied", "ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "SignatureDoesNotMatch"}
 _REGION = {"AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "PermanentRedirect"}
@@ -26,33 +26,33 @@ _NO_ANSWER = (
 )
 
 
-def verdict(error: BotoCoreError | ClientError, bucket: str, endpoint: str) -> FarmError:
+def verdict(error: BotoCoreError | ClientError, bucket: str, endpoint: str) -> StorageUnavailable:
     if isinstance(error, ClientError):
         return _refused(error, bucket, endpoint)
     if isinstance(error, _NO_ANSWER):
         return StorageUnavailable(f"can't reach {endpoint}: {error}; is it running, and is AWS_ENDPOINT_URL right?")
     if isinstance(error, _NO_KEYS):
-        return Misconfigured(f"no keys for {endpoint}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
-    return Misconfigured(f"{error}; check FARM_STORAGE_URL (bucket {bucket!r}) and the AWS_ variables")
+        return StorageRefused(f"no keys for {endpoint}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+    return StorageRefused(f"{error}; check FARM_STORAGE_URL (bucket {bucket!r}) and the AWS_ variables")
 
 
-def _refused(error: ClientError, bucket: str, endpoint: str) -> FarmError:
+def _refused(error: ClientError, bucket: str, endpoint: str) -> StorageUnavailable:
     code, status = code_of(error), status_of(error)
     said = f"{endpoint} answered {error.operation_name} with {code}: {error.response['Error'].get('Message', '')}"
     if code == "NoSuchBucket" or status == 404:
-        return Misconfigured(f"{endpoint} has no bucket {bucket!r}: create it, or correct FARM_STORAGE_URL")
+        return StorageRefused(f"{endpoint} has no bucket {bucket!r}: create it, or correct FARM_STORAGE_URL")
     if code in _REGION or status in (301, 307):
-        return Misconfigured(f"{said}; set AWS_REGION to the region of bucket {bucket!r}")
+        return StorageRefused(f"{said}; set AWS_REGION to the region of bucket {bucket!r}")
     if code in _CLOCK:
-        return Misconfigured(f"{said}; set this machine's clock")
+        return StorageRefused(f"{said}; set this machine's clock")
     if code in _KEYS or status in (401, 403):
-        return Misconfigured(
+        return StorageRefused(
             f"{said}; check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and that they may read, write, list and delete"
             f" in bucket {bucket!r}"
         )
     if code in _PASSING or status >= 500 or status in (408, 409, 429):
         return StorageUnavailable(f"{said}; the farm tries again")
-    return Misconfigured(f"{said}; does AWS_ENDPOINT_URL name an S3 server?")
+    return StorageRefused(f"{said}; does AWS_ENDPOINT_URL name an S3 server?")
 
 
 def code_of(error: ClientError) -> str:

@@ -15,7 +15,7 @@ import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 
-from farm.errors import Misconfigured, StorageUnavailable
+from farm.errors import FarmError, Misconfigured, StorageRefused, StorageUnavailable
 from farm.storage import Storage
 from farm.storage.bucket import S3Storage
 from tests.s3_server import S3Server
@@ -30,6 +30,13 @@ VERBS: dict[str, Callable[[Storage], Any]] = {
     "delete many": lambda storage: storage.delete("jobs/one/plan", "jobs/two/plan"),
     "check": lambda storage: storage.check(),
 }
+
+
+def refusal(verb: Callable[[Storage], Any]) -> type[FarmError]:
+    """What is an outage to a farm at work stops one that starts."""
+    return Misconfigured if verb is VERBS["check"] else StorageRefused
+
+
 every_verb = pytest.mark.parametrize("verb", VERBS.values(), ids=VERBS.keys())
 
 
@@ -42,22 +49,22 @@ def test_a_wrong_secret_is_refused_and_the_setting_named(
 ) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "guessed")
 
-    with pytest.raises(Misconfigured, match="AWS_SECRET_ACCESS_KEY"):
+    with pytest.raises(refusal(verb), match="AWS_SECRET_ACCESS_KEY"):
         verb(bucket)
 
 
 @every_verb
 def test_an_unknown_bucket_is_named_and_not_created(s3_environment: None, verb: Callable[[Storage], Any]) -> None:
     for _ in range(2):
-        with pytest.raises(Misconfigured, match="has no bucket 'typo': create it"):
+        with pytest.raises(refusal(verb), match="has no bucket 'typo': create it"):
             verb(S3Storage("typo"))
 
 
-def test_absent_keys_are_misconfigured(bucket: S3Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_absent_keys_are_refused(bucket: S3Storage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
 
-    with pytest.raises(Misconfigured, match="set AWS_ACCESS_KEY_ID"):
+    with pytest.raises(StorageRefused, match="set AWS_ACCESS_KEY_ID"):
         bucket.get("jobs/one/plan")
 
 
@@ -71,8 +78,8 @@ def test_an_endpoint_that_is_no_url_is_misconfigured(
         bucket.get("jobs/one/plan")
 
 
-def test_a_bucket_name_that_none_can_have_is_misconfigured(s3_environment: None) -> None:
-    with pytest.raises(Misconfigured, match="check FARM_STORAGE_URL"):
+def test_a_bucket_name_that_none_can_have_is_refused(s3_environment: None) -> None:
+    with pytest.raises(StorageRefused, match="check FARM_STORAGE_URL"):
         S3Storage("no such name").get("jobs/one/plan")
 
 
@@ -221,7 +228,7 @@ def test_a_server_in_trouble_is_unavailable(s3_environment: None, monkeypatch: p
 def test_a_web_server_in_place_of_s3_does_not_make_every_clip_seem_missing(
     s3_environment: None, monkeypatch: pytest.MonkeyPatch, verb: Callable[[Storage], Any]
 ) -> None:
-    with impostor(monkeypatch, 404, b"<html>nothing here</html>") as storage, pytest.raises(Misconfigured):
+    with impostor(monkeypatch, 404, b"<html>nothing here</html>") as storage, pytest.raises(StorageRefused):
         verb(storage)
 
 
@@ -286,7 +293,7 @@ def test_one_object_that_may_not_be_deleted_is_told(bucket: S3Storage) -> None:
         b"<Error><Key>b</Key><Code>AccessDenied</Code><Message>locked</Message></Error></DeleteResult>",
     )
 
-    with pytest.raises(Misconfigured, match="AccessDenied: locked"):
+    with pytest.raises(StorageRefused, match="AccessDenied: locked"):
         bucket.delete("jobs/one/plan", "jobs/two/plan")
 
 

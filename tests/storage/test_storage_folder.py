@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from farm.errors import FarmError, Misconfigured, StorageUnavailable
+from farm.errors import FarmError, Misconfigured, StorageRefused, StorageUnavailable
 from farm.storage import LocalStorage
 
 
@@ -75,9 +75,10 @@ def test_a_process_killed_while_it_writes_leaves_the_old_object(folder: LocalSto
     [
         (errno.ENOSPC, StorageUnavailable, "no space left in .*: free some"),
         (errno.EDQUOT, StorageUnavailable, "no space left in .*: free some"),
+        (errno.EFBIG, StorageUnavailable, "no space left in .*: free some"),
         (errno.EROFS, StorageUnavailable, "mounted read-only: .* mount it writable"),
         (errno.EIO, StorageUnavailable, "Input/output error; check its disk"),
-        (errno.EACCES, Misconfigured, "no permission for .*: as its owner, chown"),
+        (errno.EACCES, StorageRefused, "no permission for .*: as its owner, chown"),
     ],
 )
 @pytest.mark.parametrize("step", ["fsync", "replace"])
@@ -137,10 +138,10 @@ def test_a_root_that_is_a_file_is_misconfigured(tmp_path: Path) -> None:
         LocalStorage(tmp_path / "file")
 
 
-def test_a_file_where_a_folder_should_be_is_misconfigured(folder: LocalStorage) -> None:
+def test_a_file_where_a_folder_should_be_is_refused(folder: LocalStorage) -> None:
     (folder.root / "jobs").write_bytes(b"")
 
-    with pytest.raises(Misconfigured, match="is in the way"):
+    with pytest.raises(StorageRefused, match="is in the way"):
         folder.put("jobs/one/plan", b"x")
 
 
