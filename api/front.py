@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 _PRESSURE_SECONDS = 1.0
 _CATALOG_SECONDS = 1.0  # for which model cards and workers' speeds are taken as read
 _STORAGE_SECONDS = 5.0  # between two probe objects, however many probe us
+_STORAGE_TIMEOUT, _STORAGE_ATTEMPTS = 6.0, 2  # who asks hears within 15 s of a bucket that does not answer
 
 
 @dataclass(slots=True)
@@ -104,7 +105,7 @@ def tenant_of(request: HTTPConnection) -> str:
 async def opened(settings: Settings) -> AsyncIterator[Front]:
     """The front with its background work. Raises StoreUnavailable when Redis can't be reached."""
     allow = allowed_networks(settings.webhook_allow)
-    storage = open_storage(settings)
+    storage = open_storage(settings, timeout=_STORAGE_TIMEOUT, attempts=_STORAGE_ATTEMPTS)
     store = await AsyncStore.connect(settings.redis_url)
     waker = Waker(settings.broker)
 
