@@ -36,6 +36,7 @@ from farm.store import (
     cancel,
     done,
     expire,
+    extend,
     finish,
     forget,
     forget_batch,
@@ -52,11 +53,14 @@ from farm.wire import JobError, Model
 from worker.assembly import Assembler, ClipsMissing
 from worker.courier import Courier
 from worker.lease import Interrupted, TaskLease, TaskLost
+from worker.webhook import DEADLINE_S
 
 log = logging.getLogger(__name__)
 
 _OFFICE = (Due.PLAN, Due.BATCH, Due.EXPIRE, Due.PURGE)  # quick, or in slices: done one by one
-_DELIVERIES = 16  # at a time
+_DELIVERIES = 16  # at a time that are fresh
+_FRESH_S = 1.0  # a receiver without an answer for longer is waited for beside the others, and keeps none of them waiting
+_WAITING = round(_DELIVERIES * DEADLINE_S / _FRESH_S)  # more there can't be: so many start before the first gives up
 _ASSEMBLIES = 4
 _REDOS = 5  # a bucket that loses clips as fast as they come must not keep a GPU busy for ever
 _LOSING = "clips of this job keep disappearing from storage; see to the bucket or disk, then retry"
@@ -68,12 +72,13 @@ _Act = Callable[[Task, TaskLease], None]
 
 
 class _Crew:
-    """Threads for work of one kind; it knows how many of them are free."""
+    """Threads for work of one kind; it knows how many of them are free. With a reserve, work that takes longer than
+    `_FRESH_S` no longer counts as long as the reserve lasts."""
 
-    def __init__(self, size: int, name: str) -> None:
-        self._size = size
-        self._pool = ThreadPoolExecutor(size, name)
-        self.under_way: set[Future[None]] = set()
+    def __init__(self, size: int, name: str, reserve: int = 0) -> None:
+        self._size, self._reserve = size, reserve
+        self._pool = ThreadPoolExecutor(size + reserve, name)
+        self._began: dict[Future[None], float] = {}
 
     def __enter__(self) -> _Crew:
         return self
@@ -82,12 +87,17 @@ class _Crew:
         self._pool.shutdown()
 
     @property
+    def under_way(self) -> set[Future[None]]:
+        return set(self._began)
+
+    @property
     def free(self) -> int:
-        self.under_way = {future for future in self.under_way if not future.done()}
-        return self._size - len(self.under_way)
+        self._began = {future: began for future, began in self._began.items() if not future.done()}
+        slow = sum(time.monotonic() - began > _FRESH_S for began in self._began.values())
+        return self._size + min(slow, self._reserve) - len(self._began)
 
     def start(self, act: Callable[[Task, _Act], None], task: Task, how: _Act) -> None:
-        self.under_way.add(self._pool.submit(act, task, how))
+        self._began[self._pool.submit(act, task, how)] = time.monotonic()
 
 
 class Desk:
@@ -108,7 +118,7 @@ class Desk:
         """Works until nothing is due and nothing under way. When it is `stopping` it takes no more, and long work is
         put back to be done by another desk."""
         self._stopping = stopping
-        with _Crew(_DELIVERIES, "deliver") as couriers, _Crew(_ASSEMBLIES, "assemble") as binders:
+        with _Crew(_DELIVERIES, "deliver", _WAITING) as couriers, _Crew(_ASSEMBLIES, "assemble") as binders:
             while not stopping():
                 parcels = self._take((Due.DELIVER,), couriers.free)
                 for task in parcels:
@@ -245,6 +255,7 @@ class Desk:
         if job is None or job.status is not Status.ASSEMBLING:
             self._store.run(done(task))
             return
+        self._clear(task)
         try:
             rendered = self._assembler.assemble(job, Spec.model_validate_json(job.spec), task.token, lease.check)
         except ClipsMissing as missing:
@@ -260,6 +271,15 @@ class Desk:
             return
         if not self._store.run(finish(job.id, task.token, success(rendered))):
             self._discard(rendered)
+
+    def _clear(self, task: Task) -> None:
+        """Takes away what an earlier run left, such as a desk that was killed before it could finish. Listed first: a
+        later desk's is not among what was there while the task was ours."""
+        left = [found.key for found in self._storage.list(f"results/{task.id}/")]
+        if left:
+            if not self._store.run(extend(task, self._lease_ms)):
+                raise TaskLost
+            self._storage.delete(*left)
 
     def _discard(self, rendered: Rendered) -> None:
         """Another desk was faster, or the job was canceled meanwhile."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,7 +11,9 @@ import pytest
 
 from farm.job import Lane, Status
 from farm.plan import clip_key, decode_page, pages_key
-from farm.storage import Storage
+from farm.spec import Rendered
+from farm.storage import Object, Storage
+from farm.store import cancel, retry
 from tests.flow.house import House
 from worker.desk import Desk
 
@@ -90,3 +92,44 @@ def test_a_stop_puts_a_book_back_for_another_desk(house: House, monkeypatch: pyt
     assert house.record(book).status is Status.ASSEMBLING
     house.desk.drain()
     assert house.record(book).status is Status.SUCCEEDED
+
+
+class Overtaken:
+    """Storage that takes so long to list that something else happens meanwhile."""
+
+    def __init__(self, real: Storage, meanwhile: Callable[[], None]) -> None:
+        self._real, self._meanwhile = real, meanwhile
+
+    def list(self, prefix: str) -> Iterator[Object]:
+        self._meanwhile()
+        return self._real.list(prefix)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+
+def results(house: House, book: str) -> set[str]:
+    return {found.key for found in house.storage.list(f"results/{book}/")}
+
+
+def test_what_a_dead_desk_had_uploaded_goes_away(house: House) -> None:
+    (book,), _ = settled_books(house, 1)
+    house.storage.put(f"results/{book}/0/audio.wav", b"of a desk that was killed before it could finish")
+    house.desk.drain()
+    outcome = house.outcome(book)
+    assert isinstance(outcome, Rendered)
+    assert results(house, book) == {outcome.audio_key, outcome.manifest_key}
+
+
+def test_a_late_desk_takes_nothing_away_from_the_one_that_was_faster(house: House) -> None:
+    (book,), _ = settled_books(house, 1)
+
+    def begun_anew() -> None:
+        house.store.run(cancel(book, "default"))
+        house.store.run(retry(book, "default"))
+        house.finish()
+
+    Desk(house.store, Overtaken(house.storage, begun_anew), house.waker, house.settings).drain()
+    outcome = house.outcome(book)
+    assert isinstance(outcome, Rendered)
+    assert results(house, book) == {outcome.audio_key, outcome.manifest_key}
