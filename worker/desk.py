@@ -58,9 +58,9 @@ from worker.webhook import DEADLINE_S
 log = logging.getLogger(__name__)
 
 _OFFICE = (Due.PLAN, Due.BATCH, Due.EXPIRE, Due.PURGE)  # quick, or in slices: done one by one
-_DELIVERIES = 16  # at a time that are fresh
-_FRESH_S = 1.0  # a receiver without an answer for longer is waited for beside the others, and keeps none of them waiting
-_WAITING = round(_DELIVERIES * DEADLINE_S / _FRESH_S)  # more there can't be: so many start before the first gives up
+_DELIVERIES = 16  # begun within the last second; who has no answer by then is waited for without holding others up
+_FRESH_S = 1.0
+_WAITING = round(_DELIVERIES * DEADLINE_S / _FRESH_S)  # there can't be more: the first gives up before the next begins
 _ASSEMBLIES = 4
 _REDOS = 5  # a bucket that loses clips as fast as they come must not keep a GPU busy for ever
 _LOSING = "clips of this job keep disappearing from storage; see to the bucket or disk, then retry"
@@ -72,8 +72,8 @@ _Act = Callable[[Task, TaskLease], None]
 
 
 class _Crew:
-    """Threads for work of one kind; it knows how many of them are free. With a reserve, work that takes longer than
-    `_FRESH_S` no longer counts as long as the reserve lasts."""
+    """Threads for work of one kind; it knows how many of them are free. Work that is no longer fresh goes on in the
+    reserve, as long as there is room, and makes place for the next."""
 
     def __init__(self, size: int, name: str, reserve: int = 0) -> None:
         self._size, self._reserve = size, reserve
