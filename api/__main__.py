@@ -13,6 +13,7 @@ import uvicorn
 from api.app import create_app
 from farm.address import allowed_networks
 from farm.errors import EXIT_MISCONFIGURED, FarmError, Misconfigured
+from farm.scratch import sweep
 from farm.settings import Settings, misspelt
 from farm.storage import open_storage
 from farm.store import Store, keys
@@ -29,6 +30,7 @@ def main() -> int:
         for warning in misspelt(os.environ):
             log.warning(warning)
         _check(settings)
+        sweep()
     except FarmError as error:
         print(f"the API can't start: {error.message}", file=sys.stderr)  # noqa: T201
         return EXIT_MISCONFIGURED if isinstance(error, Misconfigured) else 1

@@ -1,7 +1,8 @@
 """Folders for temporary files, which go away with their process also when it is killed.
 
-A folder is locked while its process lives. Whoever makes the next one removes those of this user whose lock is free, so
-that a killed worker's 1.6 GB of a half-joined book do not stay for ever. They lie where TMPDIR says, else in /tmp.
+A folder is locked while its process lives. Each program of the farm removes those of its user whose lock is free when
+it starts, and whenever it makes one of its own, so that a killed desk's 1.6 GB of a half-joined book do not stay for
+ever. They lie where TMPDIR says, else in /tmp.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ import sys
 from celery import signals
 
 from farm.errors import EXIT_MISCONFIGURED, FarmError, Misconfigured, StorageUnavailable
+from farm.scratch import sweep
 from farm.settings import Settings
 from farm.storage import open_storage
 from farm.wake import DESK_QUEUE, render_queue
@@ -34,6 +35,7 @@ def main() -> int:
         if options.model is not None:
             parser.error(f"{options.role} takes no model; set FARM_MODEL={options.model}")
         _check_storage(settings)
+        sweep()
         if options.role == "render":
             pool = ["-Q", render_queue(settings.model), "-P", "threads", "-c", "1"]
         else:

@@ -36,6 +36,7 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
         processes = rig.processes()
     gone = [process for process in processes if process.is_running() and process.status() != "zombie"]
     assert not gone, f"still there after the farm was stopped: {gone}"
+    assert not list(rig.scratch.glob("tts-farm-*"))
 
 
 @pytest.fixture

@@ -6,12 +6,15 @@ when the fault is over:
     audio       a succeeded one is byte for byte what an undisturbed run made of the same text
     segments    each is accounted for once: done or dead, in the counters and in the manifest
     webhooks    each end was told, under one id, of this state, to its tenant and to no other
-    leftovers   no lease, no grant, nothing ready or due but expiry, no half-written object, no object without an owner
+    leftovers   no lease, no grant, nothing ready or due but expiry, no half-written object, no object without an owner,
+                no temporary folder of a dead process
 """
 
 from __future__ import annotations
 
+import fcntl
 import itertools
+import os
 import tempfile
 import time
 from collections import defaultdict
@@ -227,6 +230,7 @@ class Ledger:
             for key in client.scan_iter(f"f:due:{kind}:*"):
                 left += [f"due {key!r} {entry!r}" for entry in client.zrange(key, 0, -1)]
         left += [f"half-written {name}" for name in self._unfinished()]
+        left += [f"scratch {folder.name}" for folder in self._rig.scratch.glob("tts-farm-*") if not _in_use(folder)]
         runs = defaultdict(set)
         for key in self._objects():
             if key.startswith("results/"):
@@ -260,3 +264,15 @@ class Ledger:
         while not holds():
             assert time.monotonic() < deadline, f"waited in vain for {what} {found()}"
             time.sleep(0.05)  # Redis, the receiver and a folder are watched at once, and have no event in common
+
+
+def _in_use(folder: Path) -> bool:
+    """As farm/scratch.py has it: the folder is locked while its process lives."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False

@@ -54,7 +54,9 @@ class Rig(Local):
         bucket: dict[str, str] = {}
         if s3 is not None and self.s3_line is not None:
             bucket = {**s3.environment, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.s3_line.port}"}
-        given = {"FARM_LEASE_SECONDS": f"{LEASE_S:g}", **bucket, **(environment or {})}
+        self.scratch = data / "scratch"
+        self.scratch.mkdir(parents=True, exist_ok=True)
+        given = {"FARM_LEASE_SECONDS": f"{LEASE_S:g}", "TMPDIR": str(self.scratch), **bucket, **(environment or {})}
         super().__init__(data, workers=workers, environment=given)
         self._stands_in = stands_in or {}
         self.redis_line = Proxy(self._redis_port)
