@@ -71,6 +71,10 @@ class Rig(Local):
         return f"redis://127.0.0.1:{self._redis_port}/0"
 
     @property
+    def direct_broker_url(self) -> str:
+        return f"redis://127.0.0.1:{self._redis_port}/1"
+
+    @property
     def storage_url(self) -> str:
         return super().storage_url if self._s3 is None else f"s3://{self._s3.bucket}/{self.data.name}"
 
@@ -91,6 +95,9 @@ class Rig(Local):
 
     def client(self, tenant: str = "ann", *, patience: float = 60.0) -> Farm:
         return Farm(self.url, _key(tenant), patience=patience)
+
+    def authorization(self, tenant: str = "ann") -> dict[str, str]:
+        return {"Authorization": f"Bearer {_key(tenant)}"}
 
     def stop(self, drain: float = 30.0) -> None:
         for name in self.names:
