@@ -8,6 +8,7 @@ FarmError                      what callers may catch
 ├── Conflict             409   it exists, but its state does not allow this
 ├── Unavailable          503   try again: nothing was accepted, nothing is lost
 │   ├── StoreUnavailable       Redis can't be reached, or can't take a write
+│   ├── StoreReplaced          Redis holds another farm, or none: somebody has to decide what happens now
 │   └── StorageUnavailable     the bucket or folder can't be reached, or can't take a write
 │       └── StorageRefused     it refuses these keys or rights, or is not there at all: its operator has to act
 ├── ObjectMissing              storage has no object under this key
@@ -23,6 +24,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+EXIT_FAULT = 71  # EX_OSERR: a worker's engine raised, a clip could not be kept; whoever supervises starts it again
 EXIT_MISCONFIGURED = 78  # EX_CONFIG: how a program ends that Misconfigured stopped; starting it again can't help
 
 
@@ -85,6 +87,11 @@ class Unavailable(FarmError):
 
 class StoreUnavailable(Unavailable):
     code = "store_unavailable"
+
+
+class StoreReplaced(Unavailable):
+    code = "store_replaced"
+    retryable = False
 
 
 class StorageUnavailable(Unavailable):

@@ -1,7 +1,8 @@
 """A real Redis for every test that wants one.
 
 redis_server   one process per test session, nothing written to disk
-redis_url      its address, with an empty database
+redis_url      its address, with an empty database: that of a farm without jobs, so that an API which serves the whole
+               session goes on
 own_redis      starts servers of the test's own: own_redis(aof=True, maxmemory="4mb")
 
 FARM_TEST_REDIS names another redis-server to test with.
@@ -99,7 +100,10 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
 @pytest.fixture
 def redis_url(redis_server: RedisServer) -> str:
     with redis_server.client() as client:
+        born = client.get("f:born")
         client.flushall()
+        if born is not None:
+            client.set("f:born", born)
     return redis_server.url
 
 

@@ -1,6 +1,7 @@
 -- The keyspace, and what the verbs share. Every verb runs as this file followed by its own.
 --
 --   f:schema                       string  version of this keyspace
+--   f:born                         string  its birth mark, a random id: another one is another farm, or this one emptied
 --   f:j:<job>                      hash    the job: status, counters, times. No value over 64 bytes: a single longer one
 --                                          takes the hash from 0.5 kB to more than 2 kB
 --   f:b:<batch>                    hash    the batch: jobs per status, sums of its jobs' counters, times
@@ -39,6 +40,12 @@
 -- Every verb checks first and writes after, because Lua does not roll back. MOVES and LANES come from farm/job.py.
 
 local call = redis.call
+
+-- The last argument of every call is the birth mark of the keyspace that its caller opened. "" is any.
+local born = table.remove(ARGV)
+if born ~= '' and call('GET', 'f:born') ~= born then
+  return redis.error_reply('REPLACED the keyspace is not the one that was opened')
+end
 
 -- Milliseconds by the clock of Redis: the only clock that leases and due times know.
 local function now()

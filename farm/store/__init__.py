@@ -11,8 +11,9 @@ A verb is a function that returns a Call: what to run and how to read the answer
 so that nothing is written twice for synchronous and asynchronous callers. The keyspace is explained at the top of
 farm/lua/keys.lua. Scripts check first and write after, because Lua does not roll back.
 
-Errors: StoreUnavailable when Redis can't be reached or can't take the write; Misconfigured when it is too old, a
-cluster, evicts keys, or was written by a newer farm; Conflict, BadInput and NotFound where a verb says so.
+Errors: StoreUnavailable when Redis can't be reached or can't take the write; StoreReplaced when it lost the keyspace
+that was opened; Misconfigured when it is too old, a cluster, evicts keys, or was written by another version of the
+farm; Conflict, BadInput and NotFound where a verb says so.
 """
 
 from farm.store.batches import (
@@ -67,6 +68,7 @@ from farm.store.registry import (
     keys,
     lock,
     models,
+    ping,
     put_key,
     put_voice,
     voices,
@@ -138,6 +140,7 @@ __all__ = [
     "lock",
     "models",
     "next_due",
+    "ping",
     "plan",
     "put_key",
     "put_voice",

@@ -1,13 +1,14 @@
 """A Call is one verb, ready to run: its name, its arguments, and how to read the answer.
 
-A verb in lower case is a script of farm/lua; one in capitals is a Redis command that needs no script. Scripts are
-rendered here: the moves of farm/job.py, the shared part, then the verb.
+A verb in lower case is a script of farm/lua; one in capitals is a Redis command, which goes through command.lua. So
+every call is refused by a Redis that lost the keyspace. Scripts are rendered here: the moves of farm/job.py, the shared
+part, then the verb.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any, Generic, TypeVar
@@ -25,6 +26,14 @@ class Call(Generic[T_co]):
     verb: str
     args: tuple[Argument, ...]
     read: Callable[[Any], T_co]
+
+    @property
+    def script(self) -> str:
+        return "command" if self.verb.isupper() else self.verb
+
+    @property
+    def arguments(self) -> tuple[Argument, ...]:
+        return (self.verb, *self.args) if self.verb.isupper() else self.args
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +78,9 @@ def nothing(_: Any) -> None:
     return None
 
 
-def words(answer: Mapping[bytes, bytes] | list[bytes]) -> dict[str, str]:
-    """A hash, as a script or as a command answers it."""
-    items: Iterable[tuple[bytes, bytes]]
-    items = answer.items() if isinstance(answer, Mapping) else zip(answer[::2], answer[1::2], strict=True)
-    return {key.decode(): value.decode() for key, value in items}
+def words(answer: list[bytes]) -> dict[str, str]:
+    """A hash, as a script answers it."""
+    return {key.decode(): value.decode() for key, value in zip(answer[::2], answer[1::2], strict=True)}
 
 
 def pairs(answer: list[Any]) -> list[tuple[str, Any]]:

@@ -17,7 +17,7 @@ from redis.exceptions import (
     TimeoutError,
 )
 
-from farm.errors import FarmError, Misconfigured, StoreUnavailable
+from farm.errors import FarmError, Misconfigured, StoreReplaced, StoreUnavailable
 
 _CONDITIONS = {
     "OOM": "Redis has reached maxmemory; let the farm drain or raise maxmemory, then try again",
@@ -28,6 +28,10 @@ _CONDITIONS = {
     "MASTERDOWN": "this Redis is a replica without its primary; point FARM_REDIS_URL at the primary",
     "NOREPLICAS": "Redis has fewer replicas than it was told to insist on; start them or lower min-replicas-to-write",
 }
+_REPLACED = (
+    "Redis holds none of what this farm accepted (it was emptied, or failed over to an empty replica); bring the old "
+    "data back, or restart the API and the workers to go on with an empty farm"
+)
 # A script's error carries the code of the command that failed somewhere inside.
 _CODE = re.compile(r"\b(" + "|".join(_CONDITIONS) + r")\b")
 # redis-py takes the code away from those that it has a class for.
@@ -43,6 +47,8 @@ def farm_error(error: Exception) -> FarmError | None:
     """The error to raise in place of redis-py's; None when it is a fault of ours, to be seen as it is."""
     if isinstance(error, (AuthenticationError, NoPermissionError)):
         return Misconfigured(f"Redis refuses these credentials ({error}); correct FARM_REDIS_URL")
+    if isinstance(error, ResponseError) and str(error).startswith("REPLACED"):
+        return StoreReplaced(_REPLACED)
     code = _CODE_BY_TYPE.get(type(error))
     if code is None and isinstance(error, ResponseError) and (found := _CODE.search(str(error))):
         code = found[1]

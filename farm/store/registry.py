@@ -23,6 +23,11 @@ def backlog() -> Call[Backlog]:
     return Call("backlog", tuple(due.value for due in Due), _read_backlog)
 
 
+def ping() -> Call[None]:
+    """Whether Redis answers, and still holds the farm that was opened."""
+    return Call("PING", (), nothing)
+
+
 def put_voice(tenant: str, name: str, voice: str, limit: int = 1000) -> Call[bool]:
     """`voice` is opaque JSON. False when the tenant has `limit` voices already."""
     return Call("put_voice", (tenant, name, voice, limit), bool)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import secrets
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +23,10 @@ from farm.store.outage import farm_error
 
 T = TypeVar("T")
 
+log = logging.getLogger(__name__)
+
+# Raised by a change that a running older farm could not live with; farm/lua/open.lua then takes what is there to it, in
+# one step. What an older farm need not know is added without: its workers go on through a rolling upgrade.
 SCHEMA = 1
 _OLDEST = (6, 2)
 # A half-open connection hung redis-py's defaults for more than 100 s; so it is noticed in about 10.
@@ -36,7 +42,13 @@ _BACKOFF = ExponentialBackoff(cap=0.5, base=0.05)
 _FLIGHTS = 2  # round trips at the same time; more make them smaller, and each costs more than a call in it
 _PER_FLIGHT = 200  # calls; at some 15 microseconds each Redis is free for others after 3 ms
 _LISTEN_MS = 2_000  # of one blocking read, well within socket_timeout
-_OPEN = Call("open", (SCHEMA,), int)
+
+
+@dataclass(frozen=True, slots=True)
+class Keyspace:
+    schema: int
+    born: str
+    fresh: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,28 +74,28 @@ class Store:
     def __init__(self, client: redis.Redis, scripts: Mapping[str, Script]) -> None:
         self._client = client
         self._scripts = scripts
+        self._born = ""
 
     @classmethod
     def connect(cls, url: str, scripts: Mapping[str, Script] | None = None) -> Store:
-        """Checks server version (>= 6.2), cluster mode, eviction and schema."""
+        """Checks server version (>= 6.2), cluster mode, eviction and schema. From then on this Redis is known by its
+        birth mark: when it comes back with another or with none, every call raises StoreReplaced."""
         retry = Retry(_BACKOFF, _RETRIES, supported_errors=(ConnectionError,))
         store = cls(redis.Redis.from_url(url, retry=retry, **_OPTIONS), scripts or render_scripts())
         try:
             check_server(store._execute("INFO"))
-            check_schema(store.run(_OPEN))
+            store._born = check_keyspace(store.run(open_keyspace()))
         except BaseException:
             store.close()
             raise
         return store
 
     def run(self, call: Call[T]) -> T:
-        script = self._scripts.get(call.verb)
-        if script is None:
-            return call.read(self._execute(call.verb, *call.args))
+        script = self._scripts[call.script]
         try:
-            answer = self._execute("EVALSHA", script.sha, 0, *call.args)
+            answer = self._execute("EVALSHA", script.sha, 0, *call.arguments, self._born)
         except NoScriptError:
-            answer = self._execute("EVAL", script.source, 0, *call.args)
+            answer = self._execute("EVAL", script.source, 0, *call.arguments, self._born)
         return call.read(answer)
 
     def pressure(self) -> Pressure:
@@ -106,6 +118,7 @@ class AsyncStore:
     def __init__(self, client: redis.asyncio.Redis, scripts: Mapping[str, Script]) -> None:
         self._client = client
         self._scripts = scripts
+        self._born = ""
         self._waiting: list[tuple[Call[Any], asyncio.Future[Any]]] = []
         self._flights: set[asyncio.Task[None]] = set()
         self._flying = 0
@@ -116,7 +129,7 @@ class AsyncStore:
         store = cls(redis.asyncio.Redis.from_url(url, retry=retry, **_OPTIONS), scripts or render_scripts())
         try:
             check_server(await store._execute("INFO"))
-            check_schema(await store.run(_OPEN))
+            store._born = check_keyspace(await store.run(open_keyspace()))
         except BaseException:
             await store.close()
             raise
@@ -173,19 +186,16 @@ class AsyncStore:
     async def _send(self, calls: Sequence[Call[Any]], *, load: Collection[str] = ()) -> list[Any]:
         """One round trip for all. An answer is what Redis said, or the RedisError of this one call."""
         pipeline = self._client.pipeline(transaction=False)
-        for verb in load:
-            pipeline.execute_command("SCRIPT LOAD", self._scripts[verb].source)
+        for name in load:
+            pipeline.execute_command("SCRIPT LOAD", self._scripts[name].source)
         for call in calls:
-            script = self._scripts.get(call.verb)
-            if script is None:
-                pipeline.execute_command(call.verb, *call.args)
-            else:
-                pipeline.execute_command("EVALSHA", script.sha, 0, *call.args)
+            sha = self._scripts[call.script].sha
+            pipeline.execute_command("EVALSHA", sha, 0, *call.arguments, self._born)
         answers = (await pipeline.execute(raise_on_error=False))[len(load) :]
         unknown = [position for position, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
         if unknown and not load:
             again = [calls[position] for position in unknown]
-            late = await self._send(again, load={call.verb for call in again})
+            late = await self._send(again, load={call.script for call in again})
             for position, answer in zip(unknown, late, strict=True):
                 answers[position] = answer
         return answers
@@ -216,11 +226,31 @@ def check_server(info: Mapping[str, Any]) -> None:
         )
 
 
-def check_schema(found: int) -> None:
-    if found > SCHEMA:
+def open_keyspace() -> Call[Keyspace]:
+    """What is there, which is made where nothing is: the schema and a birth mark of its own."""
+
+    def read(answer: list[Any]) -> Keyspace:
+        schema, born, fresh = answer
+        return Keyspace(schema, (born or b"").decode(), bool(fresh))
+
+    return Call("open", (SCHEMA, secrets.token_hex(8)), read)
+
+
+def check_keyspace(found: Keyspace) -> str:
+    """Its birth mark. Raises Misconfigured when it is none of ours."""
+    if found.schema > SCHEMA:
         raise Misconfigured(
-            f"the data in Redis was written by a newer farm (schema {found}, this one knows {SCHEMA}); upgrade this one"
+            f"the data in Redis was written by a newer farm (schema {found.schema}, this one knows {SCHEMA}); "
+            "upgrade this one"
         )
+    if found.schema < SCHEMA:
+        raise Misconfigured(
+            f"the data in Redis was written by an older farm (schema {found.schema}, this one reads {SCHEMA} only); "
+            "let that version finish its jobs and then empty this database, or use another"
+        )
+    if found.fresh:
+        log.info("Redis held no farm: an empty one begins, with the birth mark %s", found.born)
+    return found.born
 
 
 def read_pressure(info: Mapping[str, Any]) -> Pressure:

@@ -226,6 +226,7 @@ async def test_concurrent_calls_share_a_round_trip(redis_url: str) -> None:
 @pytest.mark.anyio
 async def test_calls_that_come_while_all_connections_are_busy_gather(redis_url: str) -> None:
     store = await AsyncStore.connect(redis_url)
+    await store.run(models())  # loads the script
     trips: list[int] = []
     gate, send = asyncio.Event(), store._send
 

@@ -1,0 +1,2 @@
+-- command: name argument… -> its answer
+return call(unpack(ARGV))
