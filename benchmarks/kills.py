@@ -4,7 +4,7 @@
 
 One render worker each, on one machine, one after the other. Each kill takes the worker and everything that it started,
 at a moment when it is busy, and it is started again at once. The farm has its default lease of 10 s; Celery has a
-visibility timeout of 10 s as well, far below its default of an hour, which is right only because a segment takes little.
+visibility timeout of 10 s as well, far below its default of an hour, which is right only because segments are quick.
 """
 
 from __future__ import annotations
