@@ -13,7 +13,7 @@ from api.front import Front, front_of
 from api.jobs import json_response
 from farm.errors import FarmError
 from farm.job import Lane
-from farm.store import Backlog, backlog, workers
+from farm.store import Backlog, backlog, ping, workers
 from farm.wire import Model, Page, Queue, Worker
 
 router = APIRouter(tags=["farm"])
@@ -131,6 +131,7 @@ def _queue(found: Backlog, alive: list[Worker]) -> Queue:
 
 async def _check_redis(front: Front) -> str | None:
     try:
+        await front.store.run(ping())
         front.pressure = await front.store.pressure()
         front.check_room()
     except FarmError as error:

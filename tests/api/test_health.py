@@ -107,7 +107,7 @@ def test_from_four_fifths_of_its_memory_on_redis_gets_no_new_work(
     job = api.post("/v1/jobs", json=NIGHT).json()["id"]
     with redis.client() as client:
         used = client.info("memory")["used_memory"]
-        client.config_set("maxmemory", int(used * 1.2))
+        client.config_set("maxmemory", int(used * 1.1))
         assert "bytes" in api.get("/readyz").json()["checks"]["redis"]
         answer = api.post("/v1/jobs", json=NIGHT)
         assert (answer.status_code, answer.json()["code"]) == (503, "farm_full")
