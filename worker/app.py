@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from celery import Celery, signals
 
-from farm.errors import EXIT_MISCONFIGURED, FarmError, Misconfigured
+from farm.errors import EXIT_FAULT, EXIT_MISCONFIGURED, FarmError, Misconfigured
 from farm.settings import Settings, misspelt
 from farm.storage import open_storage
 from farm.store import Store, announce
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from worker.desk import Desk  # takes 2 s to load, which a render worker need not wait for
 
 log = logging.getLogger(__name__)
-
-EXIT_FAULT = 71  # the engine raised, or a clip could not be kept; whoever supervises starts the worker again
 
 settings = Settings.read()
 app = Celery("farm")

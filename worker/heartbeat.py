@@ -1,10 +1,12 @@
 """A worker's heartbeat: who it is and how fast it is, published while it lives.
 
-/v1/queue, the ETA and autoscaling read it."""
+/v1/queue, the ETA and autoscaling read it. It is also what notices that Redis was emptied, and ends the worker: whoever
+supervises starts it again, and so it announces itself and its model where the farm goes on."""
 
 from __future__ import annotations
 
 import logging
+import os
 import socket
 import threading
 import uuid
@@ -15,7 +17,7 @@ from datetime import UTC, datetime
 import psutil
 
 from farm import wire
-from farm.errors import StoreUnavailable
+from farm.errors import EXIT_FAULT, StoreReplaced, StoreUnavailable
 from farm.store import Store, beat
 from worker.engine import Engine
 from worker.render import Figures
@@ -57,11 +59,15 @@ class Heartbeat:
                 self._store.run(beat(self._worker, self._describe().model_dump_json(exclude_none=True), _TTL_MS))
             except StoreUnavailable as error:
                 log.debug("no heartbeat: %s", error)
+            except StoreReplaced as error:
+                log.critical("this worker ends: %s", error)
+                logging.shutdown()
+                os._exit(EXIT_FAULT)
             if self._over.wait(_EVERY):
                 break
         try:
             self._store.run(beat(self._worker, None, _TTL_MS))
-        except StoreUnavailable as error:
+        except (StoreUnavailable, StoreReplaced) as error:
             log.debug("no farewell: %s", error)
 
     def _describe(self) -> wire.Worker:

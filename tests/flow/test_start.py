@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from farm.errors import EXIT_MISCONFIGURED
-from tests.conftest import free_port
+from farm.store import SCHEMA
+from tests.conftest import RedisServer, free_port
 from tests.s3_server import S3Server
 from worker.app import EXIT_FAULT
 
@@ -52,3 +55,38 @@ def test_a_redis_that_is_away(role: str, tmp_path: Path) -> None:
     code, said = ended(role, FARM_REDIS_URL=nobody, FARM_STORAGE_URL=tmp_path.as_uri())
     assert code == EXIT_FAULT
     assert "Redis can't be reached" in said
+
+
+@pytest.mark.parametrize("role", ["render", "desk"])
+def test_data_of_a_newer_farm(role: str, own_redis: Callable[..., RedisServer], tmp_path: Path) -> None:
+    redis = own_redis()
+    with redis.client() as client:
+        client.set("f:schema", SCHEMA + 1)
+    code, said = ended(role, FARM_REDIS_URL=redis.url, FARM_STORAGE_URL=tmp_path.as_uri())
+    assert code == EXIT_MISCONFIGURED
+    assert "newer farm" in said
+
+
+@pytest.mark.parametrize("role", ["render", "desk"])
+def test_a_redis_that_is_emptied_ends_the_worker_and_is_what_the_next_one_starts_on(
+    role: str, own_redis: Callable[..., RedisServer], tmp_path: Path
+) -> None:
+    redis = own_redis()
+    work = [sys.executable, "-P", "-m", "worker", role]
+    given = os.environ | {"FARM_REDIS_URL": redis.url, "FARM_STORAGE_URL": tmp_path.as_uri()}
+    for emptied in (True, False):
+        with subprocess.Popen(work, env=given, stderr=subprocess.PIPE, text=True) as worker, redis.client() as client:
+            patience = time.monotonic() + 60
+            while not client.zcard("f:alive"):
+                assert time.monotonic() < patience
+                assert worker.poll() is None
+                time.sleep(0.02)
+            if emptied:
+                client.flushall()
+                _, said = worker.communicate(timeout=20)
+                assert worker.returncode == EXIT_FAULT
+                assert "this worker ends: Redis holds none of what this farm accepted" in said
+            else:
+                assert client.hkeys("f:models") == ([b"espeak"] if role == "render" else [])
+                worker.terminate()
+                worker.communicate(timeout=30)
