@@ -12,7 +12,18 @@ from farm.errors import Misconfigured
 from farm.secret import secret_for
 from farm.settings import Settings
 from farm.spec import BatchSpec, Spec
-from farm.store import BatchRecord, JobRecord, Store, Task, batch_record, delivered, deliveries, done, job_record
+from farm.store import (
+    BatchRecord,
+    JobRecord,
+    Store,
+    Task,
+    batch_record,
+    clock,
+    delivered,
+    deliveries,
+    done,
+    job_record,
+)
 from farm.wire import Webhook, WebhookBody
 from worker.webhook import Message, Sender
 
@@ -36,7 +47,7 @@ class Courier:
             raise Misconfigured("a webhook can't be signed: set FARM_WEBHOOK_SECRET for the desk as for the API")
         webhook, tenant, ended_ms, data = found
         record = Record.read(parcel.record, ending=parcel.event, url=str(webhook.url))
-        now = datetime.now(UTC)
+        now = self._store.run(clock())  # a desk's own clock may be wrong, and a receiver refuses 5 minutes
         ended = now if ended_ms is None else datetime.fromtimestamp(ended_ms / 1000, UTC)
         body = WebhookBody(type=record.event, timestamp=ended, data={**data, "status": parcel.event})
         secret = secret_for(tenant, self._settings.webhook_secret)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from farm.job import Due, Lane, Status
@@ -17,6 +18,16 @@ class Backlog:
     solo: Mapping[str, int]  # model -> suspects that wait
     leased: Mapping[str, int]  # model -> leased segments
     due: Mapping[Due, int]  # entries that are due now
+
+
+def clock() -> Call[datetime]:
+    """The time by the clock of Redis, which is the one that all of a farm share; in UTC."""
+
+    def read(answer: list[bytes]) -> datetime:
+        seconds, microseconds = answer
+        return datetime.fromtimestamp(int(seconds), UTC) + timedelta(microseconds=int(microseconds))
+
+    return Call("TIME", (), read)
 
 
 def backlog() -> Call[Backlog]:
