@@ -28,7 +28,6 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Self
 
@@ -88,7 +87,7 @@ class Local:
         self._render = tuple("render" if n == 0 else f"render-{n + 1}" for n in range(workers))
         self._given = {**os.environ, **(environment or {})}
         self._children: dict[str, Child] = {}
-        self._began = datetime.now(UTC)
+        self._former: frozenset[str] = frozenset()  # workers of a farm that was killed on this folder
         self._lock: IO[str] | None = None
         self._warden: subprocess.Popen[bytes] | None = None
         self._ended = threading.Event()
@@ -114,13 +113,13 @@ class Local:
         for folder in ("run", "logs", "redis", "storage"):
             (self.data / folder).mkdir(parents=True, exist_ok=True)
         self._lock = self._take_lock()
-        self._began = datetime.now(UTC)
         try:
             sweep(self.data)
             self._warden = self._start_warden()
             _refuse_taken(self._host, self._port)
             self._add("redis", (_redis_server(self.data / "redis"), str(self._redis_conf())))
             self._until("Redis answers", self._redis_answers)
+            self._former = self._beating()
             self._add("api", _module("api"))
             for name in self._render:
                 self._add(name, _module("worker", "render"))
@@ -243,13 +242,14 @@ class Local:
         Store.connect(self.redis_url).close()
 
     def _workers_alive(self) -> None:
-        """A render worker sends heartbeats once its engine is loaded and its model announced. Those of a farm that
-        was killed on this folder are older than this start."""
-        with closing(Store.connect(self.redis_url)) as store:
-            beats = [Worker.model_validate_json(beat) for beat in store.run(workers())]
-        alive = sum(beat.started_at >= self._began for beat in beats)
+        """A render worker sends heartbeats once its engine is loaded and its model announced."""
+        alive = len(self._beating() - self._former)
         if alive <= len(self._render):
             raise Unavailable(f"{alive} of {len(self._render) + 1} workers are alive")
+
+    def _beating(self) -> frozenset[str]:
+        with closing(Store.connect(self.redis_url)) as store:
+            return frozenset(Worker.model_validate_json(beat).id for beat in store.run(workers()))
 
     # --- start --------------------------------------------------------------------------------------------------------
 

@@ -12,13 +12,13 @@ import threading
 import uuid
 from collections import deque
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 
 import psutil
 
 from farm import wire
 from farm.errors import EXIT_FAULT, StoreReplaced, StoreUnavailable
-from farm.store import Store, beat
+from farm.store import Store, beat, clock
 from worker.engine import Engine
 from worker.render import Figures
 
@@ -41,7 +41,7 @@ class Heartbeat:
     ) -> None:  # fmt: skip
         self._store, self._worker, self._figures = store, worker, figures
         self._engine = engine
-        self._started = datetime.now(UTC)
+        self._started: datetime | None = None
         self._seen: deque[Figures] = deque([Figures()], maxlen=_WINDOW)
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._beating, name="heartbeat", daemon=True)
@@ -56,7 +56,8 @@ class Heartbeat:
     def _beating(self) -> None:
         while True:
             try:
-                self._store.run(beat(self._worker, self._describe().model_dump_json(exclude_none=True), _TTL_MS))
+                told = self._describe(self._store.run(clock()))  # this machine's own clock may be wrong
+                self._store.run(beat(self._worker, told.model_dump_json(exclude_none=True), _TTL_MS))
             except StoreUnavailable as error:
                 log.debug("no heartbeat: %s", error)
             except StoreReplaced as error:
@@ -70,11 +71,11 @@ class Heartbeat:
         except (StoreUnavailable, StoreReplaced) as error:
             log.debug("no farewell: %s", error)
 
-    def _describe(self) -> wire.Worker:
+    def _describe(self, now: datetime) -> wire.Worker:
         memory = psutil.Process().memory_info().rss
-        now = datetime.now(UTC)
+        self._started = started = self._started or now
         if self._figures is None or self._engine is None:
-            return wire.Worker(id=self._worker, kind="desk", started_at=self._started, seen_at=now, memory_bytes=memory)
+            return wire.Worker(id=self._worker, kind="desk", started_at=started, seen_at=now, memory_bytes=memory)
         figures = self._figures()
         if figures != self._seen[-1]:  # an idle worker keeps its last measured speed
             self._seen.append(figures)
@@ -82,7 +83,7 @@ class Heartbeat:
         return wire.Worker(
             id=self._worker, kind="render", model=self._engine.card.name, device=self._engine.device,
             capacity=self._engine.capacity, facts=dict(self._engine.facts()),
-            started_at=self._started, seen_at=now, segments=figures.segments, memory_bytes=memory,
+            started_at=started, seen_at=now, segments=figures.segments, memory_bytes=memory,
             segments_per_second=recent.segments / recent.seconds if recent.seconds else 0.0,
             real_time_factor=recent.seconds / recent.audio_seconds if recent.audio_seconds else None,
             batch_mean=recent.taken / recent.takes if recent.takes else None,
