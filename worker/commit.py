@@ -32,6 +32,7 @@ T = TypeVar("T")
 
 _UPLOADS = 8
 _GROUP = 64
+_LONGEST_PAUSE = 1.0  # seconds between two tries: when an outage is over, the engine waits no longer than that
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,4 +136,4 @@ class Commit:
                 if self._gone.wait(pause):
                     raise
                 log.warning("trying again: %s", error)
-                pause = min(pause * 2, 5.0)
+                pause = min(pause * 2, _LONGEST_PAUSE)

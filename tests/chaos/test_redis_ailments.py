@@ -1,0 +1,182 @@
+"""Redis is ill while the farm is at work, in each of the ways that it knows. As long as that lasts every request is
+answered in time, with 503 where it needed Redis, and a refused job has left nothing behind; when it is over, work goes
+on by itself, and no segment has paid for it with an attempt."""
+
+from __future__ import annotations
+
+import itertools
+import resource
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+
+import pytest
+
+from farm.wire import Job
+from tests.chaos.crowd import Crowd
+from tests.chaos.ledger import Ledger
+from tests.chaos.record import Record
+from tests.chaos.rig import Rig, Stopwatch
+
+BOOK = "\n\n".join(f"Wave {n} came in." for n in range(400))
+LINE = "The tide went out."
+LONGEST_ANSWER_S = 15.0
+LONGEST_RECOVERY_S = 5.0
+NOBODY = 9  # the discard port, where no Redis is
+
+
+@contextmanager
+def half_open(rig: Rig) -> Iterator[None]:
+    rig.redis_line.hang()
+    yield
+    rig.redis_line.heal()
+
+
+@contextmanager
+def half_open_and_then_cut(rig: Rig) -> Iterator[None]:
+    """As when the other machine is back and knows nothing of the connections that it had."""
+    rig.redis_line.hang()
+    yield
+    rig.redis_line.cut()
+    rig.redis_line.heal()
+
+
+@contextmanager
+def frozen(rig: Rig) -> Iterator[None]:
+    rig.freeze("redis")
+    yield
+    rig.thaw("redis")
+
+
+@contextmanager
+def read_only(rig: Rig) -> Iterator[None]:
+    rig.redis.execute_command("REPLICAOF", "127.0.0.1", NOBODY)
+    yield
+    rig.redis.execute_command("REPLICAOF", "NO", "ONE")
+
+
+@contextmanager
+def out_of_memory(rig: Rig) -> Iterator[None]:
+    limit = rig.redis.config_get("maxmemory")["maxmemory"]
+    rig.redis.config_set("maxmemory", 1)
+    yield
+    rig.redis.config_set("maxmemory", limit)
+
+
+@contextmanager
+def disk_full(rig: Rig) -> Iterator[None]:
+    """Its append-only file can't grow any further."""
+    pid = rig.pid("redis")
+    assert pid is not None
+    size = max(file.stat().st_size for file in (rig.data / "redis").rglob("*.aof"))
+    unlimited = resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+    yield
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, unlimited)
+
+
+@dataclass(frozen=True)
+class Ailment:
+    befalls: Callable[[Rig], AbstractContextManager[None]]
+    seconds: float
+    told: str  # what the API says of it
+    loses_answers: bool = False  # a write may be executed that nobody hears of
+    drains: bool = False  # what was accepted goes on meanwhile
+
+
+AILMENTS = {
+    "half-open": Ailment(half_open, 20, "Redis does not answer", loses_answers=True),
+    "half-open, then cut": Ailment(half_open_and_then_cut, 12, "Redis does not answer", loses_answers=True),
+    "frozen": Ailment(frozen, 30, "Redis does not answer", loses_answers=True),
+    "read-only": Ailment(read_only, 4, "read-only replica"),
+    "out of memory": Ailment(out_of_memory, 4, "maxmemory", drains=True),
+    "disk full": Ailment(disk_full, 4, "can't write its data to disk"),
+}
+
+
+@pytest.fixture
+def crowd(rig: Rig, ledger: Ledger) -> Iterator[Crowd]:
+    ledger.learn(LINE)
+    ledger.learn(BOOK)
+    with Crowd(rig, ledger) as crowd:
+        yield crowd
+
+
+@pytest.mark.parametrize("name", AILMENTS)
+def test_an_ill_redis_is_answered_for_and_survived(
+    rig: Rig, ledger: Ledger, crowd: Crowd, record: Record, name: str
+) -> None:
+    ailment = AILMENTS[name]
+    book = ledger.submit(BOOK)
+    open_job = ledger.submit(BOOK, priority="bulk", webhook=False)
+    ledger.promises[open_job.id].wanted = frozenset({"succeeded", "canceled"})
+    until(lambda: done(rig, book) > 0, "rendering began")
+    numbers = itertools.count()
+    errands = [
+        *[lambda: crowd.submit(LINE, f"{name} {next(numbers)}")] * 3,
+        lambda: crowd.ask("GET", f"/v1/jobs/{open_job.id}"),
+        lambda: crowd.ask("GET", "/v1/jobs"),
+        lambda: crowd.ask("GET", "/v1/queue"),
+        lambda: crowd.ask("GET", "/v1/voices"),
+        lambda: crowd.ask("GET", "/readyz"),
+        lambda: crowd.ask("POST", f"/v1/jobs/{open_job.id}/cancel"),
+    ]
+
+    with crowd.asking(errands):
+        with ailment.befalls(rig):
+            time.sleep(ailment.seconds)
+        back, reached = Stopwatch(), done(rig, book)
+    line = first_accepted(crowd, name)
+    accepts_s = back.seconds
+    until(lambda: done(rig, book) > reached or ended(rig, book), "rendering goes on")
+    works_s = back.seconds
+    ledger.clients["ann"].wait(line, timeout=60)
+    line_s = back.seconds
+
+    slowest = crowd.check_answers(LONGEST_ANSWER_S)
+    assert any(ailment.told in answer.detail for answer in crowd.answers), {a.detail for a in crowd.answers}
+    crowd.check_nothing_half_accepted(lost_answers=ailment.loses_answers)
+    record(
+        f"Redis {name}, {ailment.seconds:g} s", requests=len(crowd.answers), slowest_answer_s=slowest,
+        refused=len(crowd.refused), accepts_s=accepts_s, renders_s=works_s, line_done_s=line_s,
+    )  # fmt: skip
+    crowd.check_retries()
+    for job in ledger.check(within=60):
+        if job.status == "succeeded":
+            assert attempts(ledger, job) <= {0, 1}, f"{job.id} paid with an attempt"
+    assert max(accepts_s, works_s) <= LONGEST_RECOVERY_S, f"accepted {accepts_s:.1f} s, rendered {works_s:.1f} s later"
+
+
+# --- what is looked at ------------------------------------------------------------------------------------------------
+
+
+def done(rig: Rig, job: Job) -> int:
+    """Segments, by a connection that the ailment does not concern."""
+    return int(rig.redis.hget(f"f:j:{job.id}", "done") or 0)  # type: ignore[arg-type]
+
+
+def ended(rig: Rig, job: Job) -> bool:
+    return rig.redis.hget(f"f:j:{job.id}", "status") == b"succeeded"
+
+
+def first_accepted(crowd: Crowd, name: str) -> str:
+    """A line of text, submitted until it is accepted; its job."""
+    for number in itertools.count():
+        answer = crowd.submit(LINE, f"{name}, over {number}", priority="interactive")
+        if answer.status == 202:
+            return str(answer.body["id"])
+        assert number < 600, answer.body
+        time.sleep(0.05)  # nobody tells when Redis is well again
+    raise AssertionError
+
+
+def attempts(ledger: Ledger, job: Job) -> set[int]:
+    """How often its segments were begun; 0 for one that came from the cache."""
+    return {row["attempts"] for row in ledger.clients["ann"].manifest(job.id)["segments"]}
+
+
+def until(holds: Callable[[], bool], what: str, within: float = 60) -> None:
+    deadline = time.monotonic() + within
+    while not holds():
+        assert time.monotonic() < deadline, f"waited in vain until {what}"
+        time.sleep(0.02)  # Redis is looked at from outside, and sends no event of it
