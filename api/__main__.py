@@ -51,7 +51,7 @@ def _check(settings: Settings) -> None:
     """What would stop the server from starting, said in a sentence instead of a traceback."""
     allowed_networks(settings.webhook_allow)
     open_storage(settings)
-    store = Store.connect(settings.redis_url)
+    store = Store.connect(settings.redis_url, synchronous=settings.synchronous_commit)
     try:
         if not _is_loopback(settings.host) and not store.run(keys()):
             raise Misconfigured(

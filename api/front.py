@@ -106,7 +106,7 @@ async def opened(settings: Settings) -> AsyncIterator[Front]:
     """The front with its background work. Raises StoreUnavailable when Redis can't be reached."""
     allow = allowed_networks(settings.webhook_allow)
     storage = open_storage(settings, timeout=_STORAGE_TIMEOUT, attempts=_STORAGE_ATTEMPTS)
-    store = await AsyncStore.connect(settings.redis_url)
+    store = await AsyncStore.connect(settings.redis_url, synchronous=settings.synchronous_commit)
     waker = Waker(settings.broker)
 
     async def read_cards() -> Mapping[str, Model]:

@@ -2,7 +2,7 @@
 
 A child has a session of its own, so a Ctrl-C reaches the supervisor alone, and whatever a dead child leaves behind in
 its session is killed before the next one starts. A child that keeps failing on its own is given up with the end of its
-log; one that somebody kills from outside never is.
+log; one that somebody kills from outside, or that the work at hand brought down, never is.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from farm.errors import EXIT_MISCONFIGURED, FarmError, Misconfigured
+from farm.errors import EXIT_FAULT, EXIT_HUNG, EXIT_MISCONFIGURED, FarmError, Misconfigured
 
 STEADY_S = 10.0  # a child that lived this long had started well
 QUICK_DEATHS = 4  # so many failures in a row without a steady life between them are a crash loop
@@ -25,7 +25,7 @@ FIRST_PAUSE_S = 0.1  # before a restart; doubles with every quick death
 LOG_LIMIT = 10_000_000  # bytes; a longer log is set aside when its child is first started
 TAIL_LINES = 15
 
-_FROM_OUTSIDE = (-signal.SIGKILL, -signal.SIGTERM)
+_NO_FAULT_OF_ITS_OWN = (-signal.SIGKILL, -signal.SIGTERM, EXIT_HUNG, EXIT_FAULT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Child:
         self._thread.start()
 
     def _keep_alive(self) -> None:
-        quick = 0
+        quick, proven = 0, False
         while True:
             started = time.monotonic()
             try:
@@ -67,8 +67,10 @@ class Child:
                 return
             code = process.wait()
             self._bury(process.pid)
-            quick = 0 if code in _FROM_OUTSIDE or time.monotonic() - started > STEADY_S else quick + 1
-            if (quick == QUICK_DEATHS or code == EXIT_MISCONFIGURED) and not self._stopping:
+            steady = time.monotonic() - started > STEADY_S
+            proven = proven or steady
+            quick = 0 if code in _NO_FAULT_OF_ITS_OWN or steady else quick + 1
+            if (quick == QUICK_DEATHS or (code == EXIT_MISCONFIGURED and not proven)) and not self._stopping:
                 times = "" if code == EXIT_MISCONFIGURED else f" {quick} times in a row, soon after its start"
                 self._give_up(
                     Misconfigured(

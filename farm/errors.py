@@ -24,7 +24,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-EXIT_FAULT = 71  # EX_OSERR: a worker's engine raised, a clip could not be kept; whoever supervises starts it again
+# How a worker ends that whoever supervises should start again, however often: EX_SOFTWARE, EX_OSERR.
+EXIT_HUNG = 70  # the engine made no progress
+EXIT_FAULT = 71  # the engine raised, a clip could not be kept, what it needs to start is away
 EXIT_MISCONFIGURED = 78  # EX_CONFIG: how a program ends that Misconfigured stopped; starting it again can't help
 
 

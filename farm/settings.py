@@ -49,6 +49,11 @@ class Settings(BaseSettings):
     broker_url: str | None = Field(
         None, description="Celery's own database; redis_url with the next database number when absent"
     )
+    synchronous_commit: bool = Field(
+        False,
+        description="the API answers 2xx only once Redis has the change on disk, so that a power cut takes nothing "
+        "back; needs appendfsync always and Redis 7.2, or Redis 8 with everysec, where an answer may take seconds",
+    )
     storage_url: str = Field("file:///var/lib/farm", description="file:///folder or s3://bucket/prefix")
     s3_public_endpoint: str | None = Field(
         None, description="host of presigned URLs where it is not the workers' endpoint"

@@ -86,7 +86,7 @@ def _take_up_role(instance: Any, **_: Any) -> None:
     except Exception:
         log.critical("this worker can't start", exc_info=True)
         logging.shutdown()
-        os._exit(EXIT_FAULT)
+        os._exit(1)
 
 
 def _equip(queues: set[str]) -> None:

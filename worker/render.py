@@ -6,6 +6,7 @@ One drain owns four threads beside the engine's: claim-ahead (intake.py), lease 
 
 from __future__ import annotations
 
+import faulthandler
 import logging
 import os
 import threading
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass
 
+from farm.errors import EXIT_HUNG
 from farm.settings import Settings
 from farm.storage import Storage
 from farm.store import Store
@@ -26,7 +28,6 @@ from worker.shelf import Plans, References
 log = logging.getLogger(__name__)
 
 _PATIENCE = 20.0  # seconds that a stopping worker goes on trying to reach storage or store
-EXIT_HUNG = 70  # the engine made no progress; whoever supervises starts the worker again
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +127,13 @@ class Renderer:
 
     @contextmanager
     def _watched(self, intake: Intake, leases: Leases) -> Iterator[None]:
+        """An engine that hangs and keeps Python's lock stops the watchdog as well. A timer that needs no lock ends the
+        worker when the watchdog has not set it anew for long."""
         over = threading.Event()
 
         def watch() -> None:
             while not over.wait(self._watchdog_seconds / 10):
+                faulthandler.dump_traceback_later(self._watchdog_seconds, exit=True)
                 idle = time.monotonic() - max(self._progress, intake.last_take)
                 if intake.running and not self._committing and idle > self._watchdog_seconds:
                     log.critical("the engine made no progress for %.0f s; this worker ends", idle)
@@ -144,3 +148,4 @@ class Renderer:
         finally:
             over.set()
             watcher.join()
+            faulthandler.cancel_dump_traceback_later()

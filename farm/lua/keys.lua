@@ -2,6 +2,7 @@
 --
 --   f:schema                       string  version of this keyspace
 --   f:born                         string  its birth mark, a random id: another one is another farm, or this one emptied
+--   f:synced                       string  empty; written so that there is a write to wait for until it is on disk
 --   f:j:<job>                      hash    the job: status, counters, times. No value over 64 bytes: a single longer one
 --                                          takes the hash from 0.5 kB to more than 2 kB
 --   f:b:<batch>                    hash    the batch: jobs per status, sums of its jobs' counters, times

@@ -56,12 +56,13 @@ def accept_batch(batch: NewBatch) -> Call[Accepted]:
             batch.spec,
         ),
         read_accepted,
+        lasting=True,
     )
 
 
 def cancel_batch(batch: str, tenant: str) -> Call[bool | None]:
     """Marks it and makes Due.BATCH due: the desk cancels its jobs. False when it had ended, None when there is none."""
-    return Call("cancel_batch", (batch, tenant), lambda answer: None if answer is None else bool(answer))
+    return Call("cancel_batch", (batch, tenant), lambda answer: None if answer is None else bool(answer), lasting=True)
 
 
 def batch_record(batch: str, tenant: str | None = None) -> Call[BatchRecord | None]:

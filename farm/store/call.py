@@ -26,6 +26,7 @@ class Call(Generic[T_co]):
     verb: str
     args: tuple[Argument, ...]
     read: Callable[[Any], T_co]
+    lasting: bool = False  # its caller promises somebody what it changed: see AsyncStore
 
     @property
     def script(self) -> str:

@@ -82,7 +82,7 @@ def delivered(task: Task, record: str, again_ms: int | None) -> Call[bool]:
 
 def redeliver(delivery: str, tenant: str) -> Call[bool | None]:
     """Due again now. None when this tenant has no such delivery."""
-    return Call("redeliver", (delivery, tenant), lambda answer: None if answer is None else True)
+    return Call("redeliver", (delivery, tenant), lambda answer: None if answer is None else True, lasting=True)
 
 
 def _or_never(milliseconds: int | None) -> int | str:

@@ -92,6 +92,7 @@ def accept(job: NewJob) -> Call[Accepted]:
             *(job.spec, job.text or ""),
         ),
         read_accepted,
+        lasting=True,
     )
 
 
@@ -143,7 +144,7 @@ def abort(job: str, kind: Due, token: str, outcome: str) -> Call[bool]:
 
 def cancel(job: str, tenant: str) -> Call[Status | None]:
     """Cancels an open job. Returns the status it had before, None when this tenant has no such job."""
-    return Call("cancel", (job, tenant), _status_before)
+    return Call("cancel", (job, tenant), _status_before, lasting=True)
 
 
 def retry(job: str, tenant: str) -> Call[Status | None]:
@@ -156,7 +157,7 @@ def retry(job: str, tenant: str) -> Call[Status | None]:
             raise Conflict("the job succeeded with every segment, so there is nothing to retry; submit it again")
         return _status_before(answer)
 
-    return Call("retry", (job, tenant), read)
+    return Call("retry", (job, tenant), read, lasting=True)
 
 
 def expire(job: str, token: str, purge_after_s: int) -> Call[bool]:
@@ -166,7 +167,7 @@ def expire(job: str, token: str, purge_after_s: int) -> Call[bool]:
 
 def forget(job: str, tenant: str | None = None) -> Call[bool]:
     """The record goes, whatever its status; an open job is canceled first. With a tenant, only that tenant's."""
-    return Call("forget", (job, tenant or ""), bool)
+    return Call("forget", (job, tenant or ""), bool, lasting=True)
 
 
 def job_record(job: str, tenant: str | None = None) -> Call[JobRecord | None]:

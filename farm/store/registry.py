@@ -41,12 +41,12 @@ def ping() -> Call[None]:
 
 def put_voice(tenant: str, name: str, voice: str, limit: int = 1000) -> Call[bool]:
     """`voice` is opaque JSON. False when the tenant has `limit` voices already."""
-    return Call("put_voice", (tenant, name, voice, limit), bool)
+    return Call("put_voice", (tenant, name, voice, limit), bool, lasting=True)
 
 
 def drop_voice(tenant: str, name: str) -> Call[str | None]:
     """The JSON it had."""
-    return Call("drop_voice", (tenant, name), word_or_none)
+    return Call("drop_voice", (tenant, name), word_or_none, lasting=True)
 
 
 def voices(tenant: str) -> Call[dict[str, str]]:

@@ -17,7 +17,7 @@ from redis.backoff import ExponentialBackoff
 from redis.exceptions import ConnectionError, NoScriptError, RedisError
 from redis.retry import Retry
 
-from farm.errors import Misconfigured
+from farm.errors import Misconfigured, StoreUnavailable
 from farm.store.call import Argument, Call, Script, render_scripts
 from farm.store.outage import farm_error
 
@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 # one step. What an older farm need not know is added without: its workers go on through a rolling upgrade.
 SCHEMA = 1
 _OLDEST = (6, 2)
+_WAITAOF = (7, 2)
 # A half-open connection hung redis-py's defaults for more than 100 s; so it is noticed in about 10.
 _OPTIONS: Mapping[str, Any] = {
     "socket_timeout": 5,
@@ -41,6 +42,8 @@ _RETRIES = 2
 _BACKOFF = ExponentialBackoff(cap=0.5, base=0.05)
 _FLIGHTS = 2  # round trips at the same time; more make them smaller, and each costs more than a call in it
 _PER_FLIGHT = 200  # calls; at some 15 microseconds each Redis is free for others after 3 ms
+_SYNC_MS = 3_000  # for an fsync; with everysec it comes after 1 to 2 s, and socket_timeout ends it all
+_STAMP = "redis.call('DEL', 'f:none') redis.call('SET', 'f:synced', '')"  # also on a full Redis: see drains()
 _LISTEN_MS = 2_000  # of one blocking read, well within socket_timeout
 
 
@@ -77,13 +80,17 @@ class Store:
         self._born = ""
 
     @classmethod
-    def connect(cls, url: str, scripts: Mapping[str, Script] | None = None) -> Store:
-        """Checks server version (>= 6.2), cluster mode, eviction and schema. From then on this Redis is known by its
-        birth mark: when it comes back with another or with none, every call raises StoreReplaced."""
+    def connect(cls, url: str, scripts: Mapping[str, Script] | None = None, *, synchronous: bool = False) -> Store:
+        """Checks server version (>= 6.2), cluster mode, eviction and schema; with `synchronous` also that an AsyncStore
+        could wait for its disk. From then on this Redis is known by its birth mark: when it comes back with another or
+        with none, every call raises StoreReplaced."""
         retry = Retry(_BACKOFF, _RETRIES, supported_errors=(ConnectionError,))
         store = cls(redis.Redis.from_url(url, retry=retry, **_OPTIONS), scripts or render_scripts())
         try:
-            check_server(store._execute("INFO"))
+            info = store._execute("INFO")
+            check_server(info)
+            if synchronous:
+                check_sync(info, store._execute("CONFIG GET", "appendfsync"))
             store._born = check_keyspace(store.run(open_keyspace()))
         except BaseException:
             store.close()
@@ -113,9 +120,14 @@ class Store:
 
 class AsyncStore:
     """Runs calls from one event loop. Calls of the same moment fly in one pipeline, and those that come while all
-    flights are under way gather for the next one (group commit)."""
+    flights are under way gather for the next one (group commit).
 
-    def __init__(self, client: redis.asyncio.Redis, scripts: Mapping[str, Script]) -> None:
+    With `synchronous`, a flight with lasting calls (what a user was answered 2xx for) lands when they are on Redis'
+    disk. What is not there in time is StoreUnavailable(code="not_durable"), although it has happened. Workers need none
+    of this: what a power cut takes back of their work is done again."""
+
+    def __init__(self, client: redis.asyncio.Redis, scripts: Mapping[str, Script], synchronous: bool = False) -> None:
+        self._synchronous = synchronous
         self._client = client
         self._scripts = scripts
         self._born = ""
@@ -124,11 +136,17 @@ class AsyncStore:
         self._flying = 0
 
     @classmethod
-    async def connect(cls, url: str, scripts: Mapping[str, Script] | None = None) -> AsyncStore:
+    async def connect(
+        cls, url: str, scripts: Mapping[str, Script] | None = None, *, synchronous: bool = False
+    ) -> AsyncStore:
         retry = AsyncRetry(_BACKOFF, _RETRIES, supported_errors=(ConnectionError,))
-        store = cls(redis.asyncio.Redis.from_url(url, retry=retry, **_OPTIONS), scripts or render_scripts())
+        client = redis.asyncio.Redis.from_url(url, retry=retry, **_OPTIONS)
+        store = cls(client, scripts or render_scripts(), synchronous)
         try:
-            check_server(await store._execute("INFO"))
+            info = await store._execute("INFO")
+            check_server(info)
+            if synchronous:
+                check_sync(info, await store._execute("CONFIG GET", "appendfsync"))
             store._born = check_keyspace(await store.run(open_keyspace()))
         except BaseException:
             await store.close()
@@ -191,7 +209,19 @@ class AsyncStore:
         for call in calls:
             sha = self._scripts[call.script].sha
             pipeline.execute_command("EVALSHA", sha, 0, *call.arguments, self._born)
+        waits = self._synchronous and any(call.lasting for call in calls)
+        if waits:
+            # WAITAOF waits for the last write of its connection, and a request that is sent again writes nothing.
+            pipeline.execute_command("EVAL", _STAMP, 0)
+            pipeline.execute_command("WAITAOF", 1, 0, _SYNC_MS)
         answers = (await pipeline.execute(raise_on_error=False))[len(load) :]
+        if waits:
+            *answers, stamped, synced = answers
+            if isinstance(stamped, Exception) or isinstance(synced, Exception) or not synced[0]:
+                answers = [
+                    not_durable() if call.lasting and not isinstance(answer, Exception) else answer
+                    for call, answer in zip(calls, answers, strict=True)
+                ]
         unknown = [position for position, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
         if unknown and not load:
             again = [calls[position] for position in unknown]
@@ -251,6 +281,35 @@ def check_keyspace(found: Keyspace) -> str:
     if found.fresh:
         log.info("Redis held no farm: an empty one begins, with the birth mark %s", found.born)
     return found.born
+
+
+def check_sync(info: Mapping[str, Any], config: Mapping[str, str]) -> None:
+    """Raises Misconfigured where a write can't be waited for until it is on disk."""
+    version, valkey = str(info["redis_version"]), info.get("valkey_version")
+    server = f"Valkey {valkey}" if valkey else f"Redis {version}"
+    fsync = config.get("appendfsync")
+    if tuple(int(part) for part in version.split(".")[:2]) < _WAITAOF:
+        raise Misconfigured(f"FARM_SYNCHRONOUS_COMMIT needs Redis 7.2 or newer, and this is {server}; upgrade it")
+    if not info.get("aof_enabled") or fsync == "no":
+        raise Misconfigured(
+            "FARM_SYNCHRONOUS_COMMIT needs an append-only file that is synced; "
+            "set appendonly yes and appendfsync always"
+        )
+    # Valkey 8.0.1 was seen to answer up to a second before its fdatasync; Redis mended the same in 8.0, by
+    # github.com/redis/redis/pull/13793.
+    if fsync != "always" and (valkey or int(version.split(".")[0]) < 8):
+        raise Misconfigured(
+            f"{server} answers WAITAOF before everysec has synced; for FARM_SYNCHRONOUS_COMMIT set appendfsync "
+            "always, or take Redis 8"
+        )
+
+
+def not_durable() -> StoreUnavailable:
+    return StoreUnavailable(
+        "Redis has this, but not on its disk yet; look whether the disk is overloaded, and send the request again: "
+        "with the same Idempotency-Key it is accepted once, without one it may be accepted twice",
+        code="not_durable",
+    )
 
 
 def read_pressure(info: Mapping[str, Any]) -> Pressure:

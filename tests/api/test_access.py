@@ -145,6 +145,7 @@ def test_without_keys_the_api_refuses_to_be_reached_by_others(redis_url: str, tm
         ({"FARM_PORT": "many"}, "FARM_PORT"),
         ({"FARM_WEBHOOK_ALLOW": "not a network"}, "FARM_WEBHOOK_ALLOW"),
         ({"FARM_REDIS_URL": "redis://127.0.0.1:1/0"}, "Redis"),
+        ({"FARM_SYNCHRONOUS_COMMIT": "yes"}, "FARM_SYNCHRONOUS_COMMIT"),
     ],
 )
 def test_a_wrong_setting_is_named_at_the_start(

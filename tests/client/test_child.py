@@ -14,8 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from farm.child import Child, Program
-from farm.errors import FarmError
+from farm.child import QUICK_DEATHS, Child, Program
+from farm.errors import EXIT_FAULT, EXIT_HUNG, FarmError
 from farm.orphans import hold, sweep
 
 Start = Callable[[str], Child]
@@ -66,6 +66,17 @@ def test_a_child_that_is_killed_ever_so_often_is_never_given_up(start: Start, ga
     pid = child.replaced(None, 5)
     for _ in range(8):
         child.signal(signal.SIGKILL)
+        pid = child.replaced(pid, 5)
+    assert not gave_up.happened.is_set()
+
+
+@pytest.mark.parametrize("code", [EXIT_HUNG, EXIT_FAULT])
+def test_a_worker_that_poison_brings_down_is_started_again_however_often(
+    start: Start, gave_up: GaveUp, code: int
+) -> None:
+    child = start(f"sleep 0.05; exit {code}")
+    pid = child.replaced(None, 5)
+    for _ in range(QUICK_DEATHS + 2):
         pid = child.replaced(pid, 5)
     assert not gave_up.happened.is_set()
 

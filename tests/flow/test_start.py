@@ -11,11 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from farm.errors import EXIT_MISCONFIGURED
+from farm.errors import EXIT_FAULT, EXIT_MISCONFIGURED
 from farm.store import SCHEMA
 from tests.conftest import RedisServer, free_port
 from tests.s3_server import S3Server
-from worker.app import EXIT_FAULT
 
 
 def ended(role: str, **environment: str) -> tuple[int, str]:
