@@ -128,6 +128,7 @@ async def delete(request: Request, job_id: str) -> Response:
     await front.store.run(cancel(job.id, job.tenant))
     await front.blocking(remove_objects, front.storage, job.id, clips=True)
     await front.store.run(forget(job.id, job.tenant))
+    await front.blocking(remove_objects, front.storage, job.id)  # what a desk was writing until then
     front.waker.wake(DESK_QUEUE)
     return Response(status_code=204)
 

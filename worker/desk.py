@@ -224,6 +224,8 @@ class Desk:
             return
         if self._store.run(plan(job.id, task.token, total)):
             self._waker.wake(render_queue(job.model))
+        elif self._store.run(job_record(job.id)) is None:
+            remove_objects(self._storage, job.id)  # it was deleted while it was planned
 
     def _write_plan(self, job: JobRecord, card: Model) -> int:
         spec = Spec.model_validate_json(job.spec)

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from farm.plan import Plan, clip_key, decode_page, pages_key, plan_key
+from farm.removal import remove_objects
 from farm.store import beat, cancel, claim
 from farm.wire import Worker
 from tests.api.backstage import LEASE_MS, Backstage
@@ -173,6 +174,23 @@ def test_deleting_a_job_leaves_nothing_of_it_in_storage(api: httpx.Client, backs
     assert [found.key for found in backstage.storage.list("")] == []
     assert api.get(f"/v1/jobs/{job}").status_code == 404
     assert api.delete(f"/v1/jobs/{job}").status_code == 404
+
+
+def test_what_a_desk_writes_while_its_job_is_deleted_goes_too(
+    api: httpx.Client, backstage: Backstage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = submit(api)
+    late = iter([plan_key(job)])
+
+    def remove(*arguments: Any, **options: Any) -> None:
+        remove_objects(*arguments, **options)
+        for key in late:
+            backstage.storage.put(key, b"{}")
+
+    monkeypatch.setattr("api.jobs.remove_objects", remove)
+    assert api.delete(f"/v1/jobs/{job}").status_code == 204
+    assert next(late, None) is None
+    assert [found.key for found in backstage.storage.list("")] == []
 
 
 def test_deleting_a_job_that_is_rendered_takes_its_work_away(api: httpx.Client, backstage: Backstage) -> None:

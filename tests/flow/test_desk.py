@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from farm.job import Lane, Status
-from farm.plan import clip_key, decode_page, pages_key
+from farm.plan import clip_key, decode_page, pages_key, plan_key
 from farm.spec import Rendered
 from farm.storage import Object, Storage
-from farm.store import cancel, retry
+from farm.store import cancel, forget, retry
 from tests.flow.house import House
 from worker.desk import Desk
 
@@ -30,6 +30,21 @@ class Gated:
             self.asked.set()
             assert self.open.wait(60)
         return self._real.get(key, start, length)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+
+class Interposed:
+    """Storage in which something happens just before an object is written."""
+
+    def __init__(self, real: Storage, key: str, happens: Callable[[], object]) -> None:
+        self._real, self._key, self._happens = real, key, happens
+
+    def put(self, key: str, data: bytes, content_type: str = "application/octet-stream") -> None:
+        if key == self._key:
+            self._happens()
+        self._real.put(key, data, content_type)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
@@ -76,6 +91,13 @@ def test_a_line_is_assembled_while_a_shelf_of_books_is(house: House) -> None:
             gated.open.set()
     house.finish()
     assert {house.record(book).status for book in books} == {Status.SUCCEEDED}
+
+
+def test_a_job_that_is_deleted_while_it_is_planned_leaves_no_plan(house: House) -> None:
+    job = house.submit(input="Nobody wants this any more.")
+    storage = Interposed(house.storage, plan_key(job), lambda: house.store.run(forget(job)))
+    Desk(house.store, storage, house.waker, house.settings).drain()
+    assert [found.key for found in house.storage.list("")] == []
 
 
 def test_a_stop_puts_a_book_back_for_another_desk(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
