@@ -2,7 +2,8 @@
 
 A child has a session of its own, so a Ctrl-C reaches the supervisor alone, and whatever a dead child leaves behind in
 its session is killed before the next one starts. A child that keeps failing on its own is given up with the end of its
-log; one that somebody kills from outside, or that the work at hand brought down, never is.
+log; one that somebody kills from outside, that the work at hand brought down, or that has run well before never is:
+what it needs may be away for a while, or have had its keys changed.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from farm.errors import EXIT_FAULT, EXIT_HUNG, EXIT_MISCONFIGURED, FarmError, Mi
 STEADY_S = 10.0  # a child that lived this long had started well
 QUICK_DEATHS = 4  # so many failures in a row without a steady life between them are a crash loop
 FIRST_PAUSE_S = 0.1  # before a restart; doubles with every quick death
+LONGEST_PAUSE_S = 5.0
 LOG_LIMIT = 10_000_000  # bytes; a longer log is set aside when its child is first started
 TAIL_LINES = 15
 
@@ -70,7 +72,7 @@ class Child:
             steady = time.monotonic() - started > STEADY_S
             proven = proven or steady
             quick = 0 if code in _NO_FAULT_OF_ITS_OWN or steady else quick + 1
-            if (quick == QUICK_DEATHS or (code == EXIT_MISCONFIGURED and not proven)) and not self._stopping:
+            if (quick == QUICK_DEATHS or code == EXIT_MISCONFIGURED) and not proven and not self._stopping:
                 times = "" if code == EXIT_MISCONFIGURED else f" {quick} times in a row, soon after its start"
                 self._give_up(
                     Misconfigured(
@@ -79,7 +81,7 @@ class Child:
                 )
                 return
             with self._changed:
-                if self._changed.wait_for(lambda: self._stopping, timeout=FIRST_PAUSE_S * 2**quick):
+                if self._changed.wait_for(lambda: self._stopping, timeout=min(FIRST_PAUSE_S * 2**quick, LONGEST_PAUSE_S)):
                     return
 
     def _spawn(self) -> subprocess.Popen[bytes] | None:

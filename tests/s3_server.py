@@ -86,8 +86,10 @@ class S3Server:
             "AWS_REGION": "us-east-1",
         }
 
-    def start(self) -> None:
-        command = [sys.executable, "-W", "ignore", __file__, str(self.folder), str(self.port)]
+    def start(self, secret: str = SECRET_KEY) -> None:
+        """With another secret it refuses everybody who has the usual one."""
+        place = (str(self.folder), str(self.port), "127.0.0.1")
+        command = [sys.executable, "-W", "ignore", __file__, *place, secret]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         said = self._process.stdout.readline()
@@ -114,7 +116,7 @@ class S3Server:
 # --- the child --------------------------------------------------------------------------------------------------------
 
 
-def _serve(folder: Path, port: int, host: str = "127.0.0.1") -> None:
+def _serve(folder: Path, port: int, host: str = "127.0.0.1", secret: str = SECRET_KEY) -> None:
     """Listens, prints the port, and ends with the parent, even with one that was killed: its pipe closes."""
     import eventlet
     from eventlet.hubs import trampoline
@@ -135,7 +137,7 @@ def _serve(folder: Path, port: int, host: str = "127.0.0.1") -> None:
     listener = eventlet.listen((host, port))
     filters = "".join(_FILTER.format(name=name) for name in _PLAIN_FILTERS)
     conf = _PROXY.format(
-        folder=folder, pipeline=_PIPELINE, user=ACCESS_KEY.replace(":", "_"), secret=SECRET_KEY, page=PAGE
+        folder=folder, pipeline=_PIPELINE, user=ACCESS_KEY.replace(":", "_"), secret=secret, page=PAGE
     )
     (folder / "proxy.conf").write_text(conf + filters)
     eventlet.spawn(_answer, listener, wsgi.loadapp(f"{folder}/proxy.conf"))

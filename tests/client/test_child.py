@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from farm.child import QUICK_DEATHS, Child, Program
-from farm.errors import EXIT_FAULT, EXIT_HUNG, FarmError
+from farm.errors import EXIT_FAULT, EXIT_HUNG, EXIT_MISCONFIGURED, FarmError
 from farm.orphans import hold, sweep
 
 Start = Callable[[str], Child]
@@ -95,6 +95,24 @@ def test_a_child_that_calls_itself_misconfigured_is_given_up_at_once(
     assert gave_up.happened.wait(10)
     assert "set FARM_X" in str(gave_up.error)
     assert child.log.read_text() == "set FARM_X\n"
+
+
+def test_a_child_that_has_run_well_is_not_given_up_for_keys_that_were_changed(
+    start: Start, tmp_path: Path, gave_up: GaveUp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("farm.child.STEADY_S", 0.2)
+    monkeypatch.setattr("farm.child.LONGEST_PAUSE_S", 0.1)
+    well, runs = tmp_path / "well", tmp_path / "runs"
+    well.touch()
+    child = start(f"echo >> {runs}; [ -e {well} ] && exec sleep 1000; exit {EXIT_MISCONFIGURED}")
+    first = child.replaced(None, 5)
+    time.sleep(0.3)  # a steady life, by the clock that judges it
+    well.unlink()
+    child.signal(signal.SIGKILL)
+    child.replaced(first, 5)
+
+    assert not gave_up.happened.wait(1.5)
+    assert len(runs.read_text()) > QUICK_DEATHS + 2
 
 
 def test_what_cannot_be_started_is_given_up(tmp_path: Path, gave_up: GaveUp) -> None:
