@@ -80,8 +80,9 @@ class Child:
                     )
                 )
                 return
+            pause = min(FIRST_PAUSE_S * 2**quick, LONGEST_PAUSE_S)
             with self._changed:
-                if self._changed.wait_for(lambda: self._stopping, timeout=min(FIRST_PAUSE_S * 2**quick, LONGEST_PAUSE_S)):
+                if self._changed.wait_for(lambda: self._stopping, timeout=pause):
                     return
 
     def _spawn(self) -> subprocess.Popen[bytes] | None:
