@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -277,12 +278,20 @@ def test_a_server_that_cannot_delete_many_at_once_is_asked_one_by_one(bucket: S3
     assert list(bucket.list("")) == []
 
 
-def test_deletes_travel_in_batches_of_a_thousand(bucket: S3Storage) -> None:
+@pytest.mark.parametrize(
+    ("seconds_each", "batches"), [(0.0001, [50, 1000, 1000, 450]), (0.04, [50] + [25] * 98), (3.0, [50] + [1] * 2450)]
+)
+def test_deletes_travel_in_batches_of_a_second(
+    bucket: S3Storage, monkeypatch: pytest.MonkeyPatch, seconds_each: float, batches: list[int]
+) -> None:
     asked = answer_delete_objects(bucket, 200, b"<DeleteResult></DeleteResult>")
+    monkeypatch.setattr(bucket, "_delete_singly", lambda names: asked.append("<Key>"))
+    clock = SimpleNamespace(monotonic=lambda: seconds_each * sum(request.count("<Key>") for request in asked))
+    monkeypatch.setattr("farm.storage.bucket.time", clock)
 
     bucket.delete(*(f"jobs/{number}/plan" for number in range(2500)))
 
-    assert [request.count("<Key>") for request in asked] == [1000, 1000, 500]
+    assert [request.count("<Key>") for request in asked] == batches
 
 
 def test_one_object_that_may_not_be_deleted_is_told(bucket: S3Storage) -> None:
