@@ -139,7 +139,7 @@ class AsyncStore:
     async def connect(
         cls, url: str, scripts: Mapping[str, Script] | None = None, *, synchronous: bool = False
     ) -> AsyncStore:
-        retry = AsyncRetry(_BACKOFF, _RETRIES, supported_errors=(ConnectionError,))
+        retry = AsyncRetry(_BACKOFF, _RETRIES, supported_errors=(ConnectionError, RuntimeError))
         client = redis.asyncio.Redis.from_url(url, retry=retry, **_OPTIONS)
         store = cls(client, scripts or render_scripts(), synchronous)
         try:
@@ -233,7 +233,7 @@ class AsyncStore:
     async def _execute(self, *command: Argument) -> Any:
         try:
             return await self._client.execute_command(*command)  # type: ignore[no-untyped-call]
-        except RedisError as error:
+        except (RedisError, RuntimeError) as error:
             raise farm_error(error) or error from error
 
 
