@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import redis
+from redis.asyncio.connection import AbstractConnection
 
 from farm.errors import BadInput, Misconfigured, StoreUnavailable
 from farm.job import Due, Lane
@@ -284,6 +285,25 @@ async def test_a_caller_who_goes_away_takes_nobody_with_him(redis_url: str) -> N
     leaving.cancel()
     assert (await staying).id == "job_b"
     assert (await store.run(models())) == {}
+    await store.close()
+
+
+@pytest.mark.anyio
+async def test_a_connection_that_is_lost_just_before_it_is_used_is_made_anew(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """uvloop raises a RuntimeError there, which redis-py passes on."""
+    store = await AsyncStore.connect(redis_url)
+    send, lost = AbstractConnection._send_packed_command, iter([True])
+
+    async def lose_one(self: AbstractConnection, command: Any) -> None:
+        if next(lost, False):
+            raise RuntimeError("unable to perform operation on <TCPTransport closed=True>; the handler is closed")
+        await send(self, command)
+
+    monkeypatch.setattr(AbstractConnection, "_send_packed_command", lose_one)
+    assert await store.run(job_record("job_none")) is None
+    assert next(lost, None) is None
     await store.close()
 
 
