@@ -38,7 +38,8 @@
 --   f:voices:<tenant> f:keys f:models f:beats hash; f:alive zset worker -> when its heartbeat ends; f:lock:<name> string
 --
 -- A job's status is in `f:j`; a segment is ready (bit), done (bit), dead ("x"), suspect (solo), and leased when none of these.
--- Every verb checks first and writes after, because Lua does not roll back. MOVES and LANES come from farm/job.py.
+-- Every verb checks first and writes after, because Lua does not roll back. MOVES, LANES and SOLO_AFTER come from
+-- farm/job.py.
 
 local call = redis.call
 
@@ -291,24 +292,32 @@ local function unsettled(job, segments)
   return open
 end
 
--- Segments of a running job are ready again. Returns how many.
+-- Segments of a running job are ready again; a suspect stays one, whose next worker must not have it beside others.
+-- Returns how many.
 local function give_back(job, segments)
-  local k = 0
-  for _, segment in ipairs(segments) do
-    if call('SETBIT', 'f:r:' .. job, segment, 1) == 0 then
-      k = k + 1
+  if #segments == 0 then
+    return 0
+  end
+  local ready, solo, at = 0, 0, place_of(job)
+  local lost = call('HMGET', 'f:a:' .. job, unpack(segments))
+  for x, segment in ipairs(segments) do
+    if number(lost[x]) >= SOLO_AFTER then
+      local turn = call('HINCRBY', 'f:turns:' .. at.model, 'sequence', 1)
+      solo = solo + call('ZADD', 'f:solo:' .. at.model, 'NX', turn, job .. ':' .. segment)
+    elseif call('SETBIT', 'f:r:' .. job, segment, 1) == 0 then
+      ready = ready + 1
     end
   end
-  if k > 0 then
-    shift(job, place_of(job), k)
+  if ready > 0 then
+    shift(job, at, ready)
   end
-  return k
+  return ready + solo
 end
 
 -- Each of these segments of a running job lost one attempt: ready again, a suspect, or dead.
-local function strike(job, segments, message, max_attempts, solo_after, t)
-  local record = call('HMGET', 'f:j:' .. job, 'model', 'batch', 'skip')
-  local model, batch, skip = record[1], record[2], record[3]
+local function strike(job, segments, message, max_attempts, t)
+  local record = call('HMGET', 'f:j:' .. job, 'batch', 'skip')
+  local batch, skip = record[1], record[2]
   local again = {}
   for _, segment in ipairs(segments) do
     local lost = call('HINCRBY', 'f:a:' .. job, segment, 1)
@@ -322,9 +331,6 @@ local function strike(job, segments, message, max_attempts, solo_after, t)
         close(job, 'abort', t)
         return
       end
-    elseif lost >= solo_after then
-      local turn = call('HINCRBY', 'f:turns:' .. model, 'sequence', 1)
-      call('ZADD', 'f:solo:' .. model, turn, job .. ':' .. segment)
     else
       again[#again + 1] = segment
     end

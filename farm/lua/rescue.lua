@@ -1,4 +1,4 @@
--- rescue: lease_ms limit max_attempts solo_after -> segments, leases, grace(1|0)
+-- rescue: lease_ms limit max_attempts -> segments, leases, grace(1|0)
 local MOST = 500 -- segments; at 5 microseconds each, others wait for no more than some milliseconds
 drains()
 local t, lease_ms = now(), tonumber(ARGV[1])
@@ -26,7 +26,7 @@ for _, token in ipairs(expired) do
     segments = segments + #waiting + #begun
     give_back(job, waiting)
     if #begun > 0 then
-      strike(job, begun, 'worker lost', tonumber(ARGV[3]), tonumber(ARGV[4]), t)
+      strike(job, begun, 'worker lost', tonumber(ARGV[3]), t)
     end
   end
   call('DEL', 'f:g:' .. token)

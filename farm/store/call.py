@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any, Generic, TypeVar
 
-from farm.job import TRANSITIONS, Lane
+from farm.job import SOLO_AFTER, TRANSITIONS, Lane
 
 T_co = TypeVar("T_co", covariant=True)
 Argument = bytes | str | int | float
@@ -54,7 +54,8 @@ def render_scripts(read: Callable[[str], str] = read_lua) -> Mapping[str, Script
         for verb, moves in TRANSITIONS.items()
     )
     lanes = ", ".join(repr(str(lane)) for lane in Lane)
-    shared = f"local MOVES = {{{moves}}}\nlocal LANES = {{{lanes}}}\n{read('keys')}\n"
+    given = f"local MOVES = {{{moves}}}\nlocal LANES = {{{lanes}}}\nlocal SOLO_AFTER = {SOLO_AFTER}\n"
+    shared = given + read("keys") + "\n"
     scripts = {}
     for file in resources.files("farm").joinpath("lua").iterdir():
         verb = file.name.removesuffix(".lua")

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from farm.job import MAX_ATTEMPTS, SOLO_AFTER, TURN
+from farm.job import MAX_ATTEMPTS, TURN
 from farm.store.call import Argument, Call, pairs
 
 MOST = 1000  # segments of one call: Lua can't unpack more than some 8,000 values
@@ -115,24 +115,21 @@ def fail(
     index: int,
     error: str,
     max_attempts: int = MAX_ATTEMPTS,
-    solo_after: int = SOLO_AFTER,
 ) -> Call[bool]:
     """The engine's failure of one segment: one attempt burnt; ready again, alone from the second on, or dead. Needs the
     lease. A dead segment fails its job (outcome: {"code": "segment_failed", "segment": i, "message": error}) unless the
     job skips errors."""
-    return Call("fail", (token, job, index, error[:_LONGEST_ERROR], max_attempts, solo_after), bool)
+    return Call("fail", (token, job, index, error[:_LONGEST_ERROR], max_attempts), bool)
 
 
 def release(token: str, segments: Mapping[str, Sequence[int]] | None = None) -> Call[int]:
-    """Gives segments (all when None) back unburnt. Returns how many are ready again."""
+    """Gives segments (all when None) back unburnt; a suspect stays one. Returns how many may be claimed again."""
     if segments is None:
         return Call("release", (token, 1), int)
     return Call("release", (token, 0, *_by_job(segments)), int)
 
 
-def rescue(
-    lease_ms: int, limit: int = 50, max_attempts: int = MAX_ATTEMPTS, solo_after: int = SOLO_AFTER
-) -> Call[Rescued]:
+def rescue(lease_ms: int, limit: int = 50, max_attempts: int = MAX_ATTEMPTS) -> Call[Rescued]:
     """Takes expired leases back: begun segments burn an attempt ("worker lost"), others do not. At most `limit` leases
     at once, or some 500 segments; call it until it finds none."""
 
@@ -140,7 +137,7 @@ def rescue(
         segments, leases, grace = answer
         return Rescued(segments, leases, bool(grace))
 
-    return Call("rescue", (lease_ms, limit, max_attempts, solo_after), read)
+    return Call("rescue", (lease_ms, limit, max_attempts), read)
 
 
 def _by_job(segments: Mapping[str, Sequence[int]]) -> list[Argument]:

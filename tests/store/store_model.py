@@ -263,7 +263,7 @@ class StoreModel(State):
         ready = 0
         for id, index in given:
             if lease.segments.pop((id, index), None) is not None and id in self.jobs:
-                ready += self.offer(self.jobs[id], self.jobs[id].unsettled([index]))
+                ready += self.give_back(self.jobs[id], self.jobs[id].unsettled([index]))
         self.drop_empty()
         return ready
 
@@ -287,7 +287,7 @@ class StoreModel(State):
                 waiting = job.unsettled([i for (owner, i), begun in held.items() if owner == id and not begun])
                 begun = job.unsettled([i for (owner, i), begun in held.items() if owner == id and begun])
                 segments += len(waiting) + len(begun)
-                self.offer(job, waiting)
+                self.give_back(job, waiting)
                 self.strike(job, begun, "worker lost")
         return Rescued(segments, len(expired), False)
 

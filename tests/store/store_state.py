@@ -139,6 +139,11 @@ class State:
             job.count("ready", len(fresh))
         return len(fresh)
 
+    def give_back(self, job: Job, segments: Any) -> int:
+        suspects = {index for index in segments if job.attempts.get(index) == "2"}
+        job.solo |= suspects
+        return len(suspects) + self.offer(job, set(segments) - suspects)
+
     def strike(self, job: Job, segments: list[int], error: str, max_attempts: int = 3) -> None:
         again = []
         for index in segments:
@@ -152,11 +157,9 @@ class State:
                     job.outcome = json.dumps(outcome, sort_keys=True)
                     self.close(job, "abort")
                     return
-            elif lost == 2:
-                job.solo.add(index)
             else:
                 again.append(index)
-        self.offer(job, again)
+        self.give_back(job, again)
         if segments:
             self.complete(job)
 

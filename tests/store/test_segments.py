@@ -197,6 +197,24 @@ def test_a_failed_segment_is_tried_again_then_alone_then_it_is_dead(farm: Farm) 
     assert json.loads(record.outcome or "") == {"code": "segment_failed", "segment": 0, "message": "no such voice"}
 
 
+@pytest.mark.parametrize("how", ["release", "rescue"])
+def test_a_suspect_that_comes_back_before_it_began_is_claimed_alone_again(farm: Farm, how: str) -> None:
+    farm.running(segments=2)
+    farm.suspect(index=1)
+    farm.running("job_b", 5)
+    suspect = farm.claim()
+    assert suspect.suspect
+    if how == "release":
+        assert farm.run(release(suspect.token)) == 1
+    else:
+        farm.lose_workers()
+    grants = [farm.claim(), farm.claim()]
+    assert sorted((dict(grant.segments), grant.suspect) for grant in grants if grant.suspect) == [
+        ({"job_a": [1]}, True)
+    ]
+    assert [len(grant) for grant in grants if not grant.suspect] == [5]
+
+
 def test_a_job_that_skips_errors_goes_on_without_the_dead_segment(farm: Farm) -> None:
     farm.running(segments=2, on_error="skip")
     grant = farm.claim()

@@ -21,6 +21,7 @@ SEED = int(os.environ.get("WALK_SEED", "11"))
 # what is wrong with it: (verb, what the script says, what it says with the bug)
 BUGS = {
     "a lost worker's unbegun segments burn an attempt": ("rescue", "give_back(job, waiting)", "begun = held.segments"),
+    "a suspect that comes back is one no longer": ("keys", "number(lost[x]) >= SOLO_AFTER", "false"),
     "a late settle leaves the ready bit": ("settle", "call('SETBIT', 'f:r:' .. job, segment, 0) == 1", "false"),
     "a rescued segment that is done is rendered again": ("keys", "call('GETBIT', 'f:d:' .. job, segment) == 0", "true"),
     "a task that is armed again keeps its old token": ("keys", "call('HDEL', 'f:due:token', kind .. ':' .. id)", ""),
