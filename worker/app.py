@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 settings = Settings.read()
 app = Celery("farm")
-app.conf.update(celery_settings(settings))
+app.conf.update(celery_settings(settings), worker_consumer="worker.consumer:SteadyConsumer")
 
 _stopping = RawValue(c_bool, False)  # shared with the desk's pool, which the signal does not reach
 _renderer: Renderer | None = None

@@ -36,7 +36,7 @@ class Answer:
 
     @property
     def detail(self) -> str:
-        return str(self.body.get("detail") or self.body.get("checks"))
+        return str(self.body.get("detail") or " ".join(self.body.get("checks", {}).values()))
 
 
 @dataclass

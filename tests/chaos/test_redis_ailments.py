@@ -27,6 +27,13 @@ NOBODY = 9  # the discard port, where no Redis is
 
 
 @contextmanager
+def unreachable(rig: Rig) -> Iterator[None]:
+    rig.redis_line.cut()
+    yield
+    rig.redis_line.heal()
+
+
+@contextmanager
 def half_open(rig: Rig) -> Iterator[None]:
     rig.redis_line.hang()
     yield
@@ -85,6 +92,7 @@ class Ailment:
 
 
 AILMENTS = {
+    "unreachable": Ailment(unreachable, 22, "Redis can't be reached", loses_answers=True),
     "half-open": Ailment(half_open, 20, "Redis does not answer", loses_answers=True),
     "half-open, then cut": Ailment(half_open_and_then_cut, 12, "Redis does not answer", loses_answers=True),
     "frozen": Ailment(frozen, 30, "Redis does not answer", loses_answers=True),
@@ -102,6 +110,7 @@ def crowd(rig: Rig, ledger: Ledger) -> Iterator[Crowd]:
         yield crowd
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", AILMENTS)
 def test_an_ill_redis_is_answered_for_and_survived(
     rig: Rig, ledger: Ledger, crowd: Crowd, record: Record, name: str
