@@ -17,8 +17,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping
-from contextlib import closing, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
@@ -35,6 +35,12 @@ from tests.s3_server import S3Server
 
 TENANTS = ("ann", "bob")
 LEASE_S = 2.0
+_LATER = """
+import os, sys, time
+while os.path.exists(sys.argv[1]):
+    time.sleep(0.02)
+os.execv(sys.argv[2], sys.argv[2:])
+"""
 
 
 class Rig(Local):
@@ -59,6 +65,7 @@ class Rig(Local):
         given = {"FARM_LEASE_SECONDS": f"{LEASE_S:g}", "TMPDIR": str(self.scratch), **bucket, **(environment or {})}
         super().__init__(data, workers=workers, environment=given)
         self._stands_in = stands_in or {}
+        self._hold = data / "hold"  # while this file is there, Redis is not started again
         self.redis_line = Proxy(self._redis_port)
         self.redis = redis.Redis(port=self._redis_port, socket_timeout=10)
 
@@ -135,6 +142,22 @@ class Rig(Local):
         except psutil.NoSuchProcess:
             return []
 
+    @contextmanager
+    def redis_down(self) -> Iterator[None]:
+        """kill -9; it is started again at the end."""
+        self._hold.touch()
+        self.kill("redis")
+        try:
+            yield
+        finally:
+            self._hold.unlink()
+
+    def terminate(self) -> None:
+        """SIGTERM to every child at once, and none is started again."""
+        for child in self._children.values():
+            child.end()
+        self.stop()
+
     def processes(self) -> list[psutil.Process]:
         """Whatever runs on this folder: the children, their descendants, orphans."""
         found = []
@@ -159,7 +182,7 @@ class Rig(Local):
         if name == "redis":
             # A file that may grow no further is an error to Redis, as a full disk is, and not a signal that ends it:
             # Python ignores SIGXFSZ, and what it is replaced by inherits that.
-            command = (sys.executable, "-c", "import os, sys; os.execv(sys.argv[1], sys.argv[1:])", *command)
+            command = (sys.executable, "-c", _LATER, str(self._hold), *command)
         super()._add(name, self._stands_in.get(name, command))
 
 
