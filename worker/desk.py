@@ -272,6 +272,7 @@ class Desk:
             self._abort(task, error)
             return
         if not self._store.run(finish(job.id, task.token, success(rendered))):
+            log.info("assemble of %s is no longer ours; its result is dropped", job.id)
             self._discard(rendered)
 
     def _clear(self, task: Task) -> None:
