@@ -29,6 +29,10 @@ up: $(READY) ## run the embedded farm until Ctrl-C, data in ./data
 test: $(ENGINES) ## run the tests; make test ARGS="tests/store -k lease" runs some
 	@$(BIN)/pytest $(ARGS)
 
+.PHONY: soak
+soak: $(READY) ## random users, random faults, and the tally: make soak MINUTES=30 SEED=7
+	@$(BIN)/python -m tests.chaos.soak --minutes $(or $(MINUTES),3) $(if $(SEED),--seed $(SEED))
+
 .PHONY: lint
 lint: $(READY) ## style of the code
 	@$(BIN)/ruff check .
