@@ -141,6 +141,7 @@ class Renderer:
                     logging.shutdown()
                     os._exit(EXIT_HUNG)
 
+        faulthandler.dump_traceback_later(self._watchdog_seconds, exit=True)
         watcher = threading.Thread(target=watch, name="watchdog", daemon=True)
         watcher.start()
         try:
