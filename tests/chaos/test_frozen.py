@@ -1,0 +1,183 @@
+"""Processes that stand still for longer than their lease, whose work goes to others, and that wake up. What they still
+do counts once at most; what they want to say about work that is no longer theirs is refused."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from farm.wire import Output, Webhook
+from tests.chaos.ledger import Ledger
+from tests.chaos.record import Record
+from tests.chaos.rig import LEASE_S, Rig, Stopwatch
+from tests.chaos.sickly import dozed, sentence
+from tests.webhook.listener import Listener, answers
+
+ROOT = Path(__file__).parents[2]
+CAPACITY = 8
+KEEPER_S = 5.0  # the lock's 3 s and a look
+
+
+@pytest.fixture(scope="module")
+def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    """Two of each worker: for every one that freezes there is another."""
+    sickly = (sys.executable, "-m", "tests.chaos.sickly", "render")
+    stands_in = {"render": sickly, "render-2": sickly}
+    environment = {"PYTHONPATH": os.fspath(ROOT)}
+    with Rig(tmp_path_factory.mktemp("rig"), workers=2, environment=environment, stands_in=stands_in) as rig:
+        rig._add("desk-2", (sys.executable, "-P", "-m", "worker", "desk"))
+        until(lambda: len(beats(rig)) == 4, 30, "the second desk")
+        yield rig
+
+
+def until(holds: Callable[[], object], within: float, what: str) -> None:
+    deadline = time.monotonic() + within
+    while not holds():
+        assert time.monotonic() < deadline, f"waited {within:g} s in vain for {what}"
+        time.sleep(0.01)
+
+
+def beats(rig: Rig) -> list[Any]:
+    with rig.client() as ann:
+        return ann.queue().workers
+
+
+def begun(rig: Rig) -> dict[str, set[str]]:
+    """token -> the segments that its holder has begun."""
+    client: Any = rig.redis
+    tokens = client.zrange("f:lease", 0, -1)
+    grants = {token: client.hgetall(b"f:g:" + token) for token in tokens}
+    return {token.decode(): {f.decode() for f, v in grant.items() if v == b"1"} for token, grant in grants.items()}
+
+
+def state(rig: Rig, job: str) -> tuple[Any, ...]:
+    """All that the store knows of a job, and the whole history."""
+    client: Any = rig.redis
+    return client.hgetall(f"f:j:{job}"), client.get(f"f:o:{job}"), client.xinfo_stream("f:ev")["last-generated-id"]
+
+
+@pytest.mark.timeout(120)
+def test_a_render_worker_that_wakes_up_changes_nothing(rig: Rig, ledger: Ledger, record: Record) -> None:
+    text = "\n\n".join([sentence("dozes"), *(f"Paragraph {n} of what it held." for n in range(60))])
+    dozed(rig.data).touch()
+    ledger.learn(text)
+    dozed(rig.data).unlink()
+    rig.freeze("render-2")  # so that it is the other one that meets the sentence
+    job = ledger.submit(text)
+    until(dozed(rig.data).exists, 20, "the worker to doze in the middle of a batch")
+    rig.freeze("render")
+    held = set().union(*begun(rig).values())
+    assert 0 < len(held) <= CAPACITY
+    rig.thaw("render-2")
+
+    watch = Stopwatch()
+    done = ledger.clients["ann"].wait(job.id, 60)
+    recovered = watch.seconds
+    assert done.status == "succeeded"
+    until(lambda: ledger.mailboxes["ann"].told(job.id), 20, "the webhook")
+    until(lambda: not ledger.leftovers(), 20, "everything to be put away")
+    before, lines = state(rig, job.id), rig.logged("render", "are no longer ours to render")
+    rig.thaw("render")
+    until(lambda: rig.logged("render", "are no longer ours to render") > lines, 20, "it to notice")
+    until(lambda: rig.logged("render", "it woke up too late"), 20, "its failure to be refused")
+    rig.restart("render")  # it gives back what it holds, and ends
+    assert state(rig, job.id) == before
+    rows = ledger.clients["ann"].manifest(job.id)["segments"]
+    burnt = {f"{job.id}:{row['index']}" for row in rows if row["attempts"] > 1}
+    assert burnt <= held
+    assert max(row["attempts"] for row in rows) <= 2
+    ledger.check()
+    record("a render worker frozen past its lease", begun=len(held), burnt=len(burnt), taken_over_s=recovered)
+
+
+@pytest.mark.timeout(120)
+def test_a_desk_that_wakes_up_in_an_assembly_leaves_one_result(rig: Rig, ledger: Ledger, record: Record) -> None:
+    text = "\n\n".join(f"Chapter {n} is about the sea, and goes on for a while about it." for n in range(300))
+    ledger.learn(text, output=Output(format="wav", loudness_lufs=-18))
+    rig.freeze("desk-2")
+    job = ledger.submit(text, output=Output(format="wav", loudness_lufs=-18))
+    key = f"f:j:{job.id}"
+    until(lambda: rig.redis.hexists("f:due:token", f"assemble:{job.id}"), 60, "the assembly")
+    rig.freeze("desk")
+    assert rig.redis.hget(key, "status") == b"assembling", "frozen too late to prove anything; make the book longer"
+    rig.thaw("desk-2")
+    watch = Stopwatch()
+    assert ledger.clients["ann"].wait(job.id, 60).status == "succeeded"
+    recovered = watch.seconds
+    until(lambda: ledger.mailboxes["ann"].told(job.id), 20, "the webhook")
+    before = state(rig, job.id)
+    rig.thaw("desk")
+    until(lambda: rig.logged("desk", f"{job.id} is no longer ours"), 30, "the late desk to notice")
+    assert state(rig, job.id) == before
+    ledger.check()
+    assert len(ledger.mailboxes["ann"].told(job.id)) == 1
+    record("a desk frozen in an assembly", results=1, webhooks=1, taken_over_s=recovered)
+    assert recovered <= 30
+
+
+@pytest.mark.timeout(120)
+def test_a_desk_that_freezes_in_a_delivery_is_overtaken_under_the_same_id(
+    rig: Rig, ledger: Ledger, record: Record
+) -> None:
+    """The first receiver hears the request and answers only when the desk that asked stands still."""
+    asked: list[str] = []
+
+    def hold(connection: Any) -> None:
+        asked.append("")
+        if len(asked) == 1:
+            until(lambda: len(asked) > 1, 40, "the other desk")
+        answers(204)(connection)
+
+    with closing(Listener(hold)) as listener:
+        rig.freeze("desk-2")
+        job = ledger.clients["ann"].submit(
+            ledger.request("It is told twice.", "ann", webhook=False).model_copy(
+                update={"webhook": Webhook(url=listener.url)}
+            )
+        )
+        until(lambda: asked, 30, "the first delivery")
+        rig.freeze("desk")
+        rig.thaw("desk-2")
+        watch = Stopwatch()
+        until(lambda: len(asked) == 2, LEASE_S + 20, "the second delivery")
+        recovered = watch.seconds
+        rig.thaw("desk")
+
+        def delivery() -> Any:
+            return ledger.clients["ann"].deliveries(job.id)[0]
+
+        until(lambda: delivery().status == "delivered", 20, "the delivery")
+        ids = {
+            line for request in listener.requests for line in request.split(b"\r\n") if line.startswith(b"webhook-id")
+        }
+        assert len(ids) == 1
+        ledger.check()
+        assert len(delivery().attempts) == 1, "the late desk's attempt was recorded as well"
+    record("a desk frozen in a delivery", ids=1, told=len(listener.requests), again_s=recovered)
+
+
+def test_a_frozen_keeper_is_replaced(rig: Rig, ledger: Ledger, record: Record) -> None:
+    client: Any = rig.redis
+    until(lambda: client.get("f:lock:keeper"), 10, "a keeper")
+    names = ("render", "render-2", "desk", "desk-2")
+    holder = client.get("f:lock:keeper")
+    for name in names:  # which of them it is shows when it stands still
+        rig.freeze(name)
+        watch = Stopwatch()
+        while watch.seconds < KEEPER_S and client.get("f:lock:keeper") in (holder, None):
+            time.sleep(0.01)
+        rig.thaw(name)
+        if client.get("f:lock:keeper") not in (holder, None):
+            break
+    else:
+        raise AssertionError(f"nobody took over from the keeper within {KEEPER_S:g} s")
+    record("the keeper frozen", replaced_after_s=watch.seconds)
+    ledger.submit("Work goes on.")
+    ledger.check()
