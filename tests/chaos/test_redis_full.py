@@ -1,0 +1,78 @@
+"""Redis is near its limit of memory: nothing new is accepted, and all that was accepted before is planned, rendered,
+assembled and told, canceled or deleted. (Above the limit, see "out of memory" in test_redis_ailments.py.)"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.chaos.crowd import Crowd
+from tests.chaos.ledger import Ledger
+from tests.chaos.record import Record
+from tests.chaos.rig import Rig, Stopwatch
+
+BOOK = "\n\n".join(f"Wave {n} came in." for n in range(200))
+LINE = "The tide went out."
+BALLAST = 40_000_000  # bytes, beside which the farm's own work weighs little, as in a large farm
+
+
+@pytest.fixture
+def crowd(rig: Rig, ledger: Ledger) -> Iterator[Crowd]:
+    ledger.learn(LINE)
+    ledger.learn(BOOK)
+    unlimited = rig.redis.config_get("maxmemory")["maxmemory"]
+    rig.redis.set("ballast", bytes(BALLAST))
+    with Crowd(rig, ledger) as crowd:
+        yield crowd
+    rig.redis.config_set("maxmemory", unlimited)
+    rig.redis.delete("ballast")
+
+
+@pytest.mark.timeout(300)
+def test_a_full_farm_drains_and_accepts_again(rig: Rig, ledger: Ledger, crowd: Crowd, record: Record) -> None:
+    unlimited = rig.redis.config_get("maxmemory")["maxmemory"]
+    book = ledger.submit(BOOK)
+    waiting = [ledger.submit(BOOK, priority="bulk", webhook=False) for _ in range(2)]
+    line = ledger.submit(LINE)
+    used = int(rig.redis.info("memory")["used_memory"])
+    full = Stopwatch()
+    rig.redis.config_set("maxmemory", round(used / 0.85))
+
+    while (answer := crowd.submit(LINE, f"full {len(crowd.answers)}")).body.get("code") != "farm_full":
+        assert full.seconds < 5, answer.body
+        time.sleep(0.05)  # the API measures once a second
+    refused = [
+        answer,
+        crowd.ask("POST", "/v1/batches", json={"jobs": [{"input": LINE}]}),
+        crowd.ask("POST", "/v1/voices", files={"audio": b"RIFF"}, data={"name": "nobody", "consent": "true"}),
+    ]
+    assert {(each.status, each.body["code"]) for each in refused} == {(503, "farm_full")}
+    assert all("no new work is accepted until some is done" in each.detail for each in refused)
+    assert crowd.ask("POST", f"/v1/jobs/{waiting[0].id}/cancel").status == 202
+    ledger.promises[waiting[0].id].wanted = frozenset({"canceled"})
+    assert crowd.ask("DELETE", f"/v1/jobs/{waiting[1].id}").status == 204
+    ledger.promises[waiting[1].id].deleted = True
+    for job in (line, book):
+        assert ledger.clients["ann"].wait(job.id, timeout=60).status == "succeeded"
+        told(ledger, job.id)
+    drained_s = full.seconds
+    slowest = crowd.check_answers(5)
+    crowd.check_nothing_half_accepted(lost_answers=False)
+
+    rig.redis.config_set("maxmemory", unlimited)
+    again = Stopwatch()
+    while crowd.submit(LINE, f"again {len(crowd.answers)}").status != 202:
+        assert again.seconds < 5
+        time.sleep(0.05)
+    record("Redis at 85 % of maxmemory", slowest_answer_s=slowest, drained_s=drained_s, accepts_s=again.seconds)
+    crowd.check_retries()
+    ledger.check()
+
+
+def told(ledger: Ledger, job: str, within: float = 10) -> None:
+    deadline = time.monotonic() + within
+    while not ledger.mailboxes["ann"].told(job):
+        assert time.monotonic() < deadline, f"nobody was told of the end of {job}"
+        time.sleep(0.05)
