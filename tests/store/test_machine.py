@@ -1,0 +1,316 @@
+"""Any sequence of verbs, by any number of workers, with leases that run out at any time: what must hold in Redis after
+every step, and that one healthy worker brings everything to its end afterwards. It asks the keys themselves, not the
+model of test_walk.py.
+
+MACHINE_EXAMPLES makes it longer.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import redis
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule, run_state_machine_as_test
+
+from farm.job import ENDED, OPEN, Due, Lane, Status
+from farm.store import (
+    Grant,
+    Settled,
+    Store,
+    Task,
+    accept,
+    begin,
+    cancel,
+    claim,
+    fail,
+    finish,
+    forget,
+    plan,
+    redo,
+    release,
+    renew,
+    rescue,
+    retry,
+    settle,
+    take,
+)
+from farm.store.call import render_scripts
+from tests.store.clocked import Clock, Farm, new_job
+from tests.store.store_keys import snapshot
+
+EXAMPLES = int(os.environ.get("MACHINE_EXAMPLES", "100"))
+LEASE = 1000
+JOBS = [f"job_{number}" for number in range(5)]
+KINDS = [Due.PLAN, Due.ASSEMBLE]
+HOME = {Status.QUEUED: {Due.PLAN}, Status.RUNNING: set(), Status.ASSEMBLING: {Due.ASSEMBLE}}
+
+jobs = st.sampled_from(JOBS)
+shares = st.sampled_from((1, 2, 3))  # every segment of a grant, every second, every third
+
+# what is wrong with it: (verb, what the script says, what it says with the bug)
+BUGS = {
+    "rescue forgets what had not begun": ("rescue", "give_back(job, waiting)", ""),
+    "a late settle leaves the ready bit": ("settle", "call('SETBIT', 'f:r:' .. job, segment, 0) == 1", "false"),
+    "an ended job keeps its plan due": ("keys", "disarm('plan', job, t)", ""),
+    "a segment is counted as often as it is settled": ("settle", "if before[v] == 0 then", "if true then"),
+}
+
+
+class Machine(RuleBasedStateMachine):
+    grants = Bundle("grants")
+    tasks = Bundle("tasks")
+
+    def __init__(self, farm: Farm) -> None:
+        super().__init__()
+        farm.redis.delete(*(key for key in farm.redis.keys("f:*") if key not in (b"f:born", b"f:schema")), "f:none")
+        self.farm = farm
+        self.counted: set[tuple[str, int]] = set()
+
+    # --- verbs --------------------------------------------------------------------------------------------------------
+
+    @rule(job=jobs, tenant=st.sampled_from(("ann", "bob")), lane=st.sampled_from(Lane), skips=st.booleans())
+    def accept(self, job: str, tenant: str, lane: Lane, skips: bool) -> None:
+        more = {"tenant": tenant, "lane": lane, "on_error": "skip" if skips else "fail"}
+        self.farm.run(accept(new_job(job, **more)))
+
+    @rule(target=tasks, want=st.integers(1, 3))
+    def take(self, want: int) -> Any:
+        return multiple(*self.farm.run(take(KINDS, want=want, lease_ms=LEASE)))
+
+    @rule(task=tasks, total=st.sampled_from((0, 1, 5, 9)))
+    def plan(self, task: Task, total: int) -> None:
+        self.farm.run(plan(task.id, task.token, total))
+
+    @rule(target=grants, worker=st.sampled_from("ABC"), want=st.sampled_from((1, 3, 20)))
+    def claim(self, worker: str, want: int) -> Any:
+        grant = self.farm.run(claim("m", want=want, worker=worker, lease_ms=LEASE))
+        return multiple() if grant is None else grant
+
+    @rule(grant=grants, share=shares)
+    def begin(self, grant: Grant, share: int) -> None:
+        self.farm.run(begin(grant.token, some(grant, share)))
+
+    @rule(grant=grants)
+    def renew(self, grant: Grant) -> None:
+        self.farm.run(renew(grant.token, LEASE))
+
+    @rule(grant=grants, share=shares)
+    def settle(self, grant: Grant, share: int) -> None:
+        clips = [Settled(job, index, 100) for job, indices in some(grant, share).items() for index in indices]
+        self.settled(grant.token, clips)
+
+    @rule(grant=grants, share=shares)
+    def fail(self, grant: Grant, share: int) -> None:
+        for job, indices in some(grant, share).items():
+            for index in indices:
+                self.farm.run(fail(grant.token, job, index, "bad"))
+
+    @rule(grant=grants, share=shares, everything=st.booleans())
+    def release(self, grant: Grant, share: int, everything: bool) -> None:
+        self.farm.run(release(grant.token, None if everything else some(grant, share)))
+
+    @rule()
+    def rescue(self) -> None:
+        self.farm.run(rescue(LEASE))
+
+    @rule()
+    def lose_workers(self) -> None:
+        self.farm.run(rescue(LEASE))
+        self.farm.clock.forward(LEASE)
+        self.farm.run(rescue(LEASE))
+
+    @rule(task=tasks)
+    def finish(self, task: Task) -> None:
+        self.farm.run(finish(task.id, task.token, "{}"))
+
+    @rule(task=tasks, indices=st.sets(st.integers(0, 9), max_size=3))
+    def redo(self, task: Task, indices: set[int]) -> None:
+        if self.farm.run(redo(task.id, task.token, indices)):
+            self.counted -= {(task.id, index) for index in indices}
+
+    @rule(job=jobs, tenant=st.sampled_from(("ann", "bob")))
+    def cancel(self, job: str, tenant: str) -> None:
+        self.farm.run(cancel(job, tenant))
+
+    @rule(job=jobs, tenant=st.sampled_from(("ann", "bob")))
+    def retry(self, job: str, tenant: str) -> None:
+        record = self.record(job)
+        over = record.get("status") in ENDED and record["tenant"] == tenant
+        if over and not (record["status"] == Status.SUCCEEDED and not int(record.get("dead", 0))):
+            self.farm.run(retry(job, tenant))
+            self.forget_counted(job)
+
+    @rule(job=jobs)
+    def forget(self, job: str) -> None:
+        if self.record(job).get("status") in ENDED:
+            self.farm.run(forget(job))
+            self.forget_counted(job)
+
+    @rule(milliseconds=st.sampled_from((1, LEASE // 2, LEASE + 1, 5 * LEASE)))
+    def wait(self, milliseconds: int) -> None:
+        self.farm.clock.forward(milliseconds)
+
+    def settled(self, token: str, clips: list[Settled]) -> None:
+        for clip, counts in zip(clips, self.farm.run(settle(token, clips)), strict=True):
+            if counts:
+                assert (clip.job, clip.index) not in self.counted, f"{clip} is counted twice"
+                self.counted.add((clip.job, clip.index))
+
+    # --- what holds after each ----------------------------------------------------------------------------------------
+
+    @invariant()
+    def what_must_hold(self) -> None:
+        keys = snapshot(self.farm.redis)
+        records = {job: keys[f"f:j:{job}"] for job in JOBS if f"f:j:{job}" in keys}
+        every_segment_is_in_one_place(keys, records)
+        every_lease_has_segments(keys)
+        what_is_due_is_what_the_status_waits_for(keys, records)
+        a_job_ends_once_for_each_time_it_was_queued(keys, records, self.farm.redis.xrange("f:ev"))
+
+    # --- afterwards ---------------------------------------------------------------------------------------------------
+
+    def teardown(self) -> None:
+        """One healthy worker is left, and time."""
+        for _ in range(60):
+            self.lose_workers()
+            for task in self.farm.run(take(KINDS, want=100, lease_ms=LEASE)):
+                end = finish(task.id, task.token, "{}") if task.kind is Due.ASSEMBLE else plan(task.id, task.token, 3)
+                assert self.farm.run(end)
+            while grant := self.farm.run(claim("m", want=20, worker="healthy", lease_ms=LEASE)):
+                clips = [Settled(job, index, 100) for job, indices in grant.segments.items() for index in indices]
+                self.settled(grant.token, clips)
+            if all(self.record(job)["status"] in ENDED for job in self.jobs()):
+                break
+        else:
+            raise AssertionError(f"not ended: {[self.record(job) for job in self.jobs()]}")
+        self.lose_workers()
+        self.what_must_hold()
+        left = ("f:g:", "f:lease", "f:solo:", "f:ring:", "f:jobs:", "f:r:", "f:d:", "f:a:")
+        remains = {key: value for key, value in snapshot(self.farm.redis).items() if key.startswith(left)}
+        assert not remains, f"left over: {remains}"
+
+    # --- reading ------------------------------------------------------------------------------------------------------
+
+    def forget_counted(self, job: str) -> None:
+        self.counted = {pair for pair in self.counted if pair[0] != job}
+        # Its events too: those of an earlier life under the same name are another job's.
+        if not self.record(job):
+            for id, event in self.farm.redis.xrange("f:ev"):
+                if event[b"o"].decode() == job:
+                    self.farm.redis.xdel("f:ev", id)
+
+    def jobs(self) -> list[str]:
+        return [job for job in JOBS if self.farm.redis.exists(f"f:j:{job}")]
+
+    def record(self, job: str) -> dict[str, str]:
+        return self.hash(f"f:j:{job}")
+
+    def hash(self, key: str) -> dict[str, str]:
+        return {field.decode(): value.decode() for field, value in self.farm.redis.hgetall(key).items()}
+
+
+def every_segment_is_in_one_place(keys: dict[str, Any], records: dict[str, dict[str, str]]) -> None:
+    held = Counter(field for key in keys if key.startswith("f:g:") for field in keys[key])
+    solo, waiting = keys.get("f:solo:m", set()), Counter[str]()
+    for job, record in records.items():
+        ready, done = keys.get(f"f:r:{job}", set()), keys.get(f"f:d:{job}", set())
+        if record["status"] != Status.RUNNING:
+            assert not ready
+            continue
+        dead = {int(index) for index, said in keys.get(f"f:a:{job}", {}).items() if said.startswith("x")}
+        assert (len(ready), len(done), len(dead)) == tuple(int(record[name]) for name in ("ready", "done", "dead"))
+        assert max(ready | done, default=-1) < int(record["total"])
+        waiting[f"m:{record['lane']}"] += len(ready)
+        for index in range(int(record["total"])):
+            name = f"{job}:{index}"
+            places = [index in ready, index in dead, index in done, name in solo].count(True)
+            # Somebody else's clip may have come first: then its holder does not know yet.
+            assert places + held[name] == 1 or (index in done and places == held[name] == 1), (
+                f"{name} is in {places} places, and {held[name]} hold it"
+            )
+    assert Counter(keys.get("f:ready", {})) == +waiting
+
+
+def every_lease_has_segments(keys: dict[str, Any]) -> None:
+    grants = {key.removeprefix("f:g:"): held for key, held in keys.items() if key.startswith("f:g:")}
+    assert grants.keys() == keys.get("f:lease", {}).keys()
+    assert all(len(held) > 2 for held in grants.values()), "beside its worker and its model"
+
+
+def what_is_due_is_what_the_status_waits_for(keys: dict[str, Any], records: dict[str, dict[str, str]]) -> None:
+    due: dict[str, set[str]] = {job: set() for job in records}
+    for key in keys:
+        if key.startswith("f:due:") and key != "f:due:token":
+            for job in keys[key]:
+                due[job].add(key.split(":")[2])
+    for job, kinds in due.items():
+        assert kinds == HOME.get(Status(records[job]["status"]), {Due.EXPIRE}), f"{job} is due for {kinds}"
+    for leased in keys.get("f:due:token", {}):
+        kind, job = leased.split(":")
+        assert kind in due[job]
+
+
+def a_job_ends_once_for_each_time_it_was_queued(
+    keys: dict[str, Any], records: dict[str, dict[str, str]], events: list[Any]
+) -> None:
+    seen: dict[str, Counter[str]] = {job: Counter() for job in records}
+    for _, event in events:
+        seen[event[b"o"].decode()][event[b"s"].decode()] += 1
+    for job, record in records.items():
+        ends = sum(seen[job][status] for status in ENDED)
+        assert seen[job]["queued"] == ends + (record["status"] in OPEN), f"{job}: {seen[job]}"
+    assert Counter(keys.get("f:count", {})) == Counter(record["status"] for record in records.values())
+
+
+def some(grant: Grant, share: int) -> dict[str, list[int]]:
+    return {job: list(indices)[::share] for job, indices in grant.segments.items()}
+
+
+def explore(farm: Farm, examples: int, **more: Any) -> None:
+    found = settings(
+        max_examples=examples,
+        stateful_step_count=40,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+        **more,
+    )
+    run_state_machine_as_test(lambda: Machine(farm), settings=found)  # type: ignore[no-untyped-call]
+
+
+@pytest.mark.timeout(1200)
+def test_any_sequence_of_verbs_keeps_every_segment_and_ends_every_job(farm: Farm) -> None:
+    explore(farm, EXAMPLES)
+
+
+@pytest.mark.parametrize("bug", BUGS)
+def test_the_machine_notices_when(bug: str, redis_url: str, farm_of: Callable[..., Farm]) -> None:
+    verb, good, bad = BUGS[bug]
+
+    def lua(name: str) -> str:
+        text = Clock.lua(name)
+        assert name != verb or good in text
+        return text.replace(good, bad, 1) if name == verb else text
+
+    with pytest.raises(AssertionError):
+        explore(farm_of(render_scripts(lua)), 400, derandomize=True, phases=[Phase.generate])
+
+
+@pytest.fixture
+def farm_of(redis_url: str) -> Any:
+    with redis.Redis.from_url(redis_url) as client:
+        opened: list[Store] = []
+
+        def connect(scripts: Any) -> Farm:
+            opened.append(Store.connect(redis_url, scripts))
+            return Farm(opened[-1], Clock(client), client)
+
+        yield connect
+        for store in opened:
+            store.close()
