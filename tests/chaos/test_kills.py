@@ -1,0 +1,180 @@
+"""kill -9, at every stage of a job and over and over: nothing accepted is lost, only what had begun is rendered once
+more, and the audio is that of an undisturbed run."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from statistics import median
+
+import pytest
+
+from farm.wire import JobRequest
+from tests.chaos.ledger import Ledger
+from tests.chaos.progress import Progress, until
+from tests.chaos.record import Record
+from tests.chaos.rig import LEASE_S, Rig, Stopwatch
+
+BOOK = "\n\n".join(f"Lamp {n}." for n in range(3000))
+HALF = "\n\n".join(f"Lamp {n}." for n in range(1500))
+LINE = "The tide went out."
+KNOWN = 1_000_000  # the seed under which every clip is in storage already, so that a job is soon assembled
+BACK_TO_WORK_S = LEASE_S + 2
+BATCH = 8  # espeak's capacity
+BEGUN = 3 * BATCH  # the batch that runs, and two behind it that may be on their way into storage
+DESK_S = 30.0
+
+
+@pytest.mark.timeout(300)
+def test_a_render_worker_is_killed_twenty_times_in_one_book(rig: Rig, ledger: Ledger, record: Record) -> None:
+    ledger.learn(BOOK, seed=KNOWN)
+    book = Progress(rig, ledger.submit(BOOK, priority="bulk").id)
+    lost: list[set[int]] = []
+    recoveries: list[float] = []
+    for kill in range(20):
+        book.until_done(140 * kill + 100)
+        watch = Stopwatch()
+        rig.replaced("render", rig.kill("render"))
+        lost.append(book.begun())
+        book.until_further(book.done, within=30)
+        recoveries.append(watch.seconds)
+    ledger.check()
+    again = rendered_again(ledger, book.job)
+    record(
+        "render worker killed", kills=20, lost=0, begun_at_most=max(map(len, lost)), rendered_again=len(again),
+        back_to_work_s=median(recoveries), slowest_s=max(recoveries),
+    )  # fmt: skip
+    assert again <= set().union(*lost), "a segment that had not begun was rendered again"
+    assert max(map(len, lost)) <= BEGUN
+    # On a busy machine Python alone takes some seconds to start, which is no matter of leases.
+    assert median(recoveries) <= BACK_TO_WORK_S
+    assert max(recoveries) <= 3 * BACK_TO_WORK_S
+
+
+@pytest.mark.timeout(200)
+def test_of_two_render_workers_the_survivor_goes_on(tmp_path: Path, record: Record) -> None:
+    recoveries, pauses = [], []
+    with Rig(tmp_path, workers=2) as rig, Ledger(rig) as ledger:
+        ledger.learn(HALF)
+        book = Progress(rig, ledger.submit(HALF).id)
+        for _ in range(3):
+            until(lambda: len(book.holders()) == 2, DESK_S, "both workers to be at work")
+            begun = book.begun()
+            watch = Stopwatch()
+            rig.kill("render-2")
+            book.until_further(book.done, within=DESK_S)
+            pauses.append(watch.seconds)
+            until(lambda begun=begun: not begun & book.begun(), DESK_S, "what had begun to be taken back")
+            recoveries.append(watch.seconds)
+        ledger.check()
+    record("one of two render workers killed", kills=3, lost=0, pause_s=max(pauses), taken_back_s=max(recoveries))
+    assert max(pauses) <= 1.0
+    assert max(recoveries) <= BACK_TO_WORK_S
+
+
+# --- the desk ---------------------------------------------------------------------------------------------------------
+
+
+def planning(rig: Rig, book: Progress) -> bool:
+    return bool(rig.redis.hexists("f:due:token", f"plan:{book.job}"))
+
+
+def assembling(rig: Rig, book: Progress) -> bool:
+    return any(file.stat().st_size for file in rig.scratch.glob("tts-farm-scratch-assembly-*/audio.wav"))
+
+
+def uploaded(rig: Rig, book: Progress) -> bool:
+    return any(rig.storage().list(f"results/{book.job}/"))
+
+
+@pytest.mark.parametrize(
+    ("stage", "status"), [(planning, "queued"), (assembling, "assembling"), (uploaded, "assembling")]
+)
+def test_the_desk_is_killed(
+    rig: Rig, ledger: Ledger, record: Record, stage: Callable[[Rig, Progress], bool], status: str
+) -> None:
+    ledger.learn(BOOK, seed=KNOWN)
+    for _ in range(5):  # a desk may get on faster than one can look
+        book = Progress(rig, ledger.submit(BOOK, seed=KNOWN).id)
+        until(lambda book=book: stage(rig, book), 60, stage.__name__)
+        rig.freeze("desk")
+        watch = Stopwatch()
+        rig.replaced("desk", rig.kill("desk"))
+        if book.status == status:
+            break
+    else:
+        pytest.fail("every kill came too late")
+    book.until_status("succeeded", DESK_S)
+    seconds = watch.seconds
+    ledger.check()
+    record(f"desk killed: {stage.__name__}", lost=0, ended_after_s=seconds)
+    assert seconds <= DESK_S
+
+
+def test_the_desk_is_killed_while_a_receiver_has_its_webhook_in_hand(
+    rig: Rig, ledger: Ledger, record: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mailbox = ledger.mailboxes["ann"]
+    asked, answer = threading.Event(), threading.Event()
+    take = mailbox._take
+
+    def hesitant(body: bytes, headers: dict[str, str]) -> int:
+        asked.set()
+        answer.wait(DESK_S)
+        return take(body, headers)
+
+    monkeypatch.setattr(mailbox, "_take", hesitant)
+    job = ledger.submit(LINE)
+    assert asked.wait(DESK_S)
+    rig.replaced("desk", rig.kill("desk"))
+    watch = Stopwatch()
+    answer.set()
+    until(lambda: len(mailbox.deliveries) == 2, DESK_S, "the webhook to come again")
+    seconds = watch.seconds
+    ledger.check()
+    record("desk killed: delivering", told=2, ids=len(mailbox.told(job.id)), told_again_after_s=seconds)
+
+
+# --- the API ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.timeout(200)
+def test_the_api_is_killed_while_four_clients_submit(rig: Rig, ledger: Ledger, record: Record) -> None:
+    ledger.learn(LINE)
+    before = set(rig.redis.zrange("f:list:ann", 0, -1))
+    answered: dict[str, tuple[JobRequest, str]] = {}
+    over = threading.Event()
+
+    def submitting(name: str) -> None:
+        with rig.client("ann") as client:
+            client.health()
+            while not over.wait(0.15):
+                key, request = f"{name}-{len(answered)}", ledger.request(LINE, "ann")
+                job = client.submit(request, idempotency_key=key)
+                ledger.accepted(job, LINE)
+                answered[key] = request, job.id
+
+    with ThreadPoolExecutor(4) as pool:
+        clients = [pool.submit(submitting, name) for name in ("north", "east", "south", "west")]
+        for kill in range(5):
+            until(lambda kill=kill: len(answered) >= 12 * (kill + 1), 60, "more to be accepted")
+            rig.replaced("api", rig.kill("api"))
+        over.set()
+        for client in clients:
+            client.result()
+    ids = {id for _, id in answered.values()}
+    assert len(ids) == len(answered)
+    for key, (request, id) in answered.items():
+        assert ledger.clients["ann"].submit(request, idempotency_key=key).id == id
+    accepted = {job.decode() for job in set(rig.redis.zrange("f:list:ann", 0, -1)) - before}
+    assert accepted == ids, "a job that nobody was answered for, or the other way round"
+    ledger.check()
+    record("API killed under load", kills=5, accepted=len(ids), lost=0, twice=0)
+
+
+def rendered_again(ledger: Ledger, job: str) -> set[int]:
+    """Segments that were begun more than once; one whose clip was in storage by then was not."""
+    rows = ledger.clients["ann"].manifest(job)["segments"]
+    return {row["index"] for row in rows if row["attempts"] > 1}
