@@ -21,6 +21,9 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 import worker.engines
 from farm.settings import Settings
 from worker.engine import Clip, Engine, Failure, Utterance
@@ -45,7 +48,7 @@ class Sickly(Espeak):
     def __init__(self, data: Path) -> None:
         super().__init__()
         self._dozed = dozed(data)
-        self._hoard: list[bytearray] = []
+        self._hoard: list[npt.NDArray[np.uint8]] = []
 
     def _render(self, utterance: Utterance) -> Clip | Failure:
         found = _WORDS.search(utterance.text)
@@ -60,7 +63,7 @@ class Sickly(Espeak):
                 return Failure(utterance.key, "it will not read this sentence")
             case "hoards":
                 while True:
-                    self._hoard.append(bytearray(1 << 26))
+                    self._hoard.append(np.empty(1 << 26, np.uint8))  # taken from the limit, never touched
             case "dies":
                 os.kill(os.getpid(), signal.SIGKILL)
             case "dozes" if not self._dozed.exists():
