@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from farm.errors import EXIT_MISCONFIGURED, FarmError, Misconfigured, Unavailable
+from farm.errors import EXIT_MISCONFIGURED, FarmError, Misconfigured, StorageRefused, Unavailable
 from farm.settings import Settings
 from farm.storage import open_storage
 from farm.storage.bucket import S3Storage
@@ -100,7 +100,9 @@ def _create(storage: S3Storage) -> None:
 
 
 def _translated(error: BotoCoreError | ClientError, storage: S3Storage) -> FarmError:
-    return verdict(error, storage.bucket, storage.client.meta.endpoint_url)
+    """A bucket that refuses is an outage to a farm at work; before its start it is a wrong setting."""
+    why = verdict(error, storage.bucket, storage.client.meta.endpoint_url)
+    return Misconfigured(why.message) if isinstance(why, StorageRefused) else why
 
 
 def make_key(settings: Settings) -> None:
