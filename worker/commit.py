@@ -83,6 +83,7 @@ class Commit:
             self._leases.give_back(work.held)  # given up: an outage burns no attempt
         except BaseException as error:
             log.exception("a clip could not be kept")
+            self._leases.drop(work.held)
             self.fault = error
         finally:
             self._room.release()
@@ -113,6 +114,7 @@ class Commit:
                 log.warning("given up; the clips are in storage and will be found there")
             except BaseException as error:
                 log.exception("clips could not be settled")
+                self._leases.drop(held for stored in group if stored is not None for held in stored.held)
                 self.fault = error
 
     def _settle(self, group: Sequence[_Stored]) -> None:

@@ -4,7 +4,8 @@
         (a thread of its own, up to one batch ahead)                            (begins exactly what starts)
 
 take() tops up with interactive work first, so that one line waits for the batch that runs and no longer. Two utterances
-with one digest are rendered once. A suspect, which has cost a worker before, is handed out with nothing beside it.
+with one digest are rendered once. A suspect, which has cost a worker before, is handed out with nothing beside it:
+what began before is settled by then, and nothing begins until it is.
 """
 
 from __future__ import annotations
@@ -66,6 +67,7 @@ class Intake:
         self._ready: deque[Work] = deque()
         self._running: dict[str, Work] = {}
         self._by_digest: dict[str, Work] = {}
+        self._begun: dict[Held, bool] = {}  # what would lose an attempt with this worker -> whether it is a suspect
         self._dry = False  # the last claim found nothing
         self._over = False
         self._change = threading.Condition()
@@ -106,7 +108,7 @@ class Intake:
         while not chosen:
             with self._change:
                 while wait and not self._enough(count):
-                    self._change.wait()
+                    self._change.wait(_POLL if self._begun else None)  # nobody says when it is settled
                 if self._over or not self._ready:
                     return []
             self._top_up(count)
@@ -149,21 +151,26 @@ class Intake:
 
     def _enough(self, count: int) -> bool:
         """Whether a waiting take may go: a full batch, or all there is, or a suspect whose turn has come."""
-        if self._ready and self._ready[0].alone:
-            return self._over or not self._running
-        return self._over or self._dry or len(self._ready) >= min(count, self._capacity)
+        if self._waits_for_begun():
+            return self._over
+        alone = bool(self._ready) and self._ready[0].alone
+        return self._over or self._dry or alone or len(self._ready) >= min(count, self._capacity)
+
+    def _waits_for_begun(self) -> bool:
+        """A suspect that ends this worker takes along what has begun and is not settled, also if it is rendered."""
+        self._begun = {held: alone for held, alone in self._begun.items() if self._leases.has(held)}
+        if any(self._begun.values()) or any(work.alone for work in self._running.values()):
+            return True
+        return bool(self._ready) and self._ready[0].alone and bool(self._begun or self._running)
 
     def _choose(self, count: int) -> list[Work]:
-        if not self._ready or any(work.alone for work in self._running.values()):
+        if not self._ready or self._waits_for_begun():
             return []
-        chosen: list[Work] = []
-        if self._ready[0].alone:
-            if not self._running:
-                chosen.append(self._ready.popleft())
-        else:
-            while self._ready and len(chosen) < count and not self._ready[0].alone:
-                chosen.append(self._ready.popleft())
+        chosen = [self._ready.popleft()]
+        while not chosen[0].alone and self._ready and len(chosen) < count and not self._ready[0].alone:
+            chosen.append(self._ready.popleft())
         self._running.update((work.utterance.key, work) for work in chosen)
+        self._begun.update((held, work.alone) for work in chosen for held in work.held)
         return chosen
 
     def _begin(self, chosen: list[Work]) -> list[Work]:

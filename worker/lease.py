@@ -77,6 +77,11 @@ class Leases:
                     if not rest:
                         del self._held[one.token]
 
+    def has(self, one: Held) -> bool:
+        """Not settled, failed or given back yet."""
+        with self._lock:
+            return one in self._held.get(one.token, ())
+
     def give_back(self, held: Iterable[Held]) -> None:
         """Unburnt, as they were before the claim. In an outage of the store the lease runs out instead."""
         held = list(held)
