@@ -14,6 +14,7 @@ def remove_objects(storage: Storage, job: str, *, clips: bool = False) -> None:
     again when it is assembled."""
     if clips:
         storage.delete(*_clips(storage, job))
+    storage.abandon(f"results/{job}/")
     for prefix in (f"results/{job}/", f"jobs/{job}/"):  # the plan last, because it names the clips
         storage.delete(*(found.key for found in storage.list(prefix)))
 

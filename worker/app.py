@@ -10,10 +10,9 @@ before it takes the first message; SIGTERM lets it finish the batch in flight an
 from __future__ import annotations
 
 import logging
+import mmap
 import os
 import sys
-from ctypes import c_bool
-from multiprocessing.sharedctypes import RawValue
 from typing import TYPE_CHECKING, Any
 
 from celery import Celery, signals
@@ -37,7 +36,7 @@ settings = Settings.read()
 app = Celery("farm")
 app.conf.update(celery_settings(settings), worker_consumer="worker.consumer:SteadyConsumer")
 
-_stopping = RawValue(c_bool, False)  # shared with the desk's pool, which the signal does not reach
+_stopping = mmap.mmap(-1, 1)  # 1 once it is so; shared with the desk's pool, which the signal does not reach
 _renderer: Renderer | None = None
 _desk: Desk | None = None
 _threads: list[Keeper | Heartbeat] = []
@@ -62,7 +61,7 @@ def desk() -> None:
         from worker.desk import Desk
 
         _desk = Desk(Store.connect(settings.redis_url), open_storage(settings), Waker(settings.broker), settings)
-    _desk.drain(lambda: _stopping.value)
+    _desk.drain(lambda: _stopping[0] == 1)
 
 
 @signals.setup_logging.connect
@@ -114,7 +113,7 @@ def _begin(**_: Any) -> None:
 
 @signals.worker_shutting_down.connect
 def _stop_claiming(**_: Any) -> None:
-    _stopping.value = True
+    _stopping[0] = 1
     if _renderer is not None:
         _renderer.stop()
 

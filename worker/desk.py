@@ -278,11 +278,12 @@ class Desk:
     def _clear(self, task: Task) -> None:
         """Takes away what an earlier run left, such as a desk that was killed before it could finish. Listed first: a
         later desk's is not among what was there while the task was ours."""
-        left = [found.key for found in self._storage.list(f"results/{task.id}/")]
-        if left:
-            if not self._store.run(extend(task, self._lease_ms)):
-                raise TaskLost
-            self._storage.delete(*left)
+        results = f"results/{task.id}/"
+        left = [found.key for found in self._storage.list(results)]
+        if not self._store.run(extend(task, self._lease_ms)):
+            raise TaskLost
+        self._storage.abandon(results)
+        self._storage.delete(*left)
 
     def _discard(self, rendered: Rendered) -> None:
         """Another desk was faster, or the job was canceled meanwhile."""

@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 _DELETE_FIRST, _DELETE_MOST = 50, 1000  # objects in one request; the latter is S3's own limit
 _DELETE_S = 1.0  # for one such request: AWS takes about as long for 1,000 objects, Swift for 20 to 50
-_NOT_FOUND = 404
+_FORBIDDEN, _NOT_FOUND = 403, 404
 _RANGE_BEYOND_END = 416
 _NOT_UNDERSTOOD = (400, 405, 411, 501)
 _LONGEST_URL = 7 * 24 * 3600  # seconds; the limit of signature version 4
@@ -120,6 +120,20 @@ class S3Storage:
             start += len(batch)
             took = max(0.01, time.monotonic() - began)
             size = max(1, min(_DELETE_MOST, round(len(batch) * _DELETE_S / took)))
+
+    def abandon(self, prefix: str) -> None:
+        """Where the keys or the server do not allow it, nothing: a lifecycle rule of the bucket can do the same."""
+        below = self.prefix + checked_prefix(prefix)
+        with self._translated():
+            try:
+                pages = self.client.get_paginator("list_multipart_uploads").paginate(Bucket=self.bucket, Prefix=below)
+                for upload in [upload for page in pages for upload in page.get("Uploads", [])]:
+                    self.client.abort_multipart_upload(
+                        Bucket=self.bucket, Key=upload["Key"], UploadId=upload["UploadId"]
+                    )
+            except ClientError as error:
+                if status_of(error) not in (_FORBIDDEN, _NOT_FOUND, *_NOT_UNDERSTOOD):
+                    raise
 
     # --- read ---------------------------------------------------------------------------------------------------------
 

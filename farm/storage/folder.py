@@ -11,6 +11,7 @@ instead of 0.07 ms; docs/decisions/0003-storage.md). All else is synced, file an
 from __future__ import annotations
 
 import errno
+import fcntl
 import io
 import os
 import secrets
@@ -27,7 +28,8 @@ from farm.errors import ObjectMissing, StorageRefused, StorageUnavailable
 from farm.storage.protocol import Object, checked_key, checked_prefix, checked_range, fatal_at_start, probe
 
 _RENDERED_AGAIN = "segments/"
-_ABANDONED_SECONDS = 3600.0  # a part that nobody has written to for this long was left by a killed process
+_UNLOCKED_SECONDS = 1.0  # from the making of a part to its lock, at most; later nobody writes a part that is not locked
+_ABANDONED_SECONDS = 3600.0  # without a write, where the file system has no locks
 _MISSING = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
 
@@ -38,7 +40,7 @@ class LocalStorage:
         self._parts = self.root / ".part"
         with fatal_at_start(), self._translated():
             self._parts.mkdir(parents=True, exist_ok=True)
-            self._sweep(time.time() - _ABANDONED_SECONDS)
+            self._sweep()
 
     # --- write --------------------------------------------------------------------------------------------------------
 
@@ -90,6 +92,9 @@ class LocalStorage:
             self._ensure_mounted()
             yield from self._walk(folder + slash, start)
 
+    def abandon(self, prefix: str) -> None:
+        checked_prefix(prefix)
+
     def path(self, key: str) -> Path | None:
         return self._file(key) if self.head(key) else None
 
@@ -111,11 +116,13 @@ class LocalStorage:
         with self._translated():
             try:
                 with part.open("xb") as target:
+                    with suppress(OSError):  # not every file system has locks
+                        fcntl.flock(target, fcntl.LOCK_EX)
                     shutil.copyfileobj(source, target, 1 << 20)
+                    target.flush()
                     if durable:
-                        target.flush()
                         os.fsync(target.fileno())
-                _place(part, file)
+                    _place(part, file)
             except BaseException:
                 with suppress(OSError):
                     part.unlink()
@@ -157,10 +164,10 @@ class LocalStorage:
                 folder.rmdir()
                 folder = folder.parent
 
-    def _sweep(self, before: float) -> None:
+    def _sweep(self) -> None:
         for part in self._parts.iterdir():
             with suppress(FileNotFoundError):
-                if part.stat().st_mtime < before:
+                if _is_abandoned(part):
                     part.unlink()
 
     def _ensure_mounted(self) -> None:
@@ -195,6 +202,19 @@ def _place(part: Path, file: Path) -> None:
         except (FileNotFoundError, FileExistsError):  # the latter where it is pruned while mkdir looks what is there
             if not attempts_left:
                 raise
+
+
+def _is_abandoned(part: Path) -> bool:
+    """Whether its writer is dead, which let go of its lock."""
+    with part.open("rb") as file:
+        idle = time.time() - part.stat().st_mtime
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return idle > _ABANDONED_SECONDS
+        return idle > _UNLOCKED_SECONDS
 
 
 def _verdict(error: OSError, root: Path) -> StorageUnavailable:

@@ -51,6 +51,11 @@ class Storage(Protocol):
         """Keys that are not there are no error."""
         ...
 
+    def abandon(self, prefix: str) -> None:
+        """Takes away uploads below this prefix that were begun and not finished, such as a killed process's. One that
+        is still under way fails."""
+        ...
+
     def path(self, key: str) -> Path | None:
         """Where objects are files, the file that holds this one if it is there (the API serves it); else None."""
         ...

@@ -140,7 +140,8 @@ class AsyncStore:
         cls, url: str, scripts: Mapping[str, Script] | None = None, *, synchronous: bool = False
     ) -> AsyncStore:
         # RuntimeError: what uvloop raises of a connection that was lost just before it is written to.
-        retry = AsyncRetry(_BACKOFF, _RETRIES, supported_errors=(ConnectionError, RuntimeError))
+        supported = (ConnectionError, RuntimeError)
+        retry = AsyncRetry(_BACKOFF, _RETRIES, supported_errors=supported)  # type: ignore[arg-type]
         client = redis.asyncio.Redis.from_url(url, retry=retry, **_OPTIONS)
         store = cls(client, scripts or render_scripts(), synchronous)
         try:

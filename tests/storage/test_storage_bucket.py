@@ -294,6 +294,34 @@ def test_deletes_travel_in_batches_of_a_second(
     assert [request.count("<Key>") for request in asked] == batches
 
 
+def begin_upload(bucket: S3Storage, key: str) -> None:
+    bucket.client.create_multipart_upload(Bucket=bucket.bucket, Key=bucket.prefix + key)
+
+
+def test_uploads_that_nobody_finishes_are_abandoned_below_a_prefix(
+    bucket: S3Storage, leftovers: Callable[[Storage], list[str]]
+) -> None:
+    begin_upload(bucket, "results/job_a/7/audio.wav")
+    begin_upload(bucket, "results/job_b/8/audio.wav")
+
+    bucket.abandon("results/job_a/")
+
+    assert [key.removeprefix(bucket.prefix) for key in leftovers(bucket) if key.startswith(bucket.prefix)] == [
+        "results/job_b/8/audio.wav"
+    ]
+    bucket.abandon("")
+    assert not [key for key in leftovers(bucket) if key.startswith(bucket.prefix)]
+
+
+@pytest.mark.parametrize("status", [403, 501])
+def test_a_bucket_that_does_not_let_uploads_be_listed_is_left_as_it_is(bucket: S3Storage, status: int) -> None:
+    def answer(request: Any, **_: Any) -> Any:
+        return AWSResponse(request.url, status, HTTPHeaders(), Raw(b"<Error><Code>No</Code></Error>"))
+
+    bucket.client.meta.events.register("before-send.s3.ListMultipartUploads", answer)
+    bucket.abandon("results/job_a/")
+
+
 def test_one_object_that_may_not_be_deleted_is_told(bucket: S3Storage) -> None:
     answer_delete_objects(
         bucket,

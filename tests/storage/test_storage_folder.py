@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 
@@ -60,11 +62,26 @@ def test_a_process_killed_while_it_writes_leaves_the_old_object(folder: LocalSto
     assert folder.get("results/job/audio.wav") == b"old"
     assert [found.key for found in folder.list("")] == ["results/job/audio.wav"]
 
-    LocalStorage(folder.root)
-    assert part.exists(), "another process may still be writing it"
-    os.utime(part, (0, 0))
+    os.utime(part, (time.time() - 2,) * 2)
+    with part.open("rb") as another:
+        fcntl.flock(another, fcntl.LOCK_EX)
+        LocalStorage(folder.root)
+        assert part.exists(), "another process is still writing it"
     LocalStorage(folder.root)
     assert not part.exists()
+
+
+def test_a_part_is_locked_while_it_is_written(folder: LocalStorage, monkeypatch: pytest.MonkeyPatch) -> None:
+    def sweep(source: BinaryIO, target: BinaryIO, length: int) -> None:
+        (part,) = (folder.root / ".part").iterdir()
+        os.utime(part, (0, 0))
+        LocalStorage(folder.root)
+        assert part.exists()
+        target.write(source.read())
+
+    monkeypatch.setattr("farm.storage.folder.shutil.copyfileobj", sweep)
+    folder.put("jobs/one/plan", b"x")
+    assert folder.get("jobs/one/plan") == b"x"
 
 
 # --- disks ------------------------------------------------------------------------------------------------------------
