@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 _PRESSURE_SECONDS = 1.0
 _CATALOG_SECONDS = 1.0  # for which model cards and workers' speeds are taken as read
 _STORAGE_SECONDS = 5.0  # between two probe objects, however many probe us
-_STORAGE_TIMEOUT, _STORAGE_ATTEMPTS = 6.0, 2  # who asks hears within 15 s of a bucket that does not answer
+_STORAGE_TIMEOUT, _STORAGE_ATTEMPTS = 5.0, 2  # who asks hears within 15 s of a bucket that does not answer
 
 
 @dataclass(slots=True)
