@@ -17,7 +17,7 @@ from farm.wake import DESK_QUEUE, Waker, render_queue
 log = logging.getLogger(__name__)
 
 _TICK = 1.0
-_LOCK_MS = 3000
+_LOCK_MS = 3000  # below a lease: when nobody has looked for so long, rescue() takes Redis to have been away
 
 
 class Keeper:
@@ -36,7 +36,7 @@ class Keeper:
     def _keeping(self) -> None:
         while not self._over.wait(min(_TICK, self._lease_ms / 2000)):
             try:
-                if self._store.run(lock("keeper", self._worker, _LOCK_MS)):
+                if self._store.run(lock("keeper", self._worker, min(_LOCK_MS, self._lease_ms * 3 // 4))):
                     self.sweep()
             except StoreUnavailable as error:
                 log.warning("the keeper can't look: %s", error)
