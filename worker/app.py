@@ -13,19 +13,24 @@ import logging
 import mmap
 import os
 import sys
+import threading
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from celery import Celery, signals
 
 from farm.errors import EXIT_FAULT, EXIT_MISCONFIGURED, FarmError, Misconfigured
+from farm.job import Due
 from farm.settings import Settings, misspelt
 from farm.storage import open_storage
-from farm.store import Store, announce
+from farm.store import Store, announce, backlog, next_due
 from farm.wake import DESK_TASK, RENDER_TASK, Waker, celery_settings
+from worker.consumer import started as consumer_started
 from worker.engines import load
 from worker.heartbeat import Heartbeat, new_worker_id
 from worker.keeper import Keeper
 from worker.render import Renderer
+from worker.standby import Standby
 
 if TYPE_CHECKING:
     from worker.desk import Desk  # takes 2 s to load, which a render worker need not wait for
@@ -37,9 +42,10 @@ app = Celery("farm")
 app.conf.update(celery_settings(settings), worker_consumer="worker.consumer:SteadyConsumer")
 
 _stopping = mmap.mmap(-1, 1)  # 1 once it is so; shared with the desk's pool, which the signal does not reach
+_turn = threading.Lock()  # there is one engine, for a message and for the standby
 _renderer: Renderer | None = None
 _desk: Desk | None = None
-_threads: list[Keeper | Heartbeat] = []
+_threads: list[Keeper | Heartbeat | Standby] = []
 
 
 @app.task(name=RENDER_TASK)
@@ -47,7 +53,8 @@ def render() -> None:
     if _renderer is None:
         raise RuntimeError(f"this worker consumes no render queue; start one with -Q render.{settings.model}")
     try:
-        _renderer.drain()
+        with _turn:
+            _renderer.drain()
     except Exception:
         log.critical("this worker ends", exc_info=True)
         logging.shutdown()
@@ -58,9 +65,7 @@ def render() -> None:
 def desk() -> None:
     global _desk
     if _desk is None:  # made here: connections and threads do not survive the pool's fork
-        from worker.desk import Desk
-
-        _desk = Desk(Store.connect(settings.redis_url), open_storage(settings), Waker(settings.broker), settings)
+        _desk = _new_desk()
     _desk.drain(lambda: _stopping[0] == 1)
 
 
@@ -89,6 +94,7 @@ def _take_up_role(instance: Any, **_: Any) -> None:
 
 
 def _equip(queues: set[str]) -> None:
+    """Everything that lives as long as the worker: what it works with, and its threads beside Celery's."""
     global _renderer
     store = Store.connect(settings.redis_url)
     worker_id = new_worker_id()
@@ -97,15 +103,42 @@ def _equip(queues: set[str]) -> None:
         _renderer = Renderer(store, open_storage(settings), engine, settings, worker_id)
         store.run(announce(engine.card.name, engine.card.model_dump_json()))
         heartbeat = Heartbeat(store, worker_id, _renderer.figures, engine=engine)
+        standby = Standby(settings.broker, partial(_has_segments, store), render)
     else:
         import worker.desk  # noqa: F401  (before the pool forks, so that its processes share it)
 
         heartbeat = Heartbeat(store, worker_id)
+        standby = Standby(settings.broker, partial(_has_due, store), _drain_desk)
     keeper = Keeper(store, Waker(settings.broker), worker=worker_id, lease_ms=round(settings.lease_seconds * 1000))
-    _threads.extend((heartbeat, keeper))
+    _threads.extend((heartbeat, keeper, standby))
 
 
-@signals.worker_ready.connect
+def _new_desk() -> Desk:
+    from worker.desk import Desk
+
+    return Desk(Store.connect(settings.redis_url), open_storage(settings), Waker(settings.broker), settings)
+
+
+@cache
+def _parents_desk() -> Desk:
+    """Of the pool's parent: its children have theirs."""
+    return _new_desk()
+
+
+def _drain_desk() -> None:
+    _parents_desk().drain(lambda: _stopping[0] == 1)
+
+
+def _has_segments(store: Store) -> bool:
+    work = store.run(backlog())
+    return sum(work.ready.get(settings.model, {}).values()) + work.solo.get(settings.model, 0) > 0
+
+
+def _has_due(store: Store) -> bool:
+    return 0 in store.run(next_due(tuple(Due))).values()
+
+
+@consumer_started.connect
 def _begin(**_: Any) -> None:
     for thread in _threads:
         thread.start()

@@ -6,12 +6,22 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from celery.utils.dispatch import Signal
 from celery.worker.consumer import Consumer
 
 _PAUSE = 1.0  # seconds between two tries
 
 
+started = Signal(name="consumer_started")
+
+
 class SteadyConsumer(Consumer):
+    """Says when it starts, after the pool and before it has met the broker, which may take as long as an outage."""
+
+    def start(self) -> None:
+        started.send(sender=self)
+        super().start()
+
     def ensure_connected(self, conn: Any) -> Any:
         conn.ensure_connection = partial(
             conn.ensure_connection, interval_start=_PAUSE, interval_step=0, interval_max=_PAUSE

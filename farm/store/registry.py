@@ -77,7 +77,7 @@ def keys() -> Call[dict[str, dict[str, str]]]:
 
 def announce(model: str, card: str) -> Call[None]:
     """A model card (JSON) becomes what requests are validated against; it outlives its worker."""
-    return Call("HSET", ("f:models", model, card), nothing)
+    return Call("announce", (model, card), nothing)
 
 
 def models() -> Call[dict[str, str]]:
