@@ -136,9 +136,7 @@ def _serve(folder: Path, port: int, host: str = "127.0.0.1", secret: str = SECRE
 
     listener = eventlet.listen((host, port))
     filters = "".join(_FILTER.format(name=name) for name in _PLAIN_FILTERS)
-    conf = _PROXY.format(
-        folder=folder, pipeline=_PIPELINE, user=ACCESS_KEY.replace(":", "_"), secret=secret, page=PAGE
-    )
+    conf = _PROXY.format(folder=folder, pipeline=_PIPELINE, user=ACCESS_KEY.replace(":", "_"), secret=secret, page=PAGE)
     (folder / "proxy.conf").write_text(conf + filters)
     eventlet.spawn(_answer, listener, wsgi.loadapp(f"{folder}/proxy.conf"))
 
