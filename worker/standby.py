@@ -45,6 +45,8 @@ class Standby:
                     self._drain()
             except StoreUnavailable as error:
                 log.debug("no work to be seen: %s", error)
+            except Exception:
+                log.exception("the standby stumbled and goes on")
 
     def _broker_takes_writes(self) -> bool:
         try:

@@ -70,12 +70,12 @@ def test_a_worker_that_drains_is_well(worker: Worker) -> None:
 
 def test_a_worker_that_lost_a_thread_is_ill_and_says_which(worker: Worker) -> None:
     worker.enter("ready")
-    assert worker.asked().startswith("ill: render lost its heartbeat and keeper thread")
+    assert worker.asked().startswith("ill: render lost its heartbeat and keeper and standby thread")
 
 
 def test_a_worker_with_all_its_threads_is_well() -> None:
     over = threading.Event()
-    threads = [threading.Thread(target=over.wait, name=name) for name in ("heartbeat", "keeper")]
+    threads = [threading.Thread(target=over.wait, name=name, daemon=True) for name in health._NEEDED]
     for thread in threads:
         thread.start()
     ready = Health("desk")
