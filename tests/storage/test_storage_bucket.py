@@ -279,7 +279,8 @@ def test_a_server_that_cannot_delete_many_at_once_is_asked_one_by_one(bucket: S3
 
 
 @pytest.mark.parametrize(
-    ("seconds_each", "batches"), [(0.0001, [50, 1000, 1000, 450]), (0.04, [50] + [25] * 98), (3.0, [50] + [1] * 2450)]
+    ("seconds_each", "batches"),
+    [(0.0001, [10, 1000, 1000, 490]), (0.04, [10] + [25] * 99 + [15]), (3.0, [10] + [1] * 2490)],
 )
 def test_deletes_travel_in_batches_of_a_second(
     bucket: S3Storage, monkeypatch: pytest.MonkeyPatch, seconds_each: float, batches: list[int]
