@@ -53,8 +53,9 @@ def disturb(done: Callable[[], int], kill: Callable[[], None], *, total: int, ki
     for number in range(kills):
         mark = (number + draw.uniform(0.2, 0.8)) * total / (kills + 1)
         _until(lambda mark=mark: done() >= mark)
-        before, killed = done(), time.monotonic()
+        killed = time.monotonic()
         kill()
+        before = done()  # what it settled until then
         if _until(lambda before=before: done() > before):
             outcome.resumed.append(time.monotonic() - killed)
     last = time.monotonic()

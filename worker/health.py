@@ -22,7 +22,8 @@ _PREFIX = "tts-farm/worker/"
 _SOCKETS = Path("/proc/net/unix")
 _PATIENCE_S = 3.0
 _WELL = "well: "
-_NEEDED = ("heartbeat", "keeper", "standby")  # threads of a worker that is ready; one that fell over is not started again
+# Threads of a worker that is ready; one that fell over is not started again.
+_NEEDED = ("heartbeat", "keeper", "standby")
 
 
 class Health:
