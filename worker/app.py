@@ -22,7 +22,7 @@ from celery import Celery, signals
 from farm.errors import EXIT_FAULT, EXIT_MISCONFIGURED, FarmError, Misconfigured
 from farm.job import Due
 from farm.settings import Settings, misspelt
-from farm.storage import open_storage
+from farm.storage import Storage, open_storage
 from farm.store import Store, announce, backlog, next_due
 from farm.wake import DESK_TASK, RENDER_TASK, Waker, celery_settings
 from worker.consumer import started as consumer_started
@@ -100,13 +100,14 @@ def _equip(queues: set[str]) -> None:
     worker_id = new_worker_id()
     if any(queue.startswith("render.") for queue in queues):
         engine = load(settings)
-        _renderer = Renderer(store, open_storage(settings), engine, settings, worker_id)
+        _renderer = Renderer(store, _storage(), engine, settings, worker_id)
         store.run(announce(engine.card.name, engine.card.model_dump_json()))
         heartbeat = Heartbeat(store, worker_id, _renderer.figures, engine=engine)
         standby = Standby(settings.broker, partial(_has_segments, store), render)
     else:
         import worker.desk  # noqa: F401  (before the pool forks, so that its processes share it)
 
+        _storage()
         heartbeat = Heartbeat(store, worker_id)
         standby = Standby(settings.broker, partial(_has_due, store), _drain_desk)
     keeper = Keeper(store, Waker(settings.broker), worker=worker_id, lease_ms=round(settings.lease_seconds * 1000))
@@ -116,7 +117,13 @@ def _equip(queues: set[str]) -> None:
 def _new_desk() -> Desk:
     from worker.desk import Desk
 
-    return Desk(Store.connect(settings.redis_url), open_storage(settings), Waker(settings.broker), settings)
+    return Desk(Store.connect(settings.redis_url), _storage(), Waker(settings.broker), settings)
+
+
+@cache
+def _storage() -> Storage:
+    """Opened before the pool forks: a child that opened a folder by itself might do so while it is not mounted."""
+    return open_storage(settings)
 
 
 @cache
