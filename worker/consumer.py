@@ -11,7 +11,6 @@ from celery.worker.consumer import Consumer
 
 _PAUSE = 1.0  # seconds between two tries
 
-
 started = Signal(name="consumer_started")
 
 

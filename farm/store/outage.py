@@ -56,11 +56,8 @@ def farm_error(error: Exception) -> FarmError | None:
         return StoreUnavailable(_CONDITIONS[code])
     if isinstance(error, TimeoutError):
         return StoreUnavailable("Redis does not answer; see whether it is overloaded, then try again")
-    if isinstance(error, RuntimeError) and "closed" in str(error):
-        # What uvloop says, and redis-py passes on, of a connection that was lost just before it was written to.
-        return StoreUnavailable("Redis closed the connection; try again")
-    # uvloop's own error for a connection that was reset after it was made; redis-py takes it for a fault of ours.
-    reset = isinstance(error, RuntimeError) and "handler is closed" in str(error)
-    if reset or isinstance(error, ConnectionError):
+    # What uvloop says, and redis-py passes on, of a connection that was lost just before it was written to.
+    lost = isinstance(error, RuntimeError) and "handler is closed" in str(error)
+    if lost or isinstance(error, ConnectionError):
         return StoreUnavailable(f"Redis can't be reached ({error}); start it or correct FARM_REDIS_URL")
     return None

@@ -17,8 +17,8 @@ from __future__ import annotations
 import socket
 import struct
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -57,6 +57,15 @@ class Proxy:
         self._accepting.start()
 
     # --- what can happen to it ----------------------------------------------------------------------------------------
+
+    @contextmanager
+    def during(self, fault: Callable[[], None]) -> Iterator[None]:
+        """`with line.during(line.hang): …`"""
+        fault()
+        try:
+            yield
+        finally:
+            self.heal()
 
     def heal(self) -> None:
         self._become(CALM)

@@ -38,7 +38,7 @@ LEASE_S = 2.0
 _LATER = """
 import os, sys, time
 while os.path.exists(sys.argv[1]):
-    time.sleep(0.02)
+    time.sleep(0.02)  # a file that goes away tells nobody
 os.execv(sys.argv[2], sys.argv[2:])
 """
 

@@ -68,7 +68,7 @@ class Sickly(Espeak):
                 os.kill(os.getpid(), signal.SIGKILL)
             case "dozes" if not self._dozed.exists():
                 self._dozed.touch()
-                time.sleep(DOZE_S)
+                time.sleep(DOZE_S)  # being slow is the illness
                 return Failure(utterance.key, "it woke up too late")
         return super()._render(utterance)
 

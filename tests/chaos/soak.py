@@ -21,9 +21,9 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -263,26 +263,23 @@ class Faults:
             case "terminate":
                 rig.replaced(fault.child, rig.kill(fault.child, signal.SIGTERM), 90)
             case "freeze":
-                rig.freeze(fault.child)
-                time.sleep(fault.seconds)  # how long a fault lasts is its definition
-                rig.thaw(fault.child)
+                _lasts(fault, self._frozen(fault.child))
             case "cut redis":
-                self._for(fault, redis_line.cut, redis_line.heal)
+                _lasts(fault, redis_line.during(redis_line.cut))
             case "hang redis":
-                self._for(fault, redis_line.hang, redis_line.heal)
+                _lasts(fault, redis_line.during(redis_line.hang))
             case "slow redis":
-                self._for(fault, lambda: redis_line.delay(0.05), redis_line.heal)
+                _lasts(fault, redis_line.during(lambda: redis_line.delay(0.05)))
             case "cut storage":
-                self._for(fault, s3_line.cut, s3_line.heal)
+                _lasts(fault, s3_line.during(s3_line.cut))
             case "hang storage":
-                self._for(fault, s3_line.hang, s3_line.heal)
+                _lasts(fault, s3_line.during(s3_line.hang))
             case "storage says 500":
-                self._for(fault, lambda: s3_line.answer(_ERROR_500), s3_line.heal)
+                _lasts(fault, s3_line.during(lambda: s3_line.answer(_ERROR_500)))
             case "cut an upload":
-                self._for(fault, lambda: s3_line.cut_after(3000), s3_line.heal)
+                _lasts(fault, s3_line.during(lambda: s3_line.cut_after(3000)))
             case "redis full":
-                full = int(rig.redis.info("memory")["used_memory"])
-                self._for(fault, lambda: self._limit(full), lambda: self._limit(1 << 30))
+                _lasts(fault, self._full())
             case "empty the broker":
                 with redis.Redis.from_url(rig.direct_broker_url) as broker:
                     broker.flushdb()
@@ -293,13 +290,18 @@ class Faults:
                 keys = [found.key for found in storage.list("segments/")]
                 storage.delete(*self._choice.sample(keys, min(5, len(keys))))
 
-    def _for(self, fault: Fault, begin: Callable[[], None], end: Callable[[], None]) -> None:
-        begin()
-        time.sleep(fault.seconds)  # how long a fault lasts is its definition
-        end()
+    @contextmanager
+    def _frozen(self, child: str) -> Iterator[None]:
+        self._rig.freeze(child)
+        yield
+        self._rig.thaw(child)
 
-    def _limit(self, size: int) -> None:
-        self._rig.redis.config_set("maxmemory", size)
+    @contextmanager
+    def _full(self) -> Iterator[None]:
+        client = self._rig.redis
+        client.config_set("maxmemory", int(client.info("memory")["used_memory"]))
+        yield
+        client.config_set("maxmemory", 1 << 30)
 
 
 class Watch:
@@ -406,6 +408,11 @@ def soak(script: Script, rig: Rig) -> Tally:
             doubled=sum(isinstance(breach, Doubled) for breach in found),
             reruns=reruns, refused_texts=ledger.refused_texts(), faults=faults, users=users,
         )  # fmt: skip
+
+
+def _lasts(fault: Fault, ailment: AbstractContextManager[None]) -> None:
+    with ailment:
+        time.sleep(fault.seconds)  # how long a fault lasts is its definition
 
 
 def _break(script: Script, faults: Faults, began: float) -> None:

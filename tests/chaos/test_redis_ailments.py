@@ -26,27 +26,20 @@ LONGEST_RECOVERY_S = 5.0
 NOBODY = 9  # the discard port, where no Redis is
 
 
-@contextmanager
-def unreachable(rig: Rig) -> Iterator[None]:
-    rig.redis_line.cut()
-    yield
-    rig.redis_line.heal()
+def unreachable(rig: Rig) -> AbstractContextManager[None]:
+    return rig.redis_line.during(rig.redis_line.cut)
 
 
-@contextmanager
-def half_open(rig: Rig) -> Iterator[None]:
-    rig.redis_line.hang()
-    yield
-    rig.redis_line.heal()
+def half_open(rig: Rig) -> AbstractContextManager[None]:
+    return rig.redis_line.during(rig.redis_line.hang)
 
 
 @contextmanager
 def half_open_and_then_cut(rig: Rig) -> Iterator[None]:
     """As when the other machine is back and knows nothing of the connections that it had."""
-    rig.redis_line.hang()
-    yield
-    rig.redis_line.cut()
-    rig.redis_line.heal()
+    with rig.redis_line.during(rig.redis_line.hang):
+        yield
+        rig.redis_line.cut()
 
 
 @contextmanager
@@ -133,7 +126,7 @@ def test_an_ill_redis_is_answered_for_and_survived(
 
     with crowd.asking(errands):
         with ailment.befalls(rig):
-            time.sleep(ailment.seconds)
+            time.sleep(ailment.seconds)  # how long it lasts is its definition
         back, reached = Stopwatch(), done(rig, book)
     line = first_accepted(crowd, name)
     accepts_s = back.seconds

@@ -38,37 +38,22 @@ class Bucket:
     rig: Rig
 
 
-@contextmanager
-def down(bucket: Bucket) -> Iterator[None]:
-    bucket.line.cut()
-    yield
-    bucket.line.heal()
+def down(bucket: Bucket) -> AbstractContextManager[None]:
+    return bucket.line.during(bucket.line.cut)
 
 
-@contextmanager
-def half_open(bucket: Bucket) -> Iterator[None]:
-    bucket.line.hang()
-    yield
-    bucket.line.heal()
+def half_open(bucket: Bucket) -> AbstractContextManager[None]:
+    return bucket.line.during(bucket.line.hang)
 
 
-@contextmanager
-def slow(bucket: Bucket) -> Iterator[None]:
-    bucket.line.delay(0.3)
-    yield
-    bucket.line.heal()
+def slow(bucket: Bucket) -> AbstractContextManager[None]:
+    return bucket.line.during(lambda: bucket.line.delay(0.3))
 
 
 def answering(status: bytes, code: bytes) -> Callable[[Bucket], AbstractContextManager[None]]:
     body = BODY % code
-
-    @contextmanager
-    def answers(bucket: Bucket) -> Iterator[None]:
-        bucket.line.answer(b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n%s" % (status, len(body), body))
-        yield
-        bucket.line.heal()
-
-    return answers
+    answer = b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n%s" % (status, len(body), body)
+    return lambda bucket: bucket.line.during(lambda: bucket.line.answer(answer))
 
 
 @contextmanager
@@ -146,7 +131,7 @@ def test_an_ill_bucket_is_waited_for(
 
     with crowd.asking(errands):
         with ailment.befalls(bucket):
-            time.sleep(ailment.seconds)
+            time.sleep(ailment.seconds)  # how long it lasts is its definition
         back, reached = Stopwatch(), done(rig, book)
     until(lambda: crowd.submit(LETTER, f"{name} {next(numbers)}", seed=0).status == 202, "a long text is accepted")
     accepts_s = back.seconds
