@@ -27,7 +27,8 @@ LONGEST_PAUSE_S = 5.0
 LOG_LIMIT = 10_000_000  # bytes; a longer log is set aside when its child is first started
 TAIL_LINES = 15
 
-_NO_FAULT_OF_ITS_OWN = (-signal.SIGKILL, -signal.SIGTERM, EXIT_HUNG, EXIT_FAULT)
+_HUNG = (EXIT_HUNG, -signal.SIGALRM)  # by its watchdog, or where that hung as well by its alarm
+_NO_FAULT_OF_ITS_OWN = (-signal.SIGKILL, -signal.SIGTERM, EXIT_FAULT, *_HUNG)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import faulthandler
 import logging
 import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -127,13 +128,13 @@ class Renderer:
 
     @contextmanager
     def _watched(self, intake: Intake, leases: Leases) -> Iterator[None]:
-        """An engine that hangs and keeps Python's lock stops the watchdog as well. A timer that needs no lock ends the
-        worker when the watchdog has not set it anew for long."""
+        """An engine that hangs and keeps Python's lock stops the watchdog as well. The system's alarm, which needs no
+        lock, ends the worker when the watchdog has not put it off for long, and its stacks are in the log."""
         over = threading.Event()
 
         def watch() -> None:
             while not over.wait(self._watchdog_seconds / 10):
-                faulthandler.dump_traceback_later(self._watchdog_seconds, exit=True)
+                signal.setitimer(signal.ITIMER_REAL, self._watchdog_seconds)
                 idle = time.monotonic() - max(self._progress, intake.last_take)
                 if intake.running and not self._committing and idle > self._watchdog_seconds:
                     log.critical("the engine made no progress for %.0f s; this worker ends", idle)
@@ -141,7 +142,8 @@ class Renderer:
                     logging.shutdown()
                     os._exit(EXIT_HUNG)
 
-        faulthandler.dump_traceback_later(self._watchdog_seconds, exit=True)
+        faulthandler.register(signal.SIGALRM, chain=True)
+        signal.setitimer(signal.ITIMER_REAL, self._watchdog_seconds)
         watcher = threading.Thread(target=watch, name="watchdog", daemon=True)
         watcher.start()
         try:
@@ -149,4 +151,5 @@ class Renderer:
         finally:
             over.set()
             watcher.join()
-            faulthandler.cancel_dump_traceback_later()
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            faulthandler.unregister(signal.SIGALRM)

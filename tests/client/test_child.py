@@ -70,11 +70,11 @@ def test_a_child_that_is_killed_ever_so_often_is_never_given_up(start: Start, ga
     assert not gave_up.happened.is_set()
 
 
-@pytest.mark.parametrize("code", [EXIT_HUNG, EXIT_FAULT])
+@pytest.mark.parametrize("end", [f"exit {EXIT_HUNG}", f"exit {EXIT_FAULT}", "kill -ALRM $$"])
 def test_a_worker_that_poison_brings_down_is_started_again_however_often(
-    start: Start, gave_up: GaveUp, code: int
+    start: Start, gave_up: GaveUp, end: str
 ) -> None:
-    child = start(f"sleep 0.05; exit {code}")
+    child = start(f"sleep 0.05; {end}")
     pid = child.replaced(None, 5)
     for _ in range(QUICK_DEATHS + 2):
         pid = child.replaced(pid, 5)
