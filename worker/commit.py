@@ -3,7 +3,8 @@
         engine ──> put() ──> encode + upload (a pool, clips side by side) ──> settle (in groups, one thread)
 
 Nothing is given up in an outage of storage or store: it is tried again until it is through or the worker must go, and
-put() blocks when two batches are on their way, so memory stays bounded and no attempt is burned.
+put() blocks when two batches are on their way and not settled, so memory stays bounded, as does what a killed worker
+leaves to be rendered again, and no attempt is burned.
 """
 
 from __future__ import annotations
@@ -74,25 +75,28 @@ class Commit:
         self._pool.submit(self._keep, work, outcome)
 
     def _keep(self, work: Work, outcome: Clip | Failure) -> None:
+        stored = None
         try:
             if isinstance(outcome, Failure):
                 self._fail(work, outcome)
             else:
-                self._upload(work, outcome)
+                stored = self._upload(work, outcome)
         except (StorageUnavailable, StoreUnavailable):
             self._leases.give_back(work.held)  # given up: an outage burns no attempt
         except BaseException as error:
             log.exception("a clip could not be kept")
             self._leases.drop(work.held)
             self.fault = error
-        finally:
+        if stored is not None:
+            self._stored.put(stored)
+        else:
             self._room.release()
 
-    def _upload(self, work: Work, clip: Clip) -> None:
+    def _upload(self, work: Work, clip: Clip) -> _Stored:
         digest = work.utterance.key.partition("/")[0]
         data = encode(clip.samples, self._sample_rate, clip.warnings)
         self._persist(partial(self._storage.put, clip_key(digest), data, "audio/flac"), StorageUnavailable)
-        self._stored.put(_Stored(work.held, round(len(clip.samples) * 1000 / self._sample_rate)))
+        return _Stored(work.held, round(len(clip.samples) * 1000 / self._sample_rate))
 
     def _fail(self, work: Work, failure: Failure) -> None:
         log.warning("not rendered: %s", failure.error)
@@ -107,15 +111,19 @@ class Commit:
             group = [self._stored.get()]
             while len(group) < _GROUP and not self._stored.empty():
                 group.append(self._stored.get())
-            over = None in group
+            clips = [stored for stored in group if stored is not None]
+            over = len(clips) < len(group)
             try:
-                self._settle([stored for stored in group if stored is not None])
+                self._settle(clips)
             except StoreUnavailable:
                 log.warning("given up; the clips are in storage and will be found there")
             except BaseException as error:
                 log.exception("clips could not be settled")
-                self._leases.drop(held for stored in group if stored is not None for held in stored.held)
+                self._leases.drop(held for stored in clips for held in stored.held)
                 self.fault = error
+            finally:
+                if clips:
+                    self._room.release(len(clips))
 
     def _settle(self, group: Sequence[_Stored]) -> None:
         by_lease: dict[str, list[tuple[Held, int]]] = {}

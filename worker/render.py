@@ -143,7 +143,7 @@ class Renderer:
                     os._exit(EXIT_HUNG)
 
         faulthandler.register(signal.SIGALRM, chain=True)
-        signal.setitimer(signal.ITIMER_REAL, self._watchdog_seconds)
+        former = signal.setitimer(signal.ITIMER_REAL, self._watchdog_seconds)
         watcher = threading.Thread(target=watch, name="watchdog", daemon=True)
         watcher.start()
         try:
@@ -151,5 +151,5 @@ class Renderer:
         finally:
             over.set()
             watcher.join()
-            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.setitimer(signal.ITIMER_REAL, *former)
             faulthandler.unregister(signal.SIGALRM)

@@ -29,13 +29,17 @@ class Progress:
 
     def begun(self) -> set[int]:
         """Its segments that some worker has begun and not settled: what is lost with that worker."""
-        return {segment for _, segment in self._begun()}
+        return {segment for _, segment in self.held()}
 
     def holders(self) -> set[str]:
         """The workers that have begun some of it."""
-        return {worker for worker, _ in self._begun()}
+        return {worker for worker, _ in self.held()}
 
-    def _begun(self) -> Iterator[tuple[str, int]]:
+    def held(self) -> set[tuple[str, int]]:
+        """Which worker has begun which of its segments."""
+        return set(self._held())
+
+    def _held(self) -> Iterator[tuple[str, int]]:
         for token in self._redis.zrange("f:lease", 0, -1):
             grant = self._redis.hgetall(f"f:g:{token.decode()}")
             for field, begun in grant.items():

@@ -90,7 +90,7 @@ AILMENTS = {
     "half-open, then cut": Ailment(half_open_and_then_cut, 12, "Redis does not answer", loses_answers=True),
     "frozen": Ailment(frozen, 30, "Redis does not answer", loses_answers=True),
     "read-only": Ailment(read_only, 4, "read-only replica"),
-    "out of memory": Ailment(out_of_memory, 4, "maxmemory", drains=True),
+    "out of memory": Ailment(out_of_memory, 4, "no new work is accepted", drains=True),
     "disk full": Ailment(disk_full, 4, "can't write its data to disk"),
 }
 
