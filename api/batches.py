@@ -33,7 +33,7 @@ from farm.errors import BadInput, Conflict, FieldError, NotFound, TooLarge
 from farm.job import Status, new_id
 from farm.scratch import Scratch
 from farm.spec import BatchSpec, Order, lines_key, write_lines
-from farm.store import BatchRecord, NewBatch, accept_batch, batch_record, cancel_batch
+from farm.store import BatchRecord, NewBatch, accept_batch, batch_record, cancel_batch, draft
 from farm.wake import DESK_QUEUE
 from farm.wire import MAX_BATCH_JOBS, MAX_JSON_BYTES, Batch, BatchRequest, Job, JobRequest, Page
 
@@ -109,7 +109,10 @@ async def submit(request: Request) -> Response:
         async with reserved(front, tenant, key, upload.digest, _RESERVE_S) as claimed:
             batch_id = claimed.earlier
             if batch_id is None:
-                new = await front.blocking(_store_lines, front, catalog, upload, tenant, key, scratch.path)
+                packed = scratch.path / "orders"
+                new = await front.blocking(_pack, catalog, upload, tenant, key, packed)
+                await front.store.run(draft(new.id))
+                await front.blocking(front.storage.put_file, lines_key(new.id), packed, "application/gzip")
                 batch_id = (await front.store.run(accept_batch(new))).id
     front.waker.wake(DESK_QUEUE)
     headers = {"Idempotent-Replayed": "true"} if claimed.earlier else {}
@@ -272,22 +275,16 @@ def _lines(path: Path) -> Iterator[_Entry]:
 # --- accepting --------------------------------------------------------------------------------------------------------
 
 
-def _store_lines(
-    front: Front, catalog: Catalog, upload: _Upload, tenant: str, key: str | None, folder: Path
-) -> NewBatch:
-    """Validates every job, then writes them to storage. Raises BadInput with what is wrong in the first of them."""
+def _pack(catalog: Catalog, upload: _Upload, tenant: str, key: str | None, packed: Path) -> NewBatch:
+    """Validates every job and writes them to a file. Raises BadInput with what is wrong in the first of them."""
     models: set[str] = set()
     if upload.envelope.webhook is not None:
         catalog.check_batch_webhook(upload.envelope.webhook)
-    packed = folder / "orders"
     with packed.open("wb") as file:
         total = write_lines(_orders(upload, catalog, models), file)
-    batch_id = new_id("batch")
-    # Not taken away when accepting fails: the store may have accepted and its answer been lost.
-    front.storage.put_file(lines_key(batch_id), packed, "application/gzip")
     spec = BatchSpec(models=sorted(models), metadata=upload.envelope.metadata, webhook=upload.envelope.webhook)
     return NewBatch(
-        id=batch_id,
+        id=new_id("batch"),
         tenant=tenant,
         total=total,
         spec=spec.to_json(),
@@ -295,6 +292,7 @@ def _store_lines(
         webhook=spec.webhook is not None,
         idempotency_key=key,
         request_digest=upload.digest if key is not None else "",
+        drafted=True,
     )
 
 

@@ -6,6 +6,7 @@ import base64
 import binascii
 import hashlib
 import re
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
@@ -21,7 +22,7 @@ from farm.errors import BadInput, Conflict, NotFound
 from farm.job import ENDED, TRANSITIONS, Status
 from farm.removal import remove_objects
 from farm.spec import Order, Spec, text_key
-from farm.store import Accepted, JobRecord, NewJob, accept, cancel, forget, job_page, job_record, retry
+from farm.store import Accepted, JobRecord, NewJob, accept, cancel, draft, forget, job_page, job_record, retry
 from farm.wake import DESK_QUEUE
 from farm.wire import Job, JobRequest, Page
 
@@ -240,8 +241,9 @@ async def _accept_long(front: Front, new: NewJob, text: str) -> Accepted:
     async with reserved(front, new.tenant, new.idempotency_key, new.request_digest, _RESERVE_S) as claimed:
         if claimed.earlier is not None:
             return Accepted(claimed.earlier, replayed=True)
+        await front.store.run(draft(new.id))
         await front.blocking(front.storage.put, text_key(new.id), text.encode(), "application/json")
-        return await front.store.run(accept(new))
+        return await front.store.run(accept(replace(new, drafted=True)))
 
 
 async def _answer_accepted(request: Request, front: Front, order: Order, accepted: Accepted) -> Response:

@@ -45,6 +45,7 @@ class Due(StrEnum):
     DELIVER = "deliver"
     EXPIRE = "expire"
     PURGE = "purge"
+    DRAFT = "draft"  # what was written to storage for a job or batch that was never accepted is taken away
 
 
 _SENTENCES: Mapping[Status, str] = MappingProxyType(

@@ -4,7 +4,7 @@
     plan       text -> chapters -> segments; the plan goes to storage, then all segments become ready in one call
     assemble   clips -> one result (assembly.py); clips that are missing are rendered again
     deliver    webhooks (courier.py), many at a time, so that a slow receiver delays nobody
-    expire     the audio goes, the record stays;   purge: the record goes
+    expire     the audio goes, the record stays;   purge: the record goes;   draft: what was never accepted goes
 
 Every task is leased, renewed while it is worked on, and safe to do twice: what counts is the store's verb at its end,
 which refuses a late token.
@@ -57,7 +57,7 @@ from worker.webhook import DEADLINE_S
 
 log = logging.getLogger(__name__)
 
-_OFFICE = (Due.PLAN, Due.BATCH, Due.EXPIRE, Due.PURGE)  # quick, or in slices: done one by one
+_OFFICE = (Due.PLAN, Due.BATCH, Due.EXPIRE, Due.PURGE, Due.DRAFT)  # quick, or in slices: done one by one
 _DELIVERIES = 16  # begun within the last second; who has no answer by then is waited for without holding others up
 _FRESH_S = 1.0
 _WAITING = round(_DELIVERIES * DEADLINE_S / _FRESH_S)  # there can't be more: the first gives up before the next begins
@@ -112,6 +112,7 @@ class Desk:
             Due.PLAN: self._plan,
             Due.EXPIRE: self._expire,
             Due.PURGE: self._purge,
+            Due.DRAFT: self._discard_draft,
         }
 
     def drain(self, stopping: Callable[[], bool] = lambda: False) -> None:
@@ -289,7 +290,7 @@ class Desk:
         """Another desk was faster, or the job was canceled meanwhile."""
         self._storage.delete(rendered.audio_key, rendered.manifest_key, *rendered.subtitles.values())
 
-    # --- deliver, expire and purge ----------------------------------------------------------------------------------
+    # --- deliver, expire, purge and drafts ----------------------------------------------------------------------------
 
     def _deliver(self, task: Task, lease: TaskLease) -> None:
         self._courier.deliver(task)
@@ -304,3 +305,8 @@ class Desk:
             self._store.run(forget_batch(task.id))
         else:
             self._store.run(forget(task.id))
+
+    def _discard_draft(self, task: Task, lease: TaskLease) -> None:
+        """While the task is ours, it can't be accepted any more."""
+        self._storage.delete(lines_key(task.id) if task.id.startswith("batch_") else text_key(task.id))
+        self._store.run(done(task))

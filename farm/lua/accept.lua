@@ -1,5 +1,5 @@
--- accept: id tenant model lane characters keep_s on_error batch events idem_key request_digest idem_ms spec text
--- -> "new" | "again" id | "reused" | "no batch"
+-- accept: id tenant model lane characters keep_s on_error batch events idem_key request_digest idem_ms spec text drafted(1|0)
+-- -> "new" | "again" id | "reused" | "no batch" | "late"
 local id, tenant, batch = ARGV[1], ARGV[2], ARGV[8]
 if call('EXISTS', 'f:j:' .. id) == 1 then
   return {'again', id}
@@ -17,6 +17,9 @@ if batch ~= '' then
 end
 
 local t = now()
+if ARGV[15] == '1' and not adopt(id, t) then
+  return {'late'}
+end
 remember(ARGV[10], id, ARGV[11], ARGV[12])
 call('HSET', 'f:j:' .. id, 'status', 'queued', 'tenant', tenant, 'model', ARGV[3], 'lane', ARGV[4], 'characters', ARGV[5],
   'keep', ARGV[6], 'created', t)

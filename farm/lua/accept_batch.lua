@@ -1,4 +1,4 @@
--- accept_batch: id tenant total keep_s webhook(1|0) idem_key request_digest idem_ms spec -> as accept
+-- accept_batch: id tenant total keep_s webhook(1|0) idem_key request_digest idem_ms spec drafted(1|0) -> as accept
 local id = ARGV[1]
 if call('EXISTS', 'f:b:' .. id) == 1 then
   return {'again', id}
@@ -8,6 +8,9 @@ if earlier then
   return earlier
 end
 local t = now()
+if ARGV[10] == '1' and not adopt(id, t) then
+  return {'late'}
+end
 remember(ARGV[6], id, ARGV[7], ARGV[8])
 call('HSET', 'f:b:' .. id, 'tenant', ARGV[2], 'total', ARGV[3], 'accepted', 0, 'ended', 0, 'keep', ARGV[4], 'webhook', ARGV[5],
   'created', t)

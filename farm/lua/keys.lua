@@ -31,6 +31,7 @@
 --   f:token                        string  counter of tokens
 --
 --   f:due:<kind>:<lane>:<tenant>   zset    timed work -> when it is due; leasing it moves that forward
+--                                          (drafts, which belong to nobody yet: lane "bulk", tenant "")
 --   f:desk:<kind>:<lane>           zset    tenant -> the later of its earliest due time and its last turn
 --   f:due:token                    hash    <kind>:<id> -> token of whoever leased it
 --   f:takes                        hash    first of the kinds that are taken together -> how many were taken
@@ -73,6 +74,9 @@ end
 
 -- The lane and tenant that an id of timed work belongs to. Deliveries are "<owner>.<end>", and batches go by bulk.
 local function home(kind, id)
+  if kind == 'draft' then
+    return 'bulk', ''
+  end
   local owner = kind == 'deliver' and string.match(id, '^(.*)%.%d+$') or id
   local job = call('HMGET', 'f:j:' .. owner, 'lane', 'tenant')
   if job[1] then
@@ -111,6 +115,15 @@ local function disarm(kind, id, t)
     call('HDEL', 'f:due:token', kind .. ':' .. id)
     seat(kind, lane, tenant, t)
   end
+end
+
+-- What lies in storage for an id that is accepted now is a draft no longer. False when it was, or is being, taken away.
+local function adopt(id, t)
+  local there = call('ZSCORE', 'f:due:draft:bulk:', id) and call('HEXISTS', 'f:due:token', 'draft:' .. id) == 0
+  if there then
+    disarm('draft', id, t)
+  end
+  return there
 end
 
 local function holds(kind, id, token)

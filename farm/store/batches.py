@@ -24,6 +24,7 @@ class NewBatch:
     webhook: bool = False
     idempotency_key: str | None = None
     request_digest: str = ""
+    drafted: bool = False  # its lines were written under a draft
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ def accept_batch(batch: NewBatch) -> Call[Accepted]:
         (
             *(batch.id, batch.tenant, batch.total, batch.retention_s, int(batch.webhook)),
             *(idempotency_field(batch.tenant, batch.idempotency_key), batch.request_digest, IDEMPOTENCY_MS),
-            batch.spec,
+            *(batch.spec, int(batch.drafted)),
         ),
         read_accepted,
         lasting=True,

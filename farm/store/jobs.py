@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from farm.errors import BadInput, Conflict, NotFound
+from farm.errors import BadInput, Conflict, NotFound, StoreUnavailable
 from farm.job import Due, Lane, Status
 from farm.store.call import Call, nothing, word_or_none, words
 
@@ -33,6 +33,7 @@ class NewJob:
     events: Sequence[str] = ()  # terminal statuses that its webhook wants: succeeded, failed, canceled
     idempotency_key: str | None = None
     request_digest: str = ""
+    drafted: bool = False  # its text was written under a draft
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,17 +80,23 @@ class JobRecord:
     place: Place | None
 
 
+def draft(id: str, after_ms: int = 900_000) -> Call[None]:
+    """Before something is written to storage for a job or batch that is not accepted yet: when it has not been accepted
+    after so long, the desk takes it away."""
+    return Call("draft", (id, after_ms), nothing)
+
+
 def accept(job: NewJob) -> Call[Accepted]:
     """Job record, idempotency key, due entry and event in one. Idempotent on the job id. Conflict-free replay when the
     key was used with the same digest; BadInput(code="idempotency_key_reused") when with another. A job of a canceled
-    batch is accepted as canceled; NotFound when its batch has been deleted."""
+    batch is accepted as canceled; NotFound when its batch has been deleted; StoreUnavailable when its draft is gone."""
     return Call(
         "accept",
         (
             *(job.id, job.tenant, job.model, job.lane.value, job.characters, job.retention_s, job.on_error),
             *(job.batch or "", ",".join(job.events)),
             *(idempotency_field(job.tenant, job.idempotency_key), job.request_digest, IDEMPOTENCY_MS),
-            *(job.spec, job.text or ""),
+            *(job.spec, job.text or "", int(job.drafted)),
         ),
         read_accepted,
         lasting=True,
@@ -224,6 +231,8 @@ def read_accepted(answer: list[bytes]) -> Accepted:
         )
     if answer[0] == b"no batch":
         raise NotFound("the batch of this job has been deleted; submit the job on its own")
+    if answer[0] == b"late":
+        raise StoreUnavailable("it took too long to write this to storage; send it again")
     return Accepted(answer[1].decode(), replayed=answer[0] == b"again")
 
 

@@ -4,14 +4,16 @@ import hashlib
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import NoReturn
 
 import httpx
 import pytest
 
-from farm.errors import StorageUnavailable
+from farm.errors import StorageUnavailable, StoreUnavailable
+from farm.job import Due
 from farm.spec import INLINE_BYTES, read_text
 from farm.storage import LocalStorage, Storage
-from farm.store import backlog, job_text, reserve
+from farm.store import backlog, job_text, next_due, reserve
 from tests.api.backstage import Backstage
 
 NIGHT = {"input": "It was a dark and stormy night."}
@@ -55,6 +57,26 @@ def test_a_long_text_is_in_storage_before_its_job_is_accepted(api: httpx.Client,
     assert backstage.store.run(job_text(job["id"])) is None
     (chapter,) = read_text(backstage.storage.get(f"jobs/{job['id']}/text.json"))
     assert (chapter.title, chapter.input, chapter.voice) == ("One", text, "de")
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "verb"),
+    [
+        ("/v1/jobs", {"input": "a" * (INLINE_BYTES + 1)}, "api.jobs.accept"),
+        ("/v1/batches", {"jobs": [{"input": "One."}]}, "api.batches.accept_batch"),
+    ],
+)
+def test_what_is_written_before_it_is_accepted_is_a_draft_until_then(
+    api: httpx.Client, backstage: Backstage, monkeypatch: pytest.MonkeyPatch, path: str, body: object, verb: str
+) -> None:
+    def lost(_: object) -> NoReturn:
+        raise StoreUnavailable("Redis went away")
+
+    assert api.post(path, json=body).status_code == 202
+    assert not backstage.store.run(next_due((Due.DRAFT,)))
+    monkeypatch.setattr(verb, lost)
+    assert api.post(path, json=body).status_code == 503
+    assert backstage.store.run(next_due((Due.DRAFT,)))
 
 
 def test_a_spec_keeps_what_is_not_a_default_and_nothing_else(api: httpx.Client, backstage: Backstage) -> None:

@@ -216,18 +216,14 @@ class Ledger:
     def check_leftovers(self, within: float = 10) -> None:
         """Asked for a while: what ended last is put away a moment after its end."""
         self._await(lambda: not self.leftovers(), time.monotonic() + within, "leftovers", self.leftovers)
-        orphans = [key for key in self._orphans() if not key.endswith("/text.json")]
-        assert not orphans, f"objects of no job: {orphans}"
-
-    def refused_texts(self) -> int:
-        """Long texts that were written before their job was refused, or before their sender gave up: harmless, and the
-        one thing that stays. They can't be removed at once, because the refusal may have been a lost answer."""
-        return sum(key.endswith("/text.json") for key in self._orphans())
+        assert not self._orphans(), f"objects of nothing that is there, or will be taken away: {self._orphans()}"
 
     def _orphans(self) -> list[str]:
-        """Objects that belong to a job that is not there."""
-        known = {key.decode().removeprefix("f:j:") for key in self._rig.redis.scan_iter("f:j:*")}
-        found = [key for key in self._objects() if key.startswith(("results/", "jobs/"))]
+        """Objects of jobs and batches that are not there. What was written for one that was refused is a draft."""
+        client: Any = self._rig.redis
+        known = {key.decode()[4:] for kind in "jb" for key in client.scan_iter(f"f:{kind}:*")}
+        known |= {draft.decode() for draft in client.zrange("f:due:draft:bulk:", 0, -1)}
+        found = [key for key in self._objects() if key.startswith(("results/", "jobs/", "batches/"))]
         return [key for key in found if key.split("/")[1] not in known]
 
     def leftovers(self) -> list[str]:

@@ -349,7 +349,6 @@ class Tally:
     lost: int
     doubled: int
     reruns: int
-    refused_texts: int
     faults: Faults
     users: Users
 
@@ -367,7 +366,6 @@ class Tally:
             ("other breaches", len(self.breaches) - self.lost - self.doubled),
             ("segments", sum(job.progress.segments_done for job in self.jobs)),
             ("reruns", f"{self.reruns} attempts beyond the first"),
-            ("texts refused", f"{self.refused_texts} left in storage"),
             ("faults", sum(self.faults.count.values())),
             ("slowest recovery", f"{self.faults.slowest[0]:.1f} s of {BOUND_S:g} ({self.faults.slowest[1]})"),
             ("seed", f"{self.script.seed}, {self.script.seconds / 60:g} minutes"),
@@ -406,7 +404,7 @@ def soak(script: Script, rig: Rig) -> Tally:
             script, jobs, list(ledger.promises.values()), [*map(str, found), *faults.breaches],
             lost=sum(isinstance(breach, Lost) for breach in found),
             doubled=sum(isinstance(breach, Doubled) for breach in found),
-            reruns=reruns, refused_texts=ledger.refused_texts(), faults=faults, users=users,
+            reruns=reruns, faults=faults, users=users,
         )  # fmt: skip
 
 

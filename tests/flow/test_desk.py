@@ -11,9 +11,9 @@ import pytest
 
 from farm.job import Lane, Status
 from farm.plan import clip_key, decode_page, pages_key, plan_key
-from farm.spec import Rendered
+from farm.spec import Rendered, lines_key, text_key
 from farm.storage import Object, Storage
-from farm.store import cancel, forget, retry
+from farm.store import cancel, draft, forget, retry
 from tests.flow.house import House
 from worker.desk import Desk
 
@@ -155,3 +155,15 @@ def test_a_late_desk_takes_nothing_away_from_the_one_that_was_faster(house: Hous
     outcome = house.outcome(book)
     assert isinstance(outcome, Rendered)
     assert results(house, book) == {outcome.audio_key, outcome.manifest_key}
+
+
+def test_what_was_written_for_a_job_or_batch_that_nobody_accepted_is_taken_away(house: House) -> None:
+    job = house.submit(input="One that was accepted.")
+    late, early = {"job_late": text_key, "batch_late": lines_key}, {"job_early": text_key}
+    for after_ms, drafts in ((0, late), (60_000, early)):
+        for id, key in drafts.items():
+            house.store.run(draft(id, after_ms))
+            house.storage.put(key(id), b"{}")
+    house.desk.drain()
+    left = {found.key for prefix in ("jobs/", "batches/") for found in house.storage.list(prefix)}
+    assert left == {text_key("job_early"), text_key(job), plan_key(job), pages_key(job)}

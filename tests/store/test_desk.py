@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import pytest
+
+from farm.errors import StoreUnavailable
 from farm.job import Due, Lane
 from farm.store import (
     DeliveryRecord,
+    NewBatch,
     Settled,
     Task,
     abort,
+    accept_batch,
     cancel,
     delivered,
     deliveries,
     done,
+    draft,
     expire,
     extend,
     finish,
@@ -159,3 +165,40 @@ def test_a_token_of_another_task_is_late(farm: Farm) -> None:
     token = farm.task(Due.PLAN, "job_b").token
     assert not farm.run(done(Task(Due.PLAN, "job_a", token)))
     assert not farm.run(plan("job_a", token, 1))
+
+
+DRAFT_MS = 60_000
+BATCH = NewBatch("batch_a", "ann", total=1, spec="{}", retention_s=60, drafted=True)
+
+
+def test_what_is_accepted_in_time_is_a_draft_no_longer(farm: Farm) -> None:
+    for id in ("job_a", "batch_a"):
+        farm.run(draft(id, DRAFT_MS))
+    farm.clock.forward(DRAFT_MS - 1)
+    farm.accept(drafted=True)
+    farm.run(accept_batch(BATCH))
+    farm.clock.forward(DRAFT_MS)
+    assert farm.run(take([Due.DRAFT], want=9, lease_ms=LEASE)) == []
+
+
+def test_a_draft_that_is_being_taken_away_can_not_be_accepted(farm: Farm) -> None:
+    for id in ("job_a", "batch_a"):
+        farm.run(draft(id, DRAFT_MS))
+    farm.clock.forward(DRAFT_MS)
+    tasks = farm.run(take([Due.DRAFT], want=9, lease_ms=LEASE))
+    assert {task.id for task in tasks} == {"job_a", "batch_a"}
+    for _ in range(2):  # while the desk has it in hand, and when it is gone
+        with pytest.raises(StoreUnavailable, match="send it again"):
+            farm.accept(drafted=True)
+        with pytest.raises(StoreUnavailable, match="send it again"):
+            farm.run(accept_batch(BATCH))
+        for task in tasks:
+            farm.run(done(task))
+    assert farm.redis.keys("f:j:*") == farm.redis.keys("f:b:*") == farm.redis.keys("f:due:draft*") == []
+
+
+def test_a_draft_that_a_desk_let_go_of_is_taken_by_another(farm: Farm) -> None:
+    farm.run(draft("job_a", 0))
+    assert farm.run(take([Due.DRAFT], want=9, lease_ms=LEASE))
+    farm.clock.forward(LEASE)
+    assert farm.run(take([Due.DRAFT], want=9, lease_ms=LEASE))
