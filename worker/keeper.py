@@ -16,8 +16,9 @@ from farm.wake import DESK_QUEUE, Waker, render_queue
 
 log = logging.getLogger(__name__)
 
-_TICK = 1.0
-_LOCK_MS = 3000  # below a lease: when nobody has looked for so long, rescue() takes Redis to have been away
+# The next keeper looks within a lock and a tick of the last one's death. That stays well below a lease: when nobody has
+# looked for so long, rescue() takes Redis to have been away.
+_TICK_MS, _LOCK_MS = 1000, 3000
 
 
 class Keeper:
@@ -34,9 +35,9 @@ class Keeper:
         self._over.set()
 
     def _keeping(self) -> None:
-        while not self._over.wait(min(_TICK, self._lease_ms / 2000)):
+        while not self._over.wait(min(_TICK_MS, self._lease_ms / 8) / 1000):
             try:
-                if self._store.run(lock("keeper", self._worker, min(_LOCK_MS, self._lease_ms * 3 // 4))):
+                if self._store.run(lock("keeper", self._worker, min(_LOCK_MS, self._lease_ms // 2))):
                     self.sweep()
             except StoreUnavailable as error:
                 log.warning("the keeper can't look: %s", error)
