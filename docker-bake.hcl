@@ -18,7 +18,7 @@ variable "TORCHAUDIO" { default = "2.8.0" }
 variable "FLASH_ATTN" { default = "build" }
 variable "FLASH_ATTN_VERSION" { default = "2.8.3.post1" }
 variable "FLASH_ATTN_ARCHS" { default = "80;90" }
-variable "INDEXTTS" { default = "package" }
+variable "INDEXTTS" { default = "official" }
 
 function "image" {
   params = [name]
