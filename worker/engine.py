@@ -29,6 +29,8 @@ class Speech:
     seed: int = 0
     emotion: str | None = None  # the emotion as canonical JSON, None for the voice's own; a voice in it is a digest
     emotion_reference: Path | None = None  # the audio of that voice
+    normalize: bool = True  # put numbers and signs into words
+    target_ms: int | None = None  # how long the clip is to be; None: as long as it comes out at `speed`
 
 
 @dataclass(frozen=True, slots=True)
