@@ -14,13 +14,13 @@ import gzip
 import hashlib
 import json
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
-from itertools import accumulate, islice
-from typing import Protocol
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from itertools import accumulate, islice, pairwise
+from typing import Any, Protocol
 
-from farm.errors import Misconfigured, ObjectMissing
-from farm.prose import Gap, spans
+from farm.errors import BadInput, Misconfigured, ObjectMissing
+from farm.prose import Gap, Span, spans
 
 PAGE = 512
 _FORMAT = 1
@@ -34,6 +34,7 @@ class Part:
     text: str
     voice: str
     uploaded: bool = False
+    target_ms: int | None = None  # how long it is to be, without the pause after it
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ class Recipe:
     pitch: float  # semitones
     seed: int
     emotion: str | None  # canonical JSON
+    normalize: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,7 @@ class Segment:
     uploaded: bool
     pause_ms: int  # silence after it, unless it is the last of the job
     digest: str
+    target_ms: int | None = None  # how long its clip is to be
 
 
 class Pauses(Protocol):
@@ -76,27 +79,77 @@ class Pauses(Protocol):
     def chapter(self) -> int: ...
 
 
-def segments(parts: Iterable[Part], recipe: Recipe, max_characters: int, pauses: Pauses) -> Iterator[Segment]:
-    """Of all parts, numbered through, one by one: a book of 5,000,000 characters is never held twice."""
+def segments(
+    parts: Sequence[Part], recipe: Recipe, max_characters: int, pauses: Pauses, *, target_ms: int | None = None
+) -> Iterator[Segment]:
+    """Of all parts, numbered through, one by one: a book of 5,000,000 characters is never held twice. `target_ms` is
+    how long all of them together are to be, where no part has a target of its own.
+
+    Raises BadInput where the pauses leave a target no time to speak."""
     silence = {Gap.SEGMENT: pauses.segment, Gap.PARAGRAPH: pauses.paragraph, Gap.CHAPTER: pauses.chapter}
-    index = 0
-    for chapter, part in enumerate(parts):
-        for span in spans(part.text, recipe.language, max_characters):
-            text = part.text[span.start : span.end]
-            digest = clip_digest(recipe, part.voice, text)
-            yield Segment(
-                index, chapter, span.start, span.end, text, part.voice, part.uploaded, silence[span.gap], digest
-            )
-            index += 1
+    timed = _timed(parts, recipe.language, max_characters, silence, target_ms)
+    for index, (chapter, part, span, target) in enumerate(timed):
+        text = part.text[span.start : span.end]
+        digest = clip_digest(recipe, part.voice, text, target)
+        yield Segment(
+            index, chapter, span.start, span.end, text, part.voice, part.uploaded, silence[span.gap], digest, target
+        )
 
 
-def clip_digest(recipe: Recipe, voice: str, text: str) -> str:
+def _timed(
+    parts: Sequence[Part], language: str, limit: int, silence: Mapping[Gap, int], target_ms: int | None
+) -> Iterator[tuple[int, Part, Span, int | None]]:
+    """Every span with its chapter, its part and its share of the target. Spans that share one are held together."""
+
+    def cut(first: int, some: Sequence[Part]) -> Iterator[tuple[int, Part, Span]]:
+        for chapter, part in enumerate(some, first):
+            for span in spans(part.text, language, limit):
+                yield chapter, part, span
+
+    scopes = (
+        [(target_ms, "", cut(0, parts))]
+        if target_ms is not None
+        else [(part.target_ms, f"/chapters/{number}", cut(number, [part])) for number, part in enumerate(parts)]
+    )
+    for target, pointer, rows in scopes:
+        if target is None:
+            yield from ((*row, None) for row in rows)
+            continue
+        held = list(rows)
+        quiet = sum(silence[span.gap] for _, _, span in held[:-1])
+        lengths = [span.end - span.start for _, _, span in held]
+        for row, share in zip(held, _shares(target, quiet, lengths, f"{pointer}/target_duration_ms"), strict=True):
+            yield (*row, share)
+
+
+def _shares(target: int, quiet: int, lengths: Sequence[int], pointer: str) -> list[int]:
+    """What the pauses leave of the target, in proportion to the lengths: whole milliseconds that sum to it exactly, at
+    least one for each."""
+    speech = target - quiet
+    if speech < len(lengths):
+        raise BadInput(
+            f"{pointer} is {target} ms, and the pauses between its {len(lengths)} segments alone take {quiet} ms; "
+            "give it more time, or set output.pause_ms lower",
+            code="target_too_short",
+            pointer=pointer,
+        )
+    spare, total = speech - len(lengths), sum(lengths)
+    ends = [spare * said // total for said in accumulate(lengths, initial=0)]
+    return [1 + after - before for before, after in pairwise(ends)]
+
+
+def clip_digest(recipe: Recipe, voice: str, text: str, target_ms: int | None = None) -> str:
     """SHA-256 over a JSON list, in which no two different clips read alike. Numbers are written as floats, so that a
-    speed of 1 is one of 1.0, and a pitch of -0.0 is none."""
-    sound = [
+    speed of 1 is one of 1.0, and a pitch of -0.0 is none. What came later stands at its end by name, and only where it
+    was asked for: the clips from before keep their names."""
+    sound: list[object] = [
         recipe.tenant, recipe.model, recipe.revision, recipe.language, float(recipe.speed), float(recipe.pitch) + 0.0,
         recipe.seed, recipe.emotion, voice, text,
     ]  # fmt: skip
+    if not recipe.normalize:
+        sound.append({"normalize": False})
+    if target_ms is not None:
+        sound.append({"target_ms": target_ms})
     return hashlib.sha256(json.dumps(sound, separators=(",", ":")).encode()).hexdigest()
 
 
@@ -122,6 +175,7 @@ class Chapter:
     title: str
     first: int
     count: int
+    target_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +198,7 @@ class Plan:
         return self.offsets[page], self.offsets[page + 1] - self.offsets[page]
 
     def to_json(self) -> str:
-        return json.dumps({"format": _FORMAT, **asdict(self)}, ensure_ascii=False, separators=(",", ":"))
+        return json.dumps({"format": _FORMAT, **_said(self)}, ensure_ascii=False, separators=(",", ":"), default=_said)
 
     @classmethod
     def from_json(cls, document: str | bytes) -> Plan:
@@ -177,7 +231,9 @@ def encode_plan(
         for segment in page:
             counts[segment.chapter] += 1
     ends = accumulate(counts)
-    chapters = tuple(Chapter(part.title, end - n, n) for part, end, n in zip(parts, ends, counts, strict=True))
+    chapters = tuple(
+        Chapter(part.title, end - n, n, part.target_ms) for part, end, n in zip(parts, ends, counts, strict=True)
+    )
     return Plan(recipe, sample_rate, sum(counts), chapters, tuple(offsets)), bytes(pages)
 
 
@@ -194,7 +250,13 @@ def decode_page(data: bytes) -> list[Segment]:
 
 
 def _line(segment: Segment) -> str:
-    return json.dumps(asdict(segment), ensure_ascii=False, separators=(",", ":")) + "\n"
+    return json.dumps(_said(segment), ensure_ascii=False, separators=(",", ":")) + "\n"
+
+
+def _said(value: Plan | Recipe | Chapter | Segment) -> dict[str, Any]:
+    """Its fields but for those that are at their default, so that a plan says no more than was asked for."""
+    every = ((field, getattr(value, field.name)) for field in fields(value))
+    return {field.name: found for field, found in every if found != field.default}
 
 
 def _damaged() -> ObjectMissing:

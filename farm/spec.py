@@ -62,6 +62,8 @@ class Spec(_Stored):
     pitch: float = 0.0
     seed: int = 0
     emotion: str | None = None  # canonical JSON; a voice in it is a digest
+    normalize: bool = True
+    target_duration_ms: int | None = None  # of the whole; those of chapters stand in the text document
     output: Output = Output()
     metadata: dict[str, str] = {}
     webhook: Webhook | None = None
@@ -114,11 +116,13 @@ class Order:
 def write_text(chapters: Sequence[Chapter]) -> str:
     rows = []
     for chapter in chapters:
-        row = {"input": chapter.input}
+        row: dict[str, object] = {"input": chapter.input}
         if chapter.title:
             row["title"] = chapter.title
         if chapter.voice:
             row["voice"] = chapter.voice
+        if chapter.target_duration_ms:
+            row["target_duration_ms"] = chapter.target_duration_ms
         rows.append(row)
     return json.dumps({"chapters": rows}, ensure_ascii=False, separators=(",", ":"))
 
@@ -126,7 +130,12 @@ def write_text(chapters: Sequence[Chapter]) -> str:
 def read_text(document: str | bytes) -> list[Chapter]:
     """The chapters, not validated again: accepting them did that."""
     return [
-        Chapter.model_construct(title=row.get("title", ""), input=row["input"], voice=row.get("voice"))
+        Chapter.model_construct(
+            title=row.get("title", ""),
+            input=row["input"],
+            voice=row.get("voice"),
+            target_duration_ms=row.get("target_duration_ms"),
+        )
         for row in json.loads(document)["chapters"]
     ]
 
@@ -186,6 +195,8 @@ class Rendered(_Stored):
     manifest_key: str
     subtitles: dict[str, str] = {}  # vtt, srt -> key
     loudness_lufs: float | None = None
+    target_duration_ms: int | None = None
+    duration_error_ms: int | None = None
 
 
 def success(rendered: Rendered) -> str:

@@ -64,6 +64,7 @@ Text = Annotated[str, Field(max_length=MAX_CHARACTERS), BeforeValidator(_spoken)
 Label = Annotated[str, Field(max_length=200), AfterValidator(_plain)]
 Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")]
 Milliseconds = Annotated[int, Field(ge=0, le=60_000)]
+Target = Annotated[int, Field(ge=100, le=86_400_000)]  # milliseconds, up to a day
 
 
 class _Request(BaseModel):
@@ -80,6 +81,11 @@ class Chapter(_Request):
     title: Label = ""
     input: Text
     voice: Name | None = None
+    target_duration_ms: Target | None = Field(
+        None,
+        description="how long the chapter's audio is to be, with the pauses in it and without the one after it; "
+        "for models that honour `duration`. The manifest says what was reached",
+    )
 
 
 class Emotion(_Request):
@@ -133,13 +139,19 @@ class JobOptions(_Request):
 
     model: Name | None = Field(None, description="the farm's default model when absent")
     voice: Name | None = Field(None, description="a built-in or uploaded voice; the language's own when absent")
-    language: Annotated[str, Field(max_length=20, pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*$")] | None = Field(
+    language: Annotated[str, Field(max_length=20, pattern=r"^[A-Za-z]{2,4}(-[A-Za-z0-9]{1,8})*$")] | None = Field(
         None, description="BCP 47; the voice's language, else English, when absent"
     )
-    speed: Annotated[float, Field(ge=0.5, le=2.0)] = 1.0
+    speed: Annotated[float, Field(ge=0.5, le=2.0)] = Field(1.0, description="2 is twice as fast")
     pitch: Annotated[float, Field(ge=-12, le=12)] = Field(0.0, description="semitones")
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
     emotion: Emotion | None = None
+    normalize: bool = Field(True, description="put numbers and signs into words; false: the text is in words already")
+    target_duration_ms: Target | None = Field(
+        None,
+        description="how long the whole audio is to be, pauses included, instead of `speed`; for models that honour "
+        "`duration`. The result says by how much it was missed. With chapters, either this or theirs",
+    )
     output: Output = Output()
     priority: Lane = Lane.NORMAL
     on_error: Literal["fail", "skip"] = Field(
@@ -171,9 +183,7 @@ class JobRequest(JobOptions):
 
     def parts(self) -> list[Chapter]:
         return (
-            self.chapters
-            if self.chapters is not None
-            else [Chapter.model_construct(title="", input=self.input or "", voice=None)]
+            self.chapters if self.chapters is not None else [Chapter.model_construct(title="", input=self.input or "")]
         )
 
 
@@ -224,6 +234,8 @@ class Result(_Answer):
     bytes: int
     sha256: str
     loudness_lufs: float | None = None
+    target_duration_ms: int | None = Field(None, description="as the job asked for")
+    duration_error_ms: int | None = Field(None, description="by how much the audio is longer than its target")
     expires_at: datetime
 
 
@@ -323,7 +335,10 @@ class Model(_Answer):
     languages: dict[str, Language]
     voices: dict[str, str] = Field(description="built-in voice -> its language")
     uploaded_voices: bool = Field(description="whether it can speak with an uploaded voice")
-    parameters: list[str] = Field(description="the request's fields that it honours: speed, pitch, seed, emotion")
+    parameters: list[str] = Field(
+        description="what it honours of a request: speed, pitch, seed, emotion, normalize; duration is "
+        "target_duration_ms, pronunciation the marks in a text that say how a word is pronounced"
+    )
 
 
 class Worker(_Answer):

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 
-from farm.errors import Misconfigured, ObjectMissing
+from farm.errors import BadInput, Misconfigured, ObjectMissing
 from farm.plan import PAGE, Part, Plan, Recipe, Segment, clip_digest, clip_key, decode_page, encode_plan, segments
 from farm.wire import Pauses
 
@@ -72,6 +72,80 @@ def test_the_same_words_again_have_the_same_clip_wherever_they_stand() -> None:
     assert len({row.digest for row in rows}) == 2
 
 
+# --- target durations -------------------------------------------------------------------------------------------------
+
+CUE = "One sentence here. And another, much longer one.\n\nA paragraph."
+
+
+def timed(*texts: str, targets: tuple[int | None, ...] = (), of_all: int | None = None) -> list[Segment]:
+    aims = targets or (None,) * len(texts)
+    parts = [Part("", text, "en-gb", False, target) for text, target in zip(texts, aims, strict=True)]
+    return list(segments(parts, RECIPE, 30, PAUSES, target_ms=of_all))
+
+
+def total(rows: list[Segment]) -> int:
+    """What the target is compared with: all but the silence after the last."""
+    return sum((row.target_ms or 0) + row.pause_ms for row in rows) - rows[-1].pause_ms
+
+
+@pytest.mark.parametrize("target", [503, 2000, 9_999, 86_400_000])
+def test_the_segments_of_a_chapter_and_the_pauses_between_them_sum_to_its_target(target: int) -> None:
+    rows = timed(CUE, "Another chapter. " * 9, targets=(target, None))
+    chapter = [row for row in rows if row.chapter == 0]
+    assert len(chapter) == 3
+    assert total(chapter) == target
+    assert all(row.target_ms is None for row in rows if row.chapter == 1)
+
+
+def test_the_target_of_a_job_includes_the_pauses_between_its_chapters() -> None:
+    rows = timed(CUE, CUE, of_all=20_000)
+    assert {row.chapter for row in rows} == {0, 1}
+    assert total(rows) == 20_000
+
+
+def test_a_target_is_shared_in_proportion_to_characters() -> None:
+    rows = timed(CUE, of_all=60_000)
+    speech = sum(row.target_ms or 0 for row in rows)
+    characters = sum(len(row.text) for row in rows)
+    assert [row.target_ms for row in rows] == pytest.approx(
+        [speech * len(row.text) / characters for row in rows], abs=2
+    )
+
+
+def test_every_segment_of_a_short_target_has_time_of_its_own() -> None:
+    assert [row.target_ms for row in timed(CUE, targets=(503,))] == [1, 1, 1]
+
+
+@pytest.mark.parametrize(("targets", "of_all", "field"), [
+    ((None, 502), None, "/chapters/1/target_duration_ms"), ((None, None), 2505, "/target_duration_ms"),
+])  # fmt: skip
+def test_a_target_that_the_pauses_use_up_is_refused_by_its_field(
+    targets: tuple[int | None, ...], of_all: int | None, field: str
+) -> None:
+    with pytest.raises(
+        BadInput, match=r"the pauses between its \d segments alone take \d+ ms; give it more time"
+    ) as raised:
+        timed(CUE, CUE, targets=targets, of_all=of_all)
+    assert raised.value.message.startswith(field)
+    assert raised.value.fields[0].pointer == field
+
+
+def test_without_a_target_nothing_is_said_of_one() -> None:
+    plan, pages = planned(CUE)
+    assert b"target" not in gzip.decompress(pages)
+    assert "target" not in plan.to_json()
+    assert "normalize" not in plan.to_json()
+
+
+def test_targets_are_read_back_with_the_plan() -> None:
+    recipe = replace(RECIPE, normalize=False)
+    parts = [Part("Cue 1", CUE, "en-gb", False, 5000), Part("Cue 2", CUE, "en-gb")]
+    plan, pages = encode_plan(segments(parts, recipe, 30, PAUSES), parts, recipe, sample_rate=22_050)
+    assert Plan.from_json(plan.to_json()) == plan
+    assert [chapter.target_ms for chapter in plan.chapters] == [5000, None]
+    assert decode_page(pages) == list(segments(parts, recipe, 30, PAUSES))
+
+
 # --- digests ----------------------------------------------------------------------------------------------------------
 
 
@@ -87,11 +161,20 @@ def test_the_same_words_again_have_the_same_clip_wherever_they_stand() -> None:
         {"seed": 1},
         {"emotion": "{}"},
         {"emotion": ""},
+        {"normalize": False},
     ],
 )
 def test_a_clip_is_another_when_anything_that_is_heard_is_another(change: dict[str, str | float]) -> None:
     other = replace(RECIPE, **change)  # type: ignore[arg-type]
     assert clip_digest(other, "v", "Hello.") != clip_digest(RECIPE, "v", "Hello.")
+
+
+def test_a_clip_of_another_target_is_another() -> None:
+    without, short, long = (clip_digest(RECIPE, "v", "Hello.", target) for target in (None, 1000, 1001))
+    assert len({without, short, long}) == 3
+    assert {row.target_ms: row.digest for row in timed("Hello.", of_all=1000)} == {
+        1000: clip_digest(RECIPE, "en-gb", "Hello.", 1000)
+    }
 
 
 def test_voice_and_text_make_a_clip_and_can_not_be_mistaken_for_each_other() -> None:
