@@ -111,6 +111,59 @@ def test_pitch_moves_by_semitones_and_says_where_it_ends(espeak: Espeak) -> None
     assert "pitch 12 is beyond" in clip(espeak, PLAIN, pitch=12.0).warnings[0]
 
 
+@pytest.mark.parametrize("text", [PLAIN, GREETINGS["de"], " ".join([GREETINGS["en"]] * 4)])
+@pytest.mark.parametrize("factor", [0.55, 0.8, 1.0, 1.3, 1.9])
+def test_a_clip_is_as_long_as_it_should_be(espeak: Espeak, text: str, factor: float) -> None:
+    language = "de" if text == GREETINGS["de"] else "en"
+    target_ms = round(1000 * factor * len(clip(espeak, text, language=language).samples) / espeak.card.sample_rate)
+    found = clip(espeak, text, language=language, target_ms=target_ms)
+    assert 1000 * len(found.samples) / espeak.card.sample_rate == pytest.approx(target_ms, rel=0.03)
+    assert found.warnings == ()
+
+
+def test_silence_that_makes_a_clip_long_enough_is_short_and_at_its_end(espeak: Espeak) -> None:
+    rate = espeak.card.sample_rate
+    natural = clip(espeak, PLAIN).samples
+    found = clip(espeak, PLAIN, target_ms=round(1000 * len(natural) / rate) + 15).samples
+    assert np.array_equal(found[: len(natural)], natural)
+    assert not found[len(natural) :].any()
+    assert len(found) == round((round(1000 * len(natural) / rate) + 15) * rate / 1000)
+
+
+@pytest.mark.parametrize(("target_ms", "factor"), [(300, 0.5), (20_000, 2.0)])
+def test_a_target_out_of_reach_gets_the_nearest_length_and_a_warning(
+    espeak: Espeak, target_ms: int, factor: float
+) -> None:
+    rate = espeak.card.sample_rate
+    found = clip(espeak, PLAIN, target_ms=target_ms)
+    assert len(found.samples) / len(clip(espeak, PLAIN).samples) == pytest.approx(factor, rel=0.1)
+    reached_ms = round(1000 * len(found.samples) / rate)
+    assert found.warnings == (f"duration_limit: target {target_ms} ms, result {reached_ms} ms",)
+
+
+def test_what_can_not_be_spoken_is_silent_for_as_long_as_it_should_be(espeak: Espeak) -> None:
+    silence = clip(espeak, "🫠", target_ms=1200)
+    assert not silence.samples.any()
+    assert len(silence.samples) == round(1.2 * espeak.card.sample_rate)
+
+
+def test_a_length_is_reached_in_three_attempts_or_fewer(espeak: Espeak, monkeypatch: pytest.MonkeyPatch) -> None:
+    speeds: list[int] = []
+    speak = espeak._speaker.speak
+
+    def listening(request: dict[str, int]) -> npt.NDArray[np.float32]:
+        speeds.append(request["words_per_minute"])
+        return speak(request)
+
+    monkeypatch.setattr(espeak._speaker, "speak", listening)
+    for target_ms in (300, 2000, 2500, 3100, 4321, 20_000):
+        speeds.clear()
+        clip(espeak, PLAIN, target_ms=target_ms)
+        assert 2 <= len(speeds) <= 3
+        assert len(set(speeds)) == len(speeds)
+        assert all(88 <= speed <= 350 for speed in speeds)
+
+
 def test_ssml_in_the_text_is_only_text(espeak: Espeak) -> None:
     samples = clip(espeak, "One word. <break time='9s'/> Another.").samples
     loud = np.flatnonzero(np.abs(samples) > 0.01)

@@ -1,7 +1,8 @@
 """The espeak engine: real speech on any CPU by eSpeak NG, hundreds of times as fast as it is listened to.
 
 The same utterance gives the same samples, on any machine and whatever was spoken before; espeak_speaker.py says how.
-Clips are trimmed to the speech and 10 ms around it, because pauses are the assembly's.
+Clips are trimmed to the speech and 10 ms around it, because pauses are the assembly's. One that is to have a certain
+length is spoken up to three times, each at a speed that follows from the length of the one before.
 """
 
 from __future__ import annotations
@@ -26,12 +27,16 @@ from worker.engines import espeak_speaker
 
 _RENDERING = 1  # raise it when this file makes the same input sound different
 
-_WORDS_PER_MINUTE = 175  # eSpeak's own speed; it goes from 80 to 450
+_WORDS_PER_MINUTE = 175  # eSpeak's own speed
+_SLOWEST, _FASTEST = 80, 450  # what it can do
+_AT_HALF, _AT_TWICE = 88, 350  # as far as a target may take it: half of its own speed, and twice
+_TRIES = 3  # for a target: length times speed is constant within 5 %, more evenly at ordinary speeds
+_PAD_MS = 20  # of silence at most that a clip gets at its end, to be as long as it should
 _PITCH = 50  # its neutral pitch of 0..99, and its steps per semitone: measured on en-us, F0 moves by
 _STEPS = 6  # -2.8, 2.9 and 5.8 semitones for -3, 3 and 6; it ends at about -7 and 9
 _QUIET = 32 / 32768  # -60 dBFS
 _EDGE_S = 0.010  # kept around the speech, so that a clip neither starts nor ends on a step
-_SILENCE_S = 0.100  # the clip of a text in which nothing can be spoken
+_SILENCE_MS = 100  # the clip of a text in which nothing can be spoken
 
 # Where several of its voices speak a language, the one that most listeners expect.
 _PREFERRED = {"en": "en-us", "fr": "fr-fr", "pt": "pt-br", "zh": "cmn"}
@@ -57,7 +62,7 @@ class Espeak:
             languages=_languages(voices),
             voices={name: voice.tags[0] for name, voice in voices.items()},
             uploaded_voices=False,
-            parameters=["speed", "pitch"],
+            parameters=["speed", "pitch", "duration"],
         )
 
     def render(self, feed: Feed) -> Iterator[Clip | Failure]:
@@ -80,12 +85,18 @@ class Espeak:
         pitch = _PITCH + round(_STEPS * speech.pitch)
         request = {
             "voice": self._identifiers[speech.voice],
-            "words_per_minute": min(450, max(80, round(_WORDS_PER_MINUTE * speech.speed))),
             "pitch": min(99, max(0, pitch)),
             "text": _plain(utterance.text),
         }
+        warnings = []
         try:
-            samples = _trim(self._speaker.speak(request), self.card.sample_rate)
+            if speech.target_ms is None:
+                samples = self._speak(request, round(_WORDS_PER_MINUTE * speech.speed))
+            else:
+                samples, is_limited = self._speak_for(request, self._frames(speech.target_ms))
+                if is_limited:
+                    reached_ms = round(len(samples) * 1000 / self.card.sample_rate)
+                    warnings.append(f"duration_limit: target {speech.target_ms} ms, result {reached_ms} ms")
         except _Refused as refused:
             return Failure(utterance.key, str(refused))
         except (OSError, EOFError):
@@ -93,13 +104,36 @@ class Espeak:
             self._speaker.stop()
             self._speaker = _Speaker()
             return Failure(utterance.key, "the eSpeak NG process ended while it spoke this text; it was started again")
-        warnings = []
         if not 0 <= pitch <= 99:
             warnings.append(f"pitch {speech.pitch:g} is beyond what eSpeak NG reaches; its limit was used")
         if not len(samples):
-            samples = np.zeros(round(_SILENCE_S * self.card.sample_rate), np.float32)
+            samples = np.zeros(self._frames(speech.target_ms or _SILENCE_MS), np.float32)
             warnings.append("nothing in this text can be spoken; it became a short silence")
         return Clip(utterance.key, samples, tuple(warnings))
+
+    def _speak(self, request: Mapping[str, Any], words_per_minute: int) -> npt.NDArray[np.float32]:
+        speed = min(_FASTEST, max(_SLOWEST, words_per_minute))
+        return _trim(self._speaker.speak({**request, "words_per_minute": speed}), self.card.sample_rate)
+
+    def _speak_for(self, request: Mapping[str, Any], target: int) -> tuple[npt.NDArray[np.float32], bool]:
+        """As near to `target` samples as it gets, and whether only a speed beyond the limits would be nearer."""
+        spoken: dict[int, npt.NDArray[np.float32]] = {}
+        wanted = speed = _WORDS_PER_MINUTE
+        while len(spoken) < _TRIES and speed not in spoken:
+            spoken[speed] = self._speak(request, speed)
+            wanted = round(speed * len(spoken[speed]) / target)
+            speed = min(_AT_TWICE, max(_AT_HALF, wanted))
+        nearest, samples = min(spoken.items(), key=lambda item: self._miss(len(item[1]), target))
+        if not self._miss(len(samples), target) and len(samples):
+            samples = np.pad(samples, (0, target - len(samples)))
+        return samples, nearest == speed != wanted and self._miss(len(samples), target) > 0
+
+    def _miss(self, length: int, target: int) -> int:
+        """How many samples it is away; none where silence makes up for it."""
+        return 0 if 0 <= target - length <= self._frames(_PAD_MS) else abs(target - length)
+
+    def _frames(self, milliseconds: int) -> int:
+        return round(milliseconds * self.card.sample_rate / 1000)
 
 
 class _Refused(Exception):
