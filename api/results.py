@@ -57,6 +57,7 @@ class Segment(BaseModel):
     cached: bool | None = None
     offset_ms: int | None = None
     duration_ms: int | None = None
+    target_ms: int | None = None
 
 
 @router.get("/audio", response_class=Response, responses=_BYTES)
@@ -134,6 +135,7 @@ def _from_plan(front: Front, job: str, lost: Mapping[int, str], first: int, limi
                     text=row.text,
                     voice=row.voice,
                     digest=row.digest,
+                    target_ms=row.target_ms,
                     attempts=0 if dead else int(trouble),
                     error=trouble[1:] if dead else None,
                 )

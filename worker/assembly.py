@@ -60,7 +60,8 @@ class Assembler:
             audio_key = f"{folder}/audio.{extension}"
             self._storage.put_file(audio_key, target, media_type)
         spans = dict(zip((row.index for row in rows), assembly.spans, strict=True))
-        manifest = _Manifest(job, plan, assembly, spans, warnings)
+        timing = _timing(assembly.milliseconds(assembly.frames), spec.target_duration_ms)
+        manifest = _Manifest(job, plan, assembly, spans, warnings, timing)
         cached = self._store.run(cached_bits(job.id))
         table = [
             manifest.row(row, lost=lost.get(row.index), cached=_bit(cached, row.index))
@@ -72,7 +73,7 @@ class Assembler:
         return Rendered(
             format=assembly.format, sample_rate=assembly.sample_rate, duration_seconds=assembly.seconds,
             bytes=assembly.bytes, sha256=assembly.sha256, loudness_lufs=assembly.loudness_lufs,
-            audio_key=audio_key, manifest_key=manifest_key, subtitles=self._subtitle(folder, spec, table),
+            audio_key=audio_key, manifest_key=manifest_key, subtitles=self._subtitle(folder, spec, table), **timing,
         )  # fmt: skip
 
     def _rows(self, job: str, plan: Plan) -> Iterator[Segment]:
@@ -151,9 +152,10 @@ class Assembler:
 class _Manifest:
     def __init__(
         self, job: JobRecord, plan: Plan, assembly: Assembly, spans: Mapping[int, Span],
-        warnings: Mapping[int, Sequence[str]],
+        warnings: Mapping[int, Sequence[str]], timing: Mapping[str, int],
     ) -> None:  # fmt: skip
         self._job, self._plan, self._assembly, self._spans, self._warnings = job, plan, assembly, spans, warnings
+        self._timing = timing
 
     def row(self, segment: Segment, *, lost: str | None, cached: bool) -> dict[str, Any]:
         """One segment: where it is in the text, where in the audio, and how it came about."""
@@ -161,6 +163,8 @@ class _Manifest:
             "index": segment.index, "chapter": segment.chapter, "start": segment.start, "end": segment.end,
             "text": segment.text, "voice": segment.voice, "digest": segment.digest, "cached": cached,
         }  # fmt: skip
+        if segment.target_ms is not None:
+            row["target_ms"] = segment.target_ms
         span = self._spans.get(segment.index)
         if span is None:
             return row | {"error": (lost or "x")[1:]}
@@ -177,7 +181,7 @@ class _Manifest:
         return {
             "job": self._job.id, "model": recipe.model, "revision": recipe.revision, "language": recipe.language,
             "format": assembly.format, "sample_rate": assembly.sample_rate, "duration_seconds": assembly.seconds,
-            "frames": assembly.frames, "bytes": assembly.bytes, "sha256": assembly.sha256,
+            **self._timing, "frames": assembly.frames, "bytes": assembly.bytes, "sha256": assembly.sha256,
             "loudness_lufs": assembly.loudness_lufs, "source_loudness_lufs": assembly.source_loudness_lufs,
             "gain_db": assembly.gain_db, "peak_dbfs": assembly.peak_dbfs,
             "warnings": sum(len(warnings) for warnings in self._warnings.values()),
@@ -192,8 +196,15 @@ class _Manifest:
         end = heard[-1]["offset_ms"] + heard[-1]["duration_ms"] if heard else start
         return {
             "title": chapter.title, "first_segment": chapter.first, "segments": chapter.count, "offset_ms": start,
-            "duration_ms": end - start,
+            "duration_ms": end - start, **_timing(end - start, chapter.target_ms),
         }  # fmt: skip
+
+
+def _timing(reached_ms: int, target_ms: int | None) -> dict[str, int]:
+    """What was asked for, and by how much the audio is longer; nothing where nothing was."""
+    if target_ms is None:
+        return {}
+    return {"target_duration_ms": target_ms, "duration_error_ms": reached_ms - target_ms}
 
 
 def _bit(bits: bytes, index: int) -> bool:

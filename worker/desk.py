@@ -237,13 +237,16 @@ class Desk:
             )
         recipe = Recipe(
             tenant=job.tenant, model=card.name, revision=card.revision, language=spec.language,
-            speed=spec.speed, pitch=spec.pitch, seed=spec.seed, emotion=spec.emotion,
+            speed=spec.speed, pitch=spec.pitch, seed=spec.seed, emotion=spec.emotion, normalize=spec.normalize,
         )  # fmt: skip
         text = self._store.run(job_text(job.id))
         document = self._storage.get(text_key(job.id)) if text is None else text
         chapters = read_text(document)
-        parts = [Part(chapter.title, chapter.input, *spec.speaker(chapter.voice)) for chapter in chapters]
-        rows = segments(parts, recipe, language.max_characters, spec.output.pause_ms)
+        parts = [
+            Part(chapter.title, chapter.input, *spec.speaker(chapter.voice), chapter.target_duration_ms)
+            for chapter in chapters
+        ]
+        rows = segments(parts, recipe, language.max_characters, spec.output.pause_ms, target_ms=spec.target_duration_ms)
         header, pages = encode_plan(rows, parts, recipe, sample_rate=card.sample_rate)
         if text is not None:  # Redis lets go of it once the job is planned; a retry plans from here
             self._storage.put(text_key(job.id), text.encode(), "application/json")

@@ -280,7 +280,7 @@ class Intake:
             return None
         speech = Speech(
             recipe.language, segment.voice, reference, recipe.speed, recipe.pitch, recipe.seed, recipe.emotion,
-            emotion_reference,
+            emotion_reference, recipe.normalize, segment.target_ms,
         )  # fmt: skip
         return _Loaded(held, segment, speech)
 

@@ -46,7 +46,8 @@ class House:
         voice = wanted.voice or self.engine.card.languages[language].voice or ""
         spec = Spec(
             language=language, voice=voice, output=wanted.output, webhook=wanted.webhook, on_error=wanted.on_error,
-            speed=wanted.speed, emotion=emotion,
+            speed=wanted.speed, emotion=emotion, normalize=wanted.normalize,
+            target_duration_ms=wanted.target_duration_ms,
         )  # fmt: skip
         job, text = new_id("job"), write_text(chapters)
         order = NewJob(
