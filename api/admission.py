@@ -17,7 +17,7 @@ from farm.job import new_id
 from farm.spec import Order, Spec, write_text
 from farm.wire import Emotion, JobOptions, JobRequest, Model, Webhook
 
-_NAMED = 12  # names that a refusal lists at most
+_NAMED = 12  # names or fields of one kind that a refusal lists at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,7 @@ class Catalog:
             if chapter.voice is not None:
                 faults += self._resolve(chapter.voice, card, uploads, f"/chapters/{number}/voice")
         faults += _unhonoured(request, card)
+        faults += _untimely(request)
         if request.emotion is not None and "emotion" in card.parameters:
             try:
                 emotion = self._emotion(request.emotion, card)
@@ -72,6 +73,8 @@ class Catalog:
                 pitch=request.pitch,
                 seed=request.seed,
                 emotion=emotion,
+                normalize=request.normalize,
+                target_duration_ms=request.target_duration_ms,
                 output=request.output,
                 metadata=request.metadata,
                 webhook=request.webhook,
@@ -207,19 +210,55 @@ def _match(tag: str, card: Model) -> str | None:
 
 
 def _unhonoured(request: JobRequest, card: Model) -> list[BadInput]:
-    asked = {
-        "speed": request.speed != 1.0,
-        "pitch": request.pitch != 0.0,
-        "emotion": request.emotion is not None,
-    }
-    honours = _list(card.parameters) or "none of speed, pitch and emotion"
+    asked = [
+        ("speed", "/speed", request.speed != 1.0),
+        ("pitch", "/pitch", request.pitch != 0.0),
+        ("emotion", "/emotion", request.emotion is not None),
+        ("normalize", "/normalize", not request.normalize),
+        *(("duration", pointer, True) for pointer in _timed(request)[:_NAMED]),
+    ]
+    honours = _list(card.parameters) or "no parameter"
     return [
         BadInput(
-            f"model {card.name!r} does not honour {name}; it honours {honours}", code="not_honoured", pointer=f"/{name}"
+            f"model {card.name!r} does not honour {pointer.rpartition('/')[2]}; it honours {honours}",
+            code="not_honoured",
+            pointer=pointer,
         )
-        for name, is_asked in asked.items()
+        for name, pointer, is_asked in asked
         if is_asked and name not in card.parameters
     ]
+
+
+def _timed(request: JobRequest) -> list[str]:
+    """The fields that say how long something is to be."""
+    chapters = enumerate(request.chapters or ())
+    ours = ["/target_duration_ms"] if request.target_duration_ms is not None else []
+    return ours + [f"/chapters/{n}/target_duration_ms" for n, each in chapters if each.target_duration_ms is not None]
+
+
+def _untimely(request: JobRequest) -> list[BadInput]:
+    """What is wrong with the targets, as far as it shows before the text is planned."""
+    timed = _timed(request)
+    if not timed:
+        return []
+    faults = []
+    if request.speed != 1.0:
+        why = "target_duration_ms decides the speed by itself; leave out speed, or the target"
+        faults.append(_conflict(why, timed[0], "/speed"))
+    if request.target_duration_ms is not None:
+        if len(timed) > 1:
+            why = "target_duration_ms stands at the job, for the whole of its audio, or at its chapters; not at both"
+            faults.append(_conflict(why, *timed[:_NAMED]))
+        pauses = (len(request.parts()) - 1) * request.output.pause_ms.chapter
+        if pauses >= request.target_duration_ms:
+            why = f"target_duration_ms: the pauses between the chapters take {pauses} ms; give it more, or lower them"
+            faults.append(_conflict(why, timed[0], "/output/pause_ms/chapter"))
+    return faults
+
+
+def _conflict(why: str, *pointers: str) -> BadInput:
+    """Of fields that are right by themselves."""
+    return BadInput(why, code="conflicting_fields", fields=[FieldError(pointer, why) for pointer in pointers])
 
 
 def _together(faults: list[BadInput]) -> BadInput:

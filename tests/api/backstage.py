@@ -51,6 +51,18 @@ INDEXTTS = Model(
     uploaded_voices=True,
     parameters=["seed", "emotion"],
 )
+INDEXTTS_25 = Model(
+    name="indextts-2.5",
+    revision="1",
+    sample_rate=22050,
+    languages={
+        name: Language(max_characters=limit)
+        for name, limit in {"zh": 110, "en": 290, "ja": 70, "es": 240, "ar": 220}.items()
+    },
+    voices={},
+    uploaded_voices=True,
+    parameters=["speed", "seed", "emotion", "normalize", "duration", "pronunciation"],
+)
 
 
 class Backstage:
@@ -69,9 +81,12 @@ class Backstage:
         spec, text = self.spec(job), self.store.run(job_text(job))
         document = self.storage.get(f"jobs/{job}/text.json") if text is None else text
         chapters = read_text(document)
-        parts = [Part(chapter.title, chapter.input, *spec.speaker(chapter.voice)) for chapter in chapters]
+        parts = [
+            Part(chapter.title, chapter.input, *spec.speaker(chapter.voice), chapter.target_duration_ms)
+            for chapter in chapters
+        ]
         recipe = Recipe("default", "espeak", "1", spec.language, spec.speed, spec.pitch, spec.seed, spec.emotion)
-        rows = segments(parts, recipe, 40, Pauses())
+        rows = segments(parts, recipe, 40, Pauses(), target_ms=spec.target_duration_ms)
         header, pages = encode_plan(rows, parts, recipe, sample_rate=22050)
         self.storage.put(pages_key(job), pages)
         self.storage.put(plan_key(job), header.to_json().encode())
@@ -89,7 +104,7 @@ class Backstage:
         self.store.run(begin(grant.token, grant.segments))
         self.store.run(settle(grant.token, [Settled(job, index, 1500) for index in grant.segments[job]]))
 
-    def finish(self, job: str, audio: bytes = b"mp3 of it") -> None:
+    def finish(self, job: str, audio: bytes = b"mp3 of it", **figures: int) -> None:
         task = self._take(Due.ASSEMBLE, job)
         folder = f"results/{job}/{task.token}"
         self.storage.put(f"{folder}/audio.mp3", audio)
@@ -106,13 +121,14 @@ class Backstage:
             audio_key=f"{folder}/audio.mp3",
             manifest_key=f"{folder}/manifest.json",
             subtitles={"vtt": f"{folder}/subtitles.vtt"},
+            **figures,
         )
         assert self.store.run(finish(job, task.token, success(rendered)))
 
-    def succeed(self, job: str, audio: bytes = b"mp3 of it") -> None:
+    def succeed(self, job: str, audio: bytes = b"mp3 of it", **figures: int) -> None:
         self.plan(job)
         self.render(job)
-        self.finish(job, audio)
+        self.finish(job, audio, **figures)
 
     def fail(self, job: str) -> None:
         task = self._take(Due.PLAN, job)

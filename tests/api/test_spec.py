@@ -22,7 +22,15 @@ from farm.spec import (
 from farm.wire import Chapter, JobError, Output, Webhook
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
-chapters = st.lists(st.builds(Chapter.model_construct, title=texts | st.just(""), input=texts, voice=st.none() | texts))
+chapters = st.lists(
+    st.builds(
+        Chapter.model_construct,
+        title=texts | st.just(""),
+        input=texts,
+        voice=st.none() | texts,
+        target_duration_ms=st.none() | st.integers(100, 86_400_000),
+    )
+)
 
 
 @given(chapters)

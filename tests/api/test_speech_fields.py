@@ -1,0 +1,154 @@
+"""What a job may ask of its speech beyond a voice: languages, normalisation, durations and pronunciations, each of the
+models that honour it and of no other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from api.admission import Catalog
+from farm.errors import BadInput
+from farm.spec import read_text
+from farm.store import announce, put_voice
+from farm.wire import JobRequest
+from tests.api.backstage import ESPEAK, INDEXTTS, INDEXTTS_25, Backstage
+
+TIMED = ESPEAK.model_copy(update={"name": "timed", "parameters": ["speed", "duration"]})
+CATALOG = Catalog(
+    cards={card.name: card for card in (ESPEAK, INDEXTTS, INDEXTTS_25, TIMED)},
+    default_model="indextts-2.5",
+    uploads={"anna": "d1"},
+    signs_webhooks=False,
+    allow=(),
+    retention_s=3600,
+)
+
+
+@pytest.fixture
+def farm(serve: Callable[..., httpx.Client], backstage: Backstage) -> httpx.Client:
+    """An API that sees all these models, and a voice."""
+    for card in CATALOG.cards.values():
+        backstage.store.run(announce(card.name, card.model_dump_json()))
+    backstage.store.run(put_voice("default", "anna", '{"digest":"d1"}'))
+    return serve()
+
+
+def admitted(**request: Any) -> Any:
+    asked = {"voice": "anna"} | ({} if "chapters" in request else {"input": "Hello."}) | request
+    return CATALOG.admit(JobRequest.model_validate(asked))
+
+
+def refused(**request: Any) -> BadInput:
+    with pytest.raises(BadInput) as raised:
+        admitted(**request)
+    return raised.value
+
+
+def pointers(fault: BadInput) -> list[str]:
+    return [field.pointer for field in fault.fields]
+
+
+# --- languages --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("language", ["yue", "ZHEN", "de", "eng-GB", "sp"])
+def test_a_language_that_the_model_does_not_speak_is_refused_with_those_it_does(language: str) -> None:
+    fault = refused(language=language)
+    assert (fault.code, pointers(fault)) == ("unknown_language", ["/language"])
+    assert "it speaks zh, en, ja, es, ar" in fault.message
+
+
+@pytest.mark.parametrize(
+    ("asked", "spoken"), [("en-US", "en"), ("ZH", "zh"), ("zh-Hans-CN", "zh"), ("es-419", "es"), (None, "en")]
+)
+def test_a_region_is_spoken_as_its_language(asked: str | None, spoken: str) -> None:
+    assert admitted(language=asked).spec.language == spoken
+
+
+# --- normalisation ----------------------------------------------------------------------------------------------------
+
+
+def test_a_text_in_words_stays_as_it_is_where_the_model_can_leave_it() -> None:
+    assert admitted(normalize=False).spec.normalize is False
+    assert admitted().spec.normalize is True
+
+
+@pytest.mark.parametrize("model", ["espeak", "indextts-2"])
+def test_a_model_that_always_normalises_refuses_not_to(model: str) -> None:
+    fault = refused(model=model, normalize=False, voice="anna" if model == "indextts-2" else "de")
+    assert (fault.code, pointers(fault)) == ("not_honoured", ["/normalize"])
+    assert admitted(model=model, normalize=True, voice=None if model == "espeak" else "anna")
+
+
+# --- durations --------------------------------------------------------------------------------------------------------
+
+
+def test_a_target_of_a_job_goes_with_it_and_those_of_chapters_with_their_text() -> None:
+    assert admitted(target_duration_ms=4500).spec.target_duration_ms == 4500
+    order = admitted(chapters=[{"input": "One."}, {"input": "Two.", "target_duration_ms": 900}])
+    assert order.spec.target_duration_ms is None
+    assert [chapter.target_duration_ms for chapter in read_text(order.text)] == [None, 900]
+
+
+def test_a_model_without_duration_control_refuses_targets_by_their_fields() -> None:
+    assert pointers(refused(model="espeak", voice=None, target_duration_ms=900)) == ["/target_duration_ms"]
+    chapters = [{"input": "One."}, *[{"input": "Two.", "target_duration_ms": 900}] * 2]
+    fault = refused(model="espeak", voice=None, chapters=chapters)
+    assert fault.code == "not_honoured"
+    assert pointers(fault) == ["/chapters/1/target_duration_ms", "/chapters/2/target_duration_ms"]
+    assert "does not honour target_duration_ms; it honours speed, pitch" in fault.message
+
+
+def test_a_target_and_a_speed_are_too_much() -> None:
+    fault = refused(target_duration_ms=900, speed=1.2)
+    assert pointers(fault) == ["/target_duration_ms", "/speed"]
+    assert "target_duration_ms" in fault.message
+    assert "speed" in fault.message
+    chapters = [{"input": "One."}, {"input": "Two.", "target_duration_ms": 900}]
+    assert pointers(refused(chapters=chapters, speed=1.2)) == ["/chapters/1/target_duration_ms", "/speed"]
+
+
+def test_a_target_stands_at_the_job_or_at_its_chapters() -> None:
+    chapters = [{"input": "One."}, {"input": "Two.", "target_duration_ms": 900}]
+    fault = refused(chapters=chapters, target_duration_ms=9000)
+    assert pointers(fault) == ["/target_duration_ms", "/chapters/1/target_duration_ms"]
+
+
+def test_pauses_between_chapters_that_use_up_a_target_are_seen_at_once() -> None:
+    chapters = [{"input": "One."}] * 3
+    fault = refused(chapters=chapters, target_duration_ms=3000)
+    assert pointers(fault) == ["/target_duration_ms", "/output/pause_ms/chapter"]
+    assert "take 3000 ms" in fault.message
+    assert admitted(chapters=chapters, target_duration_ms=3001)
+    assert admitted(chapters=chapters, target_duration_ms=3000, output={"pause_ms": {"chapter": 900}})
+
+
+def test_the_default_of_a_batch_meets_the_job_that_it_completes(farm: httpx.Client) -> None:
+    jobs = [{"input": "One."}, {"input": "Two.", "speed": 1.5}]
+    answer = farm.post("/v1/batches", json={"jobs": jobs, "defaults": {"model": "timed", "target_duration_ms": 900}})
+    assert answer.status_code == 422
+    assert [error["pointer"] for error in answer.json()["errors"]] == ["/jobs/1/target_duration_ms", "/jobs/1/speed"]
+
+
+def test_a_result_shows_its_target_and_by_how_much_it_was_missed(api: httpx.Client, backstage: Backstage) -> None:
+    job = api.post("/v1/jobs", json={"input": "One."}).json()["id"]
+    backstage.succeed(job, target_duration_ms=1600, duration_error_ms=-100)
+    result = api.get(f"/v1/jobs/{job}").json()["result"]
+    assert (result["target_duration_ms"], result["duration_error_ms"]) == (1600, -100)
+
+
+def test_segments_show_what_they_aim_at_while_they_are_made(farm: httpx.Client, backstage: Backstage) -> None:
+    chapters = [{"input": "One."}, {"input": "Two.", "target_duration_ms": 900}]
+    job = farm.post("/v1/jobs", json={"chapters": chapters, "model": "timed"}).json()["id"]
+    backstage.plan(job)
+    assert [row["target_ms"] for row in farm.get(f"/v1/jobs/{job}/segments").json()["data"]] == [None, 900]
+
+
+def test_what_was_asked_of_the_speech_is_kept_with_the_job(farm: httpx.Client, backstage: Backstage) -> None:
+    body = {"model": "indextts-2.5", "voice": "anna", "input": "Hello.", "target_duration_ms": 1000, "normalize": False}
+    job = farm.post("/v1/jobs", json=body).json()["id"]
+    spec = backstage.spec(job)
+    assert (spec.target_duration_ms, spec.normalize) == (1000, False)
