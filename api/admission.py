@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 
 from farm.address import Network, check_url
 from farm.errors import BadInput, FieldError, Unavailable
 from farm.job import new_id
+from farm.pronunciation import faults as mispronounced
 from farm.spec import Order, Spec, write_text
 from farm.wire import Emotion, JobOptions, JobRequest, Model, Webhook
 
@@ -49,6 +51,8 @@ class Catalog:
                 faults += self._resolve(chapter.voice, card, uploads, f"/chapters/{number}/voice")
         faults += _unhonoured(request, card)
         faults += _untimely(request)
+        if "pronunciation" in card.parameters:
+            faults += islice(_unsayable(request), _NAMED)
         if request.emotion is not None and "emotion" in card.parameters:
             try:
                 emotion = self._emotion(request.emotion, card)
@@ -254,6 +258,14 @@ def _untimely(request: JobRequest) -> list[BadInput]:
             why = f"target_duration_ms: the pauses between the chapters take {pauses} ms; give it more, or lower them"
             faults.append(_conflict(why, timed[0], "/output/pause_ms/chapter"))
     return faults
+
+
+def _unsayable(request: JobRequest) -> Iterator[BadInput]:
+    """The marks that the model would take for what they are not meant to be."""
+    for number, part in enumerate(request.parts()):
+        pointer = "/input" if request.chapters is None else f"/chapters/{number}/input"
+        for fault in mispronounced(part.input):
+            yield BadInput(fault.message, code="bad_pronunciation", pointer=pointer)
 
 
 def _conflict(why: str, *pointers: str) -> BadInput:

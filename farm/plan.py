@@ -14,12 +14,14 @@ import gzip
 import hashlib
 import json
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from itertools import accumulate, islice, pairwise
 from typing import Any, Protocol
 
 from farm.errors import BadInput, Misconfigured, ObjectMissing
+from farm.pronunciation import marks, plain
 from farm.prose import Gap, Span, spans
 
 PAGE = 512
@@ -80,14 +82,16 @@ class Pauses(Protocol):
 
 
 def segments(
-    parts: Sequence[Part], recipe: Recipe, max_characters: int, pauses: Pauses, *, target_ms: int | None = None
-) -> Iterator[Segment]:
+    parts: Sequence[Part], recipe: Recipe, max_characters: int, pauses: Pauses, *,
+    target_ms: int | None = None, has_marks: bool = False,
+) -> Iterator[Segment]:  # fmt: skip
     """Of all parts, numbered through, one by one: a book of 5,000,000 characters is never held twice. `target_ms` is
-    how long all of them together are to be, where no part has a target of its own.
+    how long all of them together are to be, where no part has a target of its own. `has_marks`: the model reads marks
+    that say how a word is pronounced, so those are not cut, and count as the word.
 
     Raises BadInput where the pauses leave a target no time to speak."""
     silence = {Gap.SEGMENT: pauses.segment, Gap.PARAGRAPH: pauses.paragraph, Gap.CHAPTER: pauses.chapter}
-    timed = _timed(parts, recipe.language, max_characters, silence, target_ms)
+    timed = _timed(parts, partial(_cut, recipe.language, max_characters, has_marks), silence, target_ms)
     for index, (chapter, part, span, target) in enumerate(timed):
         text = part.text[span.start : span.end]
         digest = clip_digest(recipe, part.voice, text, target)
@@ -96,46 +100,50 @@ def segments(
         )
 
 
+_Cut = Callable[[str], Iterator[tuple[Span, int]]]
+
+
+def _cut(language: str, limit: int, has_marks: bool, text: str) -> Iterator[tuple[Span, int]]:
+    """Every span with the characters that it is read as."""
+    for span in spans(text, language, limit, marks(text) if has_marks else ()):
+        piece = text[span.start : span.end]
+        yield span, len(plain(piece) if has_marks else piece)
+
+
 def _timed(
-    parts: Sequence[Part], language: str, limit: int, silence: Mapping[Gap, int], target_ms: int | None
+    parts: Sequence[Part], cut: _Cut, silence: Mapping[Gap, int], target_ms: int | None
 ) -> Iterator[tuple[int, Part, Span, int | None]]:
-    """Every span with its chapter, its part and its share of the target. Spans that share one are held together."""
-
-    def cut(first: int, some: Sequence[Part]) -> Iterator[tuple[int, Part, Span]]:
-        for chapter, part in enumerate(some, first):
-            for span in spans(part.text, language, limit):
-                yield chapter, part, span
-
-    scopes = (
-        [(target_ms, "", cut(0, parts))]
-        if target_ms is not None
-        else [(part.target_ms, f"/chapters/{number}", cut(number, [part])) for number, part in enumerate(parts)]
-    )
-    for target, pointer, rows in scopes:
-        if target is None:
-            yield from ((*row, None) for row in rows)
-            continue
-        held = list(rows)
-        quiet = sum(silence[span.gap] for _, _, span in held[:-1])
-        lengths = [span.end - span.start for _, _, span in held]
-        for row, share in zip(held, _shares(target, quiet, lengths, f"{pointer}/target_duration_ms"), strict=True):
-            yield (*row, share)
+    """Every span with its chapter, its part and its share of the target. Only spans that share one are held."""
+    if target_ms is not None:
+        yield from _sharing(enumerate(parts), cut, silence, target_ms, "/target_duration_ms")
+        return
+    for chapter, part in enumerate(parts):
+        if part.target_ms is None:
+            yield from ((chapter, part, span, None) for span, _ in cut(part.text))
+        else:
+            field = f"/chapters/{chapter}/target_duration_ms"
+            yield from _sharing([(chapter, part)], cut, silence, part.target_ms, field)
 
 
-def _shares(target: int, quiet: int, lengths: Sequence[int], pointer: str) -> list[int]:
-    """What the pauses leave of the target, in proportion to the lengths: whole milliseconds that sum to it exactly, at
-    least one for each."""
-    speech = target - quiet
-    if speech < len(lengths):
+def _sharing(
+    parts: Iterable[tuple[int, Part]], cut: _Cut, silence: Mapping[Gap, int], target: int, field: str
+) -> Iterator[tuple[int, Part, Span, int]]:
+    """What the pauses leave of the target, in proportion to characters: whole milliseconds that sum to it exactly, at
+    least one for each span."""
+    rows = [(chapter, part, *piece) for chapter, part in parts for piece in cut(part.text)]
+    quiet = sum(silence[span.gap] for _, _, span, _ in rows[:-1])
+    spare = target - quiet - len(rows)
+    if spare < 0:
         raise BadInput(
-            f"{pointer} is {target} ms, and the pauses between its {len(lengths)} segments alone take {quiet} ms; "
+            f"{field} is {target} ms, and the pauses between its {len(rows)} segments alone take {quiet} ms; "
             "give it more time, or set output.pause_ms lower",
             code="target_too_short",
-            pointer=pointer,
+            pointer=field,
         )
-    spare, total = speech - len(lengths), sum(lengths)
-    ends = [spare * said // total for said in accumulate(lengths, initial=0)]
-    return [1 + after - before for before, after in pairwise(ends)]
+    ends = list(accumulate((length for *_, length in rows), initial=0))
+    shares = [spare * end // ends[-1] for end in ends]
+    for (chapter, part, span, _), (before, after) in zip(rows, pairwise(shares), strict=True):
+        yield chapter, part, span, 1 + after - before
 
 
 def clip_digest(recipe: Recipe, voice: str, text: str, target_ms: int | None = None) -> str:
@@ -187,6 +195,7 @@ class Plan:
     total: int
     chapters: tuple[Chapter, ...]
     offsets: tuple[int, ...]  # where each page starts, and where the last one ends
+    has_marks: bool = False  # the text has marks that say how a word is pronounced
 
     def page_of(self, index: int) -> int:
         if not 0 <= index < self.total:
@@ -219,7 +228,7 @@ class Plan:
 
 
 def encode_plan(
-    rows: Iterable[Segment], parts: Sequence[Part], recipe: Recipe, *, sample_rate: int
+    rows: Iterable[Segment], parts: Sequence[Part], recipe: Recipe, *, sample_rate: int, has_marks: bool = False
 ) -> tuple[Plan, bytes]:
     """The plan and its pages. The rows are consumed page by page."""
     pages, offsets = bytearray(), [0]
@@ -234,7 +243,7 @@ def encode_plan(
     chapters = tuple(
         Chapter(part.title, end - n, n, part.target_ms) for part, end, n in zip(parts, ends, counts, strict=True)
     )
-    return Plan(recipe, sample_rate, sum(counts), chapters, tuple(offsets)), bytes(pages)
+    return Plan(recipe, sample_rate, sum(counts), chapters, tuple(offsets), has_marks), bytes(pages)
 
 
 def decode_page(data: bytes) -> list[Segment]:

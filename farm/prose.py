@@ -4,7 +4,9 @@
                        └─ sentences ── clauses ── words ── grapheme clusters, each where the one before is too long,
                           and put together again into the fewest spans, of even length
 
-What is spoken is never changed: spans are offsets, they rise, and all that lies outside them is white space.
+What is spoken is never changed: spans are offsets, they rise, and all that lies outside them is white space. Units are
+passages to be read as something else, such as a word with a mark that says how it is pronounced: they are never cut,
+and all measures and rules see what they are read as.
 
 Paragraphs. A blank line (or U+2029) always ends one. In a hard-wrapped text (`_wrap_width` says how it is known) a
 single line break joins where the line was full or the next one goes on in lower case, unless that one is indented
@@ -16,7 +18,8 @@ listener's and not left to an engine, to which a line break means nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
@@ -41,26 +44,70 @@ class Span:
     gap: Gap
 
 
-def spans(text: str, language: str, max_characters: int) -> Iterator[Span]:
+class Unit(NamedTuple):
+    """text[start:end] is one thing and read as `shown`, a few characters without white space at the ends."""
+
+    start: int
+    end: int
+    shown: str
+
+
+def spans(text: str, language: str, max_characters: int, units: Sequence[Unit] = ()) -> Iterator[Span]:
     """Everything but white space, in order, in pieces of at most `max_characters`. `language` is a BCP 47 tag or one of
-    eSpeak's names; an unknown one is cut by the rules that most languages share. Takes time linear in the text."""
+    eSpeak's names; an unknown one is cut by the rules that most languages share. `units` rise and don't overlap. Takes
+    time linear in the text."""
     if max_characters < 1:
         raise ValueError(f"a segment of {max_characters} characters holds no text")
+    if not units:
+        yield from _spans(text, language, max_characters, frozenset())
+        return
+    typeset = _Typeset(text, units, max_characters)
+    for span in _spans(typeset.shown, language, max_characters, typeset.inside):
+        yield Span(typeset.origin(span.start), typeset.origin(span.end), span.gap)
+
+
+class _Typeset:
+    """A text with its units as they are read, and where each place of it comes from."""
+
+    def __init__(self, text: str, units: Iterable[Unit], limit: int) -> None:
+        pieces: list[str] = []
+        inside: set[int] = set()
+        self._shown, self._origins = [0], [0]  # where units end, in either
+        at = position = 0
+        for unit in units:
+            shown = unit.shown[:limit].rstrip()  # the longest there is place for
+            pieces += (text[position : unit.start], shown)
+            at += unit.start - position + len(shown)
+            inside.update(range(at - len(shown) + 1, at))
+            position = unit.end
+            self._shown.append(at)
+            self._origins.append(position)
+        self.shown = "".join((*pieces, text[position:]))
+        self.inside = frozenset(inside)  # the places where it must not be cut
+
+    def origin(self, place: int) -> int:
+        index = bisect_right(self._shown, place) - 1
+        return self._origins[index] + place - self._shown[index]
+
+
+def _spans(text: str, language: str, max_characters: int, inside: Collection[int]) -> Iterator[Span]:
     ending: tuple[int, int] | None = None
     for start, end in _paragraphs(text):
         if ending is not None:
             yield Span(*ending, Gap.PARAGRAPH)
-        *inner, ending = _divided(text, start, end, language, max_characters)
+        *inner, ending = _divided(text, start, end, language, max_characters, inside)
         for piece in inner:
             yield Span(*piece, Gap.SEGMENT)
     if ending is not None:
         yield Span(*ending, Gap.CHAPTER)
 
 
-def _divided(text: str, start: int, end: int, language: str, limit: int) -> list[tuple[int, int]]:
+def _divided(
+    text: str, start: int, end: int, language: str, limit: int, inside: Collection[int]
+) -> list[tuple[int, int]]:
     if end - start <= limit:
         return [(start, end)]
-    return _evenly(list(_atoms(text, start, end, language, limit, 0, 0)), limit)
+    return _evenly(list(_atoms(text, start, end, language, limit, inside, 0, 0)), limit)
 
 
 # --- paragraphs -------------------------------------------------------------------------------------------------------
@@ -152,15 +199,21 @@ class _Atom(NamedTuple):
     strain: int  # of ending a span after it
 
 
-def _atoms(text: str, start: int, end: int, language: str, limit: int, level: int, strain: int) -> Iterator[_Atom]:
+def _atoms(
+    text: str, start: int, end: int, language: str, limit: int, inside: Collection[int], level: int, strain: int
+) -> Iterator[_Atom]:
     """What is cut at this level, and at the next where it is still too long. `strain` is that of a cut at `end`."""
-    levels = (partial(_sentence_ends, language=language), _clause_ends, _word_ends, partial(_cluster_ends, limit=limit))
-    for first, last in _pieces(text, start, levels[level](text, start, end), end, limit // _GRAIN):
+    levels = (
+        partial(_sentence_ends, language=language), _clause_ends, _word_ends,
+        partial(_cluster_ends, limit=limit, inside=inside),
+    )  # fmt: skip
+    cuts = (cut for cut in levels[level](text, start, end) if cut not in inside)
+    for first, last in _pieces(text, start, cuts, end, limit // _GRAIN):
         after = strain if last == end else _STRAIN[level]
         if last - first <= limit:
             yield _Atom(first, last, after)
         else:
-            yield from _atoms(text, first, last, language, limit, level + 1, after)
+            yield from _atoms(text, first, last, language, limit, inside, level + 1, after)
 
 
 def _pieces(text: str, start: int, cuts: Iterable[int], end: int, grain: int) -> Iterator[tuple[int, int]]:
@@ -213,7 +266,7 @@ def _word_ends(text: str, start: int, end: int) -> Iterator[int]:
     return (found.end() for found in _SPACE.finditer(text, start, end))
 
 
-def _cluster_ends(text: str, start: int, end: int, *, limit: int) -> Iterator[int]:
+def _cluster_ends(text: str, start: int, end: int, *, limit: int, inside: Collection[int]) -> Iterator[int]:
     """Cuts of an unbroken run into even parts, between grapheme clusters (UAX 29); one longer than the limit is cut."""
     import regex  # the standard library knows no clusters; here for the same reason as sentencex
 
@@ -225,7 +278,10 @@ def _cluster_ends(text: str, start: int, end: int, *, limit: int) -> Iterator[in
         # whether a cluster ends there.
         window = text[start : min(start + limit + 1, end)]
         ends = [found.end() for found in cluster.finditer(window) if found.end() <= limit]
+        ends = [each for each in ends if start + each not in inside]
         start += max((each for each in ends if each <= aim), default=ends[0] if ends else limit)
+        while start in inside:
+            start -= 1
         yield start
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from farm.errors import ClipCorrupt, FarmError, ObjectMissing
 from farm.plan import Plan, Segment, clip_key, decode_page, pages_key, plan_key
+from farm.pronunciation import plain
 from farm.scratch import Scratch
 from farm.spec import Rendered, Spec
 from farm.storage import Storage
@@ -73,7 +74,8 @@ class Assembler:
         return Rendered(
             format=assembly.format, sample_rate=assembly.sample_rate, duration_seconds=assembly.seconds,
             bytes=assembly.bytes, sha256=assembly.sha256, loudness_lufs=assembly.loudness_lufs,
-            audio_key=audio_key, manifest_key=manifest_key, subtitles=self._subtitle(folder, spec, table), **timing,
+            audio_key=audio_key, manifest_key=manifest_key, **timing,
+            subtitles=self._subtitle(folder, spec, table, plain if plan.has_marks else str),
         )  # fmt: skip
 
     def _rows(self, job: str, plan: Plan) -> Iterator[Segment]:
@@ -136,9 +138,11 @@ class Assembler:
         with ThreadPoolExecutor(_FETCHERS, "look") as pool:
             return [row.index for row, is_missing in zip(rows, pool.map(missing, rows), strict=True) if is_missing]
 
-    def _subtitle(self, folder: str, spec: Spec, table: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    def _subtitle(
+        self, folder: str, spec: Spec, table: Sequence[Mapping[str, Any]], shown: Callable[[str], str]
+    ) -> dict[str, str]:
         cues = [
-            Cue(row["offset_ms"], row["offset_ms"] + row["duration_ms"], row["text"])
+            Cue(row["offset_ms"], row["offset_ms"] + row["duration_ms"], shown(row["text"]))
             for row in table
             if "offset_ms" in row
         ]

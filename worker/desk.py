@@ -246,8 +246,12 @@ class Desk:
             Part(chapter.title, chapter.input, *spec.speaker(chapter.voice), chapter.target_duration_ms)
             for chapter in chapters
         ]
-        rows = segments(parts, recipe, language.max_characters, spec.output.pause_ms, target_ms=spec.target_duration_ms)
-        header, pages = encode_plan(rows, parts, recipe, sample_rate=card.sample_rate)
+        has_marks = "pronunciation" in card.parameters
+        rows = segments(
+            parts, recipe, language.max_characters, spec.output.pause_ms, target_ms=spec.target_duration_ms,
+            has_marks=has_marks,
+        )  # fmt: skip
+        header, pages = encode_plan(rows, parts, recipe, sample_rate=card.sample_rate, has_marks=has_marks)
         if text is not None:  # Redis lets go of it once the job is planned; a retry plans from here
             self._storage.put(text_key(job.id), text.encode(), "application/json")
         self._storage.put(pages_key(job.id), pages, "application/gzip")

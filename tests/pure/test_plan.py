@@ -146,6 +146,43 @@ def test_targets_are_read_back_with_the_plan() -> None:
     assert decode_page(pages) == list(segments(parts, recipe, 30, PAUSES))
 
 
+# --- marks that say how a word is pronounced --------------------------------------------------------------------------
+
+MARKED = "他在银<行|XING2>里<行|HANG2>走。他发现这笔业务办不<行|HANG2>。"
+
+
+def of_marks(text: str, limit: int, *, has_marks: bool = True, target: int | None = None) -> list[Segment]:
+    part = Part("", text, "en-gb", False, target)
+    return list(segments([part], replace(RECIPE, language="zh"), limit, PAUSES, has_marks=has_marks))
+
+
+def test_a_mark_counts_as_its_word_and_is_not_cut() -> None:
+    assert [row.text for row in of_marks(MARKED, 13)] == [
+        "他在银<行|XING2>里<行|HANG2>走。", "他发现这笔业务办不<行|HANG2>。"
+    ]  # fmt: skip
+    for limit in range(1, 30):
+        rows = of_marks(MARKED, limit)
+        assert "".join(row.text for row in rows) == MARKED
+        assert all(row.text.count("<") == row.text.count("|") == row.text.count(">") for row in rows)
+        assert [row.text for row in rows] == [MARKED[row.start : row.end] for row in rows]
+
+
+def test_a_model_without_marks_has_them_cut_like_any_text() -> None:
+    assert any(row.text.count("<") != row.text.count(">") for row in of_marks(MARKED, 8, has_marks=False))
+
+
+def test_a_mark_takes_the_time_of_its_word() -> None:
+    first, second = of_marks("他在银<行|XING2>。他在银行。", 5, target=2100)
+    assert (first.target_ms, second.target_ms) == (1000, 1000)
+
+
+@pytest.mark.parametrize("text", ["!", "!!!", "?! …", "!\n\n!"])
+def test_signs_alone_are_planned_like_any_text(text: str) -> None:
+    rows = of_marks(text, 20, target=1000)
+    assert "".join("".join(row.text for row in rows).split()) == "".join(text.split())
+    assert total(rows) == 1000
+
+
 # --- digests ----------------------------------------------------------------------------------------------------------
 
 

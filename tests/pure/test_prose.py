@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sentencex import segment
 
-from farm.prose import Gap, spans
+from farm.prose import Gap, Unit, spans
 
 LANGUAGES = ["en", "en-us", "zh", "cmn", "ja", "es", "ar", "de", "fr-fr", "hi", "tlh"]
 PIECES = [
@@ -366,6 +366,53 @@ def test_a_poem_within_a_hard_wrapped_book_keeps_its_lines() -> None:
     prose = "\n\n".join(textwrap.fill(paragraph, 72) for paragraph in novel(Random(5), 30))
     found = cut(f"{prose}\n\n{VERSE}\n\n{prose}", 290)
     assert all(line in found for line in VERSE.split("\n"))
+
+
+# --- units ------------------------------------------------------------------------------------------------------------
+
+SHOWN = ["word", "New York", "行", "上手", "St. Ives", "a, b", "x" * 40]
+set_text = st.lists(
+    st.tuples(st.sampled_from([*PIECES, "字" * 30]), st.none() | st.sampled_from(SHOWN)), max_size=60
+)  # runs of text, and units between them
+
+
+@settings(max_examples=400, deadline=None)
+@given(runs=set_text, language=st.sampled_from(LANGUAGES), limit=st.integers(1, 60) | st.integers(60, 300))
+def test_units_are_never_cut_and_measured_as_they_are_read(
+    runs: list[tuple[str, str | None]], language: str, limit: int
+) -> None:
+    text, units = "", []
+    for run, word in runs:
+        text += run
+        if word is not None:
+            start, text = len(text), f"{text}<{word}|SAID1>"
+            units.append(Unit(start, len(text), word))
+    found = list(spans(text, language, limit, units))
+    assert "".join("".join(text[span.start : span.end] for span in found).split()) == "".join(text.split())
+    for unit in units:
+        assert any(span.start <= unit.start and unit.end <= span.end for span in found)
+    for span in found:
+        within = [unit for unit in units if span.start <= unit.start < span.end]
+        read = span.end - span.start - sum(unit.end - unit.start - len(unit.shown) for unit in within)
+        assert read <= limit or max(len(unit.shown) for unit in within) > limit
+    assert [span.gap for span in found[-1:]] == [Gap.CHAPTER] * bool(text.strip())
+
+
+def test_a_text_with_units_is_cut_where_it_would_be_without() -> None:
+    plain = "He had a minute. It was long, St. Ives said, and cold; nobody else was there to see it."
+    marked = plain.replace("minute", "<minute|M IH1 . N AH0 T>").replace("St. Ives", "<St. Ives|S EY1 N T>")
+    units = [Unit(found.start(), found.end(), found[1]) for found in re.finditer(r"<([^|]+)\|[^>]+>", marked)]
+    for limit in (20, 30, 40, 60, 90):
+        pieces = [marked[span.start : span.end] for span in spans(marked, "en", limit, units)]
+        assert [re.sub(r"<([^|]+)\|[^>]+>", r"\1", piece) for piece in pieces] == cut(plain, limit)
+
+
+def test_a_unit_within_a_run_without_spaces_is_not_cut() -> None:
+    text = "字" * 19 + "<上手|うわて>" + "字" * 19
+    unit = Unit(19, 27, "上手")
+    assert [text[span.start : span.end] for span in spans(text, "ja", 20, [unit])] == [
+        "字" * 19, "<上手|うわて>" + "字" * 9, "字" * 10
+    ]  # fmt: skip
 
 
 # --- time -------------------------------------------------------------------------------------------------------------
