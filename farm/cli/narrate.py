@@ -6,6 +6,7 @@ A job is never bound to the terminal that started it: whatever interrupts the wa
 from __future__ import annotations
 
 import argparse
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -104,6 +105,9 @@ def job_request(given: argparse.Namespace) -> JobRequest:
         name: getattr(given, name)
         for name in ("voice", "language", "model", "speed", "pitch", "seed", "priority", "on_error", "custom_id")
     }
+    if given.target_duration is not None:
+        said["target_duration_ms"] = _milliseconds(given.target_duration)
+    said["normalize"] = False if given.no_normalize else None
     said["input"] = None if given.chapters else text
     if given.chapters:
         said["chapters"] = [{"title": part.title, "input": part.text} for part in chapters(text)]
@@ -117,6 +121,12 @@ def job_request(given: argparse.Namespace) -> JobRequest:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the request"
         raise BadInput(f"{where}: {first['msg'].removeprefix('Value error, ')}") from None
+
+
+def _milliseconds(seconds: float) -> int:
+    if not math.isfinite(seconds):
+        raise BadInput(f"--target-duration {seconds}: give seconds, like 12.5")
+    return round(seconds * 1000)
 
 
 def _target(given: argparse.Namespace) -> Path:

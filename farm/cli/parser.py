@@ -100,6 +100,10 @@ def _add_text(command: argparse.ArgumentParser) -> None:
     command.add_argument("--speed", type=float, help="0.5 to 2.0 (1.0)")
     command.add_argument("--pitch", type=float, metavar="SEMITONES", help="-12 to 12 (0)")
     command.add_argument("--seed", type=int, help="for models that draw lots (0)")
+    command.add_argument(
+        "--target-duration", type=float, metavar="SECONDS", help="how long the audio is to be, all in all"
+    )
+    command.add_argument("--no-normalize", action="store_true", help="numbers and signs are in words already")
     command.add_argument("--chapters", action="store_true", help='cut at Markdown headings, or lines like "Chapter 1"')
     command.add_argument("--format", choices=("mp3", "wav", "flac", "opus"), help="of the audio (mp3)")
     command.add_argument("--loudness", type=float, metavar="LUFS", help="integrated loudness to reach, like -18")

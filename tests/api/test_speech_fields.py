@@ -152,3 +152,42 @@ def test_what_was_asked_of_the_speech_is_kept_with_the_job(farm: httpx.Client, b
     job = farm.post("/v1/jobs", json=body).json()["id"]
     spec = backstage.spec(job)
     assert (spec.target_duration_ms, spec.normalize) == (1000, False)
+
+
+# --- pronunciation ----------------------------------------------------------------------------------------------------
+
+
+def test_marks_that_the_model_can_say_are_accepted_as_they_are() -> None:
+    text = "他在银<行|XING2>里<行|HANG2>走。"
+    assert read_text(admitted(input=text, language="zh").text)[0].input == text
+
+
+def test_a_mark_that_the_model_can_not_say_is_refused_with_its_place() -> None:
+    fault = refused(input="他在银<行|XIN>里。", language="zh")
+    assert (fault.code, pointers(fault)) == ("bad_pronunciation", ["/input"])
+    assert "'<行|XIN>' at character 3" in fault.message
+    assert "tone 1 to 5" in fault.message
+
+
+def test_marks_of_all_chapters_are_checked() -> None:
+    chapters = [
+        {"input": "A <minute|M IH1 . N AH0 T>."},
+        {"input": "A <minute|M IH>. <minute|M"},
+        {"input": "<今日|きょu>"},
+    ]
+    fault = refused(chapters=chapters)
+    assert pointers(fault) == ["/chapters/1/input", "/chapters/1/input", "/chapters/2/input"]
+
+
+def test_of_very_many_bad_marks_some_are_named() -> None:
+    assert len(refused(input="<行|XIN>" * 1000).fields) == 12
+
+
+@pytest.mark.parametrize(("model", "voice"), [("espeak", None), ("indextts-2", "anna")])
+def test_to_a_model_that_reads_no_marks_they_are_text(model: str, voice: str | None) -> None:
+    assert admitted(model=model, voice=voice, input="<行|XIN> a < b | c > d")
+
+
+@pytest.mark.parametrize("text", ["!", "!!!", "¡!", "<|TTS/SP01|> Hello."])
+def test_signs_alone_and_commands_are_accepted_for_the_engine_to_settle(text: str) -> None:
+    assert admitted(input=text)

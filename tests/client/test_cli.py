@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import soundfile as sf
 
 from farm.cli import main
 from farm.client import Farm
@@ -35,6 +37,23 @@ def test_a_file_is_narrated_and_the_suffix_says_the_format(command: Command, tmp
     assert "is accepted" in ended.stderr
 
 
+def test_a_length_is_asked_for_in_seconds_and_how_near_it_came_is_said(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "cue.txt").write_text("It came back in the evening, as it always had.")
+    ended = command("narrate", "cue.txt", "-o", "cue.wav", "--target-duration", "3.2")
+    assert ended.returncode == 0, ended.stderr
+    said = re.search(r"succeeded, 0:03 of audio, .* ([+-]\d+) ms from its target", ended.stdout)
+    assert said is not None
+    info = sf.info(tmp_path / "cue.wav")
+    assert round(1000 * info.frames / info.samplerate) == 3200 + int(said[1])
+    assert abs(int(said[1])) < 100
+
+
+def test_a_model_that_can_not_leave_numbers_as_they_are_says_so(command: Command) -> None:
+    ended = command("submit", "-", "--no-normalize", say=b"8 bells.")
+    assert ended.returncode == 3
+    assert "does not honour normalize" in ended.stderr
+
+
 def test_stdin_is_narrated(command: Command, tmp_path: Path) -> None:
     ended = command("narrate", "-", "-o", "hallo.opus", "--language", "de", say="Grüß Gott.".encode())
     assert ended.returncode == 0, ended.stderr
@@ -50,6 +69,8 @@ def test_stdin_is_narrated(command: Command, tmp_path: Path) -> None:
         (["narrate", "-", "-o", "x.mid"], ".mp3 .wav .flac .opus"),
         (["narrate", "-", "-o", "nowhere/x.mp3"], "nowhere/ is no folder"),
         (["submit", "-", "--speed", "9"], "speed"),
+        (["submit", "-", "--target-duration", "0.05"], "target_duration_ms"),
+        (["submit", "-", "--target-duration", "nan"], "--target-duration nan: give seconds"),
         (["submit", "-", "--metadata", "x"], "KEY=VALUE"),
         (["batch", "missing.jsonl"], "missing.jsonl"),
         (["voices", "add", "me", "missing.wav", "--consent", "me"], "missing.wav"),
