@@ -79,7 +79,7 @@ class Chapter(_Request):
     """A named part of a job; `voice` overrides the job's."""
 
     title: Label = ""
-    input: Text
+    input: Text = Field(description="may hold marks like <行|XING2> for models that honour `pronunciation`")
     voice: Name | None = None
     target_duration_ms: Target | None = Field(
         None,
@@ -169,7 +169,10 @@ class JobOptions(_Request):
 class JobRequest(JobOptions):
     """POST /v1/jobs. Either `input` or `chapters`."""
 
-    input: Text | None = None
+    input: Text | None = Field(
+        None,
+        description="either this or chapters; may hold marks like <行|XING2> for models that honour `pronunciation`",
+    )
     chapters: Annotated[list[Chapter], Field(min_length=1, max_length=MAX_CHAPTERS)] | None = None
     custom_id: Label | None = Field(None, description="your own name for it; unique within a batch")
 

@@ -34,6 +34,15 @@ def test_the_shortest_program_works(farm: Local, tmp_path: Path) -> None:
     assert target.stat().st_size > 1000
 
 
+def test_the_dubbing_track_fits_its_cues(farm: Local, tmp_path: Path) -> None:
+    target = tmp_path / "track.flac"
+    said = _run(sys.executable, str(EXAMPLES / "dubbing.py"), str(target), farm=farm)
+    errors = [int(line.split(" ms from its target")[0].rpartition(" ")[2]) for line in said.splitlines()]
+    assert len(errors) == 3
+    assert all(abs(error) < 100 for error in errors), said
+    assert target.read_bytes()[:4] == b"fLaC"
+
+
 def test_the_batch_of_announcements_works(command: Command, tmp_path: Path) -> None:
     ended = command("batch", str(EXAMPLES / "jobs.jsonl"), "-o", "saved", "--json")
     assert ended.returncode == 0, ended.stderr
