@@ -129,6 +129,11 @@ def test_a_sign_that_swallows_the_mark_behind_it_is_found_where_it_stands() -> N
     assert only_fault("If a < b, say <行|XING2>.").startswith("the mark '< b, say <行|XING2>' at character 5 begins at")
 
 
+def test_a_sign_directly_before_a_bar_swallows_nothing() -> None:
+    """With nothing written before the bar it begins no mark, and the model looks on."""
+    assert plain("F# has <| and 银<行|HANG2> too") == "F# has <| and 银行 too"
+
+
 def test_every_fault_is_found_and_what_is_right_between_them_stays() -> None:
     text = "<行|XIN> <行|HANG2> <minute|M IH>"
     assert [fault.position for fault in faults(text)] == [0, 18]
