@@ -20,7 +20,7 @@ from typing import NamedTuple
 from farm.prose import Unit
 
 WRITTEN_MAX = 40  # characters of what is written: it is never cut, and segments have room for more
-SAID_MAX = 160  # characters of how it is said: some 50 phones
+SAID_MAX = 72  # characters of how it is said: with every letter and digit a token, 54 of a segment's 60
 
 
 class Fault(NamedTuple):
