@@ -4,8 +4,9 @@
 
 Two render workers whose engine declines one sentence, two desk processes, S3, two tenants. Users submit, cancel, retry
 and delete, while one fault after the other hits a process, Redis, the bucket or a connection; after each the farm must
-be at work again within BOUND_S. At the end everything is mended, every job that was answered 202 is held against the
-ledger, and the tally is printed.
+be at work again within BOUND_S. Users submit nothing while MOST_OPEN jobs are open, so that the load is what the
+machine can do, and not a queue that grows for as long as the soak lasts. At the end everything is mended, every job
+that was answered 202 is held against the ledger, and the tally is printed.
 The exit code is 1 when a promise was broken.
 """
 
@@ -31,6 +32,7 @@ from typing import Any
 import redis
 
 from farm.client import Farm, Refused, Unreachable
+from farm.job import OPEN
 from farm.wire import Job, JobOptions, JobRequest, Output
 from tests.chaos.ledger import Doubled, Ledger, Lost, Promise
 from tests.chaos.rig import TENANTS, Rig
@@ -40,6 +42,7 @@ from tests.s3_server import S3Server
 
 BOUND_S = 30.0  # from the end of a fault until something is settled or ends: what the slowest of them may take, S3
 ENDS_S = 180.0  # for what is open when the last fault is over
+MOST_OPEN = 80  # jobs
 _POISON = sentence("declines")
 _LENGTHS = (1, 1, 2, 3, 5, 8, 13, 21, 34, 89)  # paragraphs
 _ERROR_500 = (
@@ -393,7 +396,10 @@ def soak(script: Script, rig: Rig) -> Tally:
         breaking.start()
         for action in script.actions:
             _until(began + action.at)
-            users.act(action)
+            if action.kind in ("submit", "batch") and _open_jobs(rig) >= MOST_OPEN:
+                users.refused[f"{action.kind}: held back"] += 1
+            else:
+                users.act(action)
         breaking.join()
         say("the last fault is over; waiting for every end")
         users.finish()
@@ -406,6 +412,14 @@ def soak(script: Script, rig: Rig) -> Tally:
             doubled=sum(isinstance(breach, Doubled) for breach in found),
             reruns=reruns, faults=faults, users=users,
         )  # fmt: skip
+
+
+def _open_jobs(rig: Rig) -> int:
+    """0 while Redis does not say."""
+    with suppress(redis.RedisError):
+        counts: Any = rig.redis.hmget("f:count", [status.value for status in OPEN])
+        return sum(int(count or 0) for count in counts)
+    return 0
 
 
 def _lasts(fault: Fault, ailment: AbstractContextManager[None]) -> None:
