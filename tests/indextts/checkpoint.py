@@ -51,15 +51,15 @@ def write(folder: Path, *, full_size: bool = False, seed: int = 0) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.yaml").write_text(yaml.safe_dump(dict(size.config), sort_keys=False))
     _write_tokenizer(folder, size)
-    _write_gpt(folder, size, Weights(seed + 1, size.pool))
-    _write_s2mel(folder, size, Weights(seed + 2, size.pool))
-    _write_emotions(folder, size, Weights(seed + 3, size.pool))
-    _write_emotion_model(folder / size.config["qwen_emo_path"])
-    _write_semantic(folder, size, Weights(seed + 4, size.pool))
-    _write_codec(folder, size, Weights(seed + 5, size.pool))
-    _write_speaker(folder, Weights(seed + 6, size.pool))
-    _write_vocoder(folder, size, Weights(seed + 7, size.pool))
-    _write_references(folder)
+    write_gpt(folder, size, Weights(seed + 1, size.pool))
+    write_s2mel(folder, size, Weights(seed + 2, size.pool), use_gpt_latent=True)
+    write_emotions(folder, size, Weights(seed + 3, size.pool))
+    write_emotion_model(folder / size.config["qwen_emo_path"])
+    write_semantic(_snapshot(folder, SEMANTIC), size, Weights(seed + 4, size.pool))
+    _write_codec(_snapshot(folder, CODEC), size, Weights(seed + 5, size.pool))
+    write_speaker(_snapshot(folder, SPEAKER), Weights(seed + 6, size.pool))
+    write_vocoder(_snapshot(folder, VOCODER), size, Weights(seed + 7, size.pool))
+    write_references(folder)
     return folder
 
 
@@ -135,7 +135,7 @@ def shapes_only() -> Iterator[None]:
         nn.Module.register_parameter = register  # type: ignore[method-assign]
 
 
-def _write_gpt(folder: Path, size: Size, weights: Weights) -> None:
+def write_gpt(folder: Path, size: Size, weights: Weights, **options: Any) -> None:
     """Random, but for how an utterance ends.
 
     u is the stop code's own row of the output layer. The mel positions drift along u, so that the stop code wins in
@@ -147,7 +147,7 @@ def _write_gpt(folder: Path, size: Size, weights: Weights) -> None:
 
     config = size.config["gpt"]
     with shapes_only():
-        module = UnifiedVoice(**config)
+        module = UnifiedVoice(**config, **options)
     state = weights.fill(module, gain=math.sqrt(2 / config["layers"]))
 
     along = state["mel_head.weight"][config["stop_mel_token"]]
@@ -171,16 +171,16 @@ def _write_gpt(folder: Path, size: Size, weights: Weights) -> None:
 _RESTRAINT = 25.0
 
 
-def _write_s2mel(folder: Path, size: Size, weights: Weights) -> None:
+def write_s2mel(folder: Path, size: Size, weights: Weights, **options: Any) -> None:
     from indextts.s2mel.modules.commons import MyModel
 
     with shapes_only():
-        model = MyModel(OmegaConf.create(dict(size.config["s2mel"])), use_gpt_latent=True)
+        model = MyModel(OmegaConf.create(dict(size.config["s2mel"])), **options)
     net = {name: weights.fill(module, gain=0.7) for name, module in model.models.items()}
     torch.save({"net": net}, folder / size.config["s2mel_checkpoint"])
 
 
-def _write_emotions(folder: Path, size: Size, weights: Weights) -> None:
+def write_emotions(folder: Path, size: Size, weights: Weights) -> None:
     config = size.config
     rows = sum(config["emo_num"])
     torch.save(weights.normal((rows, 192), 1.0), folder / config["spk_matrix"])
@@ -189,7 +189,7 @@ def _write_emotions(folder: Path, size: Size, weights: Weights) -> None:
     torch.save({"mean": mean, "var": variance}, folder / config["w2v_stat"])
 
 
-def _write_emotion_model(folder: Path) -> None:
+def write_emotion_model(folder: Path) -> None:
     """A language model of one layer of zeros: its first token is the end, and from an empty answer follows calm."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
@@ -227,10 +227,9 @@ def _write_emotion_model(folder: Path) -> None:
     model.half().save_pretrained(folder)
 
 
-def _write_semantic(folder: Path, size: Size, weights: Weights) -> None:
+def write_semantic(folder: Path, size: Size, weights: Weights) -> None:
     from transformers import SeamlessM4TFeatureExtractor, Wav2Vec2BertConfig, Wav2Vec2BertModel
 
-    snapshot = _snapshot(folder, SEMANTIC)
     config = Wav2Vec2BertConfig(
         vocab_size=None,
         hidden_size=1024,
@@ -246,11 +245,11 @@ def _write_semantic(folder: Path, size: Size, weights: Weights) -> None:
     )
     with shapes_only():
         module = Wav2Vec2BertModel(config)
-    torch.save(weights.fill(module, gain=0.5), snapshot / "pytorch_model.bin")
-    config.save_pretrained(snapshot)
+    torch.save(weights.fill(module, gain=0.5), folder / "pytorch_model.bin")
+    config.save_pretrained(folder)
     SeamlessM4TFeatureExtractor(
         feature_size=80, num_mel_bins=80, sampling_rate=16000, stride=2, padding_value=1, return_attention_mask=True
-    ).save_pretrained(snapshot)
+    ).save_pretrained(folder)
 
 
 def _write_codec(folder: Path, size: Size, weights: Weights) -> None:
@@ -263,31 +262,30 @@ def _write_codec(folder: Path, size: Size, weights: Weights) -> None:
 
     with shapes_only():
         module = build_semantic_codec(OmegaConf.create(dict(size.config["semantic_codec"])))
-    path = _snapshot(folder, CODEC) / "semantic_codec" / "model.safetensors"
+    path = folder / "semantic_codec" / "model.safetensors"
     path.parent.mkdir(exist_ok=True)
     save_file({name: tensor.half().contiguous() for name, tensor in weights.fill(module).items()}, path)
 
 
-def _write_speaker(folder: Path, weights: Weights) -> None:
+def write_speaker(folder: Path, weights: Weights) -> None:
     from indextts.s2mel.modules.campplus.DTDNN import CAMPPlus
 
     with shapes_only():
         module = CAMPPlus(feat_dim=80, embedding_size=192)
-    torch.save(weights.fill(module), _snapshot(folder, SPEAKER) / "campplus_cn_common.bin")
+    torch.save(weights.fill(module), folder / "campplus_cn_common.bin")
 
 
-def _write_vocoder(folder: Path, size: Size, weights: Weights) -> None:
+def write_vocoder(folder: Path, size: Size, weights: Weights) -> None:
     from indextts.s2mel.modules.bigvgan import bigvgan
 
-    snapshot = _snapshot(folder, VOCODER)
     released = Path(bigvgan.__file__).with_name("config.json")
     config = json.loads(released.read_text()) | dict(size.vocoder)
-    (snapshot / "config.json").write_text(json.dumps(config))
+    (folder / "config.json").write_text(json.dumps(config))
     with shapes_only():
         module = bigvgan.BigVGAN(bigvgan.AttrDict(config))
     state = weights.fill(module)
     state["conv_post.weight_g"] = constant(state["conv_post.weight_g"].shape, size.vocoder_gain)
-    torch.save({"generator": state}, snapshot / "bigvgan_generator.pt")
+    torch.save({"generator": state}, folder / "bigvgan_generator.pt")
 
 
 def _write_tokenizer(folder: Path, size: Size) -> None:
@@ -319,7 +317,7 @@ def _write_tokenizer(folder: Path, size: Size) -> None:
     (folder / size.config["dataset"]["bpe_model"]).write_bytes(model.getvalue())
 
 
-def _write_references(folder: Path) -> None:
+def write_references(folder: Path) -> None:
     (folder / "voices").mkdir(exist_ok=True)
     for index, (pitch, seconds) in enumerate([(140, 3.0), (210, 4.3), (95, 2.2)]):
         time = np.arange(int(22050 * seconds)) / 22050
@@ -448,11 +446,11 @@ s2mel:
 """)
 
 
-def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    merged = copy.deepcopy(dict(base))
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    both = copy.deepcopy(dict(base))
     for key, value in over.items():
-        merged[key] = _merged(merged[key], value) if isinstance(value, Mapping) else value
-    return merged
+        both[key] = merged(both[key], value) if isinstance(value, Mapping) else value
+    return both
 
 
 TINY = Size(
@@ -469,7 +467,7 @@ TINY = Size(
     vocoder_gain=0.002,
 )
 FULL = Size(
-    config=_merged(_TINY_CONFIG, _FULL_CONFIG),
+    config=merged(_TINY_CONFIG, _FULL_CONFIG),
     ending=(495, 4.0),
     semantic={"num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096},
     vocoder={},

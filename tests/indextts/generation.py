@@ -59,7 +59,8 @@ def small_voice(seed: int = 0) -> Any:
         "input_layer": "conv2d2",
         "perceiver_mult": 1,
     }
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
+    with torch.random.fork_rng(devices=[]), torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # older transformers', about an option that the package gives
         torch.manual_seed(seed)
         model = UnifiedVoice(
             layers=2,

@@ -78,6 +78,10 @@ class _Handler(BaseHTTPRequestHandler):
         if listing := re.fullmatch(r"/api/models/(.+)/tree/(\w+)", path):
             if (shelf := self._shelf(*listing.groups())) is not None:
                 self._send(200, json.dumps([_entry(name, data) for name, data in shelf.files.items()]).encode())
+        elif about := re.fullmatch(r"/api/models/(.+)/revision/(\w+)", path):  # clients before version 1 ask this first
+            if (shelf := self._shelf(*about.groups())) is not None:
+                siblings = [{"rfilename": name} for name in shelf.files]
+                self._send(200, json.dumps({"id": about[1], "sha": shelf.revision, "siblings": siblings}).encode())
         elif file := re.fullmatch(r"(/elsewhere)?/([^/]+/[^/]+)/resolve/(\w+)/(.+)", path):
             elsewhere, repository, revision, name = cast("tuple[str | None, str, str, str]", file.groups())
             if (shelf := self._shelf(repository, revision)) is not None:

@@ -22,7 +22,7 @@ EMPTY_SAFETENSORS = (2).to_bytes(8, "little") + b"{}"
 def hub(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     """It has the tiny checkpoint, and a README that nobody needs."""
     shelves = {}
-    for repository in REPOSITORIES:
+    for repository in REPOSITORIES["2"]:
         root = checkpoint if repository is MAIN else repository.snapshot(checkpoint / "hf_cache")
         files = {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
         shelves[repository.name] = Shelf(repository.revision, {**files, "README.md": b"Hello."})
@@ -35,7 +35,7 @@ def hub(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
 
 
 def test_what_is_missing_is_fetched_at_its_revision_and_found(hub: Hub, tmp_path: Path) -> None:
-    fetch(cache=tmp_path)
+    fetch("2", cache=tmp_path)
 
     found = find_checkpoint(cache=tmp_path)
     assert found.gpt.read_bytes() == hub.shelves[MAIN.name].files["gpt.pth"]
@@ -45,10 +45,10 @@ def test_what_is_missing_is_fetched_at_its_revision_and_found(hub: Hub, tmp_path
 
 
 def test_what_is_there_is_not_asked_for(hub: Hub, tmp_path: Path) -> None:
-    fetch(cache=tmp_path)
+    fetch("2", cache=tmp_path)
     hub.requests.clear()
 
-    fetch(cache=tmp_path)
+    fetch("2", cache=tmp_path)
 
     assert hub.requests == []
 
@@ -59,7 +59,7 @@ def test_a_folder_of_the_users_gets_what_it_lacks(hub: Hub, tmp_path: Path) -> N
     for name in VOCODER.files:
         (vocoder / name).write_bytes(hub.shelves[VOCODER.name].files[name])
 
-    fetch(tmp_path)
+    fetch("2", tmp_path)
 
     found = find_checkpoint(tmp_path)
     assert found.gpt == tmp_path / "gpt.pth"
@@ -74,7 +74,7 @@ def test_a_connection_cut_in_the_middle_is_taken_up_where_it_broke_off(
     monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1_000_000)  # what arrives is written in such pieces
     hub.cuts["gpt.pth"] = 3_500_000
 
-    fetch(cache=tmp_path)
+    fetch("2", cache=tmp_path)
 
     assert hub.ranges("gpt.pth") == [None, "bytes=3000000-"]
     assert find_checkpoint(cache=tmp_path).gpt.read_bytes() == hub.shelves[MAIN.name].files["gpt.pth"]
@@ -84,10 +84,10 @@ def test_a_fetch_that_was_given_up_goes_on_with_the_files_it_lacks(hub: Hub, tmp
     whole = hub.shelves
     hub.shelves = {name: shelf for name, shelf in whole.items() if name != VOCODER.name}
     with pytest.raises(Misconfigured, match=VOCODER.name):
-        fetch(cache=tmp_path)
+        fetch("2", cache=tmp_path)
     hub.shelves = whole
 
-    fetch(cache=tmp_path)
+    fetch("2", cache=tmp_path)
 
     assert len(hub.ranges("gpt.pth")) == 1
     find_checkpoint(cache=tmp_path)
@@ -97,7 +97,7 @@ def test_a_hub_that_stumbles_is_asked_again(hub: Hub, tmp_path: Path) -> None:
     hub.stumbles = 1
     waits: list[float] = []
 
-    fetch(cache=tmp_path, wait=waits.append)
+    fetch("2", cache=tmp_path, wait=waits.append)
 
     assert waits == [_PAUSES_S[0]]
     find_checkpoint(cache=tmp_path)
@@ -108,7 +108,7 @@ def test_a_hub_that_is_down_is_asked_for_two_minutes(monkeypatch: pytest.MonkeyP
     waits: list[float] = []
 
     with pytest.raises(Unavailable, match=f"{MAIN.name} can't be fetched .* python -m worker fetch indextts-2"):
-        fetch(cache=tmp_path, wait=waits.append)
+        fetch("2", cache=tmp_path, wait=waits.append)
 
     assert waits == list(_PAUSES_S)
 
@@ -117,19 +117,19 @@ def test_a_hub_that_is_down_is_asked_for_two_minutes(monkeypatch: pytest.MonkeyP
 def test_a_hub_that_refuses_wants_a_licence_accepted_and_a_token(hub: Hub, tmp_path: Path, status: int) -> None:
     hub.refusal = status
     with pytest.raises(Misconfigured, match=f"refuses {MAIN.name}; accept its licence .* HF_TOKEN"):
-        fetch(cache=tmp_path, wait=_not_at_all)
+        fetch("2", cache=tmp_path, wait=_not_at_all)
 
 
 def test_a_mirror_without_the_revision_is_named(hub: Hub, tmp_path: Path) -> None:
     hub.shelves = {**hub.shelves, CODEC.name: Shelf("0" * 40, hub.shelves[CODEC.name].files)}
     with pytest.raises(Misconfigured, match=f"has no {CODEC.name} at {CODEC.revision}; if HF_ENDPOINT names a mirror"):
-        fetch(cache=tmp_path, wait=_not_at_all)
+        fetch("2", cache=tmp_path, wait=_not_at_all)
 
 
 def test_offline_nothing_is_tried(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(Misconfigured, match=f"{MAIN.name} is not here, and HF_HUB_OFFLINE forbids fetching it"):
-        fetch(cache=tmp_path, wait=_not_at_all)
+        fetch("2", cache=tmp_path, wait=_not_at_all)
     assert hub.requests == []
 
 
@@ -139,13 +139,13 @@ def test_a_full_disk_is_told_with_what_is_free(hub: Hub, tmp_path: Path, monkeyp
 
     monkeypatch.setattr(file_download, "http_get", fill)
     with pytest.raises(Misconfigured, match=rf"{tmp_path} is full: \d+\.\d GB are free, and IndexTTS-2 takes about 9"):
-        fetch(cache=tmp_path, wait=_not_at_all)
+        fetch("2", cache=tmp_path, wait=_not_at_all)
 
 
 def test_a_cache_that_can_not_be_written_to_is_named(hub: Hub, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(Misconfigured, match=f"{tmp_path}/file/cache can't be written to .* set HF_HOME"):
-        fetch(cache=tmp_path / "file" / "cache", wait=_not_at_all)
+        fetch("2", cache=tmp_path / "file" / "cache", wait=_not_at_all)
 
 
 def _point_client_at(url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -179,8 +179,11 @@ def test_a_grammar_that_fails_loses_no_word_and_says_nothing_of_the_text(
     network: Network, language: str, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ):
     tokenizer = copy.copy(network.tokenizer)
-    tokenizer.normalizer = copy.copy(tokenizer.normalizer)
-    tokenizer.normalizer._normalizers = {"en": _Fails(), "zh": _Fails()}
+    tokenizer.normalizer = normalizer = copy.copy(tokenizer.normalizer)
+    if hasattr(normalizer, "_normalizers"):
+        normalizer._normalizers = {"en": _Fails(), "zh": _Fails()}
+    else:
+        normalizer.en_normalizer = normalizer.zh_normalizer = _Fails()
     text = "THE QUICK FOX." if language == "en" else "你好。"
     assert FrontEnd(tokenizer).segments(text, language).ids == FrontEnd(network.tokenizer).segments(text, language).ids
     assert "no way to say" not in caplog.text + "".join(capfd.readouterr())
@@ -198,6 +201,8 @@ def test_nothing_of_a_text_is_logged_or_printed(
 def test_the_official_repositorys_normaliser_is_understood(network: Network):
     """It keeps its two grammars under names of their own, and is otherwise the same class."""
     real = network.tokenizer.normalizer
+    if not hasattr(real, "_normalizers"):
+        pytest.skip("the official repository is installed, and every test here runs on it")
 
     class Official(type(real)):  # type: ignore[misc]
         def normalize(self, text: str) -> str:

@@ -15,7 +15,7 @@ import torch
 
 from farm.errors import BadInput
 from tests.indextts.oracle import speak
-from worker.engines.indextts import v2
+from worker.engines.indextts import ear
 from worker.engines.indextts.emotion import Emotions, parse
 from worker.engines.indextts.gpt import Gpt
 from worker.engines.indextts.parts import Adapter, Network, Voice
@@ -100,7 +100,7 @@ def test_emotion_clips_heard_together_are_the_packages_vectors(
 def test_a_reference_that_cannot_be_used_does_not_touch_its_neighbours(
     adapter: Adapter, files: list[str], batch: list[Voice], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(v2, "_TOGETHER", 1)
+    monkeypatch.setattr(ear, "_TOGETHER", 1)
     (tmp_path / "text.wav").write_text("no audio")
     mixed = [str(tmp_path / "text.wav"), files[1], str(tmp_path / "gone.wav"), files[0]]
     broken, second, gone, first = adapter.voices(mixed)

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from worker.engines.indextts.parts import Network
-from worker.engines.indextts.wording import Grammars, Readers
+from worker.engines.indextts.wording import Grammars, Readers, Tongue
 
 TEXTS = ["He paid $3.50 for 2 of them.", "1984.", "Good morning.", "在2024年", "", "Call M.2 now\u2028twice."]
 
@@ -29,26 +29,30 @@ def readers(here: Grammars) -> Iterator[Readers]:
 
 def test_readers_say_what_the_grammars_say_here_many_at_a_time(here: Grammars, readers: Readers) -> None:
     with ThreadPoolExecutor(8) as pool:
-        said = list(pool.map(lambda text: readers.normalize(text, english=text != "在2024年"), TEXTS * 5))
-    assert said == [here.normalize(text, english=text != "在2024年") for text in TEXTS * 5]
+        said = list(pool.map(lambda text: readers.normalize(text, _tongue(text)), TEXTS * 5))
+    assert said == [here.normalize(text, _tongue(text)) for text in TEXTS * 5]
     assert "three" in said[0]
-    assert said[1] != here.normalize("1984.", english=False), "the package reads it in Chinese"
+    assert said[1] != here.normalize("1984.", "zh or en"), "the package reads it in Chinese"
 
 
 def test_a_reader_that_is_killed_costs_no_text_and_is_replaced(here: Grammars, readers: Readers) -> None:
-    readers.normalize("1.", english=True)
+    readers.normalize("1.", "en")
     for process in _children():
         process.send_signal(signal.SIGKILL)
     for _ in range(4):
-        assert readers.normalize("In 1984.", english=True) == here.normalize("In 1984.", english=True)
+        assert readers.normalize("In 1984.", "en") == here.normalize("In 1984.", "en")
     assert len(_children()) == 2
 
 
 def test_the_farms_glossary_reaches_the_readers(network: Network, here: Grammars) -> None:
     readers = Readers(1, here, {"TTS": "talking machine"})
-    assert "talking machine" in readers.normalize("A TTS farm.", english=True)
+    assert "talking machine" in readers.normalize("A TTS farm.", "en")
     readers.close()
     assert not _children()
+
+
+def _tongue(text: str) -> Tongue:
+    return "zh or en" if text == "在2024年" else "en"
 
 
 def _children() -> list[psutil.Process]:

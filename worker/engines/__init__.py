@@ -36,7 +36,7 @@ def fetch(model: str, settings: Settings) -> None:
     except ImportError as error:
         raise Misconfigured(f"fetching needs {error.name}: pip install 'tts-farm[indextts]'") from None
     logging.basicConfig(level=settings.log_level, format="%(message)s")
-    hub.fetch(settings.indextts_dir)
+    hub.fetch(indextts.MODELS[model], settings.indextts_dir)
 
 
 def _listed() -> str:

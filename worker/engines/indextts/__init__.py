@@ -1,9 +1,11 @@
 """IndexTTS: narration in the voice of a reference, many utterances at a time on one GPU.
 
     parts        what travels between the stages, and what a version of the model must bring
-    checkpoint   the files (config, integrity); hub, where they come from; network, the package's modules made of them
+    checkpoint   the files (config, integrity); hub, where they come from
+    package      which IndexTTS is installed; network, its modules made of a checkpoint
     factory      an engine out of settings
-    engine       the loop: preparation (text, wording, reference, voices, emotion, v2) ─> decode (gpt, kv, sampling)
+    v2, v25      what a version does in its own way (text, multilingual, ear); the rest is one core
+    engine       the loop: preparation (wording, reference, voices, emotion) ─> decode (gpt, kv, sampling)
                  ─> acoustic (regulator, flow, vocoder); beside the decode in a stage each
 
 Importing this imports no torch: fetching a checkpoint and finding fault with one need none.
@@ -11,16 +13,17 @@ Importing this imports no torch: fetching a checkpoint and finding fault with on
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from farm.errors import Misconfigured
 from farm.settings import Settings
+from worker.engines.indextts.package import check_installed
 
 if TYPE_CHECKING:
     from worker.engines.indextts.engine import IndexTTS
 
-MODELS = {"indextts-2": "2"}  # what FARM_MODEL may say -> the version that its checkpoint must have
+# What FARM_MODEL may say -> the version that its checkpoint must have.
+MODELS = {"indextts-2": "2", "indextts-2.5": "2.5"}
 
 
 def load(settings: Settings) -> IndexTTS:
@@ -30,12 +33,7 @@ def load(settings: Settings) -> IndexTTS:
             f"FARM_INDEXTTS_BEAMS={settings.indextts_beams}: this engine decodes with one beam. Three would read each "
             "sentence three times for one that is kept, and halve what a GPU narrates; leave it at 1"
         )
-    missing = [package for package in ("torch", "indextts") if find_spec(package) is None]
-    if missing:
-        raise Misconfigured(
-            f"FARM_MODEL={settings.model} needs {' and '.join(missing)}, not installed here: "
-            "pip install 'tts-farm[indextts]'"
-        )
+    check_installed(MODELS[settings.model])
     from worker.engines.indextts.factory import build
 
     return build(settings)

@@ -1,9 +1,9 @@
-"""The files of an IndexTTS-2 checkpoint: where they come from, where they lie, and that they are whole.
+"""The files of a checkpoint: where they come from, where they lie, and that they are whole.
 
     repository            files                                     in a folder of the user's
-    IndexTTS-2            config.yaml, gpt.pth, s2mel.pth, …        FOLDER/
+    IndexTTS-2, or -2.5   config.yaml, gpt.pth, s2mel.pth, …        FOLDER/
     w2v-bert-2.0          config.json, model.safetensors, …         FOLDER/hf_cache/w2v-bert-2.0/
-    MaskGCT               semantic_codec/model.safetensors          FOLDER/hf_cache/semantic_codec_model.safetensors
+    MaskGCT (2 alone)     semantic_codec/model.safetensors          FOLDER/hf_cache/semantic_codec_model.safetensors
     campplus              campplus_cn_common.bin                    FOLDER/hf_cache/campplus_cn_common.bin
     bigvgan_v2_22khz_…    config.json, bigvgan_generator.pt         FOLDER/hf_cache/bigvgan/
 
@@ -23,7 +23,6 @@ from typing import Any
 from farm.errors import Misconfigured
 from worker.engines.indextts import config, integrity
 
-FETCH = "python -m worker fetch indextts-2"
 EMOTION_MODEL = "qwen0.6bemo4-merge"
 
 
@@ -64,13 +63,21 @@ class Repository:
         return cache / f"models--{self.name.replace('/', '--')}"
 
 
+_EMOTION_FILES = (f"{EMOTION_MODEL}/config.json", f"{EMOTION_MODEL}/model.safetensors")
+_STATISTICS = ("wav2vec2bert_stats.pt", "feat1.pt", "feat2.pt")
+_RANKS = "multilingual_zh_ja_yue_char_del.tiktoken"  # the package asks for it by this name
+_CODEC_OF_25 = "codec.pth"
+
 MAIN = Repository(
     "IndexTeam/IndexTTS-2",
     "740dcaff396282ffb241903d150ac011cd4b1ede",
-    (
-        *("config.yaml", "bpe.model", "gpt.pth", "s2mel.pth", "wav2vec2bert_stats.pt", "feat1.pt", "feat2.pt"),
-        *(f"{EMOTION_MODEL}/config.json", f"{EMOTION_MODEL}/model.safetensors"),
-    ),
+    ("config.yaml", "bpe.model", "gpt.pth", "s2mel.pth", *_STATISTICS, *_EMOTION_FILES),
+    more=(f"{EMOTION_MODEL}/*",),
+)
+MAIN_25 = Repository(
+    "IndexTeam/IndexTTS-2.5",
+    "c39ce5ba981572cb187443877ff559dfb246ce63",
+    ("config.yaml", _RANKS, "gpt.pth", "s2mel.pth", _CODEC_OF_25, *_STATISTICS, *_EMOTION_FILES),
     more=(f"{EMOTION_MODEL}/*",),
 )
 SEMANTIC = Repository(
@@ -97,7 +104,15 @@ VOCODER = Repository(
     ("config.json", "bigvgan_generator.pt"),
     flat="bigvgan",
 )
-REPOSITORIES = (MAIN, SEMANTIC, CODEC, SPEAKER, VOCODER)
+# By version: the repositories of its checkpoint, the main one first.
+REPOSITORIES = {
+    "2": (MAIN, SEMANTIC, CODEC, SPEAKER, VOCODER),
+    "2.5": (MAIN_25, SEMANTIC, SPEAKER, VOCODER),
+}
+
+
+def how_to_fetch(version: str) -> str:
+    return f"python -m worker fetch indextts-{version}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +120,7 @@ class Checkpoint:
     """Where everything is. All of it was there and whole when it was found, but for the emotion model and glossary,
     which may be absent."""
 
+    version: str
     config_file: Path
     config: Mapping[str, Any]
     tokenizer: Path
@@ -141,8 +157,9 @@ class Checkpoint:
         return digest.hexdigest()[:12]
 
 
-def find_checkpoint(folder: Path | None = None, cache: Path | None = None) -> Checkpoint:
-    """In `folder`, or all in the hub's cache; `cache` is where that lies, by default where the hub's client has it.
+def find_checkpoint(folder: Path | None = None, cache: Path | None = None, version: str | None = None) -> Checkpoint:
+    """In `folder`, of the `version` that its config.yaml says, which must be the one asked for; or all in the hub's
+    cache, by default of version 2. `cache` is where that lies, by default where the hub's client has it.
 
     Raises:
         Misconfigured: a file is missing, cut short or no such file, or config.yaml asks for another network; it names
@@ -151,31 +168,38 @@ def find_checkpoint(folder: Path | None = None, cache: Path | None = None) -> Ch
     cache = cache or hub_cache()
     if folder is not None and not folder.is_dir():
         raise Misconfigured(f"there is no folder {folder}; FARM_INDEXTTS_DIR names one with config.yaml and gpt.pth")
-    main = MAIN.place(folder, cache)
-    read = config.read(_existing(main / "config.yaml"))
-    if (vocoder := read["vocoder"]["name"]) != VOCODER.name:
+    main = folder or REPOSITORIES[version or "2"][0].place(None, cache)
+    read = config.read(_existing(main / "config.yaml", version or "2"))
+    found = config.version_of(read)
+    if version not in (None, found):
+        raise Misconfigured(
+            f"{main / 'config.yaml'} is of IndexTTS {found}, and FARM_MODEL=indextts-{version}; "
+            f"set FARM_MODEL=indextts-{found}, or FARM_INDEXTTS_DIR to the other checkpoint"
+        )
+    if (vocoder := read["vocoder"]["name"] if "vocoder" in read else VOCODER.name) != VOCODER.name:
         raise Misconfigured(
             f"{main / 'config.yaml'}: vocoder.name is {vocoder!r}, and this engine knows {VOCODER.name} alone; to use "
             "your own copy of it, leave the name and put its files into hf_cache/bigvgan beside config.yaml"
         )
     checkpoint = Checkpoint(
+        version=found,
         config_file=main / "config.yaml",
         config=read,
-        tokenizer=main / read["dataset"]["bpe_model"],
+        tokenizer=main / (_RANKS if found == "2.5" else read["dataset"]["bpe_model"]),
         glossary=main / "glossary.yaml",
         gpt=main / read["gpt_checkpoint"],
         s2mel=main / read["s2mel_checkpoint"],
         statistics=main / read["w2v_stat"],
         emotion_rows=main / read["emo_matrix"],
         speaker_rows=main / read["spk_matrix"],
-        emotion_model=main / read["qwen_emo_path"],
+        emotion_model=main / read.get("qwen_emo_path", EMOTION_MODEL),
         semantic=SEMANTIC.place(folder, cache),
-        codec=CODEC.place(folder, cache),
+        codec=main / _CODEC_OF_25 if found == "2.5" else CODEC.place(folder, cache),
         speaker=SPEAKER.place(folder, cache),
         vocoder=VOCODER.place(folder, cache),
     )
     for path in checkpoint.required:
-        integrity.check(_existing(path))
+        integrity.check(_existing(path, found))
     return checkpoint
 
 
@@ -185,9 +209,9 @@ def semantic_weights(folder: Path) -> Path:
     return saved if saved.exists() else folder / "model.safetensors"
 
 
-def _existing(path: Path) -> Path:
+def _existing(path: Path, version: str) -> Path:
     if not path.is_file():
-        raise Misconfigured(f"IndexTTS-2 needs {path}, which is missing; fetch it: {FETCH}")
+        raise Misconfigured(f"IndexTTS-{version} needs {path}, which is missing; fetch it: {how_to_fetch(version)}")
     return path
 
 

@@ -16,16 +16,14 @@ import yaml
 from farm.errors import Misconfigured
 
 _ENCODER = dict.fromkeys(("output_size", "linear_units", "attention_heads", "num_blocks", "perceiver_mult"), int)
-_NEEDED: dict[str, Any] = {
-    "dataset": {"bpe_model": str},
-    "gpt": {
-        **dict.fromkeys(("model_dim", "layers", "heads", "max_text_tokens", "max_mel_tokens"), int),
-        **dict.fromkeys(("number_text_tokens", "start_text_token", "stop_text_token"), int),
-        **dict.fromkeys(("number_mel_codes", "start_mel_token", "stop_mel_token"), int),
-        "condition_type": str,
-        "condition_module": {**_ENCODER, "input_layer": str},
-        "emo_condition_module": {**_ENCODER, "input_layer": str},
-    },
+_GPT: dict[str, Any] = {
+    **dict.fromkeys(("model_dim", "layers", "heads", "max_text_tokens", "max_mel_tokens"), int),
+    **dict.fromkeys(("number_text_tokens", "start_text_token", "stop_text_token"), int),
+    **dict.fromkeys(("number_mel_codes", "start_mel_token", "stop_mel_token"), int),
+    "emo_condition_module": {**_ENCODER, "input_layer": str},
+}
+_BOTH: dict[str, Any] = {
+    "gpt": _GPT,
     "semantic_codec": {
         **dict.fromkeys(("codebook_size", "codebook_dim", "hidden_size"), int),
         **dict.fromkeys(("vocos_dim", "vocos_intermediate_dim", "vocos_num_layers"), int),
@@ -57,14 +55,22 @@ _NEEDED: dict[str, Any] = {
         },
     },
     **dict.fromkeys(("gpt_checkpoint", "s2mel_checkpoint", "w2v_stat", "emo_matrix", "spk_matrix"), str),
-    "qwen_emo_path": str,
     "emo_num": list,
-    "vocoder": {"name": str},
+}
+_NEEDED: dict[str, dict[str, Any]] = {
+    "2": {
+        **_BOTH,
+        "dataset": {"bpe_model": str},
+        "gpt": {**_GPT, "condition_type": str, "condition_module": {**_ENCODER, "input_layer": str}},
+        "qwen_emo_path": str,
+        "vocoder": {"name": str},
+    },
+    "2.5": _BOTH,
 }
 # What UnifiedVoice takes beside these; it refuses any other.
 _ALLOWED_IN_GPT = {
     *("max_conditioning_inputs", "mel_length_compression", "train_solo_embeddings", "use_mel_codes_as_input"),
-    *("checkpointing", "types", "condition_num_latent"),
+    *("checkpointing", "types", "condition_num_latent", "condition_type", "condition_module"),
 }
 _EMOTIONS = 8
 _KINDS = {int: "a whole number", float: "a number", str: "a string", bool: "true or false", list: "a list"}
@@ -79,14 +85,20 @@ def read(path: Path) -> Mapping[str, Any]:
         raise Misconfigured(f"{path} is not YAML ({' '.join(str(error).split())}); {_MEND}") from error
     if not isinstance(found, dict):
         raise Misconfigured(f"{path} is no mapping of keys to values; {_MEND}")
-    version = found.get("version", 2)
-    if version != 2:
+    version = version_of(found)
+    if version not in _NEEDED:
         raise Misconfigured(
-            f"{path} is of IndexTTS {version}, and this engine renders IndexTTS-2; name the folder of one"
+            f"{path} is of IndexTTS {version}, and this engine renders {' and '.join(_NEEDED)}; name the folder of one"
         )
-    _check(found, _NEEDED, "", path)
-    _check_values(found, path)
+    _check(found, _NEEDED[version], "", path)
+    _check_values(found, version, path)
     return found
+
+
+def version_of(found: Mapping[str, Any]) -> str:
+    """2.0, 2 and nothing are "2"."""
+    said = found.get("version", 2)
+    return f"{said:g}" if isinstance(said, int | float) else str(said)
 
 
 def _check(found: Mapping[str, Any], needed: Mapping[str, Any], within: str, path: Path) -> None:
@@ -105,11 +117,11 @@ def _check(found: Mapping[str, Any], needed: Mapping[str, Any], within: str, pat
             raise Misconfigured(f"{path}: {name} is {value!r} and must be {_KINDS[kind]}; {_MEND}")
 
 
-def _check_values(found: Mapping[str, Any], path: Path) -> None:
+def _check_values(found: Mapping[str, Any], version: str, path: Path) -> None:
     gpt = found["gpt"]
     for key in gpt:
-        if key not in _NEEDED["gpt"] and key not in _ALLOWED_IN_GPT:
-            raise Misconfigured(f"{path} has gpt.{key}, which IndexTTS-2 doesn't know; {_MEND}")
+        if key not in _GPT and key not in _ALLOWED_IN_GPT:
+            raise Misconfigured(f"{path} has gpt.{key}, which IndexTTS-{version} doesn't know; {_MEND}")
     for key in ("start_mel_token", "stop_mel_token"):
         if gpt[key] >= gpt["number_mel_codes"]:
             raise Misconfigured(f"{path}: gpt.{key} is {gpt[key]}, beyond gpt.number_mel_codes; {_MEND}")

@@ -71,7 +71,7 @@ class Emotions:
 
     def __init__(self, network: Network) -> None:
         self._rows, self._speakers = network.emotion_rows, network.speaker_rows
-        self._reader = Reader(network.emotion_model_dir)
+        self._reader = Reader(network.emotion_model_dir, network.version)
 
     def vector(self, emotion: Emotion, voice: Voice, clip: torch.Tensor | None = None) -> torch.Tensor:
         """(D,). `clip` is the vector (D,) of the emotion's voice, heard as a clip. Raises what Reader.read raises."""
@@ -101,8 +101,8 @@ class Reader:
     Thread-safe.
     """
 
-    def __init__(self, folder: str) -> None:
-        self._folder = Path(folder)
+    def __init__(self, folder: str, version: str = "2") -> None:
+        self._folder, self._version = Path(folder), version
         self._model: Any = None
         self._answers: OrderedDict[str, tuple[float, ...]] = OrderedDict()
         self._lock = threading.Lock()
@@ -120,7 +120,7 @@ class Reader:
 
     def _ask(self, text: str) -> tuple[float, ...]:
         if self._model is None:
-            self._model = _load(self._folder)
+            self._model = _load(self._folder, self._version)
         try:
             answer = tuple(float(weight) for weight in self._model.inference(text).values())
         except (AttributeError, TypeError, ValueError):  # the package takes any JSON for an object of numbers
@@ -131,11 +131,11 @@ class Reader:
         return answer
 
 
-def _load(folder: Path) -> Any:
+def _load(folder: Path, version: str = "2") -> Any:
     if not (folder / "config.json").is_file():
         raise Misconfigured(
             f"an emotion given as text needs the language model in {folder}, which is not there; fetch it with "
-            f"`hf download IndexTeam/IndexTTS-2 --include '{folder.name}/*' --local-dir {folder.parent}`, "
+            f"`hf download IndexTeam/IndexTTS-{version} --include '{folder.name}/*' --local-dir {folder.parent}`, "
             "or give the emotion as a vector or a voice"
         )
     with warnings.catch_warnings():  # whose filters the import would change for the whole process

@@ -24,6 +24,7 @@ from worker.engine import Clip, Failure, Feed, Utterance
 from worker.engines.indextts.acoustic import Acoustic
 from worker.engines.indextts.apart import apart
 from worker.engines.indextts.decode import Decoder
+from worker.engines.indextts.duration import held
 from worker.engines.indextts.line import Line, Samples
 from worker.engines.indextts.parts import Adapter, Codes, Fault, Piece, Request, Sampling, Voice
 from worker.engines.indextts.preparation import Preparation
@@ -47,6 +48,7 @@ class _Decoded:
     codes: Codes
     voice: Voice
     speed: float
+    frames: int | None  # that it is to have, where the clip has a length to keep
 
 
 class IndexTTS:
@@ -132,9 +134,15 @@ class IndexTTS:
             [one.codes.request.prompt for one in decoded], [one.codes.codes for one in decoded]
         )
         return [
-            Piece(one.key, rows, self._adapter.frames(len(one.codes.codes), one.speed), one.voice, one.key.seed)
+            Piece(one.key, rows, self._frames(one), one.voice, one.key.seed)
             for one, rows in zip(decoded, contents, strict=True)
         ]
+
+    def _frames(self, decoded: _Decoded) -> int:
+        codes = len(decoded.codes.codes)
+        if decoded.frames is None:
+            return self._adapter.frames(codes, decoded.speed)
+        return held(decoded.frames, self._adapter, codes)
 
     def _settle(self) -> None:
         """Until this thread's stream is through: what it made is read on others."""
@@ -196,7 +204,8 @@ class _Run:
                     line.warnings.append(
                         f"code_limit: cut off after {len(outcome.codes)} codes, under two seeds; shorten the sentence"
                     )
-                yield _Decoded(key, outcome, line.voice, line.utterance.speech.speed)
+                frames = line.frames[key.part] if line.frames else None
+                yield _Decoded(key, outcome, line.voice, line.utterance.speech.speed, frames)
             line.decoding.discard(key.part)
             self.decoding -= not line.decoding
 

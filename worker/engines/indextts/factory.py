@@ -31,9 +31,10 @@ from worker.engines.indextts.engine import IndexTTS
 from worker.engines.indextts.gpt import Gpt
 from worker.engines.indextts.kv import Wanted
 from worker.engines.indextts.network import load_network
-from worker.engines.indextts.parts import SAMPLE_RATE, Network, Precision, Precisions, Sampling
+from worker.engines.indextts.parts import SAMPLE_RATE, Adapter, Network, Precision, Precisions, Sampling
 from worker.engines.indextts.preparation import Preparation
 from worker.engines.indextts.v2 import V2
+from worker.engines.indextts.v25 import V25
 from worker.engines.indextts.voices import EmotionCache, VoiceCache
 from worker.engines.indextts.wording import Grammars, Readers, Wording
 
@@ -43,7 +44,7 @@ _RENDERING = 1  # raise it when these files make the same input sound different
 
 _SLOTS_CUDA, _SLOTS_CPU = 64, 16
 _READERS_CUDA = 4  # at 0.2 to 0.3 s for 20 s of speech, 4 keep pace with 250 times real time
-_PROMPT = 256  # positions: 32 latents, 120 tokens, and room to spare
+_PROMPT = 256  # positions: up to 32 latents, 120 tokens, and room to spare
 _KV_SHARE = 0.5  # of the GPU memory that the weights left; the acoustics work in the other half
 _KV_CPU = 4 << 30
 _AUTO: Mapping[str, Precisions] = {
@@ -75,13 +76,7 @@ def build(settings: Settings) -> IndexTTS:
     switch_tf32(precisions, device)
     started = time.monotonic()
     checkpoint = _checkpoint(settings)
-    version = MODELS[settings.model]
     network = load_network(checkpoint, device, precisions)
-    if network.version != version:
-        raise Misconfigured(
-            f"{checkpoint.config_file} is of IndexTTS {network.version}, and FARM_MODEL={settings.model}; "
-            f"set FARM_MODEL=indextts-{network.version}, or FARM_INDEXTTS_DIR to the other checkpoint"
-        )
     options = Options(
         slots=settings.indextts_slots or (_SLOTS_CUDA if device.type == "cuda" else _SLOTS_CPU),
         attention=settings.indextts_attention,
@@ -104,10 +99,11 @@ def build(settings: Settings) -> IndexTTS:
 def assemble(network: Network, revision: str, options: Options) -> IndexTTS:
     """An engine on a network. `revision` is what names the weights."""
     gpt = Gpt(network.gpt)
-    wording: Wording = Grammars(network.tokenizer.normalizer)
+    wording: Wording = Grammars(network.normalizer, network.spanish)
     if options.readers:
-        wording = Readers(options.readers, wording, network.tokenizer.normalizer.term_glossary)
-    adapter = V2(network, gpt.latents, wording)
+        spanish = network.spanish is not None
+        wording = Readers(options.readers, wording, network.normalizer.term_glossary, spanish=spanish)
+    adapter = adapt(network, gpt, wording)
     room = {"pages": options.pages} if options.pages else {"bytes": _kv_bytes(gpt, options)}
     decoder = Decoder(gpt, slots=options.slots, attention=options.attention, compile=options.compile, **room)
     precisions = network.precisions
@@ -118,7 +114,7 @@ def assemble(network: Network, revision: str, options: Options) -> IndexTTS:
         languages={language: Language(max_characters=most) for language, most in adapter.languages.items()},
         voices={},
         uploaded_voices=True,
-        parameters=["seed", "emotion"],
+        parameters=list(adapter.parameters),
     )
     standing = {
         "precision": f"gpt {precisions.gpt}, s2mel {precisions.s2mel}, vocoder {precisions.vocoder}",
@@ -144,6 +140,10 @@ def assemble(network: Network, revision: str, options: Options) -> IndexTTS:
         slots=options.slots,
         standing=standing,
     )
+
+
+def adapt(network: Network, gpt: Gpt, wording: Wording | None = None) -> Adapter:
+    return V25(network, wording) if network.version == "2.5" else V2(network, gpt.latents, wording)
 
 
 def warm_up(engine: IndexTTS) -> None:
@@ -220,16 +220,17 @@ def switch_tf32(precisions: Precisions, device: torch.device) -> None:
 
 
 def _checkpoint(settings: Settings) -> Checkpoint:
+    version = MODELS[settings.model]
     try:
-        return find_checkpoint(settings.indextts_dir)
+        return find_checkpoint(settings.indextts_dir, version=version)
     except Misconfigured as error:
         if settings.indextts_dir is not None:
             raise
         log.info("%s", error.message)
     from worker.engines.indextts.hub import fetch  # the hub's client takes a second to import, and is seldom needed
 
-    fetch()
-    return find_checkpoint()
+    fetch(version)
+    return find_checkpoint(version=version)
 
 
 def _kv_bytes(gpt: Gpt, options: Options) -> int:

@@ -12,7 +12,7 @@ import contextlib
 import importlib
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,15 +24,17 @@ from torch.overrides import TorchFunctionMode
 
 from farm.errors import Misconfigured
 from worker.engines.indextts.checkpoint import Checkpoint, semantic_weights
+from worker.engines.indextts.package import OFFICIAL, Official, Package, not_installed, place_of_package
 from worker.engines.indextts.parts import HOP, MELS, SAMPLE_RATE, Network, Precisions
 from worker.engines.indextts.weights import check_finite, damaged, load, part, place, restore
+from worker.engines.indextts.wording import spanish_grammar
 
 _LAYERS_HEARD = 17  # of w2v-BERT's 24: sound is to the model what the 17th says
 _STYLE = 192
 # They run once for each voice, and whatever is spoken in it depends on them: rounding them would gain nothing.
 _ONCE_PER_VOICE = (
     *("conditioning_encoder", "perceiver_encoder", "emo_conditioning_encoder", "emo_perceiver_encoder"),
-    *("emovec_layer", "emo_layer"),
+    *("emovec_layer", "emo_layer", "spk_emb_proj"),
 )
 
 
@@ -41,19 +43,20 @@ def load_network(checkpoint: Checkpoint, device: torch.device, precisions: Preci
     _check_audio(checkpoint)
     config = checkpoint.config
     with _contained():
-        package = _Package.find()
-        regulator, estimator, gpt_layer = _s2mel(package, checkpoint)
+        package = Package.find()
+        own = _of_25(package, checkpoint) if checkpoint.version == "2.5" else _of_2(package, checkpoint)
+        models = _s2mel(package, checkpoint, own.s2mel, **own.s2mel_options)
         mean, variance = (part(load(checkpoint.statistics), key, checkpoint.statistics) for key in ("mean", "var"))
         return Network(
-            version="2",
+            version=checkpoint.version,
             config=config,
             device=device,
             precisions=precisions,
-            gpt=place(_gpt(package, checkpoint), device, precisions.gpt, in_full=_ONCE_PER_VOICE),
-            regulator=place(regulator, device, precisions.s2mel),
-            estimator=place(estimator, torch.device("cpu")),
-            gpt_layer=place(gpt_layer, device, precisions.s2mel),
-            codec=place(_codec(package, checkpoint), device),
+            gpt=place(own.gpt, device, precisions.gpt, in_full=_ONCE_PER_VOICE),
+            regulator=place(models["length_regulator"], device, precisions.s2mel),
+            estimator=place(models["cfm"].estimator, torch.device("cpu")),
+            gpt_layer=place(models["gpt_layer"], device, precisions.s2mel) if "gpt_layer" in own.s2mel else None,
+            codec=place(own.codec, device),
             vocoder=place(_vocoder(package, checkpoint), device, precisions.vocoder),
             speaker=place(_speaker(package, checkpoint), device),
             mel=_mel(package, config),
@@ -63,30 +66,91 @@ def load_network(checkpoint: Checkpoint, device: torch.device, precisions: Preci
             semantic_mean=mean.to(device),
             semantic_std=variance.sqrt().to(device),
             features=_features(checkpoint),
-            tokenizer=_tokenizer(package, checkpoint),
             emotion_model_dir=str(checkpoint.emotion_model),
+            normalizer=own.normalizer,
+            tokenizer=own.tokenizer,
+            spanish=own.spanish,
+            japanese=own.japanese,
+            language_row=own.language_row,
         )
 
 
-def _gpt(package: _Package, checkpoint: Checkpoint) -> Any:
-    gpt = _make(checkpoint.config_file, "gpt", lambda: package.unified_voice(**checkpoint.config["gpt"]))
+@dataclass(frozen=True, slots=True)
+class _Own:
+    """What a version makes in its own way; its modules not yet on the device."""
+
+    gpt: Any
+    s2mel: tuple[str, ...]  # which models of s2mel are used
+    s2mel_options: Mapping[str, Any]
+    codec: Any
+    normalizer: Any
+    tokenizer: Any
+    spanish: Any = None
+    japanese: Any = None
+    language_row: Any = None
+
+
+def _of_2(package: Package, checkpoint: Checkpoint) -> _Own:
+    from omegaconf import OmegaConf
+
+    config = OmegaConf.create(checkpoint.config["semantic_codec"])
+    codec = _make(checkpoint.config_file, "semantic_codec", lambda: package.build_semantic_codec(config))
+    restore(codec, load(checkpoint.codec), checkpoint.codec)
+    normalizer = _normalizer(package, checkpoint)
+    return _Own(
+        gpt=_gpt(package, checkpoint),
+        s2mel=("cfm", "length_regulator", "gpt_layer"),
+        s2mel_options={"use_gpt_latent": True},
+        codec=codec,
+        normalizer=normalizer,
+        tokenizer=_sentencepiece(package, checkpoint, normalizer),
+    )
+
+
+def _of_25(package: Package, checkpoint: Checkpoint) -> _Own:
+    from omegaconf import OmegaConf
+
+    official = Official.find()
+    config = OmegaConf.create(checkpoint.config["semantic_codec"])
+    codec = _make(checkpoint.config_file, "semantic_codec", lambda: official.codec(**config, cfg=config))
+    restore(codec, part(load(checkpoint.codec), "model", checkpoint.codec), checkpoint.codec, "model.")
+    try:
+        with _grammars_kept():
+            spanish = spanish_grammar(place_of_package())
+        japanese = official.japanese(g2p_ratio=0)  # the share of words that it would replace by their reading
+    except ImportError as error:
+        raise not_installed(error, OFFICIAL) from error
+    return _Own(
+        gpt=_gpt(package, checkpoint, spk_cond_mode="campplus"),
+        s2mel=("cfm", "length_regulator"),
+        s2mel_options={},
+        codec=codec,
+        normalizer=_normalizer(package, checkpoint),
+        tokenizer=_ranks(official, checkpoint),
+        spanish=spanish,
+        japanese=japanese,
+        language_row=official.language_row,
+    )
+
+
+def _gpt(package: Package, checkpoint: Checkpoint, **options: Any) -> Any:
+    gpt = _make(checkpoint.config_file, "gpt", lambda: package.unified_voice(**checkpoint.config["gpt"], **options))
     state = load(checkpoint.gpt)
     restore(gpt, state["model"] if isinstance(state, Mapping) and "model" in state else state, checkpoint.gpt)
     return gpt
 
 
-def _s2mel(package: _Package, checkpoint: Checkpoint) -> tuple[Any, Any, Any]:
-    """Length regulator, the flow's estimator, and the layer from GPT latents to contents."""
+def _s2mel(package: Package, checkpoint: Checkpoint, names: Sequence[str], **options: Any) -> Mapping[str, Any]:
+    """By name: the length regulator, the flow's estimator within cfm, and the layer from GPT latents to contents."""
     from omegaconf import OmegaConf
 
     config = OmegaConf.create(checkpoint.config["s2mel"])
-    models = _make(checkpoint.config_file, "s2mel", lambda: package.s2mel(config, use_gpt_latent=True)).models
+    models: Mapping[str, Any] = _make(checkpoint.config_file, "s2mel", lambda: package.s2mel(config, **options)).models
     states = part(load(checkpoint.s2mel), "net", checkpoint.s2mel)
-    for name in ("cfm", "length_regulator", "gpt_layer"):
+    for name in names:
         restore(models[name], part(states, name, checkpoint.s2mel), checkpoint.s2mel, f"net.{name}.")
-    estimator = models["cfm"].estimator
-    estimator.setup_caches(max_batch_size=1, max_seq_length=8192)
-    return models["length_regulator"], estimator, models["gpt_layer"]
+    models["cfm"].estimator.setup_caches(max_batch_size=1, max_seq_length=8192)
+    return models
 
 
 def _semantic(checkpoint: Checkpoint) -> Any:
@@ -96,7 +160,7 @@ def _semantic(checkpoint: Checkpoint) -> Any:
     config = transformers.Wav2Vec2BertConfig.from_pretrained(folder)
     if config.num_hidden_layers < _LAYERS_HEARD:
         raise Misconfigured(
-            f"{folder / 'config.json'}: num_hidden_layers is {config.num_hidden_layers}, and IndexTTS-2 reads the "
+            f"{folder / 'config.json'}: num_hidden_layers is {config.num_hidden_layers}, and IndexTTS reads the "
             f"state behind layer {_LAYERS_HEARD}; use the config.json of facebook/w2v-bert-2.0"
         )
     config.num_hidden_layers = _LAYERS_HEARD
@@ -121,22 +185,13 @@ def _features(checkpoint: Checkpoint) -> Any:
         raise damaged(checkpoint.semantic / "preprocessor_config.json", error) from error
 
 
-def _codec(package: _Package, checkpoint: Checkpoint) -> Any:
-    from omegaconf import OmegaConf
-
-    config = OmegaConf.create(checkpoint.config["semantic_codec"])
-    codec = _make(checkpoint.config_file, "semantic_codec", lambda: package.build_semantic_codec(config))
-    restore(codec, load(checkpoint.codec), checkpoint.codec)
-    return codec
-
-
-def _speaker(package: _Package, checkpoint: Checkpoint) -> Any:
+def _speaker(package: Package, checkpoint: Checkpoint) -> Any:
     speaker = _make(checkpoint.speaker, "", lambda: package.campplus(feat_dim=MELS, embedding_size=_STYLE))
     restore(speaker, load(checkpoint.speaker), checkpoint.speaker)
     return speaker
 
 
-def _vocoder(package: _Package, checkpoint: Checkpoint) -> Any:
+def _vocoder(package: Package, checkpoint: Checkpoint) -> Any:
     """Published with weight norm and, by some, without."""
     settings, weights = checkpoint.vocoder / "config.json", checkpoint.vocoder / "bigvgan_generator.pt"
     config = package.bigvgan.load_hparams_from_json(settings)
@@ -151,7 +206,7 @@ def _vocoder(package: _Package, checkpoint: Checkpoint) -> Any:
     return vocoder
 
 
-def _mel(package: _Package, config: Mapping[str, Any]) -> Callable[[Tensor], Tensor]:
+def _mel(package: Package, config: Mapping[str, Any]) -> Callable[[Tensor], Tensor]:
     audio = config["s2mel"]["preprocess_params"]
     spectrum = audio["spect_params"]
     return partial(
@@ -177,22 +232,48 @@ def _rows(path: Path, width: int, checkpoint: Checkpoint, device: torch.device) 
     return torch.split(rows.to(device, torch.float32), counts)
 
 
-def _tokenizer(package: _Package, checkpoint: Checkpoint) -> Any:
-    """With its normaliser, whose grammars the package builds at its first start and keeps beside its own files."""
-    try:
-        normalizer = package.text_normalizer(enable_glossary=True)
+def _normalizer(package: Package, checkpoint: Checkpoint) -> Any:
+    """With its grammars, which the package builds at its first start and keeps beside its own files."""
+    normalizer = package.text_normalizer(enable_glossary=True)
+    with _grammars_kept():
         normalizer.load()
+    if checkpoint.glossary.exists():
+        normalizer.load_glossary_from_yaml(str(checkpoint.glossary))
+    return normalizer
+
+
+def _sentencepiece(package: Package, checkpoint: Checkpoint, normalizer: Any) -> Any:
+    try:
+        return package.text_tokenizer(str(checkpoint.tokenizer), normalizer)
+    except (RuntimeError, OSError, ValueError) as error:
+        raise damaged(checkpoint.tokenizer, error) from error
+
+
+def _ranks(official: Official, checkpoint: Checkpoint) -> Any:
+    """tiktoken's Encoding. Where it has no token for a byte, it would end the process at the text that needs one."""
+    path = checkpoint.tokenizer
+    try:
+        encoding = official.tokenizer(multilingual=True, model_dir=str(path.parent)).encoding
+        for byte in range(256):
+            encoding.encode_single_token(bytes([byte]))
+    except (AssertionError, KeyError, OSError, ValueError) as error:
+        raise damaged(path, error) from error
+    if encoding.n_vocab > (rows := checkpoint.config["gpt"]["number_text_tokens"]):
+        raise Misconfigured(
+            f"{path} has {encoding.n_vocab} tokens, and gpt.number_text_tokens in {checkpoint.config_file} is {rows}; "
+            "fetch both again"
+        )
+    return encoding
+
+
+@contextlib.contextmanager
+def _grammars_kept() -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise Misconfigured(
             f"the package's text normaliser can't keep its grammars ({error}); start once as a user who may write there"
         ) from error
-    try:
-        tokenizer = package.text_tokenizer(str(checkpoint.tokenizer), normalizer)
-    except (RuntimeError, OSError, ValueError) as error:
-        raise damaged(checkpoint.tokenizer, error) from error
-    if checkpoint.glossary.exists():
-        normalizer.load_glossary_from_yaml(str(checkpoint.glossary))
-    return tokenizer
 
 
 def _check_audio(checkpoint: Checkpoint) -> None:
@@ -206,8 +287,8 @@ def _check_audio(checkpoint: Checkpoint) -> None:
     ):
         if found != needed:
             raise Misconfigured(
-                f"{checkpoint.config_file}: s2mel.preprocess_params.{name} is {found}, and IndexTTS-2 has {needed}; "
-                "use the config.yaml that came with the weights"
+                f"{checkpoint.config_file}: s2mel.preprocess_params.{name} is {found}, and IndexTTS-"
+                f"{checkpoint.version} has {needed}; use the config.yaml that came with the weights"
             )
 
 
@@ -216,56 +297,11 @@ def _make(path: Path, section: str, make: Callable[[], Any]) -> Any:
         with _Undrawn():
             return make()
     except ImportError as error:
-        raise _not_installed(error) from error
+        raise not_installed(error) from error
     except (AssertionError, AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise Misconfigured(
             f"{path}: no network can be made of {section or 'it'} ({error}); use the one that came with the weights"
         ) from error
-
-
-@dataclass(frozen=True, slots=True)
-class _Package:
-    """What is used of the package `indextts`, which has the same places in both distributions but for the codec's."""
-
-    unified_voice: Any
-    s2mel: Any
-    build_semantic_codec: Any
-    campplus: Any
-    bigvgan: Any
-    mel_spectrogram: Any
-    text_normalizer: Any
-    text_tokenizer: Any
-
-    @classmethod
-    def find(cls) -> _Package:
-        try:
-            from indextts.gpt.model_v2 import UnifiedVoice
-            from indextts.s2mel.modules.audio import mel_spectrogram
-            from indextts.s2mel.modules.bigvgan import bigvgan
-            from indextts.s2mel.modules.campplus.DTDNN import CAMPPlus
-            from indextts.s2mel.modules.commons import MyModel
-            from indextts.utils.front import TextNormalizer, TextTokenizer
-
-            try:
-                from indextts.codec.maskgct_codec import build_semantic_codec  # of the official repository
-            except ModuleNotFoundError:
-                from indextts.utils.maskgct_utils import build_semantic_codec
-        except ImportError as error:
-            raise _not_installed(error) from error
-        return cls(
-            unified_voice=UnifiedVoice,
-            s2mel=MyModel,
-            build_semantic_codec=build_semantic_codec,
-            campplus=CAMPPlus,
-            bigvgan=bigvgan,
-            mel_spectrogram=mel_spectrogram,
-            text_normalizer=TextNormalizer,
-            text_tokenizer=TextTokenizer,
-        )
-
-
-def _not_installed(error: ImportError) -> Misconfigured:
-    return Misconfigured(f"IndexTTS is not installed, or not what it needs ({error}): pip install 'tts-farm[indextts]'")
 
 
 class _Undrawn(TorchFunctionMode):

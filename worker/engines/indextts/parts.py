@@ -10,7 +10,7 @@ Shapes: B utterances, L prompt rows, N codes, T content rows, Y mel frames, P fr
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -36,7 +36,7 @@ class Precisions:
 class Network:
     """The package's own modules: loaded, in eval mode, without gradients, on their device, in their precision."""
 
-    version: str  # "2"
+    version: str  # "2" or "2.5"
     config: Mapping[str, Any]  # the checkpoint's config.yaml
     device: torch.device
     precisions: Precisions
@@ -44,7 +44,7 @@ class Network:
     regulator: torch.nn.Module  # s2mel's length_regulator
     estimator: torch.nn.Module  # s2mel's cfm.estimator, a DiT: on the CPU in fp32, from where the flow folds its own
     gpt_layer: torch.nn.Module | None  # s2mel's gpt_layer: latents -> content rows; version 2 only
-    codec: torch.nn.Module  # semantic codec: quantises a reference, embeds codes
+    codec: torch.nn.Module  # semantic codec: version 2 quantises a reference and embeds codes, 2.5 decodes them
     vocoder: torch.nn.Module  # BigVGAN, without weight norm
     semantic: torch.nn.Module  # w2v-BERT 2.0 up to the layer that is used
     semantic_mean: torch.Tensor  # (1024,)
@@ -54,8 +54,12 @@ class Network:
     mel: Any  # callable: (1, samples) at 22050 Hz -> (1, 80, frames)
     emotion_rows: Sequence[torch.Tensor]  # for each of the 8 emotions (n, D)
     speaker_rows: Sequence[torch.Tensor]  # for each of the 8 emotions (n, 192), what a style is compared with
-    tokenizer: Any  # the package's text tokenizer, with its normaliser
+    tokenizer: Any  # the package's TextTokenizer; of version 2.5 tiktoken's Encoding
+    normalizer: Any  # the package's TextNormalizer, its grammars loaded
     emotion_model_dir: str  # of the language model that reads emotions out of text; loaded when first asked
+    spanish: Any = None  # NeMo's Spanish grammar; version 2.5 only, as what follows
+    japanese: Any = None  # the package's JapaneseG2PProcessor: puts spaces between words
+    language_row: Callable[[str], int] | None = None  # which row of the GPT's language embedding a language has
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,7 @@ class Voice:
     style: torch.Tensor  # (192,)
     mel: torch.Tensor  # (80, P)
     condition: torch.Tensor  # (P, C): the regulator's output for the reference
-    latent: torch.Tensor  # (32, D)  (one row in later versions)
+    latent: torch.Tensor  # (32, D); (1, D) in version 2.5
     emotion: torch.Tensor  # (D,): the vector of the reference as a speaker
     own_emotion: torch.Tensor  # (D,): the vector of the same file as an emotion clip, which the package reads otherwise
 
@@ -139,8 +143,11 @@ class Adapter(Protocol):
 
     version: str
     languages: Mapping[str, int]  # language -> characters that a segment may have, for planning
+    parameters: Sequence[str]  # of a request that it honours, as a model's card lists them
 
-    def segments(self, text: str, language: str) -> Segments: ...
+    def segments(self, text: str, language: str, *, normalize: bool = True) -> Segments:
+        """`normalize`: with numbers and signs put into words."""
+        ...
 
     def voices(self, references: Sequence[str]) -> list[Voice | Exception]:
         """Of audio files, in one batch; a file that can't be used is answered with the reason."""
@@ -165,5 +172,5 @@ class Adapter(Protocol):
         ...
 
     def frames(self, codes: int, speed: float) -> int:
-        """Mel frames that so many codes become."""
+        """Mel frames that so many codes become; at a speed of 2 half as many as at 1."""
         ...

@@ -16,8 +16,9 @@ import torch
 from farm.errors import BadInput, FarmError
 from worker.engine import Failure, Utterance
 from worker.engines.indextts.apart import apart
+from worker.engines.indextts.duration import shares
 from worker.engines.indextts.emotion import Emotion, Emotions, parse
-from worker.engines.indextts.line import Line
+from worker.engines.indextts.line import GAP, Line
 from worker.engines.indextts.parts import Adapter, Segments, Voice
 from worker.engines.indextts.voices import EmotionCache, VoiceCache
 from worker.engines.indextts.wording import Wording
@@ -82,7 +83,7 @@ class Preparation:
             return Failure(
                 utterance.key, f"the emotion's voice {emotion.voice!r} has no audio; upload it to /v1/voices"
             )
-        text = self._adapter.segments(utterance.text, speech.language)
+        text = self._adapter.segments(utterance.text, speech.language, normalize=speech.normalize)
         return _Draft(utterance, str(speech.reference), text, emotion, str(speech.emotion_reference or ""))
 
     def _line(
@@ -104,7 +105,10 @@ class Preparation:
             return Failure(key, error.message)
         parts = len(draft.text.ids)
         prompts = self._adapter.prompts(draft.text.ids, [voice] * parts, [emotion] * parts, [speech.language] * parts)
-        return Line(draft.utterance, voice, prompts, _warnings(draft.text))
+        frames = None
+        if parts and speech.target_ms is not None:
+            frames = shares(speech.target_ms, [len(ids) for ids in draft.text.ids], GAP)
+        return Line(draft.utterance, voice, prompts, frames, _warnings(draft.text))
 
 
 def _warnings(text: Segments) -> list[str]:

@@ -20,7 +20,7 @@ from worker.engines.indextts.wording import Grammars, Wording
 
 MAX_TOKENS = 120  # of a segment: what the package's own infer() cuts at; the model's table of positions ends at 600
 
-_HAN = re.compile(r"[\u4e00-\u9fff]")  # what the package takes for Chinese
+HAN = re.compile(r"[\u4e00-\u9fff]")  # what the package takes for Chinese
 _SPACE = "▁"  # the vocabulary's sign for it
 
 
@@ -39,16 +39,19 @@ class FrontEnd:
         self._unknown = tokenizer.unk_token_id
         self._lock = threading.Lock()  # the filter of warnings is the process's
 
-    def segments(self, text: str, language: str) -> Segments:
+    def segments(self, text: str, language: str, *, normalize: bool = True) -> Segments:
         """Of any string. `language` is a BCP 47 tag; for English without a Han character English it is, whatever the
         text looks like (the package reads "1984." as Chinese); in all else the package's guess stands.
 
         No ids where nothing can be spoken: no text, punctuation and symbols alone, or no character with a token.
         """
-        text = _clean(text)
+        text = clean(text)
         if not any(character.isalnum() for character in text):
             return Segments([], [])
-        pieces = self._pieces(text, language)
+        if normalize:
+            english = language.partition("-")[0].lower() == "en" and not HAN.search(text)
+            text = self._wording.normalize(text, "en" if english else "zh or en")
+        pieces = self._pieces(text)
         with self._lock:
             parts = self._split(pieces)
         ids = {piece: self._tokenizer.sp_model.PieceToId(piece) for piece in set(pieces)}
@@ -62,11 +65,9 @@ class FrontEnd:
             list(dict.fromkeys("".join(unknown).replace(_SPACE, ""))),
         )
 
-    def _pieces(self, text: str, language: str) -> list[str]:
+    def _pieces(self, text: str) -> list[str]:
         """As the package's encode() does, but for a text of one character, which that leaves as it is, a digit or a
         small letter too: "7" is how a chapter may be called."""
-        english = language.partition("-")[0].lower() == "en" and not _HAN.search(text)
-        text = self._wording.normalize(text, english=english)
         for prepare in self._tokenizer.pre_tokenizers:
             text = prepare(text)
         pieces: list[str] = self._tokenizer.sp_model.Encode(text, out_type=str)
@@ -92,7 +93,7 @@ class FrontEnd:
 _GAP, _NOTHING = frozenset({"Cc", "Cs", "Zl", "Zp", "Zs"}), frozenset({"Cf"})
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
     """On one line, composed (é as one character, as in vocabularies), without control characters, halves of
     surrogate pairs and what has no width. All else stays: a sign without a token is reported, not lost."""
     kept: list[str] = []

@@ -46,7 +46,7 @@ def damaged(path: Path, error: Exception) -> Misconfigured:
 def part(loaded: Any, key: str, path: Path) -> Any:
     """An entry of what was loaded, which must be a mapping."""
     if not isinstance(loaded, Mapping) or key not in loaded:
-        raise Misconfigured(f"{path} has no {key!r}, which a file of IndexTTS-2 has; delete it and fetch it again")
+        raise Misconfigured(f"{path} has no {key!r}, which a file of IndexTTS has; delete it and fetch it again")
     return loaded[key]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import importlib
 import json
 import logging
 import os
@@ -19,23 +20,28 @@ import threading
 import types
 from collections.abc import Mapping
 from importlib.util import find_spec
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, Literal, Protocol
 
 log = logging.getLogger(__name__)
 
+Tongue = Literal["zh or en", "en", "es"]  # the first: as the package guesses
+
 
 class Wording(Protocol):
-    def normalize(self, text: str, *, english: bool) -> str:
-        """The text in words; as the package guesses, Chinese or English, unless it is `english`. Thread-safe."""
+    def normalize(self, text: str, tongue: Tongue) -> str:
+        """The text in words. Thread-safe."""
         ...
 
     def close(self) -> None: ...
 
 
 class Grammars:
-    """In this process, over the package's TextNormalizer with its grammars loaded."""
+    """In this process, over the package's TextNormalizer with its grammars loaded, and NeMo's for Spanish; without that
+    a Spanish text stays as it is."""
 
-    def __init__(self, normalizer: Any) -> None:
+    def __init__(self, normalizer: Any, spanish: Any = None) -> None:
+        self._spanish = spanish and _Grammar(spanish)
         self._guessing = _careful(normalizer)
         self._english = copy.copy(self._guessing)
         self._english.use_chinese = lambda text: False
@@ -43,9 +49,11 @@ class Grammars:
         # When it can't read a text, NeMo warns with the whole of it, and the text is the customer's.
         logging.getLogger("NeMo-text-processing").disabled = True
 
-    def normalize(self, text: str, *, english: bool) -> str:
+    def normalize(self, text: str, tongue: Tongue) -> str:
         with self._lock:
-            return str((self._english if english else self._guessing).normalize(text))
+            if tongue == "es":
+                return str(self._spanish.normalize(text)) if self._spanish else text
+            return str((self._english if tongue == "en" else self._guessing).normalize(text))
 
     def close(self) -> None:
         pass
@@ -54,22 +62,22 @@ class Grammars:
 class Readers:
     """In `count` processes, as many texts at a time. One that fails is started again, and `here` reads its text."""
 
-    def __init__(self, count: int, here: Wording, glossary: Mapping[str, Any]) -> None:
-        self._here, self._glossary = here, glossary
+    def __init__(self, count: int, here: Wording, glossary: Mapping[str, Any], *, spanish: bool = False) -> None:
+        self._here, self._glossary, self._speaks_spanish = here, glossary, spanish
         self._idle: queue.SimpleQueue[_Reader] = queue.SimpleQueue()
         for _ in range(count):
-            self._idle.put(_Reader(glossary))
+            self._idle.put(_Reader(glossary, spanish=spanish))
         self._count = count
 
-    def normalize(self, text: str, *, english: bool) -> str:
+    def normalize(self, text: str, tongue: Tongue) -> str:
         reader = self._idle.get()
         try:
-            return reader.ask(text, english=english)
+            return reader.ask(text, tongue)
         except (OSError, ValueError) as error:
             log.warning("a process that puts texts into words ended, and is started again: %s", error)
             reader.close()
-            reader = _Reader(self._glossary)
-            return self._here.normalize(text, english=english)
+            reader = _Reader(self._glossary, spanish=self._speaks_spanish)
+            return self._here.normalize(text, tongue)
         finally:
             self._idle.put(reader)
 
@@ -81,15 +89,15 @@ class Readers:
 class _Reader:
     """This end of a process that runs this file."""
 
-    def __init__(self, glossary: Mapping[str, Any]) -> None:
+    def __init__(self, glossary: Mapping[str, Any], *, spanish: bool) -> None:
         # A session of its own: a Ctrl-C that is meant for the worker must not end a text in flight.
         self._process = subprocess.Popen(
             [sys.executable, "-P", __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
         )
-        self._send(dict(glossary))
+        self._send([dict(glossary), spanish])
 
-    def ask(self, text: str, *, english: bool) -> str:
-        self._send([text, english])
+    def ask(self, text: str, tongue: Tongue) -> str:
+        self._send([text, tongue])
         assert self._process.stdout is not None
         return str(json.loads(self._process.stdout.readline()))
 
@@ -133,27 +141,34 @@ def _careful(normalizer: Any) -> Any:
     return mine
 
 
+def spanish_grammar(package: str | Path) -> Any:
+    """NeMo's, with the options of the official repository, kept beside the grammars of the `package` in that folder.
+    Building it takes more than a minute, once; reading what was built before takes a second."""
+    nemo: Any = importlib.import_module("nemo_text_processing.text_normalization.normalize")
+    return nemo.Normalizer(input_case="cased", lang="es", cache_dir=str(Path(package, "utils", "tagger_cache")))
+
+
 def _serve() -> None:
-    """Reads a glossary, then texts, from stdin until it ends. stdout is for answers alone: what the package prints
-    goes to stderr."""
+    """Reads a glossary, and whether Spanish is wanted, then texts, from stdin until it ends. stdout is for answers
+    alone: what the package prints goes to stderr."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    glossary = json.loads(sys.stdin.readline())
+    glossary, spanish = json.loads(sys.stdin.readline())
     # The package's own __init__ imports every model there is, for a second and 500 MB; its text front end needs none.
     found = find_spec("indextts")
     assert found is not None
     package = types.ModuleType("indextts")
-    package.__path__ = list(found.submodule_search_locations or ())
+    package.__path__ = places = list(found.submodule_search_locations or ())
     sys.modules["indextts"] = package
     from indextts.utils.front import TextNormalizer
 
     normalizer = TextNormalizer(enable_glossary=True)
     normalizer.load()
     normalizer.term_glossary = glossary
-    grammars = Grammars(normalizer)
+    grammars = Grammars(normalizer, spanish_grammar(places[0]) if spanish else None)
     for line in sys.stdin:
-        text, english = json.loads(line)
-        print(json.dumps(grammars.normalize(text, english=english)), file=answers, flush=True)
+        text, tongue = json.loads(line)
+        print(json.dumps(grammars.normalize(text, tongue)), file=answers, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,114 @@
+"""The package `indextts`: which of its two distributions is installed, and what is used of it.
+
+    the indexed package        pip install 'tts-farm[indextts]'     version 2
+    the official repository    at the commit named here             versions 2 and 2.5
+
+They have the same import name, so that only one can be installed. What both have lies in the same places, but for the
+codec of version 2.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from farm.errors import Misconfigured
+
+COMMIT = "ee40fa7d6c6b8a2c7f06105f9f1e65775b74868c"  # of the official repository: what this engine was made with
+_INDEXED = "pip install 'tts-farm[indextts]'"
+OFFICIAL = (
+    "install the official repository in place of indextts2-inference: pip uninstall -y indextts2-inference && "
+    f"pip install https://github.com/index-tts/index-tts/archive/{COMMIT}.tar.gz nemo_text_processing==1.2.0; "
+    "or use an image built with INDEXTTS=official"
+)
+
+
+def check_installed(version: str) -> None:
+    """Raises Misconfigured where what renders this version is missing, with what gives it. Imports nothing."""
+    missing = [name for name in ("torch", "indextts") if find_spec(name) is None]
+    if missing:
+        how = OFFICIAL if version == "2.5" else _INDEXED
+        raise Misconfigured(f"FARM_MODEL=indextts-{version} needs {' and '.join(missing)}, not installed here: {how}")
+    if version == "2.5" and not (place_of_package() / "infer_v2_5.py").is_file():
+        raise Misconfigured(
+            "FARM_MODEL=indextts-2.5: the indextts that is installed here is the indexed package, which has version 2 "
+            f"alone; {OFFICIAL}"
+        )
+
+
+def place_of_package() -> Path:
+    """Of the package, which must be installed."""
+    found = find_spec("indextts")
+    assert found is not None
+    return Path(next(iter(found.submodule_search_locations or ())))
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """What versions 2 and 2.5 use of it."""
+
+    unified_voice: Any
+    s2mel: Any
+    build_semantic_codec: Any  # of version 2
+    campplus: Any
+    bigvgan: Any
+    mel_spectrogram: Any
+    text_normalizer: Any
+    text_tokenizer: Any  # of version 2
+
+    @classmethod
+    def find(cls) -> Package:
+        """Raises Misconfigured."""
+        try:
+            from indextts.gpt.model_v2 import UnifiedVoice
+            from indextts.s2mel.modules.audio import mel_spectrogram
+            from indextts.s2mel.modules.bigvgan import bigvgan
+            from indextts.s2mel.modules.campplus.DTDNN import CAMPPlus
+            from indextts.s2mel.modules.commons import MyModel
+            from indextts.utils.front import TextNormalizer, TextTokenizer
+
+            try:
+                from indextts.codec.maskgct_codec import build_semantic_codec  # of the official repository
+            except ModuleNotFoundError:
+                from indextts.utils.maskgct_utils import build_semantic_codec
+        except ImportError as error:
+            raise not_installed(error) from error
+        return cls(
+            unified_voice=UnifiedVoice,
+            s2mel=MyModel,
+            build_semantic_codec=build_semantic_codec,
+            campplus=CAMPPlus,
+            bigvgan=bigvgan,
+            mel_spectrogram=mel_spectrogram,
+            text_normalizer=TextNormalizer,
+            text_tokenizer=TextTokenizer,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Official:
+    """What version 2.5 uses of the official repository beside that."""
+
+    codec: Any
+    tokenizer: Any
+    language_row: Any
+    japanese: Any
+
+    @classmethod
+    def find(cls) -> Official:
+        """Raises Misconfigured."""
+        try:
+            from indextts.codec.models import EnhancedCodec
+            from indextts.utils.ja_g2p import JapaneseG2PProcessor
+            from indextts.utils.tokenizer import get_tokenizer, lang_to_token
+        except ImportError as error:
+            raise not_installed(error, OFFICIAL) from error
+        return cls(
+            codec=EnhancedCodec, tokenizer=get_tokenizer, language_row=lang_to_token, japanese=JapaneseG2PProcessor
+        )
+
+
+def not_installed(error: ImportError, how: str = _INDEXED) -> Misconfigured:
+    return Misconfigured(f"IndexTTS is not installed, or not what it needs ({error}): {how}")
