@@ -3,7 +3,9 @@ infer() one by one, in one run, on whatever device is there.
 
     python -m benchmarks.engine                       the tiny random model, which shows ratios on any CPU
     python -m benchmarks.engine --full-size           the real architecture with random weights: no download, any GPU
-    python -m benchmarks.engine --checkpoint FOLDER   a real checkpoint
+    python -m benchmarks.engine --checkpoint FOLDER   a real checkpoint, of the version that its config.yaml says
+    python -m benchmarks.engine --model 2 --model 2.5 both, one after the other, side by side at the end; needs the
+                                                      official repository
 
 A row is one batch after a warm-up: seconds of each stage (CPU seconds on a CPU, where one thread computes; wall seconds
 on a GPU, which is waited for between stages), seconds of audio, and audio seconds per second. Voices are conditioned
@@ -24,6 +26,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from inspect import signature
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -37,13 +40,12 @@ from tests.indextts.checkpoint import references, write
 from worker.engine import Clip, Speech, Utterance
 from worker.engines.indextts.checkpoint import find_checkpoint
 from worker.engines.indextts.decode import Decoder
-from worker.engines.indextts.factory import Options, assemble, choose_device, switch_tf32
+from worker.engines.indextts.factory import Options, adapt, assemble, choose_device, switch_tf32
 from worker.engines.indextts.flow import Flow
 from worker.engines.indextts.gpt import Gpt
 from worker.engines.indextts.network import load_network
 from worker.engines.indextts.parts import HOP, SAMPLE_RATE, Codes, Network, Precisions, Request, Sampling
 from worker.engines.indextts.regulator import regulate
-from worker.engines.indextts.v2 import V2
 from worker.engines.indextts.vocoder import Vocoder
 
 T = TypeVar("T")
@@ -52,12 +54,13 @@ TEXT = "The tide went out before the harbour woke, and nobody on the long grey q
 STAGES = ("prompts", "decode", "contents", "regulator", "flow", "vocoder")
 
 
-def floor_of_an_h100(size: int) -> float:
+def floor_of_an_h100(size: int, version: str) -> float:
     """Audio seconds per second with clips of 10 s, if nothing but memory took time in the decode (3.35 TB/s: the
     weights once a step, and each row's K and V) and nothing but arithmetic in flow and vocoder (800 TFLOP/s in bf16),
-    one stage after another. Calculated, for the released architecture."""
-    step = 0.29e-3 + 12.7e-6 * size
-    return 1 / (501 * step / (10 * size) + 1 / 678 + 1 / 5066)
+    one stage after another. Calculated, for the released architectures: 50 codes a second, and 25 in version 2.5, whose
+    rows are on average 155 positions long instead of 350."""
+    steps, row = (251, 5.7e-6) if version == "2.5" else (501, 12.7e-6)
+    return 1 / (steps * (0.29e-3 + row * size) / (10 * size) + 1 / 678 + 1 / 5066)
 
 
 @dataclass
@@ -85,7 +88,7 @@ class Pipeline:
 
     def __init__(self, network: Network, voices: Sequence[str], slots: int, options: argparse.Namespace) -> None:
         gpt = Gpt(network.gpt)
-        self._adapter = V2(network, gpt.latents)
+        self._adapter = adapt(network, gpt)
         positions = slots * (256 + options.codes + 256)
         room = 2 * gpt.layers * gpt.width * gpt.dtype.itemsize * positions
         self._decoder = Decoder(gpt, slots=slots, bytes=room, attention=options.attention, compile=options.compile)
@@ -136,19 +139,41 @@ def main() -> None:
     switch_tf32(precisions, device)
     sizes = [int(size) for size in options.batches.split(",")]
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu, one thread"
+    reached = [(version, bench(version, device, precisions, sizes, name, options)) for version in options.model]
+    for version, speed in reached[1:]:
+        first, base = reached[0]
+        print(f"IndexTTS-{version} at batch {max(sizes)}: {speed / base:.2f} x IndexTTS-{first}")
+
+
+def bench(
+    version: str, device: torch.device, precisions: Precisions, sizes: Sequence[int], name: str,
+    options: argparse.Namespace,
+) -> float:  # fmt: skip
+    """Audio seconds per second of the largest batch."""
     what = "full size, random weights" if options.full_size else options.checkpoint or "tiny, random weights"
     with tempfile.TemporaryDirectory() as scratch:
-        folder = options.checkpoint or write(Path(scratch, "model"), full_size=options.full_size)
+        folder = options.checkpoint or written(Path(scratch, "model"), version, options.full_size)
         voices = [str(path) for path in (options.voice or references(folder))]
         network = load_network(find_checkpoint(folder), device, precisions)
+        version = network.version
         pipeline = Pipeline(network, voices, max(sizes), options)
-        print(f"{what}; {name}; torch {torch.__version__}; precision {precisions}; attention {pipeline.attention}")
+        print(f"IndexTTS-{version}, {what}; {name}; torch {torch.__version__}")
+        print(f"precision {precisions}; attention {pipeline.attention}")
         print(f"at most {options.codes} codes, {options.steps} Euler steps; seconds are of the "
               f"{'wall' if device.type == 'cuda' else 'CPU'}\n")  # fmt: skip
         speeds = stages(pipeline, sizes, device, options.repeat)
         backlog(network, voices, max(sizes), device, options)
-        package = sequential(folder, voices, device, options)
-    report(speeds, package, device, options)
+        package = sequential(folder, version, voices, device, options)
+    report(speeds, package, version, device, options)
+    return speeds[max(speeds)]
+
+
+def written(folder: Path, version: str, full_size: bool) -> Path:
+    if version == "2":
+        return write(folder, full_size=full_size)
+    from tests.indextts import checkpoint25
+
+    return checkpoint25.write(folder, full_size=full_size)
 
 
 def stages(pipeline: Pipeline, sizes: Sequence[int], device: torch.device, repeat: int) -> dict[int, float]:
@@ -195,17 +220,14 @@ def backlog(
     engine.close()
 
 
-def sequential(folder: Path, voices: Sequence[str], device: torch.device, options: argparse.Namespace) -> float:
+def sequential(
+    folder: Path, version: str, voices: Sequence[str], device: torch.device, options: argparse.Namespace
+) -> float:
     """Audio seconds per second of the package's own infer(), with one beam; and with its default of three."""
     speed = 0.0
     with quiet():
-        from huggingface_hub import constants
-        from indextts.infer_v2 import IndexTTS2
-
-        cache = folder / "hf_cache"
-        if cache.exists():
-            constants.HF_HUB_CACHE = str(cache)
-        package = IndexTTS2(model_dir=str(folder), device=str(device), use_fp16=device.type == "cuda")
+        package = loaded(folder, version, device)
+    said = {"max_mel_tokens": options.codes, **({"lang": "en"} if version == "2.5" else {})}
     for beams in (1, 3):
         clock, audio = Clock(device), 0.0
         for number in range(-1, options.sequential):
@@ -213,7 +235,7 @@ def sequential(folder: Path, voices: Sequence[str], device: torch.device, option
 
             def infer() -> Any:
                 with quiet():
-                    return package.infer(voices[0], TEXT, None, num_beams=beams, max_mel_tokens=options.codes)  # noqa: B023
+                    return package.infer(voices[0], TEXT, None, num_beams=beams, **said)  # noqa: B023
 
             if number < 0:
                 infer()  # conditions the voice
@@ -226,14 +248,41 @@ def sequential(folder: Path, voices: Sequence[str], device: torch.device, option
     return speed
 
 
-def report(speeds: dict[int, float], package: float, device: torch.device, options: argparse.Namespace) -> None:
+def loaded(folder: Path, version: str, device: torch.device) -> Any:
+    """The package's own IndexTTS2, in its half precision on a GPU."""
+    half = device.type == "cuda"
+    if version == "2.5":
+        from indextts.infer_v2_5 import IndexTTS2
+
+        return IndexTTS2(str(folder / "config.yaml"), str(folder), use_bf16=half, device=str(device))
+    from huggingface_hub import constants
+    from indextts.infer_v2 import IndexTTS2
+
+    cache = folder / "hf_cache"
+    if cache.exists():
+        constants.HF_HUB_CACHE = str(cache)
+    if "aux_paths" not in signature(IndexTTS2).parameters:
+        return IndexTTS2(model_dir=str(folder), device=str(device), use_fp16=half)
+    files = find_checkpoint(folder)  # the official repository is told where everything lies
+    auxiliary = {"w2v_bert": files.semantic, "semantic_codec": files.codec, "campplus": files.speaker}
+    auxiliary["bigvgan"] = files.vocoder
+    return IndexTTS2(
+        cfg_path=str(files.config_file), model_dir=str(folder), device=str(device), use_fp16=half,
+        aux_paths={name: str(path) for name, path in auxiliary.items()},
+    )  # fmt: skip
+
+
+def report(
+    speeds: dict[int, float], package: float, version: str, device: torch.device, options: argparse.Namespace
+) -> None:
     print()
     one, most = speeds[min(speeds)], max(speeds)
     for size, speed in speeds.items():
-        share = speed / floor_of_an_h100(size)
+        share = speed / floor_of_an_h100(size, version)
         floor = f", {share:.3f} of the floor of an H100" if device.type == "cuda" else ""
         print(f"batch {size}: {speed / one:.2f} x batch {min(speeds)}, {speed / package:.2f} x infer(){floor}")
-    if device.type == "cpu" and not options.full_size and {1, 16} <= speeds.keys():
+    # Of version 2.5 no CPU shows what batching gains: the tiny model's flow takes four fifths of the time.
+    if version == "2" and device.type == "cpu" and not options.full_size and {1, 16} <= speeds.keys():
         ratio = speeds[16] / speeds[1]
         print(f"goal, batch 16 over one by one: {ratio:.2f} of >= 1.7: {'met' if ratio >= 1.7 else 'MISSED'}")
     if device.type == "cuda" and options.full_size:
@@ -255,6 +304,7 @@ def quiet() -> Iterator[None]:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--full-size", action="store_true", help="the real architecture with random weights")
+    parser.add_argument("--model", action="append", choices=("2", "2.5"), help="once or more (default: 2)")
     parser.add_argument("--checkpoint", type=Path, help="a real checkpoint instead; needs --voice")
     parser.add_argument("--voice", type=Path, action="append", help="reference audio, once or more")
     parser.add_argument("--batches", default="1,4,16,64")
@@ -269,6 +319,9 @@ def arguments() -> argparse.Namespace:
     options = parser.parse_args()
     if options.checkpoint and not options.voice:
         parser.error("--checkpoint needs --voice, a file to speak in the voice of")
+    if options.checkpoint and options.model:
+        parser.error("--checkpoint says itself of which version it is; leave --model")
+    options.model = options.model or ["2"]
     if options.codes is None:
         options.codes = 700 if options.full_size or options.checkpoint else 60
     return options

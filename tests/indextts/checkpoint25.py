@@ -34,7 +34,7 @@ from tests.indextts.checkpoint import (
     write_speaker,
     write_vocoder,
 )
-from worker.engines.indextts.checkpoint import MAIN_25
+from worker.engines.indextts.checkpoint import MAIN_25, Repository
 
 SPECIAL_TOKENS = 1673  # that the official tokenizer adds to what the file holds
 
@@ -57,6 +57,17 @@ def write(folder: Path, *, full_size: bool = False, seed: int = 0) -> Path:
     write_vocoder(cache / "bigvgan", size, Weights(seed + 7, size.pool))
     write_references(folder)
     return folder
+
+
+def stand_ins(repository: Repository) -> dict[str, bytes]:
+    """Its files, whole and with nothing in them, for what only looks where they lie. No official code is needed."""
+    empty = {
+        ".yaml": yaml.safe_dump(dict(TINY_25.config)).encode(),
+        ".safetensors": (2).to_bytes(8, "little") + b"{}",
+        ".json": b"{}",
+        ".tiktoken": b"IQ== 0\n",
+    }
+    return {name: empty.get(Path(name).suffix, b"\x80") for name in repository.files}
 
 
 def _write_ranks(folder: Path, count: int) -> None:
@@ -89,7 +100,8 @@ _TINY: dict[str, Any] = {
 _FULL: dict[str, Any] = {"gpt": {"number_text_tokens": 60509}}
 
 TINY_25 = replace(TINY, config=merged(merged(TINY.config, _CONFIG), _TINY))
-FULL_25 = replace(FULL, config=merged(merged(FULL.config, _CONFIG), _FULL))
+# A code is 40 ms here, 20 there: half as many make a clip as long.
+FULL_25 = replace(FULL, config=merged(merged(FULL.config, _CONFIG), _FULL), ending=(247, 4.0))
 
 
 def main() -> None:

@@ -4,6 +4,9 @@ checkpoint   a model directory as users have one, with everything in it
 references   three audio files to speak in the voice of
 package      the package's own IndexTTS2 on the checkpoint
 network      the engine's Network on the same
+
+checkpoint25, package25 and network25 are the same of IndexTTS-2.5, for which the official repository must be installed;
+where it is not, the tests that ask for them are skipped.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ import pytest
 if TYPE_CHECKING:
     from worker.engines.indextts.parts import Network
 
+OFFICIAL_IS_NEEDED = "needs the official repository of IndexTTS as the package indextts: docs/indextts.md"
 ABSENT = [name for name in ("torch", "indextts") if find_spec(name) is None]
 if not ABSENT:
     import torch
@@ -85,3 +89,48 @@ def network(checkpoint: Path) -> Network:
     from worker.engines.indextts.parts import Precisions
 
     return load_network(find_checkpoint(checkpoint), torch.device("cpu"), Precisions())
+
+
+@pytest.fixture(scope="session")
+def checkpoint25(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from worker.engines.indextts.package import has_25
+
+    if not has_25():
+        pytest.skip(OFFICIAL_IS_NEEDED)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from tests.indextts.checkpoint25 import write
+
+        return write(tmp_path_factory.mktemp("indextts25"))
+
+
+@pytest.fixture(scope="session")
+def references25(checkpoint25: Path) -> list[str]:
+    from tests.indextts.checkpoint import references
+
+    return [str(path) for path in references(checkpoint25)]
+
+
+@pytest.fixture(scope="session")
+def package25(checkpoint25: Path) -> Any:
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        patch.setenv("HF_HUB_CACHE", str(checkpoint25 / "hf_cache"))  # the import would leave its own
+        import_module("audioread.rawread")
+        from indextts.infer_v2_5 import IndexTTS2
+        from indextts.utils.nemo_tn import get_text_normalizer
+
+        from worker.engines.indextts.package import place_of_package
+        from worker.engines.indextts.wording import spanish_grammar
+
+        get_text_normalizer()._cache["es"] = spanish_grammar(place_of_package())  # it would build its own for minutes
+        return IndexTTS2(cfg_path=str(checkpoint25 / "config.yaml"), model_dir=str(checkpoint25), device="cpu")
+
+
+@pytest.fixture(scope="session")
+def network25(checkpoint25: Path) -> Network:
+    from worker.engines.indextts.checkpoint import find_checkpoint
+    from worker.engines.indextts.network import load_network
+    from worker.engines.indextts.parts import Precisions
+
+    return load_network(find_checkpoint(checkpoint25), torch.device("cpu"), Precisions())

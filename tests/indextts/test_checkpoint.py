@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from farm.errors import Misconfigured
+from tests.indextts.checkpoint25 import stand_ins
 from worker.engines.indextts.checkpoint import CODEC, MAIN, REPOSITORIES, SEMANTIC, SPEAKER, VOCODER, find_checkpoint
 
 NOWHERE = Path("/nonexistent/cache")
@@ -82,6 +83,50 @@ def test_without_a_folder_all_is_taken_from_the_hubs_cache(folder: Path) -> None
 
     assert found.gpt == snapshot / "gpt.pth"
     assert found.speaker == SPEAKER.snapshot(cache) / "campplus_cn_common.bin"
+
+
+@pytest.fixture
+def folder25(tmp_path: Path) -> Path:
+    """As the official repository lays it out; with nothing in its files."""
+    folder = tmp_path / "model25"
+    for repository in REPOSITORIES["2.5"]:
+        place = folder / "hf_cache" / repository.flat if repository.flat else folder
+        for name, content in stand_ins(repository).items():
+            path = place if len(repository.files) == 1 else place / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+    return folder
+
+
+def test_a_folder_is_of_the_version_that_its_config_says(folder25: Path, checkpoint: Path) -> None:
+    found = find_checkpoint(folder25, NOWHERE)
+    assert (found.version, find_checkpoint(checkpoint, NOWHERE).version) == ("2.5", "2")
+    assert found.codec == folder25 / "codec.pth"
+    assert found.speaker == folder25 / "hf_cache" / "campplus_cn_common.bin"
+    assert set(found.required) >= {found.tokenizer, found.codec, found.gpt}
+
+
+def test_a_folder_of_another_version_than_the_models_is_told_with_both_ways_out(folder25: Path) -> None:
+    with pytest.raises(
+        Misconfigured, match=r"is of IndexTTS 2\.5, and FARM_MODEL=indextts-2; set FARM_MODEL=indextts-2\.5"
+    ):
+        find_checkpoint(folder25, NOWHERE, version="2")
+
+
+@pytest.mark.parametrize("name", ["gpt.pth", "codec.pth", "multilingual_zh_ja_yue_char_del.tiktoken"])
+def test_a_missing_file_of_version_25_is_named_with_the_command_that_fetches_it(folder25: Path, name: str) -> None:
+    (folder25 / name).unlink()
+    with pytest.raises(Misconfigured, match=rf"2\.5 needs .*{name}, which is missing.* fetch indextts-2\.5"):
+        find_checkpoint(folder25, NOWHERE)
+
+
+def test_a_config_of_version_25_is_checked_by_name(folder25: Path) -> None:
+    path = folder25 / "config.yaml"
+    config = yaml.safe_load(path.read_text())
+    del config["semantic_codec"]["vocos_dim"]
+    path.write_text(yaml.safe_dump(config))
+    with pytest.raises(Misconfigured, match=rf"{path} lacks semantic_codec\.vocos_dim"):
+        find_checkpoint(folder25, NOWHERE)
 
 
 def test_a_folder_that_is_not_there_is_named() -> None:

@@ -11,8 +11,9 @@ import pytest
 from huggingface_hub import constants, file_download
 
 from farm.errors import Misconfigured, Unavailable
+from tests.indextts.checkpoint25 import stand_ins
 from tests.indextts.hub_server import Hub, Shelf
-from worker.engines.indextts.checkpoint import CODEC, MAIN, REPOSITORIES, SEMANTIC, VOCODER, find_checkpoint
+from worker.engines.indextts.checkpoint import CODEC, MAIN, MAIN_25, REPOSITORIES, SEMANTIC, VOCODER, find_checkpoint
 from worker.engines.indextts.hub import _PAUSES_S, fetch
 
 EMPTY_SAFETENSORS = (2).to_bytes(8, "little") + b"{}"
@@ -42,6 +43,23 @@ def test_what_is_missing_is_fetched_at_its_revision_and_found(hub: Hub, tmp_path
     assert found.codec == CODEC.snapshot(tmp_path) / "semantic_codec" / "model.safetensors"
     assert (found.emotion_model / "tokenizer.json").is_file()
     assert not list(tmp_path.rglob("README.md"))
+
+
+def test_version_25_is_fetched_at_its_own_revisions_and_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shelves = {one.name: Shelf(one.revision, stand_ins(one)) for one in REPOSITORIES["2.5"]}
+    with Hub(shelves).open() as hub:
+        _point_client_at(hub.url, monkeypatch)
+
+        fetch("2.5", cache=tmp_path)
+
+        found = find_checkpoint(cache=tmp_path, version="2.5")
+        assert found.version == "2.5"
+        assert found.codec == MAIN_25.snapshot(tmp_path) / "codec.pth"
+        assert found.tokenizer.suffix == ".tiktoken"
+        assert not any(CODEC.name in path for _, path, _ in hub.requests)
+        hub.requests.clear()
+        fetch("2.5", cache=tmp_path)
+        assert hub.requests == []
 
 
 def test_what_is_there_is_not_asked_for(hub: Hub, tmp_path: Path) -> None:

@@ -51,6 +51,19 @@ def test_the_farms_glossary_reaches_the_readers(network: Network, here: Grammars
     assert not _children()
 
 
+def test_a_reader_speaks_the_spanish_that_is_spoken_here(network25: Network) -> None:
+    here = Grammars(network25.normalizer, network25.spanish)
+    readers = Readers(1, here, {}, spanish=True)
+    said = readers.normalize("Tengo 25 años.", "es")
+    readers.close()
+    assert "veinticinco" in said
+    assert said == here.normalize("Tengo 25 años.", "es")
+
+
+def test_without_a_spanish_grammar_a_text_stays_as_it_is(here: Grammars) -> None:
+    assert here.normalize("Tengo 25 años.", "es") == "Tengo 25 años."
+
+
 def _tongue(text: str) -> Tongue:
     return "zh or en" if text == "在2024年" else "en"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import logging
@@ -10,7 +9,6 @@ import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from importlib import metadata
 from pathlib import Path
 from typing import get_args
 
@@ -31,6 +29,7 @@ from worker.engines.indextts.engine import IndexTTS
 from worker.engines.indextts.gpt import Gpt
 from worker.engines.indextts.kv import Wanted
 from worker.engines.indextts.network import load_network
+from worker.engines.indextts.package import edition
 from worker.engines.indextts.parts import SAMPLE_RATE, Adapter, Network, Precision, Precisions, Sampling
 from worker.engines.indextts.preparation import Preparation
 from worker.engines.indextts.v2 import V2
@@ -245,13 +244,8 @@ def _kv_bytes(gpt: Gpt, options: Options) -> int:
 
 def _fingerprint(precisions: Precisions, options: Options) -> str:
     """Of all that makes the same weights sound different: 8 hexadecimal digits."""
-    versions = {}
-    for package in ("indextts2-inference", "indextts", "transformers"):
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            found = metadata.distribution(package)
-            versions[package] = [found.version, json.loads(found.read_text("direct_url.json") or "{}").get("vcs_info")]
     sound = [
-        _RENDERING, versions, precisions.gpt, precisions.s2mel, precisions.vocoder, options.steps,
+        _RENDERING, edition(), precisions.gpt, precisions.s2mel, precisions.vocoder, options.steps,
         options.sampling.limit,
     ]  # fmt: skip
     return hashlib.sha256(json.dumps(sound, sort_keys=True).encode()).hexdigest()[:8]

@@ -9,7 +9,11 @@ codec of version 2.
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import json
 from dataclasses import dataclass
+from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -31,11 +35,16 @@ def check_installed(version: str) -> None:
     if missing:
         how = OFFICIAL if version == "2.5" else _INDEXED
         raise Misconfigured(f"FARM_MODEL=indextts-{version} needs {' and '.join(missing)}, not installed here: {how}")
-    if version == "2.5" and not (place_of_package() / "infer_v2_5.py").is_file():
+    if version == "2.5" and not has_25():
         raise Misconfigured(
             "FARM_MODEL=indextts-2.5: the indextts that is installed here is the indexed package, which has version 2 "
             f"alone; {OFFICIAL}"
         )
+
+
+def has_25() -> bool:
+    """Whether the official repository is what is installed."""
+    return (place_of_package() / "infer_v2_5.py").is_file()
 
 
 def place_of_package() -> Path:
@@ -43,6 +52,22 @@ def place_of_package() -> Path:
     found = find_spec("indextts")
     assert found is not None
     return Path(next(iter(found.submodule_search_locations or ())))
+
+
+def edition() -> dict[str, object]:
+    """What tells the code that runs from another. The official repository calls all its commits 2.0.0, so that its
+    sources speak for themselves."""
+    versions: dict[str, object] = {}
+    for name in ("indextts2-inference", "indextts", "transformers"):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found = metadata.distribution(name)
+            versions[name] = [found.version, json.loads(found.read_text("direct_url.json") or "{}").get("vcs_info")]
+    if has_25():
+        digest, folder = hashlib.sha256(), place_of_package()
+        for path in sorted(folder.rglob("*.py")):
+            digest.update(str(path.relative_to(folder)).encode() + b"\0" + path.read_bytes())
+        versions["sources"] = digest.hexdigest()[:12]
+    return versions
 
 
 @dataclass(frozen=True, slots=True)
