@@ -122,6 +122,24 @@ def test_a_full_batch_is_what_the_official_code_says_one_by_one(
     engine.close()
 
 
+@pytest.mark.parametrize("name", ["gpt", "regulator", "estimator", "codec", "vocoder", "semantic", "speaker"])
+def test_every_weight_is_the_official_codes(network25: Network, package25: Any, name: str) -> None:
+    theirs = {
+        "gpt": package25.gpt,
+        "regulator": package25.s2mel.models["length_regulator"],
+        "estimator": package25.s2mel.models["cfm"].estimator,
+        "codec": package25.semantic_codec,
+        "vocoder": package25.bigvgan,
+        "semantic": package25.semantic_model,
+        "speaker": package25.campplus_model,
+    }[name].state_dict()
+    ours = getattr(network25, name)
+    for key, tensor in ours.state_dict().items():
+        assert torch.equal(tensor, theirs[key]), key
+    assert not ours.training
+    assert network25.gpt_layer is None
+
+
 def test_voices_made_together_are_what_the_official_code_makes_of_each(
     adapter: V25, package25: Any, references25: Sequence[str]
 ) -> None:
@@ -222,7 +240,7 @@ def test_no_text_reaches_the_models_own_tokens(adapter: V25, network25: Network,
         ((first, *ids),) = adapter.segments(text, language, normalize=normalize).ids
         assert first == encoding._special_tokens[f"<|{language}|>"]
         assert special & set(ids) <= {phones}
-        assert ids.count(phones) == 2 * text.count("<a|"), "of a mark its own two"
+        assert ids.count(phones) == 2 * text.count("<a|b>"), "of a mark its own two"
 
 
 def test_nothing_of_a_text_is_printed_or_logged(
@@ -301,7 +319,7 @@ LONG = "We speak of a lazy dog, and of a fox. " * 4
 
 
 @pytest.mark.parametrize("text", ["The tide went out, and nobody saw it go.", LONG])
-@pytest.mark.parametrize("factor", [0.6, 0.95, 1.0, 1.9])
+@pytest.mark.parametrize("factor", [0.7, 0.95, 1.0, 1.5])
 def test_a_clip_keeps_its_target_to_half_a_frame(
     brisk: IndexTTS, references25: Sequence[str], text: str, factor: float
 ) -> None:

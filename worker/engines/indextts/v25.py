@@ -47,7 +47,7 @@ class V25:
             wording or Grammars(normalizer, network.spanish),
             punctuation=lambda text: normalizer.clean_pattern.sub(lambda sign: normalizer.char_rep_map[sign[0]], text),
             japanese=network.japanese.process_ja_text,
-            unread={self._gpt.start_text_token, self._gpt.stop_text_token},
+            unread={network.config["gpt"][name] for name in ("start_text_token", "stop_text_token")},
         )
 
     def segments(self, text: str, language: str, *, normalize: bool = True) -> Segments:
