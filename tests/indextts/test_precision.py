@@ -14,9 +14,11 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from farm.settings import Settings
 from tests.indextts.pieces import pieces
+from worker.engines.indextts.factory import choose_precisions
 from worker.engines.indextts.flow import Flow
-from worker.engines.indextts.parts import Network, Piece
+from worker.engines.indextts.parts import Network, Piece, Precisions
 from worker.engines.indextts.regulator import regulate
 from worker.engines.indextts.vocoder import Vocoder
 
@@ -107,3 +109,15 @@ def to_10_bits(x: torch.Tensor) -> torch.Tensor:
     """Of the mantissa's 23, half to even."""
     bits = x.contiguous().view(torch.int32)
     return ((bits + 0xFFF + ((bits >> 13) & 1)) & ~0x1FFF).view(torch.float32)
+
+
+def test_on_a_gpu_each_version_decodes_in_the_half_precision_that_its_package_uses() -> None:
+    gpu = torch.device("cuda", 0)
+    asked = {"2": Settings(model="indextts-2"), "2.5": Settings(model="indextts-2.5")}
+    assert {version: choose_precisions(settings, gpu).gpt for version, settings in asked.items()} == {
+        "2": "fp16",
+        "2.5": "bf16",
+    }
+    assert choose_precisions(asked["2.5"], torch.device("cpu")) == Precisions()
+    mine = Settings(model="indextts-2.5", indextts_gpt="fp32", indextts_s2mel="fp32", indextts_vocoder="fp32")
+    assert choose_precisions(mine, gpu) == Precisions()

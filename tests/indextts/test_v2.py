@@ -58,8 +58,13 @@ def voices(adapter: Adapter, files: Sequence[str]) -> list[Voice]:
 
 def of_the_package(package: Any, path: str) -> Voice:
     with torch.inference_mode():
-        speaker, style, condition, mel = package._get_speaker_conditioning(path)
-        clip = package._get_emotion_conditioning(path)
+        if hasattr(package, "_get_speaker_conditioning"):
+            speaker, style, condition, mel = package._get_speaker_conditioning(path)
+            clip = package._get_emotion_conditioning(path)
+        else:  # the official repository keeps what infer() heard last
+            speak(package, path, TEXTS[0])
+            speaker, style, condition = package.cache_spk_cond, package.cache_s2mel_style, package.cache_s2mel_prompt
+            mel, clip = package.cache_mel, package.cache_emo_cond
         width = torch.tensor([1024])  # what infer() gives for their length
         return Voice(
             style=style[0],

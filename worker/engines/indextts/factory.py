@@ -46,10 +46,10 @@ _READERS_CUDA = 4  # at 0.2 to 0.3 s for 20 s of speech, 4 keep pace with 250 ti
 _PROMPT = 256  # positions: up to 32 latents, 120 tokens, and room to spare
 _KV_SHARE = 0.5  # of the GPU memory that the weights left; the acoustics work in the other half
 _KV_CPU = 4 << 30
+# On a GPU, by version: the package's own half mode for the GPT; what it leaves in fp32 at 10 bits of mantissa, as fp16.
 _AUTO: Mapping[str, Precisions] = {
-    # The package's own half mode for the GPT; what it leaves in fp32 at 10 bits of mantissa, as fp16 has.
-    "cuda": Precisions(gpt="fp16", s2mel="tf32", vocoder="tf32"),
-    "cpu": Precisions(),
+    "2": Precisions(gpt="fp16", s2mel="tf32", vocoder="tf32"),
+    "2.5": Precisions(gpt="bf16", s2mel="tf32", vocoder="tf32"),
 }
 
 
@@ -195,7 +195,7 @@ def choose_device(wanted: str) -> torch.device:
 def choose_precisions(settings: Settings, device: torch.device) -> Precisions:
     """Raises Misconfigured for what the device can't do."""
     asked = {"gpt": settings.indextts_gpt, "s2mel": settings.indextts_s2mel, "vocoder": settings.indextts_vocoder}
-    chosen = _AUTO[device.type]
+    chosen = _AUTO[MODELS[settings.model]] if device.type == "cuda" else Precisions()
     for stage, precision in asked.items():
         if precision == "auto":
             continue
