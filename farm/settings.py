@@ -77,7 +77,8 @@ class Settings(BaseSettings):
         None, ge=1, le=1024, description="utterances decoded at once; 64 on a GPU and 16 on a CPU when absent"
     )
     indextts_gpt: Precision = Field(
-        "auto", description="precision of the GPT: fp32, tf32, bf16, fp16; auto is fp16 on a GPU and fp32 on a CPU"
+        "auto",
+        description="precision of the GPT: fp32, tf32, bf16, fp16; auto is fp16 (2.5: bf16) on a GPU, fp32 on a CPU",
     )
     indextts_s2mel: Precision = Field(
         "auto", description="precision of regulator and flow; auto is tf32 on a GPU and fp32 on a CPU"

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from tests.containers.dockerfile import Stage, line_of, read
+from worker.engines.indextts.wording import spanish_grammar
 
 ROOT = Path(__file__).parents[2]
 WORKER, API = read(ROOT / "Dockerfile.worker"), read(ROOT / "Dockerfile.api")
@@ -54,6 +57,22 @@ def test_torch_indextts_and_its_grammars_stand_below_everything_that_changes_wit
         for sign in ("torch==", "from=indextts", "from=flash-attn", "TextNormalizer")
     ]
     assert order == sorted(order)
+
+
+def test_the_grammar_of_spanish_is_built_into_the_image_as_the_engine_asks_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[dict[str, str]] = []
+    nemo = ModuleType("normalize")
+    nemo.__dict__["Normalizer"] = lambda **options: asked.append(options)
+    monkeypatch.setitem(sys.modules, "nemo_text_processing", ModuleType("nemo_text_processing"))
+    monkeypatch.setitem(sys.modules, "nemo_text_processing.text_normalization", ModuleType("text_normalization"))
+    monkeypatch.setitem(sys.modules, "nemo_text_processing.text_normalization.normalize", nemo)
+    (build,) = [each.rest for each in WORKER["engine-indextts"].instructions if "nemo_text_processing" in each.rest]
+    (code,) = re.findall(r'python -c "(from nemo_text_processing[^"]*)"', build)
+    exec(code.replace("$here", str(tmp_path)))
+    spanish_grammar(tmp_path)
+    assert asked[0] == asked[1]
 
 
 @pytest.mark.parametrize(("stages", "last"), [(WORKER, "worker"), (API, "api")], ids=["worker", "api"])

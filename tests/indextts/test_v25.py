@@ -342,7 +342,7 @@ def test_a_target_out_of_reach_becomes_the_nearest_and_is_told(
     assert isinstance(clip, Clip)
     assert len(clip.samples) == pytest.approx(reached * natural, abs=256)
     (warning,) = clip.warnings
-    assert warning.startswith(f"duration_limit: {target_ms} ms ")
+    assert warning.startswith(f"duration_limit: target {target_ms} ms, ")
     assert f"{round(len(clip.samples) / 22.05)} ms" in warning
 
 

@@ -17,7 +17,7 @@ JAPANESE = "彼は料理が<上手|じょうず>だが、囲碁では<上手|ウ
 def only_fault(text: str) -> str:
     assert marks(text) == []
     (fault,) = faults(text)
-    assert text[fault.position] == "<"
+    assert text[fault.position] in "<＜"
     assert f"at character {fault.position}" in fault.message
     return fault.message
 
@@ -40,12 +40,13 @@ def only_fault(text: str) -> str:
             "internationalization",
         ),
         ("<ه|HH>", "ه"),
+        ("＜银｜YIN2＞＜行|HANG2>", "银行"),
     ],
 )
 def test_a_mark_is_read_as_what_is_written(text: str, read: str) -> None:
     assert list(faults(text)) == []
     assert plain(text) == read
-    assert [text[mark.start] + text[mark.end - 1] for mark in marks(text)] == ["<>"] * text.count("<")
+    assert re.findall("[<＜].*?[>＞]", text) == [text[mark.start : mark.end] for mark in marks(text)]
 
 
 @pytest.mark.parametrize(
@@ -90,6 +91,7 @@ def test_phones_of_the_dictionary_are_known() -> None:
         ("<行|XING0>", "with its tone 1 to 5"),
         ("<行|XING6>", "with its tone 1 to 5"),
         ("<行|HNAG2>", "one syllable of pinyin"),
+        ("＜行｜HNAG2＞", "one syllable of pinyin"),
         ("<行|BONG1>", "one syllable of pinyin"),
         ("<居|JU1>", "V for ü (LV4, JV1)"),
         ("<绿|LÜ4>", "V for ü (LV4, JV1)"),

@@ -27,10 +27,7 @@ def missed(target_ms: int, reached: int) -> str | None:
     if abs(reached - samples(target_ms)) <= HOP:
         return None
     result_ms = round(reached / SAMPLE_RATE * 1000)
-    return (
-        f"duration_limit: {target_ms} ms were asked for, and the nearest that the speech can be stretched to is "
-        f"{result_ms} ms"
-    )
+    return f"duration_limit: target {target_ms} ms, result {result_ms} ms"
 
 
 def samples(target_ms: int) -> int:

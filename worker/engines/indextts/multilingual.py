@@ -28,6 +28,7 @@ _LOWER, _UPPER = {"zh", "en", "ja"}, {"es"}  # the case that the model was train
 
 _SPECIAL = re.compile(r"<\|[^|]*\|>")
 _MARK = re.compile(r"<(?P<written>[^|>]+)\|(?P<spoken>[^>]+)>")  # <行|XING2>, <minute|M IH1 . N AH0 T>
+_PLAIN = str.maketrans("＜｜＞", "<|>")  # as the Chinese grammar writes them: a mark is one before it as well
 _KANA = re.compile(r"[\u3040-\u309f]+|[\u30a0-\u30ff]+")
 _PHONES, _PINYIN = "<|SPECIAL_TOKEN_1|>", "<|SPECIAL_TOKEN_2|>"
 _CLAUSE_END = re.compile(r"(?<=[，。！？、；：,.!?;:،؛؟])(?!\d)")  # not within 3.14
@@ -56,9 +57,9 @@ class Multilingual:
     def segments(self, text: str, language: str, *, normalize: bool = True) -> Segments:
         """Of any string; `language` is one that the model speaks. No ids where nothing can be spoken: no text,
         punctuation and symbols alone."""
-        text = self._punctuation(_without_special(clean(text)))
+        text = self._punctuation(_without_special(clean(text).translate(_PLAIN)))
         if normalize and language in _TONGUES:
-            text = _without_special(self._in_words(text, language))  # full-width signs have become plain ones
+            text = _without_special(self._in_words(text, language))
         start = f"<|{language}|> "
         room = MAX_TOKENS[language] - len(self._encode(start, language))
         segments = [segment for segment in self._cut(text, language, room) if any(map(str.isalnum, segment))]
