@@ -94,7 +94,9 @@ class Settings(BaseSettings):
         False, description="torch.compile for the decode step: faster after minutes of start"
     )
     indextts_steps: int = Field(25, ge=1, le=200, description="Euler steps of the flow; the model was made for 25")
-    indextts_code_limit: int = Field(1500, ge=50, le=1800, description="codes of one utterance, 50 to a second")
+    indextts_code_limit: int = Field(
+        1500, ge=50, le=1800, description="codes of one utterance, 50 to a second (2.5: 25)"
+    )
     indextts_voices_mb: int = Field(512, ge=16, description="memory for voices that were heard before")
     indextts_readers: int | None = Field(
         None, ge=0, le=64, description="processes that put numbers into words; 4 on a GPU when absent, on a CPU none"
