@@ -150,10 +150,8 @@ class Users:
         earlier = known[int(action.which * len(known))]
         job = self._client(action).submit(earlier.request, idempotency_key=earlier.key)
         if job.id != earlier.promise.id:  # right only where the first one was deleted, perhaps this moment
-            wanted = tuple(
-                {"failed" if "fail" in earlier.promise.wanted else status for status in earlier.promise.wanted}
-            )
-            self._ledger.accepted(job, earlier.promise.text, action.tenant, wanted=wanted)
+            wanted = self._by_text(earlier.promise)  # whatever became of the first
+            self._ledger.accepted(job, earlier.promise.text, action.tenant, wanted=tuple(wanted))
             if not earlier.promise.deleted:
                 raise Doubled(f"{earlier.promise.id} and {job.id} were accepted under one key")
 
