@@ -27,10 +27,6 @@ class Progress:
     def done(self) -> int:
         return int(self._redis.hget(f"f:j:{self.job}", "done") or 0)
 
-    def begun(self) -> set[int]:
-        """Its segments that some worker has begun and not settled: what is lost with that worker."""
-        return {segment for _, segment in self.held()}
-
     def holders(self) -> set[str]:
         """The workers that have begun some of it."""
         return {worker for worker, _ in self.held()}

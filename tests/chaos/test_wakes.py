@@ -1,0 +1,43 @@
+"""A wake-up is a hint: to lose one is nothing, to be deaf to the next would be the end of a worker."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import pytest
+from kombu import Connection, Consumer, Queue
+from kombu.message import Message
+
+from farm.settings import Settings
+from farm.wake import celery_settings
+from tests.chaos.proxy import Proxy
+
+WITHIN_S = 10
+
+
+@pytest.fixture
+def line(redis_url: str) -> Iterator[Proxy]:
+    port = urlsplit(redis_url).port
+    assert port is not None
+    with Proxy(port) as line:
+        yield line
+
+
+def test_a_worker_whose_acknowledgement_got_lost_hears_the_next_wake_up(redis_url: str, line: Proxy) -> None:
+    settings = celery_settings(Settings(redis_url=f"redis://127.0.0.1:{line.port}/0"))
+    queue, heard = Queue("desk"), list[Message]()
+    worker = Connection(
+        settings["broker_url"], transport_options={**settings["broker_transport_options"], "socket_timeout": 1}
+    )
+    with worker, Connection(f"redis://127.0.0.1:{line.port}/1") as user, worker.channel() as channel:
+        consumer = Consumer(channel, [queue], on_message=heard.append, prefetch_count=1)
+        consumer.consume()
+        user.SimpleQueue("desk").put("one")
+        worker.drain_events(timeout=WITHIN_S)
+        with line.during(line.hang):
+            heard[0].ack_log_error(logging.getLogger(__name__), worker.connection_errors)
+        user.SimpleQueue("desk").put("two")
+        worker.drain_events(timeout=WITHIN_S)
+        assert [message.payload for message in heard] == ["one", "two"]
