@@ -1,8 +1,8 @@
 """Work without wake-ups. While the broker takes no writes, because Redis is full or the broker is away, nobody can wake
 a worker; then it looks by itself for work of its kind, and does it in this process.
 
-Seen on a Redis above maxmemory: Celery fetches no message, because it would have to note that it did, so that jobs
-stood still which only needed to be finished to make room.
+Seen on a Redis above maxmemory: it takes no message, so that jobs stood still which only needed to be finished to make
+room.
 """
 
 from __future__ import annotations
