@@ -216,7 +216,7 @@ class Ledger:
     def check_leftovers(self, within: float = 10) -> None:
         """Asked for a while: what ended last is put away a moment after its end."""
         self._await(lambda: not self.leftovers(), time.monotonic() + within, "leftovers", self.leftovers)
-        assert not self._orphans(), f"objects of nothing that is there, or will be taken away: {self._orphans()}"
+        assert not self._orphans(), f"objects of no job, batch or draft: {self._orphans()}"
 
     def _orphans(self) -> list[str]:
         """Objects of jobs and batches that are not there. What was written for one that was refused is a draft."""
