@@ -89,10 +89,13 @@ class Crowd:
         return found
 
     def submit(self, text: str, key: str, **more: Any) -> Answer:
+        """A key that was refused may be sent again, as users do."""
         request = self.ledger.request(text, "ann", webhook=False, custom_id=key, **more)
         body = request.model_dump(mode="json", exclude_unset=True)
         answer = self._submit(text, key, body)
-        if answer.status != 202:
+        if answer.status == 202:
+            self.refused.pop(key, None)
+        else:
             self.refused[key] = (text, body)
         return answer
 

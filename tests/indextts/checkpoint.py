@@ -16,7 +16,7 @@ import io
 import json
 import math
 import wave
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -479,8 +479,9 @@ FULL = Size(
 )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+def main(told: str | None, write: Callable[..., Path]) -> None:
+    """The command line of a generator; `told` is the docstring of its file."""
+    parser = argparse.ArgumentParser(description=(told or "").partition("\n")[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--full-size", action="store_true", help="every width and depth of the released model")
     parser.add_argument("--seed", type=int, default=0)
@@ -489,4 +490,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(__doc__, write)

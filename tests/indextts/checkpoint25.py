@@ -8,7 +8,6 @@ one is the 256 bytes, in the order of GPT-2, so that `!` and `"` have the ids 0 
 
 from __future__ import annotations
 
-import argparse
 import base64
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from tests.indextts.checkpoint import (
     TINY,
     Size,
     Weights,
+    main,
     merged,
     shapes_only,
     write_emotion_model,
@@ -104,14 +104,5 @@ TINY_25 = replace(TINY, config=merged(merged(TINY.config, _CONFIG), _TINY))
 FULL_25 = replace(FULL, config=merged(merged(FULL.config, _CONFIG), _FULL), ending=(247, 4.0))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--full-size", action="store_true", help="every width and depth of the released model")
-    parser.add_argument("--seed", type=int, default=0)
-    arguments = parser.parse_args()
-    write(arguments.folder, full_size=arguments.full_size, seed=arguments.seed)
-
-
 if __name__ == "__main__":
-    main()
+    main(__doc__, write)
