@@ -35,12 +35,15 @@ from tests.indextts.checkpoint import (
     write_vocoder,
 )
 from worker.engines.indextts.checkpoint import MAIN_25, Repository
+from worker.engines.indextts.package import check_installed
 
 SPECIAL_TOKENS = 1673  # that the official tokenizer adds to what the file holds
 
 
 def write(folder: Path, *, full_size: bool = False, seed: int = 0) -> Path:
-    """A model directory. The same seed gives the same weights on any machine with the same packages."""
+    """A model directory. The same seed gives the same weights on any machine with the same packages. Raises
+    Misconfigured without the official repository."""
+    check_installed("2.5")
     size = FULL_25 if full_size else TINY_25
     cache = folder / "hf_cache"
     for place in (folder, cache / "w2v-bert-2.0", cache / "bigvgan"):
