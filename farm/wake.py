@@ -117,11 +117,11 @@ def _celery_settings(broker_url: str) -> dict[str, Any]:
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         "broker_channel_error_retry": True,
-        # Without the socket settings a half-open connection hung for more than 100 s; with them it recovers in 11 s.
-        # Messages are hints and need no note in Redis until they are acknowledged. An acknowledgement that timed out
-        # would count as a message in hand for ever, and a worker with its hands full fetches none.
         "broker_transport_options": {
+            # Messages are hints and need no note in Redis until they are acknowledged. An acknowledgement that timed
+            # out would count as a message in hand for ever, and a worker with its hands full fetches none.
             "ack_emulation": False,
+            # Without these a half-open connection hung for more than 100 s; with them it recovers in 11 s.
             "socket_timeout": 5,
             "socket_connect_timeout": 3,
             "socket_keepalive": True,
