@@ -51,7 +51,7 @@ check: lint types imports test ## all of these: what a change must pass
 
 .PHONY: e2e
 e2e: $(READY) ## build the images, run the compose farm and break it (root and Debian, or an engine with the base image)
-	@why=$$($(BIN)/python -m tests.containers.engine) || { echo "$$why" >&2; exit 1; }
+	@why=$$($(BIN)/python -m tests.containers.docker) || { echo "$$why" >&2; exit 1; }
 	@$(BIN)/pytest tests/containers/e2e.py --timeout 900 $(ARGS)
 
 .PHONY: bench-build

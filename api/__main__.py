@@ -11,12 +11,12 @@ import sys
 import uvicorn
 
 from api.app import create_app
-from farm.address import allowed_networks
 from farm.errors import EXIT_MISCONFIGURED, FarmError, Misconfigured
 from farm.scratch import sweep
 from farm.settings import Settings, misspelt
 from farm.storage import open_storage
-from farm.store import Store, keys
+from farm.store import Store, registry
+from farm.webhooks.addresses import allowed_networks
 
 log = logging.getLogger("api")
 
@@ -53,7 +53,7 @@ def _check(settings: Settings) -> None:
     open_storage(settings)
     store = Store.connect(settings.redis_url, synchronous=settings.synchronous_commit)
     try:
-        if not _is_loopback(settings.host) and not store.run(keys()):
+        if not _is_loopback(settings.host) and not store.run(registry.keys()):
             raise Misconfigured(
                 f"FARM_HOST is {settings.host}, which others can reach, and there is no API key; "
                 "make one with `farm keys create NAME`, or bind to 127.0.0.1"

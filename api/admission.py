@@ -12,11 +12,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 
-from farm.address import Network, check_url
 from farm.errors import BadInput, FieldError, Unavailable
 from farm.job import new_id
 from farm.pronunciation import faults as mispronounced
 from farm.spec import Order, Spec, write_text
+from farm.webhooks.addresses import Network, check_url
 from farm.wire import Emotion, JobOptions, JobRequest, Model, Webhook
 
 _NAMED = 12  # names or fields of one kind that a refusal lists at most

@@ -15,11 +15,11 @@ from fastapi import FastAPI
 from fastapi.middleware import Middleware
 
 from api import batches, deliveries, health, jobs, openapi, problems, results, voices
-from api.fresh import Fresh
-from api.front import opened
 from api.gate import Gate
+from api.state import opened
+from api.ttl_cache import Fresh
 from farm.settings import Settings
-from farm.store import keys as keys_in_store
+from farm.store import registry
 
 _KEYS_SECONDS = 2.0  # after which a revoked key no longer opens
 
@@ -29,7 +29,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     settings = settings or Settings.read()
 
     async def read_keys() -> Mapping[str, str]:
-        found = await app.state.front.store.run(keys_in_store())
+        found = await app.state.front.store.run(registry.keys())
         return {key["digest"]: key["tenant"] for key in found.values()}
 
     @asynccontextmanager

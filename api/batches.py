@@ -22,18 +22,18 @@ from pydantic import ValidationError
 from starlette.datastructures import UploadFile
 
 from api.admission import Catalog, with_defaults
-from api.front import Front, front_of, tenant_of
 from api.gate import JSONL_TYPES
 from api.idempotency import key_of, reserved
 from api.jobs import Wait, json_response, page_of_jobs, require_json
 from api.openapi import IDEMPOTENCY_KEY, json_body, query, ref
 from api.problems import MAX_ERRORS, invalid, parse
+from api.state import Front, front_of, tenant_of
 from api.views import base_url, batch_view
 from farm.errors import BadInput, Conflict, FieldError, NotFound, TooLarge
 from farm.job import Status, new_id
 from farm.scratch import Scratch
 from farm.spec import BatchSpec, Order, lines_key, write_lines
-from farm.store import BatchRecord, NewBatch, accept_batch, batch_record, cancel_batch, draft
+from farm.store import batches, jobs
 from farm.wake import DESK_QUEUE
 from farm.wire import MAX_BATCH_JOBS, MAX_JSON_BYTES, Batch, BatchRequest, Job, JobRequest, Page
 
@@ -111,9 +111,9 @@ async def submit(request: Request) -> Response:
             if batch_id is None:
                 packed = scratch.path / "orders"
                 new = await front.blocking(_pack, catalog, upload, tenant, key, packed)
-                await front.store.run(draft(new.id))
+                await front.store.run(jobs.draft(new.id))
                 await front.blocking(front.storage.put_file, lines_key(new.id), packed, "application/gzip")
-                batch_id = (await front.store.run(accept_batch(new))).id
+                batch_id = (await front.store.run(batches.accept(new))).id
     front.waker.wake(DESK_QUEUE)
     headers = {"Idempotent-Replayed": "true"} if claimed.earlier else {}
     return await _answer(request, front, await find(request, batch_id), 202, headers)
@@ -129,8 +129,8 @@ async def show(request: Request, batch_id: str, wait: Wait = 0.0) -> Response:
     return await _answer(request, front, batch)
 
 
-@router.get("/{batch_id}/jobs", response_model=Page[Job])
-async def jobs(
+@router.get("/{batch_id}/jobs", name="jobs", response_model=Page[Job])
+async def jobs_of_batch(
     request: Request,
     batch_id: str,
     status: Annotated[Status | None, Query()] = None,
@@ -146,7 +146,7 @@ async def jobs(
 async def cancel(request: Request, batch_id: str) -> Response:
     """Cancels every job of it that has not ended. 409 when all have."""
     front = front_of(request)
-    canceled = await front.store.run(cancel_batch(known(batch_id), tenant_of(request)))
+    canceled = await front.store.run(batches.cancel(known(batch_id), tenant_of(request)))
     if canceled is None:
         raise unknown(batch_id)
     if not canceled:
@@ -155,9 +155,9 @@ async def cancel(request: Request, batch_id: str) -> Response:
     return await _answer(request, front, await find(request, batch_id), 202)
 
 
-async def find(request: Request, batch_id: str) -> BatchRecord:
+async def find(request: Request, batch_id: str) -> batches.BatchRecord:
     """The tenant's batch. Raises NotFound, for another tenant's too."""
-    batch = await front_of(request).store.run(batch_record(known(batch_id), tenant_of(request)))
+    batch = await front_of(request).store.run(batches.record(known(batch_id), tenant_of(request)))
     if batch is None:
         raise unknown(batch_id)
     return batch
@@ -174,7 +174,7 @@ def unknown(batch_id: str) -> NotFound:
 
 
 async def _answer(
-    request: Request, front: Front, batch: BatchRecord, status: int = 200, headers: dict[str, str] | None = None
+    request: Request, front: Front, batch: batches.BatchRecord, status: int = 200, headers: dict[str, str] | None = None
 ) -> Response:
     shown = batch_view(batch, base_url(request, front.settings.public_url), await front.speeds.get())
     headers = headers or {}
@@ -275,7 +275,7 @@ def _lines(path: Path) -> Iterator[_Entry]:
 # --- accepting --------------------------------------------------------------------------------------------------------
 
 
-def _pack(catalog: Catalog, upload: _Upload, tenant: str, key: str | None, packed: Path) -> NewBatch:
+def _pack(catalog: Catalog, upload: _Upload, tenant: str, key: str | None, packed: Path) -> batches.NewBatch:
     """Validates every job and writes them to a file. Raises BadInput with what is wrong in the first of them."""
     models: set[str] = set()
     if upload.envelope.webhook is not None:
@@ -283,7 +283,7 @@ def _pack(catalog: Catalog, upload: _Upload, tenant: str, key: str | None, packe
     with packed.open("wb") as file:
         total = write_lines(_orders(upload, catalog, models), file)
     spec = BatchSpec(models=sorted(models), metadata=upload.envelope.metadata, webhook=upload.envelope.webhook)
-    return NewBatch(
+    return batches.NewBatch(
         id=new_id("batch"),
         tenant=tenant,
         total=total,

@@ -7,15 +7,14 @@ import time
 from fastapi import APIRouter, Request, Response
 
 from api import batches, jobs
-from api.front import front_of, tenant_of
 from api.jobs import json_response
+from api.state import front_of, tenant_of
 from api.views import moment
-from farm.delivery import Record
 from farm.errors import NotFound
 from farm.spec import BatchSpec, Spec
-from farm.store import DeliveryRecord, redeliver
-from farm.store import deliveries as deliveries_of
+from farm.store import outbox
 from farm.wake import DESK_QUEUE
+from farm.webhooks.schedule import Record
 from farm.wire import Delivery, Page, Webhook
 
 router = APIRouter(tags=["webhooks"])
@@ -48,12 +47,12 @@ async def redeliver_of_batch(request: Request, batch_id: str, delivery_id: str) 
 
 
 async def _page(request: Request, owner: str, webhook: Webhook | None) -> Response:
-    found = await front_of(request).store.run(deliveries_of(owner, tenant_of(request))) or []
+    found = await front_of(request).store.run(outbox.deliveries(owner, tenant_of(request))) or []
     url = str(webhook.url) if webhook is not None else ""
     return json_response(Page[Delivery](data=[_shown(each, url) for each in found], has_more=False))
 
 
-def _shown(found: DeliveryRecord, url: str) -> Delivery:
+def _shown(found: outbox.DeliveryRecord, url: str) -> Delivery:
     record = Record.read(found.record, ending=found.event, url=url)
     due = None if found.due_ms is None else moment(round(time.time() * 1000) + found.due_ms)
     return record.shown(found.id, due)
@@ -64,7 +63,7 @@ async def _redeliver(request: Request, owner: str, delivery_id: str) -> Response
     number = delivery_id.removeprefix(f"{owner}.")
     if number == delivery_id or not number.isdecimal():
         raise _unknown(owner, delivery_id)
-    if await front.store.run(redeliver(delivery_id, tenant_of(request))) is None:
+    if await front.store.run(outbox.redeliver(delivery_id, tenant_of(request))) is None:
         raise _unknown(owner, delivery_id)
     front.waker.wake(DESK_QUEUE)
     return Response(status_code=202)

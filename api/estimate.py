@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from farm.job import Lane, Status
-from farm.store import BatchRecord, JobRecord
+from farm.store import batches, jobs
 from farm.wire import Worker
 
 _HIGHEST_FIRST = tuple(Lane)
@@ -24,7 +24,7 @@ def speeds(workers: Iterable[Worker]) -> dict[str, float]:
     return total
 
 
-def position(job: JobRecord) -> int | None:
+def position(job: jobs.JobRecord) -> int | None:
     """How many turns come before the job's first: tenants take turns, and the jobs of one within those."""
     place = job.place
     if job.started or place is None or place.tenant_rank is None or place.job_rank is None:
@@ -32,7 +32,7 @@ def position(job: JobRecord) -> int | None:
     return place.tenant_rank + place.tenants * place.job_rank
 
 
-def seconds_left(job: JobRecord, per_second: float | None) -> float | None:
+def seconds_left(job: jobs.JobRecord, per_second: float | None) -> float | None:
     """None while it is not planned, when it has ended, and when no worker's speed is known.
 
     What is served before the job's last segment is at most each of: everything in its lane and above; its own rest
@@ -42,17 +42,17 @@ def seconds_left(job: JobRecord, per_second: float | None) -> float | None:
         return None
     rest = job.total - job.done - job.dead
     above = sum(job.place.lanes_ready.get(lane, 0) for lane in _HIGHEST_FIRST[: _HIGHEST_FIRST.index(job.lane)])
-    tenants, jobs = max(1, job.place.tenants), max(1, job.place.jobs)
+    tenants, waiting = max(1, job.place.tenants), max(1, job.place.jobs)
     ahead = min(
         above + job.place.lanes_ready.get(job.lane, 0),
-        above + job.ready * tenants * jobs,
+        above + job.ready * tenants * waiting,
         above + job.place.tenant_ready * tenants,
     )
     in_hand = rest - job.ready
     return round((ahead + in_hand) / per_second, 1)
 
 
-def batch_share(batch: BatchRecord) -> float:
+def batch_share(batch: batches.BatchRecord) -> float:
     """Done work of a batch, 0 to 1. Jobs that are not planned yet are taken to be like those that are."""
     if batch.ended_ms is not None or not batch.total:
         return 1.0
@@ -62,7 +62,7 @@ def batch_share(batch: BatchRecord) -> float:
     return (batch.segments_done + batch.segments_dead) / batch.segments * (1 - unplanned / batch.total)
 
 
-def batch_seconds_left(batch: BatchRecord, per_second: float) -> float | None:
+def batch_seconds_left(batch: batches.BatchRecord, per_second: float) -> float | None:
     """As if the workers of its models had nothing else to do. None before the first of its jobs is planned."""
     share = batch_share(batch)
     if batch.ended_ms is not None or not per_second or not batch.segments or share <= 0:

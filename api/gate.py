@@ -22,8 +22,8 @@ from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.fresh import Fresh
 from api.problems import answer
+from api.ttl_cache import Fresh
 from farm.errors import TooLarge, Unauthorized
 from farm.wire import MAX_JSON_BYTES, MAX_JSONL_BYTES, MAX_VOICE_BYTES
 

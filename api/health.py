@@ -9,11 +9,11 @@ from collections.abc import Iterable, Mapping
 from fastapi import APIRouter, Request, Response
 
 from api.estimate import speeds
-from api.front import Front, front_of
 from api.jobs import json_response
+from api.state import Front, front_of
 from farm.errors import FarmError
 from farm.job import Lane
-from farm.store import Backlog, backlog, ping, workers
+from farm.store import registry
 from farm.wire import Model, Page, Queue, Worker
 
 router = APIRouter(tags=["farm"])
@@ -104,12 +104,12 @@ async def metrics(request: Request) -> Response:
     return Response("\n".join(lines) + "\n", media_type="text/plain; version=0.0.4")
 
 
-async def _figures(front: Front) -> tuple[Backlog, list[Worker]]:
-    found, beats = await asyncio.gather(front.store.run(backlog()), front.store.run(workers()))
+async def _figures(front: Front) -> tuple[registry.Backlog, list[Worker]]:
+    found, beats = await asyncio.gather(front.store.run(registry.backlog()), front.store.run(registry.workers()))
     return found, [Worker.model_validate_json(beat) for beat in beats]
 
 
-def _queue(found: Backlog, alive: list[Worker]) -> Queue:
+def _queue(found: registry.Backlog, alive: list[Worker]) -> Queue:
     speed = speeds(alive)
     names = sorted({*found.ready, *found.solo, *found.leased, *(worker.model for worker in alive if worker.model)})
     nothing = dict.fromkeys(Lane, 0)
@@ -131,7 +131,7 @@ def _queue(found: Backlog, alive: list[Worker]) -> Queue:
 
 async def _check_redis(front: Front) -> str | None:
     try:
-        await front.store.run(ping())
+        await front.store.run(registry.ping())
         front.pressure = await front.store.pressure()
         front.check_room()
     except FarmError as error:

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
-from api.front import Front
+from api.state import Front
 from farm.errors import BadInput, StoreUnavailable
-from farm.store import reserve, unreserve
+from farm.store import jobs
 
 _LONGEST = 255
 
@@ -42,11 +42,11 @@ async def reserved(front: Front, tenant: str, key: str | None, digest: str, ttl_
     if key is None:
         yield Claimed(None)
         return
-    earlier = await front.store.run(reserve(tenant, key, digest, ttl_s * 1000))
+    earlier = await front.store.run(jobs.reserve(tenant, key, digest, ttl_s * 1000))
     try:
         yield Claimed(earlier)
     except BaseException:
         if earlier is None:
             with suppress(StoreUnavailable):  # then the reservation runs out by itself
-                await front.store.run(unreserve(tenant, key, digest))
+                await front.store.run(jobs.unreserve(tenant, key, digest))
         raise

@@ -12,17 +12,17 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
 
-from api.front import Front, front_of, tenant_of
 from api.idempotency import key_of, reserved
 from api.openapi import IDEMPOTENCY_KEY, header, json_body
 from api.problems import UnsupportedMediaType, parse
+from api.state import Front, front_of, tenant_of
 from api.views import accepted_view, base_url, job_view
 from api.watch import LONGEST_WAIT
 from farm.errors import BadInput, Conflict, NotFound
 from farm.job import ENDED, TRANSITIONS, Status
 from farm.removal import remove_objects
 from farm.spec import Order, Spec, text_key
-from farm.store import Accepted, JobRecord, NewJob, accept, cancel, draft, forget, job_page, job_record, retry
+from farm.store import jobs
 from farm.wake import DESK_QUEUE
 from farm.wire import Job, JobRequest, Page
 
@@ -48,7 +48,7 @@ async def submit(request: Request) -> Response:
     order = await _admitted(front, tenant, body)
     digest = hashlib.sha256(b"job\n" + body).hexdigest() if key is not None else ""
     new = _new_job(order, tenant, key, digest)
-    accepted = await (front.store.run(accept(new)) if order.inline else _accept_long(front, new, order.text))
+    accepted = await (front.store.run(jobs.accept(new)) if order.inline else _accept_long(front, new, order.text))
     front.waker.wake(DESK_QUEUE)
     return await _answer_accepted(request, front, order, accepted)
 
@@ -98,7 +98,7 @@ async def show(request: Request, job_id: str, wait: Wait = 0.0) -> Response:
 async def cancel_job(request: Request, job_id: str) -> Response:
     """Stops an open job; what was rendered stays for a retry. 409 when it had ended."""
     front = front_of(request)
-    was = await front.store.run(cancel(known(job_id), tenant_of(request)))
+    was = await front.store.run(jobs.cancel(known(job_id), tenant_of(request)))
     if was is None:
         raise unknown(job_id)
     if was in ENDED:
@@ -112,7 +112,7 @@ async def retry_job(request: Request, job_id: str) -> Response:
     """Takes up a failed or canceled job again, or one that finished without some segments, and renders only what is
     missing. 409 in every other status."""
     front = front_of(request)
-    was = await front.store.run(retry(known(job_id), tenant_of(request)))
+    was = await front.store.run(jobs.retry(known(job_id), tenant_of(request)))
     if was is None:
         raise unknown(job_id)
     if was not in TRANSITIONS["retry"]:
@@ -126,9 +126,9 @@ async def delete(request: Request, job_id: str) -> Response:
     """The record and everything in storage that was made for it, its clips included. An open job is canceled first."""
     front = front_of(request)
     job = await find(request, job_id)
-    await front.store.run(cancel(job.id, job.tenant))
+    await front.store.run(jobs.cancel(job.id, job.tenant))
     await front.blocking(remove_objects, front.storage, job.id, clips=True)
-    await front.store.run(forget(job.id, job.tenant))
+    await front.store.run(jobs.forget(job.id, job.tenant))
     await front.blocking(remove_objects, front.storage, job.id)  # what a desk was writing until then
     front.waker.wake(DESK_QUEUE)
     return Response(status_code=204)
@@ -137,9 +137,9 @@ async def delete(request: Request, job_id: str) -> Response:
 # --- shared with the routes of results and batches --------------------------------------------------------------------
 
 
-async def find(request: Request, job_id: str) -> JobRecord:
+async def find(request: Request, job_id: str) -> jobs.JobRecord:
     """The tenant's job. Raises NotFound, for another tenant's too."""
-    job = await front_of(request).store.run(job_record(known(job_id), tenant_of(request)))
+    job = await front_of(request).store.run(jobs.record(known(job_id), tenant_of(request)))
     if job is None:
         raise unknown(job_id)
     return job
@@ -178,10 +178,10 @@ async def page_of_jobs(
     tenant, filtered = tenant_of(request), bool(status or metadata)
     place = _read_cursor(after) if after else None
     wanted = 100 if filtered else min(100, limit + 1)
-    found: list[JobRecord] = []
+    found: list[jobs.JobRecord] = []
     scanned, more = 0, True
     while more:
-        page = await front.store.run(job_page(tenant, batch=batch, after=place, limit=wanted))
+        page = await front.store.run(jobs.page(tenant, batch=batch, after=place, limit=wanted))
         more = len(page) == wanted
         for job in page:
             if len(found) == limit:
@@ -219,8 +219,8 @@ async def _admitted(front: Front, tenant: str, body: bytes) -> Order:
     return await front.blocking(catalog.admit, wanted)
 
 
-def _new_job(order: Order, tenant: str, key: str | None, digest: str) -> NewJob:
-    return NewJob(
+def _new_job(order: Order, tenant: str, key: str | None, digest: str) -> jobs.NewJob:
+    return jobs.NewJob(
         id=order.id,
         tenant=tenant,
         model=order.model,
@@ -236,17 +236,17 @@ def _new_job(order: Order, tenant: str, key: str | None, digest: str) -> NewJob:
     )
 
 
-async def _accept_long(front: Front, new: NewJob, text: str) -> Accepted:
+async def _accept_long(front: Front, new: jobs.NewJob, text: str) -> jobs.Accepted:
     """The text lies in storage before the job is accepted, so that what was accepted is whole."""
     async with reserved(front, new.tenant, new.idempotency_key, new.request_digest, _RESERVE_S) as claimed:
         if claimed.earlier is not None:
-            return Accepted(claimed.earlier, replayed=True)
-        await front.store.run(draft(new.id))
+            return jobs.Accepted(claimed.earlier, replayed=True)
+        await front.store.run(jobs.draft(new.id))
         await front.blocking(front.storage.put, text_key(new.id), text.encode(), "application/json")
-        return await front.store.run(accept(replace(new, drafted=True)))
+        return await front.store.run(jobs.accept(replace(new, drafted=True)))
 
 
-async def _answer_accepted(request: Request, front: Front, order: Order, accepted: Accepted) -> Response:
+async def _answer_accepted(request: Request, front: Front, order: Order, accepted: jobs.Accepted) -> Response:
     replayed = accepted.id != order.id
     headers = {"Idempotent-Replayed": "true"} if replayed else {}
     wait = _preferred_wait(request)
@@ -269,7 +269,7 @@ def _preferred_wait(request: Request) -> int:
 
 
 async def _answer(
-    request: Request, front: Front, job: JobRecord, status: int = 200, headers: dict[str, str] | None = None
+    request: Request, front: Front, job: jobs.JobRecord, status: int = 200, headers: dict[str, str] | None = None
 ) -> Response:
     base = base_url(request, front.settings.public_url)
     speed = (await front.speeds.get()).get(job.model) if job.status is Status.RUNNING else None
@@ -285,7 +285,7 @@ async def _answer(
 # --- listing ----------------------------------------------------------------------------------------------------------
 
 
-def _matches(job: JobRecord, status: Status | None, metadata: dict[str, str] | None) -> bool:
+def _matches(job: jobs.JobRecord, status: Status | None, metadata: dict[str, str] | None) -> bool:
     if status is not None and job.status is not status:
         return False
     return not metadata or metadata.items() <= Spec.model_validate_json(job.spec).metadata.items()

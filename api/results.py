@@ -14,14 +14,14 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse, RedirectResponse
 from pydantic import BaseModel
 
-from api.front import Front, front_of
 from api.jobs import find, json_response
 from api.problems import Gone
+from api.state import Front, front_of
 from farm.errors import BadInput, Conflict, NotFound, ObjectMissing
 from farm.job import ENDED, Status
 from farm.plan import Plan, decode_page, pages_key, plan_key
 from farm.spec import Rendered, read_outcome
-from farm.store import JobRecord, attempts
+from farm.store import jobs
 from farm.wire import Page
 
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["results"])
@@ -102,7 +102,7 @@ async def segments(
         if rendered is not None:
             rows, total = await front.blocking(_from_manifest, front, rendered.manifest_key, first, limit)
         else:
-            lost = await front.store.run(attempts(job.id))
+            lost = await front.store.run(jobs.attempts(job.id))
             rows, total = await front.blocking(_from_plan, front, job.id, lost, first, limit)
     except ObjectMissing:
         raise _absent(job, f"job {job_id} is {job.status} and has no segments yet") from None
@@ -162,7 +162,7 @@ async def _object(request: Request, job_id: str, key_of: Callable[[Rendered], st
     return FileResponse(path, media_type=_MEDIA_TYPES.get(suffix), filename=filename)
 
 
-def _rendered(job: JobRecord) -> Rendered:
+def _rendered(job: jobs.JobRecord) -> Rendered:
     """The result. Raises Conflict or Gone, saying why there is none."""
     outcome = read_outcome(job.outcome) if job.outcome and job.status is Status.SUCCEEDED else None
     if not isinstance(outcome, Rendered):
@@ -170,7 +170,7 @@ def _rendered(job: JobRecord) -> Rendered:
     return outcome
 
 
-def _absent(job: JobRecord, why: str) -> Conflict | Gone:
+def _absent(job: jobs.JobRecord, why: str) -> Conflict | Gone:
     if job.status is Status.EXPIRED:
         return Gone(f"job {job.id} has expired; submit it again")
     if job.status in ENDED:

@@ -10,7 +10,7 @@ from starlette.requests import HTTPConnection
 from api import estimate
 from farm.job import Status
 from farm.spec import BatchSpec, Order, Rendered, Spec, read_outcome
-from farm.store import BatchRecord, JobRecord
+from farm.store import batches, jobs
 from farm.wire import Batch, Job, JobError, Progress, Result
 
 _NO_PROGRESS = Progress(segments_total=0, segments_done=0, segments_failed=0, cached=0, audio_seconds=0, percent=0)
@@ -21,7 +21,7 @@ def base_url(request: HTTPConnection, public_url: str | None) -> str:
     return (public_url or str(request.base_url)).rstrip("/")
 
 
-def job_view(job: JobRecord, base: str, per_second: float | None) -> Job:
+def job_view(job: jobs.JobRecord, base: str, per_second: float | None) -> Job:
     spec = Spec.model_validate_json(job.spec)
     outcome = read_outcome(job.outcome) if job.outcome else None
     url = f"{base}/v1/jobs/{job.id}"
@@ -74,7 +74,7 @@ def accepted_view(order: Order, base: str) -> Job:
     )
 
 
-def batch_view(batch: BatchRecord, base: str, speeds: dict[str, float]) -> Batch:
+def batch_view(batch: batches.BatchRecord, base: str, speeds: dict[str, float]) -> Batch:
     spec = BatchSpec.model_validate_json(batch.spec)
     url = f"{base}/v1/batches/{batch.id}"
     counts = {status.value: count for status, count in batch.counts.items() if count}
@@ -111,13 +111,13 @@ def _moment(ms: int | None) -> datetime | None:
     return None if ms is None else moment(ms)
 
 
-def _percent(job: JobRecord) -> float:
+def _percent(job: jobs.JobRecord) -> float:
     if job.status is Status.SUCCEEDED:
         return 100.0
     return round(100 * (job.done + job.dead) / job.total, 1) if job.total else 0.0
 
 
-def _result(rendered: Rendered, job: JobRecord, url: str) -> Result | None:
+def _result(rendered: Rendered, job: jobs.JobRecord, url: str) -> Result | None:
     if job.status is not Status.SUCCEEDED or job.ended_ms is None:
         return None
     shown: dict[str, Any] = rendered.model_dump(include=set(Result.model_fields) - {"subtitles"})

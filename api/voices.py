@@ -11,16 +11,15 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import TypeAdapter, ValidationError
 from starlette.datastructures import UploadFile
 
-from api.front import Front, front_of, tenant_of
 from api.jobs import json_response
 from api.openapi import form_body
 from api.problems import UnsupportedMediaType, invalid
+from api.reference_audio import ingest
+from api.state import Front, front_of, tenant_of
 from api.views import moment
 from farm.errors import BadInput, Conflict, NotFound
 from farm.spec import voice_key
-from farm.store import drop_voice, put_voice
-from farm.store import voices as voices_of
-from farm.voice import ingest
+from farm.store import registry
 from farm.wire import Name, Page, Voice
 
 router = APIRouter(prefix="/v1/voices", tags=["voices"])
@@ -60,7 +59,7 @@ async def add(request: Request) -> Response:
         "consent": consent,
     }
     stored = json.dumps(kept, separators=(",", ":"))
-    if not await front.store.run(put_voice(tenant, name, stored)):
+    if not await front.store.run(registry.put_voice(tenant, name, stored)):
         raise Conflict("you have as many voices as a tenant can have; delete some first", code="too_many_voices")
     return json_response(_uploaded(name, stored, await _cloning_models(front)), 201, {"Location": f"/v1/voices/{name}"})
 
@@ -92,11 +91,11 @@ async def show(request: Request, name: str) -> Response:
 async def delete(request: Request, name: str) -> Response:
     """The name and the recording. Open jobs that still need the recording fail, and say so."""
     front, tenant = front_of(request), tenant_of(request)
-    dropped = await front.store.run(drop_voice(tenant, name))
+    dropped = await front.store.run(registry.drop_voice(tenant, name))
     if dropped is None:
         raise _unknown(name)
     digest = json.loads(dropped)["digest"]
-    others = await front.store.run(voices_of(tenant))
+    others = await front.store.run(registry.voices(tenant))
     if all(json.loads(other)["digest"] != digest for other in others.values()):
         await front.blocking(front.storage.delete, voice_key(tenant, digest))
     return Response(status_code=204)
@@ -132,7 +131,7 @@ async def _all(request: Request) -> dict[str, Voice]:
             models = [*every[name].models, card.name] if name in every else [card.name]
             every[name] = Voice(name=name, kind="builtin", models=models, language=language)
     cloning = await _cloning_models(front)
-    for name, stored in (await front.store.run(voices_of(tenant_of(request)))).items():
+    for name, stored in (await front.store.run(registry.voices(tenant_of(request)))).items():
         every.setdefault(name, _uploaded(name, stored, cloning))
     return every
 

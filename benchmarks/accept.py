@@ -29,7 +29,7 @@ import uvloop
 from fastapi import FastAPI
 from redis_server import redis_server
 
-from farm.store import Store, announce
+from farm.store import Store, registry
 from farm.wire import Language, Model
 
 GOAL_RATIO, GOAL_P99_MS = 0.30, 100
@@ -69,7 +69,7 @@ def main() -> int:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="farm-accept-"))
         redis_url = stack.enter_context(redis_server())
         store = Store.connect(redis_url)
-        store.run(announce(CARD.name, CARD.model_dump_json()))
+        store.run(registry.announce(CARD.name, CARD.model_dump_json()))
         store.close()
         ports = {"empty": free_port(), "accept": free_port()}
         stack.enter_context(process(sys.executable, __file__, "--empty", str(ports["empty"])))

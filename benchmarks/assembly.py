@@ -14,10 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from farm.wire import Output
-from worker.clip import decode, encode
+from worker.desk.stitch import Piece, assemble
 from worker.engine import Clip, Speech, Utterance
-from worker.engines.espeak import Espeak
-from worker.stitch import Piece, assemble
+from worker.engines.espeak.engine import Espeak
+from worker.flac import decode, encode
 
 RUNS = (
     {"format": "wav"},

@@ -22,8 +22,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.containers import engine
-from tests.containers.engine import ROOT, build_options, docker, program, run
+from tests.containers import docker as engine
+from tests.containers.docker import ROOT, build_options, docker, program, run
 
 CONTEXT = ("farm", "api", "worker", "compose", "pyproject.toml", "constraints.txt", ".dockerignore")
 GOALS = {"code": 1.0, "pyproject": 30.0}

@@ -38,15 +38,15 @@ import torch
 from tests.engine.feeds import ListFeed
 from tests.indextts.checkpoint import references, write
 from worker.engine import Clip, Speech, Utterance
-from worker.engines.indextts.checkpoint import find_checkpoint
-from worker.engines.indextts.decode import Decoder
-from worker.engines.indextts.factory import Options, adapt, assemble, choose_device, switch_tf32
-from worker.engines.indextts.flow import Flow
-from worker.engines.indextts.gpt import Gpt
-from worker.engines.indextts.network import load_network
-from worker.engines.indextts.parts import HOP, SAMPLE_RATE, Codes, Network, Precisions, Request, Sampling
-from worker.engines.indextts.regulator import regulate
-from worker.engines.indextts.vocoder import Vocoder
+from worker.engines.indextts.decode.decoder import Decoder
+from worker.engines.indextts.decode.gpt import Gpt
+from worker.engines.indextts.load.checkpoint import find_checkpoint
+from worker.engines.indextts.load.factory import Options, adapt, assemble, choose_device, switch_tf32
+from worker.engines.indextts.load.network import load_network
+from worker.engines.indextts.shapes import HOP, SAMPLE_RATE, Codes, Network, Precisions, Request, Sampling
+from worker.engines.indextts.sound.flow import Flow
+from worker.engines.indextts.sound.regulator import regulate
+from worker.engines.indextts.sound.vocoder import Vocoder
 
 T = TypeVar("T")
 

@@ -24,10 +24,10 @@ import torch
 
 from tests.indextts.checkpoint import write
 from worker.engine import Clip, Speech, Utterance
-from worker.engines.indextts.checkpoint import find_checkpoint
-from worker.engines.indextts.factory import Options, assemble
-from worker.engines.indextts.network import load_network
-from worker.engines.indextts.parts import Precisions, Sampling
+from worker.engines.indextts.load.checkpoint import find_checkpoint
+from worker.engines.indextts.load.factory import Options, assemble
+from worker.engines.indextts.load.network import load_network
+from worker.engines.indextts.shapes import Precisions, Sampling
 
 WORDS = ["tide", "harbour", "ship", "morning", "nobody", "letter", "rain", "light", "winter", "long", "before", "under"]
 

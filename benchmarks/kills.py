@@ -26,9 +26,9 @@ import redis
 
 from benchmarks import plain_celery
 from benchmarks.redis_server import redis_server
-from farm.child import Child, Program
 from farm.client import Farm
-from farm.local import Local
+from farm.embedded.child import Child, Program
+from farm.embedded.supervisor import Local
 from farm.wire import JobRequest, Output
 
 LEASE_S = 10

@@ -10,7 +10,7 @@ import redis
 
 from benchmarks.redis_server import redis_server
 from farm.job import Due, Lane, new_id
-from farm.store import NewJob, Store, accept, plan, take
+from farm.store import Store, jobs, tasks
 
 SEGMENTS = 1_000_000
 SPEC = '{"voice":"en-gb","language":"en","output":{"format":"mp3"},"metadata":{"book":"17"}}'.ljust(180)
@@ -18,18 +18,19 @@ SPEC = '{"voice":"en-gb","language":"en","output":{"format":"mp3"},"metadata":{"
 
 def main() -> None:
     print("| jobs | MB | bytes a job | allowed MB | of what is allowed |\n|---|---|---|---|---|")
-    for jobs in (100, 20_000):
+    for job_count in (100, 20_000):
         with redis_server(aof=False) as url, redis.Redis.from_url(url) as client:
             store = Store.connect(url)
             empty = used(client)
-            fill(store, jobs, SEGMENTS // jobs)
-            cost, allowed = used(client) - empty, 1.5 * SEGMENTS + 1500 * jobs
-            print(f"| {jobs:,} | {cost / 1e6:.2f} | {cost / jobs:,.0f} | {allowed / 1e6:.2f} | {cost / allowed:.2f} |")
+            fill(store, job_count, SEGMENTS // job_count)
+            cost, allowed = used(client) - empty, 1.5 * SEGMENTS + 1500 * job_count
+            each = cost / job_count
+            print(f"| {job_count:,} | {cost / 1e6:.2f} | {each:,.0f} | {allowed / 1e6:.2f} | {cost / allowed:.2f} |")
 
 
-def fill(store: Store, jobs: int, segments: int) -> None:
-    for number in range(jobs):
-        job = NewJob(
+def fill(store: Store, job_count: int, segments: int) -> None:
+    for number in range(job_count):
+        job = jobs.NewJob(
             id=new_id("job"),
             tenant=f"tenant{number % 50}",
             model="indextts-2",
@@ -42,10 +43,10 @@ def fill(store: Store, jobs: int, segments: int) -> None:
             idempotency_key=new_id("key"),
             request_digest="0" * 64,
         )
-        store.run(accept(job))
-    while tasks := store.run(take([Due.PLAN], want=100, lease_ms=60_000)):
-        for task in tasks:
-            assert store.run(plan(task.id, task.token, segments))
+        store.run(jobs.accept(job))
+    while taken := store.run(tasks.take([Due.PLAN], want=100, lease_ms=60_000)):
+        for task in taken:
+            assert store.run(jobs.plan(task.id, task.token, segments))
 
 
 def used(client: redis.Redis) -> int:

@@ -20,10 +20,10 @@ from farm.job import Due, Lane, new_id
 from farm.plan import Part, Recipe, encode_plan, pages_key, plan_key, segments
 from farm.settings import Settings
 from farm.storage import Storage, open_storage
-from farm.store import NewJob, Store, accept, plan, take
+from farm.store import Store, jobs, tasks
 from farm.wire import Language, Model, Pauses
 from worker.engine import Clip, Failure, Feed
-from worker.render import Renderer
+from worker.render.renderer import Renderer
 
 CAPACITY, STEP, RATE = 32, 0.2, 22_050
 
@@ -57,18 +57,18 @@ class Scripted:
         pass
 
 
-def fill(store: Store, storage: Storage, card: Model, jobs: int, rows: int) -> None:
+def fill(store: Store, storage: Storage, card: Model, job_count: int, rows: int) -> None:
     recipe = Recipe("default", card.name, card.revision, "en", 1.0, 0.0, 0, None)
-    for number in range(jobs):
+    for number in range(job_count):
         job = new_id("job")
         text = "\n\n".join(f"Sentence {row} of text {number}." for row in range(rows))
         parts = [Part("", text, "v")]
         header, pages = encode_plan(segments(parts, recipe, 200, Pauses()), parts, recipe, sample_rate=RATE)
         storage.put(pages_key(job), pages)
         storage.put(plan_key(job), header.to_json().encode())
-        store.run(accept(NewJob(job, f"tenant{number % 3}", card.name, Lane.NORMAL, "{}", "", 1, 3600)))
-        for task in store.run(take((Due.PLAN,), want=1, lease_ms=10_000)):
-            store.run(plan(task.id, task.token, header.total))
+        store.run(jobs.accept(jobs.NewJob(job, f"tenant{number % 3}", card.name, Lane.NORMAL, "{}", "", 1, 3600)))
+        for task in store.run(tasks.take((Due.PLAN,), want=1, lease_ms=10_000)):
+            store.run(jobs.plan(task.id, task.token, header.total))
 
 
 def main() -> None:
@@ -79,7 +79,7 @@ def main() -> None:
         settings = Settings(redis_url=url, storage_url=Path(folder).as_uri(), model="scripted")
         store, storage = Store.connect(url), open_storage(settings)
         engine = Scripted()
-        fill(store, storage, engine.card, jobs=10, rows=-(-options.batches * CAPACITY // 10))
+        fill(store, storage, engine.card, job_count=10, rows=-(-options.batches * CAPACITY // 10))
         Renderer(store, storage, engine, settings, "bench").drain()
     batches = engine.batches
     span = batches[-1][1] - batches[0][0]

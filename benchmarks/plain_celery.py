@@ -16,9 +16,9 @@ from celery import Celery
 
 from farm.settings import Settings
 from farm.storage import Storage, open_storage
-from worker.clip import encode
 from worker.engine import Clip, Speech, Utterance
-from worker.engines.espeak import Espeak
+from worker.engines.espeak.engine import Espeak
+from worker.flac import encode
 
 DONE = "plain:done"
 

@@ -19,29 +19,7 @@ import redis
 
 from benchmarks.redis_server import redis_server
 from farm.job import Due, Lane, new_id
-from farm.store import (
-    Call,
-    Grant,
-    NewJob,
-    Settled,
-    Store,
-    Task,
-    accept,
-    backlog,
-    begin,
-    cancel,
-    claim,
-    finish,
-    job_page,
-    job_record,
-    plan,
-    redo,
-    renew,
-    rescue,
-    retry,
-    settle,
-    take,
-)
+from farm.store import Call, Store, jobs, registry, segments, tasks
 
 T = TypeVar("T")
 LEASE = 3_600_000
@@ -53,18 +31,18 @@ class Bench:
     store: Store
     redis: redis.Redis
 
-    def fill(self, jobs: int, segments: int, tenants: int = 10) -> list[str]:
-        names = [new_id("job") for _ in range(jobs)]
+    def fill(self, job_count: int, segments: int, tenants: int = 10) -> list[str]:
+        names = [new_id("job") for _ in range(job_count)]
         for number, name in enumerate(names):
-            job = NewJob(name, f"tenant{number % tenants}", "m", Lane.NORMAL, "{}", "text", 4, 3600)
-            self.store.run(accept(job))
-        while tasks := self.store.run(take([Due.PLAN], want=100, lease_ms=LEASE)):
-            for task in tasks:
-                self.store.run(plan(task.id, task.token, segments))
+            job = jobs.NewJob(name, f"tenant{number % tenants}", "m", Lane.NORMAL, "{}", "text", 4, 3600)
+            self.store.run(jobs.accept(job))
+        while taken := self.store.run(tasks.take([Due.PLAN], want=100, lease_ms=LEASE)):
+            for task in taken:
+                self.store.run(jobs.plan(task.id, task.token, segments))
         return names
 
-    def claim(self, want: int = 32) -> Grant | None:
-        return self.store.run(claim("m", want=want, worker="w", lease_ms=LEASE))
+    def claim(self, want: int = 32) -> segments.Grant | None:
+        return self.store.run(segments.claim("m", want=want, worker="w", lease_ms=LEASE))
 
     def server_cpu(self) -> float:
         usage = self.redis.info("cpu")
@@ -87,10 +65,10 @@ def main() -> None:
 def claim_and_settle(bench: Bench) -> None:
     print("| waiting | batch | client us/segment | server us/segment | claim p50 ms | claim p99 ms |")
     print("|---|---|---|---|---|---|")
-    for jobs, segments in ((100, 2000), (20_000, 10)):
+    for job_count, rows in ((100, 2000), (20_000, 10)):
         for batch in (1, 8, 32, 64):
             bench.start_over()
-            bench.fill(jobs, segments)
+            bench.fill(job_count, rows)
             claims, settled = [], 0
             server, client = bench.server_cpu(), time.process_time()
             while settled < (20_000 if batch == 1 else 100_000):
@@ -98,14 +76,16 @@ def claim_and_settle(bench: Bench) -> None:
                 grant = bench.claim(batch)
                 claims.append(time.perf_counter() - start)
                 assert grant is not None
-                clips = [Settled(job, index, 1500) for job, indices in grant.segments.items() for index in indices]
-                settled += sum(bench.store.run(settle(grant.token, clips)))
+                clips = [
+                    segments.Settled(job, index, 1500) for job, indices in grant.segments.items() for index in indices
+                ]
+                settled += sum(bench.store.run(segments.settle(grant.token, clips)))
             client, server = time.process_time() - client, bench.server_cpu() - server
             claims.sort()
             p50, p99 = (claims[len(claims) * share // 100] * 1e3 for share in (50, 99))
             each = [cpu / settled * 1e6 for cpu in (client, server)]
             print(
-                f"| {jobs:,} of {segments:,} | {batch} | {each[0]:.1f} | {each[1]:.1f} | {p50:.2f} | {p99:.2f} |",
+                f"| {job_count:,} of {rows:,} | {batch} | {each[0]:.1f} | {each[1]:.1f} | {p50:.2f} | {p99:.2f} |",
                 flush=True,
             )
 
@@ -122,36 +102,36 @@ def slowest(bench: Bench) -> None:
         worst[call.verb] = max(worst[call.verb], bench.server_cpu() - before)
         return answer
 
-    def settle_all(job: str) -> Task:
+    def settle_all(job: str) -> tasks.Task:
         for first in range(0, BIG, 1000):
-            run(settle("0", [Settled(job, index, 1500) for index in range(first, first + 1000)]))
-        (task,) = run(take([Due.ASSEMBLE], want=1, lease_ms=LEASE))
+            run(segments.settle("0", [segments.Settled(job, index, 1500) for index in range(first, first + 1000)]))
+        (task,) = run(tasks.take([Due.ASSEMBLE], want=1, lease_ms=LEASE))
         return task
 
     bench.fill(20_000, 10, tenants=500)
     names = [new_id("job") for _ in range(3)]
     for name in names:
-        run(accept(NewJob(name, "big", "m", Lane.NORMAL, "{}", "x" * 8000, 8000, 3600)))
-    for task in run(take([Due.PLAN], want=3, lease_ms=LEASE)):
-        run(plan(task.id, task.token, BIG))
+        run(jobs.accept(jobs.NewJob(name, "big", "m", Lane.NORMAL, "{}", "x" * 8000, 8000, 3600)))
+    for task in run(tasks.take([Due.PLAN], want=3, lease_ms=LEASE)):
+        run(jobs.plan(task.id, task.token, BIG))
     book, lost, canceled = names
-    grants = [grant for _ in range(200) if (grant := run(claim("m", want=64, worker="w", lease_ms=LEASE)))]
+    grants = [grant for _ in range(200) if (grant := run(segments.claim("m", want=64, worker="w", lease_ms=LEASE)))]
     for grant in grants:
-        run(begin(grant.token, grant.segments))
-        run(renew(grant.token, LEASE))
-    run(backlog())
-    run(cancel(canceled, "big"))
-    run(retry(canceled, "big"))
-    run(job_record(book))
-    run(job_page("tenant1", limit=100))
+        run(segments.begin(grant.token, grant.segments))
+        run(segments.renew(grant.token, LEASE))
+    run(registry.backlog())
+    run(jobs.cancel(canceled, "big"))
+    run(jobs.retry(canceled, "big"))
+    run(jobs.record(book))
+    run(jobs.page("tenant1", limit=100))
     task = settle_all(book)
-    assert run(redo(task.id, task.token, range(BIG))) == BIG
-    assert run(finish(book, settle_all(book).token, "{}"))
-    run(rescue(LEASE))
+    assert run(jobs.redo(task.id, task.token, range(BIG))) == BIG
+    assert run(jobs.finish(book, settle_all(book).token, "{}"))
+    run(segments.rescue(LEASE))
     bench.redis.zadd("f:lease", {grant.token: 1 for grant in grants}, xx=True)
-    while run(rescue(LEASE)).leases:
+    while run(segments.rescue(LEASE)).leases:
         pass
-    run(cancel(lost, "big"))
+    run(jobs.cancel(lost, "big"))
     print(f"\nslowest calls over 20,000 jobs, three of {BIG:,} segments, 200 leases of 64 (server CPU, ms):")
     print(", ".join(f"{verb} {cpu * 1e3:.1f}" for verb, cpu in sorted(worst.items(), key=lambda item: -item[1])[:8]))
 

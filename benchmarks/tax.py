@@ -18,7 +18,7 @@ import numpy as np
 import soundfile as sf
 
 from farm.client import Farm
-from farm.local import Local
+from farm.embedded.supervisor import Local
 from farm.plan import Part, Recipe, segments
 from farm.wire import JobRequest, Output, Pauses
 
@@ -43,7 +43,7 @@ def book(characters: int) -> str:
 def plain(text: str, target: Path) -> float:
     """Seconds of one process: plan, speak, join, encode."""
     from worker.engine import Clip, Speech, Utterance
-    from worker.engines.espeak import Espeak
+    from worker.engines.espeak.engine import Espeak
 
     engine = Espeak()
     card = engine.card

@@ -6,7 +6,7 @@
     lanes     all three full all the time. Goal: each gets at least 10 %
 
 Two workers render 32 segments in 0.2 s of simulated time. Each claims its next batch while this one runs, and tops up
-the batch that is about to start with interactive work, as worker.render does.
+the batch that is about to start with interactive work, as worker.render.renderer does.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import redis
 
 from benchmarks.redis_server import redis_server
 from farm.job import Due, Lane
-from farm.store import NewJob, Settled, Store, accept, claim, plan, settle, take
+from farm.store import Store, jobs, segments, tasks
 
 BATCH = 32
 STEP = 0.2  # seconds
@@ -82,10 +82,10 @@ class Simulation:
 
     def _arrive(self, number: int) -> None:
         arrival = self._arrivals[number]
-        job = NewJob(f"job_{number}", arrival.tenant, "m", arrival.lane, "{}", "text", 4, 3600)
-        self.store.run(accept(job))
-        for task in self.store.run(take([Due.PLAN], want=1, lease_ms=LEASE)):
-            self.store.run(plan(task.id, task.token, arrival.segments))
+        job = jobs.NewJob(f"job_{number}", arrival.tenant, "m", arrival.lane, "{}", "text", 4, 3600)
+        self.store.run(jobs.accept(job))
+        for task in self.store.run(tasks.take([Due.PLAN], want=1, lease_ms=LEASE)):
+            self.store.run(jobs.plan(task.id, task.token, arrival.segments))
 
     def _start(self, number: int, now: float) -> None:
         worker = self._workers[number]
@@ -98,22 +98,26 @@ class Simulation:
             heapq.heappush(self._events, (now + STEP, number, "batch"))
 
     def _claim(self, want: int, express: bool = False) -> Iterator[Segment]:
-        grant = self.store.run(claim("m", want=want, worker="w", lease_ms=LEASE, express=express)) if want > 0 else None
+        grant = (
+            self.store.run(segments.claim("m", want=want, worker="w", lease_ms=LEASE, express=express))
+            if want > 0
+            else None
+        )
         for job, indices in grant.segments.items() if grant else ():
             for index in indices:
                 yield grant.token, job, index  # type: ignore[union-attr]
 
     def _settle(self, number: int, now: float) -> None:
-        clips: defaultdict[str, list[Settled]] = defaultdict(list)
+        clips: defaultdict[str, list[segments.Settled]] = defaultdict(list)
         for token, job, index in self._workers[number].running:
-            clips[token].append(Settled(job, index, 1500))
+            clips[token].append(segments.Settled(job, index, 1500))
             arrival = self._arrivals[int(job.removeprefix("job_"))]
             self.outcome.clips.append((now, arrival.tenant, arrival.lane))
             self._left[job] -= 1
             if self._left[job] == 0:
                 self.outcome.ends[arrival.tenant].append((arrival.at, now))
         for token, settled in clips.items():
-            assert all(self.store.run(settle(token, settled)))
+            assert all(self.store.run(segments.settle(token, settled)))
         self._workers[number].running = []
 
 

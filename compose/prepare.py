@@ -22,7 +22,7 @@ from farm.settings import Settings
 from farm.storage import open_storage
 from farm.storage.bucket import S3Storage
 from farm.storage.refusal import status_of, verdict
-from farm.store import Store, drop_key, keys, put_key
+from farm.store import Store, registry
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.literals import BucketLocationConstraintType
@@ -114,11 +114,11 @@ def make_key(settings: Settings) -> None:
     digest = hashlib.sha256(key.encode()).hexdigest()
     store = Store.connect(settings.redis_url)
     try:
-        known = store.run(keys()).get(KEY_NAME)
+        known = store.run(registry.keys()).get(KEY_NAME)
         if known is not None and known["digest"] == digest:
             return
-        store.run(drop_key(KEY_NAME))
-        store.run(put_key(digest, TENANT, KEY_NAME))
+        store.run(registry.drop_key(KEY_NAME))
+        store.run(registry.put_key(digest, TENANT, KEY_NAME))
     finally:
         store.close()
     where = urlsplit(settings.redis_url)

@@ -19,8 +19,8 @@ from farm.cli.manuscript import chapters
 from farm.cli.progress import follow_jobs
 from farm.cli.screen import duration, why
 from farm.client import Farm
+from farm.embedded.supervisor import Local, webhook_secret
 from farm.errors import FarmError
-from farm.local import Local, webhook_secret
 from farm.wire import Batch, Job, JobOptions, JobRequest, Webhook
 
 TEXTS = Path(__file__).parent / "texts"

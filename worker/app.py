@@ -23,23 +23,23 @@ from farm.errors import EXIT_FAULT, EXIT_MISCONFIGURED, FarmError, Misconfigured
 from farm.job import Due
 from farm.settings import Settings, misspelt
 from farm.storage import Storage, open_storage
-from farm.store import Store, announce, backlog, next_due
+from farm.store import Store, registry, tasks
 from farm.wake import DESK_TASK, RENDER_TASK, Waker, celery_settings
-from worker.consumer import started as consumer_started
 from worker.engines import load
-from worker.heartbeat import Heartbeat, new_worker_id
-from worker.keeper import Keeper
-from worker.render import Renderer
-from worker.standby import Standby
+from worker.process.consumer import started as consumer_started
+from worker.process.heartbeat import Heartbeat, new_worker_id
+from worker.process.keeper import Keeper
+from worker.process.standby import Standby
+from worker.render.renderer import Renderer
 
 if TYPE_CHECKING:
-    from worker.desk import Desk  # takes 2 s to load, which a render worker need not wait for
+    from worker.desk.desk import Desk  # takes 2 s to load, which a render worker need not wait for
 
 log = logging.getLogger(__name__)
 
 settings = Settings.read()
 app = Celery("farm")
-app.conf.update(celery_settings(settings), worker_consumer="worker.consumer:SteadyConsumer")
+app.conf.update(celery_settings(settings), worker_consumer="worker.process.consumer:SteadyConsumer")
 
 _stopping = mmap.mmap(-1, 1)  # 1 once it is so; shared with the desk's pool, which the signal does not reach
 _turn = threading.Lock()  # there is one engine, for a message and for the standby
@@ -101,11 +101,11 @@ def _equip(queues: set[str]) -> None:
     if any(queue.startswith("render.") for queue in queues):
         engine = load(settings)
         _renderer = Renderer(store, _storage(), engine, settings, worker_id)
-        store.run(announce(engine.card.name, engine.card.model_dump_json()))
+        store.run(registry.announce(engine.card.name, engine.card.model_dump_json()))
         heartbeat = Heartbeat(store, worker_id, _renderer.figures, engine=engine)
         standby = Standby(settings.broker, partial(_has_segments, store), render)
     else:
-        import worker.desk  # noqa: F401  (before the pool forks, so that its processes share it)
+        import worker.desk.desk  # noqa: F401  (before the pool forks, so that its processes share it)
 
         _storage()
         heartbeat = Heartbeat(store, worker_id)
@@ -115,7 +115,7 @@ def _equip(queues: set[str]) -> None:
 
 
 def _new_desk() -> Desk:
-    from worker.desk import Desk
+    from worker.desk.desk import Desk
 
     return Desk(Store.connect(settings.redis_url), _storage(), Waker(settings.broker), settings)
 
@@ -137,12 +137,12 @@ def _drain_desk() -> None:
 
 
 def _has_segments(store: Store) -> bool:
-    work = store.run(backlog())
+    work = store.run(registry.backlog())
     return sum(work.ready.get(settings.model, {}).values()) + work.solo.get(settings.model, 0) > 0
 
 
 def _has_due(store: Store) -> bool:
-    return 0 in store.run(next_due(tuple(Due))).values()
+    return 0 in store.run(tasks.next_due(tuple(Due))).values()
 
 
 @consumer_started.connect

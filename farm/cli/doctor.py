@@ -17,8 +17,8 @@ from farm.cli.screen import FAILED, OK, line, needs, show
 from farm.cli.site import Site, site
 from farm.client import Farm
 from farm.errors import FarmError, Misconfigured, Unauthorized
-from farm.secret import secret_for
 from farm.settings import Settings, misspelt
+from farm.webhooks.secrets import secret_for
 
 _WORDS = {True: "OK", False: "MEND", None: "-"}
 

@@ -17,9 +17,8 @@ from farm.cli.site import operated_site
 from farm.errors import BadInput
 
 with needs("store"):
-    from farm.secret import secret_for
-    from farm.store import Store, drop_key, put_key
-    from farm.store import keys as all_keys
+    from farm.store import Store, registry
+    from farm.webhooks.secrets import secret_for
 
 
 def create(given: argparse.Namespace) -> int:
@@ -27,7 +26,7 @@ def create(given: argparse.Namespace) -> int:
     tenant = given.tenant or given.name
     key = "fk_" + secrets.token_urlsafe(32)
     with _store(settings.redis_url) as store:
-        if not store.run(put_key(hashlib.sha256(key.encode()).hexdigest(), tenant, given.name)):
+        if not store.run(registry.put_key(hashlib.sha256(key.encode()).hexdigest(), tenant, given.name)):
             raise BadInput(f"there is a key named {given.name} already; choose another name, or revoke it first")
     secret = secret_for(tenant, settings.webhook_secret) if settings.webhook_secret else None
     made = {"name": given.name, "tenant": tenant, "key": key, "webhook_secret": secret}
@@ -45,7 +44,7 @@ def create(given: argparse.Namespace) -> int:
 
 def list_all(given: argparse.Namespace) -> int:
     with _store(operated_site().redis_url) as store:
-        found = store.run(all_keys())
+        found = store.run(registry.keys())
     rows = [
         {"name": name, "tenant": key["tenant"], "created_at": _moment(key["created_ms"])}
         for name, key in sorted(found.items())
@@ -56,7 +55,7 @@ def list_all(given: argparse.Namespace) -> int:
 
 def revoke(given: argparse.Namespace) -> int:
     with _store(operated_site().redis_url) as store:
-        if not store.run(drop_key(given.name)):
+        if not store.run(registry.drop_key(given.name)):
             raise BadInput(f"there is no key named {given.name}; `farm keys list` shows which there are")
     show(given, {"revoked": given.name}, lambda: line(f"{given.name} is revoked"))
     return OK

@@ -27,7 +27,7 @@ def site(environment: Mapping[str, str] = os.environ) -> Site:
     if not (settings.data_dir / "run" / "farm.json").exists():
         return Site(settings, operated=False)
     with needs("local"):
-        from farm.local import Running, webhook_secret
+        from farm.embedded.supervisor import Running, webhook_secret
     running = Running.read(settings.data_dir)
     if running is None:
         return Site(settings, operated=False)

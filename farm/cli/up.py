@@ -18,7 +18,7 @@ _FOLLOW_S = 0.2
 
 def up(given: argparse.Namespace) -> int:
     with needs("local"):
-        from farm.local import Local
+        from farm.embedded.supervisor import Local
     settings = Settings.read()
     if given.workers < 0:
         raise BadInput("--workers must be 0 or more")

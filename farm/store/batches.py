@@ -47,7 +47,7 @@ class BatchRecord:
     ended_ms: int | None
 
 
-def accept_batch(batch: NewBatch) -> Call[Accepted]:
+def accept(batch: NewBatch) -> Call[Accepted]:
     """As accept: idempotent on the id, same rules for keys. Its Due.BATCH entry makes the desk unfold it."""
     return Call(
         "accept_batch",
@@ -61,16 +61,16 @@ def accept_batch(batch: NewBatch) -> Call[Accepted]:
     )
 
 
-def cancel_batch(batch: str, tenant: str) -> Call[bool | None]:
+def cancel(batch: str, tenant: str) -> Call[bool | None]:
     """Marks it and makes Due.BATCH due: the desk cancels its jobs. False when it had ended, None when there is none."""
     return Call("cancel_batch", (batch, tenant), lambda answer: None if answer is None else bool(answer), lasting=True)
 
 
-def batch_record(batch: str, tenant: str | None = None) -> Call[BatchRecord | None]:
+def record(batch: str, tenant: str | None = None) -> Call[BatchRecord | None]:
     return Call("batch_record", (batch, tenant or ""), lambda answer: _read_record(batch, answer))
 
 
-def forget_batch(batch: str) -> Call[bool]:
+def forget(batch: str) -> Call[bool]:
     """The batch's own record; its jobs keep theirs."""
     return Call("forget_batch", (batch,), bool)
 

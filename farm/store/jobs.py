@@ -177,16 +177,16 @@ def forget(job: str, tenant: str | None = None) -> Call[bool]:
     return Call("forget", (job, tenant or ""), bool, lasting=True)
 
 
-def job_record(job: str, tenant: str | None = None) -> Call[JobRecord | None]:
+def record(job: str, tenant: str | None = None) -> Call[JobRecord | None]:
     return Call("job_record", (job, tenant or ""), _read_record_and_place)
 
 
-def job_text(job: str) -> Call[str | None]:
+def text(job: str) -> Call[str | None]:
     """The short accepted text; None when it lies in storage."""
     return Call("GET", (f"f:text:{job}",), word_or_none)
 
 
-def job_page(
+def page(
     tenant: str, *, batch: str | None = None, after: tuple[int, str] | None = None, limit: int = 20
 ) -> Call[list[JobRecord]]:
     """Newest first, or in line order within a batch. `after` is (created_ms or line number, id) of the last seen.

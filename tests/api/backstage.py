@@ -6,25 +6,12 @@ import hashlib
 import json
 
 from farm.job import Due
-from farm.plan import Part, Recipe, encode_plan, pages_key, plan_key, segments
+from farm.plan import Part, Recipe, encode_plan, pages_key, plan_key
+from farm.plan import segments as planned
 from farm.settings import Settings
 from farm.spec import Rendered, Spec, failure, read_text, success
 from farm.storage import open_storage
-from farm.store import (
-    Settled,
-    Store,
-    Task,
-    abort,
-    begin,
-    claim,
-    done,
-    finish,
-    job_record,
-    job_text,
-    plan,
-    settle,
-    take,
-)
+from farm.store import Store, jobs, segments, tasks
 from farm.wire import JobError, Language, Model, Pauses
 
 LEASE_MS = 60_000
@@ -71,14 +58,14 @@ class Backstage:
         self.storage = open_storage(settings)
 
     def spec(self, job: str) -> Spec:
-        record = self.store.run(job_record(job))
+        record = self.store.run(jobs.record(job))
         assert record is not None
         return Spec.model_validate_json(record.spec)
 
     def plan(self, job: str) -> int:
         """As the desk does it; the number of segments. Every sentence is one, and shorter than 40 characters."""
         task = self._take(Due.PLAN, job)
-        spec, text = self.spec(job), self.store.run(job_text(job))
+        spec, text = self.spec(job), self.store.run(jobs.text(job))
         document = self.storage.get(f"jobs/{job}/text.json") if text is None else text
         chapters = read_text(document)
         parts = [
@@ -86,23 +73,25 @@ class Backstage:
             for chapter in chapters
         ]
         recipe = Recipe("default", "espeak", "1", spec.language, spec.speed, spec.pitch, spec.seed, spec.emotion)
-        rows = segments(parts, recipe, 40, Pauses(), target_ms=spec.target_duration_ms)
+        rows = planned(parts, recipe, 40, Pauses(), target_ms=spec.target_duration_ms)
         header, pages = encode_plan(rows, parts, recipe, sample_rate=22050)
         self.storage.put(pages_key(job), pages)
         self.storage.put(plan_key(job), header.to_json().encode())
-        assert self.store.run(plan(job, task.token, header.total))
+        assert self.store.run(jobs.plan(job, task.token, header.total))
         return header.total
 
     def render(self, job: str, count: int | None = None) -> None:
         """Segments of this job, each with a clip of 1.5 s; all that are left when `count` is None."""
-        record = self.store.run(job_record(job))
+        record = self.store.run(jobs.record(job))
         assert record is not None
         want = record.ready if count is None else count
-        grant = self.store.run(claim(record.model, want=want, worker="w", lease_ms=LEASE_MS))
+        grant = self.store.run(segments.claim(record.model, want=want, worker="w", lease_ms=LEASE_MS))
         assert grant is not None
         assert set(grant.segments) == {job}, "the work of other jobs comes first"
-        self.store.run(begin(grant.token, grant.segments))
-        self.store.run(settle(grant.token, [Settled(job, index, 1500) for index in grant.segments[job]]))
+        self.store.run(segments.begin(grant.token, grant.segments))
+        self.store.run(
+            segments.settle(grant.token, [segments.Settled(job, index, 1500) for index in grant.segments[job]])
+        )
 
     def finish(self, job: str, audio: bytes = b"mp3 of it", **figures: int) -> None:
         task = self._take(Due.ASSEMBLE, job)
@@ -123,7 +112,7 @@ class Backstage:
             subtitles={"vtt": f"{folder}/subtitles.vtt"},
             **figures,
         )
-        assert self.store.run(finish(job, task.token, success(rendered)))
+        assert self.store.run(jobs.finish(job, task.token, success(rendered)))
 
     def succeed(self, job: str, audio: bytes = b"mp3 of it", **figures: int) -> None:
         self.plan(job)
@@ -133,11 +122,11 @@ class Backstage:
     def fail(self, job: str) -> None:
         task = self._take(Due.PLAN, job)
         error = JobError(code="unspeakable", message="nothing in it can be spoken")
-        assert self.store.run(abort(job, Due.PLAN, task.token, failure(error)))
+        assert self.store.run(jobs.abort(job, Due.PLAN, task.token, failure(error)))
 
-    def _take(self, kind: Due, job: str) -> Task:
-        tasks = self.store.run(take((kind,), want=100, lease_ms=LEASE_MS))
-        for task in tasks:
+    def _take(self, kind: Due, job: str) -> tasks.Task:
+        taken = self.store.run(tasks.take((kind,), want=100, lease_ms=LEASE_MS))
+        for task in taken:
             if task.id != job:
-                assert self.store.run(done(task, again_ms=0))
-        return next(task for task in tasks if task.id == job)
+                assert self.store.run(tasks.done(task, again_ms=0))
+        return next(task for task in taken if task.id == job)

@@ -19,7 +19,7 @@ import uvicorn
 from api.app import create_app
 from farm.settings import Settings
 from farm.storage import open_storage
-from farm.store import Store, announce
+from farm.store import Store, registry
 from tests.api.backstage import ESPEAK, INDEXTTS, Backstage
 from tests.conftest import RedisServer
 
@@ -77,7 +77,7 @@ def store(redis_url: str) -> Iterator[Store]:
     """With the cards of two models: one with built-in voices, one that speaks with uploaded ones."""
     store = Store.connect(redis_url)
     for card in (ESPEAK, INDEXTTS):
-        store.run(announce(card.name, card.model_dump_json()))
+        store.run(registry.announce(card.name, card.model_dump_json()))
     yield store
     store.close()
 

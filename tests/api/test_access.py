@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from farm.errors import EXIT_MISCONFIGURED
-from farm.store import Store, drop_key, put_key, put_voice
+from farm.store import Store, registry
 from tests.api.backstage import Backstage
 from tests.api.conftest import Served
 
@@ -20,7 +20,7 @@ NIGHT = {"input": "It was a dark and stormy night."}
 
 
 def make_key(store: Store, name: str, tenant: str) -> dict[str, str]:
-    assert store.run(put_key(hashlib.sha256(f"farm_{name}".encode()).hexdigest(), tenant, name))
+    assert store.run(registry.put_key(hashlib.sha256(f"farm_{name}".encode()).hexdigest(), tenant, name))
     return {"Authorization": f"Bearer farm_{name}"}
 
 
@@ -57,7 +57,7 @@ def test_every_route_is_scoped_to_the_keys_tenant(ann: httpx.Client, bob: httpx.
     backstage.succeed(job)
     open_job = ann.post("/v1/jobs", json=NIGHT).json()["id"]
     batch = ann.post("/v1/batches", json={"jobs": [NIGHT]}).json()["id"]
-    backstage.store.run(put_voice("ann", "hers", '{"digest":"d","seconds":1,"created_ms":1,"notes":[]}'))
+    backstage.store.run(registry.put_voice("ann", "hers", '{"digest":"d","seconds":1,"created_ms":1,"notes":[]}'))
     reads = ["", "/audio", "/manifest", "/subtitles.vtt", "/subtitles.srt", "/segments", "/deliveries"]
     foreign: list[tuple[str, str]] = [
         *(("GET", f"/v1/jobs/{job}{read}") for read in reads),
@@ -89,7 +89,7 @@ def test_an_idempotency_key_is_its_tenants_own(ann: httpx.Client, bob: httpx.Cli
 
 def test_a_key_opens_as_soon_as_it_is_made(ann: httpx.Client, store: Store) -> None:
     assert ann.get("/v1/jobs").status_code == 200
-    store.run(put_key(hashlib.sha256(b"fk_new").hexdigest(), "new", "new"))
+    store.run(registry.put_key(hashlib.sha256(b"fk_new").hexdigest(), "new", "new"))
     deadline = time.monotonic() + 1  # well below the age at which keys are read again anyway
     while ann.get("/v1/jobs", headers={"Authorization": "Bearer fk_new"}).status_code != 200:
         assert time.monotonic() < deadline
@@ -97,7 +97,7 @@ def test_a_key_opens_as_soon_as_it_is_made(ann: httpx.Client, store: Store) -> N
 
 def test_a_revoked_key_opens_no_longer(ann: httpx.Client, bob: httpx.Client, store: Store) -> None:
     assert bob.get("/v1/jobs").status_code == 200
-    store.run(drop_key("bob"))
+    store.run(registry.drop_key("bob"))
     while bob.get("/v1/jobs").status_code == 200:  # a few seconds at most; pytest's timeout is the limit
         pass
     assert ann.get("/v1/jobs").status_code == 200
@@ -105,7 +105,9 @@ def test_a_revoked_key_opens_no_longer(ann: httpx.Client, bob: httpx.Client, sto
 
 def test_without_keys_everything_belongs_to_the_tenant_default(api: httpx.Client, backstage: Backstage) -> None:
     api.post("/v1/jobs", json=NIGHT)
-    assert backstage.store.run(put_voice("default", "anna", '{"digest":"d","seconds":1,"created_ms":1,"notes":[]}'))
+    assert backstage.store.run(
+        registry.put_voice("default", "anna", '{"digest":"d","seconds":1,"created_ms":1,"notes":[]}')
+    )
     assert api.get("/v1/voices/anna").status_code == 200
 
 

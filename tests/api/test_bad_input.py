@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from farm.spec import voice_key
-from farm.store import put_voice
+from farm.store import registry
 from tests.api.backstage import Backstage
 
 HOOK = {"url": "https://example.com/hook"}
@@ -123,7 +123,7 @@ def test_every_wrong_field_is_named_at_once(api: httpx.Client) -> None:
 def test_a_name_that_the_model_does_not_know_is_refused_with_those_it_does(
     api: httpx.Client, backstage: Backstage, body: dict[str, Any], code: str, pointer: str, said: str
 ) -> None:
-    backstage.store.run(put_voice("default", "anna", '{"digest":"d1"}'))
+    backstage.store.run(registry.put_voice("default", "anna", '{"digest":"d1"}'))
     problem = refused(api, {"input": "a", **body})
     (error,) = problem["errors"]
     assert (problem["status"], problem["code"], error["pointer"]) == (422, code, pointer)
@@ -137,7 +137,7 @@ def test_a_chapters_voice_is_checked_like_the_jobs(api: httpx.Client) -> None:
 
 
 def test_an_uploaded_voice_is_resolved_to_the_recording_that_it_is_now(api: httpx.Client, backstage: Backstage) -> None:
-    backstage.store.run(put_voice("default", "anna", '{"digest":"d1"}'))
+    backstage.store.run(registry.put_voice("default", "anna", '{"digest":"d1"}'))
     emotion = {"voice": "anna", "strength": 0.5}
     job = api.post(
         "/v1/jobs", json={"input": "a", "model": "indextts-2", "voice": "anna", "emotion": emotion, "language": "zh"}

@@ -11,7 +11,7 @@ import pytest
 
 from farm.job import Due
 from farm.spec import Order, lines_key, read_lines
-from farm.store import NewJob, accept, done, take
+from farm.store import jobs, tasks
 from tests.api.backstage import LEASE_MS, Backstage
 
 JSONL = {"Content-Type": "application/jsonl"}
@@ -27,16 +27,16 @@ def stored(backstage: Backstage, batch: str) -> list[Order]:
 
 def unfold(backstage: Backstage, batch: str) -> list[str]:
     """As the desk does it; the ids of the jobs."""
-    (task,) = backstage.store.run(take((Due.BATCH,), want=1, lease_ms=LEASE_MS))
+    (task,) = backstage.store.run(tasks.take((Due.BATCH,), want=1, lease_ms=LEASE_MS))
     assert task.id == batch
     orders = stored(backstage, batch)
     for order in orders:
-        new = NewJob(
+        new = jobs.NewJob(
             order.id, "default", order.model, order.lane, order.spec.to_json(), order.text, order.characters,
             order.retention_s, order.spec.on_error, batch, order.spec.events,
         )  # fmt: skip
-        backstage.store.run(accept(new))
-    assert backstage.store.run(done(task))
+        backstage.store.run(jobs.accept(new))
+    assert backstage.store.run(tasks.done(task))
     return [order.id for order in orders]
 
 
@@ -44,7 +44,7 @@ def refused(api: httpx.Client, backstage: Backstage, **request: Any) -> dict[str
     answer = api.post("/v1/batches", **request)
     assert answer.status_code == 422, answer.text
     assert list(backstage.storage.list("batches/")) == []
-    assert backstage.store.run(take((Due.BATCH,), want=1, lease_ms=LEASE_MS)) == []
+    assert backstage.store.run(tasks.take((Due.BATCH,), want=1, lease_ms=LEASE_MS)) == []
     problem: dict[str, Any] = answer.json()
     return problem
 

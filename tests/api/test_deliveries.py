@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 
-from farm.delivery import Answer, Record, Step
 from farm.job import Due
-from farm.store import delivered, deliveries, take
+from farm.store import outbox, tasks
+from farm.webhooks.schedule import Answer, Record, Step
 from farm.wire import Attempt
 from tests.api.backstage import LEASE_MS, Backstage
 
@@ -24,12 +24,14 @@ def job(api: httpx.Client, backstage: Backstage) -> str:
 
 def deliver(backstage: Backstage, job: str) -> None:
     """As if the receiver had said 200."""
-    (task,) = backstage.store.run(take((Due.DELIVER,), want=1, lease_ms=LEASE_MS))
-    found = backstage.store.run(deliveries(job))
+    (task,) = backstage.store.run(tasks.take((Due.DELIVER,), want=1, lease_ms=LEASE_MS))
+    found = backstage.store.run(outbox.deliveries(job))
     assert found is not None
     record = Record.read(found[0].record, ending=found[0].event, url=URL)
     attempt = Attempt(at=datetime.now(UTC), status_code=200, seconds=0.1)
-    backstage.store.run(delivered(task, record.after(Answer(attempt), Step("delivered")).model_dump_json(), None))
+    backstage.store.run(
+        outbox.delivered(task, record.after(Answer(attempt), Step("delivered")).model_dump_json(), None)
+    )
 
 
 def test_a_delivery_is_pending_until_it_is_delivered(api: httpx.Client, backstage: Backstage, job: str) -> None:

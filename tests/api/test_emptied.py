@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from farm.errors import EXIT_MISCONFIGURED
-from farm.store import SCHEMA, Store, announce
+from farm.store import SCHEMA, Store, registry
 from tests.api.backstage import ESPEAK
 from tests.api.test_access import start_api
 
@@ -19,7 +19,7 @@ NIGHT = {"input": "It was a dark night."}
 
 def announced(url: str) -> None:
     store = Store.connect(url)
-    store.run(announce(ESPEAK.name, ESPEAK.model_dump_json()))
+    store.run(registry.announce(ESPEAK.name, ESPEAK.model_dump_json()))
     store.close()
 
 

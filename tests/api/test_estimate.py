@@ -6,15 +6,15 @@ import pytest
 
 from api.estimate import batch_seconds_left, batch_share, position, seconds_left
 from farm.job import Lane, Status
-from farm.store import BatchRecord, JobRecord, Place
+from farm.store import batches, jobs
 
-PLACE = Place(tenant_rank=0, tenants=1, job_rank=0, jobs=1, lanes_ready={Lane.NORMAL: 100}, tenant_ready=100)
-JOB = JobRecord(
+PLACE = jobs.Place(tenant_rank=0, tenants=1, job_rank=0, jobs=1, lanes_ready={Lane.NORMAL: 100}, tenant_ready=100)
+JOB = jobs.JobRecord(
     id="job_1", tenant="t", status=Status.RUNNING, model="m", lane=Lane.NORMAL, batch=None, characters=1, total=10,
     done=0, dead=0, ready=10, cached=0, milliseconds=0, redos=0, started=False, spec="", outcome=None, created_ms=0,
     running_ms=1, ended_ms=None, retention_s=1, place=PLACE,
 )  # fmt: skip
-BATCH = BatchRecord(
+BATCH = batches.BatchRecord(
     id="batch_1", tenant="t", total=10, accepted=10, counts={Status.QUEUED: 5, Status.RUNNING: 5}, segments=100,
     segments_done=20, segments_dead=0, cached=0, milliseconds=0, canceled=False, spec="", created_ms=0, ended_ms=None,
 )  # fmt: skip
@@ -29,7 +29,7 @@ BATCH = BatchRecord(
         (replace(PLACE, tenant_rank=None, job_rank=None), None),
     ],
 )
-def test_the_position_counts_turns_of_tenants_and_of_their_jobs(place: Place, turns: int | None) -> None:
+def test_the_position_counts_turns_of_tenants_and_of_their_jobs(place: jobs.Place, turns: int | None) -> None:
     assert position(replace(JOB, place=place)) == turns
 
 
@@ -52,7 +52,7 @@ def test_a_job_that_has_been_claimed_from_has_no_position() -> None:
     ],
 )
 def test_the_eta_is_what_is_served_before_its_last_segment(
-    changes: dict[str, int], place: Place, seconds: float
+    changes: dict[str, int], place: jobs.Place, seconds: float
 ) -> None:
     assert seconds_left(replace(JOB, place=place, **changes), 2.0) == seconds
 

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 from farm.job import Lane
-from farm.store import Store, announce, beat
+from farm.store import Store, registry
 from farm.wire import Worker
 from tests.api.backstage import ESPEAK, LEASE_MS, Backstage
 
@@ -31,7 +31,7 @@ def test_the_queue_shows_depths_and_workers(api: httpx.Client, backstage: Backst
     api.post("/v1/jobs", json=NIGHT)
     now = "2026-01-01T00:00:00Z"
     worker = Worker(id="w", kind="render", model="espeak", started_at=now, seen_at=now, segments_per_second=2)
-    backstage.store.run(beat("w", worker.model_dump_json(), LEASE_MS))
+    backstage.store.run(registry.beat("w", worker.model_dump_json(), LEASE_MS))
     queue = api.get("/v1/queue").json()
     assert (queue["jobs"]["queued"], queue["jobs"]["running"], queue["due"]["plan"]) == (1, 1, 1)
     assert queue["models"]["espeak"] == {
@@ -134,5 +134,5 @@ def test_a_storage_that_is_gone_is_told(serve: Callable[..., httpx.Client], tmp_
 
 def announced(url: str) -> None:
     store = Store.connect(url)
-    store.run(announce(ESPEAK.name, ESPEAK.model_dump_json()))
+    store.run(registry.announce(ESPEAK.name, ESPEAK.model_dump_json()))
     store.close()

@@ -13,7 +13,7 @@ from farm.errors import StorageUnavailable, StoreUnavailable
 from farm.job import Due
 from farm.spec import INLINE_BYTES, read_text
 from farm.storage import LocalStorage, Storage
-from farm.store import backlog, job_text, next_due, reserve
+from farm.store import jobs, registry, tasks
 from tests.api.backstage import Backstage
 
 NIGHT = {"input": "It was a dark and stormy night."}
@@ -30,7 +30,7 @@ def test_a_job_is_accepted_with_its_address_and_all_names_resolved(api: httpx.Cl
     shown = api.get(answer.headers["location"]).json()
     shown.pop("created_at"), job.pop("created_at")
     assert shown == job
-    assert backstage.store.run(job_text(job["id"])) == '{"chapters":[{"input":"It was a dark and stormy night."}]}'
+    assert backstage.store.run(jobs.text(job["id"])) == '{"chapters":[{"input":"It was a dark and stormy night."}]}'
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_language_and_voice_complete_each_other(
 def test_a_long_text_is_in_storage_before_its_job_is_accepted(api: httpx.Client, backstage: Backstage) -> None:
     text = "Ä" * (INLINE_BYTES // 2)  # short in characters, long in bytes
     job = api.post("/v1/jobs", json={"chapters": [{"title": "One", "input": text, "voice": "de"}]}).json()
-    assert backstage.store.run(job_text(job["id"])) is None
+    assert backstage.store.run(jobs.text(job["id"])) is None
     (chapter,) = read_text(backstage.storage.get(f"jobs/{job['id']}/text.json"))
     assert (chapter.title, chapter.input, chapter.voice) == ("One", text, "de")
 
@@ -62,8 +62,8 @@ def test_a_long_text_is_in_storage_before_its_job_is_accepted(api: httpx.Client,
 @pytest.mark.parametrize(
     ("path", "body", "verb"),
     [
-        ("/v1/jobs", {"input": "a" * (INLINE_BYTES + 1)}, "api.jobs.accept"),
-        ("/v1/batches", {"jobs": [{"input": "One."}]}, "api.batches.accept_batch"),
+        ("/v1/jobs", {"input": "a" * (INLINE_BYTES + 1)}, "farm.store.jobs.accept"),
+        ("/v1/batches", {"jobs": [{"input": "One."}]}, "farm.store.batches.accept"),
     ],
 )
 def test_what_is_written_before_it_is_accepted_is_a_draft_until_then(
@@ -73,10 +73,10 @@ def test_what_is_written_before_it_is_accepted_is_a_draft_until_then(
         raise StoreUnavailable("Redis went away")
 
     assert api.post(path, json=body).status_code == 202
-    assert not backstage.store.run(next_due((Due.DRAFT,)))
+    assert not backstage.store.run(tasks.next_due((Due.DRAFT,)))
     monkeypatch.setattr(verb, lost)
     assert api.post(path, json=body).status_code == 503
-    assert backstage.store.run(next_due((Due.DRAFT,)))
+    assert backstage.store.run(tasks.next_due((Due.DRAFT,)))
 
 
 def test_a_spec_keeps_what_is_not_a_default_and_nothing_else(api: httpx.Client, backstage: Backstage) -> None:
@@ -95,7 +95,7 @@ def test_the_same_key_is_the_same_job(api: httpx.Client, backstage: Backstage) -
     assert again.json()["id"] == first.json()["id"]
     assert again.headers["idempotent-replayed"] == "true"
     assert "idempotent-replayed" not in first.headers
-    assert sum(backstage.store.run(backlog()).jobs.values()) == 1
+    assert sum(backstage.store.run(registry.backlog()).jobs.values()) == 1
 
 
 def test_the_same_key_with_another_request_is_refused(api: httpx.Client) -> None:
@@ -108,7 +108,7 @@ def test_the_same_key_with_another_request_is_refused(api: httpx.Client) -> None
 def test_a_key_whose_request_is_still_in_flight_is_refused(api: httpx.Client, backstage: Backstage) -> None:
     body = b'{"input":"%s"}' % (b"Long enough for storage. " * 400)
     digest = hashlib.sha256(b"job\n" + body).hexdigest()
-    assert backstage.store.run(reserve("default", "chapter one", digest)) is None
+    assert backstage.store.run(jobs.reserve("default", "chapter one", digest)) is None
     headers = {"Idempotency-Key": "chapter one", "Content-Type": "application/json"}
     answer = api.post("/v1/jobs", content=body, headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (409, "idempotency_key_in_use")
@@ -124,7 +124,7 @@ def test_of_many_requests_with_one_key_one_is_accepted(api: httpx.Client, backst
         answers = list(crowd.map(submit, range(24)))
     assert {answer.status_code for answer in answers} <= {202, 409}
     assert len({answer.json()["id"] for answer in answers if answer.status_code == 202}) == 1
-    assert sum(backstage.store.run(backlog()).jobs.values()) == 1
+    assert sum(backstage.store.run(registry.backlog()).jobs.values()) == 1
 
 
 def test_a_key_is_free_again_when_storage_refused_the_text(

@@ -9,7 +9,7 @@ import pytest
 
 from farm.plan import Plan, clip_key, decode_page, pages_key, plan_key
 from farm.removal import remove_objects
-from farm.store import beat, cancel, claim
+from farm.store import jobs, registry, segments
 from farm.wire import Worker
 from tests.api.backstage import LEASE_MS, Backstage
 
@@ -63,7 +63,7 @@ def test_position_and_eta_come_from_the_queue_and_the_workers_speed(api: httpx.C
     assert (shown["queue_position"], shown["eta_seconds"]) == (1, None)
     now = "2026-01-01T00:00:00Z"
     worker = Worker(id="w", kind="render", model="espeak", started_at=now, seen_at=now, segments_per_second=2)
-    backstage.store.run(beat("w", worker.model_dump_json(), LEASE_MS))
+    backstage.store.run(registry.beat("w", worker.model_dump_json(), LEASE_MS))
     while (shown := api.get(f"/v1/jobs/{second}").json())["eta_seconds"] is None:  # speeds are a second old at most
         pass
     assert shown["eta_seconds"] == 3.0  # six segments wait, at two a second
@@ -124,7 +124,7 @@ def test_a_list_is_filtered_by_status_metadata_and_batch(api: httpx.Client, back
     one = submit(api, metadata={"book": "a", "chapter": "1"})
     two = submit(api, metadata={"book": "a", "chapter": "2"})
     submit(api, metadata={"book": "b", "chapter": "1"})
-    backstage.store.run(cancel(two, "default"))
+    backstage.store.run(jobs.cancel(two, "default"))
 
     def listed(**filters: str) -> list[str]:
         return [job["id"] for job in api.get("/v1/jobs", params=filters).json()["data"]]
@@ -197,7 +197,7 @@ def test_deleting_a_job_that_is_rendered_takes_its_work_away(api: httpx.Client, 
     job = submit(api)
     backstage.plan(job)
     assert api.delete(f"/v1/jobs/{job}").status_code == 204
-    assert backstage.store.run(claim("espeak", want=32, worker="w", lease_ms=LEASE_MS)) is None
+    assert backstage.store.run(segments.claim("espeak", want=32, worker="w", lease_ms=LEASE_MS)) is None
 
 
 def test_segments_are_listed_from_the_plan_while_it_runs_and_from_the_manifest_after(

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from api.app import create_app
-from api.front import Front
+from api.state import Front
 from farm.settings import Settings
 from farm.wire import Problem
 

@@ -8,7 +8,7 @@ import pytest
 
 from farm.job import Due
 from farm.storage import LocalStorage
-from farm.store import expire, take
+from farm.store import jobs, tasks
 from tests.api.backstage import LEASE_MS, Backstage
 
 AUDIO = bytes(range(256)) * 8
@@ -78,10 +78,10 @@ def test_after_its_retention_a_result_is_gone(serve: Callable[..., httpx.Client]
     api = serve(retention_days=1e-8)  # a millisecond
     job = api.post("/v1/jobs", json={"input": "One."}).json()["id"]
     backstage.succeed(job)
-    tasks = []
-    while not tasks:
-        tasks = backstage.store.run(take((Due.EXPIRE,), want=1, lease_ms=LEASE_MS))
-    assert backstage.store.run(expire(job, tasks[0].token, 1000))
+    taken = []
+    while not taken:
+        taken = backstage.store.run(tasks.take((Due.EXPIRE,), want=1, lease_ms=LEASE_MS))
+    assert backstage.store.run(jobs.expire(job, taken[0].token, 1000))
     shown = api.get(f"/v1/jobs/{job}").json()
     assert (shown["status"], shown["result"]) == ("expired", None)
     answer = api.get(f"/v1/jobs/{job}/audio")

@@ -12,7 +12,7 @@ import pytest
 from api.admission import Catalog
 from farm.errors import BadInput
 from farm.spec import read_text
-from farm.store import announce, put_voice
+from farm.store import registry
 from farm.wire import JobRequest
 from tests.api.backstage import ESPEAK, INDEXTTS, INDEXTTS_25, Backstage
 
@@ -31,8 +31,8 @@ CATALOG = Catalog(
 def farm(serve: Callable[..., httpx.Client], backstage: Backstage) -> httpx.Client:
     """An API that sees all these models, and a voice."""
     for card in CATALOG.cards.values():
-        backstage.store.run(announce(card.name, card.model_dump_json()))
-    backstage.store.run(put_voice("default", "anna", '{"digest":"d1"}'))
+        backstage.store.run(registry.announce(card.name, card.model_dump_json()))
+    backstage.store.run(registry.put_voice("default", "anna", '{"digest":"d1"}'))
     return serve()
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import httpx
@@ -10,6 +11,7 @@ import pytest
 import soundfile as sf
 
 from farm.spec import voice_key
+from farm.store import registry
 from tests.api.backstage import Backstage
 
 
@@ -113,10 +115,8 @@ def test_what_is_no_form_is_refused(api: httpx.Client, request_: dict[str, Any],
 
 
 def test_who_gave_consent_is_kept(api: httpx.Client, store: Any) -> None:
-    from farm.store import voices
-
     add(api, consent="Anna Example, by letter of 1 May")
-    assert '"consent":"Anna Example, by letter of 1 May"' in store.run(voices("default"))["anna"]
+    assert '"consent":"Anna Example, by letter of 1 May"' in store.run(registry.voices("default"))["anna"]
 
 
 def test_a_tenant_has_so_many_voices_and_no_more(
@@ -124,9 +124,7 @@ def test_a_tenant_has_so_many_voices_and_no_more(
 ) -> None:
     api = serve()
     assert add(api).status_code == 201
-    from farm.store import put_voice
-
-    monkeypatch.setattr("api.voices.put_voice", lambda tenant, name, voice: put_voice(tenant, name, voice, limit=1))
+    monkeypatch.setattr(registry, "put_voice", partial(registry.put_voice, limit=1))
     answer = add(api, name="bob")
     assert (answer.status_code, answer.json()["code"]) == (409, "too_many_voices")
     assert add(api).status_code == 201  # a name that is there already is no further one

@@ -27,11 +27,11 @@ from typing import Any, Self
 
 from examples.receiver import Receiver
 from farm.client import Farm, Refused
+from farm.embedded.supervisor import webhook_secret
 from farm.job import ENDED, TRANSITIONS, Due, Status
-from farm.local import webhook_secret
-from farm.secret import secret_for
 from farm.storage import LocalStorage
 from farm.storage.bucket import S3Storage
+from farm.webhooks.secrets import secret_for
 from farm.wire import Job, JobRequest, Output, Webhook
 from tests.chaos.rig import TENANTS, Rig
 

@@ -26,10 +26,10 @@ import psutil
 import redis
 
 from farm.client import Farm
-from farm.local import Local
+from farm.embedded.supervisor import Local
 from farm.settings import Settings
 from farm.storage import Storage, open_storage
-from farm.store import Store, put_key
+from farm.store import Store, registry
 from tests.chaos.proxy import Proxy
 from tests.s3_server import S3Server
 
@@ -97,7 +97,7 @@ class Rig(Local):
         super().start()
         with closing(Store.connect(self.direct_redis_url)) as store:
             for tenant in TENANTS:
-                store.run(put_key(hashlib.sha256(_key(tenant).encode()).hexdigest(), tenant, tenant))
+                store.run(registry.put_key(hashlib.sha256(_key(tenant).encode()).hexdigest(), tenant, tenant))
         return self
 
     def client(self, tenant: str = "ann", *, patience: float = 60.0) -> Farm:

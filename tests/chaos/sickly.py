@@ -27,7 +27,7 @@ import numpy.typing as npt
 import worker.engines
 from farm.settings import Settings
 from worker.engine import Clip, Engine, Failure, Utterance
-from worker.engines.espeak import Espeak
+from worker.engines.espeak.engine import Espeak
 
 MEMORY = 6 << 30  # bytes of address space, of which a well worker takes a third
 DOZE_S = 3.0

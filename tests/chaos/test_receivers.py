@@ -13,13 +13,13 @@ from datetime import timedelta
 
 import pytest
 
-from farm.delivery import JITTER, SCHEDULE_S
+from farm.webhooks.schedule import JITTER, SCHEDULE_S
 from farm.wire import Delivery, Job, JobRequest, Output, Webhook
 from tests.chaos.ledger import Ledger
 from tests.chaos.record import Record
 from tests.chaos.rig import TENANTS, Rig, Stopwatch
 from tests.webhook.listener import Listener, Temper, answers
-from worker.webhook import DEADLINE_S
+from worker.webhooks.post import DEADLINE_S
 
 HANGING = 100
 PROMPT_S = 5.0  # from the end of a job until a receiver that is well has heard of it

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from farm.client import Farm
-from farm.local import Local
+from farm.embedded.supervisor import Local
 from tests.client.scripted import Scripted
 
 Command = Callable[..., subprocess.CompletedProcess[str]]

@@ -14,9 +14,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from farm.child import QUICK_DEATHS, Child, Program
+from farm.embedded.child import QUICK_DEATHS, Child, Program
+from farm.embedded.orphans import hold, sweep
 from farm.errors import EXIT_FAULT, EXIT_HUNG, EXIT_MISCONFIGURED, FarmError
-from farm.orphans import hold, sweep
 
 Start = Callable[[str], Child]
 
@@ -100,8 +100,8 @@ def test_a_child_that_calls_itself_misconfigured_is_given_up_at_once(
 def test_a_child_that_has_run_well_is_not_given_up_for_keys_that_were_changed(
     start: Start, tmp_path: Path, gave_up: GaveUp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("farm.child.STEADY_S", 0.2)
-    monkeypatch.setattr("farm.child.LONGEST_PAUSE_S", 0.1)
+    monkeypatch.setattr("farm.embedded.child.STEADY_S", 0.2)
+    monkeypatch.setattr("farm.embedded.child.LONGEST_PAUSE_S", 0.1)
     well, runs = tmp_path / "well", tmp_path / "runs"
     well.touch()
     child = start(f"echo >> {runs}; [ -e {well} ] && exec sleep 1000; exit {EXIT_MISCONFIGURED}")

@@ -17,8 +17,8 @@ import soundfile as sf
 
 from farm.cli import main
 from farm.client import Farm
-from farm.local import Local
-from farm.secret import secret_for
+from farm.embedded.supervisor import Local
+from farm.webhooks.secrets import secret_for
 from farm.wire import JobRequest
 from tests.client.conftest import Command, clean_environment
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from farm.client import Farm
-from farm.local import Local, webhook_secret
+from farm.embedded.supervisor import Local, webhook_secret
 from tests.client.conftest import Command, clean_environment
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

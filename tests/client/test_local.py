@@ -13,8 +13,8 @@ import psutil
 import pytest
 
 from farm.client import Farm
+from farm.embedded.supervisor import Local, Running
 from farm.errors import Misconfigured
-from farm.local import Local, Running
 from farm.wire import JobRequest
 from tests.client.conftest import clean_environment
 
@@ -64,7 +64,7 @@ def test_an_append_only_file_of_a_newer_redis_is_not_silently_ignored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "redis" / "appendonlydir").mkdir(parents=True)
-    monkeypatch.setattr("farm.local._redis_version", lambda path: (6, 2, 14))
+    monkeypatch.setattr("farm.embedded.supervisor._redis_version", lambda path: (6, 2, 14))
     with pytest.raises(Misconfigured, match="written by Redis 7"):
         Local(tmp_path).start()
 

@@ -19,8 +19,8 @@ import pytest
 
 from farm.client import Farm
 from farm.wire import Batch, JobRequest, Output
-from tests.containers import engine
-from tests.containers.engine import API_IMAGE, ROOT, WORKER_IMAGE, build, docker
+from tests.containers import docker as engine
+from tests.containers.docker import API_IMAGE, ROOT, WORKER_IMAGE, build, docker
 from tests.containers.stack import COMPOSE_FILES, Stack, compose
 
 JOBS, PARAGRAPHS = 8, 20

@@ -16,7 +16,7 @@ from subprocess import CompletedProcess
 from typing import Any
 
 from tests.conftest import free_port
-from tests.containers.engine import API_IMAGE, HERE, ROOT, WORKER_IMAGE, docker, program, run
+from tests.containers.docker import API_IMAGE, HERE, ROOT, WORKER_IMAGE, docker, program, run
 from tests.s3_server import ACCESS_KEY, SECRET_KEY
 
 COMPOSE_FILES = (ROOT / "compose" / "compose.yaml", HERE / "stand_ins" / "compose.yaml")

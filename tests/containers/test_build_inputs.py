@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from farm.store import Store, keys
+from farm.store import Store, registry
 from tests.s3_server import S3Server
 
 COMPOSE = Path(__file__).parents[2] / "compose"
@@ -148,7 +148,7 @@ def prepare(redis_url: str, storage_url: str, key: str = KEY, **environment: str
 
 def digests(redis_url: str) -> list[str]:
     with closing(Store.connect(redis_url)) as store:
-        return [key["digest"] for key in store.run(keys()).values()]
+        return [key["digest"] for key in store.run(registry.keys()).values()]
 
 
 def test_the_bucket_and_the_key_are_made_once_however_often_it_runs(redis_url: str, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from types import ModuleType
 import pytest
 
 from tests.containers.dockerfile import Stage, line_of, read
-from worker.engines.indextts.wording import spanish_grammar
+from worker.engines.indextts.text.wording import spanish_grammar
 
 ROOT = Path(__file__).parents[2]
 WORKER, API = read(ROOT / "Dockerfile.worker"), read(ROOT / "Dockerfile.api")

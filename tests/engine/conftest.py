@@ -6,7 +6,7 @@ import pytest
 
 from tests.engine.feeds import Habits
 from worker.engine import Engine
-from worker.engines.espeak import Espeak
+from worker.engines.espeak.engine import Espeak
 
 ENGINES: dict[str, Callable[[], Engine]] = {"espeak": Espeak}
 

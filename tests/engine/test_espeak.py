@@ -17,8 +17,8 @@ import pytest
 from farm.errors import Misconfigured
 from tests.engine.feeds import clip, render, utterance
 from worker.engine import Clip, Failure
-from worker.engines import espeak_speaker
-from worker.engines.espeak import Espeak
+from worker.engines.espeak import speaker
+from worker.engines.espeak.engine import Espeak
 
 PLAIN = "A long, even line of plain words about nothing at all."
 GREETINGS = {
@@ -63,7 +63,7 @@ def test_another_process_says_the_same(espeak: Espeak) -> None:
     program = (
         "import sys, hashlib\n"
         "from tests.engine.feeds import clip\n"
-        "from worker.engines.espeak import Espeak\n"
+        "from worker.engines.espeak.engine import Espeak\n"
         "espeak = Espeak()\n"
         "clip(espeak, 'Something else first.', language='fr')\n"
         "print(hashlib.sha256(clip(espeak, sys.argv[1]).samples.tobytes()).hexdigest())\n"
@@ -207,14 +207,14 @@ def own_espeak() -> Iterator[Espeak]:
 
 CRASHING = """
 import os, signal
-from worker.engines import espeak_speaker
-speak = espeak_speaker._speak
+from worker.engines.espeak import speaker
+speak = speaker._speak
 def crash(library, request):
     if request["text"] in ("SIGSEGV", "SIGALRM"):
         os.kill(os.getpid(), signal.Signals[request["text"]])
     return speak(library, request)
-espeak_speaker._speak = crash
-espeak_speaker.main()
+speaker._speak = crash
+speaker.main()
 """
 
 
@@ -222,7 +222,7 @@ def test_text_that_crashes_or_hangs_the_library_fails_alone(tmp_path: Path, monk
     """No text is known to do it, so the real speaker is made to die of two. SIGALRM is how it ends one that hangs."""
     script = tmp_path / "speaker.py"
     script.write_text(CRASHING)
-    monkeypatch.setattr(espeak_speaker, "__file__", str(script))
+    monkeypatch.setattr(speaker, "__file__", str(script))
     engine = Espeak()
     try:
         results = render(engine, [utterance(engine, text, text) for text in (PLAIN, "SIGSEGV", "SIGALRM", "Next.")])
@@ -238,7 +238,7 @@ def test_text_that_crashes_or_hangs_the_library_fails_alone(tmp_path: Path, monk
 
 
 def test_a_speaker_that_can_not_start_is_a_misconfiguration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(espeak_speaker, "__file__", str(tmp_path / "nothing.py"))
+    monkeypatch.setattr(speaker, "__file__", str(tmp_path / "nothing.py"))
     with pytest.raises(Misconfigured, match="reinstall"):
         Espeak()
 
@@ -258,7 +258,8 @@ def test_a_killed_speaker_is_started_again(own_espeak: Espeak) -> None:
 def test_the_speaker_does_not_outlive_its_engine() -> None:
     """The parent is killed, so that it can't clean up; the pipe that both processes hold ends with the last."""
     program = (
-        "import os, signal\nfrom worker.engines.espeak import Espeak\nespeak = Espeak()\nos.kill(os.getpid(), 9)\n"
+        "import os, signal\nfrom worker.engines.espeak.engine import Espeak\n"
+        "espeak = Espeak()\nos.kill(os.getpid(), 9)\n"
     )
     read, write = os.pipe()
     parent = subprocess.Popen([sys.executable, "-c", program], stderr=write, env=_environment())

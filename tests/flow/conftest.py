@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from farm.client import Farm
-from farm.local import Local
+from farm.embedded.supervisor import Local
 from tests.flow.house import House
-from worker.engines.espeak import Espeak
+from worker.engines.espeak.engine import Espeak
 
 
 @pytest.fixture(scope="session")

@@ -14,13 +14,13 @@ from farm.job import new_id
 from farm.settings import Settings
 from farm.spec import Spec, read_outcome, write_text
 from farm.storage import Object, Storage, open_storage
-from farm.store import JobRecord, NewJob, Store, accept, announce, job_record
+from farm.store import Store, jobs, registry
 from farm.wake import Waker
 from farm.wire import JobRequest
-from worker.desk import Desk
+from worker.desk.desk import Desk
 from worker.engine import Clip, Engine, Failure, Feed, Speech, Utterance
-from worker.engines.espeak import Espeak
-from worker.render import Renderer
+from worker.engines.espeak.engine import Espeak
+from worker.render.renderer import Renderer
 
 
 class House:
@@ -32,7 +32,7 @@ class House:
         self.desk = Desk(self.store, self.storage, self.waker, self.settings)
         self.engine = engine
         self._renderers: list[Renderer] = []
-        self.store.run(announce(engine.card.name, engine.card.model_dump_json()))
+        self.store.run(registry.announce(engine.card.name, engine.card.model_dump_json()))
 
     def renderer(self, engine: Engine | None = None, name: str = "worker") -> Renderer:
         renderer = Renderer(self.store, self.storage, engine or self.engine, self.settings, name)
@@ -50,11 +50,11 @@ class House:
             target_duration_ms=wanted.target_duration_ms,
         )  # fmt: skip
         job, text = new_id("job"), write_text(chapters)
-        order = NewJob(
+        order = jobs.NewJob(
             id=job, tenant=tenant, model=self.engine.card.name, lane=wanted.priority, spec=spec.to_json(), text=text,
             characters=len(text), retention_s=3600, on_error=wanted.on_error, events=spec.events,
         )  # fmt: skip
-        self.store.run(accept(order))
+        self.store.run(jobs.accept(order))
         return job
 
     def finish(self) -> None:
@@ -64,8 +64,8 @@ class House:
             self.renderer().drain()
         self.desk.drain()
 
-    def record(self, job: str) -> JobRecord:
-        record = self.store.run(job_record(job))
+    def record(self, job: str) -> jobs.JobRecord:
+        record = self.store.run(jobs.record(job))
         assert record is not None
         return record
 

@@ -13,9 +13,9 @@ from farm.job import Lane, Status
 from farm.plan import clip_key, decode_page, pages_key, plan_key
 from farm.spec import Rendered, lines_key, text_key
 from farm.storage import Object, Storage
-from farm.store import cancel, draft, forget, retry
+from farm.store import jobs
 from tests.flow.house import House
-from worker.desk import Desk
+from worker.desk.desk import Desk
 
 
 class Gated:
@@ -95,13 +95,13 @@ def test_a_line_is_assembled_while_a_shelf_of_books_is(house: House) -> None:
 
 def test_a_job_that_is_deleted_while_it_is_planned_leaves_no_plan(house: House) -> None:
     job = house.submit(input="Nobody wants this any more.")
-    storage = Interposed(house.storage, plan_key(job), lambda: house.store.run(forget(job)))
+    storage = Interposed(house.storage, plan_key(job), lambda: house.store.run(jobs.forget(job)))
     Desk(house.store, storage, house.waker, house.settings).drain()
     assert [found.key for found in house.storage.list("")] == []
 
 
 def test_a_stop_puts_a_book_back_for_another_desk(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worker.stitch._BEAT_S", 0)
+    monkeypatch.setattr("worker.desk.stitch._BEAT_S", 0)
     (book,), clips = settled_books(house, 1)
     gated = Gated(house.storage, clips)
     stop = threading.Event()
@@ -147,8 +147,8 @@ def test_a_late_desk_takes_nothing_away_from_the_one_that_was_faster(house: Hous
     (book,), _ = settled_books(house, 1)
 
     def begun_anew() -> None:
-        house.store.run(cancel(book, "default"))
-        house.store.run(retry(book, "default"))
+        house.store.run(jobs.cancel(book, "default"))
+        house.store.run(jobs.retry(book, "default"))
         house.finish()
 
     Desk(house.store, Overtaken(house.storage, begun_anew), house.waker, house.settings).drain()
@@ -162,7 +162,7 @@ def test_what_was_written_for_a_job_or_batch_that_nobody_accepted_is_taken_away(
     late, early = {"job_late": text_key, "batch_late": lines_key}, {"job_early": text_key}
     for after_ms, drafts in ((0, late), (60_000, early)):
         for id, key in drafts.items():
-            house.store.run(draft(id, after_ms))
+            house.store.run(jobs.draft(id, after_ms))
             house.storage.put(key(id), b"{}")
     house.desk.drain()
     left = {found.key for prefix in ("jobs/", "batches/") for found in house.storage.list(prefix)}

@@ -10,7 +10,7 @@ import soundfile as sf
 
 from examples.receiver import Receiver
 from farm.client import Farm
-from farm.local import Local
+from farm.embedded.supervisor import Local
 from farm.wire import Chapter, JobOptions, JobRequest, Output, Webhook
 
 LINE = "Every tide brings something back."

@@ -10,7 +10,7 @@ import pytest
 
 from tests.flow.house import House
 from worker.engine import Clip, Failure, Feed
-from worker.engines.espeak import Espeak
+from worker.engines.espeak.engine import Espeak
 
 TEXT = "He had a <minute|M IH1 . N AH0 T> to examine the <minute|M AY0 . N UW1 T> details of the contract."
 

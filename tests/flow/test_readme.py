@@ -12,7 +12,7 @@ from pathlib import Path
 import soundfile as sf
 
 from farm.client import Farm
-from farm.local import Local
+from farm.embedded.supervisor import Local
 
 ROOT = Path(__file__).parent.parent.parent
 README = (ROOT / "README.md").read_text("utf-8")

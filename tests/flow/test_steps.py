@@ -11,10 +11,10 @@ import soundfile as sf
 from farm.job import Status
 from farm.plan import clip_key, decode_page, pages_key
 from farm.spec import Rendered, voice_key
-from farm.store import cancel, retry
+from farm.store import jobs
 from farm.wire import JobError
 from tests.flow.house import Flaky, Greedy, House, Unwell
-from worker.render import Renderer
+from worker.render.renderer import Renderer
 
 STORY = "The tide went out. Nobody saw it go.\n\nIn the morning there were ships on the sand. They waited for the sea."
 
@@ -123,7 +123,7 @@ def test_a_bucket_that_loses_every_clip_does_not_keep_the_gpu_busy_for_ever(hous
         house.desk.drain()
     assert house.record(job).status is Status.FAILED
     assert house.outcome(job).code == "clips_keep_missing"
-    assert house.store.run(retry(job, "default")) is Status.FAILED
+    assert house.store.run(jobs.retry(job, "default")) is Status.FAILED
     house.finish()
     assert house.record(job).status is Status.SUCCEEDED
 
@@ -148,7 +148,7 @@ def test_a_retry_renders_only_what_is_missing(house: House) -> None:
     house.desk.drain()
     for _ in range(3):
         house.renderer(unwell).drain()
-    assert house.store.run(retry(job, "default")) is Status.FAILED
+    assert house.store.run(jobs.retry(job, "default")) is Status.FAILED
     well = Unwell(house.engine, poison="\0")  # type: ignore[arg-type]
     house.desk.drain()
     house.renderer(well).drain()
@@ -252,10 +252,10 @@ def test_a_suspect_is_rendered_with_nothing_beside_it(house: House) -> None:
 
 def test_a_canceled_job_is_taken_up_again_by_retry(house: House) -> None:
     job = house.submit(input=STORY)
-    assert house.store.run(cancel(job, "default")) is Status.QUEUED
+    assert house.store.run(jobs.cancel(job, "default")) is Status.QUEUED
     house.finish()
     assert house.record(job).status is Status.CANCELED
-    assert house.store.run(retry(job, "default")) is Status.CANCELED
+    assert house.store.run(jobs.retry(job, "default")) is Status.CANCELED
     house.finish()
     assert house.record(job).status is Status.SUCCEEDED
 

@@ -28,7 +28,7 @@ import yaml
 from omegaconf import OmegaConf
 from torch import nn
 
-from worker.engines.indextts.checkpoint import CODEC, SEMANTIC, SPEAKER, VOCODER, Repository
+from worker.engines.indextts.load.checkpoint import CODEC, SEMANTIC, SPEAKER, VOCODER, Repository
 
 LAYERS_USED = 17  # of w2v-BERT
 

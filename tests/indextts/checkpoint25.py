@@ -34,8 +34,8 @@ from tests.indextts.checkpoint import (
     write_speaker,
     write_vocoder,
 )
-from worker.engines.indextts.checkpoint import MAIN_25, Repository
-from worker.engines.indextts.package import check_installed
+from worker.engines.indextts.load.checkpoint import MAIN_25, Repository
+from worker.engines.indextts.load.package import check_installed
 
 SPECIAL_TOKENS = 1673  # that the official tokenizer adds to what the file holds
 

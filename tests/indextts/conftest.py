@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 if TYPE_CHECKING:
-    from worker.engines.indextts.parts import Network
+    from worker.engines.indextts.shapes import Network
 
 OFFICIAL_IS_NEEDED = "needs the official repository of IndexTTS as the package indextts: docs/indextts.md"
 ABSENT = [name for name in ("torch", "indextts") if find_spec(name) is None]
@@ -67,7 +67,7 @@ def package(checkpoint: Path) -> Any:
         from huggingface_hub import constants
         from indextts.infer_v2 import IndexTTS2
 
-        from worker.engines.indextts.checkpoint import find_checkpoint
+        from worker.engines.indextts.load.checkpoint import find_checkpoint
 
         patch.setattr(constants, "HF_HUB_OFFLINE", True)
         patch.setattr(constants, "HF_HUB_CACHE", str(checkpoint / "hf_cache"))
@@ -84,16 +84,16 @@ def package(checkpoint: Path) -> Any:
 
 @pytest.fixture(scope="session")
 def network(checkpoint: Path) -> Network:
-    from worker.engines.indextts.checkpoint import find_checkpoint
-    from worker.engines.indextts.network import load_network
-    from worker.engines.indextts.parts import Precisions
+    from worker.engines.indextts.load.checkpoint import find_checkpoint
+    from worker.engines.indextts.load.network import load_network
+    from worker.engines.indextts.shapes import Precisions
 
     return load_network(find_checkpoint(checkpoint), torch.device("cpu"), Precisions())
 
 
 @pytest.fixture(scope="session")
 def checkpoint25(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from worker.engines.indextts.package import has_25
+    from worker.engines.indextts.load.package import has_25
 
     if not has_25():
         pytest.skip(OFFICIAL_IS_NEEDED)
@@ -120,8 +120,8 @@ def package25(checkpoint25: Path) -> Any:
         from indextts.infer_v2_5 import IndexTTS2
         from indextts.utils.nemo_tn import get_text_normalizer
 
-        from worker.engines.indextts.package import place_of_package
-        from worker.engines.indextts.wording import spanish_grammar
+        from worker.engines.indextts.load.package import place_of_package
+        from worker.engines.indextts.text.wording import spanish_grammar
 
         get_text_normalizer()._cache["es"] = spanish_grammar(place_of_package())  # it would build its own for minutes
         return IndexTTS2(cfg_path=str(checkpoint25 / "config.yaml"), model_dir=str(checkpoint25), device="cpu")
@@ -129,8 +129,8 @@ def package25(checkpoint25: Path) -> Any:
 
 @pytest.fixture(scope="session")
 def network25(checkpoint25: Path) -> Network:
-    from worker.engines.indextts.checkpoint import find_checkpoint
-    from worker.engines.indextts.network import load_network
-    from worker.engines.indextts.parts import Precisions
+    from worker.engines.indextts.load.checkpoint import find_checkpoint
+    from worker.engines.indextts.load.network import load_network
+    from worker.engines.indextts.shapes import Precisions
 
     return load_network(find_checkpoint(checkpoint25), torch.device("cpu"), Precisions())

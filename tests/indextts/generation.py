@@ -10,8 +10,8 @@ from unittest.mock import patch
 
 import torch
 
-from worker.engines.indextts.parts import Sampling
-from worker.engines.indextts.sampling import pick, uniform
+from worker.engines.indextts.decode.sampling import pick, uniform
+from worker.engines.indextts.shapes import Sampling
 
 
 @dataclass(frozen=True)

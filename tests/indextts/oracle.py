@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from worker.engines.indextts.sampling import pick, uniform
+from worker.engines.indextts.decode.sampling import pick, uniform
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from unittest.mock import patch
 
 import torch
 
-from worker.engines.indextts.parts import Network, Piece, Voice
-from worker.engines.indextts.regulator import regulate
+from worker.engines.indextts.shapes import Network, Piece, Voice
+from worker.engines.indextts.sound.regulator import regulate
 
 PROMPTS = (90, 258, 371, 1290)  # frames of a reference: from 1 s to the 15 s that are used
 MIXED = (1, 2, 3, 86, 149, 333, 572)  # frames of speech

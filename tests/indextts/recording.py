@@ -18,7 +18,7 @@ import torch
 from tests.indextts.checkpoint import references
 from tests.indextts.checkpoint25 import write
 from tests.indextts.test_v25 import CASES, RECORDED
-from worker.engines.indextts.package import COMMIT
+from worker.engines.indextts.load.package import COMMIT
 
 
 def main() -> None:

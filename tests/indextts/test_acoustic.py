@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from tests.indextts.pieces import FLOAT_NOISE, MIXED, pieces, sound, worst
-from worker.engines.indextts.acoustic import Acoustic
-from worker.engines.indextts.flow import Flow
-from worker.engines.indextts.parts import HOP, Fault, Network, Piece
+from worker.engines.indextts.shapes import HOP, Fault, Network, Piece
+from worker.engines.indextts.sound.acoustic import Acoustic
+from worker.engines.indextts.sound.flow import Flow
 
 QUICK = 2  # steps
 

@@ -14,7 +14,15 @@ import yaml
 
 from farm.errors import Misconfigured
 from tests.indextts.checkpoint25 import stand_ins
-from worker.engines.indextts.checkpoint import CODEC, MAIN, REPOSITORIES, SEMANTIC, SPEAKER, VOCODER, find_checkpoint
+from worker.engines.indextts.load.checkpoint import (
+    CODEC,
+    MAIN,
+    REPOSITORIES,
+    SEMANTIC,
+    SPEAKER,
+    VOCODER,
+    find_checkpoint,
+)
 
 NOWHERE = Path("/nonexistent/cache")
 SNAPSHOTS = {repository: repository.snapshot(Path("hf_cache")) for repository in REPOSITORIES["2"]}
@@ -141,7 +149,7 @@ def test_the_emotion_model_may_be_missing(folder: Path) -> None:
 
 def test_finding_needs_no_torch(checkpoint: Path) -> None:
     script = (
-        "import sys; from pathlib import Path; from worker.engines.indextts import checkpoint, hub;"
+        "import sys; from pathlib import Path; from worker.engines.indextts.load import checkpoint, hub;"
         f"checkpoint.find_checkpoint(Path({str(checkpoint)!r}));"
         "assert not {'torch', 'transformers', 'indextts'} & sys.modules.keys()"
     )

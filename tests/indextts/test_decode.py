@@ -15,10 +15,10 @@ from torch import Tensor
 
 from farm.errors import Misconfigured
 from tests.indextts.generation import generate, small_voice, utterances
-from worker.engines.indextts.decode import Decoder
-from worker.engines.indextts.gpt import Gpt
-from worker.engines.indextts.kv import Attend, Pages
-from worker.engines.indextts.parts import Codes, Fault, Request, Sampling
+from worker.engines.indextts.decode.decoder import Decoder
+from worker.engines.indextts.decode.gpt import Gpt
+from worker.engines.indextts.decode.kv import Attend, Pages
+from worker.engines.indextts.shapes import Codes, Fault, Request, Sampling
 
 PAGE = 32  # positions, of the attention that runs here
 

@@ -17,11 +17,11 @@ import torch
 
 from farm.errors import BadInput, Misconfigured
 from farm.wire import Emotion as Wire
-from worker.engines.indextts import emotion as emotions
-from worker.engines.indextts.emotion import Emotion, Emotions, Reader, parse
-from worker.engines.indextts.gpt import Gpt
-from worker.engines.indextts.parts import Network, Voice
+from worker.engines.indextts.decode.gpt import Gpt
+from worker.engines.indextts.shapes import Network, Voice
 from worker.engines.indextts.v2 import V2
+from worker.engines.indextts.voice import emotion as emotions
+from worker.engines.indextts.voice.emotion import Emotion, Emotions, Reader, parse
 
 VECTOR = [0.1, 0.0, 0.35, 0.0, 0.0, 0.12345678, 0.0, 0.2]
 QWEN = "qwen0.6bemo4-merge"

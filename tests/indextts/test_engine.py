@@ -18,8 +18,8 @@ from tests.engine.feeds import ListFeed, render
 from tests.indextts.oracle import speak
 from worker.engine import Clip, Failure, Speech, Utterance
 from worker.engines.indextts.engine import IndexTTS, part_seed
-from worker.engines.indextts.factory import Options, assemble, warm_up
-from worker.engines.indextts.parts import Network, Sampling
+from worker.engines.indextts.load.factory import Options, assemble, warm_up
+from worker.engines.indextts.shapes import Network, Sampling
 
 Assemble = Callable[..., IndexTTS]
 

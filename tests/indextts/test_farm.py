@@ -11,8 +11,8 @@ import pytest
 import soundfile as sf
 
 from farm.client import Farm
+from farm.embedded.supervisor import Local
 from farm.errors import FarmError
-from farm.local import Local
 from farm.wire import Chapter, Emotion, JobRequest, Output
 
 pytestmark = pytest.mark.timeout(400)

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from farm.errors import Misconfigured
 from tests.indextts.pieces import FLOAT_NOISE, MIXED, mel, pieces, worst
-from worker.engines.indextts import spans
-from worker.engines.indextts.flow import Flow
-from worker.engines.indextts.parts import Network, Voice
-from worker.engines.indextts.regulator import regulate
+from worker.engines.indextts.shapes import Network, Voice
+from worker.engines.indextts.sound import spans
+from worker.engines.indextts.sound.flow import Flow
+from worker.engines.indextts.sound.regulator import regulate
 
 Item = tuple[torch.Tensor, Voice, int]  # conditions, voice and seed
 STEPS = 6  # all 25 are in test_acoustic.py

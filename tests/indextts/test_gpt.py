@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from tests.indextts.generation import Generated, generate, small_voice, utterances
-from worker.engines.indextts.gpt import Gpt
-from worker.engines.indextts.kv import Pages, SdpaAttention
-from worker.engines.indextts.parts import Sampling
+from worker.engines.indextts.decode.gpt import Gpt
+from worker.engines.indextts.decode.kv import Pages, SdpaAttention
+from worker.engines.indextts.shapes import Sampling
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,16 @@ from huggingface_hub.utils import _http
 from farm.errors import Misconfigured, Unavailable
 from tests.indextts.checkpoint25 import stand_ins
 from tests.indextts.hub_server import Hub, Shelf
-from worker.engines.indextts.checkpoint import CODEC, MAIN, MAIN_25, REPOSITORIES, SEMANTIC, VOCODER, find_checkpoint
-from worker.engines.indextts.hub import _PAUSES_S, fetch
+from worker.engines.indextts.load.checkpoint import (
+    CODEC,
+    MAIN,
+    MAIN_25,
+    REPOSITORIES,
+    SEMANTIC,
+    VOCODER,
+    find_checkpoint,
+)
+from worker.engines.indextts.load.hub import _PAUSES_S, fetch
 
 EMPTY_SAFETENSORS = (2).to_bytes(8, "little") + b"{}"
 

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from farm.errors import Misconfigured
-from worker.engines.indextts import kv
-from worker.engines.indextts.kv import Attend, Attention, FlashAttention, Pages, SdpaAttention, causal, choose
+from worker.engines.indextts.decode import kv
+from worker.engines.indextts.decode.kv import Attend, Attention, FlashAttention, Pages, SdpaAttention, causal, choose
 
 HEADS, WIDTH = 3, 16
 CPU = torch.device("cpu")

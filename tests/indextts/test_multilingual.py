@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.engines.indextts.multilingual import MAX_TOKENS, Multilingual
-from worker.engines.indextts.wording import Tongue
+from worker.engines.indextts.text.multilingual import MAX_TOKENS, Multilingual
+from worker.engines.indextts.text.wording import Tongue
 
 
 class Bytes:

@@ -15,9 +15,9 @@ import yaml
 from torch import nn
 
 from farm.errors import Misconfigured
-from worker.engines.indextts.checkpoint import SEMANTIC, VOCODER, find_checkpoint
-from worker.engines.indextts.network import load_network
-from worker.engines.indextts.parts import Network, Precisions
+from worker.engines.indextts.load.checkpoint import SEMANTIC, VOCODER, find_checkpoint
+from worker.engines.indextts.load.network import load_network
+from worker.engines.indextts.shapes import Network, Precisions
 
 CPU = torch.device("cpu")
 MODULES: dict[str, Callable[[Any], nn.Module]] = {

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from farm.errors import Misconfigured
-from worker.engines.indextts import package
+from worker.engines.indextts.load import package
 
 
 def install(monkeypatch: pytest.MonkeyPatch, folder: Path, *names: str) -> None:

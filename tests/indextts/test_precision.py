@@ -16,11 +16,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from farm.settings import Settings
 from tests.indextts.pieces import pieces
-from worker.engines.indextts.factory import choose_precisions
-from worker.engines.indextts.flow import Flow
-from worker.engines.indextts.parts import Network, Piece, Precisions
-from worker.engines.indextts.regulator import regulate
-from worker.engines.indextts.vocoder import Vocoder
+from worker.engines.indextts.load.factory import choose_precisions
+from worker.engines.indextts.shapes import Network, Piece, Precisions
+from worker.engines.indextts.sound.flow import Flow
+from worker.engines.indextts.sound.regulator import regulate
+from worker.engines.indextts.sound.vocoder import Vocoder
 
 # dB of the signal over the error, at least; measured were 4 to 5 more. How far a random vocoder's phases drift says
 # little about a trained one's.

@@ -12,7 +12,7 @@ import torch
 import torchaudio
 
 from farm.errors import BadInput
-from worker.engines.indextts.reference import Recording
+from worker.engines.indextts.voice.reference import Recording
 
 
 def tone(seconds: float, sample_rate: int, channels: int = 1) -> Any:

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.indextts.pieces import FLOAT_NOISE, contents, regulated, worst
-from worker.engines.indextts.parts import Network
-from worker.engines.indextts.regulator import regulate
+from worker.engines.indextts.shapes import Network
+from worker.engines.indextts.sound.regulator import regulate
 
 MIX = [(1, 1), (2, 3), (50, 86), (333, 572), (87, 149), (500, 860), (61, 140), (200, 90), (64, 64), (40, 80)]
 

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from transformers import LogitsProcessorList
 from transformers.generation import logits_process as hugging_face
 
-from worker.engines.indextts.parts import Sampling
-from worker.engines.indextts.sampling import (
+from worker.engines.indextts.decode.sampling import (
     NOT_FINITE,
     Parameters,
     defect,
@@ -24,6 +23,7 @@ from worker.engines.indextts.sampling import (
     sample,
     uniform,
 )
+from worker.engines.indextts.shapes import Sampling
 
 CPU = torch.device("cpu")
 VOCABULARY = 40

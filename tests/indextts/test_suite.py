@@ -9,8 +9,8 @@ import pytest
 from tests.engine.feeds import Habits
 from tests.engine.test_engine_suite import *  # noqa: F403
 from worker.engines.indextts.engine import IndexTTS
-from worker.engines.indextts.factory import Options, assemble
-from worker.engines.indextts.parts import Network, Sampling
+from worker.engines.indextts.load.factory import Options, assemble
+from worker.engines.indextts.shapes import Network, Sampling
 
 
 @pytest.fixture(scope="module")

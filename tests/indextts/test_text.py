@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.engines.indextts.parts import Network
-from worker.engines.indextts.text import FrontEnd
+from worker.engines.indextts.shapes import Network
+from worker.engines.indextts.text.tokens import FrontEnd
 
 PROSE = [
     "THE QUICK BROWN FOX JUMPS OVER A LAZY DOG.",

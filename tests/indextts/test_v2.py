@@ -15,11 +15,11 @@ import torch
 
 from farm.errors import BadInput
 from tests.indextts.oracle import speak
-from worker.engines.indextts import ear
-from worker.engines.indextts.emotion import Emotions, parse
-from worker.engines.indextts.gpt import Gpt
-from worker.engines.indextts.parts import Adapter, Network, Voice
+from worker.engines.indextts.decode.gpt import Gpt
+from worker.engines.indextts.shapes import Adapter, Network, Voice
 from worker.engines.indextts.v2 import V2
+from worker.engines.indextts.voice import reference_encoder
+from worker.engines.indextts.voice.emotion import Emotions, parse
 
 TEXTS = ["HELLO WORLD.", "THE QUICK BROWN FOX JUMPS OVER A LAZY DOG WHILE WE SPEAK.", "ONE, TWO, THREE!"]
 EMOTIONS = [None, [0.1, 0, 0.3, 0, 0, 0.1, 0, 0.2], None]
@@ -105,7 +105,7 @@ def test_emotion_clips_heard_together_are_the_packages_vectors(
 def test_a_reference_that_cannot_be_used_does_not_touch_its_neighbours(
     adapter: Adapter, files: list[str], batch: list[Voice], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(ear, "_TOGETHER", 1)
+    monkeypatch.setattr(reference_encoder, "_TOGETHER", 1)
     (tmp_path / "text.wav").write_text("no audio")
     mixed = [str(tmp_path / "text.wav"), files[1], str(tmp_path / "gone.wav"), files[0]]
     broken, second, gone, first = adapter.voices(mixed)

@@ -24,8 +24,8 @@ from tests.indextts.oracle import Spoken, speak
 from worker.engine import Clip, Failure, Speech, Utterance
 from worker.engines.indextts import v25
 from worker.engines.indextts.engine import IndexTTS, part_seed
-from worker.engines.indextts.factory import Options, assemble
-from worker.engines.indextts.parts import Network, Sampling, Voice
+from worker.engines.indextts.load.factory import Options, assemble
+from worker.engines.indextts.shapes import Network, Sampling, Voice
 from worker.engines.indextts.v25 import V25
 
 SAD = [0.1, 0, 0.3, 0, 0, 0.1, 0, 0.2]

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from farm.errors import Misconfigured
 from tests.indextts import pieces
 from tests.indextts.pieces import FLOAT_NOISE, worst
-from worker.engines.indextts import vocoder as module
-from worker.engines.indextts.parts import Network
-from worker.engines.indextts.vocoder import Vocoder, groups
+from worker.engines.indextts.shapes import Network
+from worker.engines.indextts.sound import vocoder as module
+from worker.engines.indextts.sound.vocoder import Vocoder, groups
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
-from worker.engines.indextts.parts import Voice
-from worker.engines.indextts.voices import EmotionCache, VoiceCache
+from worker.engines.indextts.shapes import Voice
+from worker.engines.indextts.voice.cache import EmotionCache, VoiceCache
 
 
 def voice(frames: int) -> Voice:

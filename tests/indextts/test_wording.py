@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import psutil
 import pytest
 
-from worker.engines.indextts.parts import Network
-from worker.engines.indextts.wording import Grammars, Readers, Tongue
+from worker.engines.indextts.shapes import Network
+from worker.engines.indextts.text.wording import Grammars, Readers, Tongue
 
 TEXTS = ["He paid $3.50 for 2 of them.", "1984.", "Good morning.", "在2024年", "", "Call M.2 now\u2028twice."]
 

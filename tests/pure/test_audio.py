@@ -18,11 +18,11 @@ import soundfile as sf
 
 from farm.errors import ClipCorrupt
 from farm.wire import AudioFormat, Output
-from worker.clip import Samples, decode, duration_ms, encode, from_pcm, to_pcm
-from worker.encoder import Encoder, encodable_rate
-from worker.loudness import Meter, decibels
-from worker.stitch import Assembly, Piece, Span, assemble
-from worker.subtitles import Cue, subtitles
+from worker.desk.encoder import Encoder, encodable_rate
+from worker.desk.loudness import Meter, decibels
+from worker.desk.stitch import Assembly, Piece, Span, assemble
+from worker.desk.subtitles import Cue, subtitles
+from worker.flac import Samples, decode, duration_ms, encode, from_pcm, to_pcm
 
 RATE = 22050
 
@@ -235,7 +235,7 @@ def test_a_clip_that_starts_on_a_step_does_not_click(tmp_path: Path) -> None:
 
 
 def test_a_beat_that_raises_stops_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worker.stitch._BEAT_S", 0)
+    monkeypatch.setattr("worker.desk.stitch._BEAT_S", 0)
     drawn: list[int] = []
 
     def pieces() -> Iterator[Piece]:
@@ -277,8 +277,8 @@ LONG = """
 import re, sys
 from pathlib import Path
 from farm.wire import Output
-from worker.clip import decode
-from worker.stitch import Piece, assemble
+from worker.flac import decode
+from worker.desk.stitch import Piece, assemble
 clips = [path.read_bytes() for path in sorted(Path(sys.argv[1]).glob("*.flac"))]
 beats = []
 done = assemble(

@@ -9,22 +9,7 @@ from typing import Any, TypeVar
 import redis
 
 from farm.job import Due, Lane
-from farm.store import (
-    Grant,
-    JobRecord,
-    NewJob,
-    Settled,
-    Store,
-    Task,
-    accept,
-    begin,
-    claim,
-    job_record,
-    plan,
-    rescue,
-    settle,
-    take,
-)
+from farm.store import Store, jobs, segments, tasks
 from farm.store.call import Call, read_lua
 
 T = TypeVar("T")
@@ -54,9 +39,9 @@ class Clock:
         )
 
 
-def new_job(id: str = "job_a", **more: Any) -> NewJob:
+def new_job(id: str = "job_a", **more: Any) -> jobs.NewJob:
     fields: dict[str, Any] = {"tenant": "ann", "model": "m", "lane": Lane.NORMAL, "spec": "{}", "text": "Once upon."}
-    return NewJob(id=id, **{**fields, "characters": 10, "retention_s": 3600, **more})
+    return jobs.NewJob(id=id, **{**fields, "characters": 10, "retention_s": 3600, **more})
 
 
 @dataclass
@@ -71,49 +56,53 @@ class Farm:
         return self.store.run(call)
 
     def accept(self, job: str = "job_a", **more: Any) -> str:
-        self.run(accept(new_job(job, **more)))
+        self.run(jobs.accept(new_job(job, **more)))
         return job
 
     def running(self, job: str = "job_a", segments: int = 4, **more: Any) -> str:
         self.accept(job, **more)
-        assert self.run(plan(job, self.task(Due.PLAN, job).token, segments))
+        assert self.run(jobs.plan(job, self.task(Due.PLAN, job).token, segments))
         return job
 
-    def assembling(self, job: str = "job_a", segments: int = 4, **more: Any) -> Task:
-        self.running(job, segments, **more)
-        self.run(settle("0", [Settled(job, index, 100) for index in range(segments)]))
+    def assembling(self, job: str = "job_a", count: int = 4, **more: Any) -> tasks.Task:
+        self.running(job, count, **more)
+        self.run(segments.settle("0", [segments.Settled(job, index, 100) for index in range(count)]))
         return self.task(Due.ASSEMBLE, job)
 
-    def task(self, kind: Due, id: str) -> Task:
+    def task(self, kind: Due, id: str) -> tasks.Task:
         """Takes until it comes; what else is due is taken as well."""
-        tasks = self.run(take([kind], want=1000, lease_ms=LEASE))
-        return next(task for task in tasks if task.id == id)
+        taken = self.run(tasks.take([kind], want=1000, lease_ms=LEASE))
+        return next(task for task in taken if task.id == id)
 
-    def claim(self, want: int = 32, **more: Any) -> Grant:
-        grant = self.run(claim("m", want=want, worker="w", lease_ms=LEASE, **more))
+    def claim(self, want: int = 32, **more: Any) -> segments.Grant:
+        grant = self.run(segments.claim("m", want=want, worker="w", lease_ms=LEASE, **more))
         assert grant is not None
         return grant
 
     def idle(self, **more: Any) -> bool:
         """Whether a claim finds nothing."""
-        return self.run(claim("m", want=32, worker="w", lease_ms=LEASE, **more)) is None
+        return self.run(segments.claim("m", want=32, worker="w", lease_ms=LEASE, **more)) is None
 
     def suspect(self, job: str = "job_a", index: int = 0) -> None:
         """Two workers are lost over one segment of a running job, whose other segments are done."""
-        self.run(settle("0", [Settled(job, other, 100) for other in range(self.record(job).total) if other != index]))
+        self.run(
+            segments.settle(
+                "0", [segments.Settled(job, other, 100) for other in range(self.record(job).total) if other != index]
+            )
+        )
         for _ in range(2):
             grant = self.claim()
             assert grant.segments == {job: [index]}
-            self.run(begin(grant.token, grant.segments))
+            self.run(segments.begin(grant.token, grant.segments))
             self.lose_workers()
 
     def lose_workers(self) -> None:
         """Leases expire under the eyes of a keeper that sweeps in time."""
-        self.run(rescue(LEASE))
+        self.run(segments.rescue(LEASE))
         self.clock.forward(LEASE)
-        self.run(rescue(LEASE))
+        self.run(segments.rescue(LEASE))
 
-    def record(self, job: str = "job_a") -> JobRecord:
-        record = self.run(job_record(job))
+    def record(self, job: str = "job_a") -> jobs.JobRecord:
+        record = self.run(jobs.record(job))
         assert record is not None
         return record

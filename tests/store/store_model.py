@@ -6,7 +6,7 @@ Verbs whose answer is a choice (claim, take) are given the store's own answer an
 from __future__ import annotations
 
 from farm.job import OPEN, TRANSITIONS, Due, Lane, Status
-from farm.store import Accepted, Grant, NewBatch, NewJob, Renewal, Rescued, Settled, Task
+from farm.store import batches, jobs, segments, tasks
 from farm.store.jobs import idempotency_field
 from tests.store.store_state import COUNTERS, Batch, Job, Lease, State
 
@@ -14,9 +14,9 @@ from tests.store.store_state import COUNTERS, Batch, Job, Lease, State
 class StoreModel(State):
     # --- jobs ---------------------------------------------------------------------------------------------------------
 
-    def accept(self, new: NewJob) -> Accepted | str:
+    def accept(self, new: jobs.NewJob) -> jobs.Accepted | str:
         if new.id in self.jobs:
-            return Accepted(new.id, True)
+            return jobs.Accepted(new.id, True)
         key = idempotency_field(new.tenant, new.idempotency_key)
         earlier = self._earlier(key, new.request_digest)
         if earlier:
@@ -34,15 +34,15 @@ class StoreModel(State):
             batch.counts[Status.QUEUED] += 1
             if batch.stopped:
                 self.close(job, "cancel")
-                return Accepted(new.id, False)
+                return jobs.Accepted(new.id, False)
         job.text = new.text
         self.arm(Due.PLAN, new.id)
-        return Accepted(new.id, False)
+        return jobs.Accepted(new.id, False)
 
     def reserve(self, tenant: str, key: str, digest: str) -> str | None:
         field = idempotency_field(tenant, key)
         earlier = self._earlier(field, digest)
-        if isinstance(earlier, Accepted):
+        if isinstance(earlier, jobs.Accepted):
             return earlier.id
         if earlier:
             return earlier
@@ -56,13 +56,13 @@ class StoreModel(State):
         if self.idempotency.get(field) == ("?", digest):
             del self.idempotency[field]
 
-    def _earlier(self, key: str, digest: str) -> Accepted | str | None:
+    def _earlier(self, key: str, digest: str) -> jobs.Accepted | str | None:
         id, used = self.idempotency.get(key, ("", ""))
         if not id or (id != "?" and id not in self.jobs and id not in self.batches):
             return None
         if used != digest:
             return "idempotency_key_reused"
-        return None if id == "?" else Accepted(id, True)
+        return None if id == "?" else jobs.Accepted(id, True)
 
     def plan(self, id: str, token: str, total: int) -> bool:
         job = self.jobs.get(id)
@@ -167,7 +167,7 @@ class StoreModel(State):
 
     # --- rendering ----------------------------------------------------------------------------------------------------
 
-    def claimed(self, grant: Grant | None, want: int, worker: str, lease_ms: int, express: bool) -> None:
+    def claimed(self, grant: segments.Grant | None, want: int, worker: str, lease_ms: int, express: bool) -> None:
         running = [job for job in self.jobs.values() if job.status == Status.RUNNING]
         ready = sum(len(job.ready) for job in running)
         suspects = sum(len(job.solo) for job in running)
@@ -208,16 +208,16 @@ class StoreModel(State):
         self.drop_empty()
         return starting
 
-    def renew(self, token: str, lease_ms: int) -> Renewal:
+    def renew(self, token: str, lease_ms: int) -> segments.Renewal:
         lease = self.leases.get(token)
         if lease is None:
-            return Renewal(False, frozenset())
+            return segments.Renewal(False, frozenset())
         lease.expiry = self.now + lease_ms
         held = {id for id, _ in lease.segments}
         unwanted = {id for id in held if id not in self.jobs or self.jobs[id].status != Status.RUNNING}
-        return Renewal(True, frozenset(unwanted))
+        return segments.Renewal(True, frozenset(unwanted))
 
-    def settle(self, token: str, clips: list[Settled]) -> list[bool]:
+    def settle(self, token: str, clips: list[segments.Settled]) -> list[bool]:
         counted, lease = [], self.leases.get(token)
         for clip in clips:
             if lease:
@@ -267,17 +267,17 @@ class StoreModel(State):
         self.drop_empty()
         return ready
 
-    def rescue(self, lease_ms: int, limit: int) -> Rescued:
+    def rescue(self, lease_ms: int, limit: int) -> segments.Rescued:
         gap = self.now - (self.now if self.swept is None else self.swept)
         self.swept = self.now
         if gap > lease_ms:
             for lease in self.leases.values():
                 lease.expiry = max(lease.expiry, self.now + lease_ms)
-            return Rescued(0, len(self.leases), True)
+            return segments.Rescued(0, len(self.leases), True)
         expired = sorted((lease.expiry, token) for token, lease in self.leases.items() if lease.expiry <= self.now)[
             :limit
         ]
-        segments = 0
+        count = 0
         for _, token in expired:
             held = self.leases.pop(token).segments
             for id in dict.fromkeys(id for id, _ in held):
@@ -286,16 +286,16 @@ class StoreModel(State):
                 job = self.jobs[id]
                 waiting = job.unsettled([i for (owner, i), begun in held.items() if owner == id and not begun])
                 begun = job.unsettled([i for (owner, i), begun in held.items() if owner == id and begun])
-                segments += len(waiting) + len(begun)
+                count += len(waiting) + len(begun)
                 self.give_back(job, waiting)
                 self.strike(job, begun, "worker lost")
-        return Rescued(segments, len(expired), False)
+        return segments.Rescued(count, len(expired), False)
 
     # --- batches ------------------------------------------------------------------------------------------------------
 
-    def accept_batch(self, new: NewBatch) -> Accepted | str:
+    def accept_batch(self, new: batches.NewBatch) -> jobs.Accepted | str:
         if new.id in self.batches:
-            return Accepted(new.id, True)
+            return jobs.Accepted(new.id, True)
         key = idempotency_field(new.tenant, new.idempotency_key)
         earlier = self._earlier(key, new.request_digest)
         if earlier:
@@ -304,7 +304,7 @@ class StoreModel(State):
             self.idempotency[key] = (new.id, new.request_digest)
         self.batches[new.id] = Batch(new, self.now)
         self.arm(Due.BATCH, new.id)
-        return Accepted(new.id, False)
+        return jobs.Accepted(new.id, False)
 
     def cancel_batch(self, id: str, tenant: str) -> bool | None:
         batch = self.batches.get(id)
@@ -329,20 +329,20 @@ class StoreModel(State):
 
     # --- timed work ---------------------------------------------------------------------------------------------------
 
-    def taken(self, tasks: list[Task], kinds: list[Due], want: int, lease_ms: int) -> None:
+    def taken(self, expected: list[tasks.Task], kinds: list[Due], want: int, lease_ms: int) -> None:
         due = [(kind, id) for kind in kinds for (k, id), (at, _) in self.due.items() if k == kind and at <= self.now]
-        assert len(tasks) == min(want, len(due)), (tasks, due)
-        for task in tasks:
+        assert len(expected) == min(want, len(due)), (expected, due)
+        for task in expected:
             assert self.due[task.kind, task.id][0] <= self.now, "not due, or taken twice"
             self.due[task.kind, task.id] = (self.now + lease_ms, task.token)
 
-    def extend(self, task: Task, lease_ms: int) -> bool:
+    def extend(self, task: tasks.Task, lease_ms: int) -> bool:
         if not self.holds(task.kind, task.id, task.token):
             return False
         self.due[task.kind, task.id] = (self.now + lease_ms, task.token)
         return True
 
-    def done(self, task: Task, again_ms: int | None) -> bool:
+    def done(self, task: tasks.Task, again_ms: int | None) -> bool:
         if not self.holds(task.kind, task.id, task.token):
             return False
         del self.due[task.kind, task.id]
@@ -350,7 +350,7 @@ class StoreModel(State):
             self.arm(task.kind, task.id, again_ms)
         return True
 
-    def delivered(self, task: Task, record: str, again_ms: int | None) -> bool:
+    def delivered(self, task: tasks.Task, record: str, again_ms: int | None) -> bool:
         if not self.done(task, again_ms):
             return False
         owner, k = task.id.rsplit(".", 1)

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from farm.job import OPEN, TRANSITIONS, Due, Status
-from farm.store import NewBatch, NewJob
+from farm.store import batches, jobs
 
 COUNTERS = ("total", "ready", "done", "dead", "cached", "ms")
 
 
 @dataclass
 class Job:
-    new: NewJob
+    new: jobs.NewJob
     created: int
     batch: Batch | None
     status: Status = Status.QUEUED
@@ -45,7 +45,7 @@ class Job:
 
 @dataclass
 class Batch:
-    new: NewBatch
+    new: batches.NewBatch
     created: int
     jobs: dict[str, int] = field(default_factory=dict)
     accepted: int = 0

@@ -9,40 +9,7 @@ from typing import Any
 
 from farm.errors import BadInput, Conflict, NotFound
 from farm.job import OPEN, Due, Lane, Status
-from farm.store import (
-    Grant,
-    NewBatch,
-    NewJob,
-    Rescued,
-    Settled,
-    Task,
-    abort,
-    accept,
-    accept_batch,
-    begin,
-    cancel,
-    cancel_batch,
-    claim,
-    delivered,
-    done,
-    expire,
-    extend,
-    fail,
-    finish,
-    forget,
-    forget_batch,
-    plan,
-    redeliver,
-    redo,
-    release,
-    renew,
-    rescue,
-    reserve,
-    retry,
-    settle,
-    take,
-    unreserve,
-)
+from farm.store import batches, jobs, outbox, segments, tasks
 from farm.store.call import Call
 from tests.store.clocked import NOON
 from tests.store.store_keys import expected_keys, snapshot
@@ -65,7 +32,7 @@ class Walk:
         self._named = 0
         self._tokens: deque[str] = deque(["0"], maxlen=20)
         self._held: dict[str, list[tuple[str, int]]] = {"0": []}
-        self._tasks: deque[Task] = deque(maxlen=40)
+        self._tasks: deque[tasks.Task] = deque(maxlen=40)
         self._steps: list[tuple[int, Callable[[], None]]] = [
             (12, self.accept),
             (3, self.accept_batch),
@@ -110,7 +77,9 @@ class Walk:
         except (BadInput, Conflict, NotFound) as error:
             answer = error.code
         assert answer == expected, f"{call.verb}{call.args} answered {answer}, not {expected}"
-        if expected not in (None, False, 0, {}) and not (isinstance(expected, Rescued) and not expected.segments):
+        if expected not in (None, False, 0, {}) and not (
+            isinstance(expected, segments.Rescued) and not expected.segments
+        ):
             self.hits[call.verb] += 1
 
     def compare(self) -> None:
@@ -136,7 +105,7 @@ class Walk:
         choose, chance = self.random.choice, self.random.random
         open_batches = [id for id, batch in self.model.batches.items() if batch.accepted < batch.new.total]
         batch = choose(open_batches) if open_batches and chance() < 0.5 else None
-        new = NewJob(
+        new = jobs.NewJob(
             id=choose(list(self.model.jobs)) if self.model.jobs and chance() < 0.05 else f"job_{self._named}",
             tenant=self.model.batches[batch].new.tenant if batch else choose(TENANTS),
             model="m",
@@ -151,13 +120,13 @@ class Walk:
             idempotency_key=f"key{self.random.randrange(6)}" if chance() < 0.15 else None,
             request_digest=choose(("digest1", "digest2")),
         )
-        self.same(accept(new), self.model.accept(new))
+        self.same(jobs.accept(new), self.model.accept(new))
 
     def accept_batch(self) -> None:
         if len(self.model.batches) >= 3:
             return
         self._named += 1
-        new = NewBatch(
+        new = batches.NewBatch(
             id=self.random.choice([f"batch_{self._named}"] * 9 + [*self.model.batches]),
             tenant=self.random.choice(TENANTS),
             total=self.random.randint(1, 5),
@@ -167,7 +136,7 @@ class Walk:
             idempotency_key=self.random.choice((None, "key1", "key2")),
             request_digest="digest1",
         )
-        self.same(accept_batch(new), self.model.accept_batch(new))
+        self.same(batches.accept(new), self.model.accept_batch(new))
 
     def reserve(self) -> None:
         arguments = (
@@ -175,27 +144,27 @@ class Walk:
             f"key{self.random.randrange(6)}",
             self.random.choice(("digest1", "digest2")),
         )
-        self.same(reserve(*arguments, ttl_ms=10**9), self.model.reserve(*arguments))
+        self.same(jobs.reserve(*arguments, ttl_ms=10**9), self.model.reserve(*arguments))
         if self.random.random() < 0.7:
             self.model.unreserve(*arguments)
-            self.same(unreserve(*arguments), None)
+            self.same(jobs.unreserve(*arguments), None)
 
     def take(self) -> None:
         kinds = self.random.choice(([Due.PLAN], [Due.ASSEMBLE], [Due.PLAN, Due.ASSEMBLE, Due.DELIVER], list(Due)))
         want = self.random.randint(1, 4)
-        tasks = self.farm.run(take(kinds, want=want, lease_ms=LEASE))
-        self.model.taken(tasks, kinds, want, LEASE)
-        self._tasks.extend(tasks)
+        taken = self.farm.run(tasks.take(kinds, want=want, lease_ms=LEASE))
+        self.model.taken(taken, kinds, want, LEASE)
+        self._tasks.extend(taken)
 
     def plan(self) -> None:
         for task in self._of(Due.PLAN):
             total = self.random.choice((0, 1, 3, 8, 9, 20, 33, 70))
-            self.same(plan(task.id, task.token, total), self.model.plan(task.id, task.token, total))
+            self.same(jobs.plan(task.id, task.token, total), self.model.plan(task.id, task.token, total))
 
     def claim(self) -> None:
         want, turn = self.random.choice((1, 3, 8, 32, 70)), self.random.choice((1, 4, 8))
         express = self.random.random() < 0.2
-        grant = self.farm.run(claim("m", want=want, worker="w", lease_ms=LEASE, express=express, turn=turn))
+        grant = self.farm.run(segments.claim("m", want=want, worker="w", lease_ms=LEASE, express=express, turn=turn))
         self.model.claimed(grant, want, "w", LEASE, express)
         if grant is not None:
             self.hits["claim"] += 1
@@ -203,29 +172,29 @@ class Walk:
             self._held[grant.token] = _pairs(grant)
 
     def begin(self) -> None:
-        token, segments = self._some()
-        self.same(begin(token, segments), self.model.begin(token, segments))
+        token, by_job = self._some()
+        self.same(segments.begin(token, by_job), self.model.begin(token, by_job))
 
     def renew(self) -> None:
         token, _ = self._some()
-        self.same(renew(token, LEASE), self.model.renew(token, LEASE))
+        self.same(segments.renew(token, LEASE), self.model.renew(token, LEASE))
 
     def settle(self) -> None:
-        token, segments = self._some()
+        token, by_job = self._some()
         clips = [
-            Settled(id, index, self.random.randrange(3000), self.random.random() < 0.3)
-            for id, indices in segments.items()
+            segments.Settled(id, index, self.random.randrange(3000), self.random.random() < 0.3)
+            for id, indices in by_job.items()
             for index in indices
         ]
         if self.model.jobs and self.random.random() < 0.3:
             weak = [(id, index) for id, job in self.model.jobs.items() for index in job.attempts]
             other = (self.random.choice(list(self.model.jobs)), self.random.choice((0, 5, 75, 10**9)))
-            clips.append(Settled(*self.random.choice([*weak, other]), milliseconds=7))
+            clips.append(segments.Settled(*self.random.choice([*weak, other]), milliseconds=7))
         if clips:
-            self.same(settle(token, clips), self.model.settle(token, clips))
+            self.same(segments.settle(token, clips), self.model.settle(token, clips))
 
     def fail(self) -> None:
-        token, segments = self._some()
+        token, by_job = self._some()
         weak = [
             (token, id, index)
             for token, lease in self.model.leases.items()
@@ -234,21 +203,21 @@ class Walk:
         ]
         if weak and self.random.random() < 0.6:
             token, id, index = self.random.choice(weak)
-            segments = {id: [index]}
-        for id, indices in segments.items():
+            by_job = {id: [index]}
+        for id, indices in by_job.items():
             for index in indices[:2]:
                 most = self.random.choice((1, 3))
-                self.same(fail(token, id, index, "bad", most), self.model.fail(token, id, index, "bad", most))
+                self.same(segments.fail(token, id, index, "bad", most), self.model.fail(token, id, index, "bad", most))
 
     def release(self) -> None:
-        token, segments = self._some()
-        chosen = None if self.random.random() < 0.5 else segments
-        self.same(release(token, chosen), self.model.release(token, chosen))
+        token, by_job = self._some()
+        chosen = None if self.random.random() < 0.5 else by_job
+        self.same(segments.release(token, chosen), self.model.release(token, chosen))
 
     def rescue(self) -> None:
         limit = self.random.choice((1, 50))
         outage = self.random.choice((3 * LEASE, 60 * LEASE, 60 * LEASE))
-        self.same(rescue(outage, limit), self.model.rescue(outage, limit))
+        self.same(segments.rescue(outage, limit), self.model.rescue(outage, limit))
 
     def assemble(self) -> None:
         for task in self._of(Due.ASSEMBLE):
@@ -256,14 +225,14 @@ class Walk:
             total = (job.counters or {}).get("total", 0) if job else 0
             if self.random.random() < 0.5:
                 indices = self.random.sample(range(total + 9), self.random.choice((0, 2, min(total, 9))))
-                self.same(redo(task.id, task.token, indices), self.model.redo(task.id, task.token, indices))
+                self.same(jobs.redo(task.id, task.token, indices), self.model.redo(task.id, task.token, indices))
             else:
-                self.same(finish(task.id, task.token, "{}"), self.model.finish(task.id, task.token, "{}"))
+                self.same(jobs.finish(task.id, task.token, "{}"), self.model.finish(task.id, task.token, "{}"))
 
     def abort(self) -> None:
         for task in self._of(self.random.choice((Due.PLAN, Due.ASSEMBLE, Due.EXPIRE)), most=1):
             self.same(
-                abort(task.id, task.kind, task.token, "{}"), self.model.abort(task.id, task.kind, task.token, "{}")
+                jobs.abort(task.id, task.kind, task.token, "{}"), self.model.abort(task.id, task.kind, task.token, "{}")
             )
 
     def cancel(self) -> None:
@@ -271,49 +240,49 @@ class Walk:
         suspects = [job for job in self.model.jobs.values() if job.solo]
         if suspects and self.random.random() < 0.3:
             id, tenant = suspects[0].new.id, suspects[0].new.tenant
-        self.same(cancel(id, tenant), self.model.cancel(id, tenant))
+        self.same(jobs.cancel(id, tenant), self.model.cancel(id, tenant))
 
     def retry(self) -> None:
         id, tenant = self._job(set(Status) - OPEN)
-        self.same(retry(id, tenant), self.model.retry(id, tenant))
+        self.same(jobs.retry(id, tenant), self.model.retry(id, tenant))
 
     def expire(self) -> None:
         for task in self._of(Due.EXPIRE, most=2):
-            self.same(expire(task.id, task.token, 2), self.model.expire(task.id, task.token, 2))
+            self.same(jobs.expire(task.id, task.token, 2), self.model.expire(task.id, task.token, 2))
 
     def forget(self) -> None:
         ended = len(self.model.jobs) >= MOST_JOBS - 2 or self.random.random() < 0.8
         id, tenant = self._job(set(Status) - OPEN if ended else set(Status))
         owner = self.random.choice((None, tenant))
-        self.same(forget(id, owner), self.model.forget(id, owner))
+        self.same(jobs.forget(id, owner), self.model.forget(id, owner))
 
     def batches(self) -> None:
         id = self.random.choice([*self.model.batches, "batch_none"])
         if self.random.random() < 0.3:
-            self.same(forget_batch(id), self.model.forget_batch(id))
+            self.same(batches.forget(id), self.model.forget_batch(id))
         else:
             tenant = self.random.choice(TENANTS)
-            self.same(cancel_batch(id, tenant), self.model.cancel_batch(id, tenant))
+            self.same(batches.cancel(id, tenant), self.model.cancel_batch(id, tenant))
 
     def deliver(self) -> None:
         for task in self._of(Due.DELIVER):
             again = self.random.choice((None, 500))
-            self.same(delivered(task, '{"n": 1}', again), self.model.delivered(task, '{"n": 1}', again))
+            self.same(outbox.delivered(task, '{"n": 1}', again), self.model.delivered(task, '{"n": 1}', again))
         if self.model.outbox and self.random.random() < 0.3:
             id = f"{self.random.choice(list(self.model.outbox))}.{self.random.randint(1, 3)}"
             tenant = self.random.choice(TENANTS)
-            self.same(redeliver(id, tenant), self.model.redeliver(id, tenant))
+            self.same(outbox.redeliver(id, tenant), self.model.redeliver(id, tenant))
 
     def tasks(self) -> None:
         if self._tasks:
             task = self.random.choice(self._tasks)
             if self.random.random() < 0.5:
-                self.same(extend(task, 2 * LEASE), self.model.extend(task, 2 * LEASE))
+                self.same(tasks.extend(task, 2 * LEASE), self.model.extend(task, 2 * LEASE))
             elif task.kind not in (Due.EXPIRE, Due.PLAN, Due.ASSEMBLE):
                 again = self.random.choice((None, 100))
-                self.same(done(task, again), self.model.done(task, again))
+                self.same(tasks.done(task, again), self.model.done(task, again))
             else:
-                self.same(done(task, 100), self.model.done(task, 100))
+                self.same(tasks.done(task, 100), self.model.done(task, 100))
 
     def wait(self) -> None:
         self.farm.clock.forward(self.random.choice((1, 50, 400, 1100, 1100, 3500)))
@@ -321,16 +290,16 @@ class Walk:
 
     # --- choices ------------------------------------------------------------------------------------------------------
 
-    def _of(self, kind: Due, most: int = 3) -> list[Task]:
+    def _of(self, kind: Due, most: int = 3) -> list[tasks.Task]:
         """Tasks of a kind, now and then with the token of another."""
-        tasks = [task for task in self._tasks if task.kind == kind]
+        taken = [task for task in self._tasks if task.kind == kind]
         late = self.random.random() < 0.1
-        tasks = [task for task in tasks if late or self.model.due.get((kind, task.id), (0, ""))[1] == task.token][
+        taken = [task for task in taken if late or self.model.due.get((kind, task.id), (0, ""))[1] == task.token][
             -most:
         ]
         if self._tasks and self.random.random() < 0.1:
-            tasks.append(Task(kind, self.random.choice(self._tasks).id, self.random.choice(self._tasks).token))
-        return tasks
+            taken.append(tasks.Task(kind, self.random.choice(self._tasks).id, self.random.choice(self._tasks).token))
+        return taken
 
     def _some(self) -> tuple[str, dict[str, list[int]]]:
         """A token, mostly of a living lease, and some of the segments that it once held."""
@@ -351,5 +320,5 @@ class Walk:
         return job.new.id, job.new.tenant
 
 
-def _pairs(grant: Grant) -> list[tuple[str, int]]:
+def _pairs(grant: segments.Grant) -> list[tuple[str, int]]:
     return [(id, index) for id, indices in grant.segments.items() for index in indices]

@@ -8,41 +8,16 @@ import pytest
 
 from farm.errors import BadInput, NotFound
 from farm.job import Due, Lane, Status
-from farm.store import (
-    Accepted,
-    BatchRecord,
-    DeliveryRecord,
-    NewBatch,
-    Settled,
-    abort,
-    accept,
-    accept_batch,
-    batch_record,
-    begin,
-    cancel,
-    cancel_batch,
-    deliveries,
-    fail,
-    finish,
-    forget,
-    forget_batch,
-    job_page,
-    job_record,
-    plan,
-    reserve,
-    retry,
-    settle,
-    take,
-)
+from farm.store import batches, jobs, outbox, segments, tasks
 from tests.store.clocked import NOON, Farm, new_job
 
 
-def new_batch(id: str = "batch_a", total: int = 2, **more: Any) -> NewBatch:
-    return NewBatch(id, "ann", total, **{"spec": '{"b": 1}', "retention_s": 3600, **more})
+def new_batch(id: str = "batch_a", total: int = 2, **more: Any) -> batches.NewBatch:
+    return batches.NewBatch(id, "ann", total, **{"spec": '{"b": 1}', "retention_s": 3600, **more})
 
 
-def record(farm: Farm, batch: str = "batch_a") -> BatchRecord:
-    found = farm.run(batch_record(batch))
+def record(farm: Farm, batch: str = "batch_a") -> batches.BatchRecord:
+    found = farm.run(batches.record(batch))
     assert found is not None
     return found
 
@@ -53,31 +28,35 @@ def events(farm: Farm, owner: str) -> list[str]:
 
 
 def test_a_batch_is_due_to_be_unfolded(farm: Farm) -> None:
-    assert farm.run(accept_batch(new_batch())) == Accepted("batch_a", replayed=False)
-    assert farm.run(accept_batch(new_batch())) == Accepted("batch_a", replayed=True)
+    assert farm.run(batches.accept(new_batch())) == jobs.Accepted("batch_a", replayed=False)
+    assert farm.run(batches.accept(new_batch())) == jobs.Accepted("batch_a", replayed=True)
     assert farm.task(Due.BATCH, "batch_a")
     found = record(farm)
     assert (found.tenant, found.total, found.accepted, found.spec, found.created_ms) == ("ann", 2, 0, '{"b": 1}', NOON)
-    assert farm.run(batch_record("batch_a", "bob")) is None
-    assert farm.run(batch_record("batch_none")) is None
+    assert farm.run(batches.record("batch_a", "bob")) is None
+    assert farm.run(batches.record("batch_none")) is None
 
 
 def test_a_batch_has_keys_as_a_job_has(farm: Farm) -> None:
-    farm.run(accept_batch(new_batch(idempotency_key="k", request_digest="d")))
-    again = farm.run(accept_batch(new_batch("batch_b", idempotency_key="k", request_digest="d")))
-    assert again == Accepted("batch_a", replayed=True)
-    assert farm.run(reserve("ann", "k", "d")) == "batch_a"
+    farm.run(batches.accept(new_batch(idempotency_key="k", request_digest="d")))
+    again = farm.run(batches.accept(new_batch("batch_b", idempotency_key="k", request_digest="d")))
+    assert again == jobs.Accepted("batch_a", replayed=True)
+    assert farm.run(jobs.reserve("ann", "k", "d")) == "batch_a"
     with pytest.raises(BadInput):
-        farm.run(accept_batch(new_batch("batch_b", idempotency_key="k", request_digest="e")))
+        farm.run(batches.accept(new_batch("batch_b", idempotency_key="k", request_digest="e")))
 
 
 def test_a_batch_counts_its_jobs_and_their_segments(farm: Farm) -> None:
-    farm.run(accept_batch(new_batch(total=3)))
+    farm.run(batches.accept(new_batch(total=3)))
     farm.running("job_1", 4, batch="batch_a", on_error="skip")
     farm.accept("job_2", batch="batch_a")
     grant = farm.claim()
-    farm.run(settle(grant.token, [Settled("job_1", 0, 100), Settled("job_1", 1, 150, cached=True)]))
-    farm.run(fail(grant.token, "job_1", 2, "bad", max_attempts=1))
+    farm.run(
+        segments.settle(
+            grant.token, [segments.Settled("job_1", 0, 100), segments.Settled("job_1", 1, 150, cached=True)]
+        )
+    )
+    farm.run(segments.fail(grant.token, "job_1", 2, "bad", max_attempts=1))
     found = record(farm)
     assert (found.accepted, found.segments, found.segments_done, found.segments_dead) == (2, 4, 2, 1)
     assert (found.cached, found.milliseconds, found.ended_ms) == (1, 250, None)
@@ -85,95 +64,95 @@ def test_a_batch_counts_its_jobs_and_their_segments(farm: Farm) -> None:
 
 
 def test_a_batch_completes_with_its_last_job(farm: Farm) -> None:
-    farm.run(accept_batch(new_batch(webhook=True)))
+    farm.run(batches.accept(new_batch(webhook=True)))
     task = farm.assembling("job_1", batch="batch_a")
-    farm.run(finish("job_1", task.token, "{}"))
+    farm.run(jobs.finish("job_1", task.token, "{}"))
     assert record(farm).ended_ms is None
     farm.accept("job_2", batch="batch_a")
     farm.clock.forward(5)
-    farm.run(cancel("job_2", "ann"))
+    farm.run(jobs.cancel("job_2", "ann"))
     assert record(farm).ended_ms == NOON + 5
     assert events(farm, "batch_a") == ["completed"]
-    assert farm.run(deliveries("batch_a", "ann")) == [DeliveryRecord("batch_a.1", "completed", "{}", 0)]
+    assert farm.run(outbox.deliveries("batch_a", "ann")) == [outbox.DeliveryRecord("batch_a.1", "completed", "{}", 0)]
     farm.clock.forward(3600 * 1000)
     assert farm.task(Due.PURGE, "batch_a")
 
 
 def test_a_batch_completes_again_after_a_retry(farm: Farm) -> None:
-    farm.run(accept_batch(new_batch(total=1, webhook=True)))
+    farm.run(batches.accept(new_batch(total=1, webhook=True)))
     farm.running("job_1", 2, batch="batch_a")
-    farm.run(settle("0", [Settled("job_1", 0, 100)]))
-    farm.run(cancel("job_1", "ann"))
+    farm.run(segments.settle("0", [segments.Settled("job_1", 0, 100)]))
+    farm.run(jobs.cancel("job_1", "ann"))
     assert record(farm).ended_ms == NOON
 
-    farm.run(retry("job_1", "ann"))
+    farm.run(jobs.retry("job_1", "ann"))
 
     found = record(farm)
     assert (found.ended_ms, found.counts[Status.QUEUED], found.counts[Status.CANCELED]) == (None, 1, 0)
     assert (found.segments, found.segments_done, found.milliseconds) == (0, 0, 0)
     farm.clock.forward(3600 * 1000)
-    assert farm.run(take([Due.PURGE], want=1, lease_ms=1000)) == []
-    farm.run(abort("job_1", Due.PLAN, farm.task(Due.PLAN, "job_1").token, "{}"))
+    assert farm.run(tasks.take([Due.PURGE], want=1, lease_ms=1000)) == []
+    farm.run(jobs.abort("job_1", Due.PLAN, farm.task(Due.PLAN, "job_1").token, "{}"))
     assert record(farm).ended_ms == farm.clock.now
-    assert [delivery.id for delivery in farm.run(deliveries("batch_a")) or ()] == ["batch_a.1", "batch_a.2"]
+    assert [delivery.id for delivery in farm.run(outbox.deliveries("batch_a")) or ()] == ["batch_a.1", "batch_a.2"]
 
 
 def test_jobs_of_a_canceled_batch_are_accepted_as_canceled(farm: Farm) -> None:
-    farm.run(accept_batch(new_batch(total=2, webhook=True)))
+    farm.run(batches.accept(new_batch(total=2, webhook=True)))
     farm.accept("job_1", batch="batch_a")
     first = farm.task(Due.BATCH, "batch_a")
-    assert farm.run(cancel_batch("batch_a", "ann")) is True
+    assert farm.run(batches.cancel("batch_a", "ann")) is True
     assert farm.task(Due.BATCH, "batch_a") != first
     farm.accept("job_2", batch="batch_a", events=["canceled"])
     assert farm.record("job_2").status == Status.CANCELED
     assert not farm.redis.exists("f:text:job_2")
-    assert [task.id for task in farm.run(take([Due.PLAN], want=9, lease_ms=1000))] == ["job_1"]
-    assert len(farm.run(deliveries("job_2")) or ()) == 1
-    farm.run(cancel("job_1", "ann"))
+    assert [task.id for task in farm.run(tasks.take([Due.PLAN], want=9, lease_ms=1000))] == ["job_1"]
+    assert len(farm.run(outbox.deliveries("job_2")) or ()) == 1
+    farm.run(jobs.cancel("job_1", "ann"))
     found = record(farm)
     assert (found.canceled, found.ended_ms, found.counts[Status.CANCELED]) == (True, NOON, 2)
-    assert farm.run(cancel_batch("batch_a", "ann")) is False
-    assert farm.run(cancel_batch("batch_a", "bob")) is None
+    assert farm.run(batches.cancel("batch_a", "ann")) is False
+    assert farm.run(batches.cancel("batch_a", "bob")) is None
 
 
 def test_pages_of_a_batch_follow_its_lines(farm: Farm) -> None:
-    farm.run(accept_batch(new_batch(total=5)))
+    farm.run(batches.accept(new_batch(total=5)))
     for number in (3, 1, 4, 5, 9):
         farm.accept(f"job_{number}", batch="batch_a")
     farm.accept("job_other")
-    page = farm.run(job_page("ann", batch="batch_a", limit=2))
+    page = farm.run(jobs.page("ann", batch="batch_a", limit=2))
     assert [job.id for job in page] == ["job_3", "job_1"]
-    farm.run(forget("job_1"))
-    rest = farm.run(job_page("ann", batch="batch_a", after=(2, "job_1"), limit=9))
+    farm.run(jobs.forget("job_1"))
+    rest = farm.run(jobs.page("ann", batch="batch_a", after=(2, "job_1"), limit=9))
     assert [job.id for job in rest] == ["job_4", "job_5", "job_9"]
-    assert farm.run(job_page("bob", batch="batch_a")) == []
+    assert farm.run(jobs.page("bob", batch="batch_a")) == []
 
 
 def test_a_deleted_job_still_counts_as_an_end_of_its_batch(farm: Farm) -> None:
-    farm.run(accept_batch(new_batch(total=1)))
+    farm.run(batches.accept(new_batch(total=1)))
     farm.running("job_1", 3, batch="batch_a")
-    farm.run(forget("job_1", "ann"))
+    farm.run(jobs.forget("job_1", "ann"))
     assert record(farm).ended_ms == NOON
 
 
 def test_jobs_outlive_the_record_of_their_batch(farm: Farm) -> None:
-    farm.run(accept_batch(new_batch(total=1, webhook=True)))
+    farm.run(batches.accept(new_batch(total=1, webhook=True)))
     farm.running("job_1", 1, batch="batch_a")
-    assert farm.run(forget_batch("batch_a"))
-    assert not farm.run(forget_batch("batch_a"))
-    farm.run(settle("0", [Settled("job_1", 0, 100)]))
-    farm.run(finish("job_1", farm.task(Due.ASSEMBLE, "job_1").token, "{}"))
+    assert farm.run(batches.forget("batch_a"))
+    assert not farm.run(batches.forget("batch_a"))
+    farm.run(segments.settle("0", [segments.Settled("job_1", 0, 100)]))
+    farm.run(jobs.finish("job_1", farm.task(Due.ASSEMBLE, "job_1").token, "{}"))
     assert farm.record("job_1").batch == "batch_a"
     assert not farm.redis.keys("f:*batch_a*")
     with pytest.raises(NotFound):
-        farm.run(accept(new_job("job_2", batch="batch_a")))
-    assert farm.run(job_record("job_2")) is None
+        farm.run(jobs.accept(new_job("job_2", batch="batch_a")))
+    assert farm.run(jobs.record("job_2")) is None
 
 
 def test_batches_wait_in_the_lowest_lane(farm: Farm) -> None:
-    farm.run(accept_batch(new_batch()))
+    farm.run(batches.accept(new_batch()))
     farm.accept("job_a", lane=Lane.INTERACTIVE)
     assert farm.redis.exists("f:due:batch:bulk:ann")
-    assert farm.run(plan("job_a", farm.task(Due.PLAN, "job_a").token, 1))
+    assert farm.run(jobs.plan("job_a", farm.task(Due.PLAN, "job_a").token, 1))
     grant = farm.claim()
-    assert farm.run(begin(grant.token, grant.segments)) == {"job_a": [0]}
+    assert farm.run(segments.begin(grant.token, grant.segments)) == {"job_a": [0]}

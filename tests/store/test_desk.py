@@ -6,41 +6,19 @@ import pytest
 
 from farm.errors import StoreUnavailable
 from farm.job import Due, Lane
-from farm.store import (
-    DeliveryRecord,
-    NewBatch,
-    Settled,
-    Task,
-    abort,
-    accept_batch,
-    cancel,
-    delivered,
-    deliveries,
-    done,
-    draft,
-    expire,
-    extend,
-    finish,
-    forget,
-    next_due,
-    plan,
-    redeliver,
-    retry,
-    settle,
-    take,
-)
+from farm.store import batches, jobs, outbox, segments, tasks
 from tests.store.clocked import LEASE, Farm
 
 
 def test_a_task_that_nobody_finishes_comes_back(farm: Farm) -> None:
     farm.accept()
     first = farm.task(Due.PLAN, "job_a")
-    assert farm.run(take([Due.PLAN], want=9, lease_ms=LEASE)) == []
+    assert farm.run(tasks.take([Due.PLAN], want=9, lease_ms=LEASE)) == []
     farm.clock.forward(LEASE)
     second = farm.task(Due.PLAN, "job_a")
     assert first.token != second.token
-    assert not farm.run(done(first))
-    assert not farm.run(extend(first, LEASE))
+    assert not farm.run(tasks.done(first))
+    assert not farm.run(tasks.extend(first, LEASE))
 
 
 def test_a_long_task_stays_leased_while_it_is_extended(farm: Farm) -> None:
@@ -48,17 +26,17 @@ def test_a_long_task_stays_leased_while_it_is_extended(farm: Farm) -> None:
     task = farm.task(Due.PLAN, "job_a")
     for _ in range(3):
         farm.clock.forward(LEASE - 1)
-        assert farm.run(extend(task, LEASE))
-    assert farm.run(take([Due.PLAN], want=9, lease_ms=LEASE)) == []
-    assert farm.run(plan("job_a", task.token, 1))
+        assert farm.run(tasks.extend(task, LEASE))
+    assert farm.run(tasks.take([Due.PLAN], want=9, lease_ms=LEASE)) == []
+    assert farm.run(jobs.plan("job_a", task.token, 1))
 
 
 def test_an_interactive_line_is_assembled_before_a_bulk_batch_is_planned(farm: Farm) -> None:
     farm.running("job_line", 1, lane=Lane.INTERACTIVE)
     for number in range(20):
         farm.accept(f"job_bulk{number}", lane=Lane.BULK)
-    farm.run(settle("0", [Settled("job_line", 0, 100)]))
-    first = farm.run(take([Due.PLAN, Due.ASSEMBLE], want=2, lease_ms=LEASE))
+    farm.run(segments.settle("0", [segments.Settled("job_line", 0, 100)]))
+    first = farm.run(tasks.take([Due.PLAN, Due.ASSEMBLE], want=2, lease_ms=LEASE))
     assert (Due.ASSEMBLE, "job_line") in [(task.kind, task.id) for task in first]
 
 
@@ -67,40 +45,40 @@ def test_neither_planning_nor_assembling_waits_for_the_other_to_run_dry(farm: Fa
         farm.running(f"job_whole{number}", 1)
     for number in range(10):
         farm.accept(f"job_new{number}")
-        farm.run(settle("0", [Settled(f"job_whole{number}", 0, 100)]))
-    taken = farm.run(take([Due.PLAN, Due.ASSEMBLE], want=10, lease_ms=LEASE))
+        farm.run(segments.settle("0", [segments.Settled(f"job_whole{number}", 0, 100)]))
+    taken = farm.run(tasks.take([Due.PLAN, Due.ASSEMBLE], want=10, lease_ms=LEASE))
     assert sorted(task.kind for task in taken) == [Due.ASSEMBLE] * 5 + [Due.PLAN] * 5
 
 
 def test_an_express_take_is_for_interactive_work_alone(farm: Farm) -> None:
     farm.accept("job_bulk", lane=Lane.BULK)
     farm.accept("job_a")
-    assert farm.run(take([Due.PLAN], want=9, lease_ms=LEASE, express=True)) == []
+    assert farm.run(tasks.take([Due.PLAN], want=9, lease_ms=LEASE, express=True)) == []
     farm.accept("job_line", lane=Lane.INTERACTIVE)
-    assert [task.id for task in farm.run(take([Due.PLAN], want=9, lease_ms=LEASE, express=True))] == ["job_line"]
+    assert [task.id for task in farm.run(tasks.take([Due.PLAN], want=9, lease_ms=LEASE, express=True))] == ["job_line"]
 
 
 def test_a_task_may_be_put_off(farm: Farm) -> None:
     farm.accept()
     task = farm.task(Due.PLAN, "job_a")
-    assert farm.run(done(task, again_ms=500))
-    assert not farm.run(done(task)), "its token went with it"
-    assert farm.run(next_due([Due.PLAN])) == {Due.PLAN: 500}
+    assert farm.run(tasks.done(task, again_ms=500))
+    assert not farm.run(tasks.done(task)), "its token went with it"
+    assert farm.run(tasks.next_due([Due.PLAN])) == {Due.PLAN: 500}
     farm.clock.forward(500)
     assert farm.task(Due.PLAN, "job_a")
 
 
 def test_next_due_tells_how_long_to_sleep(farm: Farm) -> None:
-    assert farm.run(next_due(list(Due))) == {}
+    assert farm.run(tasks.next_due(list(Due))) == {}
     farm.accept("job_a")
     farm.accept("job_b", tenant="bob", retention_s=2)
-    assert farm.run(next_due(list(Due))) == {Due.PLAN: 0}
-    farm.run(cancel("job_b", "bob"))
+    assert farm.run(tasks.next_due(list(Due))) == {Due.PLAN: 0}
+    farm.run(jobs.cancel("job_b", "bob"))
     farm.task(Due.PLAN, "job_a")
     farm.clock.forward(700)
-    assert farm.run(next_due([Due.PLAN, Due.EXPIRE])) == {Due.PLAN: LEASE - 700, Due.EXPIRE: 1300}
+    assert farm.run(tasks.next_due([Due.PLAN, Due.EXPIRE])) == {Due.PLAN: LEASE - 700, Due.EXPIRE: 1300}
     farm.clock.forward(2 * LEASE)
-    assert farm.run(next_due([Due.PLAN, Due.EXPIRE])) == {Due.PLAN: 0, Due.EXPIRE: 0}
+    assert farm.run(tasks.next_due([Due.PLAN, Due.EXPIRE])) == {Due.PLAN: 0, Due.EXPIRE: 0}
 
 
 # --- deliveries -------------------------------------------------------------------------------------------------------
@@ -108,97 +86,97 @@ def test_next_due_tells_how_long_to_sleep(farm: Farm) -> None:
 
 def test_the_end_of_a_job_leaves_a_delivery_when_its_webhook_wants_it(farm: Farm) -> None:
     task = farm.assembling("job_a", events=["succeeded"])
-    farm.run(finish("job_a", task.token, "{}"))
-    assert farm.run(deliveries("job_a", "ann")) == [DeliveryRecord("job_a.1", "succeeded", "{}", 0)]
-    assert farm.run(deliveries("job_a", "bob")) is None
-    assert farm.run(deliveries("job_none")) is None
+    farm.run(jobs.finish("job_a", task.token, "{}"))
+    assert farm.run(outbox.deliveries("job_a", "ann")) == [outbox.DeliveryRecord("job_a.1", "succeeded", "{}", 0)]
+    assert farm.run(outbox.deliveries("job_a", "bob")) is None
+    assert farm.run(outbox.deliveries("job_none")) is None
     farm.accept("job_b", events=["succeeded"])
-    farm.run(cancel("job_b", "ann"))
-    assert farm.run(deliveries("job_b")) == []
+    farm.run(jobs.cancel("job_b", "ann"))
+    assert farm.run(outbox.deliveries("job_b")) == []
 
 
 def test_a_delivery_keeps_its_record_and_is_due_again_until_it_is_over(farm: Farm) -> None:
     farm.accept(events=["canceled"])
-    farm.run(cancel("job_a", "ann"))
+    farm.run(jobs.cancel("job_a", "ann"))
     first = farm.task(Due.DELIVER, "job_a.1")
-    assert farm.run(delivered(first, '{"tries": 1}', again_ms=5000))
-    assert farm.run(deliveries("job_a")) == [DeliveryRecord("job_a.1", "canceled", '{"tries": 1}', 5000)]
-    assert not farm.run(delivered(first, "{}", None)), "late"
+    assert farm.run(outbox.delivered(first, '{"tries": 1}', again_ms=5000))
+    assert farm.run(outbox.deliveries("job_a")) == [outbox.DeliveryRecord("job_a.1", "canceled", '{"tries": 1}', 5000)]
+    assert not farm.run(outbox.delivered(first, "{}", None)), "late"
     farm.clock.forward(5000)
-    assert farm.run(delivered(farm.task(Due.DELIVER, "job_a.1"), '{"tries": 2}', None))
-    assert farm.run(deliveries("job_a")) == [DeliveryRecord("job_a.1", "canceled", '{"tries": 2}', None)]
+    assert farm.run(outbox.delivered(farm.task(Due.DELIVER, "job_a.1"), '{"tries": 2}', None))
+    assert farm.run(outbox.deliveries("job_a")) == [outbox.DeliveryRecord("job_a.1", "canceled", '{"tries": 2}', None)]
 
 
 def test_a_delivery_can_be_sent_again(farm: Farm) -> None:
     farm.accept(events=["canceled"])
-    farm.run(cancel("job_a", "ann"))
-    farm.run(delivered(farm.task(Due.DELIVER, "job_a.1"), "{}", None))
+    farm.run(jobs.cancel("job_a", "ann"))
+    farm.run(outbox.delivered(farm.task(Due.DELIVER, "job_a.1"), "{}", None))
     for other, tenant in (("job_a.1", "bob"), ("job_a.2", "ann"), ("job_b.1", "ann"), ("nonsense", "ann")):
-        assert farm.run(redeliver(other, tenant)) is None
-    assert farm.run(redeliver("job_a.1", "ann")) is True
+        assert farm.run(outbox.redeliver(other, tenant)) is None
+    assert farm.run(outbox.redeliver("job_a.1", "ann")) is True
     assert farm.task(Due.DELIVER, "job_a.1")
 
 
 def test_every_end_has_a_delivery_of_its_own(farm: Farm) -> None:
     farm.accept(events=["canceled", "failed"])
-    farm.run(cancel("job_a", "ann"))
-    farm.run(retry("job_a", "ann"))
-    farm.run(abort("job_a", Due.PLAN, farm.task(Due.PLAN, "job_a").token, "{}"))
-    found = farm.run(deliveries("job_a"))
+    farm.run(jobs.cancel("job_a", "ann"))
+    farm.run(jobs.retry("job_a", "ann"))
+    farm.run(jobs.abort("job_a", Due.PLAN, farm.task(Due.PLAN, "job_a").token, "{}"))
+    found = farm.run(outbox.deliveries("job_a"))
     assert {delivery.id: delivery.event for delivery in found or ()} == {"job_a.1": "canceled", "job_a.2": "failed"}
 
 
 def test_deliveries_outlive_expiry_and_go_with_the_record(farm: Farm) -> None:
     farm.accept(events=["canceled"])
-    farm.run(cancel("job_a", "ann"))
+    farm.run(jobs.cancel("job_a", "ann"))
     farm.clock.forward(3600 * 1000)
-    farm.run(expire("job_a", farm.task(Due.EXPIRE, "job_a").token, 60))
+    farm.run(jobs.expire("job_a", farm.task(Due.EXPIRE, "job_a").token, 60))
     task = farm.task(Due.DELIVER, "job_a.1")
-    farm.run(forget("job_a"))
-    assert not farm.run(delivered(task, "{}", 100))
-    assert farm.run(next_due(list(Due))) == {}
+    farm.run(jobs.forget("job_a"))
+    assert not farm.run(outbox.delivered(task, "{}", 100))
+    assert farm.run(tasks.next_due(list(Due))) == {}
 
 
 def test_a_token_of_another_task_is_late(farm: Farm) -> None:
     farm.accept("job_a")
     farm.accept("job_b")
     token = farm.task(Due.PLAN, "job_b").token
-    assert not farm.run(done(Task(Due.PLAN, "job_a", token)))
-    assert not farm.run(plan("job_a", token, 1))
+    assert not farm.run(tasks.done(tasks.Task(Due.PLAN, "job_a", token)))
+    assert not farm.run(jobs.plan("job_a", token, 1))
 
 
 DRAFT_MS = 60_000
-BATCH = NewBatch("batch_a", "ann", total=1, spec="{}", retention_s=60, drafted=True)
+BATCH = batches.NewBatch("batch_a", "ann", total=1, spec="{}", retention_s=60, drafted=True)
 
 
 def test_what_is_accepted_in_time_is_a_draft_no_longer(farm: Farm) -> None:
     for id in ("job_a", "batch_a"):
-        farm.run(draft(id, DRAFT_MS))
+        farm.run(jobs.draft(id, DRAFT_MS))
     farm.clock.forward(DRAFT_MS - 1)
     farm.accept(drafted=True)
-    farm.run(accept_batch(BATCH))
+    farm.run(batches.accept(BATCH))
     farm.clock.forward(DRAFT_MS)
-    assert farm.run(take([Due.DRAFT], want=9, lease_ms=LEASE)) == []
+    assert farm.run(tasks.take([Due.DRAFT], want=9, lease_ms=LEASE)) == []
 
 
 def test_a_draft_that_is_being_taken_away_can_not_be_accepted(farm: Farm) -> None:
     for id in ("job_a", "batch_a"):
-        farm.run(draft(id, DRAFT_MS))
+        farm.run(jobs.draft(id, DRAFT_MS))
     farm.clock.forward(DRAFT_MS)
-    tasks = farm.run(take([Due.DRAFT], want=9, lease_ms=LEASE))
-    assert {task.id for task in tasks} == {"job_a", "batch_a"}
+    taken = farm.run(tasks.take([Due.DRAFT], want=9, lease_ms=LEASE))
+    assert {task.id for task in taken} == {"job_a", "batch_a"}
     for _ in range(2):  # while the desk has it in hand, and when it is gone
         with pytest.raises(StoreUnavailable, match="send it again"):
             farm.accept(drafted=True)
         with pytest.raises(StoreUnavailable, match="send it again"):
-            farm.run(accept_batch(BATCH))
-        for task in tasks:
-            farm.run(done(task))
+            farm.run(batches.accept(BATCH))
+        for task in taken:
+            farm.run(tasks.done(task))
     assert farm.redis.keys("f:j:*") == farm.redis.keys("f:b:*") == farm.redis.keys("f:due:draft*") == []
 
 
 def test_a_draft_that_a_desk_let_go_of_is_taken_by_another(farm: Farm) -> None:
-    farm.run(draft("job_a", 0))
-    assert farm.run(take([Due.DRAFT], want=9, lease_ms=LEASE))
+    farm.run(jobs.draft("job_a", 0))
+    assert farm.run(tasks.take([Due.DRAFT], want=9, lease_ms=LEASE))
     farm.clock.forward(LEASE)
-    assert farm.run(take([Due.DRAFT], want=9, lease_ms=LEASE))
+    assert farm.run(tasks.take([Due.DRAFT], want=9, lease_ms=LEASE))

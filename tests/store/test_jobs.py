@@ -6,31 +6,7 @@ import pytest
 
 from farm.errors import BadInput, Conflict
 from farm.job import Due, Lane, Status
-from farm.store import (
-    Accepted,
-    Settled,
-    abort,
-    accept,
-    attempts,
-    begin,
-    cached_bits,
-    cancel,
-    expire,
-    fail,
-    finish,
-    forget,
-    job_page,
-    job_record,
-    job_text,
-    plan,
-    redo,
-    release,
-    rescue,
-    reserve,
-    retry,
-    settle,
-    unreserve,
-)
+from farm.store import jobs, segments
 from tests.store.clocked import NOON, Farm, new_job
 
 
@@ -40,21 +16,21 @@ def test_what_was_accepted_is_read_back(farm: Farm) -> None:
     assert (record.tenant, record.model, record.lane, record.spec) == ("ann", "m", Lane.BULK, '{"a": 1}')
     assert (record.characters, record.retention_s, record.created_ms) == (7, 60, NOON)
     assert (record.status, record.total, record.place, record.outcome) == (Status.QUEUED, 0, None, None)
-    assert farm.run(job_text("job_a")) == "Once upon."
+    assert farm.run(jobs.text("job_a")) == "Once upon."
 
 
 def test_accepting_twice_under_one_id_changes_nothing(farm: Farm) -> None:
-    assert farm.run(accept(new_job())) == Accepted("job_a", replayed=False)
-    assert farm.run(accept(new_job(text="other"))) == Accepted("job_a", replayed=True)
-    assert farm.run(job_text("job_a")) == "Once upon."
+    assert farm.run(jobs.accept(new_job())) == jobs.Accepted("job_a", replayed=False)
+    assert farm.run(jobs.accept(new_job(text="other"))) == jobs.Accepted("job_a", replayed=True)
+    assert farm.run(jobs.text("job_a")) == "Once upon."
 
 
 def test_another_tenants_job_is_no_job(farm: Farm) -> None:
     farm.accept()
-    assert farm.run(job_record("job_a", "bob")) is None
-    assert farm.run(cancel("job_a", "bob")) is None
-    assert farm.run(retry("job_a", "bob")) is None
-    assert not farm.run(forget("job_a", "bob"))
+    assert farm.run(jobs.record("job_a", "bob")) is None
+    assert farm.run(jobs.cancel("job_a", "bob")) is None
+    assert farm.run(jobs.retry("job_a", "bob")) is None
+    assert not farm.run(jobs.forget("job_a", "bob"))
     assert farm.record().status == Status.QUEUED
 
 
@@ -63,52 +39,52 @@ def test_another_tenants_job_is_no_job(farm: Farm) -> None:
 
 def test_a_key_answers_with_the_first_job(farm: Farm) -> None:
     farm.accept(idempotency_key="k", request_digest="d")
-    again = farm.run(accept(new_job("job_b", idempotency_key="k", request_digest="d")))
-    assert again == Accepted("job_a", replayed=True)
-    assert farm.run(job_record("job_b")) is None
+    again = farm.run(jobs.accept(new_job("job_b", idempotency_key="k", request_digest="d")))
+    assert again == jobs.Accepted("job_a", replayed=True)
+    assert farm.run(jobs.record("job_b")) is None
 
 
 def test_a_key_with_another_request_is_refused(farm: Farm) -> None:
     farm.accept(idempotency_key="k", request_digest="d")
     with pytest.raises(BadInput) as error:
-        farm.run(accept(new_job("job_b", idempotency_key="k", request_digest="e")))
+        farm.run(jobs.accept(new_job("job_b", idempotency_key="k", request_digest="e")))
     assert error.value.code == "idempotency_key_reused"
 
 
 def test_tenants_do_not_share_keys(farm: Farm) -> None:
     farm.accept(tenant="ann:b", idempotency_key="k", request_digest="d")
-    other = farm.run(accept(new_job("job_b", tenant="ann", idempotency_key="b:k", request_digest="d")))
-    assert other == Accepted("job_b", replayed=False)
+    other = farm.run(jobs.accept(new_job("job_b", tenant="ann", idempotency_key="b:k", request_digest="d")))
+    assert other == jobs.Accepted("job_b", replayed=False)
 
 
 def test_the_key_of_a_deleted_job_is_free_again(farm: Farm) -> None:
     farm.accept(idempotency_key="k", request_digest="d")
-    farm.run(forget("job_a"))
-    assert not farm.run(accept(new_job("job_b", idempotency_key="k", request_digest="e"))).replayed
+    farm.run(jobs.forget("job_a"))
+    assert not farm.run(jobs.accept(new_job("job_b", idempotency_key="k", request_digest="e"))).replayed
 
 
 def test_a_reservation_keeps_others_out_until_it_is_given_back(farm: Farm) -> None:
-    mine = reserve("ann", "k", "d")
+    mine = jobs.reserve("ann", "k", "d")
     assert farm.run(mine) is None
     assert farm.run(mine) is None, "sent twice over a lost connection"
     with pytest.raises(Conflict) as error:
-        farm.run(reserve("ann", "k", "d"))
+        farm.run(jobs.reserve("ann", "k", "d"))
     assert error.value.code == "idempotency_key_in_use"
     with pytest.raises(BadInput):
-        farm.run(reserve("ann", "k", "other"))
-    farm.run(unreserve("ann", "k", "d"))
-    assert farm.run(reserve("ann", "k", "d")) is None
+        farm.run(jobs.reserve("ann", "k", "other"))
+    farm.run(jobs.unreserve("ann", "k", "d"))
+    assert farm.run(jobs.reserve("ann", "k", "d")) is None
 
 
 def test_a_reservation_becomes_the_job_that_it_was_made_for(farm: Farm) -> None:
-    farm.run(reserve("ann", "k", "d"))
+    farm.run(jobs.reserve("ann", "k", "d"))
     farm.accept(idempotency_key="k", request_digest="d")
-    farm.run(unreserve("ann", "k", "d"))
-    assert farm.run(reserve("ann", "k", "d")) == "job_a"
+    farm.run(jobs.unreserve("ann", "k", "d"))
+    assert farm.run(jobs.reserve("ann", "k", "d")) == "job_a"
 
 
 def test_no_key_is_held_for_ever(farm: Farm) -> None:
-    farm.run(reserve("ann", "reserved", "d", ttl_ms=60_000))
+    farm.run(jobs.reserve("ann", "reserved", "d", ttl_ms=60_000))
     farm.accept(idempotency_key="accepted", request_digest="d")
     times = sorted(farm.redis.pttl(key) for key in farm.redis.keys("f:idem:*"))
     assert 0 < times[0] <= 60_000 < times[1] <= 24 * 3600 * 1000
@@ -121,7 +97,7 @@ def test_a_plan_makes_every_segment_ready(farm: Farm) -> None:
     farm.running(segments=21)
     record = farm.record()
     assert (record.status, record.total, record.ready, record.running_ms) == (Status.RUNNING, 21, 21, NOON)
-    assert farm.run(job_text("job_a")) is None
+    assert farm.run(jobs.text("job_a")) is None
     assert farm.claim(want=100).segments == {"job_a": list(range(21))}
 
 
@@ -132,19 +108,19 @@ def test_a_plan_without_segments_is_due_for_assembly_at_once(farm: Farm) -> None
 
 def test_the_text_outlives_a_cancel_so_that_a_retry_can_plan_it(farm: Farm) -> None:
     farm.accept()
-    assert farm.run(cancel("job_a", "ann")) == Status.QUEUED
-    assert farm.run(job_text("job_a")) == "Once upon."
-    assert farm.run(retry("job_a", "ann")) == Status.CANCELED
-    assert farm.run(plan("job_a", farm.task(Due.PLAN, "job_a").token, 1))
-    assert farm.run(job_text("job_a")) is None
+    assert farm.run(jobs.cancel("job_a", "ann")) == Status.QUEUED
+    assert farm.run(jobs.text("job_a")) == "Once upon."
+    assert farm.run(jobs.retry("job_a", "ann")) == Status.CANCELED
+    assert farm.run(jobs.plan("job_a", farm.task(Due.PLAN, "job_a").token, 1))
+    assert farm.run(jobs.text("job_a")) is None
 
 
 def test_the_text_goes_when_the_job_expires(farm: Farm) -> None:
     farm.accept()
-    farm.run(cancel("job_a", "ann"))
+    farm.run(jobs.cancel("job_a", "ann"))
     farm.clock.forward(3600 * 1000)
-    assert farm.run(expire("job_a", farm.task(Due.EXPIRE, "job_a").token, purge_after_s=60))
-    assert farm.run(job_text("job_a")) is None
+    assert farm.run(jobs.expire("job_a", farm.task(Due.EXPIRE, "job_a").token, purge_after_s=60))
+    assert farm.run(jobs.text("job_a")) is None
     farm.clock.forward(60 * 1000)
     assert farm.task(Due.PURGE, "job_a")
 
@@ -153,12 +129,12 @@ def test_the_text_goes_when_the_job_expires(farm: Farm) -> None:
 
 
 def test_a_finished_job_has_its_outcome_and_is_due_to_expire(farm: Farm) -> None:
-    task = farm.assembling(segments=3)
+    task = farm.assembling(count=3)
     farm.clock.forward(500)
-    assert farm.run(finish("job_a", task.token, '{"seconds": 3}'))
+    assert farm.run(jobs.finish("job_a", task.token, '{"seconds": 3}'))
     record = farm.record()
     assert (record.outcome, record.ended_ms, record.done, record.milliseconds) == ('{"seconds": 3}', NOON + 500, 3, 300)
-    assert not farm.run(finish("job_a", task.token, "{}")), "once"
+    assert not farm.run(jobs.finish("job_a", task.token, "{}")), "once"
     farm.clock.forward(3600 * 1000)
     assert farm.task(Due.EXPIRE, "job_a")
 
@@ -167,7 +143,7 @@ def test_nothing_of_its_work_outlives_a_job(farm: Farm) -> None:
     farm.running(segments=40)
     farm.suspect(index=7)
     farm.accept("job_b")
-    farm.run(cancel("job_a", "ann"))
+    farm.run(jobs.cancel("job_a", "ann"))
     left = {key.decode() for key in farm.redis.keys("f:*job_a*")}
     assert left == {"f:j:job_a", "f:s:job_a"}
     assert not farm.redis.exists("f:solo:m")
@@ -177,96 +153,96 @@ def test_nothing_of_its_work_outlives_a_job(farm: Farm) -> None:
 def test_an_aborted_job_says_why(farm: Farm) -> None:
     farm.accept()
     task = farm.task(Due.PLAN, "job_a")
-    assert farm.run(abort("job_a", Due.PLAN, task.token, '{"code": "no_text"}'))
+    assert farm.run(jobs.abort("job_a", Due.PLAN, task.token, '{"code": "no_text"}'))
     assert (farm.record().status, farm.record().outcome) == (Status.FAILED, '{"code": "no_text"}')
-    assert farm.run(retry("job_a", "ann")) == Status.FAILED
+    assert farm.run(jobs.retry("job_a", "ann")) == Status.FAILED
     assert farm.record().outcome is None
 
 
 def test_a_retried_job_starts_anew(farm: Farm) -> None:
     farm.running(segments=4, on_error="fail")
     grant = farm.claim()
-    farm.run(settle(grant.token, [Settled("job_a", 0, 100, cached=True)]))
-    farm.run(begin(grant.token, {"job_a": [1]}))
-    farm.run(fail(grant.token, "job_a", 1, "bad", max_attempts=1))
+    farm.run(segments.settle(grant.token, [segments.Settled("job_a", 0, 100, cached=True)]))
+    farm.run(segments.begin(grant.token, {"job_a": [1]}))
+    farm.run(segments.fail(grant.token, "job_a", 1, "bad", max_attempts=1))
     assert farm.record().status == Status.FAILED
 
-    farm.run(retry("job_a", "ann"))
+    farm.run(jobs.retry("job_a", "ann"))
 
     record = farm.record()
     assert (record.total, record.done, record.dead, record.cached, record.milliseconds) == (0, 0, 0, 0, 0)
     assert (record.started, record.running_ms, record.ended_ms, record.outcome) == (False, None, None, None)
-    farm.run(plan("job_a", farm.task(Due.PLAN, "job_a").token, 4))
-    assert farm.run(attempts("job_a")) == {}
+    farm.run(jobs.plan("job_a", farm.task(Due.PLAN, "job_a").token, 4))
+    assert farm.run(jobs.attempts("job_a")) == {}
     assert farm.claim().segments == {"job_a": [0, 1, 2, 3]}
 
 
 def test_a_holder_from_before_a_retry_cannot_give_segments_back_twice(farm: Farm) -> None:
     farm.running(segments=4)
     old = farm.claim()
-    farm.run(cancel("job_a", "ann"))
-    farm.run(retry("job_a", "ann"))
-    farm.run(plan("job_a", farm.task(Due.PLAN, "job_a").token, 4))
+    farm.run(jobs.cancel("job_a", "ann"))
+    farm.run(jobs.retry("job_a", "ann"))
+    farm.run(jobs.plan("job_a", farm.task(Due.PLAN, "job_a").token, 4))
     new = farm.claim()
-    assert farm.run(release(old.token)) == 0
+    assert farm.run(segments.release(old.token)) == 0
     farm.clock.forward(1)
     assert farm.idle()
-    assert all(farm.run(settle(new.token, [Settled("job_a", index, 100) for index in range(4)])))
+    assert all(farm.run(segments.settle(new.token, [segments.Settled("job_a", index, 100) for index in range(4)])))
 
 
 def test_a_forgotten_job_leaves_nothing(farm: Farm) -> None:
     farm.running(segments=4, events=["canceled"])
     grant = farm.claim(want=2)
-    assert farm.run(forget("job_a", "ann"))
+    assert farm.run(jobs.forget("job_a", "ann"))
     left = {key.decode() for key in farm.redis.keys("f:*job_a*")} | set(farm.redis.hgetall("f:due:token"))
     assert left == set()
     assert farm.redis.hget("f:count", "canceled") == b"0"
     assert not farm.redis.keys("f:due:*:*")
     # Its holder can still let go of it.
-    assert farm.run(settle(grant.token, [Settled("job_a", 0, 100)])) == [False]
-    assert farm.run(release(grant.token)) == 0
-    assert not farm.run(forget("job_a"))
+    assert farm.run(segments.settle(grant.token, [segments.Settled("job_a", 0, 100)])) == [False]
+    assert farm.run(segments.release(grant.token)) == 0
+    assert not farm.run(jobs.forget("job_a"))
 
 
 # --- redo -------------------------------------------------------------------------------------------------------------
 
 
 def test_missing_clips_are_rendered_again(farm: Farm) -> None:
-    task = farm.assembling(segments=10)
-    assert farm.run(redo("job_a", task.token, [3, 9, 12])) == 2
+    task = farm.assembling(count=10)
+    assert farm.run(jobs.redo("job_a", task.token, [3, 9, 12])) == 2
     record = farm.record()
     assert (record.status, record.done, record.ready, record.milliseconds) == (Status.RUNNING, 8, 2, 800)
     grant = farm.claim()
     assert grant.segments == {"job_a": [3, 9]}
-    farm.run(settle(grant.token, [Settled("job_a", index, 150) for index in (3, 9)]))
+    farm.run(segments.settle(grant.token, [segments.Settled("job_a", index, 150) for index in (3, 9)]))
     assert farm.record().milliseconds == 1100
     assert farm.task(Due.ASSEMBLE, "job_a")
 
 
 def test_redo_of_nothing_keeps_the_job_and_its_token(farm: Farm) -> None:
-    task = farm.assembling(segments=4)
-    assert farm.run(redo("job_a", task.token, [])) == 0
-    assert farm.run(redo("job_a", task.token, [99])) == 0
-    assert farm.run(finish("job_a", task.token, "{}"))
+    task = farm.assembling(count=4)
+    assert farm.run(jobs.redo("job_a", task.token, [])) == 0
+    assert farm.run(jobs.redo("job_a", task.token, [99])) == 0
+    assert farm.run(jobs.finish("job_a", task.token, "{}"))
 
 
 def test_a_holder_that_was_overtaken_does_not_give_a_redone_segment_back(farm: Farm) -> None:
     farm.running(segments=2)
     slow = farm.claim()
-    farm.run(begin(slow.token, slow.segments))
-    farm.run(settle("0", [Settled("job_a", index, 100) for index in range(2)]))
-    farm.run(redo("job_a", farm.task(Due.ASSEMBLE, "job_a").token, [0, 1]))
+    farm.run(segments.begin(slow.token, slow.segments))
+    farm.run(segments.settle("0", [segments.Settled("job_a", index, 100) for index in range(2)]))
+    farm.run(jobs.redo("job_a", farm.task(Due.ASSEMBLE, "job_a").token, [0, 1]))
     assert farm.claim().segments == {"job_a": [0, 1]}
-    assert farm.run(release(slow.token)) == 0
+    assert farm.run(segments.release(slow.token)) == 0
     assert farm.idle()
 
 
 def test_a_redone_segment_is_no_longer_cached(farm: Farm) -> None:
     farm.running(segments=3)
-    farm.run(settle("0", [Settled("job_a", index, 100, cached=True) for index in range(3)]))
-    assert farm.run(cached_bits("job_a")) == bytes([0b11100000])
-    farm.run(redo("job_a", farm.task(Due.ASSEMBLE, "job_a").token, [1]))
-    assert farm.run(cached_bits("job_a")) == bytes([0b10100000])
+    farm.run(segments.settle("0", [segments.Settled("job_a", index, 100, cached=True) for index in range(3)]))
+    assert farm.run(jobs.cached_bits("job_a")) == bytes([0b11100000])
+    farm.run(jobs.redo("job_a", farm.task(Due.ASSEMBLE, "job_a").token, [1]))
+    assert farm.run(jobs.cached_bits("job_a")) == bytes([0b10100000])
     assert farm.record().cached == 2
 
 
@@ -295,10 +271,10 @@ def test_pages_run_from_the_newest_to_the_oldest(farm: Farm) -> None:
         farm.clock.forward(number % 2)  # some in the same millisecond
     farm.accept("job_b", tenant="bob")
     seen = []
-    page = farm.run(job_page("ann", limit=3))
+    page = farm.run(jobs.page("ann", limit=3))
     while page:
         seen += [record.id for record in page]
-        page = farm.run(job_page("ann", after=(page[-1].created_ms, page[-1].id), limit=3))
+        page = farm.run(jobs.page("ann", after=(page[-1].created_ms, page[-1].id), limit=3))
     assert sorted(seen) == [f"job_{number}" for number in range(7)]
     assert [farm.record(job).created_ms for job in seen] == sorted(
         (farm.record(job).created_ms for job in seen), reverse=True
@@ -308,18 +284,18 @@ def test_pages_run_from_the_newest_to_the_oldest(farm: Farm) -> None:
 def test_a_page_goes_on_behind_a_job_that_was_deleted_since(farm: Farm) -> None:
     for number in range(6):
         farm.accept(f"job_{number}")
-    first = farm.run(job_page("ann", limit=2))
-    farm.run(forget(first[-1].id))
-    rest = farm.run(job_page("ann", after=(first[-1].created_ms, first[-1].id), limit=9))
+    first = farm.run(jobs.page("ann", limit=2))
+    farm.run(jobs.forget(first[-1].id))
+    rest = farm.run(jobs.page("ann", after=(first[-1].created_ms, first[-1].id), limit=9))
     assert [record.id for record in first + rest] == [f"job_{number}" for number in (5, 4, 3, 2, 1, 0)]
 
 
 def test_attempts_and_cached_bits_serve_the_manifest(farm: Farm) -> None:
     farm.running(segments=3, on_error="skip")
     grant = farm.claim()
-    farm.run(settle(grant.token, [Settled("job_a", 2, 100, cached=True)]))
-    farm.run(fail(grant.token, "job_a", 0, "no voice", max_attempts=1))
-    farm.run(fail(grant.token, "job_a", 1, "hiccup"))
-    assert farm.run(attempts("job_a")) == {0: "xno voice", 1: "1"}
-    assert farm.run(cached_bits("job_a")) == bytes([0b00100000])
-    assert farm.run(rescue(1000)).segments == 0
+    farm.run(segments.settle(grant.token, [segments.Settled("job_a", 2, 100, cached=True)]))
+    farm.run(segments.fail(grant.token, "job_a", 0, "no voice", max_attempts=1))
+    farm.run(segments.fail(grant.token, "job_a", 1, "hiccup"))
+    assert farm.run(jobs.attempts("job_a")) == {0: "xno voice", 1: "1"}
+    assert farm.run(jobs.cached_bits("job_a")) == bytes([0b00100000])
+    assert farm.run(segments.rescue(1000)).segments == 0

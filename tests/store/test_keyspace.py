@@ -12,49 +12,28 @@ import redis
 
 from farm.errors import Misconfigured, StoreReplaced
 from farm.job import Due, Status
-from farm.store import (
-    SCHEMA,
-    AsyncStore,
-    NewBatch,
-    Store,
-    accept,
-    accept_batch,
-    backlog,
-    beat,
-    claim,
-    finish,
-    job_record,
-    keys,
-    lock,
-    ping,
-    plan,
-    put_key,
-    put_voice,
-    reserve,
-    take,
-    voices,
-)
+from farm.store import SCHEMA, AsyncStore, Store, batches, jobs, registry, segments, tasks
 from tests.store.clocked import LEASE, Farm, new_job
 
-BATCH = NewBatch("batch_a", "ann", total=1, spec="{}", retention_s=60)
+BATCH = batches.NewBatch("batch_a", "ann", total=1, spec="{}", retention_s=60)
 
 
 @pytest.mark.parametrize(
     "call",
     [
-        accept(new_job("job_b")),
-        accept_batch(BATCH),
-        reserve("ann", "key", "digest"),
-        put_voice("ann", "v", "{}"),
-        put_key("digest", "ann", "laptop"),
-        job_record("job_a"),
-        voices("ann"),
-        keys(),
-        backlog(),
-        claim("m", want=1, worker="w", lease_ms=LEASE),
-        beat("w", "{}", 1000),
-        lock("keeper", "w", 1000),
-        ping(),
+        jobs.accept(new_job("job_b")),
+        batches.accept(BATCH),
+        jobs.reserve("ann", "key", "digest"),
+        registry.put_voice("ann", "v", "{}"),
+        registry.put_key("digest", "ann", "laptop"),
+        jobs.record("job_a"),
+        registry.voices("ann"),
+        registry.keys(),
+        registry.backlog(),
+        segments.claim("m", want=1, worker="w", lease_ms=LEASE),
+        registry.beat("w", "{}", 1000),
+        registry.lock("keeper", "w", 1000),
+        registry.ping(),
     ],
     ids=lambda call: f"{call.verb} {call.args[0] if call.args else ''}",
 )
@@ -70,13 +49,13 @@ def test_an_emptied_redis_is_refused_by(call: Any, farm: Farm) -> None:
 def test_what_failed_over_to_an_empty_replica_goes_on_when_the_data_is_back(own_redis: Callable[..., Any]) -> None:
     server = own_redis(aof=True)
     store = Store.connect(server.url)
-    store.run(accept(new_job()))
+    store.run(jobs.accept(new_job()))
     server.kill()
     (folder,) = server.folder.glob("append*")
     folder.rename(server.folder / "aside")
     server.start()
     with pytest.raises(StoreReplaced):
-        store.run(job_record("job_a"))
+        store.run(jobs.record("job_a"))
     server.kill()
     if (made := server.folder / folder.name).is_dir():
         made.rename(server.folder / "empty")
@@ -84,7 +63,7 @@ def test_what_failed_over_to_an_empty_replica_goes_on_when_the_data_is_back(own_
         made.unlink(missing_ok=True)
     (server.folder / "aside").rename(made)
     server.start()
-    assert store.run(job_record("job_a")) is not None
+    assert store.run(jobs.record("job_a")) is not None
     store.close()
 
 
@@ -96,9 +75,9 @@ def test_who_starts_after_it_was_emptied_goes_on_with_an_empty_farm_and_says_so(
     with caplog.at_level(logging.INFO, "farm.store"):
         fresh = Store.connect(redis_url)
     assert "an empty one begins" in caplog.text
-    fresh.run(accept(new_job("job_b")))
+    fresh.run(jobs.accept(new_job("job_b")))
     with pytest.raises(StoreReplaced):
-        farm.run(job_record("job_b"))
+        farm.run(jobs.record("job_b"))
     fresh.close()
 
 
@@ -113,7 +92,7 @@ async def test_of_calls_in_one_pipeline_each_is_refused(redis_url: str) -> None:
     store = await AsyncStore.connect(redis_url)
     with redis.Redis.from_url(redis_url) as client:
         client.flushdb()
-    calls = [*(accept(new_job(f"job_{number}")) for number in range(5)), keys()]
+    calls = [*(jobs.accept(new_job(f"job_{number}")) for number in range(5)), registry.keys()]
     answers = await asyncio.gather(*(store.run(call) for call in calls), return_exceptions=True)
     assert all(isinstance(answer, StoreReplaced) for answer in answers)
     await store.close()
@@ -132,10 +111,10 @@ def test_a_keyspace_from_before_birth_marks_gets_one_and_its_jobs_go_on(
     assert now.redis.get("f:schema") == str(SCHEMA).encode()
     assert now.redis.get("f:born")
     assert now.claim().segments == {"job_a": [0, 1]}
-    (task,) = now.run(take([Due.PLAN], want=9, lease_ms=LEASE))
-    assert now.run(plan(task.id, task.token, 0))
+    (task,) = now.run(tasks.take([Due.PLAN], want=9, lease_ms=LEASE))
+    assert now.run(jobs.plan(task.id, task.token, 0))
     task = now.task(Due.ASSEMBLE, "job_b")
-    assert now.run(finish(task.id, task.token, "{}"))
+    assert now.run(jobs.finish(task.id, task.token, "{}"))
     assert now.record("job_b").status == Status.SUCCEEDED
 
 

@@ -19,27 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule, run_state_machine_as_test
 
 from farm.job import ENDED, OPEN, Due, Lane, Status
-from farm.store import (
-    Grant,
-    Settled,
-    Store,
-    Task,
-    accept,
-    begin,
-    cancel,
-    claim,
-    fail,
-    finish,
-    forget,
-    plan,
-    redo,
-    release,
-    renew,
-    rescue,
-    retry,
-    settle,
-    take,
-)
+from farm.store import Store, jobs, segments, tasks
 from farm.store.call import render_scripts
 from tests.store.clocked import Clock, Farm, new_job
 from tests.store.store_keys import snapshot
@@ -50,7 +30,7 @@ JOBS = [f"job_{number}" for number in range(5)]
 KINDS = [Due.PLAN, Due.ASSEMBLE]
 HOME = {Status.QUEUED: {Due.PLAN}, Status.RUNNING: set(), Status.ASSEMBLING: {Due.ASSEMBLE}}
 
-jobs = st.sampled_from(JOBS)
+job_ids = st.sampled_from(JOBS)
 shares = st.sampled_from((1, 2, 3))  # every segment of a grant, every second, every third
 
 # what is wrong with it: (verb, what the script says, what it says with the bug)
@@ -74,90 +54,90 @@ class Machine(RuleBasedStateMachine):
 
     # --- verbs --------------------------------------------------------------------------------------------------------
 
-    @rule(job=jobs, tenant=st.sampled_from(("ann", "bob")), lane=st.sampled_from(Lane), skips=st.booleans())
+    @rule(job=job_ids, tenant=st.sampled_from(("ann", "bob")), lane=st.sampled_from(Lane), skips=st.booleans())
     def accept(self, job: str, tenant: str, lane: Lane, skips: bool) -> None:
         more = {"tenant": tenant, "lane": lane, "on_error": "skip" if skips else "fail"}
-        self.farm.run(accept(new_job(job, **more)))
+        self.farm.run(jobs.accept(new_job(job, **more)))
 
     @rule(target=tasks, want=st.integers(1, 3))
     def take(self, want: int) -> Any:
-        return multiple(*self.farm.run(take(KINDS, want=want, lease_ms=LEASE)))
+        return multiple(*self.farm.run(tasks.take(KINDS, want=want, lease_ms=LEASE)))
 
     @rule(task=tasks, total=st.sampled_from((0, 1, 5, 9)))
-    def plan(self, task: Task, total: int) -> None:
-        self.farm.run(plan(task.id, task.token, total))
+    def plan(self, task: tasks.Task, total: int) -> None:
+        self.farm.run(jobs.plan(task.id, task.token, total))
 
     @rule(target=grants, worker=st.sampled_from("ABC"), want=st.sampled_from((1, 3, 20)))
     def claim(self, worker: str, want: int) -> Any:
-        grant = self.farm.run(claim("m", want=want, worker=worker, lease_ms=LEASE))
+        grant = self.farm.run(segments.claim("m", want=want, worker=worker, lease_ms=LEASE))
         return multiple() if grant is None else grant
 
     @rule(grant=grants, share=shares)
-    def begin(self, grant: Grant, share: int) -> None:
-        self.farm.run(begin(grant.token, some(grant, share)))
+    def begin(self, grant: segments.Grant, share: int) -> None:
+        self.farm.run(segments.begin(grant.token, some(grant, share)))
 
     @rule(grant=grants)
-    def renew(self, grant: Grant) -> None:
-        self.farm.run(renew(grant.token, LEASE))
+    def renew(self, grant: segments.Grant) -> None:
+        self.farm.run(segments.renew(grant.token, LEASE))
 
     @rule(grant=grants, share=shares)
-    def settle(self, grant: Grant, share: int) -> None:
-        clips = [Settled(job, index, 100) for job, indices in some(grant, share).items() for index in indices]
+    def settle(self, grant: segments.Grant, share: int) -> None:
+        clips = [segments.Settled(job, index, 100) for job, indices in some(grant, share).items() for index in indices]
         self.settled(grant.token, clips)
 
     @rule(grant=grants, share=shares)
-    def fail(self, grant: Grant, share: int) -> None:
+    def fail(self, grant: segments.Grant, share: int) -> None:
         for job, indices in some(grant, share).items():
             for index in indices:
-                self.farm.run(fail(grant.token, job, index, "bad"))
+                self.farm.run(segments.fail(grant.token, job, index, "bad"))
 
     @rule(grant=grants, share=shares, everything=st.booleans())
-    def release(self, grant: Grant, share: int, everything: bool) -> None:
-        self.farm.run(release(grant.token, None if everything else some(grant, share)))
+    def release(self, grant: segments.Grant, share: int, everything: bool) -> None:
+        self.farm.run(segments.release(grant.token, None if everything else some(grant, share)))
 
     @rule()
     def rescue(self) -> None:
-        self.farm.run(rescue(LEASE))
+        self.farm.run(segments.rescue(LEASE))
 
     @rule()
     def lose_workers(self) -> None:
-        self.farm.run(rescue(LEASE))
+        self.farm.run(segments.rescue(LEASE))
         self.farm.clock.forward(LEASE)
-        self.farm.run(rescue(LEASE))
+        self.farm.run(segments.rescue(LEASE))
 
     @rule(task=tasks)
-    def finish(self, task: Task) -> None:
-        self.farm.run(finish(task.id, task.token, "{}"))
+    def finish(self, task: tasks.Task) -> None:
+        self.farm.run(jobs.finish(task.id, task.token, "{}"))
 
     @rule(task=tasks, indices=st.sets(st.integers(0, 9), max_size=3))
-    def redo(self, task: Task, indices: set[int]) -> None:
-        if self.farm.run(redo(task.id, task.token, indices)):
+    def redo(self, task: tasks.Task, indices: set[int]) -> None:
+        if self.farm.run(jobs.redo(task.id, task.token, indices)):
             self.counted -= {(task.id, index) for index in indices}
 
-    @rule(job=jobs, tenant=st.sampled_from(("ann", "bob")))
+    @rule(job=job_ids, tenant=st.sampled_from(("ann", "bob")))
     def cancel(self, job: str, tenant: str) -> None:
-        self.farm.run(cancel(job, tenant))
+        self.farm.run(jobs.cancel(job, tenant))
 
-    @rule(job=jobs, tenant=st.sampled_from(("ann", "bob")))
+    @rule(job=job_ids, tenant=st.sampled_from(("ann", "bob")))
     def retry(self, job: str, tenant: str) -> None:
         record = self.record(job)
         over = record.get("status") in ENDED and record["tenant"] == tenant
         if over and not (record["status"] == Status.SUCCEEDED and not int(record.get("dead", 0))):
-            self.farm.run(retry(job, tenant))
+            self.farm.run(jobs.retry(job, tenant))
             self.forget_counted(job)
 
-    @rule(job=jobs)
+    @rule(job=job_ids)
     def forget(self, job: str) -> None:
         if self.record(job).get("status") in ENDED:
-            self.farm.run(forget(job))
+            self.farm.run(jobs.forget(job))
             self.forget_counted(job)
 
     @rule(milliseconds=st.sampled_from((1, LEASE // 2, LEASE + 1, 5 * LEASE)))
     def wait(self, milliseconds: int) -> None:
         self.farm.clock.forward(milliseconds)
 
-    def settled(self, token: str, clips: list[Settled]) -> None:
-        for clip, counts in zip(clips, self.farm.run(settle(token, clips)), strict=True):
+    def settled(self, token: str, clips: list[segments.Settled]) -> None:
+        for clip, counts in zip(clips, self.farm.run(segments.settle(token, clips)), strict=True):
             if counts:
                 assert (clip.job, clip.index) not in self.counted, f"{clip} is counted twice"
                 self.counted.add((clip.job, clip.index))
@@ -179,11 +159,17 @@ class Machine(RuleBasedStateMachine):
         """One healthy worker is left, and time."""
         for _ in range(60):
             self.lose_workers()
-            for task in self.farm.run(take(KINDS, want=100, lease_ms=LEASE)):
-                end = finish(task.id, task.token, "{}") if task.kind is Due.ASSEMBLE else plan(task.id, task.token, 3)
+            for task in self.farm.run(tasks.take(KINDS, want=100, lease_ms=LEASE)):
+                end = (
+                    jobs.finish(task.id, task.token, "{}")
+                    if task.kind is Due.ASSEMBLE
+                    else jobs.plan(task.id, task.token, 3)
+                )
                 assert self.farm.run(end)
-            while grant := self.farm.run(claim("m", want=20, worker="healthy", lease_ms=LEASE)):
-                clips = [Settled(job, index, 100) for job, indices in grant.segments.items() for index in indices]
+            while grant := self.farm.run(segments.claim("m", want=20, worker="healthy", lease_ms=LEASE)):
+                clips = [
+                    segments.Settled(job, index, 100) for job, indices in grant.segments.items() for index in indices
+                ]
                 self.settled(grant.token, clips)
             if all(self.record(job)["status"] in ENDED for job in self.jobs()):
                 break
@@ -268,7 +254,7 @@ def a_job_ends_once_for_each_time_it_was_queued(
     assert Counter(keys.get("f:count", {})) == Counter(record["status"] for record in records.values())
 
 
-def some(grant: Grant, share: int) -> dict[str, list[int]]:
+def some(grant: segments.Grant, share: int) -> dict[str, list[int]]:
     return {job: list(indices)[::share] for job, indices in grant.segments.items()}
 
 

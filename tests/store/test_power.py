@@ -14,7 +14,7 @@ import pytest
 import redis
 
 from farm.errors import Misconfigured, StoreUnavailable
-from farm.store import AsyncStore, accept, cancel, job_record, models
+from farm.store import AsyncStore, jobs, registry
 from farm.store.runner import check_sync
 from tests.conftest import RedisServer, redis_executable
 from tests.store.clocked import new_job
@@ -48,14 +48,14 @@ async def test_what_was_accepted_is_in_the_file_when_it_is_answered(
 ) -> None:
     server = syncing()
     store = await AsyncStore.connect(server.url, synchronous=True)
-    await asyncio.gather(*(store.run(accept(new_job(f"job_{number}"))) for number in range(50)))
+    await asyncio.gather(*(store.run(jobs.accept(new_job(f"job_{number}"))) for number in range(50)))
     copied = tmp_path / "copied"
     shutil.copytree(server.folder, copied)
     await store.close()
     other = RedisServer(copied, aof=True)
     try:
         again = await AsyncStore.connect(other.url)
-        found = await asyncio.gather(*(again.run(job_record(f"job_{number}")) for number in range(50)))
+        found = await asyncio.gather(*(again.run(jobs.record(f"job_{number}")) for number in range(50)))
         assert None not in found
         await again.close()
     finally:
@@ -68,11 +68,11 @@ async def test_one_wait_covers_all_calls_of_a_flight_and_reading_waits_for_nothi
 ) -> None:
     server = syncing()
     store = await AsyncStore.connect(server.url, synchronous=True)
-    await store.run(models())
+    await store.run(registry.models())
     assert calls_of(server, "waitaof") == 0
-    await store.run(accept(new_job("job_first")))  # loads the script, and waits twice
+    await store.run(jobs.accept(new_job("job_first")))  # loads the script, and waits twice
     before = calls_of(server, "waitaof")
-    await asyncio.gather(*(store.run(accept(new_job(f"job_{number}"))) for number in range(20)))
+    await asyncio.gather(*(store.run(jobs.accept(new_job(f"job_{number}"))) for number in range(20)))
     assert calls_of(server, "waitaof") == before + 1
     await store.close()
 
@@ -81,7 +81,7 @@ async def test_one_wait_covers_all_calls_of_a_flight_and_reading_waits_for_nothi
 async def test_without_the_setting_nobody_waits(syncing: Callable[..., RedisServer]) -> None:
     server = syncing()
     store = await AsyncStore.connect(server.url)
-    await store.run(accept(new_job()))
+    await store.run(jobs.accept(new_job()))
     assert calls_of(server, "waitaof") == 0
     await store.close()
 
@@ -98,12 +98,12 @@ async def test_what_does_not_reach_the_disk_is_no_success_and_is_accepted_once_w
         client.config_set("appendfsync", "no")
         for id in ("job_a", "job_b"):
             refused, read = await asyncio.gather(
-                store.run(accept(new_job(id, **wanted))), store.run(models()), return_exceptions=True
+                store.run(jobs.accept(new_job(id, **wanted))), store.run(registry.models()), return_exceptions=True
             )
             assert isinstance(refused, StoreUnavailable)
             assert (refused.code, refused.retryable, read) == ("not_durable", True, {})
         client.config_set("appendfsync", "always")
-    accepted = await store.run(accept(new_job("job_c", **wanted)))
+    accepted = await store.run(jobs.accept(new_job("job_c", **wanted)))
     assert (accepted.id, accepted.replayed) == ("job_a", True)
     await store.close()
 
@@ -112,12 +112,12 @@ async def test_what_does_not_reach_the_disk_is_no_success_and_is_accepted_once_w
 async def test_a_full_redis_still_lets_go_of_work(syncing: Callable[..., RedisServer]) -> None:
     server = syncing()
     store = await AsyncStore.connect(server.url, synchronous=True)
-    await store.run(accept(new_job()))
+    await store.run(jobs.accept(new_job()))
     with server.client() as client:
         client.config_set("maxmemory", 100_000)
-    assert await store.run(cancel("job_a", "ann")) == "queued"
+    assert await store.run(jobs.cancel("job_a", "ann")) == "queued"
     with pytest.raises(StoreUnavailable, match="maxmemory"):
-        await store.run(accept(new_job("job_b")))
+        await store.run(jobs.accept(new_job("job_b")))
     await store.close()
 
 
@@ -156,5 +156,5 @@ async def test_a_wait_that_is_refused_is_no_success(syncing: Callable[..., Redis
     with redis.Redis.from_url(server.url) as client:
         client.config_set("appendonly", "no")
     with pytest.raises(StoreUnavailable, match="not on its disk"):
-        await store.run(accept(new_job()))
+        await store.run(jobs.accept(new_job()))
     await store.close()

@@ -13,38 +13,7 @@ from redis.asyncio.connection import AbstractConnection
 
 from farm.errors import BadInput, Misconfigured, StoreUnavailable
 from farm.job import Due, Lane
-from farm.store import (
-    SCHEMA,
-    AsyncStore,
-    Pressure,
-    Settled,
-    Store,
-    abort,
-    accept,
-    announce,
-    beat,
-    begin,
-    cancel,
-    claim,
-    delivered,
-    done,
-    expire,
-    fail,
-    finish,
-    forget,
-    job_record,
-    lock,
-    models,
-    plan,
-    put_voice,
-    redo,
-    release,
-    renew,
-    rescue,
-    settle,
-    take,
-    workers,
-)
+from farm.store import SCHEMA, AsyncStore, Pressure, Store, jobs, outbox, registry, segments, tasks
 from farm.store.call import Call
 from tests.store.clocked import LEASE, Farm, new_job
 
@@ -114,12 +83,12 @@ def test_scripts_come_back_after_redis_forgot_them(farm: Farm) -> None:
 def test_a_redis_that_goes_away_is_unavailable_until_it_is_back(own_redis: Callable[..., Any]) -> None:
     server = own_redis(aof=True)
     store = Store.connect(server.url)
-    store.run(accept(new_job()))
+    store.run(jobs.accept(new_job()))
     server.stop()
     with pytest.raises(StoreUnavailable, match="can't be reached"):
-        store.run(job_record("job_a"))
+        store.run(jobs.record("job_a"))
     server.start()
-    assert store.run(job_record("job_a")) is not None
+    assert store.run(jobs.record("job_a")) is not None
     store.close()
 
 
@@ -129,7 +98,7 @@ def test_a_replica_is_said_to_be_one(own_redis: Callable[..., Any], redis_server
     with server.client() as client:
         client.replicaof("127.0.0.1", redis_server.port)
         with pytest.raises(StoreUnavailable, match="replica"):
-            store.run(accept(new_job()))
+            store.run(jobs.accept(new_job()))
     store.close()
 
 
@@ -153,9 +122,9 @@ def test_a_full_redis_takes_nothing_in_and_lets_everything_out(
         farm.running(f"job_{number}", 32, on_error="skip")
     farm.running("job_fails", 1, tenant="bob")
     first, second, third = farm.claim(), farm.claim(), farm.claim()
-    farm.run(rescue(LEASE))
+    farm.run(segments.rescue(LEASE))
     farm.accept("job_stopped", retention_s=0, events=["canceled"])
-    farm.run(cancel("job_stopped", "ann"))
+    farm.run(jobs.cancel("job_stopped", "ann"))
     to_expire = farm.task(Due.EXPIRE, "job_stopped")
     to_deliver = farm.task(Due.DELIVER, "job_stopped.1")
     farm.accept("job_queued")
@@ -165,37 +134,37 @@ def test_a_full_redis_takes_nothing_in_and_lets_everything_out(
     farm.accept("job_left")
     farm.redis.config_set("maxmemory", 100_000)
 
-    for refused in (accept(new_job("job_new")), put_voice("ann", "v", "{}")):
+    for refused in (jobs.accept(new_job("job_new")), registry.put_voice("ann", "v", "{}")):
         with pytest.raises(StoreUnavailable, match="maxmemory"):
             farm.run(refused)
     assert farm.store.pressure().full
-    farm.run(announce("m", "{}"))  # a worker can start, to drain it
+    farm.run(registry.announce("m", "{}"))  # a worker can start, to drain it
 
     job, index = next((job, indices[0]) for job, indices in first.segments.items())
-    assert farm.run(begin(first.token, first.segments))
-    assert farm.run(renew(first.token, LEASE)).held
-    assert farm.run(settle(first.token, [Settled(job, index, 100)])) == [True]
+    assert farm.run(segments.begin(first.token, first.segments))
+    assert farm.run(segments.renew(first.token, LEASE)).held
+    assert farm.run(segments.settle(first.token, [segments.Settled(job, index, 100)])) == [True]
     job, index = next((job, indices[-1]) for job, indices in first.segments.items())
-    assert farm.run(fail(first.token, job, index, "bad"))
-    assert farm.run(release(second.token)) == len(second)
+    assert farm.run(segments.fail(first.token, job, index, "bad"))
+    assert farm.run(segments.release(second.token)) == len(second)
     assert len(farm.claim()) > 0
     farm.redis.config_set("maxmemory", 0)  # the test's clock is a key
     farm.clock.forward(LEASE)
     farm.redis.config_set("maxmemory", 100_000)
-    assert farm.run(rescue(LEASE)).segments >= len(third)
-    assert farm.run(plan(to_plan.id, to_plan.token, 3))
-    assert farm.run(redo(to_redo.id, to_redo.token, [0])) == 1
-    assert farm.run(finish(to_finish.id, to_finish.token, "{}"))
-    assert farm.run(abort(to_abort.id, Due.PLAN, to_abort.token, "{}"))
-    assert farm.run(delivered(to_deliver, '{"tries": 1}', None))
-    assert farm.run(expire(to_expire.id, to_expire.token, 60))
-    (task,) = farm.run(take([Due.PLAN], want=9, lease_ms=LEASE))
-    assert farm.run(done(task, 100))
-    assert farm.run(cancel("job_5", "ann"))
-    assert farm.run(forget("job_6", "ann"))
-    assert farm.run(lock("keeper", "me", 1000))
-    farm.run(beat("w", "{}", 1000))
-    assert farm.run(workers()) == ["{}"]
+    assert farm.run(segments.rescue(LEASE)).segments >= len(third)
+    assert farm.run(jobs.plan(to_plan.id, to_plan.token, 3))
+    assert farm.run(jobs.redo(to_redo.id, to_redo.token, [0])) == 1
+    assert farm.run(jobs.finish(to_finish.id, to_finish.token, "{}"))
+    assert farm.run(jobs.abort(to_abort.id, Due.PLAN, to_abort.token, "{}"))
+    assert farm.run(outbox.delivered(to_deliver, '{"tries": 1}', None))
+    assert farm.run(jobs.expire(to_expire.id, to_expire.token, 60))
+    (task,) = farm.run(tasks.take([Due.PLAN], want=9, lease_ms=LEASE))
+    assert farm.run(tasks.done(task, 100))
+    assert farm.run(jobs.cancel("job_5", "ann"))
+    assert farm.run(jobs.forget("job_6", "ann"))
+    assert farm.run(registry.lock("keeper", "me", 1000))
+    farm.run(registry.beat("w", "{}", 1000))
+    assert farm.run(registry.workers()) == ["{}"]
 
 
 def test_pressure_is_full_from_four_fifths_on() -> None:
@@ -210,7 +179,7 @@ def test_pressure_is_full_from_four_fifths_on() -> None:
 @pytest.mark.anyio
 async def test_concurrent_calls_share_a_round_trip(redis_url: str) -> None:
     store = await AsyncStore.connect(redis_url)
-    await store.run(accept(new_job("job_first")))  # loads the script
+    await store.run(jobs.accept(new_job("job_first")))  # loads the script
     trips: list[int] = []
     send = store._send
 
@@ -219,7 +188,7 @@ async def test_concurrent_calls_share_a_round_trip(redis_url: str) -> None:
         return await send(calls, **more)
 
     store._send = counting  # type: ignore[method-assign]
-    accepted = await asyncio.gather(*(store.run(accept(new_job(f"job_{number}"))) for number in range(100)))
+    accepted = await asyncio.gather(*(store.run(jobs.accept(new_job(f"job_{number}"))) for number in range(100)))
     assert [job.id for job in accepted] == [f"job_{number}" for number in range(100)]
     assert trips == [100]
     await store.close()
@@ -228,7 +197,7 @@ async def test_concurrent_calls_share_a_round_trip(redis_url: str) -> None:
 @pytest.mark.anyio
 async def test_calls_that_come_while_all_connections_are_busy_gather(redis_url: str) -> None:
     store = await AsyncStore.connect(redis_url)
-    await store.run(models())  # loads the script
+    await store.run(registry.models())  # loads the script
     trips: list[int] = []
     gate, send = asyncio.Event(), store._send
 
@@ -240,7 +209,7 @@ async def test_calls_that_come_while_all_connections_are_busy_gather(redis_url: 
     store._send = slow  # type: ignore[method-assign]
     tasks = []
     for _ in range(7):
-        tasks.append(asyncio.create_task(store.run(models())))
+        tasks.append(asyncio.create_task(store.run(registry.models())))
         for _ in range(3):
             await asyncio.sleep(0)
     gate.set()
@@ -252,12 +221,12 @@ async def test_calls_that_come_while_all_connections_are_busy_gather(redis_url: 
 @pytest.mark.anyio
 async def test_an_error_goes_to_the_call_that_caused_it(redis_url: str) -> None:
     store = await AsyncStore.connect(redis_url)
-    await store.run(accept(new_job("job_a", idempotency_key="k", request_digest="d")))
+    await store.run(jobs.accept(new_job("job_a", idempotency_key="k", request_digest="d")))
     calls = [
-        accept(new_job("job_b", idempotency_key="k", request_digest="e")),
-        accept(new_job("job_c")),
+        jobs.accept(new_job("job_b", idempotency_key="k", request_digest="e")),
+        jobs.accept(new_job("job_c")),
         Call("plan", (), bool),
-        accept(new_job("job_d", idempotency_key="k", request_digest="d")),
+        jobs.accept(new_job("job_d", idempotency_key="k", request_digest="d")),
     ]
     reused, fresh, broken, replayed = await asyncio.gather(*(store.run(call) for call in calls), return_exceptions=True)
     assert isinstance(reused, BadInput)
@@ -271,7 +240,7 @@ async def test_scripts_come_back_for_all_of_a_pipeline(redis_url: str) -> None:
     store = await AsyncStore.connect(redis_url)
     with redis.Redis.from_url(redis_url) as client:
         client.script_flush()
-    calls = [*(accept(new_job(f"job_{number}")) for number in range(5)), models()]
+    calls = [*(jobs.accept(new_job(f"job_{number}")) for number in range(5)), registry.models()]
     answers = await asyncio.gather(*(store.run(call) for call in calls))
     assert [answer.id for answer in answers[:-1]] == [f"job_{number}" for number in range(5)]
     await store.close()
@@ -280,12 +249,12 @@ async def test_scripts_come_back_for_all_of_a_pipeline(redis_url: str) -> None:
 @pytest.mark.anyio
 async def test_a_caller_who_goes_away_takes_nobody_with_him(redis_url: str) -> None:
     store = await AsyncStore.connect(redis_url)
-    leaving = asyncio.create_task(store.run(accept(new_job("job_a"))))
-    staying = asyncio.create_task(store.run(accept(new_job("job_b"))))
+    leaving = asyncio.create_task(store.run(jobs.accept(new_job("job_a"))))
+    staying = asyncio.create_task(store.run(jobs.accept(new_job("job_b"))))
     await asyncio.sleep(0)
     leaving.cancel()
     assert (await staying).id == "job_b"
-    assert (await store.run(models())) == {}
+    assert (await store.run(registry.models())) == {}
     await store.close()
 
 
@@ -303,7 +272,7 @@ async def test_a_connection_that_is_lost_just_before_it_is_used_is_made_anew(
         await send(self, command)
 
     monkeypatch.setattr(AbstractConnection, "_send_packed_command", lose_one)
-    assert await store.run(job_record("job_none")) is None
+    assert await store.run(jobs.record("job_none")) is None
     assert next(lost, None) is None
     await store.close()
 
@@ -313,12 +282,12 @@ async def test_an_outage_fails_every_call_and_the_next_ones_succeed(own_redis: C
     server = own_redis(aof=True)
     store = await AsyncStore.connect(server.url)
     server.stop()
-    results = await asyncio.gather(*(store.run(models()) for _ in range(5)), return_exceptions=True)
+    results = await asyncio.gather(*(store.run(registry.models()) for _ in range(5)), return_exceptions=True)
     assert all(isinstance(result, StoreUnavailable) for result in results)
     with pytest.raises(StoreUnavailable):
         await store.pressure()
     server.start()
-    assert await store.run(models()) == {}
+    assert await store.run(registry.models()) == {}
     await store.close()
 
 
@@ -335,12 +304,12 @@ async def test_the_async_store_refuses_what_the_other_refuses(redis_url: str) ->
 @pytest.mark.anyio
 async def test_events_are_heard_when_they_happen(redis_url: str) -> None:
     store = await AsyncStore.connect(redis_url)
-    await store.run(accept(new_job("job_a")))
+    await store.run(jobs.accept(new_job("job_a")))
     assert await store.events("$", 0) == []
     listening = asyncio.create_task(store.events("$", 10_000))
     while not listening.done():
-        await store.run(accept(new_job("job_b")))
-        await store.run(cancel("job_b", "ann"))
+        await store.run(jobs.accept(new_job("job_b")))
+        await store.run(jobs.cancel("job_b", "ann"))
         await asyncio.sleep(0)
     assert {event.owner for event in await listening} == {"job_b"}
     past = await store.events("0", 0)
@@ -361,6 +330,6 @@ async def test_listening_ends_with_nothing_when_nothing_happens(redis_url: str) 
 def test_a_failed_segment_is_told_in_json_whatever_its_error_says(farm: Farm) -> None:
     error = 'quote " backslash \\ newline \n snowman ☃' + "x" * 2000
     farm.running(segments=1, lane=Lane.BULK)
-    grant = farm.run(claim("m", want=1, worker="w", lease_ms=LEASE))
-    farm.run(fail(grant.token, "job_a", 0, error, max_attempts=1))
+    grant = farm.run(segments.claim("m", want=1, worker="w", lease_ms=LEASE))
+    farm.run(segments.fail(grant.token, "job_a", 0, error, max_attempts=1))
     assert json.loads(farm.record().outcome or "")["message"] == error[:1000]

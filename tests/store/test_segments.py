@@ -9,29 +9,12 @@ import pytest
 import redis
 
 from farm.job import Due, Lane, Status
-from farm.store import (
-    Renewal,
-    Rescued,
-    Settled,
-    Store,
-    accept,
-    attempts,
-    begin,
-    cancel,
-    claim,
-    fail,
-    plan,
-    release,
-    renew,
-    rescue,
-    settle,
-    take,
-)
+from farm.store import Store, jobs, segments, tasks
 from tests.store.clocked import LEASE, Farm, new_job
 
 
-def clips(job: str, *indices: int) -> list[Settled]:
-    return [Settled(job, index, 100) for index in indices]
+def clips(job: str, *indices: int) -> list[segments.Settled]:
+    return [segments.Settled(job, index, 100) for index in indices]
 
 
 # --- claim and begin --------------------------------------------------------------------------------------------------
@@ -47,16 +30,16 @@ def test_a_segment_is_claimed_once(farm: Farm) -> None:
 def test_a_claim_of_many_or_none_is_refused_before_it_is_sent() -> None:
     for want in (0, 1001):
         with pytest.raises(ValueError, match="claim 1 to 1000"):
-            claim("m", want=want, worker="w", lease_ms=LEASE)
+            segments.claim("m", want=want, worker="w", lease_ms=LEASE)
 
 
 def test_models_do_not_share_work(farm: Farm) -> None:
     farm.running("job_a", 3)
     farm.accept("job_b", model="other")
-    assert farm.run(plan("job_b", farm.task(Due.PLAN, "job_b").token, 2))
+    assert farm.run(jobs.plan("job_b", farm.task(Due.PLAN, "job_b").token, 2))
     assert farm.claim().segments == {"job_a": [0, 1, 2]}
     assert farm.idle()
-    assert len(farm.run(claim("other", want=9, worker="w", lease_ms=LEASE))) == 2
+    assert len(farm.run(segments.claim("other", want=9, worker="w", lease_ms=LEASE))) == 2
 
 
 def test_express_claims_interactive_work_only(farm: Farm) -> None:
@@ -70,11 +53,11 @@ def test_begin_returns_what_is_still_held_and_wanted(farm: Farm) -> None:
     farm.running("job_a", 6)
     farm.running("job_b", 2)
     grant = farm.claim()
-    farm.run(settle("0", clips("job_a", 1)))
-    farm.run(release(grant.token, {"job_a": [2]}))
-    farm.run(cancel("job_b", "ann"))
-    assert farm.run(begin(grant.token, {"job_a": [0, 1, 2, 3, 77], "job_b": [0]})) == {"job_a": [0, 3]}
-    assert farm.run(begin("4711", {"job_a": [4]})) == {}
+    farm.run(segments.settle("0", clips("job_a", 1)))
+    farm.run(segments.release(grant.token, {"job_a": [2]}))
+    farm.run(jobs.cancel("job_b", "ann"))
+    assert farm.run(segments.begin(grant.token, {"job_a": [0, 1, 2, 3, 77], "job_b": [0]})) == {"job_a": [0, 3]}
+    assert farm.run(segments.begin("4711", {"job_a": [4]})) == {}
 
 
 # --- settle -----------------------------------------------------------------------------------------------------------
@@ -83,9 +66,9 @@ def test_begin_returns_what_is_still_held_and_wanted(farm: Farm) -> None:
 def test_the_last_clip_makes_the_job_due_for_assembly(farm: Farm) -> None:
     farm.running(segments=3)
     grant = farm.claim()
-    assert farm.run(settle(grant.token, clips("job_a", 0, 2))) == [True, True]
+    assert farm.run(segments.settle(grant.token, clips("job_a", 0, 2))) == [True, True]
     assert farm.record().status == Status.RUNNING
-    assert farm.run(settle(grant.token, clips("job_a", 1))) == [True]
+    assert farm.run(segments.settle(grant.token, clips("job_a", 1))) == [True]
     assert farm.record().status == Status.ASSEMBLING
     assert farm.task(Due.ASSEMBLE, "job_a")
 
@@ -93,25 +76,30 @@ def test_the_last_clip_makes_the_job_due_for_assembly(farm: Farm) -> None:
 def test_a_clip_counts_once(farm: Farm) -> None:
     farm.running(segments=3)
     grant = farm.claim()
-    assert farm.run(settle(grant.token, clips("job_a", 0, 0, 1))) == [True, False, True]
-    assert farm.run(settle(grant.token, clips("job_a", 0, 1))) == [False, False]
+    assert farm.run(segments.settle(grant.token, clips("job_a", 0, 0, 1))) == [True, False, True]
+    assert farm.run(segments.settle(grant.token, clips("job_a", 0, 1))) == [False, False]
     assert (farm.record().done, farm.record().milliseconds) == (2, 200)
 
 
 def test_clips_of_many_jobs_are_answered_in_the_order_given(farm: Farm) -> None:
     farm.running("job_a", 3)
     farm.running("job_b", 3)
-    mixed = [Settled("job_a", 0, 1), Settled("job_b", 9, 1), Settled("job_a", 1, 1), Settled("job_none", 0, 1)]
-    assert farm.run(settle("0", [*mixed, Settled("job_b", 0, 1)])) == [True, False, True, False, True]
+    mixed = [
+        segments.Settled("job_a", 0, 1),
+        segments.Settled("job_b", 9, 1),
+        segments.Settled("job_a", 1, 1),
+        segments.Settled("job_none", 0, 1),
+    ]
+    assert farm.run(segments.settle("0", [*mixed, segments.Settled("job_b", 0, 1)])) == [True, False, True, False, True]
 
 
 def test_a_segment_that_a_job_does_not_have_is_refused_before_anything_is_written(farm: Farm) -> None:
     farm.running(segments=3)
-    assert farm.run(settle("0", clips("job_a", 3, 7, 2**32 - 1, 10**15))) == [False] * 4
+    assert farm.run(segments.settle("0", clips("job_a", 3, 7, 2**32 - 1, 10**15))) == [False] * 4
     assert farm.record().done == 0
     assert not farm.redis.exists("f:d:job_a")
     with pytest.raises(ValueError, match="negative"):
-        settle("0", clips("job_a", -1))
+        segments.settle("0", clips("job_a", -1))
 
 
 def test_a_late_worker_settles_a_segment_that_is_ready_again(farm: Farm) -> None:
@@ -119,7 +107,7 @@ def test_a_late_worker_settles_a_segment_that_is_ready_again(farm: Farm) -> None
     grant = farm.claim()
     farm.lose_workers()
     assert farm.record().ready == 3
-    assert farm.run(settle(grant.token, clips("job_a", 0, 1, 2))) == [True] * 3
+    assert farm.run(segments.settle(grant.token, clips("job_a", 0, 1, 2))) == [True] * 3
     assert farm.record().ready == 0
     assert farm.idle()
 
@@ -129,9 +117,9 @@ def test_a_late_worker_settles_a_segment_that_another_holds(farm: Farm) -> None:
     late = farm.claim()
     farm.lose_workers()
     other = farm.claim()
-    assert farm.run(settle(late.token, clips("job_a", 0))) == [True]
-    assert farm.run(begin(other.token, {"job_a": [0, 1]})) == {"job_a": [1]}
-    assert farm.run(settle(other.token, clips("job_a", 0, 1))) == [False, True]
+    assert farm.run(segments.settle(late.token, clips("job_a", 0))) == [True]
+    assert farm.run(segments.begin(other.token, {"job_a": [0, 1]})) == {"job_a": [1]}
+    assert farm.run(segments.settle(other.token, clips("job_a", 0, 1))) == [False, True]
     farm.lose_workers()
     assert farm.claim().segments == {"job_a": [2]}
 
@@ -139,7 +127,7 @@ def test_a_late_worker_settles_a_segment_that_another_holds(farm: Farm) -> None:
 def test_a_late_worker_settles_a_suspect(farm: Farm) -> None:
     farm.running(segments=3)
     farm.suspect(index=1)
-    assert farm.run(settle("0", clips("job_a", 1))) == [True]
+    assert farm.run(segments.settle("0", clips("job_a", 1))) == [True]
     assert farm.record().status == Status.ASSEMBLING
     assert farm.idle()
 
@@ -147,11 +135,11 @@ def test_a_late_worker_settles_a_suspect(farm: Farm) -> None:
 def test_a_late_worker_brings_a_dead_segment_back(farm: Farm) -> None:
     farm.running(segments=2, on_error="skip")
     grant = farm.claim()
-    farm.run(fail(grant.token, "job_a", 0, "bad", max_attempts=1))
+    farm.run(segments.fail(grant.token, "job_a", 0, "bad", max_attempts=1))
     assert farm.record().dead == 1
-    assert farm.run(settle("0", clips("job_a", 0))) == [True]
-    assert (farm.record().dead, farm.record().done, farm.run(attempts("job_a"))) == (0, 1, {})
-    farm.run(settle(grant.token, clips("job_a", 1)))
+    assert farm.run(segments.settle("0", clips("job_a", 0))) == [True]
+    assert (farm.record().dead, farm.record().done, farm.run(jobs.attempts("job_a"))) == (0, 1, {})
+    farm.run(segments.settle(grant.token, clips("job_a", 1)))
     assert farm.record().status == Status.ASSEMBLING
 
 
@@ -160,20 +148,24 @@ def test_a_late_clip_of_a_job_that_no_longer_runs_does_not_count(farm: Farm, end
     farm.running(segments=2)
     grant = farm.claim()
     if end == "assembling":
-        farm.run(settle("0", clips("job_a", 0, 1)))
+        farm.run(segments.settle("0", clips("job_a", 0, 1)))
     elif end == "canceled":
-        farm.run(cancel("job_a", "ann"))
+        farm.run(jobs.cancel("job_a", "ann"))
     else:
         farm.redis.delete("f:j:job_a")
-    assert farm.run(settle(grant.token, clips("job_a", 0, 1))) == [False, False]
+    assert farm.run(segments.settle(grant.token, clips("job_a", 0, 1))) == [False, False]
     assert not farm.redis.exists("f:lease")
 
 
 def test_found_clips_are_counted_as_cached(farm: Farm) -> None:
     farm.running(segments=3)
     grant = farm.claim()
-    farm.run(settle(grant.token, [Settled("job_a", 0, 100, cached=True), Settled("job_a", 1, 100)]))
-    farm.run(settle(grant.token, [Settled("job_a", 1, 100, cached=True)]))
+    farm.run(
+        segments.settle(
+            grant.token, [segments.Settled("job_a", 0, 100, cached=True), segments.Settled("job_a", 1, 100)]
+        )
+    )
+    farm.run(segments.settle(grant.token, [segments.Settled("job_a", 1, 100, cached=True)]))
     assert (farm.record().cached, farm.record().done) == (1, 2)
 
 
@@ -185,13 +177,13 @@ def test_a_failed_segment_is_tried_again_then_alone_then_it_is_dead(farm: Farm) 
     for tries in ({"job_a": [0, 1]}, {"job_a": [0]}):
         grant = farm.claim()
         assert grant.segments == tries
-        assert farm.run(fail(grant.token, "job_a", 0, "no such voice"))
-        farm.run(settle(grant.token, clips("job_a", 1)))
+        assert farm.run(segments.fail(grant.token, "job_a", 0, "no such voice"))
+        farm.run(segments.settle(grant.token, clips("job_a", 1)))
     farm.running("job_b", 5)
     alone = farm.claim()
     assert alone.segments == {"job_a": [0]}
     assert alone.suspect
-    assert farm.run(fail(alone.token, "job_a", 0, "no such voice"))
+    assert farm.run(segments.fail(alone.token, "job_a", 0, "no such voice"))
     record = farm.record()
     assert record.status == Status.FAILED
     assert json.loads(record.outcome or "") == {"code": "segment_failed", "segment": 0, "message": "no such voice"}
@@ -205,7 +197,7 @@ def test_a_suspect_that_comes_back_before_it_began_is_claimed_alone_again(farm: 
     suspect = farm.claim()
     assert suspect.suspect
     if how == "release":
-        assert farm.run(release(suspect.token)) == 1
+        assert farm.run(segments.release(suspect.token)) == 1
     else:
         farm.lose_workers()
     grants = [farm.claim(), farm.claim()]
@@ -218,17 +210,17 @@ def test_a_suspect_that_comes_back_before_it_began_is_claimed_alone_again(farm: 
 def test_a_job_that_skips_errors_goes_on_without_the_dead_segment(farm: Farm) -> None:
     farm.running(segments=2, on_error="skip")
     grant = farm.claim()
-    farm.run(settle(grant.token, clips("job_a", 1)))
-    assert farm.run(fail(grant.token, "job_a", 0, "bad", max_attempts=1))
+    farm.run(segments.settle(grant.token, clips("job_a", 1)))
+    assert farm.run(segments.fail(grant.token, "job_a", 0, "bad", max_attempts=1))
     assert (farm.record().status, farm.record().dead) == (Status.ASSEMBLING, 1)
-    assert farm.run(attempts("job_a")) == {0: "xbad"}
+    assert farm.run(jobs.attempts("job_a")) == {0: "xbad"}
 
 
 def test_a_late_worker_cannot_fail_a_segment(farm: Farm) -> None:
     farm.running(segments=2)
     late = farm.claim()
     farm.lose_workers()
-    assert not farm.run(fail(late.token, "job_a", 0, "bad", max_attempts=1))
+    assert not farm.run(segments.fail(late.token, "job_a", 0, "bad", max_attempts=1))
     assert farm.record().status == Status.RUNNING
 
 
@@ -239,32 +231,32 @@ def test_renewing_keeps_a_lease_and_tells_of_jobs_that_ended(farm: Farm) -> None
     farm.running("job_a", 2)
     farm.running("job_b", 2)
     grant = farm.claim()
-    farm.run(rescue(LEASE))
+    farm.run(segments.rescue(LEASE))
     for _ in range(3):
         farm.clock.forward(LEASE - 1)
-        assert farm.run(renew(grant.token, LEASE)) == Renewal(True, frozenset())
-        assert farm.run(rescue(LEASE)) == Rescued(0, 0, False)
-    farm.run(cancel("job_b", "ann"))
-    assert farm.run(renew(grant.token, LEASE)) == Renewal(True, frozenset({"job_b"}))
+        assert farm.run(segments.renew(grant.token, LEASE)) == segments.Renewal(True, frozenset())
+        assert farm.run(segments.rescue(LEASE)) == segments.Rescued(0, 0, False)
+    farm.run(jobs.cancel("job_b", "ann"))
+    assert farm.run(segments.renew(grant.token, LEASE)) == segments.Renewal(True, frozenset({"job_b"}))
 
 
 def test_a_late_worker_cannot_renew(farm: Farm) -> None:
     farm.running(segments=2)
     late = farm.claim()
     farm.lose_workers()
-    assert farm.run(renew(late.token, LEASE)) == Renewal(False, frozenset())
+    assert farm.run(segments.renew(late.token, LEASE)) == segments.Renewal(False, frozenset())
 
 
 def test_released_segments_are_ready_again_unburnt(farm: Farm) -> None:
     farm.running(segments=10)
     grant = farm.claim()
-    farm.run(begin(grant.token, {"job_a": [0, 1]}))
-    assert farm.run(release(grant.token, {"job_a": [0, 1, 99]})) == 2
-    assert farm.run(settle(grant.token, clips("job_a", 2))) == [True]
-    assert farm.run(release(grant.token)) == 7
-    assert farm.run(attempts("job_a")) == {}
+    farm.run(segments.begin(grant.token, {"job_a": [0, 1]}))
+    assert farm.run(segments.release(grant.token, {"job_a": [0, 1, 99]})) == 2
+    assert farm.run(segments.settle(grant.token, clips("job_a", 2))) == [True]
+    assert farm.run(segments.release(grant.token)) == 7
+    assert farm.run(jobs.attempts("job_a")) == {}
     assert farm.record().ready == 9
-    assert farm.run(release(grant.token)) == 0
+    assert farm.run(segments.release(grant.token)) == 0
 
 
 def test_a_late_worker_cannot_release_what_another_holds(farm: Farm) -> None:
@@ -272,7 +264,7 @@ def test_a_late_worker_cannot_release_what_another_holds(farm: Farm) -> None:
     late = farm.claim()
     farm.lose_workers()
     farm.claim()
-    assert farm.run(release(late.token)) == 0
+    assert farm.run(segments.release(late.token)) == 0
     assert farm.idle()
 
 
@@ -282,9 +274,9 @@ def test_a_late_worker_cannot_release_what_another_holds(farm: Farm) -> None:
 def test_only_begun_segments_of_a_lost_worker_burn_an_attempt(farm: Farm) -> None:
     farm.running(segments=4)
     grant = farm.claim()
-    farm.run(begin(grant.token, {"job_a": [1, 2]}))
+    farm.run(segments.begin(grant.token, {"job_a": [1, 2]}))
     farm.lose_workers()
-    assert farm.run(attempts("job_a")) == {1: "1", 2: "1"}
+    assert farm.run(jobs.attempts("job_a")) == {1: "1", 2: "1"}
     assert farm.claim().segments == {"job_a": [0, 1, 2, 3]}
 
 
@@ -294,15 +286,15 @@ def test_a_segment_that_kills_its_workers_takes_no_neighbours_with_it(farm: Farm
     deaths = 0
     while farm.record().status == Status.RUNNING:
         grant = farm.claim()
-        farm.run(claim("m", want=32, worker="w", lease_ms=LEASE))
-        farm.run(begin(grant.token, grant.segments))
+        farm.run(segments.claim("m", want=32, worker="w", lease_ms=LEASE))
+        farm.run(segments.begin(grant.token, grant.segments))
         if 40 in grant.segments["job_a"]:
             deaths += 1
         else:
-            farm.run(settle(grant.token, clips("job_a", *grant.segments["job_a"])))
+            farm.run(segments.settle(grant.token, clips("job_a", *grant.segments["job_a"])))
         farm.lose_workers()
     assert (deaths, farm.record().dead, farm.record().done) == (3, 1, 69)
-    assert farm.run(attempts("job_a"))[40] == "xworker lost"
+    assert farm.run(jobs.attempts("job_a"))[40] == "xworker lost"
 
 
 def test_suspects_do_not_hold_up_those_who_are_none(farm: Farm) -> None:
@@ -316,39 +308,39 @@ def test_suspects_do_not_hold_up_those_who_are_none(farm: Farm) -> None:
 def test_after_an_outage_leases_are_extended_once_and_nothing_is_taken(farm: Farm) -> None:
     farm.running(segments=2)
     grant = farm.claim()
-    farm.run(rescue(LEASE))
+    farm.run(segments.rescue(LEASE))
     farm.clock.forward(10 * LEASE)
-    assert farm.run(rescue(LEASE)) == Rescued(0, 1, True)
-    assert farm.run(renew(grant.token, LEASE)).held
+    assert farm.run(segments.rescue(LEASE)) == segments.Rescued(0, 1, True)
+    assert farm.run(segments.renew(grant.token, LEASE)).held
     farm.clock.forward(LEASE)
-    assert farm.run(rescue(LEASE)) == Rescued(2, 1, False)
+    assert farm.run(segments.rescue(LEASE)) == segments.Rescued(2, 1, False)
 
 
 def test_the_keeper_takes_expired_leases_some_at_a_time(farm: Farm) -> None:
     farm.running(segments=60)
     for _ in range(6):
         farm.claim(want=10)
-    farm.run(rescue(LEASE))
+    farm.run(segments.rescue(LEASE))
     farm.clock.forward(LEASE)
-    assert [farm.run(rescue(LEASE, limit=4)).leases for _ in range(3)] == [4, 2, 0]
+    assert [farm.run(segments.rescue(LEASE, limit=4)).leases for _ in range(3)] == [4, 2, 0]
     assert farm.record().ready == 60
 
 
 def test_a_lease_expires_by_the_clock_of_redis(redis_url: str) -> None:
     """No clock of ours: a lease of 50 ms against a Redis that is asked until it has expired."""
     store = Store.connect(redis_url)
-    store.run(accept(new_job()))
-    (task,) = store.run(take([Due.PLAN], want=1, lease_ms=LEASE))
-    store.run(plan("job_a", task.token, 2))
+    store.run(jobs.accept(new_job()))
+    (task,) = store.run(tasks.take([Due.PLAN], want=1, lease_ms=LEASE))
+    store.run(jobs.plan("job_a", task.token, 2))
     client = redis.Redis.from_url(redis_url)
     begun = client.time()
-    grant = store.run(claim("m", want=2, worker="w", lease_ms=50))
+    grant = store.run(segments.claim("m", want=2, worker="w", lease_ms=50))
     assert grant is not None
-    rescued, deadline = store.run(rescue(LEASE)), time.monotonic() + 10
+    rescued, deadline = store.run(segments.rescue(LEASE)), time.monotonic() + 10
     while not rescued.leases and time.monotonic() < deadline:
-        rescued = store.run(rescue(LEASE))
+        rescued = store.run(segments.rescue(LEASE))
     ended = client.time()
-    assert rescued == Rescued(2, 1, False)
+    assert rescued == segments.Rescued(2, 1, False)
     assert (ended[0] - begun[0]) * 1000 + (ended[1] - begun[1]) / 1000 >= 49
     store.close()
     client.close()

@@ -9,19 +9,7 @@ import pytest
 
 from farm.errors import Conflict
 from farm.job import TRANSITIONS, Due, Status
-from farm.store import (
-    Settled,
-    abort,
-    begin,
-    cancel,
-    expire,
-    fail,
-    finish,
-    plan,
-    redo,
-    retry,
-    settle,
-)
+from farm.store import jobs, segments
 from tests.store.clocked import LEASE, Farm
 from tests.store.store_keys import snapshot
 
@@ -31,31 +19,31 @@ TOKEN = "4711"
 def _assembling(farm: Farm) -> None:
     """One segment done, one dead."""
     farm.running(segments=2, on_error="skip")
-    farm.run(settle("0", [Settled("job_a", 1, 100)]))
+    farm.run(segments.settle("0", [segments.Settled("job_a", 1, 100)]))
     grant = farm.claim()
-    farm.run(begin(grant.token, grant.segments))
-    assert farm.run(fail(grant.token, "job_a", 0, "bad", max_attempts=1))
+    farm.run(segments.begin(grant.token, grant.segments))
+    assert farm.run(segments.fail(grant.token, "job_a", 0, "bad", max_attempts=1))
 
 
 def _succeeded(farm: Farm) -> None:
     _assembling(farm)
-    assert farm.run(finish("job_a", farm.task(Due.ASSEMBLE, "job_a").token, "{}"))
+    assert farm.run(jobs.finish("job_a", farm.task(Due.ASSEMBLE, "job_a").token, "{}"))
 
 
 def _failed(farm: Farm) -> None:
     farm.accept()
-    assert farm.run(abort("job_a", Due.PLAN, farm.task(Due.PLAN, "job_a").token, "{}"))
+    assert farm.run(jobs.abort("job_a", Due.PLAN, farm.task(Due.PLAN, "job_a").token, "{}"))
 
 
 def _canceled(farm: Farm) -> None:
     farm.running(segments=2)
-    farm.run(cancel("job_a", "ann"))
+    farm.run(jobs.cancel("job_a", "ann"))
 
 
 def _expired(farm: Farm) -> None:
     _canceled(farm)
     farm.clock.forward(3600 * 1000)
-    assert farm.run(expire("job_a", farm.task(Due.EXPIRE, "job_a").token, 60))
+    assert farm.run(jobs.expire("job_a", farm.task(Due.EXPIRE, "job_a").token, 60))
 
 
 BRING: dict[Status, Callable[[Farm], Any]] = {
@@ -69,14 +57,16 @@ BRING: dict[Status, Callable[[Farm], Any]] = {
 }
 
 DO: dict[str, Callable[[Farm], Any]] = {
-    "plan": lambda farm: farm.run(plan("job_a", TOKEN, 2)),
-    "complete": lambda farm: farm.run(settle("0", [Settled("job_a", index, 100) for index in range(2)])),
-    "redo": lambda farm: farm.run(redo("job_a", TOKEN, [0, 1])),
-    "finish": lambda farm: farm.run(finish("job_a", TOKEN, "{}")),
-    "abort": lambda farm: farm.run(abort("job_a", Due.PLAN, TOKEN, "{}")),
-    "cancel": lambda farm: farm.run(cancel("job_a", "ann")),
-    "retry": lambda farm: farm.run(retry("job_a", "ann")),
-    "expire": lambda farm: farm.run(expire("job_a", TOKEN, 60)),
+    "plan": lambda farm: farm.run(jobs.plan("job_a", TOKEN, 2)),
+    "complete": lambda farm: farm.run(
+        segments.settle("0", [segments.Settled("job_a", index, 100) for index in range(2)])
+    ),
+    "redo": lambda farm: farm.run(jobs.redo("job_a", TOKEN, [0, 1])),
+    "finish": lambda farm: farm.run(jobs.finish("job_a", TOKEN, "{}")),
+    "abort": lambda farm: farm.run(jobs.abort("job_a", Due.PLAN, TOKEN, "{}")),
+    "cancel": lambda farm: farm.run(jobs.cancel("job_a", "ann")),
+    "retry": lambda farm: farm.run(jobs.retry("job_a", "ann")),
+    "expire": lambda farm: farm.run(jobs.expire("job_a", TOKEN, 60)),
 }
 
 
@@ -115,9 +105,9 @@ def test_what_the_desk_does_needs_the_token_of_its_task(farm: Farm, verb: str, s
 
 def test_a_job_that_succeeded_whole_has_nothing_to_retry(farm: Farm) -> None:
     task = farm.assembling()
-    farm.run(finish("job_a", task.token, "{}"))
+    farm.run(jobs.finish("job_a", task.token, "{}"))
     with pytest.raises(Conflict, match="nothing to retry"):
-        farm.run(retry("job_a", "ann"))
+        farm.run(jobs.retry("job_a", "ann"))
     assert farm.record().status == Status.SUCCEEDED
 
 
@@ -126,5 +116,5 @@ def test_a_task_that_was_taken_again_makes_its_first_holder_late(farm: Farm) -> 
     first = farm.task(Due.PLAN, "job_a")
     farm.clock.forward(LEASE)
     second = farm.task(Due.PLAN, "job_a")
-    assert not farm.run(plan("job_a", first.token, 2))
-    assert farm.run(plan("job_a", second.token, 2))
+    assert not farm.run(jobs.plan("job_a", first.token, 2))
+    assert farm.run(jobs.plan("job_a", second.token, 2))

@@ -7,18 +7,18 @@ from collections import Counter
 import pytest
 
 from farm.job import TURN, Due, Lane
-from farm.store import Grant, abort, begin, claim, forget, rescue, take
+from farm.store import jobs, segments, tasks
 from tests.store.clocked import LEASE, Farm
 
 
-def tenants_of(farm: Farm, grant: Grant) -> Counter[str]:
+def tenants_of(farm: Farm, grant: segments.Grant) -> Counter[str]:
     tenants: Counter[str] = Counter()
     for job, indices in grant.segments.items():
         tenants[farm.record(job).tenant] += len(indices)
     return tenants
 
 
-def lanes_of(farm: Farm, grants: list[Grant]) -> Counter[Lane]:
+def lanes_of(farm: Farm, grants: list[segments.Grant]) -> Counter[Lane]:
     lanes: Counter[Lane] = Counter()
     for grant in grants:
         for job, indices in grant.segments.items():
@@ -72,7 +72,9 @@ def test_every_lane_that_waits_gets_a_tenth_at_least(farm: Farm, express: bool) 
         farm.running(f"job_{lane}", 3000, lane=lane)
     grants = []
     for _ in range(60):
-        topped_up = farm.run(claim("m", want=32, worker="w", lease_ms=LEASE, express=True)) if express else None
+        topped_up = (
+            farm.run(segments.claim("m", want=32, worker="w", lease_ms=LEASE, express=True)) if express else None
+        )
         grants += [*([topped_up] if topped_up else []), farm.claim(want=32)]
     shares = lanes_of(farm, grants)
     assert all(shares[lane] >= 0.1 * shares.total() for lane in Lane), shares
@@ -116,7 +118,7 @@ def test_a_batch_is_as_full_as_there_is_work(farm: Farm) -> None:
 
 
 def taken(farm: Farm, want: int = 1, kinds: tuple[Due, ...] = (Due.PLAN,)) -> list[str]:
-    return [task.id for task in farm.run(take(kinds, want=want, lease_ms=60_000))]
+    return [task.id for task in farm.run(tasks.take(kinds, want=want, lease_ms=60_000))]
 
 
 def test_tenants_take_turns_at_the_desk(farm: Farm) -> None:
@@ -149,9 +151,9 @@ def test_the_lowest_lanes_have_every_fourth_take(farm: Farm) -> None:
 
 def test_a_tenant_whose_work_is_not_due_is_passed_over(farm: Farm) -> None:
     farm.accept("job_a", tenant="ann")
-    farm.run(abort("job_a", Due.PLAN, farm.task(Due.PLAN, "job_a").token, "{}"))
+    farm.run(jobs.abort("job_a", Due.PLAN, farm.task(Due.PLAN, "job_a").token, "{}"))
     farm.accept("job_b", tenant="bob", retention_s=1)
-    farm.run(abort("job_b", Due.PLAN, farm.task(Due.PLAN, "job_b").token, "{}"))
+    farm.run(jobs.abort("job_b", Due.PLAN, farm.task(Due.PLAN, "job_b").token, "{}"))
     farm.clock.forward(1000)
     assert taken(farm, want=5, kinds=(Due.EXPIRE,)) == ["job_b"]
 
@@ -169,9 +171,9 @@ def test_a_seat_that_came_too_early_or_is_empty_is_put_right(farm: Farm) -> None
 def test_suspects_leave_with_their_job(farm: Farm) -> None:
     farm.running("job_a", 3)
     farm.suspect("job_a", 1)
-    farm.run(forget("job_a"))
+    farm.run(jobs.forget("job_a"))
     assert farm.idle()
     farm.running("job_b", 2)
     grant = farm.claim()
-    assert farm.run(begin(grant.token, grant.segments)) == {"job_b": [0, 1]}
-    assert farm.run(rescue(1)).segments == 0
+    assert farm.run(segments.begin(grant.token, grant.segments)) == {"job_b": [0, 1]}
+    assert farm.run(segments.rescue(1)).segments == 0

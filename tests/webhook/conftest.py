@@ -8,9 +8,9 @@ from contextlib import ExitStack
 
 import pytest
 
-from farm.address import allowed_networks
+from farm.webhooks.addresses import allowed_networks
 from tests.webhook.listener import Listener, Temper
-from worker.webhook import Message, Sender
+from worker.webhooks.post import Message, Sender
 
 SECRET = "whsec_" + "c2VjcmV0" * 4
 BODY = '{"type":"job.succeeded","timestamp":"2030-01-01T00:00:00Z","data":{"id":"job_1","title":"café"}}'.encode()

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from farm.address import allowed_networks, check_url, forbidden
 from farm.errors import BadInput, Misconfigured
+from farm.webhooks.addresses import allowed_networks, check_url, forbidden
 
 # fmt: off
 PRIVATE = [

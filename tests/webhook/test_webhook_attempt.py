@@ -13,9 +13,9 @@ from email.utils import format_datetime
 import pytest
 from standardwebhooks import Webhook
 
-from farm.address import allowed_networks
+from farm.webhooks.addresses import allowed_networks
 from tests.webhook.listener import Listener, answers, dripping, silent
-from worker.webhook import Message, Sender
+from worker.webhooks.post import Message, Sender
 
 LOOPBACK = allowed_networks(["127.0.0.0/8"])
 Listen = Callable[..., Listener]

@@ -9,8 +9,8 @@ from typing import Any
 
 from standardwebhooks import Webhook
 
-from farm.address import allowed_networks
-from farm.delivery import SCHEDULE_S
+from farm.webhooks.addresses import allowed_networks
+from farm.webhooks.schedule import SCHEDULE_S
 
 PAGE = (Path(__file__).parents[2] / "docs" / "webhooks.md").read_text()
 SECRET = "whsec_" + "c2VjcmV0" * 4

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from worker.webhook import Message, Sender
+from worker.webhooks.post import Message, Sender
 
 To = Callable[[str], Message]
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from farm.delivery import ATTEMPTS_KEPT, JITTER, SCHEDULE_S, Answer, Record, Step, next_step, retry_after_s
+from farm.webhooks.schedule import ATTEMPTS_KEPT, JITTER, SCHEDULE_S, Answer, Record, Step, next_step, retry_after_s
 from farm.wire import Attempt
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from farm.errors import Misconfigured
-from farm.secret import secret_for
+from farm.webhooks.secrets import secret_for
 
 
 def secret_of(length: int) -> str:

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import trustme
 
-from farm.address import allowed_networks
+from farm.webhooks.addresses import allowed_networks
 from farm.wire import Attempt
 from tests.webhook.listener import Listener, answers
-from worker.webhook import Message, Sender
+from worker.webhooks.post import Message, Sender
 
 Listen = Callable[..., Listener]
 To = Callable[[str], Message]

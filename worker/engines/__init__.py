@@ -14,7 +14,7 @@ def load(settings: Settings) -> Engine:
     """The engine of FARM_MODEL, ready to render."""
     if settings.model == "espeak":
         try:
-            from worker.engines.espeak import Espeak
+            from worker.engines.espeak.engine import Espeak
         except ImportError:
             raise Misconfigured("the espeak engine is not installed: pip install 'tts-farm[espeak]'") from None
         return Espeak()
@@ -32,7 +32,7 @@ def fetch(model: str, settings: Settings) -> None:
     if model not in indextts.MODELS:
         raise Misconfigured(f"{model} has no files to fetch; those that have are {_listed()}")
     try:
-        from worker.engines.indextts import hub
+        from worker.engines.indextts.load import hub
     except ImportError as error:
         raise Misconfigured(f"fetching needs {error.name}: pip install 'tts-farm[indextts]'") from None
     logging.basicConfig(level=settings.log_level, format="%(message)s")

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from farm.errors import Misconfigured
 from farm.settings import Settings
-from worker.engines.indextts.package import check_installed
+from worker.engines.indextts.load.package import check_installed
 
 if TYPE_CHECKING:
     from worker.engines.indextts.engine import IndexTTS
@@ -34,6 +34,6 @@ def load(settings: Settings) -> IndexTTS:
             "sentence three times for one that is kept, and halve what a GPU narrates; leave it at 1"
         )
     check_installed(MODELS[settings.model])
-    from worker.engines.indextts.factory import build
+    from worker.engines.indextts.load.factory import build
 
     return build(settings)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from worker.engines.indextts.parts import HOP, SAMPLE_RATE, Adapter
+from worker.engines.indextts.shapes import HOP, SAMPLE_RATE, Adapter
 
 _SLOWEST, _FASTEST = 0.5, 2.0  # speeds that a version with a duration factor was made for
 

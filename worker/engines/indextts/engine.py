@@ -21,13 +21,13 @@ import torch
 
 from farm.wire import Model
 from worker.engine import Clip, Failure, Feed, Utterance
-from worker.engines.indextts.acoustic import Acoustic
-from worker.engines.indextts.apart import apart
-from worker.engines.indextts.decode import Decoder
+from worker.engines.indextts.decode.decoder import Decoder
 from worker.engines.indextts.duration import held
-from worker.engines.indextts.line import Line, Samples
-from worker.engines.indextts.parts import Adapter, Codes, Fault, Piece, Request, Sampling, Voice
+from worker.engines.indextts.isolate import apart
 from worker.engines.indextts.preparation import Preparation
+from worker.engines.indextts.rendition import Line, Samples
+from worker.engines.indextts.shapes import Adapter, Codes, Fault, Piece, Request, Sampling, Voice
+from worker.engines.indextts.sound.acoustic import Acoustic
 from worker.engines.indextts.stage import Stage
 
 _ASK_S = 0.05  # between two looks into the feed while a decode runs: a look is a round trip to the store

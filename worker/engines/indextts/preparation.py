@@ -15,13 +15,13 @@ import torch
 
 from farm.errors import BadInput, FarmError
 from worker.engine import Failure, Utterance
-from worker.engines.indextts.apart import apart
 from worker.engines.indextts.duration import shares
-from worker.engines.indextts.emotion import Emotion, Emotions, parse
-from worker.engines.indextts.line import GAP, Line
-from worker.engines.indextts.parts import Adapter, Segments, Voice
-from worker.engines.indextts.voices import EmotionCache, VoiceCache
-from worker.engines.indextts.wording import Wording
+from worker.engines.indextts.isolate import apart
+from worker.engines.indextts.rendition import GAP, Line
+from worker.engines.indextts.shapes import Adapter, Segments, Voice
+from worker.engines.indextts.text.wording import Wording
+from worker.engines.indextts.voice.cache import EmotionCache, VoiceCache
+from worker.engines.indextts.voice.emotion import Emotion, Emotions, parse
 
 log = logging.getLogger(__name__)
 

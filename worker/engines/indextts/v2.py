@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from worker.engines.indextts.ear import Ear, each, finite, masked, own, type_of
-from worker.engines.indextts.parts import Network, Segments, Voice
-from worker.engines.indextts.reference import Recording
-from worker.engines.indextts.regulator import regulate
-from worker.engines.indextts.text import FrontEnd
-from worker.engines.indextts.wording import Wording
+from worker.engines.indextts.shapes import Network, Segments, Voice
+from worker.engines.indextts.sound.regulator import regulate
+from worker.engines.indextts.text.tokens import FrontEnd
+from worker.engines.indextts.text.wording import Wording
+from worker.engines.indextts.voice.reference import Recording
+from worker.engines.indextts.voice.reference_encoder import Ear, each, finite, masked, own, type_of
 
 _FRAMES_PER_CODE = np.float32(1.72)  # 22050 / 256 frames a second over 50 codes
 

@@ -17,12 +17,12 @@ from typing import Any
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-from worker.engines.indextts.ear import Ear, each, finite, own
-from worker.engines.indextts.multilingual import Multilingual
-from worker.engines.indextts.parts import Network, Segments, Voice
-from worker.engines.indextts.reference import Recording
-from worker.engines.indextts.regulator import regulate
-from worker.engines.indextts.wording import Grammars, Wording
+from worker.engines.indextts.shapes import Network, Segments, Voice
+from worker.engines.indextts.sound.regulator import regulate
+from worker.engines.indextts.text.multilingual import Multilingual
+from worker.engines.indextts.text.wording import Grammars, Wording
+from worker.engines.indextts.voice.reference import Recording
+from worker.engines.indextts.voice.reference_encoder import Ear, each, finite, own
 
 _ROWS_PER_CODE = 2  # a code is 40 ms, a row of content 20
 

@@ -1,0 +1,143 @@
+"""What one API process holds: connections to the farm, and short-lived copies of what changes rarely."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import ParamSpec, TypeVar, cast
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import HTTPConnection
+
+from api.admission import Catalog, names_strangers
+from api.estimate import speeds
+from api.ttl_cache import Fresh
+from api.watch import Watch
+from farm.errors import FarmError, Unavailable
+from farm.settings import Settings
+from farm.storage import Storage, open_storage
+from farm.store import AsyncStore, Pressure, registry
+from farm.wake import Waker
+from farm.webhooks.addresses import Network, allowed_networks
+from farm.wire import JobRequest, Model, Worker
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+_PRESSURE_SECONDS = 1.0
+_CATALOG_SECONDS = 1.0  # for which model cards and workers' speeds are taken as read
+_STORAGE_SECONDS = 5.0  # between two probe objects, however many probe us
+_STORAGE_TIMEOUT, _STORAGE_ATTEMPTS = 5.0, 2  # who asks hears within 15 s of a bucket that does not answer
+
+
+@dataclass(slots=True)
+class Front:
+    settings: Settings
+    store: AsyncStore
+    storage: Storage
+    waker: Waker
+    watch: Watch
+    cards: Fresh[Mapping[str, Model]]
+    speeds: Fresh[dict[str, float]]  # model -> segments per second
+    storage_trouble: Fresh[str | None]  # why storage can't be used, None when it can
+    allow: tuple[Network, ...]
+    pressure: Pressure = field(default=Pressure(0, 0))
+
+    def check_room(self) -> None:
+        """Raises Unavailable when nothing new may be accepted, so that what was accepted can be finished."""
+        if self.pressure.full:
+            used, limit = self.pressure.used_bytes, self.pressure.limit_bytes
+            raise Unavailable(
+                f"the farm's Redis is at {used:,} of {limit:,} bytes: no new work is accepted until some is done; "
+                "try again later, or give it more memory",
+                code="farm_full",
+            )
+
+    async def catalog(self, tenant: str, request: JobRequest | None = None) -> Catalog:
+        """What the tenant's requests are resolved against; for one request, without what it can't need."""
+        cards = await self.cards.get()
+        card = cards.get((request.model if request else None) or self.settings.model)
+        known = request is not None and (card is None or not names_strangers(request, card.voices))
+        uploads = {} if known else await self._uploads(tenant)
+        return Catalog(
+            cards=cards,
+            default_model=self.settings.model,
+            uploads=uploads,
+            signs_webhooks=self.settings.webhook_secret is not None,
+            allow=self.allow,
+            retention_s=round(timedelta(days=self.settings.retention_days).total_seconds()),
+        )
+
+    async def _uploads(self, tenant: str) -> dict[str, str]:
+        voices = await self.store.run(registry.voices(tenant))
+        return {name: json.loads(voice)["digest"] for name, voice in voices.items()}
+
+    async def blocking(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Storage and large texts: off the event loop."""
+        return await run_in_threadpool(work, *args, **kwargs)
+
+    async def keep_measuring(self) -> None:
+        while True:
+            try:
+                self.pressure = await self.store.pressure()
+            except FarmError as error:
+                log.debug("memory of Redis not measured: %s", error)
+            await asyncio.sleep(_PRESSURE_SECONDS)
+
+
+def front_of(request: HTTPConnection) -> Front:
+    return cast(Front, request.app.state.front)
+
+
+def tenant_of(request: HTTPConnection) -> str:
+    return cast(str, request.scope["tenant"])
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[Front]:
+    """The front with its background work. Raises StoreUnavailable when Redis can't be reached."""
+    allow = allowed_networks(settings.webhook_allow)
+    storage = open_storage(settings, timeout=_STORAGE_TIMEOUT, attempts=_STORAGE_ATTEMPTS)
+    store = await AsyncStore.connect(settings.redis_url, synchronous=settings.synchronous_commit)
+    waker = Waker(settings.broker)
+
+    async def read_cards() -> Mapping[str, Model]:
+        return {name: Model.model_validate_json(card) for name, card in (await store.run(registry.models())).items()}
+
+    async def read_speeds() -> dict[str, float]:
+        return speeds(Worker.model_validate_json(beat) for beat in await store.run(registry.workers()))
+
+    async def check_storage() -> str | None:
+        try:
+            await run_in_threadpool(storage.check)
+        except FarmError as error:
+            return error.message
+        return None
+
+    front = Front(
+        settings=settings,
+        store=store,
+        storage=storage,
+        waker=waker,
+        watch=Watch(store),
+        cards=Fresh(read_cards, _CATALOG_SECONDS),
+        speeds=Fresh(read_speeds, _CATALOG_SECONDS),
+        storage_trouble=Fresh(check_storage, _STORAGE_SECONDS),
+        allow=allow,
+    )
+    background = [asyncio.create_task(front.watch.run()), asyncio.create_task(front.keep_measuring())]
+    try:
+        yield front
+    finally:
+        for task in background:
+            task.cancel()
+        await asyncio.gather(*background, return_exceptions=True)
+        await run_in_threadpool(waker.close)
+        await store.close()

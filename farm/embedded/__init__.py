@@ -1,0 +1,1 @@
+"""The whole farm on one machine: its processes, supervised."""

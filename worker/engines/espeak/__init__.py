@@ -1,0 +1,1 @@
+"""eSpeak NG: real speech on any CPU, from the `espeakng-loader` wheel."""

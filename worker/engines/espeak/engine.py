@@ -1,0 +1,236 @@
+"""The espeak engine: real speech on any CPU by eSpeak NG, hundreds of times as fast as it is listened to.
+
+The same utterance gives the same samples, on any machine and whatever was spoken before; speaker.py says how.
+Clips are trimmed to the speech and 10 ms around it, because pauses are the assembly's. One that is to have a certain
+length is spoken up to three times, each at a speed that follows from the length of the one before.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from farm.errors import Misconfigured
+from farm.wire import Language, Model
+from worker.engine import Clip, Failure, Feed, Utterance
+from worker.engines.espeak import speaker
+
+_RENDERING = 1  # raise it when this file makes the same input sound different
+
+_WORDS_PER_MINUTE = 175  # eSpeak's own speed
+_SLOWEST, _FASTEST = 80, 450  # what it can do
+_AT_HALF, _AT_TWICE = 88, 350  # as far as a target may take it: half of its own speed, and twice
+_TRIES = 3  # for a target: length times speed is constant within 5 %, more evenly at ordinary speeds
+_PAD_MS = 20  # of silence at most that a clip gets at its end, to be as long as it should
+_PITCH = 50  # its neutral pitch of 0..99, and its steps per semitone: measured on en-us, F0 moves by
+_STEPS = 6  # -2.8, 2.9 and 5.8 semitones for -3, 3 and 6; it ends at about -7 and 9
+_QUIET = 32 / 32768  # -60 dBFS
+_EDGE_S = 0.010  # kept around the speech, so that a clip neither starts nor ends on a step
+_SILENCE_MS = 100  # the clip of a text in which nothing can be spoken
+
+# Where several of its voices speak a language, the one that most listeners expect.
+_PREFERRED = {"en": "en-us", "fr": "fr-fr", "pt": "pt-br", "zh": "cmn"}
+_MUTE = frozenset({"fo", "kaa", "xex"})  # listed by the package, which lacks their dictionaries
+_DENSE = frozenset({"cmn", "hak", "ja", "yue", "zh"})  # a character is a syllable or more
+_MAX_CHARACTERS, _MAX_DENSE = 400, 150  # about 25 s of speech
+
+
+class Espeak:
+    """One utterance at a time through a process of its own."""
+
+    def __init__(self, capacity: int = 8) -> None:
+        self.capacity = capacity
+        self.device = "cpu"
+        self._speaker = _Speaker()
+        introduction = self._speaker.introduction
+        voices = _name_voices(introduction["voices"])
+        self._identifiers = {name: voice.identifier for name, voice in voices.items()}
+        self.card = Model(
+            name="espeak",
+            revision=f"{introduction['version']}-{version('espeakng-loader')}-{_RENDERING}",
+            sample_rate=introduction["sample_rate"],
+            languages=_languages(voices),
+            voices={name: voice.tags[0] for name, voice in voices.items()},
+            uploaded_voices=False,
+            parameters=["speed", "pitch", "duration"],
+        )
+
+    def render(self, feed: Feed) -> Iterator[Clip | Failure]:
+        while utterances := feed.take(self.capacity, wait=True):
+            for utterance in utterances:
+                yield self._render(utterance)
+
+    def facts(self) -> Mapping[str, str]:
+        return {}
+
+    def close(self) -> None:
+        self._speaker.stop()
+
+    def _render(self, utterance: Utterance) -> Clip | Failure:
+        speech = utterance.speech
+        if speech.voice not in self._identifiers:
+            return Failure(utterance.key, f"espeak has no voice {speech.voice!r}; GET /v1/models lists its voices")
+        if speech.language not in self.card.languages:
+            return Failure(utterance.key, f"espeak has no language {speech.language!r}; GET /v1/models lists them")
+        pitch = _PITCH + round(_STEPS * speech.pitch)
+        request = {
+            "voice": self._identifiers[speech.voice],
+            "pitch": min(99, max(0, pitch)),
+            "text": _plain(utterance.text),
+        }
+        warnings = []
+        try:
+            if speech.target_ms is None:
+                samples = self._speak(request, round(_WORDS_PER_MINUTE * speech.speed))
+            else:
+                samples, is_limited = self._speak_for(request, self._frames(speech.target_ms))
+                if is_limited:
+                    reached_ms = round(len(samples) * 1000 / self.card.sample_rate)
+                    warnings.append(f"duration_limit: target {speech.target_ms} ms, result {reached_ms} ms")
+        except _Refused as refused:
+            return Failure(utterance.key, str(refused))
+        except (OSError, EOFError):
+            # Only the speaker itself is left to blame: killed from outside, or out of memory.
+            self._speaker.stop()
+            self._speaker = _Speaker()
+            return Failure(utterance.key, "the eSpeak NG process ended while it spoke this text; it was started again")
+        if not 0 <= pitch <= 99:
+            warnings.append(f"pitch {speech.pitch:g} is beyond what eSpeak NG reaches; its limit was used")
+        if not len(samples):
+            samples = np.zeros(self._frames(speech.target_ms or _SILENCE_MS), np.float32)
+            warnings.append("nothing in this text can be spoken; it became a short silence")
+        return Clip(utterance.key, samples, tuple(warnings))
+
+    def _speak(self, request: Mapping[str, Any], words_per_minute: int) -> npt.NDArray[np.float32]:
+        speed = min(_FASTEST, max(_SLOWEST, words_per_minute))
+        return _trim(self._speaker.speak({**request, "words_per_minute": speed}), self.card.sample_rate)
+
+    def _speak_for(self, request: Mapping[str, Any], target: int) -> tuple[npt.NDArray[np.float32], bool]:
+        """As near to `target` samples as it gets, and whether only a speed beyond the limits would be nearer."""
+        spoken: dict[int, npt.NDArray[np.float32]] = {}
+        wanted = speed = _WORDS_PER_MINUTE
+        while len(spoken) < _TRIES and speed not in spoken:
+            spoken[speed] = self._speak(request, speed)
+            wanted = round(speed * len(spoken[speed]) / target)
+            speed = min(_AT_TWICE, max(_AT_HALF, wanted))
+        nearest, samples = min(spoken.items(), key=lambda item: self._miss(len(item[1]), target))
+        if not self._miss(len(samples), target) and len(samples):
+            samples = np.pad(samples, (0, target - len(samples)))
+        return samples, nearest == speed != wanted and self._miss(len(samples), target) > 0
+
+    def _miss(self, length: int, target: int) -> int:
+        """How many samples it is away; none where silence makes up for it."""
+        return 0 if 0 <= target - length <= self._frames(_PAD_MS) else abs(target - length)
+
+    def _frames(self, milliseconds: int) -> int:
+        return round(milliseconds * self.card.sample_rate / 1000)
+
+
+class _Refused(Exception):
+    """The speaker's answer: this utterance can't be spoken."""
+
+
+class _Speaker:
+    """The parent's end of the process in speaker.py."""
+
+    def __init__(self) -> None:
+        # A session of its own: a Ctrl-C meant for the worker must not end an utterance in flight.
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", speaker.__file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+        )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._requests, self._replies = self._process.stdin, self._process.stdout
+        try:
+            self.introduction, _ = self._receive()
+        except (_Refused, EOFError) as error:
+            self.stop()
+            raise Misconfigured(f"eSpeak NG does not start ({error}); reinstall the package espeakng-loader") from error
+
+    def speak(self, request: Mapping[str, Any]) -> npt.NDArray[np.float32]:
+        self._requests.write(json.dumps(request).encode() + b"\n")
+        self._requests.flush()
+        _, samples = self._receive()
+        return np.frombuffer(samples, np.dtype("<i2")).astype(np.float32) / np.float32(32768)
+
+    def stop(self) -> None:
+        with contextlib.suppress(BrokenPipeError):
+            self._requests.close()
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._replies.close()
+
+    def _receive(self) -> tuple[dict[str, Any], bytes]:
+        line = self._replies.readline()
+        head = json.loads(line) if line.endswith(b"\n") else {}
+        if "error" in head:
+            raise _Refused(head["error"])
+        body = self._replies.read(head.get("bytes", 0))
+        if not head or len(body) != head.get("bytes", 0):
+            raise EOFError("its process ended")
+        return head, body
+
+
+@dataclass(frozen=True, slots=True)
+class _Voice:
+    identifier: str
+    tags: Sequence[str]  # languages that it speaks, its own first
+    priorities: Sequence[int]  # how well each fits, lowest best
+
+
+def _name_voices(listed: Sequence[Mapping[str, Any]]) -> dict[str, _Voice]:
+    """A voice is named by its language tag, and by its file where another voice has the tag already."""
+    voices: dict[str, _Voice] = {}
+    for entry in listed:
+        priorities, tags = zip(*entry["tags"], strict=True)
+        tags = tuple(tag.lower() for tag in tags)
+        if tags[0] in _MUTE:
+            continue
+        name = tags[0] if tags[0] not in voices else entry["identifier"].rpartition("/")[2].lower()
+        voices[name] = _Voice(entry["identifier"], tags, priorities)
+    return voices
+
+
+def _languages(voices: Mapping[str, _Voice]) -> dict[str, Language]:
+    best: dict[str, tuple[int, str]] = {}
+    for name, voice in voices.items():
+        for tag, priority in zip(voice.tags, voice.priorities, strict=True):
+            best[tag] = min(best.get(tag, (256, "")), (priority, name))
+    chosen = {tag: name for tag, (_, name) in best.items()} | _PREFERRED
+    return {
+        tag: Language(
+            max_characters=_MAX_DENSE if tag.partition("-")[0] in _DENSE else _MAX_CHARACTERS, voice=chosen[tag]
+        )
+        for tag in sorted(chosen)
+    }
+
+
+def _plain(text: str) -> str:
+    """Text on one line and without control characters: eSpeak takes Ctrl-A for the start of a command, and NUL for
+    the end of the text."""
+    kept = (character if unicodedata.category(character) not in ("Cc", "Cs") else " " for character in text)
+    return " ".join("".join(kept).split())
+
+
+def _trim(samples: npt.NDArray[np.float32], sample_rate: int) -> npt.NDArray[np.float32]:
+    loud = np.flatnonzero(np.abs(samples) >= _QUIET)
+    if not len(loud):
+        return samples[:0]
+    edge = round(_EDGE_S * sample_rate)
+    return samples[max(0, int(loud[0]) - edge) : int(loud[-1]) + 1 + edge]

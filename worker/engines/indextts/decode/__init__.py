@@ -1,0 +1,1 @@
+"""The autoregressive half: prompts into codes, many rows at a time."""

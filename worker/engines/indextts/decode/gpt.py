@@ -1,0 +1,173 @@
+"""The autoregressive transformer of IndexTTS, run over the package's own weights: a GPT-2 between the prompt and codes.
+
+The package's forward can't hold rows of different lengths in one batch without padding between text and codes; this one
+can, because K and V lie in pages and every row has a position of its own. Weights are taken by their names in the state
+dict, which are the same in all releases of transformers, and are shared, not copied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from torch.nn.functional import gelu, layer_norm, linear
+from torch.nn.utils.rnn import pad_sequence
+
+from worker.engines.indextts.decode.kv import Attend, Pages, causal
+
+_EPSILON = 1e-5  # of GPT-2's layer norms, and of PyTorch's default, which the final one has
+
+# (layer, query, key, value) -> attended, all (B, T, heads, width)
+_LayerAttend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
+
+
+class Gpt:
+    """`UnifiedVoice` of the package, as it is now: moving or casting it later does not reach this object.
+
+    D is its width, V its codes. A sequence is [prompt][start code][codes][stop code], and a code's embedding depends on
+    its place after the prompt. The package trained with places 0, 1, 2, … and decodes with 0, 2, 3, …: both are kept,
+    the first in `latents`, the second in `prefill` and `step`.
+    """
+
+    def __init__(self, unified_voice: torch.nn.Module) -> None:
+        model = cast(Any, unified_voice)
+        state: dict[str, Tensor] = model.gpt.state_dict()
+        self.layers: int = model.layers
+        self.heads: int = model.heads
+        self.start: int = model.start_mel_token
+        self.stop: int = model.stop_mel_token
+        self._blocks = [_Block.of(state, f"h.{layer}.") for layer in range(self.layers)]
+        self._last_norm = _Norm(state["ln_f.weight"], state["ln_f.bias"])
+        self._final_norm = _Norm(model.final_norm.weight.detach(), model.final_norm.bias.detach())
+        self._head: Tensor = model.mel_head.weight.detach()
+        self._head_bias: Tensor = model.mel_head.bias.detach()
+        self._codes: Tensor = model.mel_embedding.weight.detach()
+        self._places: Tensor = model.mel_pos_embedding.emb.weight.detach()
+        self.device, self.dtype = self._head.device, self._head.dtype
+        self.vocabulary, self.width = self._head.shape
+        self.max_codes = len(self._places) - 2  # the start and the stop code have places too
+
+    def prefill(self, prompts: Sequence[Tensor], pages: Pages, slots: Sequence[int]) -> Tensor:
+        """Reads prompts, (L, D) each, and the start code behind them; writes their K and V into the slots' pages, which
+        must have room for L + 1. Returns logits (B, V) in fp32 for the first code of each."""
+        start = self.embed(torch.tensor([self.start]), torch.tensor([0]))
+        sequences = [torch.cat([prompt.to(self.dtype), start]) for prompt in prompts]
+        lengths = [len(sequence) for sequence in sequences]
+        padded = pad_sequence(sequences, batch_first=True)
+        taken = torch.cat([torch.arange(length) + row * padded.shape[1] for row, length in enumerate(lengths)])
+        places = torch.cat([pages.places(slot, length) for slot, length in zip(slots, lengths, strict=True)])
+        taken, places = self._send(taken), self._send(places)
+
+        def attend(layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+            pages.keys[layer].flatten(0, 1).index_copy_(0, places, key.flatten(0, 1).index_select(0, taken))
+            pages.values[layer].flatten(0, 1).index_copy_(0, places, value.flatten(0, 1).index_select(0, taken))
+            return causal(query, key, value)
+
+        hidden = self._forward(padded, attend)
+        last = self._send(torch.tensor([row * padded.shape[1] + length - 1 for row, length in enumerate(lengths)]))
+        return self._logits(hidden.flatten(0, 1).index_select(0, last))
+
+    def step(self, codes: Tensor, count: Tensor, pages: Pages, attend: Attend) -> Tensor:
+        """One code further: `codes` (B,), each row's latest, which is its `count`-th (B,), counted from 1. K and V go
+        where `attend` puts them. Returns logits (B, V) in fp32 for the code that follows."""
+        hidden = self._forward(
+            self.embed(codes, count + 1)[:, None],
+            lambda layer, query, key, value: attend(query, key, value, pages.keys[layer], pages.values[layer]),
+        )
+        return self._logits(hidden[:, 0])
+
+    @torch.inference_mode()
+    def latents(self, prompts: Sequence[Tensor], codes: Sequence[Sequence[int]]) -> list[Tensor]:
+        """(N, D) for each prompt (L, D) and its N codes: the state from which each code follows."""
+        sequences = []
+        for prompt, row in zip(prompts, codes, strict=True):
+            spoken = torch.tensor([self.start, *row, self.stop])
+            sequences.append(torch.cat([prompt.to(self.dtype), self.embed(spoken, torch.arange(len(spoken)))]))
+        hidden = self.hidden(sequences)
+        return [
+            states[len(prompt) : len(prompt) + len(row)]
+            for states, prompt, row in zip(hidden, prompts, codes, strict=True)
+        ]
+
+    @torch.inference_mode()
+    def hidden(self, sequences: Sequence[Tensor]) -> list[Tensor]:
+        """(T, D) for each embedded sequence (T, D): the states behind the final norm."""
+        padded = pad_sequence([sequence.to(self.dtype) for sequence in sequences], batch_first=True)
+        states = self._forward(padded, lambda _, query, key, value: causal(query, key, value))
+        return [row[: len(sequence)] for row, sequence in zip(states, sequences, strict=True)]
+
+    def embed(self, codes: Tensor, places: Tensor) -> Tensor:
+        """(…, D) of codes at their places after the prompt, on any device."""
+        return self._codes[self._send(codes)] + self._places[self._send(places)]
+
+    def weights(self) -> list[Tensor]:
+        """Every tensor that a step reads."""
+        parts = [self._last_norm, self._final_norm, *(part for block in self._blocks for part in block.parts)]
+        pairs = [tensor for part in parts for tensor in (part.weight, part.bias)]
+        return [self._head, self._head_bias, self._codes, self._places, *pairs]
+
+    def _forward(self, states: Tensor, attend: _LayerAttend) -> Tensor:
+        heads = (self.heads, self.width // self.heads)
+        for layer, block in enumerate(self._blocks):
+            mixed = block.attention(block.before_attention(states))
+            query, key, value = mixed.view(*mixed.shape[:-1], 3, *heads).unbind(-3)
+            states = states + block.attended(attend(layer, query, key, value).flatten(-2))
+            states = states + block.shrink(gelu(block.expand(block.before_mlp(states)), approximate="tanh"))
+        return self._final_norm(self._last_norm(states))
+
+    def _logits(self, states: Tensor) -> Tensor:
+        return linear(states, self._head, self._head_bias).float()
+
+    def _send(self, tensor: Tensor) -> Tensor:
+        return tensor.to(self.device, non_blocking=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Norm:
+    weight: Tensor
+    bias: Tensor
+
+    def __call__(self, states: Tensor) -> Tensor:
+        return layer_norm(states, self.weight.shape, self.weight, self.bias, _EPSILON)
+
+
+@dataclass(frozen=True, slots=True)
+class _Product:
+    """GPT-2 keeps its weights as (in, out), the transpose of PyTorch's linear layer."""
+
+    weight: Tensor
+    bias: Tensor
+
+    def __call__(self, states: Tensor) -> Tensor:
+        return torch.addmm(self.bias, states.flatten(0, -2), self.weight).view(*states.shape[:-1], -1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    before_attention: _Norm
+    attention: _Product  # to query, key and value side by side
+    attended: _Product
+    before_mlp: _Norm
+    expand: _Product
+    shrink: _Product
+
+    @classmethod
+    def of(cls, state: dict[str, Tensor], prefix: str) -> _Block:
+        def pair(name: str) -> tuple[Tensor, Tensor]:
+            return state[f"{prefix}{name}.weight"], state[f"{prefix}{name}.bias"]
+
+        return cls(
+            before_attention=_Norm(*pair("ln_1")),
+            attention=_Product(*pair("attn.c_attn")),
+            attended=_Product(*pair("attn.c_proj")),
+            before_mlp=_Norm(*pair("ln_2")),
+            expand=_Product(*pair("mlp.c_fc")),
+            shrink=_Product(*pair("mlp.c_proj")),
+        )
+
+    @property
+    def parts(self) -> tuple[_Norm | _Product, ...]:
+        return self.before_attention, self.attention, self.attended, self.before_mlp, self.expand, self.shrink

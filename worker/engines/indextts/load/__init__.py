@@ -1,0 +1,1 @@
+"""From the files of a checkpoint to an engine that is ready to render."""

@@ -1,0 +1,261 @@
+"""An engine out of settings: its checkpoint, its device, the precision of each stage, and how much memory for what."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import soundfile as sf
+import torch
+
+from farm.errors import Misconfigured
+from farm.settings import Settings
+from farm.wire import Language, Model
+from worker.engine import Clip, Failure, Speech, Utterance
+from worker.engines.indextts import MODELS
+from worker.engines.indextts.decode.decoder import Decoder
+from worker.engines.indextts.decode.gpt import Gpt
+from worker.engines.indextts.decode.kv import Wanted
+from worker.engines.indextts.engine import IndexTTS
+from worker.engines.indextts.load.checkpoint import Checkpoint, find_checkpoint
+from worker.engines.indextts.load.network import load_network
+from worker.engines.indextts.load.package import edition
+from worker.engines.indextts.preparation import Preparation
+from worker.engines.indextts.shapes import SAMPLE_RATE, Adapter, Network, Precision, Precisions, Sampling
+from worker.engines.indextts.sound.acoustic import Acoustic
+from worker.engines.indextts.text.wording import Grammars, Readers, Wording
+from worker.engines.indextts.v2 import V2
+from worker.engines.indextts.v25 import V25
+from worker.engines.indextts.voice.cache import EmotionCache, VoiceCache
+from worker.engines.indextts.voice.emotion import Emotions
+
+log = logging.getLogger(__name__)
+
+_RENDERING = 1  # raise it when these files make the same input sound different
+
+_SLOTS_CUDA, _SLOTS_CPU = 64, 16
+_READERS_CUDA = 4  # at 0.2 to 0.3 s for 20 s of speech, 4 keep pace with 250 times real time
+_PROMPT = 256  # positions: up to 32 latents, 120 tokens, and room to spare
+_KV_SHARE = 0.5  # of the GPU memory that the weights left; the acoustics work in the other half
+_KV_CPU = 4 << 30
+# On a GPU, by version: the package's own half mode for the GPT; what it leaves in fp32 at 10 bits of mantissa, as fp16.
+_AUTO: Mapping[str, Precisions] = {
+    "2": Precisions(gpt="fp16", s2mel="tf32", vocoder="tf32"),
+    "2.5": Precisions(gpt="bf16", s2mel="tf32", vocoder="tf32"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to run a network, whatever it is."""
+
+    slots: int
+    attention: Wanted = "auto"
+    compile: bool = False
+    steps: int = 25
+    voice_bytes: int = 512 << 20
+    readers: int = 0  # processes that put texts into words; in the engine's own when 0
+    sampling: Sampling = field(default_factory=Sampling)
+    pages: int | None = None  # of the decoder's K and V; by memory when absent
+
+
+def build(settings: Settings) -> IndexTTS:
+    """Raises Misconfigured. Returns when the first utterance has been rendered, so that no job waits for kernels to be
+    chosen."""
+    device = choose_device(settings.indextts_device)
+    precisions = choose_precisions(settings, device)
+    switch_tf32(precisions, device)
+    started = time.monotonic()
+    checkpoint = _checkpoint(settings)
+    network = load_network(checkpoint, device, precisions)
+    options = Options(
+        slots=settings.indextts_slots or (_SLOTS_CUDA if device.type == "cuda" else _SLOTS_CPU),
+        attention=settings.indextts_attention,
+        compile=settings.indextts_compile,
+        steps=settings.indextts_steps,
+        voice_bytes=settings.indextts_voices_mb << 20,
+        readers=_default(settings.indextts_readers, _READERS_CUDA if device.type == "cuda" else 0),
+        sampling=Sampling(limit=settings.indextts_code_limit),
+    )
+    engine = assemble(network, checkpoint.revision(), options)
+    loaded = time.monotonic()
+    warm_up(engine)
+    log.info(
+        "%s on %s: loaded in %.0f s, warm in %.0f s; %s", engine.card.name, engine.device, loaded - started,
+        time.monotonic() - loaded, ", ".join(f"{name} {fact}" for name, fact in engine.facts().items()),
+    )  # fmt: skip
+    return engine
+
+
+def assemble(network: Network, revision: str, options: Options) -> IndexTTS:
+    """An engine on a network. `revision` is what names the weights."""
+    gpt = Gpt(network.gpt)
+    wording: Wording = Grammars(network.normalizer, network.spanish)
+    if options.readers:
+        spanish = network.spanish is not None
+        wording = Readers(options.readers, wording, network.normalizer.term_glossary, spanish=spanish)
+    adapter = adapt(network, gpt, wording)
+    room = {"pages": options.pages} if options.pages else {"bytes": _kv_bytes(gpt, options)}
+    decoder = Decoder(gpt, slots=options.slots, attention=options.attention, compile=options.compile, **room)
+    precisions = network.precisions
+    card = Model(
+        name=f"indextts-{network.version}",
+        revision=f"{revision}-{_fingerprint(precisions, options)}",
+        sample_rate=SAMPLE_RATE,
+        languages={language: Language(max_characters=most) for language, most in adapter.languages.items()},
+        voices={},
+        uploaded_voices=True,
+        parameters=list(adapter.parameters),
+    )
+    standing = {
+        "precision": f"gpt {precisions.gpt}, s2mel {precisions.s2mel}, vocoder {precisions.vocoder}",
+        "attention": decoder.attention.name,
+        "beams": "1",
+    }
+    return IndexTTS(
+        card=card,
+        device=network.device,
+        name=_name(network.device),
+        preparation=Preparation(
+            adapter,
+            VoiceCache(adapter.voices, options.voice_bytes),
+            EmotionCache(adapter.emotions),
+            Emotions(network),
+            wording,
+            options.readers,
+        ),
+        adapter=adapter,
+        decoder=decoder,
+        acoustic=Acoustic(network, steps=options.steps),
+        sampling=options.sampling,
+        slots=options.slots,
+        standing=standing,
+    )
+
+
+def adapt(network: Network, gpt: Gpt, wording: Wording | None = None) -> Adapter:
+    return V25(network, wording) if network.version == "2.5" else V2(network, gpt.latents, wording)
+
+
+def warm_up(engine: IndexTTS) -> None:
+    """One sentence in the voice of a chord: every kernel has run, and a checkpoint that can't speak is found out."""
+    moment = np.arange(3 * SAMPLE_RATE) / SAMPLE_RATE
+    chord = sum(np.sin(2 * np.pi * 120 * harmonic * moment) / harmonic for harmonic in range(1, 9)) * 0.2
+    with tempfile.TemporaryDirectory() as folder:
+        reference = Path(folder, "chord.flac")
+        sf.write(reference, np.asarray(chord, np.float32), SAMPLE_RATE)
+        speech = Speech("en", "warm-up", reference)
+        (outcome,) = engine.render(_Once([Utterance("warm-up", "The tide went out, and nobody saw it go.", speech)]))
+    if isinstance(outcome, Failure):
+        raise Misconfigured(f"{engine.card.name} can't speak a first sentence: {outcome.error}")
+    assert isinstance(outcome, Clip)
+
+
+class _Once:
+    def __init__(self, utterances: list[Utterance]) -> None:
+        self._utterances = utterances
+
+    def take(self, count: int, *, wait: bool) -> list[Utterance]:
+        del count, wait
+        taken, self._utterances = self._utterances, []
+        return taken
+
+
+def choose_device(wanted: str) -> torch.device:
+    """Raises Misconfigured for a GPU that is not there."""
+    if wanted == "auto":
+        wanted = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(wanted)
+    except RuntimeError:
+        raise Misconfigured(f"FARM_INDEXTTS_DEVICE={wanted}: say auto, cpu, cuda or cuda:1") from None
+    if device.type not in ("cpu", "cuda"):
+        raise Misconfigured(f"FARM_INDEXTTS_DEVICE={wanted}: only cpu and cuda are known here")
+    if device.type == "cuda":
+        there = torch.cuda.device_count()
+        if not there:
+            raise Misconfigured(
+                f"FARM_INDEXTTS_DEVICE={wanted}: PyTorch {torch.__version__} sees no GPU here; look at nvidia-smi, "
+                "or say cpu"
+            )
+        if (device.index or 0) >= there:
+            raise Misconfigured(f"FARM_INDEXTTS_DEVICE={wanted}: there are {there} GPUs here, counted from cuda:0")
+        device = torch.device("cuda", device.index or 0)
+    return device
+
+
+def choose_precisions(settings: Settings, device: torch.device) -> Precisions:
+    """Raises Misconfigured for what the device can't do."""
+    asked = {"gpt": settings.indextts_gpt, "s2mel": settings.indextts_s2mel, "vocoder": settings.indextts_vocoder}
+    chosen = _AUTO[MODELS[settings.model]] if device.type == "cuda" else Precisions()
+    for stage, precision in asked.items():
+        if precision == "auto":
+            continue
+        assert precision in get_args(Precision)
+        if precision == "tf32" and device.type == "cpu":
+            raise Misconfigured(f"FARM_INDEXTTS_{stage.upper()}=tf32 is something that GPUs do; on a CPU say fp32")
+        chosen = replace(chosen, **{stage: precision})
+    return chosen
+
+
+def switch_tf32(precisions: Precisions, device: torch.device) -> None:
+    """It is a switch of the process and not of a stage. cuDNN has it on by itself, which would make fp32 none."""
+    chosen = {precisions.gpt, precisions.s2mel, precisions.vocoder}
+    if {"fp32", "tf32"} <= chosen:
+        raise Misconfigured(
+            f"precisions gpt {precisions.gpt}, s2mel {precisions.s2mel}, vocoder {precisions.vocoder}: fp32 and tf32 "
+            "can't be had side by side, because TF32 is switched for the whole process; say one of them for both"
+        )
+    if device.type == "cuda":
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = "tf32" in chosen
+
+
+def _checkpoint(settings: Settings) -> Checkpoint:
+    version = MODELS[settings.model]
+    try:
+        return find_checkpoint(settings.indextts_dir, version=version)
+    except Misconfigured as error:
+        if settings.indextts_dir is not None:
+            raise
+        log.info("%s", error.message)
+    from worker.engines.indextts.load.hub import (
+        fetch,  # the hub's client takes a second to import, and is seldom needed
+    )
+
+    fetch(version)
+    return find_checkpoint(version=version)
+
+
+def _kv_bytes(gpt: Gpt, options: Options) -> int:
+    """What all slots need when every row is as long as it may become, or what there is."""
+    positions = options.slots * (_PROMPT + options.sampling.limit + 256)
+    wanted: int = 2 * gpt.layers * gpt.width * gpt.dtype.itemsize * positions
+    if gpt.device.type != "cuda":
+        return min(wanted, _KV_CPU)
+    free, _ = torch.cuda.mem_get_info(gpt.device)
+    return min(wanted, int(free * _KV_SHARE))
+
+
+def _fingerprint(precisions: Precisions, options: Options) -> str:
+    """Of all that makes the same weights sound different: 8 hexadecimal digits."""
+    sound = [
+        _RENDERING, edition(), precisions.gpt, precisions.s2mel, precisions.vocoder, options.steps,
+        options.sampling.limit,
+    ]  # fmt: skip
+    return hashlib.sha256(json.dumps(sound, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def _default(wanted: int | None, otherwise: int) -> int:
+    return otherwise if wanted is None else wanted
+
+
+def _name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"

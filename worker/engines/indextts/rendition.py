@@ -1,0 +1,46 @@
+"""An utterance on its way through the stages, in as many parts as its text needed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from worker.engine import Clip, Utterance
+from worker.engines.indextts import duration
+from worker.engines.indextts.shapes import SAMPLE_RATE, Voice
+
+Samples = npt.NDArray[np.float32]
+
+GAP = round(0.2 * SAMPLE_RATE)  # samples of silence between the parts of one utterance, as the package has it
+_SILENCE_S = 0.1  # the clip of a text in which nothing can be spoken
+
+
+@dataclass(slots=True, eq=False)
+class Line:
+    utterance: Utterance
+    voice: Voice
+    prompts: Sequence[torch.Tensor]  # (L, D) for each part; none where nothing can be spoken
+    frames: Sequence[int] | None = None  # that each part is to have, where the clip has a length to keep
+    warnings: list[str] = field(default_factory=list)
+    decoding: set[int] = field(default_factory=set)  # parts that are in the decode
+    retried: set[int] = field(default_factory=set)  # parts that were decoded once more, under another seed
+    sounds: dict[int, Samples] = field(default_factory=dict)  # parts that are through
+
+    @property
+    def whole(self) -> bool:
+        return len(self.sounds) == len(self.prompts)
+
+    def clip(self) -> Clip:
+        target = self.utterance.speech.target_ms
+        if not self.prompts:
+            silence = round(_SILENCE_S * SAMPLE_RATE) if target is None else duration.samples(target)
+            return Clip(self.utterance.key, np.zeros(silence, np.float32), tuple(self.warnings))
+        gap = np.zeros(GAP, np.float32)
+        joined = np.concatenate([each for part in range(len(self.prompts)) for each in (gap, self.sounds[part])][1:])
+        if target is not None and (missed := duration.missed(target, len(joined))):
+            self.warnings.append(missed)
+        return Clip(self.utterance.key, joined, tuple(self.warnings))

@@ -1,0 +1,1 @@
+"""The acoustic half: codes into samples, many pieces at a time."""

@@ -1,0 +1,133 @@
+"""BigVGAN over a batch of mels of different lengths, each sounding as it does alone.
+
+In a padded batch the network looks past the end of an item, into what it has made of the padding. Alone it finds zeros
+there (convolutions) or the last value held (the filters around an activation). So before each of these layers the few
+columns behind every end are set to just that. The network is the package's and runs as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from farm.errors import Misconfigured
+from worker.engines.indextts.shapes import HOP
+
+# What a batch costs before its first frame, in frames: on a GPU, 2,200 kernels against 40 us a frame (calculated).
+_LAUNCH = {"cpu": 16, "cuda": 256}
+
+
+class Vocoder:
+    """`module` is the package's BigVGAN. A batch is at most `limit` padded frames, or one item; a frame takes about
+    0.3 MB in fp32 (calculated).
+
+    Raises:
+        Misconfigured: the module was loaded with its fused CUDA kernel, which leaves no place to set the ends.
+    """
+
+    def __init__(self, module: Any, limit: int = 8192) -> None:
+        if module.h.get("use_cuda_kernel"):
+            raise Misconfigured("BigVGAN's fused CUDA kernel can't be batched; load it with use_cuda_kernel=False")
+        self._module, self._limit = module, limit
+        self._looking = [sight for layer in module.modules() if (sight := _look(layer)) is not None]
+
+    def samples(self, mels: Sequence[Tensor]) -> list[Tensor]:
+        """(256 Y,) for each mel (80, Y): fp32 within [-1, 1], on the CPU."""
+        launch = _LAUNCH.get(self._module.conv_pre.weight.device.type, 0)
+        made: dict[int, Tensor] = {}
+        for group in groups([mel.shape[1] for mel in mels], self._limit, launch):
+            made |= zip(group, self._batch([mels[index] for index in group]), strict=True)
+        return [made[index] for index in range(len(mels))]
+
+    def _batch(self, mels: Sequence[Tensor]) -> list[Tensor]:
+        weight = self._module.conv_pre.weight
+        frames = [mel.shape[1] for mel in mels]
+        padded = torch.stack([F.pad(mel, (0, max(frames) - mel.shape[1])) for mel in mels])
+        with self._ends_set(_Ends(frames, weight.device)):
+            waves = self._module(padded.to(weight.dtype))
+        waves = waves[:, 0].float().clamp_(-1, 1).cpu()
+        return [wave[: HOP * count] for wave, count in zip(waves, frames, strict=True)]
+
+    @contextmanager
+    def _ends_set(self, ends: _Ends) -> Iterator[None]:
+        hooks = [
+            layer.register_forward_pre_hook(lambda _, inputs, act=act, reach=reach: act(ends, inputs[0], reach))
+            for layer, act, reach in (self._looking if ends else ())
+        ]
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+
+def groups(lengths: Sequence[int], limit: int, launch: int) -> list[list[int]]:
+    """Which items go together, as indices, so that padded frames and `launch` for each group cost least. They are
+    neighbours in length, and at most `limit` padded frames or alone."""
+    order = sorted(range(len(lengths)), key=lambda index: lengths[index])
+    costs, starts = [0], [0]  # of the best groups for the first 0, 1, 2, ... of them, and where the last one starts
+    for end in range(1, len(order) + 1):
+        longest = lengths[order[end - 1]]
+        possible = [start for start in range(end) if (end - start) * longest <= limit] or [end - 1]
+        cost, start = min((costs[start] + launch + (end - start) * longest, start) for start in possible)
+        costs.append(cost)
+        starts.append(start)
+    found = []
+    end = len(order)
+    while end:
+        found.append(order[starts[end] : end])
+        end = starts[end]
+    return found
+
+
+class _Ends:
+    """Where the items of a batch end, at any of the network's rates; false if all end where the batch does."""
+
+    def __init__(self, frames: Sequence[int], device: torch.device) -> None:
+        self._width = max(frames)
+        short = [item for item, count in enumerate(frames) if count < self._width]
+        self._items = torch.tensor(short, dtype=torch.long, device=device)[:, None]
+        self._frames = torch.tensor([frames[item] for item in short], dtype=torch.long, device=device)[:, None]
+        self._columns: dict[tuple[int, int], Tensor] = {}
+
+    def __bool__(self) -> bool:
+        return len(self._items) > 0
+
+    def clear(self, x: Tensor, reach: int) -> None:
+        """Zeros in the `reach` columns of `x` (B, C, rate * width) behind every end."""
+        x[self._items, :, self._behind(x, reach)] = x.new_zeros(())
+
+    def hold(self, x: Tensor, reach: int) -> None:
+        """The last value in each of them."""
+        x[self._items, :, self._behind(x, reach)] = x[self._items, :, self._behind(x, 0)]
+
+    def _behind(self, x: Tensor, reach: int) -> Tensor:
+        """(items, reach) columns behind the ends, or for 0 the last column before it."""
+        rate = x.shape[-1] // self._width
+        if (rate, reach) not in self._columns:
+            offsets = torch.arange(reach, device=x.device) if reach else torch.tensor([-1], device=x.device)
+            # What does not fit any more lands on the last column, which is padding in all of these items.
+            self._columns[rate, reach] = (rate * self._frames + offsets).clamp_(max=x.shape[-1] - 1)
+        return self._columns[rate, reach]
+
+
+_Act = Callable[[_Ends, Tensor, int], None]
+
+
+def _look(layer: Any) -> tuple[nn.Module, _Act, int] | None:
+    """What a layer should find behind an end, and how many columns it looks that far."""
+    match type(layer).__name__:
+        case "Conv1d" | "ConvTranspose1d":
+            act, reach = _Ends.clear, -(-layer.padding[0] // layer.stride[0])
+        case "UpSample1d":
+            act, reach = _Ends.hold, layer.pad
+        case "DownSample1d":
+            act, reach = _Ends.hold, layer.lowpass.pad_right
+        case _:
+            return None
+    return (layer, act, reach) if reach else None

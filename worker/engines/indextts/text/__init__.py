@@ -1,0 +1,1 @@
+"""Text into token ids, as each version of the model reads it."""

@@ -1,0 +1,132 @@
+"""References as the models hear them: features of w2v-BERT, a style, a vector of emotion. Of all versions.
+
+Every number agrees with the package's own functions at batch 1; where those are wrong for a batch, it is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import torch
+from torch.nn.utils.rnn import pad_sequence
+from torchaudio.compliance.kaldi import fbank
+
+from farm.errors import BadInput
+from worker.engines.indextts.shapes import Network
+from worker.engines.indextts.voice.reference import NARROW_RATE, Recording
+
+_TOGETHER = 4  # references in one batch: w2v-BERT's attention over 2 x 4 clips of 15 s takes 0.9 GB (calculated)
+
+Made = TypeVar("Made")
+
+
+class Ear:
+    """Over a network. What it hears are samples at 16 kHz."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self._gpt: Any = network.gpt
+
+    def features(self, waves: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """(P, 1024) each, normalised. The features of a clip alone have an even count of frames, with a masked one at
+        the end where that was made up; it is a row like the others to all that follows."""
+        network = self._network
+        made = [network.features(wave[None], sampling_rate=NARROW_RATE, return_tensors="pt") for wave in waves]
+        features = pad_sequence([one["input_features"][0] for one in made], batch_first=True)
+        mask = pad_sequence([one["attention_mask"][0] for one in made], batch_first=True)
+        states = network.semantic(
+            input_features=features.to(network.device, type_of(network.semantic)),
+            attention_mask=mask.to(network.device),
+        ).last_hidden_state.float()
+        states = (states - network.semantic_mean) / network.semantic_std
+        return [row[: one["input_features"].shape[1]] for row, one in zip(states, made, strict=True)]
+
+    def emotions(self, heard: Sequence[torch.Tensor]) -> torch.Tensor:
+        """(B, D) of features. The package gives the width of its rows for their number, which masks nothing at batch
+        1."""
+        rows, lengths = self.padded(heard, self._gpt.emo_conditioning_encoder)
+        with masked(self._gpt.emo_conditioning_encoder):
+            vectors: torch.Tensor = self._gpt.get_emovec(rows, lengths)
+        return vectors
+
+    def style(self, narrow: torch.Tensor) -> torch.Tensor:
+        """(192,)"""
+        bands = fbank(narrow[None].to(self._network.device), num_mel_bins=80, dither=0, sample_frequency=NARROW_RATE)
+        style: torch.Tensor = self._network.speaker((bands - bands.mean(0, keepdim=True))[None])[0]
+        return style
+
+    def mel(self, wide: torch.Tensor) -> torch.Tensor:
+        """(80, P) of samples at 22,050 Hz."""
+        mel: torch.Tensor = self._network.mel(wide[None].to(self._network.device))[0]
+        return mel
+
+    def clips(self, recordings: Sequence[Recording]) -> list[torch.Tensor | Exception]:
+        """(D,) each, of recordings heard as emotion clips."""
+        vectors = self.emotions(self.features([recording.as_emotion() for recording in recordings]))
+        return [finite(own(vector), [vector]) for vector in vectors]
+
+    def padded(self, heard: Sequence[torch.Tensor], encoder: torch.nn.Module) -> tuple[torch.Tensor, torch.Tensor]:
+        """(B, P, 1024) in the encoder's type, and the true lengths (B,)."""
+        lengths = torch.tensor([len(rows) for rows in heard], device=self._network.device)
+        return pad_sequence(list(heard), batch_first=True).to(type_of(encoder)), lengths
+
+
+def each(
+    references: Sequence[str], make: Callable[[Sequence[Recording]], Sequence[Made | Exception]]
+) -> list[Made | Exception]:
+    """What is made of each file, or why nothing can be."""
+    answers: list[Made | Exception | None] = [None] * len(references)
+    recordings: dict[int, Recording] = {}
+    for place, path in enumerate(references):
+        try:
+            recordings[place] = Recording.read(path)
+        except (BadInput, OSError) as error:
+            answers[place] = error
+    usable = list(recordings)
+    for start in range(0, len(usable), _TOGETHER):
+        places = usable[start : start + _TOGETHER]
+        for place, made in zip(places, make([recordings[place] for place in places]), strict=True):
+            answers[place] = made
+    return [answer for answer in answers if answer is not None]
+
+
+@contextmanager
+def masked(encoder: Any) -> Iterator[None]:
+    """A conformer whose convolutions see nothing behind a row's end. The package masks what goes into such a layer,
+    but the first thing that the layer does is to add a bias, which then reaches the end of the row (an error of 2e-3).
+    """
+    inside: list[torch.Tensor] = []
+
+    def take(_: torch.nn.Module, given: tuple[torch.Tensor, ...]) -> None:
+        inside[:] = [given[1]]  # (B, 1, frames)
+
+    def apply(_: torch.nn.Module, given: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor]:
+        return (given[0].masked_fill(~inside[0], 0),)
+
+    hooks = []
+    for layer in encoder.encoders:
+        hooks.append(layer.conv_module.register_forward_pre_hook(take))
+        hooks.append(layer.conv_module.depthwise_conv.register_forward_pre_hook(apply))
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def finite(made: Made, tensors: Iterable[torch.Tensor]) -> Made | Exception:
+    """Or the reason for refusing it: in a decode, what is not a number would end the whole batch."""
+    if all(tensor.isfinite().all() for tensor in tensors):
+        return made
+    return BadInput("the model can't make a voice of the reference audio; send another recording of speech")
+
+
+def own(tensor: torch.Tensor) -> torch.Tensor:
+    """Without the batch that it is a view on, which would be kept as long as it is."""
+    return tensor.to(torch.float32, copy=True)
+
+
+def type_of(module: torch.nn.Module) -> torch.dtype:
+    return next(module.parameters()).dtype

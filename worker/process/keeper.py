@@ -1,0 +1,55 @@
+"""The keeper: what makes lost messages and dead processes harmless. A thread in every worker, one active at a time.
+
+Each second the one that holds the lock takes expired leases back and wakes every queue that has work, so that a lost
+wake-up, or a broker that was emptied, costs a second and nothing else.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from farm.errors import StoreUnavailable
+from farm.job import Due
+from farm.store import Store, registry, segments, tasks
+from farm.wake import DESK_QUEUE, Waker, render_queue
+
+log = logging.getLogger(__name__)
+
+# The next keeper looks within a lock and a tick of the last one's death. That stays well below a lease: when nobody has
+# looked for so long, rescue() takes Redis to have been away.
+_TICK_MS, _LOCK_MS = 1000, 3000
+
+
+class Keeper:
+    def __init__(self, store: Store, waker: Waker, *, worker: str, lease_ms: int) -> None:
+        self._store, self._waker = store, waker
+        self._worker, self._lease_ms = worker, lease_ms
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._keeping, name="keeper", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._over.set()
+
+    def _keeping(self) -> None:
+        while not self._over.wait(min(_TICK_MS, self._lease_ms / 8) / 1000):
+            try:
+                if self._store.run(registry.lock("keeper", self._worker, min(_LOCK_MS, self._lease_ms // 2))):
+                    self.sweep()
+            except StoreUnavailable as error:
+                log.warning("the keeper can't look: %s", error)
+            except Exception:
+                log.exception("the keeper stumbled and goes on")
+
+    def sweep(self) -> None:
+        while (rescued := self._store.run(segments.rescue(self._lease_ms))).leases:
+            log.warning("took %d segments back from %d expired leases", rescued.segments, rescued.leases)
+        work = self._store.run(registry.backlog())
+        for model, lanes in work.ready.items():
+            if sum(lanes.values()) + work.solo.get(model, 0):
+                self._waker.wake(render_queue(model))
+        if 0 in self._store.run(tasks.next_due(tuple(Due))).values():
+            self._waker.wake(DESK_QUEUE)

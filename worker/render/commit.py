@@ -1,0 +1,149 @@
+"""What happens behind the engine: encode, upload, settle. The engine goes on while this catches up.
+
+        engine ──> put() ──> encode + upload (a pool, clips side by side) ──> settle (in groups, one thread)
+
+Nothing is given up in an outage of storage or store: it is tried again until it is through or the worker must go, and
+put() blocks when two batches are on their way and not settled, so memory stays bounded, as does what a killed worker
+leaves to be rendered again, and no attempt is burned.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from types import TracebackType
+from typing import TypeVar
+
+from farm.errors import StorageUnavailable, StoreUnavailable
+from farm.plan import clip_key
+from farm.storage import Storage
+from farm.store import Store, segments
+from worker.engine import Clip, Failure
+from worker.flac import encode
+from worker.render.intake import Work
+from worker.render.leases import Held, Leases
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+_UPLOADS = 8
+_GROUP = 64
+_LONGEST_PAUSE = 1.0  # seconds between two tries: when an outage is over, the engine waits no longer than that
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    held: Sequence[Held]
+    milliseconds: int
+
+
+class Commit:
+    def __init__(self, store: Store, storage: Storage, leases: Leases, *, sample_rate: int, room: int) -> None:
+        self._store, self._storage, self._leases = store, storage, leases
+        self._sample_rate = sample_rate
+        self._room = threading.BoundedSemaphore(room)
+        self._stored: queue.SimpleQueue[_Stored | None] = queue.SimpleQueue()
+        self._pool = ThreadPoolExecutor(_UPLOADS, "upload")
+        self._settler = threading.Thread(target=self._settling, name="settle", daemon=True)
+        self._gone = threading.Event()
+        self.fault: BaseException | None = None
+        self.settled = 0
+        self.audio_ms = 0
+
+    def __enter__(self) -> Commit:
+        self._settler.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.shutdown()
+        self._stored.put(None)
+        self._settler.join()
+
+    def give_up(self) -> None:
+        """The worker must go: no further tries. What is not settled by now is given back."""
+        self._gone.set()
+
+    def put(self, work: Work, outcome: Clip | Failure) -> None:
+        self._room.acquire()
+        self._pool.submit(self._keep, work, outcome)
+
+    def _keep(self, work: Work, outcome: Clip | Failure) -> None:
+        stored = None
+        try:
+            if isinstance(outcome, Failure):
+                self._fail(work, outcome)
+            else:
+                stored = self._upload(work, outcome)
+        except (StorageUnavailable, StoreUnavailable):
+            self._leases.give_back(work.held)  # given up: an outage burns no attempt
+        except BaseException as error:
+            log.exception("a clip could not be kept")
+            self._leases.drop(work.held)
+            self.fault = error
+        if stored is not None:
+            self._stored.put(stored)
+        else:
+            self._room.release()
+
+    def _upload(self, work: Work, clip: Clip) -> _Stored:
+        digest = work.utterance.key.partition("/")[0]
+        data = encode(clip.samples, self._sample_rate, clip.warnings)
+        self._persist(partial(self._storage.put, clip_key(digest), data, "audio/flac"), StorageUnavailable)
+        return _Stored(work.held, round(len(clip.samples) * 1000 / self._sample_rate))
+
+    def _fail(self, work: Work, failure: Failure) -> None:
+        log.warning("not rendered: %s", failure.error)
+        for held in work.held:
+            burnt = segments.fail(held.token, held.job, held.index, failure.error)
+            self._persist(partial(self._store.run, burnt), StoreUnavailable)
+        self._leases.drop(work.held)
+
+    def _settling(self) -> None:
+        over = False
+        while not over:
+            group = [self._stored.get()]
+            while len(group) < _GROUP and not self._stored.empty():
+                group.append(self._stored.get())
+            clips = [stored for stored in group if stored is not None]
+            over = len(clips) < len(group)
+            try:
+                self._settle(clips)
+            except StoreUnavailable:
+                log.warning("given up; the clips are in storage and will be found there")
+            except BaseException as error:
+                log.exception("clips could not be settled")
+                self._leases.drop(held for stored in clips for held in stored.held)
+                self.fault = error
+            finally:
+                if clips:
+                    self._room.release(len(clips))
+
+    def _settle(self, group: Sequence[_Stored]) -> None:
+        by_lease: dict[str, list[tuple[Held, int]]] = {}
+        for stored in group:
+            for held in stored.held:
+                by_lease.setdefault(held.token, []).append((held, stored.milliseconds))
+        for token, clips in by_lease.items():
+            rows = [segments.Settled(held.job, held.index, milliseconds) for held, milliseconds in clips]
+            counted = self._persist(partial(self._store.run, segments.settle(token, rows)), StoreUnavailable)
+            self._leases.drop(held for held, _ in clips)
+            self.settled += sum(counted)
+            self.audio_ms += sum(row.milliseconds for row, fresh in zip(rows, counted, strict=True) if fresh)
+
+    def _persist(self, act: Callable[[], T], outage: type[Exception]) -> T:
+        pause = 0.25
+        while True:
+            try:
+                return act()
+            except outage as error:
+                if self._gone.wait(pause):
+                    raise
+                log.warning("trying again: %s", error)
+                pause = min(pause * 2, _LONGEST_PAUSE)

@@ -1,0 +1,1 @@
+"""Sending webhooks: what is sent, and one attempt to send it."""

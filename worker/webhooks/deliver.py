@@ -1,0 +1,75 @@
+"""Takes a webhook from the outbox to its receiver: builds the thin payload, has it posted once, and records what came
+of it. A payload says what happened and where to look; the status URL has the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from farm.errors import Misconfigured
+from farm.settings import Settings
+from farm.spec import BatchSpec, Spec
+from farm.store import Store, batches, jobs, outbox, registry, tasks
+from farm.webhooks.addresses import allowed_networks
+from farm.webhooks.schedule import Record, next_step
+from farm.webhooks.secrets import secret_for
+from farm.wire import Webhook, WebhookBody
+from worker.webhooks.post import Message, Sender
+
+_Owner = tuple[Webhook, str, int | None, dict[str, object]]  # webhook, tenant, when it ended, what to tell
+
+
+class Courier:
+    def __init__(self, store: Store, settings: Settings, random: Callable[[], float]) -> None:
+        self._store, self._settings, self._random = store, settings, random
+        self._sender = Sender(allowed_networks(settings.webhook_allow))
+
+    def deliver(self, task: tasks.Task) -> None:
+        """One attempt. A delivery whose owner was deleted meanwhile is dropped."""
+        owner = task.id.rpartition(".")[0]
+        parcel = next((one for one in self._store.run(outbox.deliveries(owner)) or () if one.id == task.id), None)
+        found = self._owner(owner)
+        if parcel is None or found is None:
+            self._store.run(tasks.done(task))
+            return
+        if self._settings.webhook_secret is None:
+            raise Misconfigured("a webhook can't be signed: set FARM_WEBHOOK_SECRET for the desk as for the API")
+        webhook, tenant, ended_ms, data = found
+        record = Record.read(parcel.record, ending=parcel.event, url=str(webhook.url))
+        now = self._store.run(registry.clock())  # a desk's own clock may be wrong, and a receiver refuses 5 minutes
+        ended = now if ended_ms is None else datetime.fromtimestamp(ended_ms / 1000, UTC)
+        body = WebhookBody(type=record.event, timestamp=ended, data={**data, "status": parcel.event})
+        secret = secret_for(tenant, self._settings.webhook_secret)
+        answer = self._sender.attempt(Message(task.id, record.url, body.model_dump_json().encode(), secret), now)
+        step = next_step(record, answer, self._random)
+        self._store.run(outbox.delivered(task, record.after(answer, step).model_dump_json(), step.again_ms))
+
+    def _owner(self, owner: str) -> _Owner | None:
+        base = (self._settings.public_url or self._settings.url).rstrip("/")
+        if owner.startswith("batch_"):
+            batch = self._store.run(batches.record(owner))
+            return None if batch is None else _of_batch(batch, base)
+        job = self._store.run(jobs.record(owner))
+        return None if job is None else _of_job(job, base)
+
+
+def _of_job(job: jobs.JobRecord, base: str) -> _Owner | None:
+    spec = Spec.model_validate_json(job.spec)
+    if spec.webhook is None:
+        return None
+    data: dict[str, object] = {
+        "id": job.id, "batch_id": job.batch, "custom_id": spec.custom_id, "metadata": spec.metadata,
+        "status_url": f"{base}/v1/jobs/{job.id}",
+    }  # fmt: skip
+    return spec.webhook, job.tenant, job.ended_ms, {name: value for name, value in data.items() if value}
+
+
+def _of_batch(batch: batches.BatchRecord, base: str) -> _Owner | None:
+    spec = BatchSpec.model_validate_json(batch.spec)
+    if spec.webhook is None:
+        return None
+    data: dict[str, object] = {
+        "id": batch.id, "total": batch.total, "counts": {str(status): n for status, n in batch.counts.items() if n},
+        "metadata": spec.metadata, "status_url": f"{base}/v1/batches/{batch.id}",
+    }  # fmt: skip
+    return spec.webhook, batch.tenant, batch.ended_ms, {name: value for name, value in data.items() if value}
