@@ -49,10 +49,10 @@ class Catalog:
         for number, chapter in enumerate(request.chapters or ()):
             if chapter.voice is not None:
                 faults += self._resolve(chapter.voice, card, uploads, f"/chapters/{number}/voice")
-        faults += _unhonoured(request, card)
-        faults += _untimely(request)
+        faults += _unsupported_parameters(request, card)
+        faults += _conflicting_targets(request)
         if "pronunciation" in card.parameters:
-            faults += islice(_unsayable(request), _NAMED)
+            faults += islice(_bad_marks(request), _NAMED)
         if request.emotion is not None and "emotion" in card.parameters:
             try:
                 emotion = self._emotion(request.emotion, card)
@@ -186,7 +186,7 @@ class Catalog:
         return []
 
 
-def names_strangers(request: JobRequest, built_in: Collection[str]) -> bool:
+def names_unknown_voices(request: JobRequest, built_in: Collection[str]) -> bool:
     """Whether it names a voice that is not built in, so that the tenant's own must be known."""
     names = [request.voice, *(chapter.voice for chapter in request.chapters or ())]
     if request.emotion is not None:
@@ -213,7 +213,7 @@ def _match(tag: str, card: Model) -> str | None:
     return None
 
 
-def _unhonoured(request: JobRequest, card: Model) -> list[BadInput]:
+def _unsupported_parameters(request: JobRequest, card: Model) -> list[BadInput]:
     asked = [
         ("speed", "/speed", request.speed != 1.0),
         ("pitch", "/pitch", request.pitch != 0.0),
@@ -240,7 +240,7 @@ def _timed(request: JobRequest) -> list[str]:
     return ours + [f"/chapters/{n}/target_duration_ms" for n, each in chapters if each.target_duration_ms is not None]
 
 
-def _untimely(request: JobRequest) -> list[BadInput]:
+def _conflicting_targets(request: JobRequest) -> list[BadInput]:
     """What is wrong with the targets, as far as it shows before the text is planned."""
     timed = _timed(request)
     if not timed:
@@ -260,7 +260,7 @@ def _untimely(request: JobRequest) -> list[BadInput]:
     return faults
 
 
-def _unsayable(request: JobRequest) -> Iterator[BadInput]:
+def _bad_marks(request: JobRequest) -> Iterator[BadInput]:
     """The marks that the model would take for what they are not meant to be."""
     for number, part in enumerate(request.parts()):
         pointer = "/input" if request.chapters is None else f"/chapters/{number}/input"

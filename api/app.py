@@ -17,7 +17,7 @@ from fastapi.middleware import Middleware
 from api import batches, deliveries, health, jobs, openapi, problems, results, voices
 from api.gate import Gate
 from api.state import opened
-from api.ttl_cache import Fresh
+from api.ttl_cache import TtlCache
 from farm.settings import Settings
 from farm.store import registry
 
@@ -29,13 +29,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     settings = settings or Settings.read()
 
     async def read_keys() -> Mapping[str, str]:
-        found = await app.state.front.store.run(registry.keys())
+        found = await app.state.farm.store.run(registry.keys())
         return {key["digest"]: key["tenant"] for key in found.values()}
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with opened(settings) as front:
-            app.state.front = front
+        async with opened(settings) as state:
+            app.state.farm = state
             # What start-up made lives as long as we do: going through it again takes 30 to 70 ms in which
             # nobody is answered.
             gc.collect()
@@ -43,7 +43,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             yield
             gc.unfreeze()
 
-    gate = Middleware(Gate, keys=Fresh(read_keys, _KEYS_SECONDS), public_url=settings.public_url)
+    gate = Middleware(Gate, keys=TtlCache(read_keys, _KEYS_SECONDS), public_url=settings.public_url)
     app = FastAPI(
         title="TTS Farm",
         version="1",

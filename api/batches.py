@@ -22,12 +22,13 @@ from pydantic import ValidationError
 from starlette.datastructures import UploadFile
 
 from api.admission import Catalog, with_defaults
+from api.answers import Wait, json_response, require_json
 from api.gate import JSONL_TYPES
 from api.idempotency import key_of, reserved
-from api.jobs import Wait, json_response, page_of_jobs, require_json
+from api.jobs import page_of_jobs
 from api.openapi import IDEMPOTENCY_KEY, json_body, query, ref
 from api.problems import MAX_ERRORS, invalid, parse
-from api.state import Front, front_of, tenant_of
+from api.state import AppState, state_of, tenant_of
 from api.views import base_url, batch_view
 from farm.errors import BadInput, Conflict, FieldError, NotFound, TooLarge
 from farm.job import Status, new_id
@@ -100,33 +101,33 @@ class _Upload:
 async def submit(request: Request) -> Response:
     """Accepts a batch whole, or refuses it whole and names what is wrong by job and field. `defaults` fill in what a
     job does not say; the batch's `webhook` hears of `batch.completed`, and its jobs may have theirs."""
-    front, tenant = front_of(request), tenant_of(request)
-    front.check_room()
+    state, tenant = state_of(request), tenant_of(request)
+    state.check_room()
     key = key_of(request)
-    catalog = await front.catalog(tenant)
+    catalog = await state.catalog(tenant)
     with Scratch("batch") as scratch:
-        upload = await _receive(request, front, scratch.path)
-        async with reserved(front, tenant, key, upload.digest, _RESERVE_S) as claimed:
+        upload = await _receive(request, state, scratch.path)
+        async with reserved(state, tenant, key, upload.digest, _RESERVE_S) as claimed:
             batch_id = claimed.earlier
             if batch_id is None:
                 packed = scratch.path / "orders"
-                new = await front.blocking(_pack, catalog, upload, tenant, key, packed)
-                await front.store.run(jobs.draft(new.id))
-                await front.blocking(front.storage.put_file, lines_key(new.id), packed, "application/gzip")
-                batch_id = (await front.store.run(batches.accept(new))).id
-    front.waker.wake(DESK_QUEUE)
+                new = await state.blocking(_pack, catalog, upload, tenant, key, packed)
+                await state.store.run(jobs.draft(new.id))
+                await state.blocking(state.storage.put_file, lines_key(new.id), packed, "application/gzip")
+                batch_id = (await state.store.run(batches.accept(new))).id
+    state.waker.wake(DESK_QUEUE)
     headers = {"Idempotent-Replayed": "true"} if claimed.earlier else {}
-    return await _answer(request, front, await find(request, batch_id), 202, headers)
+    return await _answer(request, state, await find(request, batch_id), 202, headers)
 
 
 @router.get("/{batch_id}", response_model=Batch)
 async def show(request: Request, batch_id: str, wait: Wait = 0.0) -> Response:
     """Counts by status, progress over all its jobs, and an estimate of when it ends."""
-    front = front_of(request)
-    batch = await front.watch.until(
+    state = state_of(request)
+    batch = await state.watch.until(
         batch_id, lambda: find(request, batch_id), lambda batch: batch.ended_ms is not None, wait
     )
-    return await _answer(request, front, batch)
+    return await _answer(request, state, batch)
 
 
 @router.get("/{batch_id}/jobs", name="jobs", response_model=Page[Job])
@@ -145,19 +146,19 @@ async def jobs_of_batch(
 @router.post("/{batch_id}/cancel", status_code=202, response_model=Batch)
 async def cancel(request: Request, batch_id: str) -> Response:
     """Cancels every job of it that has not ended. 409 when all have."""
-    front = front_of(request)
-    canceled = await front.store.run(batches.cancel(known(batch_id), tenant_of(request)))
+    state = state_of(request)
+    canceled = await state.store.run(batches.cancel(known(batch_id), tenant_of(request)))
     if canceled is None:
         raise unknown(batch_id)
     if not canceled:
         raise Conflict(f"batch {batch_id} has ended already; there is nothing to cancel", code="already_ended")
-    front.waker.wake(DESK_QUEUE)
-    return await _answer(request, front, await find(request, batch_id), 202)
+    state.waker.wake(DESK_QUEUE)
+    return await _answer(request, state, await find(request, batch_id), 202)
 
 
 async def find(request: Request, batch_id: str) -> batches.BatchRecord:
     """The tenant's batch. Raises NotFound, for another tenant's too."""
-    batch = await front_of(request).store.run(batches.record(known(batch_id), tenant_of(request)))
+    batch = await state_of(request).store.run(batches.record(known(batch_id), tenant_of(request)))
     if batch is None:
         raise unknown(batch_id)
     return batch
@@ -174,9 +175,13 @@ def unknown(batch_id: str) -> NotFound:
 
 
 async def _answer(
-    request: Request, front: Front, batch: batches.BatchRecord, status: int = 200, headers: dict[str, str] | None = None
+    request: Request,
+    state: AppState,
+    batch: batches.BatchRecord,
+    status: int = 200,
+    headers: dict[str, str] | None = None,
 ) -> Response:
-    shown = batch_view(batch, base_url(request, front.settings.public_url), await front.speeds.get())
+    shown = batch_view(batch, base_url(request, state.settings.public_url), await state.speeds.get())
     headers = headers or {}
     if status == 202:
         headers["Location"] = shown.status_url
@@ -188,10 +193,10 @@ async def _answer(
 # --- receiving --------------------------------------------------------------------------------------------------------
 
 
-async def _receive(request: Request, front: Front, folder: Path) -> _Upload:
+async def _receive(request: Request, state: AppState, folder: Path) -> _Upload:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind in JSONL_TYPES:
-        digest = await _save(request.stream(), front, folder / "lines")
+        digest = await _save(request.stream(), state, folder / "lines")
         return _upload_of_lines(folder / "lines", dict(request.query_params), digest)
     if kind == "multipart/form-data":
         async with request.form(max_files=1, max_fields=10) as form:
@@ -199,15 +204,15 @@ async def _receive(request: Request, front: Front, folder: Path) -> _Upload:
             if not isinstance(file, UploadFile):
                 raise BadInput("the form needs a file with one job per line", pointer="/file")
             options = {name: value for name, value in form.items() if isinstance(value, str)}
-            digest = await _save(_chunks(file), front, folder / "lines")
+            digest = await _save(_chunks(file), state, folder / "lines")
         return _upload_of_lines(folder / "lines", options, digest)
     require_json(request)
     body = await request.body()
-    batch = await front.blocking(parse, BatchRequest, body)
+    batch = await state.blocking(parse, BatchRequest, body)
     return _Upload(lambda: _objects(batch), batch, hashlib.sha256(b"batch\n" + body).hexdigest())
 
 
-async def _save(chunks: AsyncIterator[bytes], front: Front, path: Path) -> str:
+async def _save(chunks: AsyncIterator[bytes], state: AppState, path: Path) -> str:
     """To a file, in few large writes off the event loop; returns the content's digest."""
     digest = hashlib.sha256(b"lines\n")
     gathered = bytearray()
@@ -220,9 +225,9 @@ async def _save(chunks: AsyncIterator[bytes], front: Front, path: Path) -> str:
     async for chunk in chunks:
         gathered += chunk
         if len(gathered) >= _CHUNK:
-            await front.blocking(write, bytes(gathered))
+            await state.blocking(write, bytes(gathered))
             gathered.clear()
-    await front.blocking(write, bytes(gathered))
+    await state.blocking(write, bytes(gathered))
     return digest.hexdigest()
 
 

@@ -7,8 +7,8 @@ import time
 from fastapi import APIRouter, Request, Response
 
 from api import batches, jobs
-from api.jobs import json_response
-from api.state import front_of, tenant_of
+from api.answers import json_response
+from api.state import state_of, tenant_of
 from api.views import moment
 from farm.errors import NotFound
 from farm.spec import BatchSpec, Spec
@@ -47,7 +47,7 @@ async def redeliver_of_batch(request: Request, batch_id: str, delivery_id: str) 
 
 
 async def _page(request: Request, owner: str, webhook: Webhook | None) -> Response:
-    found = await front_of(request).store.run(outbox.deliveries(owner, tenant_of(request))) or []
+    found = await state_of(request).store.run(outbox.deliveries(owner, tenant_of(request))) or []
     url = str(webhook.url) if webhook is not None else ""
     return json_response(Page[Delivery](data=[_shown(each, url) for each in found], has_more=False))
 
@@ -59,13 +59,13 @@ def _shown(found: outbox.DeliveryRecord, url: str) -> Delivery:
 
 
 async def _redeliver(request: Request, owner: str, delivery_id: str) -> Response:
-    front = front_of(request)
+    state = state_of(request)
     number = delivery_id.removeprefix(f"{owner}.")
     if number == delivery_id or not number.isdecimal():
         raise _unknown(owner, delivery_id)
-    if await front.store.run(outbox.redeliver(delivery_id, tenant_of(request))) is None:
+    if await state.store.run(outbox.redeliver(delivery_id, tenant_of(request))) is None:
         raise _unknown(owner, delivery_id)
-    front.waker.wake(DESK_QUEUE)
+    state.waker.wake(DESK_QUEUE)
     return Response(status_code=202)
 
 

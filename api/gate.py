@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.problems import answer
-from api.ttl_cache import Fresh
+from api.ttl_cache import TtlCache
 from farm.errors import TooLarge, Unauthorized
 from farm.wire import MAX_JSON_BYTES, MAX_JSONL_BYTES, MAX_VOICE_BYTES
 
@@ -41,7 +41,7 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 
 
 class Gate:
-    def __init__(self, app: ASGIApp, *, keys: Fresh[Mapping[str, str]], public_url: str | None) -> None:
+    def __init__(self, app: ASGIApp, *, keys: TtlCache[Mapping[str, str]], public_url: str | None) -> None:
         """`keys`: SHA-256 of a key -> its tenant."""
         self._app = app
         self._keys = keys

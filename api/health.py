@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 
 from fastapi import APIRouter, Request, Response
 
+from api.answers import json_response
 from api.estimate import speeds
-from api.jobs import json_response
-from api.state import Front, front_of
+from api.state import AppState, state_of
 from farm.errors import FarmError
 from farm.job import Lane
 from farm.store import registry
@@ -24,14 +24,14 @@ Samples = Iterable[tuple[Mapping[str, str], float]]
 @router.get("/v1/models", response_model=Page[Model])
 async def models(request: Request) -> Response:
     """What requests are validated against: languages, voices and parameters of every model that a worker announced."""
-    cards = await front_of(request).cards.get()
+    cards = await state_of(request).cards.get()
     return json_response(Page[Model](data=[cards[name] for name in sorted(cards)], has_more=False))
 
 
 @router.get("/v1/queue", response_model=Queue)
 async def queue(request: Request) -> Response:
     """How much work there is, and who is at it."""
-    return json_response(_queue(*await _figures(front_of(request))))
+    return json_response(_queue(*await _figures(state_of(request))))
 
 
 @router.get("/healthz")
@@ -43,8 +43,8 @@ async def healthz() -> dict[str, str]:
 @router.get("/readyz", responses={503: {"description": "What can't be reached"}})
 async def readyz(request: Request) -> Response:
     """Whether jobs can be accepted: Redis has room, and storage can be written."""
-    front = front_of(request)
-    checks = {"redis": await _check_redis(front), "storage": await front.storage_trouble.get()}
+    state = state_of(request)
+    checks = {"redis": await _check_redis(state), "storage": await state.storage_trouble.get()}
     ready = not any(checks.values())
     body = {"status": "ok" if ready else "unavailable", "checks": {name: said or "ok" for name, said in checks.items()}}
     return Response(json.dumps(body), 200 if ready else 503, media_type="application/json")
@@ -53,7 +53,7 @@ async def readyz(request: Request) -> Response:
 @router.get("/metrics", response_class=Response)
 async def metrics(request: Request) -> Response:
     """In the text format of Prometheus."""
-    found, alive = await _figures(front_of(request))
+    found, alive = await _figures(state_of(request))
     shown = _queue(found, alive)
     lines: list[str] = []
 
@@ -104,8 +104,8 @@ async def metrics(request: Request) -> Response:
     return Response("\n".join(lines) + "\n", media_type="text/plain; version=0.0.4")
 
 
-async def _figures(front: Front) -> tuple[registry.Backlog, list[Worker]]:
-    found, beats = await asyncio.gather(front.store.run(registry.backlog()), front.store.run(registry.workers()))
+async def _figures(state: AppState) -> tuple[registry.Backlog, list[Worker]]:
+    found, beats = await asyncio.gather(state.store.run(registry.backlog()), state.store.run(registry.workers()))
     return found, [Worker.model_validate_json(beat) for beat in beats]
 
 
@@ -129,11 +129,11 @@ def _queue(found: registry.Backlog, alive: list[Worker]) -> Queue:
     )
 
 
-async def _check_redis(front: Front) -> str | None:
+async def _check_redis(state: AppState) -> str | None:
     try:
-        await front.store.run(registry.ping())
-        front.pressure = await front.store.pressure()
-        front.check_room()
+        await state.store.run(registry.ping())
+        state.pressure = await state.store.pressure()
+        state.check_room()
     except FarmError as error:
         return error.message
     return None

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
-from api.state import Front
+from api.state import AppState
 from farm.errors import BadInput, StoreUnavailable
 from farm.store import jobs
 
@@ -37,16 +37,16 @@ def key_of(request: Request) -> str | None:
 
 
 @asynccontextmanager
-async def reserved(front: Front, tenant: str, key: str | None, digest: str, ttl_s: int) -> AsyncIterator[Claimed]:
+async def reserved(state: AppState, tenant: str, key: str | None, digest: str, ttl_s: int) -> AsyncIterator[Claimed]:
     """Holds the key around slow work that ends in accepting, and gives it back when that fails."""
     if key is None:
         yield Claimed(None)
         return
-    earlier = await front.store.run(jobs.reserve(tenant, key, digest, ttl_s * 1000))
+    earlier = await state.store.run(jobs.reserve(tenant, key, digest, ttl_s * 1000))
     try:
         yield Claimed(earlier)
     except BaseException:
         if earlier is None:
             with suppress(StoreUnavailable):  # then the reservation runs out by itself
-                await front.store.run(jobs.unreserve(tenant, key, digest))
+                await state.store.run(jobs.unreserve(tenant, key, digest))
         raise

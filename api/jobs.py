@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import re
 from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import BaseModel
 
+from api.answers import Wait, cursor, json_response, read_cursor, require_json
 from api.idempotency import key_of, reserved
 from api.openapi import IDEMPOTENCY_KEY, header, json_body
-from api.problems import UnsupportedMediaType, parse
-from api.state import Front, front_of, tenant_of
+from api.problems import parse
+from api.state import AppState, state_of, tenant_of
 from api.views import accepted_view, base_url, job_view
 from api.watch import LONGEST_WAIT
-from farm.errors import BadInput, Conflict, NotFound
+from farm.errors import Conflict, NotFound
 from farm.job import ENDED, TRANSITIONS, Status
 from farm.removal import remove_objects
 from farm.spec import Order, Spec, text_key
@@ -35,22 +33,20 @@ _RETRY_AFTER = "2"  # seconds; what a client that polls is advised
 _PREFER_WAIT = re.compile(r"(?:^|[,;\s])wait=(\d{1,4})(?:$|[,;\s])")
 _ID = re.compile(r"job_[0-9a-z_]{1,60}")
 
-Wait = Annotated[float, Query(ge=0, le=LONGEST_WAIT, description="seconds to wait for its end before answering")]
-
 
 async def submit(request: Request) -> Response:
     """Accepts one job. From the 202 on it is durable and will end; `Location` is its status."""
-    front, tenant = front_of(request), tenant_of(request)
-    front.check_room()
+    state, tenant = state_of(request), tenant_of(request)
+    state.check_room()
     require_json(request)
     key = key_of(request)
     body = await request.body()
-    order = await _admitted(front, tenant, body)
+    order = await _admitted(state, tenant, body)
     digest = hashlib.sha256(b"job\n" + body).hexdigest() if key is not None else ""
     new = _new_job(order, tenant, key, digest)
-    accepted = await (front.store.run(jobs.accept(new)) if order.inline else _accept_long(front, new, order.text))
-    front.waker.wake(DESK_QUEUE)
-    return await _answer_accepted(request, front, order, accepted)
+    accepted = await (state.store.run(jobs.accept(new)) if order.inline else _accept_long(state, new, order.text))
+    state.waker.wake(DESK_QUEUE)
+    return await _answer_accepted(request, state, order, accepted)
 
 
 # Served as a plain route: FastAPI's machinery for parameters and responses took a quarter of an accept. The declaration
@@ -89,48 +85,48 @@ async def list_jobs(
 @router.get("/{job_id}", response_model=Job)
 async def show(request: Request, job_id: str, wait: Wait = 0.0) -> Response:
     """Where it stands. With `wait`, answers as soon as it has ended, and no later than after so many seconds."""
-    front = front_of(request)
-    job = await front.watch.until(job_id, lambda: find(request, job_id), lambda job: job.status in ENDED, wait)
-    return await _answer(request, front, job)
+    state = state_of(request)
+    job = await state.watch.until(job_id, lambda: find(request, job_id), lambda job: job.status in ENDED, wait)
+    return await _answer(request, state, job)
 
 
 @router.post("/{job_id}/cancel", status_code=202, response_model=Job)
 async def cancel_job(request: Request, job_id: str) -> Response:
     """Stops an open job; what was rendered stays for a retry. 409 when it had ended."""
-    front = front_of(request)
-    was = await front.store.run(jobs.cancel(known(job_id), tenant_of(request)))
+    state = state_of(request)
+    was = await state.store.run(jobs.cancel(known(job_id), tenant_of(request)))
     if was is None:
         raise unknown(job_id)
     if was in ENDED:
         raise Conflict(f"job {job_id} is {was} already; there is nothing to cancel", code="already_ended")
-    front.waker.wake(DESK_QUEUE)
-    return await _answer(request, front, await find(request, job_id), 202)
+    state.waker.wake(DESK_QUEUE)
+    return await _answer(request, state, await find(request, job_id), 202)
 
 
 @router.post("/{job_id}/retry", status_code=202, response_model=Job)
 async def retry_job(request: Request, job_id: str) -> Response:
     """Takes up a failed or canceled job again, or one that finished without some segments, and renders only what is
     missing. 409 in every other status."""
-    front = front_of(request)
-    was = await front.store.run(jobs.retry(known(job_id), tenant_of(request)))
+    state = state_of(request)
+    was = await state.store.run(jobs.retry(known(job_id), tenant_of(request)))
     if was is None:
         raise unknown(job_id)
     if was not in TRANSITIONS["retry"]:
         raise Conflict(f"job {job_id} is {was}; there is nothing to retry", code="nothing_to_retry")
-    front.waker.wake(DESK_QUEUE)
-    return await _answer(request, front, await find(request, job_id), 202)
+    state.waker.wake(DESK_QUEUE)
+    return await _answer(request, state, await find(request, job_id), 202)
 
 
 @router.delete("/{job_id}", status_code=204)
 async def delete(request: Request, job_id: str) -> Response:
     """The record and everything in storage that was made for it, its clips included. An open job is canceled first."""
-    front = front_of(request)
+    state = state_of(request)
     job = await find(request, job_id)
-    await front.store.run(jobs.cancel(job.id, job.tenant))
-    await front.blocking(remove_objects, front.storage, job.id, clips=True)
-    await front.store.run(jobs.forget(job.id, job.tenant))
-    await front.blocking(remove_objects, front.storage, job.id)  # what a desk was writing until then
-    front.waker.wake(DESK_QUEUE)
+    await state.store.run(jobs.cancel(job.id, job.tenant))
+    await state.blocking(remove_objects, state.storage, job.id, clips=True)
+    await state.store.run(jobs.forget(job.id, job.tenant))
+    await state.blocking(remove_objects, state.storage, job.id)  # what a desk was writing until then
+    state.waker.wake(DESK_QUEUE)
     return Response(status_code=204)
 
 
@@ -139,7 +135,7 @@ async def delete(request: Request, job_id: str) -> Response:
 
 async def find(request: Request, job_id: str) -> jobs.JobRecord:
     """The tenant's job. Raises NotFound, for another tenant's too."""
-    job = await front_of(request).store.run(jobs.record(known(job_id), tenant_of(request)))
+    job = await state_of(request).store.run(jobs.record(known(job_id), tenant_of(request)))
     if job is None:
         raise unknown(job_id)
     return job
@@ -156,13 +152,6 @@ def unknown(job_id: str) -> NotFound:
     return NotFound(f"there is no job {job_id[:80]!r}; it may have been deleted, or be past its retention")
 
 
-def require_json(request: Request) -> None:
-    """Also keeps web pages out: a browser sends JSON to another site only after asking it."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        raise UnsupportedMediaType(f"send JSON with `Content-Type: application/json`, not {kind or 'without a type'!r}")
-
-
 async def page_of_jobs(
     request: Request,
     *,
@@ -174,14 +163,14 @@ async def page_of_jobs(
 ) -> Response:
     """One page of the tenant's jobs, all of them or a batch's. Filters look at a bounded number of records, so a page
     may be short and still have more behind it."""
-    front = front_of(request)
+    state = state_of(request)
     tenant, filtered = tenant_of(request), bool(status or metadata)
-    place = _read_cursor(after) if after else None
+    place = read_cursor(after, known) if after else None
     wanted = 100 if filtered else min(100, limit + 1)
     found: list[jobs.JobRecord] = []
     scanned, more = 0, True
     while more:
-        page = await front.store.run(jobs.page(tenant, batch=batch, after=place, limit=wanted))
+        page = await state.store.run(jobs.page(tenant, batch=batch, after=place, limit=wanted))
         more = len(page) == wanted
         for job in page:
             if len(found) == limit:
@@ -193,30 +182,26 @@ async def page_of_jobs(
         scanned += len(page)
         if len(found) == limit or scanned >= _SCANNED:
             break
-    base = base_url(request, front.settings.public_url)
-    speeds = await front.speeds.get()
+    base = base_url(request, state.settings.public_url)
+    speeds = await state.speeds.get()
     shown = Page[Job](
         data=[job_view(job, base, speeds.get(job.model)) for job in found],
         has_more=more,
-        next_cursor=_cursor(place) if more and place else None,
+        next_cursor=cursor(place) if more and place else None,
     )
     return json_response(shown)
-
-
-def json_response(shown: BaseModel, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return Response(shown.model_dump_json(), status, headers, "application/json")
 
 
 # --- accepting --------------------------------------------------------------------------------------------------------
 
 
-async def _admitted(front: Front, tenant: str, body: bytes) -> Order:
+async def _admitted(state: AppState, tenant: str, body: bytes) -> Order:
     if len(body) < _LARGE_BYTES:
         wanted = parse(JobRequest, body)
-        return (await front.catalog(tenant, wanted)).admit(wanted)
-    wanted = await front.blocking(parse, JobRequest, body)
-    catalog = await front.catalog(tenant, wanted)
-    return await front.blocking(catalog.admit, wanted)
+        return (await state.catalog(tenant, wanted)).admit(wanted)
+    wanted = await state.blocking(parse, JobRequest, body)
+    catalog = await state.catalog(tenant, wanted)
+    return await state.blocking(catalog.admit, wanted)
 
 
 def _new_job(order: Order, tenant: str, key: str | None, digest: str) -> jobs.NewJob:
@@ -236,29 +221,29 @@ def _new_job(order: Order, tenant: str, key: str | None, digest: str) -> jobs.Ne
     )
 
 
-async def _accept_long(front: Front, new: jobs.NewJob, text: str) -> jobs.Accepted:
+async def _accept_long(state: AppState, new: jobs.NewJob, text: str) -> jobs.Accepted:
     """The text lies in storage before the job is accepted, so that what was accepted is whole."""
-    async with reserved(front, new.tenant, new.idempotency_key, new.request_digest, _RESERVE_S) as claimed:
+    async with reserved(state, new.tenant, new.idempotency_key, new.request_digest, _RESERVE_S) as claimed:
         if claimed.earlier is not None:
             return jobs.Accepted(claimed.earlier, replayed=True)
-        await front.store.run(jobs.draft(new.id))
-        await front.blocking(front.storage.put, text_key(new.id), text.encode(), "application/json")
-        return await front.store.run(jobs.accept(replace(new, drafted=True)))
+        await state.store.run(jobs.draft(new.id))
+        await state.blocking(state.storage.put, text_key(new.id), text.encode(), "application/json")
+        return await state.store.run(jobs.accept(replace(new, drafted=True)))
 
 
-async def _answer_accepted(request: Request, front: Front, order: Order, accepted: jobs.Accepted) -> Response:
+async def _answer_accepted(request: Request, state: AppState, order: Order, accepted: jobs.Accepted) -> Response:
     replayed = accepted.id != order.id
     headers = {"Idempotent-Replayed": "true"} if replayed else {}
     wait = _preferred_wait(request)
     if wait:
-        job = await front.watch.until(
+        job = await state.watch.until(
             accepted.id, lambda: find(request, accepted.id), lambda job: job.status in ENDED, wait
         )
         headers["Preference-Applied"] = f"wait={wait}"
-        return await _answer(request, front, job, 200 if job.status in ENDED else 202, headers)
+        return await _answer(request, state, job, 200 if job.status in ENDED else 202, headers)
     if replayed:
-        return await _answer(request, front, await find(request, accepted.id), 202, headers)
-    shown = accepted_view(order, base_url(request, front.settings.public_url))
+        return await _answer(request, state, await find(request, accepted.id), 202, headers)
+    shown = accepted_view(order, base_url(request, state.settings.public_url))
     return json_response(shown, 202, {"Location": shown.status_url, "Retry-After": _RETRY_AFTER})
 
 
@@ -269,10 +254,10 @@ def _preferred_wait(request: Request) -> int:
 
 
 async def _answer(
-    request: Request, front: Front, job: jobs.JobRecord, status: int = 200, headers: dict[str, str] | None = None
+    request: Request, state: AppState, job: jobs.JobRecord, status: int = 200, headers: dict[str, str] | None = None
 ) -> Response:
-    base = base_url(request, front.settings.public_url)
-    speed = (await front.speeds.get()).get(job.model) if job.status is Status.RUNNING else None
+    base = base_url(request, state.settings.public_url)
+    speed = (await state.speeds.get()).get(job.model) if job.status is Status.RUNNING else None
     shown = job_view(job, base, speed)
     headers = headers or {}
     if status == 202:
@@ -289,15 +274,3 @@ def _matches(job: jobs.JobRecord, status: Status | None, metadata: dict[str, str
     if status is not None and job.status is not status:
         return False
     return not metadata or metadata.items() <= Spec.model_validate_json(job.spec).metadata.items()
-
-
-def _cursor(place: tuple[int, str]) -> str:
-    return base64.urlsafe_b64encode(f"{place[0]}.{place[1]}".encode()).decode().rstrip("=")
-
-
-def _read_cursor(cursor: str) -> tuple[int, str]:
-    try:
-        number, _, job_id = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().partition(".")
-        return int(number), known(job_id)
-    except (ValueError, binascii.Error, NotFound):
-        raise BadInput("is not a cursor of this list; use next_cursor of the page before", pointer="/after") from None

@@ -14,9 +14,10 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse, RedirectResponse
 from pydantic import BaseModel
 
-from api.jobs import find, json_response
+from api.answers import json_response
+from api.jobs import find
 from api.problems import Gone
-from api.state import Front, front_of
+from api.state import AppState, state_of
 from farm.errors import BadInput, Conflict, NotFound, ObjectMissing
 from farm.job import ENDED, Status
 from farm.plan import Plan, decode_page, pages_key, plan_key
@@ -92,7 +93,7 @@ async def segments(
     after: Annotated[str | None, Query(max_length=20, description="`next_cursor` of the page before")] = None,
 ) -> Response:
     """Its segments in order. 409 until it is planned."""
-    front = front_of(request)
+    state = state_of(request)
     job = await find(request, job_id)
     if after is not None and not after.isdecimal():
         raise BadInput("is not a cursor of this list; use next_cursor of the page before", pointer="/after")
@@ -100,10 +101,10 @@ async def segments(
     rendered = _rendered(job) if job.status is Status.SUCCEEDED else None
     try:
         if rendered is not None:
-            rows, total = await front.blocking(_from_manifest, front, rendered.manifest_key, first, limit)
+            rows, total = await state.blocking(_from_manifest, state, rendered.manifest_key, first, limit)
         else:
-            lost = await front.store.run(jobs.attempts(job.id))
-            rows, total = await front.blocking(_from_plan, front, job.id, lost, first, limit)
+            lost = await state.store.run(jobs.attempts(job.id))
+            rows, total = await state.blocking(_from_plan, state, job.id, lost, first, limit)
     except ObjectMissing:
         raise _absent(job, f"job {job_id} is {job.status} and has no segments yet") from None
     more = first + len(rows) < total
@@ -111,18 +112,18 @@ async def segments(
     return json_response(page)
 
 
-def _from_manifest(front: Front, key: str, first: int, limit: int) -> tuple[list[Segment], int]:
-    rows = json.loads(front.storage.get(key))["segments"]
+def _from_manifest(state: AppState, key: str, first: int, limit: int) -> tuple[list[Segment], int]:
+    rows = json.loads(state.storage.get(key))["segments"]
     return [Segment.model_validate(row) for row in rows[first : first + limit]], len(rows)
 
 
-def _from_plan(front: Front, job: str, lost: Mapping[int, str], first: int, limit: int) -> tuple[list[Segment], int]:
+def _from_plan(state: AppState, job: str, lost: Mapping[int, str], first: int, limit: int) -> tuple[list[Segment], int]:
     """Reads only the pages that hold the rows."""
-    plan = Plan.from_json(front.storage.get(plan_key(job)))
+    plan = Plan.from_json(state.storage.get(plan_key(job)))
     rows: list[Segment] = []
     while len(rows) < limit and first + len(rows) < plan.total:
         index = first + len(rows)
-        page = decode_page(front.storage.get(pages_key(job), *plan.page_range(plan.page_of(index))))
+        page = decode_page(state.storage.get(pages_key(job), *plan.page_range(plan.page_of(index))))
         for row in page[index - page[0].index :][: limit - len(rows)]:
             trouble = lost.get(row.index, "0")
             dead = trouble.startswith("x")
@@ -144,7 +145,7 @@ def _from_plan(front: Front, job: str, lost: Mapping[int, str], first: int, limi
 
 
 async def _object(request: Request, job_id: str, key_of: Callable[[Rendered], str | None]) -> Response:
-    front = front_of(request)
+    state = state_of(request)
     job = await find(request, job_id)
     key = key_of(_rendered(job))
     if key is None:
@@ -153,10 +154,10 @@ async def _object(request: Request, job_id: str, key_of: Callable[[Rendered], st
         )
     suffix = PurePosixPath(key).suffix
     filename = f"{job_id}{suffix}"
-    url = await front.blocking(front.storage.url, key, filename=filename)
+    url = await state.blocking(state.storage.url, key, filename=filename)
     if url is not None:
         return RedirectResponse(url, 307, {"Cache-Control": "no-store"})
-    path = await front.blocking(front.storage.path, key)
+    path = await state.blocking(state.storage.path, key)
     if path is None or not path.is_file():
         raise Gone(f"the result of job {job_id} is no longer in storage; retry or submit the job anew")
     return FileResponse(path, media_type=_MEDIA_TYPES.get(suffix), filename=filename)

@@ -14,9 +14,9 @@ from typing import ParamSpec, TypeVar, cast
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 
-from api.admission import Catalog, names_strangers
+from api.admission import Catalog, names_unknown_voices
 from api.estimate import speeds
-from api.ttl_cache import Fresh
+from api.ttl_cache import TtlCache
 from api.watch import Watch
 from farm.errors import FarmError, Unavailable
 from farm.settings import Settings
@@ -38,15 +38,15 @@ _STORAGE_TIMEOUT, _STORAGE_ATTEMPTS = 5.0, 2  # who asks hears within 15 s of a 
 
 
 @dataclass(slots=True)
-class Front:
+class AppState:
     settings: Settings
     store: AsyncStore
     storage: Storage
     waker: Waker
     watch: Watch
-    cards: Fresh[Mapping[str, Model]]
-    speeds: Fresh[dict[str, float]]  # model -> segments per second
-    storage_trouble: Fresh[str | None]  # why storage can't be used, None when it can
+    cards: TtlCache[Mapping[str, Model]]
+    speeds: TtlCache[dict[str, float]]  # model -> segments per second
+    storage_trouble: TtlCache[str | None]  # why storage can't be used, None when it can
     allow: tuple[Network, ...]
     pressure: Pressure = field(default=Pressure(0, 0))
 
@@ -64,7 +64,7 @@ class Front:
         """What the tenant's requests are resolved against; for one request, without what it can't need."""
         cards = await self.cards.get()
         card = cards.get((request.model if request else None) or self.settings.model)
-        known = request is not None and (card is None or not names_strangers(request, card.voices))
+        known = request is not None and (card is None or not names_unknown_voices(request, card.voices))
         uploads = {} if known else await self._uploads(tenant)
         return Catalog(
             cards=cards,
@@ -92,8 +92,8 @@ class Front:
             await asyncio.sleep(_PRESSURE_SECONDS)
 
 
-def front_of(request: HTTPConnection) -> Front:
-    return cast(Front, request.app.state.front)
+def state_of(request: HTTPConnection) -> AppState:
+    return cast(AppState, request.app.state.farm)
 
 
 def tenant_of(request: HTTPConnection) -> str:
@@ -101,8 +101,8 @@ def tenant_of(request: HTTPConnection) -> str:
 
 
 @asynccontextmanager
-async def opened(settings: Settings) -> AsyncIterator[Front]:
-    """The front with its background work. Raises StoreUnavailable when Redis can't be reached."""
+async def opened(settings: Settings) -> AsyncIterator[AppState]:
+    """The state with its background work. Raises StoreUnavailable when Redis can't be reached."""
     allow = allowed_networks(settings.webhook_allow)
     storage = open_storage(settings, timeout=_STORAGE_TIMEOUT, attempts=_STORAGE_ATTEMPTS)
     store = await AsyncStore.connect(settings.redis_url, synchronous=settings.synchronous_commit)
@@ -121,20 +121,20 @@ async def opened(settings: Settings) -> AsyncIterator[Front]:
             return error.message
         return None
 
-    front = Front(
+    state = AppState(
         settings=settings,
         store=store,
         storage=storage,
         waker=waker,
         watch=Watch(store),
-        cards=Fresh(read_cards, _CATALOG_SECONDS),
-        speeds=Fresh(read_speeds, _CATALOG_SECONDS),
-        storage_trouble=Fresh(check_storage, _STORAGE_SECONDS),
+        cards=TtlCache(read_cards, _CATALOG_SECONDS),
+        speeds=TtlCache(read_speeds, _CATALOG_SECONDS),
+        storage_trouble=TtlCache(check_storage, _STORAGE_SECONDS),
         allow=allow,
     )
-    background = [asyncio.create_task(front.watch.run()), asyncio.create_task(front.keep_measuring())]
+    background = [asyncio.create_task(state.watch.run()), asyncio.create_task(state.keep_measuring())]
     try:
-        yield front
+        yield state
     finally:
         for task in background:
             task.cancel()

@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Fresh(Generic[T]):
+class TtlCache(Generic[T]):
     """At most `seconds` old. When reading it again fails, whoever asks gets the error, and the next one tries anew."""
 
     def __init__(self, read: Callable[[], Awaitable[T]], seconds: float) -> None:

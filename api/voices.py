@@ -11,11 +11,11 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import TypeAdapter, ValidationError
 from starlette.datastructures import UploadFile
 
-from api.jobs import json_response
+from api.answers import json_response
 from api.openapi import form_body
 from api.problems import UnsupportedMediaType, invalid
 from api.reference_audio import ingest
-from api.state import Front, front_of, tenant_of
+from api.state import AppState, state_of, tenant_of
 from api.views import moment
 from farm.errors import BadInput, Conflict, NotFound
 from farm.spec import voice_key
@@ -44,13 +44,13 @@ _CONSENT_LENGTH = 500
 async def add(request: Request) -> Response:
     """Stores a reference recording under its content's digest. A name that exists already speaks with the new recording
     from now on; jobs that were accepted before keep the old one."""
-    front, tenant = front_of(request), tenant_of(request)
-    front.check_room()
+    state, tenant = state_of(request), tenant_of(request)
+    state.check_room()
     name, recording, filename, consent = await _form(request)
-    if any(name in card.voices for card in (await front.cards.get()).values()):
+    if any(name in card.voices for card in (await state.cards.get()).values()):
         raise Conflict(f"{name!r} is a built-in voice; choose another name", code="name_taken")
-    reference = await front.blocking(ingest, recording, filename)
-    await front.blocking(front.storage.put, voice_key(tenant, reference.digest), reference.flac, "audio/flac")
+    reference = await state.blocking(ingest, recording, filename)
+    await state.blocking(state.storage.put, voice_key(tenant, reference.digest), reference.flac, "audio/flac")
     kept = {
         "digest": reference.digest,
         "seconds": round(reference.seconds, 3),
@@ -59,9 +59,9 @@ async def add(request: Request) -> Response:
         "consent": consent,
     }
     stored = json.dumps(kept, separators=(",", ":"))
-    if not await front.store.run(registry.put_voice(tenant, name, stored)):
+    if not await state.store.run(registry.put_voice(tenant, name, stored)):
         raise Conflict("you have as many voices as a tenant can have; delete some first", code="too_many_voices")
-    return json_response(_uploaded(name, stored, await _cloning_models(front)), 201, {"Location": f"/v1/voices/{name}"})
+    return json_response(_uploaded(name, stored, await _cloning_models(state)), 201, {"Location": f"/v1/voices/{name}"})
 
 
 @router.get("", response_model=Page[Voice])
@@ -90,14 +90,14 @@ async def show(request: Request, name: str) -> Response:
 @router.delete("/{name}", status_code=204)
 async def delete(request: Request, name: str) -> Response:
     """The name and the recording. Open jobs that still need the recording fail, and say so."""
-    front, tenant = front_of(request), tenant_of(request)
-    dropped = await front.store.run(registry.drop_voice(tenant, name))
+    state, tenant = state_of(request), tenant_of(request)
+    dropped = await state.store.run(registry.drop_voice(tenant, name))
     if dropped is None:
         raise _unknown(name)
     digest = json.loads(dropped)["digest"]
-    others = await front.store.run(registry.voices(tenant))
+    others = await state.store.run(registry.voices(tenant))
     if all(json.loads(other)["digest"] != digest for other in others.values()):
-        await front.blocking(front.storage.delete, voice_key(tenant, digest))
+        await state.blocking(state.storage.delete, voice_key(tenant, digest))
     return Response(status_code=204)
 
 
@@ -124,20 +124,20 @@ async def _form(request: Request) -> tuple[str, bytes, str, str]:
 
 
 async def _all(request: Request) -> dict[str, Voice]:
-    front = front_of(request)
+    state = state_of(request)
     every: dict[str, Voice] = {}
-    for card in (await front.cards.get()).values():
+    for card in (await state.cards.get()).values():
         for name, language in card.voices.items():
             models = [*every[name].models, card.name] if name in every else [card.name]
             every[name] = Voice(name=name, kind="builtin", models=models, language=language)
-    cloning = await _cloning_models(front)
-    for name, stored in (await front.store.run(registry.voices(tenant_of(request)))).items():
+    cloning = await _cloning_models(state)
+    for name, stored in (await state.store.run(registry.voices(tenant_of(request)))).items():
         every.setdefault(name, _uploaded(name, stored, cloning))
     return every
 
 
-async def _cloning_models(front: Front) -> list[str]:
-    return [card.name for card in (await front.cards.get()).values() if card.uploaded_voices]
+async def _cloning_models(state: AppState) -> list[str]:
+    return [card.name for card in (await state.cards.get()).values() if card.uploaded_voices]
 
 
 def _uploaded(name: str, stored: str, models: list[str]) -> Voice:

@@ -79,7 +79,7 @@ class Local:
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self.data = data.resolve()
-        self.run = self.data / "run"
+        self.run_folder = self.data / "run"
         self._host = host
         self._port = port or _free_port(host)
         self._redis_port = _free_port("127.0.0.1")
@@ -129,7 +129,7 @@ class Local:
             patience = READY_S if self._model == "espeak" else FETCH_S
             self._until("every worker sends a heartbeat", self._workers_alive, patience)
             running = Running(self.url, self.redis_url, self.storage_url, os.getpid())
-            (self.run / "farm.json").write_text(json.dumps(asdict(running)))
+            (self.run_folder / "farm.json").write_text(json.dumps(asdict(running)))
         except BaseException:
             self.stop()
             raise
@@ -153,7 +153,7 @@ class Local:
 
     def stop(self, drain: float = DRAIN_S) -> None:
         """Workers first, so that they finish the batch in flight and hand the rest back; then the API; then Redis."""
-        (self.run / "farm.json").unlink(missing_ok=True)
+        (self.run_folder / "farm.json").unlink(missing_ok=True)
         workers = [child for name, child in self._children.items() if name not in ("api", "redis")]
         _end(workers, drain)
         for name in ("api", "redis"):
@@ -198,7 +198,7 @@ class Local:
 
     def _add(self, name: str, command: tuple[str, ...]) -> None:
         self._children[name] = child = Child(
-            Program(name, command, self._environment()), self.run, self.data / "logs", self._give_up
+            Program(name, command, self._environment()), self.run_folder, self.data / "logs", self._give_up
         )
         child.start()
 
@@ -272,7 +272,7 @@ class Local:
                 lock.write(str(os.getpid()))
                 lock.flush()
                 return lock
-            holder = (self.run / "lock").read_text() or "?"
+            holder = (self.run_folder / "lock").read_text() or "?"
             if _alive(holder) or time.monotonic() > deadline:
                 raise Misconfigured(
                     f"a farm runs on {self.data} already (pid {holder}); use it, stop it with `kill {holder}`, "
@@ -281,7 +281,7 @@ class Local:
             self._ended.wait(0.1)
 
     def _redis_conf(self) -> Path:
-        path = self.run / "redis.conf"
+        path = self.run_folder / "redis.conf"
         path.write_text(
             f'bind 127.0.0.1\nport {self._redis_port}\ndir "{self.data / "redis"}"\n'
             'appendonly yes\nappendfsync everysec\nsave ""\n'

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from api.app import create_app
-from api.state import Front
+from api.state import AppState
 from farm.settings import Settings
 from farm.wire import Problem
 
@@ -53,10 +53,10 @@ def test_a_request_id_that_would_spoil_a_log_is_replaced(api: httpx.Client, give
 def test_the_unexpected_is_logged_and_says_nothing_of_itself(
     api: httpx.Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def stumble(self: Front) -> None:
+    def stumble(self: AppState) -> None:
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr(Front, "check_room", stumble)
+    monkeypatch.setattr(AppState, "check_room", stumble)
     with caplog.at_level(logging.ERROR):
         answer = api.post("/v1/jobs", json={"input": "a"})
     assert (answer.status_code, answer.json()["code"]) == (500, "internal")

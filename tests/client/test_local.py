@@ -30,7 +30,7 @@ def test_whatever_part_is_killed_a_job_still_ends(farm: Local, client: Farm, nam
 def test_a_restart_lets_the_worker_finish(farm: Local) -> None:
     before = farm.pid("render")
     assert farm.restart("render") not in (None, before)
-    assert int((farm.run / "render.pid").read_text()) == farm.pid("render")
+    assert int((farm.run_folder / "render.pid").read_text()) == farm.pid("render")
 
 
 def test_a_second_farm_on_the_same_folder_is_refused(farm: Local) -> None:
