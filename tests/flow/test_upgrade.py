@@ -1,0 +1,78 @@
+"""A farm of this version started on the data folder of an older one, which was killed at work (record_farm.py)."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from farm.client import Farm
+from farm.embedded.supervisor import Local
+from tests.flow.record_farm import BOOK, ENVIRONMENT, samples_digest
+
+RECORDED = Path(__file__).with_name("recorded")
+
+
+@pytest.fixture(params=sorted(path.stem for path in RECORDED.glob("*.json")), scope="module")
+def recorded(request: pytest.FixtureRequest) -> dict[str, Any]:
+    return {"name": request.param, **json.loads((RECORDED / f"{request.param}.json").read_text())}
+
+
+@pytest.fixture(scope="module")
+def old(recorded: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
+    data = tmp_path_factory.mktemp("old")
+    with tarfile.open(RECORDED / f"{recorded['name']}.tar.gz") as archive:
+        archive.extractall(data, filter="data")
+    with Local(data, environment=ENVIRONMENT) as local, Farm(local.url) as client:
+        yield client
+
+
+def test_a_finished_job_of_the_old_version_is_read_whole(old: Farm, recorded: dict[str, Any], tmp_path: Path) -> None:
+    job = old.job(recorded["ids"]["tale"])
+    assert (job.status, job.metadata) == ("succeeded", {"shelf": "sea"})
+    assert samples_digest(old.audio(job.id, tmp_path / "tale.flac")) == recorded["sha256"]["tale"]
+    assert [chapter["title"] for chapter in old.manifest(job.id)["chapters"]] == ["One", "Zwei"]
+    assert "Nobody saw it go." in old.subtitles(job.id, tmp_path / "tale.vtt").read_text()
+    (delivery,) = old.deliveries(job.id)
+    assert (delivery.event, delivery.status) == ("job.succeeded", "pending")
+
+
+@pytest.mark.parametrize("name", ["book", "letter"])
+def test_a_job_that_the_old_version_left_open_ends_as_the_old_version_would_have_ended_it(
+    old: Farm, recorded: dict[str, Any], tmp_path: Path, name: str
+) -> None:
+    job = old.wait(recorded["ids"][name], timeout=60)
+    assert job.status == "succeeded", job.error
+    assert samples_digest(old.audio(job.id, tmp_path / "audio.flac")) == recorded["sha256"][name]
+
+
+def test_a_batch_that_the_old_version_left_open_ends_line_by_line(
+    old: Farm, recorded: dict[str, Any], tmp_path: Path
+) -> None:
+    for job in [old.wait(job.id, timeout=60) for job in _jobs(old, recorded["ids"]["batch"])]:
+        assert job.status == "succeeded", job.error
+        assert job.custom_id is not None
+        digest = samples_digest(old.audio(job.id, tmp_path / f"{job.custom_id}.flac"))
+        assert digest == recorded["sha256"][job.custom_id]
+
+
+def test_clips_of_the_old_version_are_found_again(old: Farm, recorded: dict[str, Any]) -> None:
+    """Their names are the same, so a book that both versions narrate is rendered once."""
+    old.wait(recorded["ids"]["book"], timeout=60)
+    job = old.wait(old.submit(BOOK).id, timeout=60)
+    assert job.progress.cached == job.progress.segments_total == 40
+
+
+def test_a_voice_of_the_old_version_is_still_there(old: Farm) -> None:
+    assert "anna" in [voice.name for voice in old.voices()]
+
+
+def _jobs(farm: Farm, batch: str) -> list[Any]:
+    """All of its jobs, once the desk has unfolded it."""
+    while farm.batch(batch, wait=10).status != "completed":
+        pass
+    return list(farm.batch_jobs(batch))
