@@ -1,4 +1,4 @@
-"""The documents tell the truth about the tree: every path and every link in them exists, and every decision is listed."""
+"""The documents tell the truth about the tree: their paths and links exist, and every decision is listed."""
 
 from __future__ import annotations
 
