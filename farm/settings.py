@@ -21,8 +21,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from farm.errors import Misconfigured
 
-# Names that belong to the farm but are read elsewhere (compose, make).
-_FOREIGN = frozenset({"FARM_VENV", "FARM_TEST_REDIS"})
+# Names that belong to the farm but are read elsewhere (compose, make, the tests).
+_FOREIGN = frozenset({"FARM_VENV", "FARM_TEST_REDIS", "FARM_TEST_PATIENCE"})
 
 
 Precision = Literal["auto", "fp32", "tf32", "bf16", "fp16"]
