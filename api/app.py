@@ -21,6 +21,7 @@ from api.ttl_cache import TtlCache
 from farm.settings import Settings
 from farm.store import registry
 
+ROUTERS = (jobs.router, results.router, batches.router, deliveries.router, voices.router, health.router)
 _KEYS_SECONDS = 2.0  # after which a revoked key no longer opens
 
 
@@ -55,6 +56,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     problems.install(app)
     openapi.install(app)
-    for part in (jobs, results, batches, deliveries, voices, health):
-        app.include_router(part.router)
+    for router in ROUTERS:
+        app.include_router(router)
     return app
