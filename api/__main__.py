@@ -48,7 +48,7 @@ def main() -> int:
 
 
 def _check(settings: Settings) -> None:
-    """What would stop the server from starting, said in a sentence instead of a traceback."""
+    """Raises Misconfigured, with one sentence, for anything that would stop the server from starting."""
     allowed_networks(settings.webhook_allow)
     open_storage(settings)
     store = Store.connect(settings.redis_url, synchronous=settings.synchronous_commit)
@@ -63,7 +63,7 @@ def _check(settings: Settings) -> None:
 
 
 def _is_loopback(host: str) -> bool:
-    """Whether every address that this name has is loopback."""
+    """True when every address of this name is loopback."""
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except OSError as error:

@@ -1,7 +1,8 @@
-"""Whether a job may be accepted, and as what: every name in the request is resolved against the model cards.
+"""Admission: a request is resolved against the model cards and becomes an Order, or is refused with every wrong field
+named.
 
-A pure decision: what there is to know (cards, the tenant's voices, what webhooks may reach) is passed in as a Catalog,
-so that a batch of 50,000 is decided in a thread against one.
+The decision is pure. A Catalog carries all that it depends on: cards, the tenant's voices, the networks that webhooks
+may reach. So a thread can decide a batch of 50,000 jobs against one Catalog.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _NAMED = 12  # names or fields of one kind that a refusal lists at most
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """What requests are resolved against. `uploads` are the tenant's voices: name -> content digest."""
+    """Everything that requests are resolved against. `uploads` are the tenant's voices: name -> content digest."""
 
     cards: Mapping[str, Model]
     default_model: str
@@ -91,7 +92,7 @@ class Catalog:
         )
 
     def check_batch_webhook(self, webhook: Webhook) -> None:
-        """A batch's own webhook hears of its completion; its jobs may have theirs."""
+        """Checks the batch's own webhook, which reports its completion. Jobs of the batch may have webhooks too."""
         hears = "a batch's webhook hears of batch.completed; give its jobs theirs in defaults.webhook"
         faults = self._webhook(webhook, "batch.", hears)
         asked = webhook.events if "events" in webhook.model_fields_set else ["batch.completed"]
@@ -113,7 +114,8 @@ class Catalog:
         raise BadInput(f"model {name!r} is not known here; known: {known}", code="unknown_model", pointer="/model")
 
     def _language(self, request: JobRequest, card: Model) -> str:
-        """As the card writes it: what was asked exactly, else its primary subtag; else the voice's; else English."""
+        """The language as the card writes it: the one asked for, else its primary subtag, else the voice's, else
+        English."""
         if request.language is None:
             spoken = card.voices.get(request.voice or "")
             if spoken in card.languages:
@@ -143,7 +145,8 @@ class Catalog:
         return request.voice
 
     def _resolve(self, name: str, card: Model, uploads: dict[str, str], pointer: str) -> list[BadInput]:
-        """A built-in voice, else the tenant's own, which is noted in `uploads`; else what is wrong with it."""
+        """Looks for a built-in voice, then for the tenant's own, which it notes in `uploads`. Returns the faults that
+        it found."""
         if name in card.voices:
             return []
         if name in self.uploads and card.uploaded_voices:
@@ -159,7 +162,7 @@ class Catalog:
         return [BadInput(why, code="unknown_voice", pointer=pointer)]
 
     def _emotion(self, emotion: Emotion, card: Model) -> str | None:
-        """Canonical JSON: equal emotions are equal strings, so that their clips are shared."""
+        """The emotion as canonical JSON. Equal emotions become equal strings, so their clips are shared."""
         said = emotion.model_dump(exclude_none=True)
         if emotion.voice is not None:
             uploads: dict[str, str] = {}
@@ -187,7 +190,7 @@ class Catalog:
 
 
 def names_unknown_voices(request: JobRequest, built_in: Collection[str]) -> bool:
-    """Whether it names a voice that is not built in, so that the tenant's own must be known."""
+    """True when the request names a voice that is not built in; the tenant's own voices must be read then."""
     names = [request.voice, *(chapter.voice for chapter in request.chapters or ())]
     if request.emotion is not None:
         names.append(request.emotion.voice)
@@ -195,7 +198,8 @@ def names_unknown_voices(request: JobRequest, built_in: Collection[str]) -> bool
 
 
 def with_defaults(request: JobRequest, defaults: JobOptions | None) -> JobRequest:
-    """What the request does not say, the defaults do. Both are valid already, and so is the mixture."""
+    """The request, with the defaults of its batch for every field that it leaves out. Both are valid, and so is the
+    result."""
     if defaults is None:
         return request
     missing = defaults.model_fields_set - request.model_fields_set
@@ -234,14 +238,15 @@ def _unsupported_parameters(request: JobRequest, card: Model) -> list[BadInput]:
 
 
 def _timed(request: JobRequest) -> list[str]:
-    """The fields that say how long something is to be."""
+    """The fields that set a target duration."""
     chapters = enumerate(request.chapters or ())
     ours = ["/target_duration_ms"] if request.target_duration_ms is not None else []
     return ours + [f"/chapters/{n}/target_duration_ms" for n, each in chapters if each.target_duration_ms is not None]
 
 
 def _conflicting_targets(request: JobRequest) -> list[BadInput]:
-    """What is wrong with the targets, as far as it shows before the text is planned."""
+    """Refuses targets that contradict each other or a speed. Whether a target fits its text shows only when it is
+    planned."""
     timed = _timed(request)
     if not timed:
         return []
@@ -261,7 +266,7 @@ def _conflicting_targets(request: JobRequest) -> list[BadInput]:
 
 
 def _bad_marks(request: JobRequest) -> Iterator[BadInput]:
-    """The marks that the model would take for what they are not meant to be."""
+    """Refuses pronunciation marks that the model would misread."""
     for number, part in enumerate(request.parts()):
         pointer = "/input" if request.chapters is None else f"/chapters/{number}/input"
         for fault in mispronounced(part.input):
@@ -269,12 +274,12 @@ def _bad_marks(request: JobRequest) -> Iterator[BadInput]:
 
 
 def _conflict(why: str, *pointers: str) -> BadInput:
-    """Of fields that are right by themselves."""
+    """A refusal of fields that are valid alone and contradict each other."""
     return BadInput(why, code="conflicting_fields", fields=[FieldError(pointer, why) for pointer in pointers])
 
 
 def _together(faults: list[BadInput]) -> BadInput:
-    """One refusal for all; its code is theirs where they agree."""
+    """One refusal for all faults. Its code is the faults' own where all have the same."""
     fields: list[FieldError] = [each for fault in faults for each in fault.fields]
     codes = {fault.code for fault in faults}
     more = f"; {len(fields) - 1} more in errors" if len(fields) > 1 else ""

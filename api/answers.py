@@ -1,4 +1,4 @@
-"""What the routes answer in the same way: JSON bodies, cursors of lists, and how long a request may wait."""
+"""Answers that all routes share: JSON bodies, cursors of lists, and the time that a request may wait."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ Wait = Annotated[float, Query(ge=0, le=LONGEST_WAIT, description="seconds to wai
 
 
 def require_json(request: Request) -> None:
-    """Also keeps web pages out: a browser sends JSON to another site only after asking it."""
+    """Raises UnsupportedMediaType. This also keeps web pages out: a browser sends JSON to another site only after
+    asking it."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise UnsupportedMediaType(f"send JSON with `Content-Type: application/json`, not {kind or 'without a type'!r}")
@@ -34,7 +35,7 @@ def cursor(place: tuple[int, str]) -> str:
 
 
 def read_cursor(cursor: str, known: Callable[[str], str]) -> tuple[int, str]:
-    """Raises BadInput where it is no cursor; `known` raises NotFound for an id that has not the form of one."""
+    """Raises BadInput for a malformed cursor. `known` checks the form of the id in it, and raises NotFound."""
     try:
         number, _, job_id = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().partition(".")
         return int(number), known(job_id)

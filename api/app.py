@@ -1,8 +1,8 @@
-"""The HTTP API: a thin front end that validates, accepts durably, and reads back what became of it.
+"""The HTTP API: a thin front end that validates requests, accepts jobs durably, and reads their state back.
 
 gate       request id, tenant by API key, body limits          problems   every error as problem+json
 jobs, batches, results, deliveries, voices, health             the routes
-admission  whether a request may be accepted, and as what      views      what clients see of a record
+admission  a request becomes an order, or is refused           views      records in the shape that clients see
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ _ID = re.compile(r"batch_[0-9a-z]{1,60}")
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """One job of an upload. `name` is what a person calls it, `pointer` what a program does."""
+    """One job of an upload: its `name` for people ("line 3") and its `pointer` for programs."""
 
     name: str
     pointer: str
@@ -213,7 +213,7 @@ async def _receive(request: Request, state: AppState, folder: Path) -> _Upload:
 
 
 async def _save(chunks: AsyncIterator[bytes], state: AppState, path: Path) -> str:
-    """To a file, in few large writes off the event loop; returns the content's digest."""
+    """Saves the upload to a file, in few large writes off the event loop. Returns the content's digest."""
     digest = hashlib.sha256(b"lines\n")
     gathered = bytearray()
 
@@ -237,7 +237,7 @@ async def _chunks(file: UploadFile) -> AsyncIterator[bytes]:
 
 
 def _upload_of_lines(path: Path, options: dict[str, str], digest: str) -> _Upload:
-    """The options travel beside the lines, each as JSON."""
+    """Reads the options of an upload; each travels beside the lines as JSON."""
     envelope: dict[str, Any] = {}
     for name, value in options.items():
         try:
@@ -265,7 +265,7 @@ def _objects(batch: BatchRequest) -> Iterator[_Entry]:
 
 
 def _lines(path: Path) -> Iterator[_Entry]:
-    """Blank lines count, so that a line has the number that an editor shows, and are no jobs."""
+    """Every line that is not blank, numbered as an editor numbers it."""
     with path.open("rb") as file:
         for number in count(1):
             line = file.readline(MAX_JSON_BYTES + 1)
@@ -281,7 +281,8 @@ def _lines(path: Path) -> Iterator[_Entry]:
 
 
 def _pack(catalog: Catalog, upload: _Upload, tenant: str, key: str | None, packed: Path) -> batches.NewBatch:
-    """Validates every job and writes them to a file. Raises BadInput with what is wrong in the first of them."""
+    """Validates every job and writes the orders to a file. Raises BadInput that names the faults of the first wrong
+    jobs."""
     models: set[str] = set()
     if upload.envelope.webhook is not None:
         catalog.check_batch_webhook(upload.envelope.webhook)
@@ -302,7 +303,7 @@ def _pack(catalog: Catalog, upload: _Upload, tenant: str, key: str | None, packe
 
 
 def _orders(upload: _Upload, catalog: Catalog, models: set[str]) -> Iterator[Order]:
-    """The jobs one by one, so that 200 MB of them are never in memory; the refusal of all comes at the end."""
+    """The orders one by one, because 200 MB of them must not lie in memory. A refusal comes once all were read."""
     faults: list[FieldError] = []
     wrong = 0
     named: dict[str, str] = {}

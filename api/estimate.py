@@ -1,7 +1,7 @@
-"""When a job's turn comes and how long it takes: estimates from its place in the queue and the workers' measured speed.
+"""Estimates of queue position and remaining time, from a job's place in the queue and the workers' measured speed.
 
-Against simulated farms the ETA was 1.1 to 1.2 times too long in the median and up to 4.3 times at the 90th percentile
-(work that arrives later, lanes that are owed), so it is called an estimate everywhere.
+Measured against simulated farms: the estimate is 1.1 to 1.2 times too long in the median, and up to 4.3 times at the
+90th percentile, because of work that arrives later and of lanes that are owed turns.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _HIGHEST_FIRST = tuple(Lane)
 
 
 def speeds(workers: Iterable[Worker]) -> dict[str, float]:
-    """model -> segments per second of all its workers together; models that nobody renders are absent."""
+    """model -> segments per second, summed over its workers. A model without a worker is absent."""
     total: dict[str, float] = {}
     for worker in workers:
         if worker.model is not None and worker.segments_per_second > 0:
@@ -25,7 +25,7 @@ def speeds(workers: Iterable[Worker]) -> dict[str, float]:
 
 
 def position(job: jobs.JobRecord) -> int | None:
-    """How many turns come before the job's first: tenants take turns, and the jobs of one within those."""
+    """The number of turns before the job's first. Tenants take turns, and within a tenant its jobs do."""
     place = job.place
     if job.started or place is None or place.tenant_rank is None or place.job_rank is None:
         return None
@@ -33,10 +33,11 @@ def position(job: jobs.JobRecord) -> int | None:
 
 
 def seconds_left(job: jobs.JobRecord, per_second: float | None) -> float | None:
-    """None while it is not planned, when it has ended, and when no worker's speed is known.
+    """Seconds until the job's last segment is rendered. None before it is planned, after it ended, and while no speed
+    is known.
 
-    What is served before the job's last segment is at most each of: everything in its lane and above; its own rest
-    while all jobs of all tenants take their turns; its tenant's rest while all tenants do.
+    Three bounds limit the work before that segment, and the least counts: all work in its lane and above; the job's own
+    rest while all jobs of all tenants take turns; the tenant's rest while all tenants take turns.
     """
     if job.status is not Status.RUNNING or job.place is None or not per_second:
         return None
@@ -53,7 +54,7 @@ def seconds_left(job: jobs.JobRecord, per_second: float | None) -> float | None:
 
 
 def batch_share(batch: batches.BatchRecord) -> float:
-    """Done work of a batch, 0 to 1. Jobs that are not planned yet are taken to be like those that are."""
+    """The share of a batch's work that is done, 0 to 1. Unplanned jobs are assumed to be as long as planned ones."""
     if batch.ended_ms is not None or not batch.total:
         return 1.0
     unplanned = batch.counts.get(Status.QUEUED, 0) + batch.total - batch.accepted
@@ -63,7 +64,7 @@ def batch_share(batch: batches.BatchRecord) -> float:
 
 
 def batch_seconds_left(batch: batches.BatchRecord, per_second: float) -> float | None:
-    """As if the workers of its models had nothing else to do. None before the first of its jobs is planned."""
+    """Seconds until the batch ends if its workers have no other work. None before its first job is planned."""
     share = batch_share(batch)
     if batch.ended_ms is not None or not per_second or not batch.segments or share <= 0:
         return None

@@ -1,8 +1,9 @@
-"""The gate: what happens to every request before a route sees it, and to every exception that leaves one.
+"""The gate in front of all routes: it identifies, authenticates and limits requests, and answers the exceptions of
+routes.
 
     request id   the client's X-Request-Id, else a new one; it is in every answer, problem and log line
     tenant       by API key (Bearer); keys are kept hashed, a few seconds old at most
-    limit        of the body, enforced while it is read, whatever Content-Length says
+    limit        of the body in bytes, enforced while it is read; Content-Length is not trusted
 
 Plain ASGI: it stands in the path of every accept, and a BaseHTTPMiddleware there costs more than the accept.
 """
@@ -93,7 +94,8 @@ class Gate:
         return TENANT_WITHOUT_KEYS
 
     def _is_own_name(self, host: bytes) -> bool:
-        """Refuses a web page whose name was made to resolve to this machine (DNS rebinding)."""
+        """False for a Host that is not this farm's: a web page may have made its own name resolve here (DNS
+        rebinding)."""
         name = urlsplit("//" + host.decode("latin-1")).hostname or ""
         return name == self._public_host or _is_loopback(name)
 

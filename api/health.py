@@ -1,4 +1,4 @@
-"""How the farm is: its models, its queue, and whether it can take work; for people, probes and Prometheus."""
+"""The state of the farm, for people, probes and Prometheus: its models, its queue, and whether it accepts work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Idempotency-Key header: one key is one accepted thing, however often the request is sent.
+"""The Idempotency-Key header: a request that is sent again under its key is accepted once.
 
 same key, same request      the first answer's job or batch again, marked Idempotent-Replayed
 same key, another request   422
@@ -22,7 +22,7 @@ _LONGEST = 255
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """`earlier` is what an earlier request under this key made; None: the key is ours."""
+    """A reserved key. `earlier` is the id that an earlier request under this key got, None when there was none."""
 
     earlier: str | None
 
@@ -38,7 +38,7 @@ def key_of(request: Request) -> str | None:
 
 @asynccontextmanager
 async def reserved(state: AppState, tenant: str, key: str | None, digest: str, ttl_s: int) -> AsyncIterator[Claimed]:
-    """Holds the key around slow work that ends in accepting, and gives it back when that fails."""
+    """Reserves the key during slow work that ends in accepting, and releases it when the work fails."""
     if key is None:
         yield Claimed(None)
         return

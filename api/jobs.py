@@ -142,7 +142,7 @@ async def find(request: Request, job_id: str) -> jobs.JobRecord:
 
 
 def known(job_id: str) -> str:
-    """Refuses what can't be an id before it becomes part of a key."""
+    """The id, once its form is checked: it becomes part of a Redis key. Raises NotFound."""
     if not _ID.fullmatch(job_id):
         raise unknown(job_id)
     return job_id
@@ -161,8 +161,8 @@ async def page_of_jobs(
     limit: int,
     after: str | None,
 ) -> Response:
-    """One page of the tenant's jobs, all of them or a batch's. Filters look at a bounded number of records, so a page
-    may be short and still have more behind it."""
+    """One page of the tenant's jobs, or of a batch. A filtered page reads a bounded number of records, so it may be
+    short while more pages follow."""
     state = state_of(request)
     tenant, filtered = tenant_of(request), bool(status or metadata)
     place = read_cursor(after, known) if after else None
@@ -222,7 +222,7 @@ def _new_job(order: Order, tenant: str, key: str | None, digest: str) -> jobs.Ne
 
 
 async def _accept_long(state: AppState, new: jobs.NewJob, text: str) -> jobs.Accepted:
-    """The text lies in storage before the job is accepted, so that what was accepted is whole."""
+    """Writes the text to storage, then accepts the job: an accepted job always has its text."""
     async with reserved(state, new.tenant, new.idempotency_key, new.request_digest, _RESERVE_S) as claimed:
         if claimed.earlier is not None:
             return jobs.Accepted(claimed.earlier, replayed=True)
@@ -248,7 +248,7 @@ async def _answer_accepted(request: Request, state: AppState, order: Order, acce
 
 
 def _preferred_wait(request: Request) -> int:
-    """RFC 7240; what can't be honoured is no error."""
+    """Seconds of `Prefer: wait=n` (RFC 7240). A preference that can't be honoured is ignored."""
     found = _PREFER_WAIT.search(request.headers.get("prefer", ""))
     return min(int(found.group(1)), int(LONGEST_WAIT)) if found else 0
 

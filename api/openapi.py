@@ -1,4 +1,5 @@
-"""What /docs says beyond what FastAPI sees by itself: the bodies that routes parse by hand, and problems everywhere."""
+"""The parts of the OpenAPI document that FastAPI can't derive: bodies that routes parse by hand, and problem
+answers."""
 
 from __future__ import annotations
 

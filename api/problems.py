@@ -1,4 +1,4 @@
-"""Every answer that is an error, as problem+json (RFC 9457): what is wrong, with which field, and whether to try again.
+"""Every error answer, as problem+json (RFC 9457): what is wrong, in which field, and whether to try again.
 
 The farm's own errors, failed validation, unknown routes and the unexpected all end here, in one shape.
 """
@@ -37,7 +37,7 @@ _SENTENCES = {
 
 
 class Gone(FarmError):
-    """It was here, and its retention is over."""
+    """The job's audio existed, and its retention is over."""
 
     status = 410
     code = "gone"
@@ -49,7 +49,7 @@ class UnsupportedMediaType(FarmError):
 
 
 class _Routing(FarmError):
-    """What the router refuses: no such path, or no such method on it."""
+    """The router's refusals: an unknown path, or a method that the path does not have."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message, code=HTTPStatus(status).name.lower())
@@ -65,7 +65,8 @@ def install(app: FastAPI) -> None:
 
 
 def answer(error: Exception, scope: Mapping[str, Any]) -> Response:
-    """The response to any exception. What no client can mend is logged under the request id, and told as no more."""
+    """The response to any exception. A fault of the farm is logged under the request id; its client sees only that
+    id."""
     request_id = scope["request_id"]
     known = _as_farm_error(error, scope)
     if known is None or known.status == HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -112,8 +113,8 @@ def pointer(path: Iterable[object]) -> str:
 
 
 def parse(model: type[_Model], body: bytes) -> _Model:
-    """A request from its JSON. Raises BadInput with every wrong field named, lone surrogates included: those the fast
-    parser reports by their position only, so the slow one is asked for the field."""
+    """A request from its JSON. Raises BadInput with every wrong field named. The fast parser reports a lone surrogate
+    by its position alone, so a slow parser then finds its field."""
     try:
         return model.model_validate_json(body)
     except ValidationError as error:
@@ -143,7 +144,7 @@ def _as_farm_error(error: Exception, scope: Mapping[str, Any]) -> FarmError | No
 
 
 def _methods(scope: Mapping[str, Any]) -> list[str]:
-    """What the path takes. The router itself names the methods of the first route that has the path only."""
+    """All methods of the path. The router's own answer names only the methods of the first route with that path."""
     return sorted(
         method.upper()
         for template, operations in scope["app"].openapi()["paths"].items()

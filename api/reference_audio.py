@@ -1,7 +1,7 @@
-"""Reference audio that somebody uploads to be spoken with: checked, mixed down, and brought to one canonical form.
+"""Uploaded reference audio: checked, mixed down to mono, and brought to one canonical form.
 
-Whatever the file claims, at most 61 seconds of it are decoded, block by block, into at most 47 MB. A refusal names what
-is wrong with the audio and what to send instead.
+At most 61 seconds of a file are decoded, block by block, into at most 47 MB; its header is not trusted. A refusal names
+the fault of the audio and what to send instead.
 """
 
 from __future__ import annotations

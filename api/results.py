@@ -1,4 +1,4 @@
-"""What a job has made: its audio, manifest and subtitles, and its segments while they are being made.
+"""The results of a job: audio, manifest and subtitles; and its segments, also while they are rendered.
 
 Bytes come from storage: by a redirect to a presigned URL, or as the file itself, with Range, where storage is a folder.
 """
@@ -118,7 +118,7 @@ def _from_manifest(state: AppState, key: str, first: int, limit: int) -> tuple[l
 
 
 def _from_plan(state: AppState, job: str, lost: Mapping[int, str], first: int, limit: int) -> tuple[list[Segment], int]:
-    """Reads only the pages that hold the rows."""
+    """Reads only the plan's pages that hold the rows."""
     plan = Plan.from_json(state.storage.get(plan_key(job)))
     rows: list[Segment] = []
     while len(rows) < limit and first + len(rows) < plan.total:
@@ -164,7 +164,7 @@ async def _object(request: Request, job_id: str, key_of: Callable[[Rendered], st
 
 
 def _rendered(job: jobs.JobRecord) -> Rendered:
-    """The result. Raises Conflict or Gone, saying why there is none."""
+    """The result. Raises Conflict or Gone with the reason where there is none."""
     outcome = read_outcome(job.outcome) if job.outcome and job.status is Status.SUCCEEDED else None
     if not isinstance(outcome, Rendered):
         raise _absent(job, f"job {job.id} is {job.status} and has no result")

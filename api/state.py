@@ -1,4 +1,4 @@
-"""What one API process holds: connections to the farm, and short-lived copies of what changes rarely."""
+"""The state of one API process: its connections, and short-lived copies of facts that change rarely."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class AppState:
     pressure: Pressure = field(default=Pressure(0, 0))
 
     def check_room(self) -> None:
-        """Raises Unavailable when nothing new may be accepted, so that what was accepted can be finished."""
+        """Raises Unavailable while Redis is nearly full: accepted jobs need the rest of its memory to finish."""
         if self.pressure.full:
             used, limit = self.pressure.used_bytes, self.pressure.limit_bytes
             raise Unavailable(
@@ -61,7 +61,8 @@ class AppState:
             )
 
     async def catalog(self, tenant: str, request: JobRequest | None = None) -> Catalog:
-        """What the tenant's requests are resolved against; for one request, without what it can't need."""
+        """The catalog of the tenant. For a single request, voices are read only if it names one that is not built
+        in."""
         cards = await self.cards.get()
         card = cards.get((request.model if request else None) or self.settings.model)
         known = request is not None and (card is None or not names_unknown_voices(request, card.voices))
@@ -80,7 +81,7 @@ class AppState:
         return {name: json.loads(voice)["digest"] for name, voice in voices.items()}
 
     async def blocking(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Storage and large texts: off the event loop."""
+        """Runs blocking work, such as storage or large texts, off the event loop."""
         return await run_in_threadpool(work, *args, **kwargs)
 
     async def keep_measuring(self) -> None:

@@ -1,4 +1,4 @@
-"""A value that is read again when it has grown old, once for all who ask at the same moment."""
+"""A cached value with a time to live. Concurrent callers share one refresh."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class TtlCache(Generic[T]):
-    """At most `seconds` old. When reading it again fails, whoever asks gets the error, and the next one tries anew."""
+    """A value at most `seconds` old. If a refresh fails, its callers get the error, and the next caller tries again."""
 
     def __init__(self, read: Callable[[], Awaitable[T]], seconds: float) -> None:
         self._read = read
@@ -22,7 +22,7 @@ class TtlCache(Generic[T]):
         self._reading: asyncio.Task[T] | None = None
 
     async def get(self, seconds: float | None = None) -> T:
-        """At most as old as usual, or as these `seconds`."""
+        """The value, at most `seconds` old (default: as the cache was made)."""
         if time.monotonic() - self._read_at < (self._seconds if seconds is None else seconds):
             return self._value  # type: ignore[return-value]  # None only where T allows it
         if self._reading is None:
@@ -31,7 +31,7 @@ class TtlCache(Generic[T]):
         return await asyncio.shield(self._reading)
 
     def forget(self) -> None:
-        """The next one who asks gets a new reading."""
+        """The next caller refreshes the value."""
         self._read_at = -math.inf
 
     async def _renew(self) -> T:

@@ -1,4 +1,4 @@
-"""What clients see of a record: the wire shapes, with absolute URLs."""
+"""Records of the store in the shape that clients see, with absolute URLs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NO_PROGRESS = Progress(segments_total=0, segments_done=0, segments_failed=0, ca
 
 
 def base_url(request: HTTPConnection, public_url: str | None) -> str:
-    """How the client reached us, or how the operator says that clients do."""
+    """The base of absolute URLs: FARM_PUBLIC_URL, else the address by which the client reached this API."""
     return (public_url or str(request.base_url)).rstrip("/")
 
 
@@ -56,7 +56,7 @@ def job_view(job: jobs.JobRecord, base: str, per_second: float | None) -> Job:
 
 
 def accepted_view(order: Order, base: str) -> Job:
-    """A job that was accepted just now, without reading its record back."""
+    """The view of a job that was accepted just now; its record need not be read."""
     spec = order.spec
     return Job(
         id=order.id,

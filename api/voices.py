@@ -1,4 +1,4 @@
-"""Voices: the built-in ones of every model, and recordings that a tenant uploads to be spoken with."""
+"""Voices: those that are built into models, and reference recordings that a tenant uploads."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ async def delete(request: Request, name: str) -> Response:
 
 
 async def _form(request: Request) -> tuple[str, bytes, str, str]:
-    """name, recording, its file name, consent."""
+    """Returns name, recording, file name and consent."""
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
         raise UnsupportedMediaType("send a form (multipart/form-data) with name, audio and consent")
     async with request.form(max_files=1, max_fields=10) as form:

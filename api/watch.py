@@ -1,7 +1,7 @@
-"""Waking those who wait for a job or batch to end: one reader of the store's event stream per process.
+"""Wakes requests that wait for a job or batch: one reader of the store's event stream per process.
 
-A wake says only "look again"; whoever waits reads the record. After an outage of the store everyone is woken, because
-events may have been missed.
+A wake means "read the record again". After an outage of the store every waiting request is woken, because events may
+have been missed.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Watch:
                     self._wake(owner)
 
     async def until(self, owner: str, read: Callable[[], Awaitable[T]], over: Callable[[T], bool], wait: float) -> T:
-        """Reads now, and again whenever something happened to `owner`, until it is `over` or `wait` seconds are."""
+        """Reads at once, and again after each event of `owner`, until `over` is true or `wait` seconds have passed."""
         deadline = time.monotonic() + min(wait, LONGEST_WAIT)
         with self._listening(owner) as heard:
             while True:

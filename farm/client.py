@@ -5,13 +5,12 @@
         job = farm.wait(job.id)
         farm.audio(job.id, Path("night.mp3"))
 
-A request that may be sent twice is sent again when the farm says 503 or drops the connection: reads always, submissions
-because each carries an Idempotency-Key. A farm that never answered is not waited for; one that did is taken to be
-restarting.
+After a 503 or a lost connection, a request is sent again if that is safe: reads are, and submissions carry an
+Idempotency-Key. The client waits for a farm that has answered before, and gives up at once on one that never has.
 
     Refused          the farm said no: status, code, and the fields that it names
-    Unreachable      nobody answers at this URL
-    Broken           what was downloaded is not what the farm had stored
+    Unreachable      no farm answers at this URL
+    Broken           the download differs from the stored object
 """
 
 from __future__ import annotations
@@ -64,7 +63,7 @@ class Broken(FarmError):
 
 
 class Farm:
-    """A connection pool to one farm. `patience`: for how many seconds a request is repeated that may be."""
+    """A connection pool to one farm. Requests that may be repeated are, for up to `patience` seconds."""
 
     def __init__(self, url: str = DEFAULT_URL, api_key: str | None = None, *, patience: float = 60.0) -> None:
         self.url = url.rstrip("/")
@@ -144,7 +143,7 @@ class Farm:
         return self.download(f"{_job(id)}/subtitles{target.suffix}", target)
 
     def manifest(self, id: str) -> dict[str, Any]:
-        """Every segment's place in the audio and the text, and where it came from."""
+        """The manifest: each segment's place in the audio and in the text, its digest and its attempts."""
         answer = self._persist(lambda: self._once("GET", f"{_job(id)}/manifest", follow_redirects=True))
         return dict(answer.json())
 
@@ -234,7 +233,8 @@ class Farm:
     # --- requests -------------------------------------------------------------------------------------------------
 
     def download(self, path: str, target: Path, *, sha256: str | None = None) -> Path:
-        """Into a file beside the target that takes its name when it is complete and has the digest."""
+        """Downloads into a file beside the target, which takes the target's name once it is complete and has the
+        digest."""
         part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
 
         def receive() -> Path:
@@ -283,7 +283,7 @@ class Farm:
         return answer
 
     def _persist(self, attempt: Callable[[], T], *, repeatable: bool = True) -> T:
-        """Repeats what may be repeated, with growing, jittered pauses; Retry-After is obeyed within the patience."""
+        """Repeats a request, with growing, jittered pauses, within the patience. Retry-After is obeyed."""
         deadline = time.monotonic() + self._patience
         pause = 0.1
         tries = 0
@@ -330,14 +330,14 @@ def _batch(id: str) -> str:
 
 
 def _said(request: BaseModel) -> dict[str, Any]:
-    """What the caller said; the rest stays the farm's choice."""
+    """The fields that the caller set; the farm chooses the others."""
     return request.model_dump(mode="json", exclude_unset=True)
 
 
 def _envelope(
     defaults: JobOptions | None, webhook: Webhook | None, metadata: Mapping[str, str] | None
 ) -> dict[str, Any]:
-    """What stands beside the jobs of a batch."""
+    """The fields of a batch beside its jobs."""
     envelope: dict[str, Any] = {}
     if defaults is not None:
         envelope["defaults"] = _said(defaults)

@@ -1,4 +1,4 @@
-"""The command `farm`: what a person does with a farm, from a terminal or a script.
+"""The command `farm`, for terminals and scripts.
 
 Data goes to stdout, as JSON with --json; progress and remarks go to stderr. Errors name what is wrong and what to do.
 """

@@ -1,7 +1,7 @@
-"""`farm doctor`: looks at every part of a farm and says of each that it is well, or how to mend it.
+"""`farm doctor`: checks every part of a farm and says that it is well, or how to mend it.
 
-Settings, the API, its engine and its workers are looked at from wherever a client runs; Redis and storage where the
-environment says where they are, or an embedded farm runs on the data folder.
+Any client can check settings, the API, models and workers. Redis and storage are checked where the environment names
+them or an embedded farm runs on the data folder.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def _redis(url: str) -> Iterator[Finding]:
 
 
 def _ills(facts: Mapping[str, Any]) -> Iterator[str]:
-    """What is wrong by Redis' own INFO."""
+    """The faults that Redis reports in its INFO."""
     if not facts["aof_enabled"]:
         yield "the append-only file is off, so a restart loses jobs: set appendonly yes"
     elif facts.get("aof_last_write_status", "ok") != "ok":

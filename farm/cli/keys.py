@@ -1,6 +1,6 @@
-"""API keys, kept in the store by their SHA-256 alone: a key is shown once, when it is made.
+"""`farm keys`: API keys. The store keeps their SHA-256 alone, so a key is shown once, when it is made.
 
-Talks to Redis directly, because whoever may do that is the farm's operator.
+The command talks to Redis directly: access to Redis is what makes an operator.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""A text file as a narrator gets it: read as UTF-8, and cut into chapters where its headings say so.
+"""A manuscript: a text file in UTF-8, cut into chapters at its headings.
 
-A heading is spoken as well as shown, so every line of the file stands in exactly one chapter. Pure but for `read`.
+A heading is spoken as well as shown, so every line of the file stands in exactly one chapter. Only `read` does I/O.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ def read(name: str) -> str:
 
 
 def chapters(text: str) -> list[Part]:
-    """Cuts before every heading. What stands before the first one is a part without a title; a heading without text
-    joins what follows. Raises BadInput where there is no heading at all."""
+    """Cuts before every heading. Text before the first heading becomes a part without a title; a heading without text
+    joins the next part. Raises BadInput where there is no heading."""
     lines = text.splitlines()
     marked = _markdown(lines)
     cuts = _chapter_level(marked) or _numbered(lines)

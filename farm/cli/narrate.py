@@ -1,6 +1,6 @@
-"""From a text file to an audio file: narrate, submit, batch, wait.
+"""Commands from text file to audio file: narrate, submit, batch, wait.
 
-A job is never bound to the terminal that started it: whatever interrupts the waiting says how to take it up again.
+A job outlives the terminal that started it: a command that stops waiting prints how to go on.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def _resumable(id: str, out: Path | str | None) -> Iterator[None]:
 
 
 def job_request(given: argparse.Namespace) -> JobRequest:
-    """From the options that were given; the rest stays the farm's choice."""
+    """The request that the given options make; the farm chooses everything else."""
     text = read(given.file)
     said: dict[str, Any] = {
         name: getattr(given, name)
@@ -148,6 +148,6 @@ def _format_of(target: Path) -> str:
 
 
 def _file_name(job: Job, place: int) -> str:
-    """Safe in any folder and unlike every other: custom ids are free text."""
+    """A file name that is safe in any folder and unique, because custom ids are free text."""
     stem = "".join(c if c.isalnum() or c in "-_ " else "_" for c in job.custom_id or "").strip() or job.id
     return f"{place:03}-{stem}.{job.result.format if job.result else ''}"

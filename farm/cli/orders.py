@@ -1,4 +1,4 @@
-"""Looking at what was ordered, and changing one's mind: status, cancel, retry, queue."""
+"""Commands on submitted jobs: status, cancel, retry, queue."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""The grammar of the command line. Parts of the farm are imported by the command that needs them, so that a client
-starts quickly and needs neither Redis nor Celery."""
+"""The arguments of the command line. Each command imports the parts that it needs, so a client starts quickly and needs
+neither Redis nor Celery."""
 
 from __future__ import annotations
 

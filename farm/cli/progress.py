@@ -1,4 +1,4 @@
-"""Live bars for jobs and batches on a terminal, and silence everywhere else."""
+"""Progress bars for jobs and batches: on a terminal alone, scripts see none."""
 
 from __future__ import annotations
 

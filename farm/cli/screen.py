@@ -1,4 +1,4 @@
-"""What commands say and where: data to stdout, remarks to stderr, and the exit code that a script goes by."""
+"""The output of commands: data to stdout, remarks to stderr, and an exit code for scripts."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ EXIT_CODES = """exit codes:
 
 
 def remark(text: str) -> None:
-    """For the person who watches; never data."""
+    """Prints a remark for people to stderr."""
     stderr().print(text, markup=False)
 
 
@@ -45,7 +45,7 @@ def line(text: str) -> None:
 
 
 def show(given: argparse.Namespace, data: BaseModel | Sequence[BaseModel] | Any, plainly: Callable[[], None]) -> None:
-    """The data as JSON where --json was given, else as `plainly` puts it."""
+    """Prints the data: as JSON with --json, else as `plainly` formats it."""
     if not given.json:
         plainly()
     elif isinstance(data, BaseModel):
@@ -67,7 +67,7 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
 
 
 def duration(seconds: float) -> str:
-    """As people read it: 0:07, 12:30, 26:04:05."""
+    """Seconds in the form 0:07, 12:30 or 26:04:05."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
@@ -94,7 +94,7 @@ def in_words(found: Job | Batch) -> str:
 
 
 def why(job: Job) -> str:
-    """Why a job has no result, and what can be done."""
+    """Why a job has no result, and what to do next."""
     if job.error is None:
         return f"{job.id} was {job.status}"
     where = f", segment {job.error.segment}" if job.error.segment is not None else ""
@@ -117,7 +117,7 @@ def connected(settings: Settings) -> Iterator[Farm]:
 
 @contextmanager
 def needs(extra: str) -> Iterator[None]:
-    """Around imports of parts that a mere client lacks."""
+    """Turns an ImportError into a sentence that names the extra to install."""
     try:
         yield
     except ImportError as error:

@@ -1,4 +1,5 @@
-"""Which farm an operator's command means: what the environment names, else the embedded one of the data folder."""
+"""The farm that an operator's command acts on: the one that the environment names, else the embedded farm of the data
+folder."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ from farm.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """`operated`: its Redis and storage can be reached from here; else this is a client's machine."""
+    """Settings of a farm. `operated` is true where its Redis and storage can be reached, false on a client's
+    machine."""
 
     settings: Settings
     operated: bool

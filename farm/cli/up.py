@@ -74,7 +74,7 @@ def _banner(url: str, data: Path) -> str:
 
 
 def _show_logs(folder: Path, over: threading.Event) -> None:
-    """What the children write from now on, each line under its child's name."""
+    """Prints all that the children log from now on, each line with its child's name."""
     ends = {path: path.stat().st_size for path in folder.glob("*.log")}
     while not over.wait(_FOLLOW_S):
         for path in sorted(folder.glob("*.log")):
