@@ -90,7 +90,7 @@ class Chapter(_Request):
 
 class Emotion(_Request):
     """What a model with emotions is to express: a text, eight weights, or an uploaded voice to copy it from.
-    Precedence is text, then vector, then clip."""
+    If several are given, the text counts, else the vector, else the voice."""
 
     text: Label | None = None
     vector: Annotated[list[Annotated[float, Field(ge=0, le=1.5)]], Field(min_length=8, max_length=8)] | None = None

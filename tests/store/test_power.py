@@ -1,7 +1,8 @@
 """Synchronous commit: what was answered is on the disk of Redis.
 
 Needs a server with WAITAOF: FARM_TEST_REDIS, or a valkey-server or redis-server >= 7.2 on the PATH. That a disk keeps
-what it was told to keep only a power cut could show."""
+what it was told to keep only a power cut could show.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """A worker's heartbeat: who it is and how fast it is, published while it lives.
 
 /v1/queue, the ETA and autoscaling read it. It is also what notices that Redis was emptied, and ends the worker: whoever
-supervises starts it again, and so it announces itself and its model where the farm goes on."""
+supervises starts it again, and so it announces itself and its model where the farm goes on.
+"""
 
 from __future__ import annotations
 
