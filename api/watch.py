@@ -26,8 +26,8 @@ LONGEST_WAIT = 60.0  # seconds
 _BLOCK_MS = 5_000
 _GATHER = 0.02  # seconds between two reads: every accept is an event, and reading each by itself costs a third of it
 _PAUSE = 0.5  # seconds between two tries while the store is away
-_CLOCK_SKEW_MS = 60_000  # stream ids are times of Redis's clock; events that are read for nothing wake nobody
-_GLANCE = 5.0  # seconds after which whoever waits looks anyway: the stream is trimmed, and clocks may be far apart
+_CLOCK_SKEW_MS = 60_000  # stream ids are times of Redis's clock; reading from earlier on costs a few idle events
+_GLANCE = 5.0  # seconds after which a waiting request reads anyway: the stream is trimmed, and clocks may differ
 
 
 class Watch:

@@ -39,7 +39,7 @@ def bob(store: Store, ann: httpx.Client) -> Iterator[httpx.Client]:
 
 
 @pytest.mark.parametrize("given", [None, "Bearer wrong", "Basic farm_ann", "Bearer", "farm_ann"])
-def test_with_keys_nobody_enters_without_one(ann: httpx.Client, given: str | None) -> None:
+def test_a_farm_with_keys_refuses_requests_without_one(ann: httpx.Client, given: str | None) -> None:
     headers = {"Authorization": given} if given else {}
     for path in ("/v1/jobs", "/v1/queue", "/v1/nothing", "/metrics"):
         answer = httpx.get(f"{ann.base_url}{path}", headers=headers, trust_env=False)

@@ -87,7 +87,9 @@ def test_a_wrong_field_is_named(api: httpx.Client, body: bytes | dict[str, Any],
         (b'{"metadata":' + b"[" * 100_000 + b"\\u", "recursion"),
     ],
 )
-def test_what_is_no_json_is_told_where(api: httpx.Client, body: bytes, said: str) -> None:
+def test_a_body_that_is_not_json_is_refused_with_the_position_of_the_fault(
+    api: httpx.Client, body: bytes, said: str
+) -> None:
     problem = refused(api, body)
     assert (problem["status"], problem["code"]) == (422, "malformed_json")
     assert said in problem["detail"]
@@ -120,7 +122,7 @@ def test_every_wrong_field_is_named_at_once(api: httpx.Client) -> None:
         ({"model": "indextts-2", "voice": "anna", "emotion": {}}, "invalid_request", "/emotion", "a vector or a voice"),
     ],
 )
-def test_a_name_that_the_model_does_not_know_is_refused_with_those_it_does(
+def test_an_unknown_name_is_refused_with_the_names_that_the_model_has(
     api: httpx.Client, backstage: Backstage, body: dict[str, Any], code: str, pointer: str, said: str
 ) -> None:
     backstage.store.run(registry.put_voice("default", "anna", '{"digest":"d1"}'))
@@ -136,7 +138,7 @@ def test_a_chapters_voice_is_checked_like_the_jobs(api: httpx.Client) -> None:
     assert error["pointer"] == "/chapters/1/voice"
 
 
-def test_an_uploaded_voice_is_resolved_to_the_recording_that_it_is_now(api: httpx.Client, backstage: Backstage) -> None:
+def test_an_uploaded_voice_is_resolved_to_its_present_recording(api: httpx.Client, backstage: Backstage) -> None:
     backstage.store.run(registry.put_voice("default", "anna", '{"digest":"d1"}'))
     emotion = {"voice": "anna", "strength": 0.5}
     job = api.post(
@@ -161,7 +163,7 @@ def test_networks_that_the_operator_allows_may_be_reached(serve: Callable[..., h
     assert api.post("/v1/jobs", json=body).status_code == 202
 
 
-def test_a_model_that_no_worker_has_announced_is_no_fault_of_the_request(
+def test_a_model_without_a_worker_is_unavailable_and_not_bad_input(
     serve: Callable[..., httpx.Client],
 ) -> None:
     answer = serve(model="indextts-2.5").post("/v1/jobs", json={"input": "a"})

@@ -140,7 +140,7 @@ def test_every_wrong_line_is_named_up_to_twenty_of_them(api: httpx.Client, backs
         ({"jobs": [{"input": "a"}] * 50_001}, "/jobs", "50000"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_with_a_batch_is_named(
+def test_a_refused_batch_names_its_faults(
     api: httpx.Client, backstage: Backstage, body: dict[str, Any], pointer: str, said: str
 ) -> None:
     problem = refused(api, backstage, json=body)
@@ -200,7 +200,7 @@ def test_a_key_is_free_again_when_its_batch_was_refused(api: httpx.Client) -> No
     assert api.post("/v1/batches", json={"jobs": [{"input": "a"}]}, headers=key).status_code == 202
 
 
-def test_a_large_batch_keeps_nobody_waiting(api: httpx.Client) -> None:
+def test_a_large_batch_delays_no_other_request(api: httpx.Client) -> None:
     content = lines([{"input": f"Sentence {number}.", "custom_id": str(number)} for number in range(5_000)])
     with ThreadPoolExecutor(1) as pool:
         upload = pool.submit(api.post, "/v1/batches", content=content, headers=JSONL)
@@ -214,5 +214,5 @@ def test_a_large_batch_keeps_nobody_waiting(api: httpx.Client) -> None:
 
 @pytest.mark.parametrize("path", ["", "/jobs", "/deliveries"])
 @pytest.mark.parametrize("batch", ["batch_0000000000000000", "job_0000000000000000", "x"])
-def test_what_is_no_batch_is_not_found(api: httpx.Client, batch: str, path: str) -> None:
+def test_a_malformed_batch_id_is_not_found(api: httpx.Client, batch: str, path: str) -> None:
     assert api.get(f"/v1/batches/{batch}{path}").status_code == 404

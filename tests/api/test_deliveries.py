@@ -58,7 +58,7 @@ def test_a_delivery_that_is_not_this_jobs_is_not_found(api: httpx.Client, job: s
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 
 
-def test_events_that_nobody_asked_for_are_not_delivered(api: httpx.Client, backstage: Backstage) -> None:
+def test_only_requested_events_are_delivered(api: httpx.Client, backstage: Backstage) -> None:
     job = api.post("/v1/jobs", json=BODY).json()["id"]
     backstage.fail(job)
     assert api.get(f"/v1/jobs/{job}/deliveries").json()["data"] == []

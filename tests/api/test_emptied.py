@@ -64,7 +64,7 @@ def test_after_redis_was_emptied_every_route_says_so_until_the_api_is_started_ag
 
 
 @pytest.mark.parametrize(("schema", "says"), [(SCHEMA + 1, "newer farm"), (SCHEMA - 1, "older farm")])
-def test_the_api_does_not_start_on_what_another_version_wrote(
+def test_the_api_refuses_to_start_on_a_newer_schema(
     schema: int, says: str, own_redis: Callable[..., Any], tmp_path: Path
 ) -> None:
     redis = own_redis()

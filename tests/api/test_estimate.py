@@ -51,7 +51,7 @@ def test_a_job_that_has_been_claimed_from_has_no_position() -> None:
         ({"lane": Lane.BULK}, replace(PLACE, lanes_ready={Lane.NORMAL: 100, Lane.BULK: 10}), 55.0),
     ],
 )
-def test_the_eta_is_what_is_served_before_its_last_segment(
+def test_the_eta_counts_all_segments_served_before_the_jobs_last(
     changes: dict[str, int], place: jobs.Place, seconds: float
 ) -> None:
     assert seconds_left(replace(JOB, place=place, **changes), 2.0) == seconds

@@ -66,7 +66,7 @@ def test_a_long_text_is_in_storage_before_its_job_is_accepted(api: httpx.Client,
         ("/v1/batches", {"jobs": [{"input": "One."}]}, "farm.store.batches.accept"),
     ],
 )
-def test_what_is_written_before_it_is_accepted_is_a_draft_until_then(
+def test_objects_written_before_accept_are_drafts_until_accepted(
     api: httpx.Client, backstage: Backstage, monkeypatch: pytest.MonkeyPatch, path: str, body: object, verb: str
 ) -> None:
     def lost(_: object) -> NoReturn:
@@ -162,7 +162,7 @@ def test_a_key_whose_job_was_deleted_is_free_again(api: httpx.Client) -> None:
     assert answer.json()["id"] != job
 
 
-def test_whoever_prefers_to_wait_gets_the_finished_job(api: httpx.Client, backstage: Backstage) -> None:
+def test_prefer_wait_answers_with_the_finished_job(api: httpx.Client, backstage: Backstage) -> None:
     answers = []
 
     def submit() -> None:
@@ -180,7 +180,7 @@ def test_whoever_prefers_to_wait_gets_the_finished_job(api: httpx.Client, backst
     assert answer.headers["preference-applied"] == "wait=20"
 
 
-def test_whoever_prefers_to_wait_too_briefly_gets_the_address(api: httpx.Client) -> None:
+def test_prefer_wait_that_times_out_answers_with_the_jobs_address(api: httpx.Client) -> None:
     answer = api.post("/v1/jobs", json=NIGHT, headers={"Prefer": "wait=1"})
     assert answer.status_code == 202
     assert answer.headers["location"].endswith(answer.json()["id"])

@@ -87,7 +87,7 @@ def test_a_long_poll_answers_at_the_jobs_end(api: httpx.Client, backstage: Backs
     assert max(seconds for _, seconds in answers) < 4  # sooner than looking again by itself
 
 
-def test_a_long_poll_in_vain_answers_with_the_job_as_it_is(api: httpx.Client) -> None:
+def test_a_long_poll_that_times_out_answers_with_the_open_job(api: httpx.Client) -> None:
     job = submit(api)
     started = time.monotonic()
     assert api.get(f"/v1/jobs/{job}", params={"wait": "0.5"}).json()["status"] == "queued"
@@ -154,7 +154,7 @@ def test_an_open_job_can_be_canceled_once(api: httpx.Client) -> None:
     assert (again.status_code, again.json()["code"]) == (409, "already_ended")
 
 
-def test_what_ended_without_all_of_it_can_be_retried(api: httpx.Client, backstage: Backstage) -> None:
+def test_a_job_that_ended_incomplete_can_be_retried(api: httpx.Client, backstage: Backstage) -> None:
     job = submit(api)
     assert api.post(f"/v1/jobs/{job}/retry").status_code == 409
     api.post(f"/v1/jobs/{job}/cancel")
@@ -176,7 +176,7 @@ def test_deleting_a_job_leaves_nothing_of_it_in_storage(api: httpx.Client, backs
     assert api.delete(f"/v1/jobs/{job}").status_code == 404
 
 
-def test_what_a_desk_writes_while_its_job_is_deleted_goes_too(
+def test_objects_written_while_a_job_is_deleted_are_deleted_too(
     api: httpx.Client, backstage: Backstage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = submit(api)
@@ -218,7 +218,7 @@ def test_segments_are_listed_from_the_plan_while_it_runs_and_from_the_manifest_a
 
 @pytest.mark.parametrize("job", ["job_0000000000000000", "batch_0000000000000000", "x", "%00", "job_" + "a" * 500])
 @pytest.mark.parametrize("path", ["", "/audio", "/segments", "/deliveries"])
-def test_what_is_no_job_is_not_found(api: httpx.Client, job: str, path: str) -> None:
+def test_a_malformed_job_id_is_not_found(api: httpx.Client, job: str, path: str) -> None:
     answer = api.get(f"/v1/jobs/{job}{path}")
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 

@@ -72,7 +72,7 @@ def test_a_spec_of_another_release_can_be_read() -> None:
     assert Spec.model_validate_json('{"language":"de","voice":"de","new_in_2":1}').language == "de"
 
 
-def test_a_webhook_hears_of_the_ends_that_it_asked_for() -> None:
+def test_a_webhook_is_sent_for_the_ends_that_it_subscribed_to() -> None:
     assert order(1).spec.events == ("failed",)
     assert Spec(language="de", voice="de").events == ()
 

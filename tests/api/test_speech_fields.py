@@ -55,7 +55,7 @@ def pointers(fault: BadInput) -> list[str]:
 
 
 @pytest.mark.parametrize("language", ["yue", "ZHEN", "de", "eng-GB", "sp"])
-def test_a_language_that_the_model_does_not_speak_is_refused_with_those_it_does(language: str) -> None:
+def test_an_unknown_language_is_refused_with_the_languages_of_the_model(language: str) -> None:
     fault = refused(language=language)
     assert (fault.code, pointers(fault)) == ("unknown_language", ["/language"])
     assert "it speaks zh, en, ja, es, ar" in fault.message
@@ -71,7 +71,7 @@ def test_a_region_is_spoken_as_its_language(asked: str | None, spoken: str) -> N
 # --- normalisation ----------------------------------------------------------------------------------------------------
 
 
-def test_a_text_in_words_stays_as_it_is_where_the_model_can_leave_it() -> None:
+def test_normalize_false_is_accepted_by_models_that_honour_it() -> None:
     assert admitted(normalize=False).spec.normalize is False
     assert admitted().spec.normalize is True
 
@@ -126,7 +126,7 @@ def test_pauses_between_chapters_that_use_up_a_target_are_seen_at_once() -> None
     assert admitted(chapters=chapters, target_duration_ms=3000, output={"pause_ms": {"chapter": 900}})
 
 
-def test_the_default_of_a_batch_meets_the_job_that_it_completes(farm: httpx.Client) -> None:
+def test_batch_defaults_and_job_fields_are_checked_together(farm: httpx.Client) -> None:
     jobs = [{"input": "One."}, {"input": "Two.", "speed": 1.5}]
     answer = farm.post("/v1/batches", json={"jobs": jobs, "defaults": {"model": "timed", "target_duration_ms": 900}})
     assert answer.status_code == 422
@@ -140,14 +140,14 @@ def test_a_result_shows_its_target_and_by_how_much_it_was_missed(api: httpx.Clie
     assert (result["target_duration_ms"], result["duration_error_ms"]) == (1600, -100)
 
 
-def test_segments_show_what_they_aim_at_while_they_are_made(farm: httpx.Client, backstage: Backstage) -> None:
+def test_segments_show_their_target_while_the_job_runs(farm: httpx.Client, backstage: Backstage) -> None:
     chapters = [{"input": "One."}, {"input": "Two.", "target_duration_ms": 900}]
     job = farm.post("/v1/jobs", json={"chapters": chapters, "model": "timed"}).json()["id"]
     backstage.plan(job)
     assert [row["target_ms"] for row in farm.get(f"/v1/jobs/{job}/segments").json()["data"]] == [None, 900]
 
 
-def test_what_was_asked_of_the_speech_is_kept_with_the_job(farm: httpx.Client, backstage: Backstage) -> None:
+def test_speech_parameters_are_kept_with_the_job(farm: httpx.Client, backstage: Backstage) -> None:
     body = {"model": "indextts-2.5", "voice": "anna", "input": "Hello.", "target_duration_ms": 1000, "normalize": False}
     job = farm.post("/v1/jobs", json=body).json()["id"]
     spec = backstage.spec(job)

@@ -74,9 +74,7 @@ def test_a_deleted_voice_leaves_no_recording(api: httpx.Client, backstage: Backs
         (recording(level=0), "silent"),
     ],
 )
-def test_a_recording_that_is_of_no_use_is_refused(
-    api: httpx.Client, backstage: Backstage, audio: bytes, said: str
-) -> None:
+def test_an_unusable_recording_is_refused(api: httpx.Client, backstage: Backstage, audio: bytes, said: str) -> None:
     answer = add(api, audio)
     assert (answer.status_code, answer.json()["code"]) == (422, "bad_audio")
     assert answer.json()["errors"][0]["pointer"] == "/audio"
@@ -109,12 +107,12 @@ def test_a_wrong_form_is_named(api: httpx.Client, form: dict[str, str], status: 
         ({"content": b"", "headers": {"Content-Type": "multipart/form-data"}}, 400),
     ],
 )
-def test_what_is_no_form_is_refused(api: httpx.Client, request_: dict[str, Any], status: int) -> None:
+def test_a_body_that_is_not_a_form_is_refused(api: httpx.Client, request_: dict[str, Any], status: int) -> None:
     answer = api.post("/v1/voices", **request_)
     assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
 
 
-def test_who_gave_consent_is_kept(api: httpx.Client, store: Any) -> None:
+def test_the_consent_to_a_voice_is_stored(api: httpx.Client, store: Any) -> None:
     add(api, consent="Anna Example, by letter of 1 May")
     assert '"consent":"Anna Example, by letter of 1 May"' in store.run(registry.voices("default"))["anna"]
 

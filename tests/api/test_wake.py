@@ -40,7 +40,7 @@ def test_wakes_of_one_moment_are_one_and_the_last_of_them_is_sent(redis_url: str
     assert broker.llen("desk") < 5
 
 
-def test_a_queue_that_nobody_reads_does_not_grow(redis_url: str, broker: redis.Redis) -> None:
+def test_a_queue_without_a_reader_does_not_grow(redis_url: str, broker: redis.Redis) -> None:
     for _ in range(50):
         broker.lpush("desk", "{}")
     waker = Waker(redis_url)

@@ -115,7 +115,7 @@ def test_a_child_that_has_run_well_is_not_given_up_for_keys_that_were_changed(
     assert len(runs.read_text()) > QUICK_DEATHS + 2
 
 
-def test_what_cannot_be_started_is_given_up(tmp_path: Path, gave_up: GaveUp) -> None:
+def test_a_program_that_cannot_start_is_given_up(tmp_path: Path, gave_up: GaveUp) -> None:
     Child(Program("child", ("/nowhere/redis-server",), {}), tmp_path, tmp_path, gave_up).start()
     assert gave_up.happened.wait(10)
     assert "/nowhere/redis-server" in str(gave_up.error)

@@ -76,7 +76,7 @@ def test_stdin_is_narrated(command: Command, tmp_path: Path) -> None:
         (["voices", "add", "me", "missing.wav", "--consent", "me"], "missing.wav"),
     ],
 )
-def test_what_is_wrong_with_the_command_is_said_with_exit_code_2(
+def test_a_wrong_command_line_names_its_fault_and_exits_with_2(
     words: list[str], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -121,7 +121,7 @@ def test_a_batch_is_seen_through_and_saved(command: Command, tmp_path: Path) -> 
     assert "2 of 2 succeeded" in command("status", batch).stdout
 
 
-def test_a_canceled_job_is_exit_code_1_for_whoever_waits_and_can_be_taken_up_again(
+def test_waiting_for_a_canceled_job_exits_with_1_and_the_job_can_be_retried(
     command: Command, client: Farm, tmp_path: Path
 ) -> None:
     job = client.submit(JobRequest(input=_long_text("mile")))

@@ -119,7 +119,7 @@ def test_a_farm_that_never_answered_is_not_waited_for(monkeypatch: pytest.Monkey
         farm.health()
 
 
-def test_what_is_no_url_is_said_to_be_none() -> None:
+def test_a_malformed_url_is_named() -> None:
     with Farm("localhost:8000") as farm, pytest.raises(Unreachable, match="not a URL of a farm"):
         farm.health()
 

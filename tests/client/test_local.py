@@ -20,7 +20,7 @@ from tests.client.conftest import clean_environment
 
 
 @pytest.mark.parametrize("name", ["api", "render", "desk", "redis"])
-def test_whatever_part_is_killed_a_job_still_ends(farm: Local, client: Farm, name: str) -> None:
+def test_a_job_ends_after_the_kill_of_any_part(farm: Local, client: Farm, name: str) -> None:
     job = client.submit(JobRequest(input=f"What happens to {name}? " * 200))
     old = farm.kill(name)
     assert farm.replaced(name, old) != old

@@ -154,7 +154,7 @@ def test_a_batch_survives_a_killed_worker_a_restarted_redis_and_a_farm_that_shri
     assert client.audio(first.id, tmp_path / "first.mp3").stat().st_size > 100_000, "a presigned URL that clients reach"
 
 
-def test_nobody_runs_as_root(stack: Stack) -> None:
+def test_no_container_runs_as_root(stack: Stack) -> None:
     for service in ("redis", "api", "desk", "worker"):
         for container in stack.containers(service):
             _, *processes = docker("top", container, "-eo", "uid,pid").stdout.splitlines()
@@ -257,7 +257,7 @@ def test_a_gpu_farm_on_a_machine_without_a_gpu_is_refused(stack: Stack) -> None:
     assert "install the NVIDIA container toolkit" in ended.stderr.splitlines()[-1]
 
 
-def test_a_port_in_use_keeps_the_api_down_and_nobody_else(stack: Stack) -> None:
+def test_a_port_in_use_keeps_only_the_api_down(stack: Stack) -> None:
     other = Stack(stack._folder, "tts-farm-e2e-port")
     try:
         started = other.compose(
@@ -271,7 +271,7 @@ def test_a_port_in_use_keeps_the_api_down_and_nobody_else(stack: Stack) -> None:
         other.down()
 
 
-def test_all_of_it_left_the_farm_as_it_was(stack: Stack, client: Farm) -> None:
+def test_the_farm_is_unchanged_after_all_faults(stack: Stack, client: Farm) -> None:
     stack.until_healthy("redis", "storage", "api", "desk", "worker")
     queue = client.queue()
     assert [worker.kind for worker in queue.workers].count("render") == 1

@@ -41,13 +41,13 @@ def pin(folder: Path, *extras: str, pinned: str = "") -> subprocess.CompletedPro
     return subprocess.run([sys.executable, PINS, *arguments], capture_output=True, text=True, check=False)
 
 
-def test_an_extra_brings_what_the_extras_in_it_bring_and_never_the_project(tmp_path: Path) -> None:
+def test_an_extra_includes_nested_extras_and_never_the_project_itself(tmp_path: Path) -> None:
     assert pin(tmp_path, "api").returncode == 0
     wanted = (tmp_path / "requirements.txt").read_text().splitlines()
     assert wanted == ["httpx>=0.28", "redis>=5", "uvloop>=0.21; sys_platform != 'win32'"]
 
 
-def test_what_is_installed_keeps_its_version_and_the_rest_is_pinned(tmp_path: Path) -> None:
+def test_installed_packages_keep_their_versions_and_all_others_are_pinned(tmp_path: Path) -> None:
     pin(tmp_path, "api", pinned="# a comment\nPyTest==0.1\nnot_installed.here==1.2 ; python_version >= '3.11'\n")
     pinned = (tmp_path / "constraints.txt").read_text().splitlines()
     assert f"pytest=={pytest.__version__}" in pinned
@@ -151,7 +151,7 @@ def digests(redis_url: str) -> list[str]:
         return [key["digest"] for key in store.run(registry.keys()).values()]
 
 
-def test_the_bucket_and_the_key_are_made_once_however_often_it_runs(redis_url: str, tmp_path: Path) -> None:
+def test_repeated_runs_make_the_bucket_and_the_key_once(redis_url: str, tmp_path: Path) -> None:
     server = S3Server(tmp_path)
     server.start()
     try:
@@ -178,7 +178,7 @@ def test_a_key_that_could_be_guessed_is_refused(redis_url: str, tmp_path: Path) 
     assert digests(redis_url) == []
 
 
-def test_wrong_keys_of_the_bucket_are_said_with_what_to_check(redis_url: str, tmp_path: Path) -> None:
+def test_wrong_keys_of_the_bucket_are_reported_with_the_settings_to_check(redis_url: str, tmp_path: Path) -> None:
     server = S3Server(tmp_path)
     server.start()
     try:

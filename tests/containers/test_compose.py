@@ -89,7 +89,7 @@ def test_the_farm_starts_when_bucket_and_key_are_there() -> None:
     assert waits == {"redis": "service_healthy", "storage": "service_healthy"}
 
 
-def test_only_what_clients_need_is_published_and_to_this_machine_alone() -> None:
+def test_only_the_api_and_the_bucket_are_published_and_on_loopback_alone() -> None:
     published = {name: service["ports"] for name, service in FARM.items() if "ports" in service}
     assert published.keys() == {"api", "storage", "flower", "prometheus", "grafana"}
     assert all(re.match(r"(\$\{\w+_BIND:-)?127\.0\.0\.1", port) for ports in published.values() for port in ports)

@@ -99,7 +99,7 @@ def test_the_commit_is_the_last_argument(stages: dict[str, Stage], last: str) ->
 
 
 @pytest.mark.parametrize(("stages", "last"), [(WORKER, "worker"), (API, "api")], ids=["worker", "api"])
-def test_it_runs_as_nobody_in_particular_under_an_init_and_says_how_it_is(stages: dict[str, Stage], last: str) -> None:
+def test_the_image_has_an_unprivileged_user_an_init_and_a_health_check(stages: dict[str, Stage], last: str) -> None:
     assert [each.rest for each in stages[last].of("USER")] == ["10001:10001"]
     assert stages[last].of("ENTRYPOINT")[0].rest.startswith('["tini", "--"')
     assert len(stages[last].of("HEALTHCHECK")) == 1

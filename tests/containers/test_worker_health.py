@@ -113,13 +113,15 @@ def test_all_workers_of_the_machine_must_be_well(
     assert capsys.readouterr().out.count("well:") == 3
 
 
-def test_where_no_worker_runs_that_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_worker_the_health_command_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(health, "_names", lambda: iter(()))
     assert health.main() == 1
     assert capsys.readouterr().out == "ill: no worker runs here\n"
 
 
-def test_it_is_quick_because_it_imports_nothing_large() -> None:
+def test_the_health_command_is_quick_because_it_imports_no_large_package() -> None:
     command = [sys.executable, "-c", "import sys, worker.health; print(sorted(sys.modules))"]
     loaded = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     for large in ("celery", "pydantic", "redis", "numpy", "logging"):

@@ -72,7 +72,7 @@ def test_a_clip_tells_its_length_from_its_first_bytes() -> None:
 
 
 @pytest.mark.parametrize("start", [b"", b"fLaC", b"RIFF" + bytes(60), b"fLaC" + bytes(60)])
-def test_a_start_that_is_no_clips_is_corrupt(start: bytes) -> None:
+def test_a_wrong_file_header_is_a_corrupt_clip(start: bytes) -> None:
     with pytest.raises(ClipCorrupt):
         duration_ms(start)
 
@@ -252,7 +252,7 @@ def test_a_beat_that_raises_stops_the_work(tmp_path: Path, monkeypatch: pytest.M
     assert len(drawn) == 3
 
 
-def test_no_clips_at_all_is_refused(tmp_path: Path) -> None:
+def test_stitching_without_clips_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no clip"):
         _stitch([], tmp_path / "book", format="wav")
 

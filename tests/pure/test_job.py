@@ -22,12 +22,12 @@ def test_every_status_can_be_reached_and_every_open_one_can_end() -> None:
     assert all(any((start, end) in moves for end in ENDED) for start in OPEN)
 
 
-def test_what_has_ended_moves_only_by_retry_and_expire_and_what_expired_never() -> None:
+def test_an_ended_job_moves_by_retry_and_expire_alone_and_an_expired_one_never() -> None:
     assert {verb for verb, table in TRANSITIONS.items() if table.keys() & ENDED} == {"retry", "expire"}
     assert not [verb for verb, table in TRANSITIONS.items() if Status.EXPIRED in table]
 
 
-def test_the_table_can_not_be_changed_by_whoever_imports_it() -> None:
+def test_the_table_of_transitions_is_read_only() -> None:
     with pytest.raises(TypeError):
         TRANSITIONS["plan"][Status.FAILED] = Status.RUNNING  # type: ignore[index]
 

@@ -62,7 +62,7 @@ def test_a_mark_is_read_as_what_is_written(text: str, read: str) -> None:
         "!!!",
     ],
 )
-def test_signs_that_nobody_meant_as_a_mark_are_text(text: str) -> None:
+def test_brackets_without_the_form_of_a_mark_are_text(text: str) -> None:
     assert (list(faults(text)), marks(text), plain(text)) == ([], [], text)
 
 
@@ -127,11 +127,11 @@ def test_phones_of_the_dictionary_are_known() -> None:
         ("<ah|" + " . ".join(["AA0"] * 13) + ">", "at most 72"),
     ],
 )
-def test_a_mark_that_can_not_be_said_is_found_with_what_is_expected(mark: str, said: str) -> None:
+def test_an_unpronounceable_mark_is_found_with_the_expected_form(mark: str, said: str) -> None:
     assert said in only_fault(f"银 {mark}")
 
 
-def test_a_sign_that_swallows_the_mark_behind_it_is_found_where_it_stands() -> None:
+def test_an_open_bracket_before_a_mark_is_found_at_its_place() -> None:
     assert only_fault("If a < b, say <行|XING2>.").startswith("the mark '< b, say <行|XING2>' at character 5 begins at")
 
 
@@ -140,7 +140,7 @@ def test_a_sign_directly_before_a_bar_swallows_nothing() -> None:
     assert plain("F# has <| and 银<行|HANG2> too") == "F# has <| and 银行 too"
 
 
-def test_every_fault_is_found_and_what_is_right_between_them_stays() -> None:
+def test_every_fault_is_found_and_correct_marks_between_them_stay() -> None:
     text = "<行|XIN> <行|HANG2> <minute|M IH>"
     assert [fault.position for fault in faults(text)] == [0, 18]
     assert [mark.shown for mark in marks(text)] == ["行"]

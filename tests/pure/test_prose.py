@@ -87,7 +87,7 @@ def test_a_cluster_longer_than_the_limit_is_cut_all_the_same() -> None:
     assert [len(spoken) for spoken in cut("x" + "\u0301" * 99, 30)] == [30, 30, 30, 10]
 
 
-def test_a_limit_that_holds_no_text_is_refused() -> None:
+def test_a_limit_below_one_character_is_refused() -> None:
     with pytest.raises(ValueError, match="0 characters"):
         list(spans("text", "en", 0))
 
@@ -182,14 +182,14 @@ def test_sentences_are_found_whole_in_a_paragraph_of_any_length() -> None:
     assert cut(" ".join([sentence] * 2000), 80) == [sentence] * 2000
 
 
-def test_a_language_that_nobody_knows_is_cut_at_its_full_stops() -> None:
+def test_an_unknown_language_is_cut_at_full_stops() -> None:
     assert cut("Nuqneh qaleghneS jay. Heghlumeh qaq jajvam.", 30, "tlh") == [
         "Nuqneh qaleghneS jay.",
         "Heghlumeh qaq jajvam.",
     ]
 
 
-def test_an_initial_is_no_sentence() -> None:
+def test_an_initial_ends_no_sentence() -> None:
     assert cut("Le vieux phare appartient à M. Dupont depuis toujours. Il rit.", 55, "fr")[0].endswith("toujours.")
 
 
@@ -301,7 +301,7 @@ def test_a_paragraph_a_little_over_the_limit_becomes_two_halves_and_not_a_whole_
 # --- paragraphs -------------------------------------------------------------------------------------------------------
 
 
-def test_what_follows_a_segment_is_told_apart() -> None:
+def test_gaps_after_segments_are_classified() -> None:
     sentence = "The lamp keeper went down to the sea again."
     text = f"{sentence} {sentence}\n\nAnd slept."
     assert gaps(text, 50) == [Gap.SEGMENT, Gap.PARAGRAPH, Gap.CHAPTER]

@@ -105,7 +105,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_is_no_reference_is_refused_with_the_reason(name: str) -> None:
+def test_an_unusable_reference_is_refused_with_the_reason(name: str) -> None:
     data, reason = REFUSED[name]
     with pytest.raises(BadInput, match=reason) as refused:
         ingest(data, "me.wav")
@@ -133,6 +133,6 @@ def test_two_hours_in_half_a_megabyte_are_not_unpacked() -> None:
     assert time.monotonic() - started < 5
 
 
-def test_of_a_long_recording_it_is_said_how_much_is_heard() -> None:
+def test_a_long_recording_is_accepted_with_the_seconds_that_count() -> None:
     assert ingest(_file(_voice(15)), "me").notes == ()
     assert "first 15 s" in ingest(_file(_voice(15.1)), "me").notes[0]

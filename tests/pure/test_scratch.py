@@ -49,7 +49,7 @@ def test_closing_twice_is_harmless(temporary: Path) -> None:
     scratch.close()
 
 
-def test_the_next_one_removes_what_a_killed_process_left_and_nothing_else(temporary: Path) -> None:
+def test_the_next_process_removes_the_folders_of_a_killed_one_and_no_others(temporary: Path) -> None:
     (temporary / "tts-farm-scratch-link").symlink_to(temporary / "theirs", target_is_directory=True)
     (temporary / "theirs").mkdir()
     (temporary / "theirs" / "file").touch()

@@ -27,7 +27,7 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     assert (settings.port, settings.data_dir, settings.log_level) == (9000, Path("/srv/farm"), "DEBUG")
 
 
-def test_what_the_program_says_goes_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_arguments_win_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FARM_PORT", "9000")
     assert Settings.read(port=9001).port == 9001
 
@@ -112,7 +112,7 @@ def test_a_misspelt_setting_is_told_the_nearest_one(name: str, nearest: str) -> 
     assert misspelt({name: "1"}) == [f"{name} is not a setting; did you mean {nearest}?"]
 
 
-def test_a_name_like_no_setting_is_named_alone() -> None:
+def test_an_unknown_setting_without_a_similar_name_is_named_alone() -> None:
     assert misspelt({"FARM_ZZZZZZ": "1"}) == ["FARM_ZZZZZZ is not a setting"]
 
 

@@ -66,7 +66,7 @@ def test_a_lone_surrogate_is_refused_with_its_position(code: int) -> None:
 
 
 @pytest.mark.parametrize("field", ["input", "custom_id", "voice"])
-def test_a_lone_surrogate_in_json_is_no_json(field: str) -> None:
+def test_a_lone_surrogate_in_json_is_refused(field: str) -> None:
     with pytest.raises(ValidationError, match="Invalid JSON"):
         JobRequest.model_validate_json(f'{{"input":"Hello.","{field}":"a\\ud800b"}}')
 
@@ -83,7 +83,7 @@ def test_5_000_001_characters_are_refused(read: Way) -> None:
 
 
 @pytest.mark.parametrize("value", [None, 5, ["Hello."], {"text": "Hello."}, True])
-def test_text_that_is_no_text_is_refused(read: Way, value: object) -> None:
+def test_unspeakable_text_is_refused(read: Way, value: object) -> None:
     with pytest.raises(ValidationError):
         read({"input": value})
 

@@ -70,7 +70,7 @@ def test_absent_keys_are_refused(bucket: S3Storage, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(("name", "value"), [("AWS_ENDPOINT_URL", "s3"), ("AWS_ENDPOINT_URL_S3", "127.0.0.1:8333")])
-def test_an_endpoint_that_is_no_url_is_misconfigured(
+def test_a_malformed_endpoint_is_misconfigured(
     bucket: S3Storage, monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     monkeypatch.setenv(name, value)
@@ -137,7 +137,7 @@ def test_a_presigned_url_expires(bucket: S3Storage) -> None:
 
 
 @pytest.mark.parametrize("seconds", [0, -1, 7 * 24 * 3600 + 1])
-def test_a_lifetime_that_no_url_can_have_is_refused(bucket: S3Storage, seconds: int) -> None:
+def test_an_impossible_url_lifetime_is_refused(bucket: S3Storage, seconds: int) -> None:
     with pytest.raises(ValueError, match="is valid for 1 to 604800 seconds"):
         bucket.url("results/job/audio.mp3", seconds=seconds)
 
@@ -158,7 +158,7 @@ def test_urls_are_signed_for_the_host_that_clients_reach(s3_server: S3Server, bu
 
 
 @pytest.mark.parametrize("endpoint", ["s3.example.com", "ftp://s3.example.com", "http://"])
-def test_a_public_endpoint_that_is_no_url_is_misconfigured(endpoint: str) -> None:
+def test_a_malformed_public_endpoint_is_misconfigured(endpoint: str) -> None:
     with pytest.raises(Misconfigured, match="FARM_S3_PUBLIC_ENDPOINT"):
         S3Storage("farm", public_endpoint=endpoint)
 
@@ -299,7 +299,7 @@ def begin_upload(bucket: S3Storage, key: str) -> None:
     bucket.client.create_multipart_upload(Bucket=bucket.bucket, Key=bucket.prefix + key)
 
 
-def test_uploads_that_nobody_finishes_are_abandoned_below_a_prefix(
+def test_unfinished_uploads_below_a_prefix_are_aborted(
     bucket: S3Storage, leftovers: Callable[[Storage], list[str]]
 ) -> None:
     begin_upload(bucket, "results/job_a/7/audio.wav")
@@ -342,7 +342,7 @@ def test_folder_markers_of_a_console_are_no_objects(bucket: S3Storage) -> None:
     assert [found.key for found in bucket.list("jobs/")] == ["jobs/one"]
 
 
-def test_an_object_in_a_bucket_is_no_file(bucket: S3Storage) -> None:
+def test_an_object_in_a_bucket_has_no_local_file(bucket: S3Storage) -> None:
     bucket.put("jobs/one", b"x")
 
     assert bucket.path("jobs/one") is None

@@ -28,7 +28,7 @@ BOOK = random.Random(7).randbytes(12 * MB)  # three parts of an upload
 
 
 @pytest.mark.parametrize("data", [b"", b"x", bytes(range(256)) * 400], ids=["empty", "one byte", "100 kB"])
-def test_what_was_put_is_what_is_read(storage: Storage, data: bytes) -> None:
+def test_an_object_is_read_back_as_it_was_put(storage: Storage, data: bytes) -> None:
     storage.put("segments/ab/clip.flac", data, "audio/flac")
 
     assert storage.get("segments/ab/clip.flac") == data
@@ -68,7 +68,7 @@ def test_head_tells_size_and_time(storage: Storage) -> None:
     assert abs(datetime.now(UTC) - found.modified) < timedelta(minutes=1)
 
 
-def test_what_is_not_there_has_no_head_and_cannot_be_read(storage: Storage) -> None:
+def test_a_missing_object_has_no_head_and_cannot_be_read(storage: Storage) -> None:
     storage.put("jobs/one/plan", b"plan")
 
     for missing in ("jobs/two/plan", "jobs/one", "jobs/one/plan/page"):
@@ -158,7 +158,7 @@ def test_a_prefix_that_leads_elsewhere_is_refused(storage: Storage, prefix: str)
         list(storage.list(prefix))
 
 
-def test_deleting_what_is_not_there_is_no_error(storage: Storage) -> None:
+def test_deleting_a_missing_object_is_no_error(storage: Storage) -> None:
     storage.put("jobs/one/plan", b"x")
     storage.put("jobs/two/plan", b"x")
 

@@ -154,7 +154,7 @@ def test_an_address_is_recognised_in_every_notation(written: tuple[IPv4Address, 
 
 
 @given(st.text())
-def test_no_text_whatever_is_worse_than_bad_input(text: str) -> None:
+def test_any_text_as_url_is_at_worst_bad_input(text: str) -> None:
     for url in (text, f"http://{text}", f"http://h:{text}/", f"http://[{text}]/"):
         with suppress(BadInput):
             check_url(url)

@@ -102,7 +102,7 @@ def test_a_receiver_that_is_not_there_is_an_answer_too(sender: Sender, to: To) -
 
 
 @pytest.mark.parametrize("words", [b"", b"SSH-2.0-OpenSSH_9.6\r\n", b"HTTP/1.1 200 OK\r\nContent-Le"])
-def test_a_receiver_that_speaks_no_http_is_an_answer_too(listen: Listen, sender: Sender, to: To, words: bytes) -> None:
+def test_a_receiver_without_http_counts_as_an_answer(listen: Listen, sender: Sender, to: To, words: bytes) -> None:
     answer = sender.attempt(to(listen(lambda connection: connection.sendall(words)).url), now())
     assert answer.attempt.status_code is None
     assert answer.attempt.error is not None
@@ -131,7 +131,7 @@ def test_no_name_server_holds_the_sender_longer_than_the_deadline(to: To) -> Non
     assert answer.attempt.error == "no answer within 0.3 seconds"
 
 
-def test_one_sender_serves_many_threads_and_silent_receivers_hold_up_nobody(listen: Listen, to: To) -> None:
+def test_one_sender_serves_many_threads_and_silent_receivers_delay_no_other(listen: Listen, to: To) -> None:
     mute, good = listen(silent), listen(answers(200))
     sender = Sender(LOOPBACK, deadline_s=1.5)
     with ThreadPoolExecutor(8) as threads:

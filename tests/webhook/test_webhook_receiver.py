@@ -55,5 +55,5 @@ def test_a_forged_or_stale_event_is_refused(receiver: Any, sender: Sender, to: T
     assert receiver.refused == 3
 
 
-def test_a_wait_for_what_does_not_come_ends(receiver: Any) -> None:
+def test_waiting_for_an_event_times_out(receiver: Any) -> None:
     assert not receiver.wait_for(lambda events: bool(events), timeout=0.01)

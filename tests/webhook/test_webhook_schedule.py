@@ -28,7 +28,7 @@ def taken(record: Record, code: int | None) -> tuple[Record, Step]:
 
 
 @given(st.lists(st.tuples(REFUSALS, RANDOM), min_size=len(SCHEDULE_S), max_size=len(SCHEDULE_S)))
-def test_a_receiver_that_never_takes_it_is_asked_ten_times_in_three_days(
+def test_a_receiver_that_always_fails_is_tried_ten_times_in_three_days(
     failures: list[tuple[int | None, float]],
 ) -> None:
     record = FRESH
@@ -133,7 +133,7 @@ def test_retry_after_is_seconds_or_a_date(value: str, seconds: float | None) -> 
 
 
 @given(st.text() | st.from_regex(r"[A-Z][a-z]{2}, \d+ [A-Z][a-z]{2} \d+ \d+:\d+:\d+( [A-Z+-]\w+)?"))
-def test_no_retry_after_whatever_breaks_an_attempt(value: str) -> None:
+def test_any_retry_after_header_is_survived(value: str) -> None:
     seconds = retry_after_s(value, NOW)
     assert seconds is None or seconds >= 0
 
