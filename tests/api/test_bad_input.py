@@ -87,7 +87,7 @@ def test_a_wrong_field_is_named(api: httpx.Client, body: bytes | dict[str, Any],
         (b'{"metadata":' + b"[" * 100_000 + b"\\u", "recursion"),
     ],
 )
-def test_a_body_that_is_not_json_is_refused_with_the_position_of_the_fault(
+def test_a_body_that_is_not_json_is_refused_with_the_faults_position(
     api: httpx.Client, body: bytes, said: str
 ) -> None:
     problem = refused(api, body)
@@ -122,7 +122,7 @@ def test_every_wrong_field_is_named_at_once(api: httpx.Client) -> None:
         ({"model": "indextts-2", "voice": "anna", "emotion": {}}, "invalid_request", "/emotion", "a vector or a voice"),
     ],
 )
-def test_an_unknown_name_is_refused_with_the_names_that_the_model_has(
+def test_an_unknown_name_is_refused_with_the_known_ones(
     api: httpx.Client, backstage: Backstage, body: dict[str, Any], code: str, pointer: str, said: str
 ) -> None:
     backstage.store.run(registry.put_voice("default", "anna", '{"digest":"d1"}'))

@@ -35,7 +35,7 @@ def test_every_error_has_the_same_shape(api: httpx.Client, method: str, path: st
     assert problem.request_id == answer.headers["x-request-id"]
 
 
-def test_a_wrong_method_is_answered_with_the_allowed_ones(api: httpx.Client) -> None:
+def test_a_wrong_method_is_told_the_allowed_ones(api: httpx.Client) -> None:
     assert api.put("/v1/jobs").headers["allow"] == "GET, POST"
     assert api.post("/v1/jobs/job_0000000000000000").headers["allow"] == "DELETE, GET"
 

@@ -55,7 +55,7 @@ def pointers(fault: BadInput) -> list[str]:
 
 
 @pytest.mark.parametrize("language", ["yue", "ZHEN", "de", "eng-GB", "sp"])
-def test_an_unknown_language_is_refused_with_the_languages_of_the_model(language: str) -> None:
+def test_an_unknown_language_is_refused_with_the_known_ones(language: str) -> None:
     fault = refused(language=language)
     assert (fault.code, pointers(fault)) == ("unknown_language", ["/language"])
     assert "it speaks zh, en, ja, es, ar" in fault.message
