@@ -27,7 +27,7 @@ from api.gate import JSONL_TYPES
 from api.idempotency import key_of, reserved
 from api.jobs import page_of_jobs
 from api.openapi import IDEMPOTENCY_KEY, json_body, query, ref
-from api.problems import MAX_ERRORS, invalid, parse
+from api.problems import MAX_ERRORS, invalid, parse, without_bom
 from api.state import AppState, state_of, tenant_of
 from api.views import base_url, batch_view
 from farm.errors import BadInput, Conflict, FieldError, NotFound, TooLarge
@@ -241,7 +241,7 @@ def _upload_of_lines(path: Path, options: dict[str, str], digest: str) -> _Uploa
     envelope: dict[str, Any] = {}
     for name, value in options.items():
         try:
-            envelope[name] = json.loads(value)
+            envelope[name] = json.loads(value.removeprefix("\ufeff"))
         except (ValueError, RecursionError) as error:
             raise BadInput(f"{name} is not valid JSON: {error}", pointer=f"/{name}", code="malformed_json") from None
     try:
@@ -271,6 +271,8 @@ def _lines(path: Path) -> Iterator[_Entry]:
             line = file.readline(MAX_JSON_BYTES + 1)
             if not line:
                 return
+            if number == 1:
+                line = without_bom(line)
             if len(line) > MAX_JSON_BYTES:
                 raise TooLarge(f"line {number} is longer than {MAX_JSON_BYTES:,} bytes", pointer=f"/jobs/{number - 1}")
             if line.strip():

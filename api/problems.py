@@ -5,6 +5,7 @@ The farm's own errors, failed validation, unknown routes and the unexpected all 
 
 from __future__ import annotations
 
+import codecs
 import json
 import logging
 import re
@@ -112,9 +113,17 @@ def pointer(path: Iterable[object]) -> str:
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
 
 
+def without_bom(text: bytes) -> bytes:
+    """UTF-8 without the mark that some editors and shells write first. Raises BadInput for UTF-16, named as such."""
+    if text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise BadInput("is UTF-16; send JSON as UTF-8", code="malformed_json", pointer="")
+    return text.removeprefix(codecs.BOM_UTF8)
+
+
 def parse(model: type[_Model], body: bytes) -> _Model:
-    """A request from its JSON. Raises BadInput with every wrong field named. The fast parser reports a lone surrogate
-    by its position alone, so a slow parser then finds its field."""
+    """A request from its JSON, with or without a byte order mark. Raises BadInput with every wrong field named. The
+    fast parser reports a lone surrogate by its position alone, so a slow parser then finds its field."""
+    body = without_bom(body)
     try:
         return model.model_validate_json(body)
     except ValidationError as error:

@@ -25,7 +25,14 @@ from farm.wire import Name, Page, Voice
 router = APIRouter(prefix="/v1/voices", tags=["voices"])
 
 _NAME: TypeAdapter[str] = TypeAdapter(Name)
-_REFUSED_CONSENT = re.compile(r"\s*(false|no|0|off|none|null)?\s*", re.IGNORECASE)
+_WORDS = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
+_YES = frozenset({"true", "yes"})
+_NAME_LETTERS = 3  # of the longest word in the name of the person who agreed
+_REFUSALS = frozenset(
+    {"false", "no", "none", "null", "nope", "off", "nobody", "not", "never", "neither", "nor", "without", "unknown"}
+    | {"refuse", "refuses", "refused", "refusal", "deny", "denies", "denied", "decline", "declines", "declined"}
+    | {"don't", "doesn't", "didn't", "won't", "can't", "disagree", "disagrees", "nein", "non", "nej", "niet", "нет"}
+)
 _CONSENT_LENGTH = 500
 
 
@@ -114,13 +121,22 @@ async def _form(request: Request) -> tuple[str, bytes, str, str]:
         except ValidationError as error:
             raise invalid(error, "/name") from None
         consent = form.get("consent")
-        if not isinstance(consent, str) or _REFUSED_CONSENT.fullmatch(consent):
+        if not isinstance(consent, str) or not _is_consent(consent):
             raise BadInput(
-                "must be `true`, or say who agreed: only a speaker who has agreed may be imitated",
+                "must be `true`, or name the person who agreed, in at most 500 characters; only a speaker who has "
+                "agreed may be imitated",
                 code="consent_required",
                 pointer="/consent",
             )
-        return name, await audio.read(), audio.filename or "the recording", consent[:_CONSENT_LENGTH]
+        return name, await audio.read(), audio.filename or "the recording", consent.strip()
+
+
+def _is_consent(said: str) -> bool:
+    """`true`, or a short statement with a name in it and without a word of refusal."""
+    words = _WORDS.findall(said[: _CONSENT_LENGTH + 1].lower())
+    if len(said) > _CONSENT_LENGTH or not _REFUSALS.isdisjoint(words):
+        return False
+    return not _YES.isdisjoint(words) or any(len(word) >= _NAME_LETTERS for word in words)
 
 
 async def _all(request: Request) -> dict[str, Voice]:

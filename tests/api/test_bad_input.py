@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from farm.spec import voice_key
 from farm.store import registry
 from tests.api.backstage import Backstage
+from tests.patience import patient
 
 HOOK = {"url": "https://example.com/hook"}
 
@@ -56,7 +58,7 @@ def refused(api: httpx.Client, body: bytes | dict[str, Any], path: str = "/v1/jo
         ({"input": "a", "metadata": {str(n): "" for n in range(17)}}, "/metadata", "16"),
         ({"input": "a", "language": "not a language"}, "/language", "match"),
         ({"input": "a", "expires_after": 59}, "/expires_after", "60"),
-        ({"input": "a", "custom_id": "a\nb"}, "/custom_id", "line breaks"),
+        ({"input": "a", "custom_id": "a\nb"}, "/custom_id", "U+000A"),
         ({"input": "a", "webhook": {"url": "file:///etc/passwd"}}, "/webhook/url", "scheme"),
         ({"input": "a", "webhook": {"url": "http://169.254.169.254/latest"}}, "/webhook/url", "link-local"),
         ({"input": "a", "webhook": {"url": "http://[::1]:6379/"}}, "/webhook/url", "loopback"),
@@ -87,12 +89,31 @@ def test_a_wrong_field_is_named(api: httpx.Client, body: bytes | dict[str, Any],
         (b'{"metadata":' + b"[" * 100_000 + b"\\u", "recursion"),
     ],
 )
-def test_a_body_that_is_not_json_is_refused_with_the_faults_position(
-    api: httpx.Client, body: bytes, said: str
-) -> None:
+def test_a_body_that_is_not_json_is_refused_with_the_faults_position(api: httpx.Client, body: bytes, said: str) -> None:
     problem = refused(api, body)
     assert (problem["status"], problem["code"]) == (422, "malformed_json")
     assert said in problem["detail"]
+
+
+def test_json_with_a_byte_order_mark_is_read(api: httpx.Client) -> None:
+    """Windows PowerShell and Notepad write one."""
+    body = b'\xef\xbb\xbf{"input": "Hello."}'
+    assert api.post("/v1/jobs", content=body, headers={"Content-Type": "application/json"}).status_code == 202
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be"])
+def test_json_in_utf_16_is_refused_by_the_name_of_its_encoding(api: httpx.Client, encoding: str) -> None:
+    mark = "" if encoding == "utf-16" else "\ufeff"
+    problem = refused(api, (mark + '{"input": "Hello."}').encode(encoding))
+    assert (problem["code"], problem["detail"]) == ("malformed_json", "is UTF-16; send JSON as UTF-8")
+
+
+def test_two_thousand_unknown_voices_are_refused_without_delay(api: httpx.Client) -> None:
+    chapters = [{"input": "a", "voice": f"nobody-{number}"} for number in range(2_000)]
+    began = time.monotonic()
+    problem = refused(api, {"chapters": chapters})
+    assert time.monotonic() - began < patient(1)
+    assert 1 < len(problem["errors"]) <= 20
 
 
 def test_every_wrong_field_is_named_at_once(api: httpx.Client) -> None:

@@ -216,3 +216,19 @@ def test_a_large_batch_delays_no_other_request(api: httpx.Client) -> None:
 @pytest.mark.parametrize("batch", ["batch_0000000000000000", "job_0000000000000000", "x"])
 def test_a_malformed_batch_id_is_not_found(api: httpx.Client, batch: str, path: str) -> None:
     assert api.get(f"/v1/batches/{batch}{path}").status_code == 404
+
+
+@pytest.mark.parametrize("form", [False, True])
+def test_lines_with_a_byte_order_mark_are_read(api: httpx.Client, backstage: Backstage, form: bool) -> None:
+    marked = b"\xef\xbb\xbf" + lines([{"input": "One."}, {"input": "Two."}])
+    if form:
+        answer = api.post(
+            "/v1/batches", files={"file": ("jobs.jsonl", marked)}, data={"defaults": '\ufeff{"voice":"de"}'}
+        )
+    else:
+        answer = api.post("/v1/batches", content=marked, headers=JSONL)
+    assert answer.status_code == 202, answer.text
+    assert [json.loads(order.text)["chapters"][0]["input"] for order in stored(backstage, answer.json()["id"])] == [
+        "One.",
+        "Two.",
+    ]

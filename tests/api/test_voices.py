@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -13,6 +14,9 @@ import soundfile as sf
 from farm.spec import voice_key
 from farm.store import registry
 from tests.api.backstage import Backstage
+from tests.patience import patient
+
+REFUSED_CONSENTS = ["", " ", "false", "No!", "nope", "n", "I refuse", "not given", "without", "NEIN", "0", "x" * 501]
 
 
 def recording(seconds: float = 2.0, level: float = 0.3, rate: int = 16_000, pitch: float = 220.0) -> bytes:
@@ -85,8 +89,7 @@ def test_an_unusable_recording_is_refused(api: httpx.Client, backstage: Backstag
 @pytest.mark.parametrize(
     ("form", "status", "pointer"),
     [
-        ({"consent": "false"}, 422, "/consent"),
-        ({"consent": " "}, 422, "/consent"),
+        *(({"consent": said}, 422, "/consent") for said in REFUSED_CONSENTS),
         ({"name": "../anna"}, 422, "/name"),
         ({"name": "x" * 65}, 422, "/name"),
         ({"name": "de"}, 409, None),
@@ -110,6 +113,21 @@ def test_a_wrong_form_is_named(api: httpx.Client, form: dict[str, str], status: 
 def test_a_body_that_is_not_a_form_is_refused(api: httpx.Client, request_: dict[str, Any], status: int) -> None:
     answer = api.post("/v1/voices", **request_)
     assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+
+
+@pytest.mark.parametrize(
+    "said", ["true", " True\n", "yes", "Bo Li, by mail", "Anna", "с согласия Анны", "李小龙同意了"]
+)
+def test_a_consent_is_true_or_names_a_person(api: httpx.Client, said: str) -> None:
+    assert add(api, consent=said).status_code == 201
+
+
+@pytest.mark.parametrize("filler", [" ", "\t", "no ", "true ", "- "])
+def test_a_long_consent_is_refused_at_once(api: httpx.Client, filler: str) -> None:
+    """The pattern that looked for a refusal took the square of the length: 20,000 blanks stopped the API for 12 s."""
+    began = time.monotonic()
+    assert add(api, consent=filler * (900_000 // len(filler)) + "x").status_code == 422
+    assert time.monotonic() - began < patient(5)
 
 
 def test_the_consent_to_a_voice_is_stored(api: httpx.Client, store: Any) -> None:

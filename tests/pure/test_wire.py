@@ -98,6 +98,19 @@ def test_every_character_is_either_spoken_or_refused_by_name() -> None:
                 speakable(text)
 
 
+def test_a_title_takes_every_character_of_every_script_and_refuses_controls_by_name(read: Way) -> None:
+    """Spaces of all widths, joiners, directions, private and unassigned characters stand in titles of real books."""
+    for code in (*range(0x3100), *range(0xFE00, 0x10000), 0x1F600, 0x1FAE8, 0xE0067, 0x10FFFD):
+        title = f"a{chr(code)}"
+        fields = {"chapters": [{"title": title, "input": "Hello."}], "custom_id": title}
+        if code < 0x20 or 0x7F <= code < 0xA0:
+            with pytest.raises(ValidationError, match=f"U\\+{code:04X} at character 1"):
+                read(fields)
+        else:
+            request = read(fields)
+            assert (request.parts()[0].title, request.custom_id) == (title, title)
+
+
 # --- input or chapters ------------------------------------------------------------------------------------------------
 
 
