@@ -235,7 +235,7 @@ class Farm:
     def download(self, path: str, target: Path, *, sha256: str | None = None) -> Path:
         """Downloads into a file beside the target, which takes the target's name once it is complete and has the
         digest."""
-        part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+        part = target.with_name(f".{secrets.token_hex(8)}.part")  # short, however long the target's name is
 
         def receive() -> Path:
             digest = hashlib.sha256()

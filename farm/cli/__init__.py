@@ -34,6 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except TimeoutError as error:
         remark(f"farm: {error}")
         return TIMED_OUT
+    except OSError as error:
+        remark(f"farm: {error.filename or 'the file system'}: {error.strerror or error}")
+        return USAGE
     except FarmError as error:
         remark(f"farm: {_reason(error)}")
         return _exit_code(error)

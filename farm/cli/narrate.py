@@ -18,12 +18,13 @@ from pydantic import ValidationError
 from farm.cli.manuscript import chapters, read
 from farm.cli.progress import follow_batch, follow_jobs
 from farm.cli.screen import FAILED, OK, connected, in_words, is_batch, line, remark, show, stderr, why
-from farm.client import Farm, Unreachable
+from farm.client import Broken, Farm, Refused, Unreachable
 from farm.errors import BadInput
 from farm.settings import Settings
 from farm.wire import Job, JobRequest
 
 _FORMATS = {".mp3": "mp3", ".wav": "wav", ".flac": "flac", ".opus": "opus", ".ogg": "opus"}
+_NAME_BYTES = 255
 
 
 def narrate(given: argparse.Namespace) -> int:
@@ -78,14 +79,27 @@ def _see_through(farm: Farm, id: str, target: Path | None, given: argparse.Names
 def _see_batch_through(farm: Farm, id: str, given: argparse.Namespace) -> int:
     out = Path(given.out) if given.out else None
     ended = follow_batch(farm, id, stderr(), given.timeout)
+    complete = ended.counts.get("succeeded", 0) == ended.total
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
     for place, job in enumerate(farm.batch_jobs(id), 1):
         if job.result is None:
             remark(why(job))
         elif out is not None:
-            out.mkdir(parents=True, exist_ok=True)
-            farm.audio(job.id, out / _file_name(job, place))
+            complete &= _saved(farm, job, out / _file_name(job, place, ended.total))
     show(given, ended, lambda: line(f"{id}: {in_words(ended)}"))
-    return OK if ended.counts.get("succeeded", 0) == ended.total else FAILED
+    return OK if complete else FAILED
+
+
+def _saved(farm: Farm, job: Job, target: Path) -> bool:
+    """Downloads the audio of one job of a batch. A file that can't be written is reported and costs no other job."""
+    try:
+        farm.audio(job.id, target)
+    except (OSError, Refused, Broken) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        remark(f"{job.id} was not saved as {target}: {reason}; get it with `farm wait {job.id} -o FILE`")
+        return False
+    return True
 
 
 @contextmanager
@@ -136,6 +150,8 @@ def _target(given: argparse.Namespace) -> Path:
         raise BadInput("say with -o where the audio of stdin goes, for example -o book.mp3")
     else:
         target = Path(given.file).with_suffix(f".{given.format or 'mp3'}")
+    if len(os.fsencode(target.name)) > _NAME_BYTES:
+        raise BadInput(f"{target.name}: a file name has at most {_NAME_BYTES} bytes; choose a shorter one with -o")
     if not os.access(target.parent, os.W_OK):
         raise BadInput(f"{target.parent}/ is no folder that can be written to; make it, or choose another with -o")
     return target
@@ -147,7 +163,10 @@ def _format_of(target: Path) -> str:
     return _FORMATS[target.suffix.lower()]
 
 
-def _file_name(job: Job, place: int) -> str:
-    """A file name that is safe in any folder and unique, because custom ids are free text."""
+def _file_name(job: Job, place: int, total: int) -> str:
+    """A file name that is safe in any folder and unique, because custom ids are free text. Names sort in the order of
+    the batch, and have at most 255 bytes, the limit of most file systems."""
     stem = "".join(c if c.isalnum() or c in "-_ " else "_" for c in job.custom_id or "").strip() or job.id
-    return f"{place:03}-{stem}.{job.result.format if job.result else ''}"
+    number, suffix = f"{place:0{max(3, len(str(total)))}}-", f".{job.result.format if job.result else ''}"
+    room = _NAME_BYTES - len(number) - len(suffix)
+    return number + stem.encode()[:room].decode(errors="ignore").rstrip() + suffix

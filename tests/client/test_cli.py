@@ -16,10 +16,11 @@ import pytest
 import soundfile as sf
 
 from farm.cli import main
+from farm.cli.narrate import _file_name
 from farm.client import Farm
 from farm.embedded.supervisor import Local
 from farm.webhooks.secrets import secret_for
-from farm.wire import JobRequest
+from farm.wire import Job, JobRequest, Result
 from tests.client.conftest import Command, clean_environment
 
 
@@ -119,6 +120,44 @@ def test_a_batch_is_seen_through_and_saved(command: Command, tmp_path: Path) -> 
     assert len(names) == 2
     batch = json.loads(ended.stdout)["id"]
     assert "2 of 2 succeeded" in command("status", batch).stdout
+
+
+def test_names_of_a_batch_are_cut_by_bytes_and_sort_by_their_place(command: Command, tmp_path: Path) -> None:
+    ids = ["海" * 100, "é" * 130, "a" * 200]
+    lines = [json.dumps({"input": f"Line {number}.", "custom_id": id}) for number, id in enumerate(ids)]
+    (tmp_path / "jobs.jsonl").write_text("\n".join(lines))
+    ended = command("batch", "jobs.jsonl", "-o", "saved")
+    assert ended.returncode == 0, ended.stderr
+    names = sorted(os.listdir(tmp_path / "saved"))
+    assert [name[:5] for name in names] == ["001-海", "002-é", "003-a"]
+    assert all(len(os.fsencode(name)) <= 255 and name.endswith(".mp3") for name in names)
+
+
+def test_a_name_that_cannot_be_written_costs_no_other_file_of_the_batch(command: Command, tmp_path: Path) -> None:
+    lines = [json.dumps({"input": f"Line {number}.", "custom_id": f"line-{number}"}) for number in range(3)]
+    (tmp_path / "jobs.jsonl").write_text("\n".join(lines))
+    (tmp_path / "saved" / "002-line-1.mp3").mkdir(parents=True)
+    ended = command("batch", "jobs.jsonl", "-o", "saved")
+    assert (ended.returncode, "Traceback" in ended.stderr) == (1, False)
+    assert "saved/002-line-1.mp3: Is a directory; get it with `farm wait job_" in ended.stderr
+    assert (tmp_path / "saved" / "001-line-0.mp3").is_file()
+    assert (tmp_path / "saved" / "003-line-2.mp3").is_file()
+
+
+@pytest.mark.parametrize(("total", "name"), [(3, "002-x.mp3"), (999, "002-x.mp3"), (50_000, "00002-x.mp3")])
+def test_numbers_of_file_names_are_as_wide_as_the_batch_is_long(total: int, name: str) -> None:
+    result = Result.model_construct(format="mp3")
+    assert _file_name(Job.model_construct(id="job_1", custom_id="x", result=result), 2, total) == name
+
+
+def test_a_text_with_the_longest_name_is_narrated(command: Command, tmp_path: Path) -> None:
+    name = "n" * 251
+    (tmp_path / f"{name}.txt").write_text("Hello.")
+    ended = command("narrate", f"{name}.txt")
+    assert ended.returncode == 0, ended.stderr
+    assert (tmp_path / f"{name}.mp3").is_file()
+    late = command("narrate", f"{name}.txt", "-o", f"{name}n.flac")
+    assert (late.returncode, "at most 255 bytes" in late.stderr) == (2, True)
 
 
 def test_waiting_for_a_canceled_job_exits_with_1_and_the_job_can_be_retried(
