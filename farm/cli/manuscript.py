@@ -1,26 +1,30 @@
-"""A manuscript: a text file in UTF-8, cut into chapters at its headings.
+"""A manuscript: a text file, cut into chapters at its headings (headings.py).
 
 A heading is spoken as well as shown, so every line of the file stands in exactly one chapter. Only `read` does I/O.
 """
 
 from __future__ import annotations
 
-import re
+import codecs
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from farm.cli.headings import LONGEST_TITLE, Heading, markdown_headings, numbered_headings
 from farm.errors import BadInput
 
-_MARKDOWN = re.compile(r"(#{1,6})\s+(.+?)\s*#*\s*$")
-_FENCE = re.compile(r"\s*(```|~~~)")
-_NUMBERED = re.compile(
-    r"(?:chapter|part|kapitel|teil|cap[ií]tulo|parte|chapitre|partie|capitolo)\s+(?:\d+|[ivxlcdm]+|\w+)(?:\s*[.:–—-]\s*.*)?$"
-    r"|第[0-9〇零一二两三四五六七八九十百]+[章回節节].*$",
-    re.IGNORECASE,
+# Encodings that a refusal shows the beginning of the text in, so that its reader can tell which is right.
+_CANDIDATES = ("windows-1252", "windows-1250", "windows-1251", "koi8-r", "gb18030", "big5", "shift_jis", "euc-kr")
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-_TITLE_MAX = 200  # characters, the limit of a chapter's title on the wire
+_SHOWN = 30  # characters of such a beginning
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,66 +33,88 @@ class Part:
     text: str
 
 
-def read(name: str) -> str:
-    """The file's text, or stdin's for "-"."""
+def read(name: str, encoding: str | None = None) -> str:
+    """The text of the file, or of stdin for "-": by its byte order mark, else by `encoding`, else UTF-8. Raises
+    BadInput for a file that is blank, can't be read, or is in another encoding."""
     try:
         raw = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
-        text = raw.decode("utf-8-sig")
     except OSError as error:
         raise BadInput(f"{name}: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise BadInput(
-            f"{name} is not UTF-8 (byte {error.start}); convert it first: iconv -f WINDOWS-1252 -t UTF-8 {name}"
-        ) from None
+    text = _decoded(raw, name, encoding)
     if not text.strip():
         raise BadInput(f"{name} is blank; there is nothing to speak")
     return text
 
 
+def _decoded(raw: bytes, name: str, encoding: str | None) -> str:
+    for mark, marked in _MARKS:
+        if raw.startswith(mark):
+            raw, encoding = raw.removeprefix(mark), marked
+            break
+    try:
+        return raw.decode(encoding or "utf-8")
+    except LookupError:
+        known = ", ".join(_CANDIDATES)
+        raise BadInput(f"--encoding {encoding}: there is no such encoding; try one of {known}") from None
+    except UnicodeDecodeError as error:
+        wrong = f"{name} is not {encoding or 'UTF-8'} (byte {error.start})"
+        if encoding is not None:
+            raise BadInput(f"{wrong}; name another one with --encoding") from None
+        readings = "".join(f"\n  --encoding {one:<14} {shown}" for one, shown in _readings(raw, error.start))
+        raise BadInput(f"{wrong}; name its encoding, the one that reads right:{readings}") from None
+
+
+def _readings(raw: bytes, fault: int) -> list[tuple[str, str]]:
+    """The words around the byte that is not UTF-8, in every candidate that can read the whole file."""
+    begin = raw.rfind(b"\n", 0, fault) + 1
+    found: dict[str, str] = {}
+    for encoding in _CANDIDATES:
+        try:
+            raw.decode(encoding)
+            before, after = (
+                raw[begin:fault].decode(encoding),
+                raw[fault : fault + 4 * _SHOWN].decode(encoding, "ignore"),
+            )
+        except UnicodeDecodeError:
+            continue
+        shown = (before[-_SHOWN // 2 :] + after)[:_SHOWN].split("\n")[0].strip()
+        if shown.isprintable():
+            found.setdefault(shown, encoding)
+    return [(encoding, shown) for shown, encoding in found.items()]
+
+
 def chapters(text: str) -> list[Part]:
     """Cuts before every heading. Text before the first heading becomes a part without a title; a heading without text
     joins the next part. Raises BadInput where there is no heading."""
-    lines = text.splitlines()
-    marked = _markdown(lines)
-    cuts = _chapter_level(marked) or _numbered(lines)
-    if not cuts:
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    marked = markdown_headings(lines)
+    headings = _of_chapters(marked) or numbered_headings(lines)
+    if not headings:
         raise BadInput('there are no chapters: neither Markdown headings ("# Title") nor lines like "Chapter 1"')
-    plain = [marked[n][1] if n in marked else line for n, line in enumerate(lines)]
+    plain = _without_marks(lines, marked)
     parts: list[Part] = []
     title, begin = "", 0
-    for cut in [*cuts, len(lines)]:
-        body = "\n".join(plain[begin:cut]).strip()
-        if body and (body != title or cut == len(lines)):
-            parts.append(Part(title, body))
-            begin = cut
-        if cut < len(lines):
-            title = " ".join(plain[cut].split())[:_TITLE_MAX]
+    for heading in headings:
+        body = "\n".join(plain[begin : heading.first]).strip()
+        if body and body != title:
+            parts.append(Part(title[:LONGEST_TITLE], body))
+            begin = heading.first
+        title = heading.title
+    if body := "\n".join(plain[begin:]).strip():
+        parts.append(Part(title[:LONGEST_TITLE], body))
     return parts
 
 
-def _markdown(lines: list[str]) -> dict[int, tuple[int, str]]:
-    """Line number -> level and title of every Markdown heading outside code."""
-    headings: dict[int, tuple[int, str]] = {}
-    fenced = False
-    for number, line in enumerate(lines):
-        if _FENCE.match(line):
-            fenced = not fenced
-        elif not fenced and (match := _MARKDOWN.match(line)):
-            headings[number] = (len(match[1]), match[2])
-    return headings
-
-
-def _chapter_level(headings: dict[int, tuple[int, str]]) -> list[int]:
-    """The lines of the highest level that occurs more than once: a book's own title is not a chapter."""
-    times = Counter(level for level, _ in headings.values())
+def _of_chapters(headings: Sequence[Heading]) -> list[Heading]:
+    """Those of the highest level that occurs more than once: a book's own title is not a chapter."""
+    times = Counter(heading.level for heading in headings)
     chapter = min((level for level, count in times.items() if count > 1), default=min(times, default=0))
-    return [number for number, (level, _) in headings.items() if level == chapter]
+    return [heading for heading in headings if heading.level == chapter]
 
 
-def _numbered(lines: list[str]) -> list[int]:
-    """Lines like "Chapter 3: The Storm" that stand after a blank line."""
-    return [
-        number
-        for number, line in enumerate(lines)
-        if len(line) <= _TITLE_MAX and _NUMBERED.match(line.strip()) and (number == 0 or not lines[number - 1].strip())
-    ]
+def _without_marks(lines: Sequence[str], headings: Sequence[Heading]) -> list[str]:
+    """The lines, with the title alone where a heading was."""
+    plain = list(lines)
+    for heading in headings:
+        plain[heading.first : heading.last + 1] = [heading.title, *[""] * (heading.last - heading.first)]
+    return plain

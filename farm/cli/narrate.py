@@ -114,7 +114,7 @@ def _resumable(id: str, out: Path | str | None) -> Iterator[None]:
 
 def job_request(given: argparse.Namespace) -> JobRequest:
     """The request that the given options make; the farm chooses everything else."""
-    text = read(given.file)
+    text = read(given.file, given.encoding)
     said: dict[str, Any] = {
         name: getattr(given, name)
         for name in ("voice", "language", "model", "speed", "pitch", "seed", "priority", "on_error", "custom_id")

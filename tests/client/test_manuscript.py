@@ -33,8 +33,71 @@ def test_chapters_are_found_in_other_languages() -> None:
     ]
 
 
-def test_a_heading_in_code_is_none() -> None:
-    assert [part.title for part in chapters("# A\n\n```\n# not\n```\n\n# B\n\nx")] == ["A", "B"]
+FENCES = {
+    "backticks": ("```\n# not\n```", True),
+    "tildes": ("~~~\n# not\n~~~", True),
+    "a longer closing fence": ("```\n# not\n`````", True),
+    "a shorter fence inside": ("`````\n# not\n```\n# not\n`````", True),
+    "tildes do not close backticks": ("```\n# not\n~~~\n# not\n```", True),
+    "an info string": ("```python\n# not\n```", True),
+    "three blanks before it": ("   ```\n# not\n   ```", True),
+    "inline code at the start of a line": ("```x``` marks the spot.", False),
+    "a backtick in the info string": ("``` a`b", False),
+    "a scene break of tildes": ("~~~", False),
+    "two opened and one closed": ("```\nx\n```\n\n~~~", False),
+    "an indented line of code": ("text\n\n    # not", True),
+}
+
+
+@pytest.mark.parametrize(("fence", "hides"), FENCES.values(), ids=FENCES)
+def test_headings_in_code_are_found_by_the_rules_of_common_mark(fence: str, hides: bool) -> None:
+    assert hides == ("# not" in fence)
+    assert [part.title for part in chapters(f"# A\n\n{fence}\n\n# B\n\nx")] == ["A", "B"]
+
+
+@pytest.mark.parametrize(
+    ("text", "titles"),
+    [
+        ("  # One\n\na\n\n   # Two #\n\nb", ["One", "Two"]),
+        ("One\n===\n\na\n\nTwo\n===\n\nb", ["One", "Two"]),
+        ("# *The* `Storm`\n\na\n\n# [B](https://b.test)\n\nb", ["The Storm", "B"]),
+        ("#One\n\na\n\n# Two\n\nb", ["", "Two"]),
+        ("> # quoted\n\n# One\n\na\n\n# Two\n\nb", ["", "One", "Two"]),
+        ("# One\r\n\r\na\r\n\r\n# Two\r\n\r\nb", ["One", "Two"]),
+        ("# One\n\na\n\f# Two\n\nb", ["One", "Two"]),
+    ],
+)
+def test_markdown_headings_are_those_of_common_mark(text: str, titles: list[str]) -> None:
+    assert [part.title for part in chapters(text)] == titles
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Chapter 1", "CHAPTER IV", "Chapter One", "Chapter Twenty-One", "Part Two", "Chapter 2 The Storm",
+        "Chapter 3: the storm", "Chapter 3. The Storm", "Chapter 4 — Home", "Chapter 5 Who Goes There?",
+        "Kapitel zwei", "Kapitel 12 Der Sturm", "Teil II", "Capítulo 3", "Capítulo primero",
+        "Chapitre premier", "Chapitre 2 : La mer", "Capitolo VII", "Hoofdstuk 3", "Rozdział 5", "Глава 7",
+        "Глава первая", "Часть II Возвращение", "Bölüm 3", "第一章", "第1章 海", "第１章　海",
+        "第十二回 宴桃園", "第一百二十三章海", "第壹佰貳拾章", "第3話", "第 5 章", "제3장", "제 1 부 바다",
+        "3. fejezet", "Ｃｈａｐｔｅｒ　１", "Chapter Ⅱ",
+    ],
+)  # fmt: skip
+def test_a_line_that_numbers_a_chapter_is_a_heading(line: str) -> None:
+    assert [part.title for part in chapters(f"{line}\n\nText.")] == [line]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Part company.", "Chapter and verse of it.", "Chapter 3 is not one.", "Part 2 Was hard.",
+        "Part one of the deal,", "Parts 1 and 2", "Book me a table", "Part of it", "Chapter civil",
+        "Teil des Ganzen", "Part mixing it", "第一章说的是海。", "Section nothing", "Глава семьи",
+    ],
+)  # fmt: skip
+def test_a_sentence_that_begins_like_a_heading_is_none(line: str) -> None:
+    with pytest.raises(BadInput, match="no chapters"):
+        chapters(f"{line}\n\nText.")
 
 
 def test_a_text_without_headings_is_refused() -> None:
@@ -53,17 +116,36 @@ def test_no_word_is_lost_or_said_twice(lines: list[str]) -> None:
     assert spoken == [word for word in text.split() if word not in ("#", "##")]
 
 
-def test_a_file_that_is_not_utf8_is_refused_with_the_way_to_convert_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("encoding", ["windows-1252", "windows-1251", "gb18030", "shift_jis", "koi8-r", "euc-kr"])
+def test_a_file_in_an_old_encoding_is_refused_with_a_reading_of_each_and_read_when_named(
+    tmp_path: Path, encoding: str
+) -> None:
+    words = {"windows-1252": "Größe", "gb18030": "北京的茶馆", "shift_jis": "東京の茶屋", "euc-kr": "서울의 찻집"}
+    text = f"On the first line.\n{words.get(encoding, 'Старый дом')} and more.\n"
+    file = tmp_path / "old.txt"
+    file.write_bytes(text.encode(encoding))
+    with pytest.raises(BadInput, match="is not UTF-8") as refusal:
+        read(str(file))
+    said = [line.split(maxsplit=2) for line in refusal.value.message.splitlines()[1:]]
+    assert ["--encoding", encoding, text.splitlines()[1]] in said
+    assert read(str(file), encoding) == text
+
+
+def test_a_named_encoding_that_does_not_fit_or_does_not_exist_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "old.txt"
     file.write_bytes("Größe".encode("latin-1"))
-    with pytest.raises(BadInput, match="iconv"):
-        read(str(file))
+    with pytest.raises(BadInput, match="is not ascii \\(byte 2\\); name another"):
+        read(str(file), "ascii")
+    with pytest.raises(BadInput, match="--encoding klingon: there is no such encoding"):
+        read(str(file), "klingon")
 
 
-def test_a_byte_order_mark_is_not_spoken(tmp_path: Path) -> None:
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_a_byte_order_mark_names_the_encoding_and_is_not_spoken(tmp_path: Path, encoding: str) -> None:
     file = tmp_path / "bom.txt"
-    file.write_text("Hello.", encoding="utf-8-sig")
-    assert read(str(file)) == "Hello."
+    file.write_text("Grüße, 海.", encoding=encoding)
+    assert read(str(file)) == "Grüße, 海."
+    assert read(str(file), "windows-1252") == "Grüße, 海."
 
 
 def test_a_blank_file_is_refused_by_name(tmp_path: Path) -> None:
