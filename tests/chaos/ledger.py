@@ -35,7 +35,7 @@ from farm.webhooks.secrets import secret_for
 from farm.wire import Job, JobRequest, Output, Webhook
 from tests.chaos.rig import TENANTS, Rig
 
-_SEEDS = itertools.count(1)  # one for all ledgers: two may share a farm
+_PITCHES = (number * 1e-7 for number in itertools.count(1))  # one for all ledgers: two may share a farm
 _MOVES = {(start, end) for moves in TRANSITIONS.values() for start, end in moves.items()}
 
 
@@ -116,10 +116,10 @@ class Ledger:
         return self._undisturbed[text]
 
     def request(self, text: str, tenant: str, *, webhook: bool = True, **more: Any) -> JobRequest:
-        """espeak has no randomness: another seed is the same audio under another name, so that nothing comes from the
-        cache of an earlier run."""
+        """espeak rounds a pitch to a sixth of a semitone: one near zero is the same audio under another name, so that
+        nothing comes from the cache of an earlier run."""
         hook = Webhook(url=self.mailboxes[tenant].url) if webhook else None
-        fields = {"seed": next(_SEEDS), "output": Output(format="wav"), **({"webhook": hook} if hook else {})}
+        fields = {"pitch": next(_PITCHES), "output": Output(format="wav"), **({"webhook": hook} if hook else {})}
         return JobRequest(input=text, **{**fields, **more})
 
     def submit(

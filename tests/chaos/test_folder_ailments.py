@@ -57,20 +57,20 @@ AILMENTS = {"full": Ailment(full, "no space left"), "unmounted": Ailment(unmount
 @pytest.mark.parametrize("name", AILMENTS)
 def test_a_folder_that_takes_nothing_is_waited_for(rig: Rig, ledger: Ledger, record: Record, name: str) -> None:
     for text in (BOOK, LETTER):
-        ledger.learn(text, seed=0)
+        ledger.learn(text, pitch=0)
     book = ledger.submit(BOOK)
     until(lambda: done(rig, book) > 0, "rendering began")
     worker, numbers = rig.pid("render"), itertools.count()
     with Crowd(rig, ledger) as crowd:
         errands = [
-            lambda: crowd.submit(LETTER, f"{name} {next(numbers)}", seed=0),
+            lambda: crowd.submit(LETTER, f"{name} {next(numbers)}", pitch=0),
             lambda: crowd.ask("GET", f"/v1/jobs/{book.id}/segments"),
             lambda: crowd.ask("GET", "/v1/queue"),
         ]
         with crowd.asking(errands), AILMENTS[name].befalls(rig):
             time.sleep(5)
         back, reached = Stopwatch(), done(rig, book)
-        until(lambda: crowd.submit(LETTER, f"{name} {next(numbers)}", seed=0).status == 202, "a long text is accepted")
+        until(lambda: crowd.submit(LETTER, f"{name} {next(numbers)}", pitch=0).status == 202, "a long text is accepted")
         accepts_s = back.seconds
         until(lambda: done(rig, book) > reached or done(rig, book) == SEGMENTS, "rendering goes on")
         works_s = back.seconds

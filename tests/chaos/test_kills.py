@@ -21,7 +21,7 @@ from tests.chaos.rig import LEASE_S, Rig, Stopwatch
 BOOK = "\n\n".join(f"Lamp {n}." for n in range(3000))
 HALF = "\n\n".join(f"Lamp {n}." for n in range(1500))
 LINE = "The tide went out."
-KNOWN = 1_000_000  # the seed under which every clip is in storage already, so that a job is soon assembled
+KNOWN = -1e-7  # the pitch with which every clip is in storage already, so that a job is soon assembled
 BACK_TO_WORK_S = LEASE_S + 2
 BATCH = 8  # espeak's capacity
 BEGUN = 3 * BATCH  # the batch that runs, and two behind it that may be on their way into storage
@@ -100,9 +100,9 @@ def uploaded(rig: Rig, book: Progress) -> bool:
 def test_the_desk_is_killed(
     rig: Rig, ledger: Ledger, record: Record, stage: Callable[[Rig, Progress], bool], status: str
 ) -> None:
-    ledger.learn(BOOK, seed=KNOWN)
+    ledger.learn(BOOK, pitch=KNOWN)
     for _ in range(5):  # a desk may get on faster than one can look
-        book = Progress(rig, ledger.submit(BOOK, seed=KNOWN).id)
+        book = Progress(rig, ledger.submit(BOOK, pitch=KNOWN).id)
         until(lambda book=book: stage(rig, book), 60, stage.__name__)
         rig.freeze("desk")
         watch = Stopwatch()

@@ -28,7 +28,7 @@ LATE_S = 2.5  # a delivery that is due is found by the keeper, which looks once 
 GROWTH_BYTES = 100_000_000  # of all the desk's processes together, while they wait for all receivers that hang
 LATE_S = 2.5  # a delivery that is due is found by the keeper, which looks once a second
 
-_SEEDS = itertools.count(1_000_000)
+_PITCHES = (-number * 1e-7 for number in itertools.count(1))  # so near zero that they can't be heard
 
 
 class Hold:
@@ -81,7 +81,7 @@ def listen() -> Iterator[Callable[[Temper], Listener]]:
 def telling(*urls: str) -> list[JobRequest]:
     """One short job for each receiver."""
     return [
-        JobRequest(input="All is told.", seed=next(_SEEDS), output=Output(format="wav"), webhook=Webhook(url=url))
+        JobRequest(input="All is told.", pitch=next(_PITCHES), output=Output(format="wav"), webhook=Webhook(url=url))
         for url in urls
     ]
 

@@ -115,13 +115,13 @@ def test_an_ill_bucket_is_waited_for(
 ) -> None:
     ailment = AILMENTS[name]
     for text in (BOOK, LETTER, LINE):
-        ledger.learn(text, seed=0)
+        ledger.learn(text, pitch=0)
     spoken = next(id for id, promise in ledger.promises.items() if promise.text == LINE)
     book = ledger.submit(BOOK)
     until(lambda: done(rig, book) > 0, "rendering began")
     keys = itertools.cycle(f"{name} {n}" for n in range(LETTERS))
     errands = [
-        lambda: crowd.submit(LETTER, next(keys), seed=0),
+        lambda: crowd.submit(LETTER, next(keys), pitch=0),
         lambda: crowd.ask("GET", f"/v1/jobs/{book.id}"),
         lambda: crowd.ask("GET", f"/v1/jobs/{book.id}/segments"),
         lambda: crowd.ask("GET", f"/v1/jobs/{spoken}/audio"),
@@ -133,7 +133,7 @@ def test_an_ill_bucket_is_waited_for(
         with ailment.befalls(bucket):
             time.sleep(ailment.seconds)  # how long it lasts is its definition
         back, reached = Stopwatch(), done(rig, book)
-    until(lambda: crowd.submit(LETTER, next(keys), seed=0).status == 202, "a long text is accepted")
+    until(lambda: crowd.submit(LETTER, next(keys), pitch=0).status == 202, "a long text is accepted")
     accepts_s = back.seconds
     until(lambda: done(rig, book) > reached or done(rig, book) == SEGMENTS, "rendering goes on")
     works_s = back.seconds
@@ -165,10 +165,10 @@ def test_an_ill_bucket_is_waited_for(
 def test_an_upload_that_breaks_off_is_made_again_whole(
     bucket: Bucket, rig: Rig, ledger: Ledger, record: Record
 ) -> None:
-    ledger.learn(BOOK, seed=0)
+    ledger.learn(BOOK, pitch=0)
     waits = rig.logged("desk", "assemble of")
     bucket.line.cut_after(200_000)
-    book = ledger.submit(BOOK, seed=0)
+    book = ledger.submit(BOOK, pitch=0)
 
     until(lambda: rig.logged("desk", "assemble of") > waits, "an upload of the result broke off")
     bucket.line.heal()
