@@ -17,6 +17,7 @@ from farm.errors import BadInput, FieldError, Unavailable
 from farm.job import new_id
 from farm.pronunciation import faults as mispronounced
 from farm.spec import Order, Spec, write_text
+from farm.speech import PARAMETERS, Manner, Parameter
 from farm.webhooks.addresses import Network, check_url
 from farm.wire import Emotion, JobOptions, JobRequest, Model, Webhook
 
@@ -50,9 +51,9 @@ class Catalog:
         faults += islice(self._chapter_voices(request, card, uploads), _NAMED)
         faults += _unsupported_parameters(request, card)
         faults += _conflicting_targets(request)
-        if "pronunciation" in card.parameters:
+        if Parameter.PRONUNCIATION in card.parameters:
             faults += islice(_bad_marks(request), _NAMED)
-        if request.emotion is not None and "emotion" in card.parameters:
+        if request.emotion is not None and Parameter.EMOTION in card.parameters:
             try:
                 emotion = self._emotion(request.emotion, card)
             except BadInput as fault:
@@ -72,11 +73,7 @@ class Catalog:
                 language=language,
                 voice=voice,
                 uploads=uploads,
-                speed=request.speed,
-                pitch=request.pitch,
-                seed=request.seed,
-                emotion=emotion,
-                normalize=request.normalize,
+                manner=Manner.of(request, emotion=emotion),
                 target_duration_ms=request.target_duration_ms,
                 output=request.output,
                 metadata=request.metadata,
@@ -222,13 +219,6 @@ def _match(tag: str, card: Model) -> str | None:
 
 
 def _unsupported_parameters(request: JobRequest, card: Model) -> list[BadInput]:
-    asked = [
-        ("speed", "/speed", request.speed != 1.0),
-        ("pitch", "/pitch", request.pitch != 0.0),
-        ("emotion", "/emotion", request.emotion is not None),
-        ("normalize", "/normalize", not request.normalize),
-        *(("duration", pointer, True) for pointer in _timed(request)[:_NAMED]),
-    ]
     honours = _list(card.parameters) or "no parameter"
     return [
         BadInput(
@@ -236,22 +226,24 @@ def _unsupported_parameters(request: JobRequest, card: Model) -> list[BadInput]:
             code="not_honoured",
             pointer=pointer,
         )
-        for name, pointer, is_asked in asked
-        if is_asked and name not in card.parameters
+        for parameter in PARAMETERS
+        if parameter not in card.parameters
+        for pointer in _asking(request, parameter)[:_NAMED]
     ]
 
 
-def _timed(request: JobRequest) -> list[str]:
-    """The fields that set a target duration."""
-    chapters = enumerate(request.chapters or ())
-    ours = ["/target_duration_ms"] if request.target_duration_ms is not None else []
-    return ours + [f"/chapters/{n}/target_duration_ms" for n, each in chapters if each.target_duration_ms is not None]
+def _asking(request: JobRequest, parameter: Parameter) -> list[str]:
+    """The fields of the request that ask for a parameter."""
+    field = PARAMETERS[parameter]
+    ours = [f"/{field.name}"] if getattr(request, field.name) != field.neutral else []
+    chapters = enumerate(request.chapters or ()) if field.in_chapters else ()
+    return ours + [f"/chapters/{n}/{field.name}" for n, each in chapters if getattr(each, field.name) != field.neutral]
 
 
 def _conflicting_targets(request: JobRequest) -> list[BadInput]:
     """Refuses targets that contradict each other or a speed. Whether a target fits its text shows only when it is
     planned."""
-    timed = _timed(request)
+    timed = _asking(request, Parameter.DURATION)
     if not timed:
         return []
     faults = []

@@ -136,7 +136,7 @@ def _from_plan(state: AppState, job: str, lost: Mapping[int, str], first: int, l
                     text=row.text,
                     voice=row.voice,
                     digest=row.digest,
-                    target_ms=row.target_ms,
+                    target_ms=row.target_duration_ms,
                     attempts=0 if dead else int(trouble),
                     error=trouble[1:] if dead else None,
                 )

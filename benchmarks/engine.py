@@ -35,6 +35,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import torch
 
+from farm.speech import Manner
 from tests.engine.feeds import ListFeed
 from tests.indextts.checkpoint import references, write
 from worker.engine import Clip, Speech, Utterance
@@ -204,7 +205,7 @@ def backlog(
             slots=slots, attention=options.attention, compile=options.compile, steps=options.steps, sampling=sampling
         ),
     )  # fmt: skip
-    speeches = [Speech("en", Path(voice).stem, Path(voice), seed=seed) for seed, voice in enumerate(voices)]
+    speeches = [Speech("en", Path(voice).stem, Path(voice), Manner(seed=seed)) for seed, voice in enumerate(voices)]
 
     def render(count: int) -> float:
         asked = [Utterance(str(number), TEXT, speeches[number % len(speeches)]) for number in range(count)]

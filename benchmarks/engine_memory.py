@@ -22,6 +22,7 @@ import psutil
 import soundfile as sf
 import torch
 
+from farm.speech import Manner
 from tests.indextts.checkpoint import write
 from worker.engine import Clip, Speech, Utterance
 from worker.engines.indextts.load.checkpoint import find_checkpoint
@@ -50,7 +51,7 @@ class Feed:
         voice = self._first.pop() if self._first else self._random.choice(self._voices)
         text = " ".join(self._random.choices(WORDS, k=self._random.randint(1, 4)))
         seed = self._random.randrange(2**32)
-        return Utterance(f"{seed}", text, Speech("en", voice.stem, voice, seed=seed))
+        return Utterance(f"{seed}", text, Speech("en", voice.stem, voice, Manner(seed=seed)))
 
 
 def main() -> None:

@@ -58,7 +58,7 @@ class Scripted:
 
 
 def fill(store: Store, storage: Storage, card: Model, job_count: int, rows: int) -> None:
-    recipe = Recipe("default", card.name, card.revision, "en", 1.0, 0.0, 0, None)
+    recipe = Recipe("default", card.name, card.revision, "en")
     for number in range(job_count):
         job = new_id("job")
         text = "\n\n".join(f"Sentence {row} of text {number}." for row in range(rows))

@@ -50,7 +50,7 @@ def plain(text: str, target: Path) -> float:
     language = card.languages["en"]
     voice = language.voice or ""
     started = time.perf_counter()
-    recipe = Recipe("default", card.name, card.revision, "en", 1.0, 0.0, 0, None)
+    recipe = Recipe("default", card.name, card.revision, "en")
     rows = segments([Part("", text, voice)], recipe, language.max_characters, Pauses())
     speech = Speech(language="en", voice=voice)
 

@@ -23,9 +23,11 @@ from typing import Any, Protocol
 from farm.errors import BadInput, Misconfigured, ObjectMissing
 from farm.pronunciation import marks, plain
 from farm.prose import Gap, Span, spans
+from farm.speech import MANNER_FIELDS, NEUTRAL, Manner
 
 PAGE = 512
 _FORMAT = 1
+_STORED = {"target_duration_ms": "target_ms"}  # fields that plans write under another name
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,7 @@ class Part:
     text: str
     voice: str
     uploaded: bool = False
-    target_ms: int | None = None  # how long it is to be, without the pause after it
+    target_duration_ms: int | None = None  # of its audio, without the pause after it
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +49,7 @@ class Recipe:
     model: str
     revision: str
     language: str
-    speed: float
-    pitch: float  # semitones
-    seed: int
-    emotion: str | None  # canonical JSON
-    normalize: bool = True
+    manner: Manner = NEUTRAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +65,7 @@ class Segment:
     uploaded: bool
     pause_ms: int  # silence after it, unless it is the last of the job
     digest: str
-    target_ms: int | None = None  # how long its clip is to be
+    target_duration_ms: int | None = None  # of its clip
 
 
 class Pauses(Protocol):
@@ -83,15 +81,15 @@ class Pauses(Protocol):
 
 def segments(
     parts: Sequence[Part], recipe: Recipe, max_characters: int, pauses: Pauses, *,
-    target_ms: int | None = None, has_marks: bool = False,
+    target_duration_ms: int | None = None, has_marks: bool = False,
 ) -> Iterator[Segment]:  # fmt: skip
-    """Of all parts, numbered through, one by one: a book of 5,000,000 characters is never held twice. `target_ms` is
-    how long all of them together are to be, where no part has a target of its own. `has_marks`: the model reads marks
-    that say how a word is pronounced, so those are not cut, and count as the word.
+    """Of all parts, numbered through, one by one: a book of 5,000,000 characters is never held twice.
+    `target_duration_ms` is how long all of them together are to be, where no part has a target of its own. `has_marks`:
+    the model reads marks that say how a word is pronounced, so those are not cut, and count as the word.
 
     Raises BadInput where the pauses leave a target no time to speak."""
     silence = {Gap.SEGMENT: pauses.segment, Gap.PARAGRAPH: pauses.paragraph, Gap.CHAPTER: pauses.chapter}
-    timed = _timed(parts, partial(_cut, recipe.language, max_characters, has_marks), silence, target_ms)
+    timed = _timed(parts, partial(_cut, recipe.language, max_characters, has_marks), silence, target_duration_ms)
     for index, (chapter, part, span, target) in enumerate(timed):
         text = part.text[span.start : span.end]
         digest = clip_digest(recipe, part.voice, text, target)
@@ -111,18 +109,18 @@ def _cut(language: str, limit: int, has_marks: bool, text: str) -> Iterator[tupl
 
 
 def _timed(
-    parts: Sequence[Part], cut: _Cut, silence: Mapping[Gap, int], target_ms: int | None
+    parts: Sequence[Part], cut: _Cut, silence: Mapping[Gap, int], target: int | None
 ) -> Iterator[tuple[int, Part, Span, int | None]]:
     """Every span with its chapter, its part and its share of the target. Only spans that share one are held."""
-    if target_ms is not None:
-        yield from _sharing(enumerate(parts), cut, silence, target_ms, "/target_duration_ms")
+    if target is not None:
+        yield from _sharing(enumerate(parts), cut, silence, target, "/target_duration_ms")
         return
     for chapter, part in enumerate(parts):
-        if part.target_ms is None:
+        if part.target_duration_ms is None:
             yield from ((chapter, part, span, None) for span, _ in cut(part.text))
         else:
             field = f"/chapters/{chapter}/target_duration_ms"
-            yield from _sharing([(chapter, part)], cut, silence, part.target_ms, field)
+            yield from _sharing([(chapter, part)], cut, silence, part.target_duration_ms, field)
 
 
 def _sharing(
@@ -146,18 +144,18 @@ def _sharing(
         yield chapter, part, span, 1 + after - before
 
 
-def clip_digest(recipe: Recipe, voice: str, text: str, target_ms: int | None = None) -> str:
+def clip_digest(recipe: Recipe, voice: str, text: str, target_duration_ms: int | None = None) -> str:
     """SHA-256 over a JSON list, in which no two different clips read alike. Numbers are written as floats, so that a
-    speed of 1 is one of 1.0, and a pitch of -0.0 is none. What came later stands at its end by name, and only where it
-    was asked for: the clips from before keep their names."""
+    speed of 1 is one of 1.0, and a pitch of -0.0 is none. Younger parameters stand at its end by name, and only where
+    they are asked for: the clips from before keep their names."""
+    manner = recipe.manner
     sound: list[object] = [
-        recipe.tenant, recipe.model, recipe.revision, recipe.language, float(recipe.speed), float(recipe.pitch) + 0.0,
-        recipe.seed, recipe.emotion, voice, text,
+        recipe.tenant, recipe.model, recipe.revision, recipe.language, float(manner.speed), float(manner.pitch) + 0.0,
+        manner.seed, manner.emotion, voice, text,
     ]  # fmt: skip
-    if not recipe.normalize:
-        sound.append({"normalize": False})
-    if target_ms is not None:
-        sound.append({"target_ms": target_ms})
+    sound += ({name: value} for name, value in manner.additions())
+    if target_duration_ms is not None:
+        sound.append({"target_ms": target_duration_ms})
     return hashlib.sha256(json.dumps(sound, separators=(",", ":")).encode()).hexdigest()
 
 
@@ -183,7 +181,7 @@ class Chapter:
     title: str
     first: int
     count: int
-    target_ms: int | None = None
+    target_duration_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,8 +215,8 @@ class Plan:
             written = stored.pop("format")
             if written == _FORMAT:
                 return cls(
-                    recipe=Recipe(**stored.pop("recipe")),
-                    chapters=tuple(Chapter(**chapter) for chapter in stored.pop("chapters")),
+                    recipe=_read_recipe(stored.pop("recipe")),
+                    chapters=tuple(Chapter(**_read(chapter)) for chapter in stored.pop("chapters")),
                     offsets=tuple(stored.pop("offsets")),
                     **stored,
                 )
@@ -241,7 +239,8 @@ def encode_plan(
             counts[segment.chapter] += 1
     ends = accumulate(counts)
     chapters = tuple(
-        Chapter(part.title, end - n, n, part.target_ms) for part, end, n in zip(parts, ends, counts, strict=True)
+        Chapter(part.title, end - n, n, part.target_duration_ms)
+        for part, end, n in zip(parts, ends, counts, strict=True)
     )
     return Plan(recipe, sample_rate, sum(counts), chapters, tuple(offsets), has_marks), bytes(pages)
 
@@ -250,7 +249,7 @@ def decode_page(data: bytes) -> list[Segment]:
     """The segments of one page, or of all. Raises ObjectMissing when it is damaged, as Plan.from_json does."""
     try:
         lines = gzip.decompress(data).splitlines()
-        page = [Segment(**row) for row in json.loads(b"[" + b",".join(lines) + b"]")]
+        page = [Segment(**_read(row)) for row in json.loads(b"[" + b",".join(lines) + b"]")]
     except (OSError, EOFError, zlib.error, ValueError, TypeError):
         raise _damaged() from None
     if not page:  # an empty file is valid gzip
@@ -264,8 +263,32 @@ def _line(segment: Segment) -> str:
 
 def _said(value: Plan | Recipe | Chapter | Segment) -> dict[str, Any]:
     """Its fields but for those that are at their default, so that a plan says no more than was asked for."""
+    if isinstance(value, Recipe):
+        return _said_recipe(value)
     every = ((field, getattr(value, field.name)) for field in fields(value))
-    return {field.name: found for field, found in every if found != field.default}
+    return {_STORED.get(field.name, field.name): found for field, found in every if found != field.default}
+
+
+def _said_recipe(recipe: Recipe) -> dict[str, Any]:
+    """The fields of its manner stand beside its own."""
+    manner = recipe.manner
+    return {
+        "tenant": recipe.tenant, "model": recipe.model, "revision": recipe.revision, "language": recipe.language,
+        "speed": manner.speed, "pitch": manner.pitch, "seed": manner.seed, "emotion": manner.emotion,
+        **dict(manner.additions()),
+    }  # fmt: skip
+
+
+def _read(stored: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a chapter or segment by their names here."""
+    if "target_ms" in stored:
+        stored["target_duration_ms"] = stored.pop("target_ms")
+    return stored
+
+
+def _read_recipe(stored: dict[str, Any]) -> Recipe:
+    manner = {name: stored.pop(name) for name in MANNER_FIELDS if name in stored}
+    return Recipe(**stored, manner=Manner(**manner))
 
 
 def _damaged() -> ObjectMissing:

@@ -14,11 +14,12 @@ import gzip
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from farm.job import Lane, Status
+from farm.speech import MANNER_FIELDS, NEUTRAL, Manner
 from farm.wire import AudioFormat, Chapter, JobError, Output, Webhook
 
 INLINE_BYTES = 8_000  # UTF-8; longer texts are written to storage before the job is accepted
@@ -58,17 +59,29 @@ class Spec(_Stored):
     language: str  # as the model card writes it
     voice: str
     uploads: dict[str, str] = {}
-    speed: float = 1.0
-    pitch: float = 0.0
-    seed: int = 0
-    emotion: str | None = None  # canonical JSON; a voice in it is a digest
-    normalize: bool = True
+    manner: Manner = NEUTRAL  # its fields are stored beside the others
     target_duration_ms: int | None = None  # of the whole; those of chapters stand in the text document
     output: Output = Output()
     metadata: dict[str, str] = {}
     webhook: Webhook | None = None
     custom_id: str | None = None
     on_error: str = "fail"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather(cls, stored: dict[str, Any]) -> dict[str, Any]:
+        manner = {name: stored[name] for name in MANNER_FIELDS if name in stored}
+        return stored | {"manner": manner} if manner else stored
+
+    @model_serializer(mode="wrap")
+    def _spread(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = written(self)
+        if "manner" not in fields:
+            return fields
+        stored: dict[str, Any] = {}
+        for name, value in fields.items():
+            stored.update(value if name == "manner" else {name: value})
+        return stored
 
     def speaker(self, name: str | None = None) -> tuple[str, bool]:
         """The voice of a chapter, or of the job: what an engine knows it by, and whether it was uploaded."""

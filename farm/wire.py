@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from farm.job import Lane, Status
+from farm.speech import PARAMETERS
 
 T = TypeVar("T")
 
@@ -30,6 +31,8 @@ MAX_BATCH_JOBS = 50_000
 MAX_JSON_BYTES = 10_000_000
 MAX_JSONL_BYTES = 200_000_000
 MAX_VOICE_BYTES = 20_000_000
+
+_NAMED_AS_THEIR_FIELD = [name for name, field in PARAMETERS.items() if name == field.name]
 
 # Control characters and surrogates: on one line all of them, in a text all but line breaks and tabs. One search of
 # 5,000,000 characters takes 40 ms.
@@ -346,7 +349,7 @@ class Model(_Answer):
     voices: dict[str, str] = Field(description="built-in voice -> its language")
     uploaded_voices: bool = Field(description="whether it can speak with an uploaded voice")
     parameters: list[str] = Field(
-        description="what it honours of a request: speed, pitch, seed, emotion, normalize; duration is "
+        description=f"what it honours of a request: {', '.join(_NAMED_AS_THEIR_FIELD)}; duration is "
         "target_duration_ms, pronunciation the marks in a text that say how a word is pronounced"
     )
 

@@ -14,23 +14,20 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from farm.speech import NEUTRAL, Manner
 from farm.wire import Model
 
 
 @dataclass(frozen=True, slots=True)
 class Speech:
-    """How an utterance is to sound. Every field is normalised: absent means the engine's neutral value."""
+    """How an utterance is to sound."""
 
     language: str
     voice: str  # a built-in voice's name, or an uploaded voice's content digest
     reference: Path | None = None  # the uploaded voice's audio, FLAC mono; None for a built-in voice
-    speed: float = 1.0
-    pitch: float = 0.0  # semitones
-    seed: int = 0
-    emotion: str | None = None  # the emotion as canonical JSON, None for the voice's own; a voice in it is a digest
-    emotion_reference: Path | None = None  # the audio of that voice
-    normalize: bool = True  # put numbers and signs into words
-    target_ms: int | None = None  # how long the clip is to be; None: as long as it comes out at `speed`
+    manner: Manner = NEUTRAL
+    emotion_reference: Path | None = None  # the audio of the voice that the manner's emotion is copied from
+    target_duration_ms: int | None = None  # how long the clip is to be; None: as long as it comes out at its speed
 
 
 @dataclass(frozen=True, slots=True)

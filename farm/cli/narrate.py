@@ -6,7 +6,6 @@ A job outlives the terminal that started it: a command that stops waiting prints
 from __future__ import annotations
 
 import argparse
-import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from farm.cli.screen import FAILED, OK, connected, in_words, is_batch, line, rem
 from farm.client import Broken, Farm, Refused, Unreachable
 from farm.errors import BadInput
 from farm.settings import Settings
+from farm.speech import PARAMETERS
 from farm.wire import Job, JobRequest
 
 _FORMATS = {".mp3": "mp3", ".wav": "wav", ".flac": "flac", ".opus": "opus", ".ogg": "opus"}
@@ -116,12 +116,9 @@ def job_request(given: argparse.Namespace) -> JobRequest:
     """The request that the given options make; the farm chooses everything else."""
     text = read(given.file, given.encoding)
     said: dict[str, Any] = {
-        name: getattr(given, name)
-        for name in ("voice", "language", "model", "speed", "pitch", "seed", "priority", "on_error", "custom_id")
+        name: getattr(given, name) for name in ("voice", "language", "model", "priority", "on_error", "custom_id")
     }
-    if given.target_duration is not None:
-        said["target_duration_ms"] = _milliseconds(given.target_duration)
-    said["normalize"] = False if given.no_normalize else None
+    said |= _speech(given)
     said["input"] = None if given.chapters else text
     if given.chapters:
         said["chapters"] = [{"title": part.title, "input": part.text} for part in chapters(text)]
@@ -137,10 +134,19 @@ def job_request(given: argparse.Namespace) -> JobRequest:
         raise BadInput(f"{where}: {first['msg'].removeprefix('Value error, ')}") from None
 
 
-def _milliseconds(seconds: float) -> int:
-    if not math.isfinite(seconds):
-        raise BadInput(f"--target-duration {seconds}: give seconds, like 12.5")
-    return round(seconds * 1000)
+def _speech(given: argparse.Namespace) -> dict[str, Any]:
+    """The fields of the request that say how the text is spoken."""
+    said: dict[str, Any] = {}
+    for field in PARAMETERS.values():
+        option = field.option
+        value = getattr(given, option.name) if option is not None else None
+        if option is not None and option.convert is not None and value is not None:
+            try:
+                value = option.convert(value)
+            except ValueError as error:
+                raise BadInput(f"{option.flag} {value}: {error}") from None
+        said[field.name] = value
+    return said
 
 
 def _target(given: argparse.Namespace) -> Path:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from farm.cli import narrate, orders, up, voices
 from farm.cli.screen import EXIT_CODES
 from farm.job import Lane
+from farm.speech import PARAMETERS, Option
 
 Act = Callable[[argparse.Namespace], int]
 
@@ -100,13 +101,9 @@ def _add_text(command: argparse.ArgumentParser) -> None:
     command.add_argument("--voice", help="`farm voices list` shows them (the language's own)")
     command.add_argument("--language", help="BCP 47, like en or pt-BR (the voice's own)")
     command.add_argument("--model", help="what renders (the farm's default)")
-    command.add_argument("--speed", type=float, help="0.5 to 2.0 (1.0)")
-    command.add_argument("--pitch", type=float, metavar="SEMITONES", help="-12 to 12 (0)")
-    command.add_argument("--seed", type=int, help="for models that draw lots (0)")
-    command.add_argument(
-        "--target-duration", type=float, metavar="SECONDS", help="how long the audio is to be, all in all"
-    )
-    command.add_argument("--no-normalize", action="store_true", help="numbers and signs are in words already")
+    for field in PARAMETERS.values():
+        if field.option is not None:
+            _add_parameter(command, field.option)
     command.add_argument("--chapters", action="store_true", help='cut at Markdown headings, or lines like "Chapter 1"')
     command.add_argument("--format", choices=("mp3", "wav", "flac", "opus"), help="of the audio (mp3)")
     command.add_argument("--loudness", type=float, metavar="LUFS", help="integrated loudness to reach, like -18")
@@ -116,6 +113,13 @@ def _add_text(command: argparse.ArgumentParser) -> None:
     command.add_argument("--custom-id", metavar="NAME", help="your own name for the job")
     command.add_argument("--metadata", action="append", default=[], type=_pair, metavar="KEY=VALUE", help="repeatable")
     command.add_argument("--webhook", metavar="URL", help="told when the job has ended")
+
+
+def _add_parameter(command: argparse.ArgumentParser, option: Option) -> None:
+    if option.type is None:
+        command.add_argument(option.flag, action="store_const", const=option.value, help=option.help)
+    else:
+        command.add_argument(option.flag, type=option.type, metavar=option.metavar, help=option.help)
 
 
 def _add_idempotency_key(command: argparse.ArgumentParser) -> None:

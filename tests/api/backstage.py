@@ -72,8 +72,8 @@ class Backstage:
             Part(chapter.title, chapter.input, *spec.speaker(chapter.voice), chapter.target_duration_ms)
             for chapter in chapters
         ]
-        recipe = Recipe("default", "espeak", "1", spec.language, spec.speed, spec.pitch, spec.seed, spec.emotion)
-        rows = planned(parts, recipe, 40, Pauses(), target_ms=spec.target_duration_ms)
+        recipe = Recipe("default", "espeak", "1", spec.language, spec.manner)
+        rows = planned(parts, recipe, 40, Pauses(), target_duration_ms=spec.target_duration_ms)
         header, pages = encode_plan(rows, parts, recipe, sample_rate=22050)
         self.storage.put(pages_key(job), pages)
         self.storage.put(plan_key(job), header.to_json().encode())

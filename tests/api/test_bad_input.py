@@ -168,7 +168,7 @@ def test_an_uploaded_voice_is_resolved_to_its_present_recording(api: httpx.Clien
     spec = backstage.spec(job["id"])
     assert spec.speaker() == ("d1", True)
     assert spec.speaker("other") == ("other", False)
-    assert spec.emotion == '{"strength":0.5,"voice":"d1"}'
+    assert spec.manner.emotion == '{"strength":0.5,"voice":"d1"}'
     assert voice_key("default", "d1") == "voices/default/d1.flac"
 
 

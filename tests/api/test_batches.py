@@ -59,7 +59,7 @@ def test_a_batch_is_accepted_whole_with_its_lines_resolved(api: httpx.Client, ba
     assert (batch["counts"], batch["metadata"]) == ({"queued": 2}, {"book": "x"})
     one, two = stored(backstage, batch["id"])
     assert (one.spec.voice, one.spec.language, one.spec.custom_id, one.lane) == ("en-gb", "en-gb", "a", "normal")
-    assert (two.spec.voice, two.spec.language, two.spec.speed, two.lane) == ("de", "de", 1.5, "bulk")
+    assert (two.spec.voice, two.spec.language, two.spec.manner.speed, two.lane) == ("de", "de", 1.5, "bulk")
 
 
 def test_its_jobs_are_shown_in_their_order_and_counted(api: httpx.Client, backstage: Backstage) -> None:

@@ -12,13 +12,16 @@ import pytest
 from api.admission import Catalog
 from farm.errors import BadInput
 from farm.spec import read_text
+from farm.speech import PARAMETERS, Parameter
 from farm.store import registry
 from farm.wire import JobRequest
 from tests.api.backstage import ESPEAK, INDEXTTS, INDEXTTS_25, Backstage
 
+MUTE = INDEXTTS.model_copy(update={"name": "mute", "parameters": []})
+ABLE = INDEXTTS.model_copy(update={"name": "able", "parameters": list(Parameter)})
 TIMED = ESPEAK.model_copy(update={"name": "timed", "parameters": ["speed", "duration"]})
 CATALOG = Catalog(
-    cards={card.name: card for card in (ESPEAK, INDEXTTS, INDEXTTS_25, TIMED)},
+    cards={card.name: card for card in (ESPEAK, INDEXTTS, INDEXTTS_25, MUTE, ABLE, TIMED)},
     default_model="indextts-2.5",
     uploads={"anna": "d1"},
     signs_webhooks=False,
@@ -72,8 +75,8 @@ def test_a_region_is_spoken_as_its_language(asked: str | None, spoken: str) -> N
 
 
 def test_normalize_false_is_accepted_by_models_that_honour_it() -> None:
-    assert admitted(normalize=False).spec.normalize is False
-    assert admitted().spec.normalize is True
+    assert admitted(normalize=False).spec.manner.normalize is False
+    assert admitted().spec.manner.normalize is True
 
 
 @pytest.mark.parametrize("model", ["espeak", "indextts-2"])
@@ -81,6 +84,37 @@ def test_a_model_that_always_normalises_refuses_not_to(model: str) -> None:
     fault = refused(model=model, normalize=False, voice="anna" if model == "indextts-2" else "de")
     assert (fault.code, pointers(fault)) == ("not_honoured", ["/normalize"])
     assert admitted(model=model, normalize=True, voice=None if model == "espeak" else "anna")
+
+
+# --- seeds ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_model_without_random_numbers_refuses_a_seed() -> None:
+    fault = refused(model="espeak", voice=None, seed=7)
+    assert (fault.code, pointers(fault)) == ("not_honoured", ["/seed"])
+    assert "does not honour seed; it honours speed, pitch" in fault.message
+    assert admitted(model="espeak", voice=None, seed=0).spec.manner.seed == 0
+    assert admitted(model="indextts-2", seed=7).spec.manner.seed == 7
+
+
+# --- every parameter --------------------------------------------------------------------------------------------------
+
+ASKING: dict[Parameter, Any] = {
+    Parameter.SPEED: 1.5,
+    Parameter.PITCH: 1.0,
+    Parameter.SEED: 7,
+    Parameter.EMOTION: {"text": "joy"},
+    Parameter.NORMALIZE: False,
+    Parameter.DURATION: 900,
+}
+
+
+@pytest.mark.parametrize("parameter", PARAMETERS)
+def test_a_parameter_is_refused_by_its_field_where_the_model_does_not_honour_it(parameter: Parameter) -> None:
+    field = PARAMETERS[parameter].name
+    fault = refused(model="mute", **{field: ASKING[parameter]})
+    assert (fault.code, pointers(fault)) == ("not_honoured", [f"/{field}"])
+    assert admitted(model="able", **{field: ASKING[parameter]})
 
 
 # --- durations --------------------------------------------------------------------------------------------------------
@@ -151,7 +185,7 @@ def test_speech_parameters_are_kept_with_the_job(farm: httpx.Client, backstage: 
     body = {"model": "indextts-2.5", "voice": "anna", "input": "Hello.", "target_duration_ms": 1000, "normalize": False}
     job = farm.post("/v1/jobs", json=body).json()["id"]
     spec = backstage.spec(job)
-    assert (spec.target_duration_ms, spec.normalize) == (1000, False)
+    assert (spec.target_duration_ms, spec.manner.normalize) == (1000, False)
 
 
 # --- pronunciation ----------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import soundfile as sf
 
+from farm.speech import MANNER_FIELDS, Manner
 from worker.engine import Clip, Engine, Failure, Speech, Utterance
 
 
@@ -58,7 +59,8 @@ def utterance(engine: Engine, text: str, key: str = "only", **speech: object) ->
     if not engine.card.voices and not voice:
         voice = "a reference"
         speech.setdefault("reference", reference())
-    return Utterance(key, text, Speech(language=language, voice=voice, **speech))  # type: ignore[arg-type]
+    manner = Manner(**{name: speech.pop(name) for name in MANNER_FIELDS if name in speech})  # type: ignore[arg-type]
+    return Utterance(key, text, Speech(language=language, voice=voice, manner=manner, **speech))  # type: ignore[arg-type]
 
 
 def render(engine: Engine, utterances: Iterable[Utterance], step: int | None = None) -> dict[str, Clip | Failure]:

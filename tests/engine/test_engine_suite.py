@@ -7,6 +7,7 @@ import random
 import numpy as np
 import pytest
 
+from farm.speech import Parameter
 from tests.engine.feeds import Habits, ListFeed, clip, render, utterance
 from worker.engine import Clip, Engine, Failure
 
@@ -35,7 +36,7 @@ def test_the_card_says_all_that_planning_and_requests_need(engine: Engine) -> No
     assert all(language.max_characters >= 20 for language in card.languages.values())
     assert all(language.voice is None or language.voice in card.voices for language in card.languages.values())
     assert set(card.voices.values()) <= set(card.languages)
-    assert set(card.parameters) <= {"speed", "pitch", "seed", "emotion", "normalize", "duration", "pronunciation"}
+    assert set(card.parameters) <= set(Parameter)
 
 
 def test_a_sentence_becomes_sound_of_a_plausible_length(engine: Engine, habits: Habits) -> None:

@@ -116,7 +116,7 @@ def test_pitch_moves_by_semitones_and_says_where_it_ends(espeak: Espeak) -> None
 def test_a_clip_is_as_long_as_it_should_be(espeak: Espeak, text: str, factor: float) -> None:
     language = "de" if text == GREETINGS["de"] else "en"
     target_ms = round(1000 * factor * len(clip(espeak, text, language=language).samples) / espeak.card.sample_rate)
-    found = clip(espeak, text, language=language, target_ms=target_ms)
+    found = clip(espeak, text, language=language, target_duration_ms=target_ms)
     assert 1000 * len(found.samples) / espeak.card.sample_rate == pytest.approx(target_ms, rel=0.03)
     assert found.warnings == ()
 
@@ -124,7 +124,7 @@ def test_a_clip_is_as_long_as_it_should_be(espeak: Espeak, text: str, factor: fl
 def test_silence_that_makes_a_clip_long_enough_is_short_and_at_its_end(espeak: Espeak) -> None:
     rate = espeak.card.sample_rate
     natural = clip(espeak, PLAIN).samples
-    found = clip(espeak, PLAIN, target_ms=round(1000 * len(natural) / rate) + 15).samples
+    found = clip(espeak, PLAIN, target_duration_ms=round(1000 * len(natural) / rate) + 15).samples
     assert np.array_equal(found[: len(natural)], natural)
     assert not found[len(natural) :].any()
     assert len(found) == round((round(1000 * len(natural) / rate) + 15) * rate / 1000)
@@ -135,14 +135,14 @@ def test_a_target_out_of_reach_gets_the_nearest_length_and_a_warning(
     espeak: Espeak, target_ms: int, factor: float
 ) -> None:
     rate = espeak.card.sample_rate
-    found = clip(espeak, PLAIN, target_ms=target_ms)
+    found = clip(espeak, PLAIN, target_duration_ms=target_ms)
     assert len(found.samples) / len(clip(espeak, PLAIN).samples) == pytest.approx(factor, rel=0.1)
     reached_ms = round(1000 * len(found.samples) / rate)
     assert found.warnings == (f"duration_limit: target {target_ms} ms, result {reached_ms} ms",)
 
 
 def test_what_can_not_be_spoken_is_silent_for_as_long_as_it_should_be(espeak: Espeak) -> None:
-    silence = clip(espeak, "🫠", target_ms=1200)
+    silence = clip(espeak, "🫠", target_duration_ms=1200)
     assert not silence.samples.any()
     assert len(silence.samples) == round(1.2 * espeak.card.sample_rate)
 
@@ -158,7 +158,7 @@ def test_a_length_is_reached_in_three_attempts_or_fewer(espeak: Espeak, monkeypa
     monkeypatch.setattr(espeak._speaker, "speak", listening)
     for target_ms in (300, 2000, 2500, 3100, 4321, 20_000):
         speeds.clear()
-        clip(espeak, PLAIN, target_ms=target_ms)
+        clip(espeak, PLAIN, target_duration_ms=target_ms)
         assert 2 <= len(speeds) <= 3
         assert len(set(speeds)) == len(speeds)
         assert all(88 <= speed <= 350 for speed in speeds)

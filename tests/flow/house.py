@@ -13,6 +13,7 @@ from farm.errors import StorageUnavailable
 from farm.job import new_id
 from farm.settings import Settings
 from farm.spec import Spec, read_outcome, write_text
+from farm.speech import Manner
 from farm.storage import Object, Storage, open_storage
 from farm.store import Store, jobs, registry
 from farm.wake import Waker
@@ -46,8 +47,7 @@ class House:
         voice = wanted.voice or self.engine.card.languages[language].voice or ""
         spec = Spec(
             language=language, voice=voice, output=wanted.output, webhook=wanted.webhook, on_error=wanted.on_error,
-            speed=wanted.speed, emotion=emotion, normalize=wanted.normalize,
-            target_duration_ms=wanted.target_duration_ms,
+            manner=Manner.of(wanted, emotion=emotion), target_duration_ms=wanted.target_duration_ms,
         )  # fmt: skip
         job, text = new_id("job"), write_text(chapters)
         order = jobs.NewJob(

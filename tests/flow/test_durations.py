@@ -77,7 +77,7 @@ def test_a_segment_shows_what_it_should_last_beside_what_it_does(house: House) -
     house.finish()
     rows = manifest_of(house, job)["segments"]
     assert [row.get("target_ms") for row in rows] == [
-        row.target_ms for row in decode_page(house.storage.get(pages_key(job)))
+        row.target_duration_ms for row in decode_page(house.storage.get(pages_key(job)))
     ]
     for row in rows[:-1]:
         assert row["duration_ms"] == pytest.approx(row["target_ms"], rel=0.03)
@@ -118,7 +118,9 @@ def test_what_a_job_says_of_normalisation_and_length_reaches_the_engine(house: H
     submit(house, input="The bell rang.")
     house.desk.drain()
     house.renderer(listening).drain()
-    assert [(speech.normalize, speech.target_ms) for speech in listening.speeches] == [(False, 1000), (True, None)]
+    assert [(speech.manner.normalize, speech.target_duration_ms) for speech in listening.speeches] == [
+        (False, 1000), (True, None)
+    ]  # fmt: skip
 
 
 def test_a_dubbing_track_is_on_time_through_the_whole_farm(client: Farm) -> None:

@@ -14,6 +14,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from farm.speech import Manner
 from tests.engine.feeds import ListFeed, render
 from tests.indextts.oracle import speak
 from worker.engine import Clip, Failure, Speech, Utterance
@@ -58,7 +59,7 @@ def utterance(
     document = json.dumps(emotion) if emotion is not None else None
     language = "zh" if text[0] > "\u3000" else "en"
     speech = Speech(
-        language, Path(reference).stem, Path(reference), seed=seed, emotion=document,
+        language, Path(reference).stem, Path(reference), Manner(seed=seed, emotion=document),
         emotion_reference=Path(copied) if copied else None,
     )  # fmt: skip
     return Utterance(key, text, speech)

@@ -19,6 +19,7 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import pad_sequence
 
+from farm.speech import Manner
 from tests.engine.feeds import render
 from tests.indextts.oracle import Spoken, speak
 from worker.engine import Clip, Failure, Speech, Utterance
@@ -44,9 +45,9 @@ class Case:
         emotion = None if self.emotion is None else json.dumps(self.emotion)
         reference = Path(voices[self.voice])
         speech = Speech(
-            self.language, reference.stem, reference, speed=self.speed, seed=seed, emotion=emotion,
+            self.language, reference.stem, reference,
+            Manner(speed=self.speed, seed=seed, emotion=emotion, normalize=self.normalize),
             emotion_reference=Path(voices[2]) if self.emotion and "voice" in self.emotion else None,
-            normalize=self.normalize,
         )  # fmt: skip
         return Utterance(key, self.text, speech)
 
@@ -312,7 +313,7 @@ def test_a_voice_is_known_by_its_digest_and_not_by_its_file(
 
 
 def timed(text: str, references: Sequence[str], target_ms: int | None, key: str = "only") -> Utterance:
-    return Utterance(key, text, Speech("en", "0", Path(references[0]), target_ms=target_ms))
+    return Utterance(key, text, Speech("en", "0", Path(references[0]), target_duration_ms=target_ms))
 
 
 LONG = "We speak of a lazy dog, and of a fox. " * 4

@@ -11,9 +11,9 @@ import pytest
 
 from farm.plan import Part, Plan, Recipe, Segment, clip_digest, decode_page, encode_plan, segments
 from farm.spec import Spec, read_text, write_text
+from farm.speech import Manner
 from farm.wire import Chapter, Output, Pauses, Webhook
 
-NEUTRAL: dict[str, Any] = {"speed": 1.0, "pitch": 0.0, "seed": 0, "emotion": None}
 EMOTION = '{"strength":0.5,"voice":"d1ge57"}'
 ENGLISH = "The harbour was empty."
 CHINESE = "雨中的车站，没有人等车。"
@@ -22,7 +22,7 @@ CHINESE = "雨中的车站，没有人等车。"
 def recipe(
     tenant: str = "default", model: str = "espeak", revision: str = "1.52", language: str = "en", **manner: Any
 ) -> Recipe:
-    return Recipe(tenant, model, revision, language, **{**NEUTRAL, **manner})
+    return Recipe(tenant, model, revision, language, Manner(**manner))
 
 
 def digest(
@@ -145,8 +145,8 @@ FULL_SPEC = (
 
 def full_spec() -> Spec:
     return Spec(
-        language="zh", voice="anna", uploads={"anna": "5f1d"}, speed=1.25, pitch=-2.5, seed=7, emotion=EMOTION,
-        normalize=False, target_duration_ms=4321, output=Output(format="flac", loudness_lufs=-18, subtitles=["vtt"]),
+        language="zh", voice="anna", uploads={"anna": "5f1d"}, manner=Manner(1.25, -2.5, 7, EMOTION, False),
+        target_duration_ms=4321, output=Output(format="flac", loudness_lufs=-18, subtitles=["vtt"]),
         metadata={"book": "雨"}, webhook=Webhook.model_validate({"url": "https://example.com/hook"}), custom_id="one",
         on_error="skip",
     )  # fmt: skip
@@ -161,11 +161,11 @@ def test_a_spec_is_written_and_read_as_in_the_release_before() -> None:
 
 def test_a_spec_says_only_what_was_asked_for() -> None:
     for said, stored in (
-        ({"speed": 1.5}, '"speed":1.5'),
-        ({"pitch": -1.0}, '"pitch":-1.0'),
-        ({"seed": 3}, '"seed":3'),
-        ({"emotion": "{}"}, '"emotion":"{}"'),
-        ({"normalize": False}, '"normalize":false'),
+        ({"manner": Manner(speed=1.5)}, '"speed":1.5'),
+        ({"manner": Manner(pitch=-1.0)}, '"pitch":-1.0'),
+        ({"manner": Manner(seed=3)}, '"seed":3'),
+        ({"manner": Manner(emotion="{}")}, '"emotion":"{}"'),
+        ({"manner": Manner(normalize=False)}, '"normalize":false'),
         ({"target_duration_ms": 900}, '"target_duration_ms":900'),
     ):
         written = f'{{"language":"de","voice":"de",{stored}}}'

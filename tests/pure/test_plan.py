@@ -12,9 +12,10 @@ import pytest
 
 from farm.errors import BadInput, Misconfigured, ObjectMissing
 from farm.plan import PAGE, Part, Plan, Recipe, Segment, clip_digest, clip_key, decode_page, encode_plan, segments
+from farm.speech import Manner
 from farm.wire import Pauses
 
-RECIPE = Recipe("default", "espeak", "1.52", "en", 1.0, 0.0, 0, None)
+RECIPE = Recipe("default", "espeak", "1.52", "en")
 PAUSES = Pauses(segment=100, paragraph=400, chapter=1500)
 
 
@@ -80,12 +81,12 @@ CUE = "One sentence here. And another, much longer one.\n\nA paragraph."
 def timed(*texts: str, targets: tuple[int | None, ...] = (), of_all: int | None = None) -> list[Segment]:
     aims = targets or (None,) * len(texts)
     parts = [Part("", text, "en-gb", False, target) for text, target in zip(texts, aims, strict=True)]
-    return list(segments(parts, RECIPE, 30, PAUSES, target_ms=of_all))
+    return list(segments(parts, RECIPE, 30, PAUSES, target_duration_ms=of_all))
 
 
 def total(rows: list[Segment]) -> int:
     """What the target is compared with: all but the silence after the last."""
-    return sum((row.target_ms or 0) + row.pause_ms for row in rows) - rows[-1].pause_ms
+    return sum((row.target_duration_ms or 0) + row.pause_ms for row in rows) - rows[-1].pause_ms
 
 
 @pytest.mark.parametrize("target", [503, 2000, 9_999, 86_400_000])
@@ -94,7 +95,7 @@ def test_the_segments_of_a_chapter_and_the_pauses_between_them_sum_to_its_target
     chapter = [row for row in rows if row.chapter == 0]
     assert len(chapter) == 3
     assert total(chapter) == target
-    assert all(row.target_ms is None for row in rows if row.chapter == 1)
+    assert all(row.target_duration_ms is None for row in rows if row.chapter == 1)
 
 
 def test_the_target_of_a_job_includes_the_pauses_between_its_chapters() -> None:
@@ -105,15 +106,15 @@ def test_the_target_of_a_job_includes_the_pauses_between_its_chapters() -> None:
 
 def test_a_target_is_shared_in_proportion_to_characters() -> None:
     rows = timed(CUE, of_all=60_000)
-    speech = sum(row.target_ms or 0 for row in rows)
+    speech = sum(row.target_duration_ms or 0 for row in rows)
     characters = sum(len(row.text) for row in rows)
-    assert [row.target_ms for row in rows] == pytest.approx(
+    assert [row.target_duration_ms for row in rows] == pytest.approx(
         [speech * len(row.text) / characters for row in rows], abs=2
     )
 
 
 def test_every_segment_of_a_short_target_has_time_of_its_own() -> None:
-    assert [row.target_ms for row in timed(CUE, targets=(503,))] == [1, 1, 1]
+    assert [row.target_duration_ms for row in timed(CUE, targets=(503,))] == [1, 1, 1]
 
 
 @pytest.mark.parametrize(("targets", "of_all", "field"), [
@@ -138,11 +139,11 @@ def test_without_a_target_nothing_is_said_of_one() -> None:
 
 
 def test_targets_are_read_back_with_the_plan() -> None:
-    recipe = replace(RECIPE, normalize=False)
+    recipe = replace(RECIPE, manner=Manner(normalize=False))
     parts = [Part("Cue 1", CUE, "en-gb", False, 5000), Part("Cue 2", CUE, "en-gb")]
     plan, pages = encode_plan(segments(parts, recipe, 30, PAUSES), parts, recipe, sample_rate=22_050)
     assert Plan.from_json(plan.to_json()) == plan
-    assert [chapter.target_ms for chapter in plan.chapters] == [5000, None]
+    assert [chapter.target_duration_ms for chapter in plan.chapters] == [5000, None]
     assert decode_page(pages) == list(segments(parts, recipe, 30, PAUSES))
 
 
@@ -173,7 +174,7 @@ def test_a_model_without_marks_has_them_cut_like_any_text() -> None:
 
 def test_a_mark_takes_the_time_of_its_word() -> None:
     first, second = of_marks("他在银<行|XING2>。他在银行。", 5, target=2100)
-    assert (first.target_ms, second.target_ms) == (1000, 1000)
+    assert (first.target_duration_ms, second.target_duration_ms) == (1000, 1000)
 
 
 @pytest.mark.parametrize("text", ["!", "!!!", "?! …", "!\n\n!"])
@@ -193,15 +194,15 @@ def test_signs_alone_are_planned_like_any_text(text: str) -> None:
         {"model": "other"},
         {"revision": "1.53"},
         {"language": "de"},
-        {"speed": 1.1},
-        {"pitch": 0.5},
-        {"seed": 1},
-        {"emotion": "{}"},
-        {"emotion": ""},
-        {"normalize": False},
+        {"manner": Manner(speed=1.1)},
+        {"manner": Manner(pitch=0.5)},
+        {"manner": Manner(seed=1)},
+        {"manner": Manner(emotion="{}")},
+        {"manner": Manner(emotion="")},
+        {"manner": Manner(normalize=False)},
     ],
 )
-def test_a_clip_is_another_when_anything_that_is_heard_is_another(change: dict[str, str | float]) -> None:
+def test_a_clip_is_another_when_anything_that_is_heard_is_another(change: dict[str, str | Manner]) -> None:
     other = replace(RECIPE, **change)  # type: ignore[arg-type]
     assert clip_digest(other, "v", "Hello.") != clip_digest(RECIPE, "v", "Hello.")
 
@@ -209,7 +210,7 @@ def test_a_clip_is_another_when_anything_that_is_heard_is_another(change: dict[s
 def test_a_clip_of_another_target_is_another() -> None:
     without, short, long = (clip_digest(RECIPE, "v", "Hello.", target) for target in (None, 1000, 1001))
     assert len({without, short, long}) == 3
-    assert {row.target_ms: row.digest for row in timed("Hello.", of_all=1000)} == {
+    assert {row.target_duration_ms: row.digest for row in timed("Hello.", of_all=1000)} == {
         1000: clip_digest(RECIPE, "en-gb", "Hello.", 1000)
     }
 
@@ -223,7 +224,7 @@ def test_voice_and_text_make_a_clip_and_can_not_be_mistaken_for_each_other() -> 
 
 
 def test_a_number_is_the_same_however_it_was_written() -> None:
-    assert clip_digest(replace(RECIPE, speed=1, pitch=-0.0), "v", "t") == clip_digest(RECIPE, "v", "t")
+    assert clip_digest(replace(RECIPE, manner=Manner(speed=1, pitch=-0.0)), "v", "t") == clip_digest(RECIPE, "v", "t")
 
 
 def test_digests_are_the_same_in_every_release() -> None:

@@ -167,8 +167,8 @@ class _Manifest:
             "index": segment.index, "chapter": segment.chapter, "start": segment.start, "end": segment.end,
             "text": segment.text, "voice": segment.voice, "digest": segment.digest, "cached": cached,
         }  # fmt: skip
-        if segment.target_ms is not None:
-            row["target_ms"] = segment.target_ms
+        if segment.target_duration_ms is not None:
+            row["target_ms"] = segment.target_duration_ms
         span = self._spans.get(segment.index)
         if span is None:
             return row | {"error": (lost or "x")[1:]}
@@ -200,15 +200,15 @@ class _Manifest:
         end = heard[-1]["offset_ms"] + heard[-1]["duration_ms"] if heard else start
         return {
             "title": chapter.title, "first_segment": chapter.first, "segments": chapter.count, "offset_ms": start,
-            "duration_ms": end - start, **_timing(end - start, chapter.target_ms),
+            "duration_ms": end - start, **_timing(end - start, chapter.target_duration_ms),
         }  # fmt: skip
 
 
-def _timing(reached_ms: int, target_ms: int | None) -> dict[str, int]:
+def _timing(reached_ms: int, target_duration_ms: int | None) -> dict[str, int]:
     """What was asked for, and by how much the audio is longer; nothing where nothing was."""
-    if target_ms is None:
+    if target_duration_ms is None:
         return {}
-    return {"target_duration_ms": target_ms, "duration_error_ms": reached_ms - target_ms}
+    return {"target_duration_ms": target_duration_ms, "duration_error_ms": reached_ms - target_duration_ms}
 
 
 def _bit(bits: bytes, index: int) -> bool:

@@ -24,6 +24,7 @@ from farm.plan import Part, Recipe, encode_plan, pages_key, plan_key, segments
 from farm.removal import remove_objects
 from farm.settings import Settings
 from farm.spec import Order, Rendered, Spec, failure, lines_key, read_lines, read_text, success, text_key
+from farm.speech import Parameter
 from farm.storage import Storage
 from farm.store import Store, batches, jobs, registry, tasks
 from farm.wake import Waker, render_queue
@@ -215,10 +216,7 @@ class Desk:
             raise BadInput(
                 f"model {card.name!r} no longer speaks {spec.language!r}; submit the job anew", code="unknown_language"
             )
-        recipe = Recipe(
-            tenant=job.tenant, model=card.name, revision=card.revision, language=spec.language,
-            speed=spec.speed, pitch=spec.pitch, seed=spec.seed, emotion=spec.emotion, normalize=spec.normalize,
-        )  # fmt: skip
+        recipe = Recipe(job.tenant, card.name, card.revision, spec.language, spec.manner)
         text = self._store.run(jobs.text(job.id))
         document = self._storage.get(text_key(job.id)) if text is None else text
         chapters = read_text(document)
@@ -226,9 +224,9 @@ class Desk:
             Part(chapter.title, chapter.input, *spec.speaker(chapter.voice), chapter.target_duration_ms)
             for chapter in chapters
         ]
-        has_marks = "pronunciation" in card.parameters
+        has_marks = Parameter.PRONUNCIATION in card.parameters
         rows = segments(
-            parts, recipe, language.max_characters, spec.output.pause_ms, target_ms=spec.target_duration_ms,
+            parts, recipe, language.max_characters, spec.output.pause_ms, target_duration_ms=spec.target_duration_ms,
             has_marks=has_marks,
         )  # fmt: skip
         header, pages = encode_plan(rows, parts, recipe, sample_rate=card.sample_rate, has_marks=has_marks)

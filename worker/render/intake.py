@@ -273,7 +273,7 @@ class Intake:
             segment = self._plans.segment(held.job, held.index)
             recipe = plan.recipe
             reference = self._references.path(recipe.tenant, segment.voice) if segment.uploaded else None
-            copied = _voice_of(recipe.emotion)
+            copied = _voice_of(recipe.manner.emotion)
             emotion_reference = self._references.path(recipe.tenant, copied) if copied else None
         except ObjectMissing as error:
             log.warning("segment %d of %s can't be loaded: %s", held.index, held.job, error)
@@ -281,9 +281,8 @@ class Intake:
             self._leases.drop([held])
             return None
         speech = Speech(
-            recipe.language, segment.voice, reference, recipe.speed, recipe.pitch, recipe.seed, recipe.emotion,
-            emotion_reference, recipe.normalize, segment.target_ms,
-        )  # fmt: skip
+            recipe.language, segment.voice, reference, recipe.manner, emotion_reference, segment.target_duration_ms
+        )
         return _Loaded(held, segment, speech)
 
     def _look(self, loaded: _Loaded) -> None:

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from farm.errors import Misconfigured
+from farm.speech import Parameter
 from farm.wire import Language, Model
 from worker.engine import Clip, Failure, Feed, Utterance
 from worker.engines.espeak import speaker
@@ -62,7 +63,7 @@ class Espeak:
             languages=_languages(voices),
             voices={name: voice.tags[0] for name, voice in voices.items()},
             uploaded_voices=False,
-            parameters=["speed", "pitch", "duration"],
+            parameters=[Parameter.SPEED, Parameter.PITCH, Parameter.DURATION],
         )
 
     def render(self, feed: Feed) -> Iterator[Clip | Failure]:
@@ -77,12 +78,12 @@ class Espeak:
         self._speaker.stop()
 
     def _render(self, utterance: Utterance) -> Clip | Failure:
-        speech = utterance.speech
+        speech, manner = utterance.speech, utterance.speech.manner
         if speech.voice not in self._identifiers:
             return Failure(utterance.key, f"espeak has no voice {speech.voice!r}; GET /v1/models lists its voices")
         if speech.language not in self.card.languages:
             return Failure(utterance.key, f"espeak has no language {speech.language!r}; GET /v1/models lists them")
-        pitch = _PITCH + round(_STEPS * speech.pitch)
+        pitch = _PITCH + round(_STEPS * manner.pitch)
         request = {
             "voice": self._identifiers[speech.voice],
             "pitch": min(99, max(0, pitch)),
@@ -90,13 +91,13 @@ class Espeak:
         }
         warnings = []
         try:
-            if speech.target_ms is None:
-                samples = self._speak(request, round(_WORDS_PER_MINUTE * speech.speed))
+            if speech.target_duration_ms is None:
+                samples = self._speak(request, round(_WORDS_PER_MINUTE * manner.speed))
             else:
-                samples, is_limited = self._speak_for(request, self._frames(speech.target_ms))
+                samples, is_limited = self._speak_for(request, self._frames(speech.target_duration_ms))
                 if is_limited:
                     reached_ms = round(len(samples) * 1000 / self.card.sample_rate)
-                    warnings.append(f"duration_limit: target {speech.target_ms} ms, result {reached_ms} ms")
+                    warnings.append(f"duration_limit: target {speech.target_duration_ms} ms, result {reached_ms} ms")
         except _Refused as refused:
             return Failure(utterance.key, str(refused))
         except (OSError, EOFError):
@@ -105,9 +106,9 @@ class Espeak:
             self._speaker = _Speaker()
             return Failure(utterance.key, "the eSpeak NG process ended while it spoke this text; it was started again")
         if not 0 <= pitch <= 99:
-            warnings.append(f"pitch {speech.pitch:g} is beyond what eSpeak NG reaches; its limit was used")
+            warnings.append(f"pitch {manner.pitch:g} is beyond what eSpeak NG reaches; its limit was used")
         if not len(samples):
-            samples = np.zeros(self._frames(speech.target_ms or _SILENCE_MS), np.float32)
+            samples = np.zeros(self._frames(speech.target_duration_ms or _SILENCE_MS), np.float32)
             warnings.append("nothing in this text can be spoken; it became a short silence")
         return Clip(utterance.key, samples, tuple(warnings))
 

@@ -205,7 +205,7 @@ class _Run:
                         f"code_limit: cut off after {len(outcome.codes)} codes, under two seeds; shorten the sentence"
                     )
                 frames = line.frames[key.part] if line.frames else None
-                yield _Decoded(key, outcome, line.voice, line.utterance.speech.speed, frames)
+                yield _Decoded(key, outcome, line.voice, line.utterance.speech.manner.speed, frames)
             line.decoding.discard(key.part)
             self.decoding -= not line.decoding
 
@@ -255,7 +255,7 @@ class _Run:
                 yield line.clip()
 
     def _submit(self, number: int, line: Line, part: int, *, another: bool = False) -> None:
-        seed = part_seed(line.utterance.speech.seed, part, another=another)
+        seed = part_seed(line.utterance.speech.manner.seed, part, another=another)
         sampling = replace(self._sampling, seed=seed)
         self._decoder.submit(Request(_Key(number, part, seed), line.prompts[part], sampling))
 

@@ -76,14 +76,14 @@ class Preparation:
                 f"IndexTTS has no voice {speech.voice!r} of its own; upload one to /v1/voices, and name it",
             )
         try:
-            emotion = parse(speech.emotion)
+            emotion = parse(speech.manner.emotion)
         except BadInput as error:
             return Failure(utterance.key, error.message)
         if emotion.voice and speech.emotion_reference is None:
             return Failure(
                 utterance.key, f"the emotion's voice {emotion.voice!r} has no audio; upload it to /v1/voices"
             )
-        text = self._adapter.segments(utterance.text, speech.language, normalize=speech.normalize)
+        text = self._adapter.segments(utterance.text, speech.language, normalize=speech.manner.normalize)
         return _Draft(utterance, str(speech.reference), text, emotion, str(speech.emotion_reference or ""))
 
     def _line(
@@ -106,8 +106,8 @@ class Preparation:
         parts = len(draft.text.ids)
         prompts = self._adapter.prompts(draft.text.ids, [voice] * parts, [emotion] * parts, [speech.language] * parts)
         frames = None
-        if parts and speech.target_ms is not None:
-            frames = shares(speech.target_ms, [len(ids) for ids in draft.text.ids], GAP)
+        if parts and speech.target_duration_ms is not None:
+            frames = shares(speech.target_duration_ms, [len(ids) for ids in draft.text.ids], GAP)
         return Line(draft.utterance, voice, prompts, frames, _warnings(draft.text))
 
 

@@ -35,7 +35,7 @@ class Line:
         return len(self.sounds) == len(self.prompts)
 
     def clip(self) -> Clip:
-        target = self.utterance.speech.target_ms
+        target = self.utterance.speech.target_duration_ms
         if not self.prompts:
             silence = round(_SILENCE_S * SAMPLE_RATE) if target is None else duration.samples(target)
             return Clip(self.utterance.key, np.zeros(silence, np.float32), tuple(self.warnings))

@@ -16,6 +16,8 @@ from typing import Any, Literal, Protocol
 
 import torch
 
+from farm.speech import Parameter
+
 SAMPLE_RATE = 22050  # Hz, of every version
 HOP = 256  # samples per mel frame
 MELS = 80
@@ -143,7 +145,7 @@ class Adapter(Protocol):
 
     version: str
     languages: Mapping[str, int]  # language -> characters that a segment may have, for planning
-    parameters: Sequence[str]  # of a request that it honours, as a model's card lists them
+    parameters: Sequence[Parameter]  # of a request that it honours, as a model's card lists them
 
     def segments(self, text: str, language: str, *, normalize: bool = True) -> Segments:
         """`normalize`: with numbers and signs put into words."""

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
+from farm.speech import Parameter
 from worker.engines.indextts.shapes import Network, Segments, Voice
 from worker.engines.indextts.sound.regulator import regulate
 from worker.engines.indextts.text.multilingual import Multilingual
@@ -31,7 +32,10 @@ class V25:
     """The adapter of version 2.5, over a network."""
 
     version = "2.5"
-    parameters: Sequence[str] = ("speed", "seed", "emotion", "normalize", "duration", "pronunciation")
+    parameters: Sequence[Parameter] = (
+        Parameter.SPEED, Parameter.SEED, Parameter.EMOTION, Parameter.NORMALIZE, Parameter.DURATION,
+        Parameter.PRONUNCIATION,
+    )  # fmt: skip
     # What the 25 s hold in which the model is stable, and the tokens of a segment: a token has 5.1 English characters,
     # 1.0 Chinese, 0.62 Japanese, 2.1 Spanish, 2.0 Arabic.
     languages: Mapping[str, int] = MappingProxyType({"zh": 110, "en": 290, "ja": 70, "es": 240, "ar": 220})
