@@ -1,5 +1,9 @@
-"""`python -m worker render` and `python -m worker desk`: the Celery commands of worker/app.py, spelt out. And
-`python -m worker fetch indextts-2`: a model's files, ahead of the first start."""
+"""Starts a worker, or gets a model's files ahead of the first start.
+
+python -m worker render              the Celery commands of worker/app.py, spelt out
+python -m worker desk
+python -m worker fetch indextts-2
+"""
 
 from __future__ import annotations
 
@@ -40,9 +44,9 @@ def main() -> int:
             pool = ["-Q", render_queue(settings.model), "-P", "threads", "-c", "1"]
         else:
             pool = ["-Q", DESK_QUEUE, "-P", "prefork", "-c", str(options.processes)]
-        from worker.app import app  # reads the settings, which may be wrong
+        from worker.app import app, lost_threads  # reads the settings, which may be wrong
 
-        health = Health(options.role)
+        health = Health(options.role, lost_threads)
         signals.worker_ready.connect(lambda **_: health.ready(), weak=False)
         signals.worker_shutting_down.connect(lambda **_: health.draining(), weak=False)
         health.start()
@@ -64,7 +68,8 @@ def main() -> int:
 
 
 def _check_storage(settings: Settings) -> None:
-    """Wrong keys or a missing bucket are said now and not at the first segment; an outage is waited for then."""
+    """Wrong keys or a missing bucket stop the worker now, not at its first segment. An outage does not: the worker
+    waits for storage when it needs it."""
     try:
         open_storage(settings).check()
     except StorageUnavailable as error:

@@ -1,9 +1,9 @@
 """Whether a worker is well, asked of the process itself.
 
-    python -m worker.health     every worker of this machine (in a container: its one); exit code 0 when all are well
+    python -m worker.health     asks every worker of this machine (a container has one); exit code 0: all are well
 
-A worker answers on an abstract Unix socket named by its pid, which is gone when the process is. Redis is not asked, so
-that its outage does not make every worker ill and have them all restarted at once; and nothing large is imported,
+A worker answers on an abstract Unix socket named by its pid. The socket is gone when the process is. Redis is not
+asked: its outage would make every worker ill, and all of them would be restarted at once. Nothing large is imported,
 because a container asks every ten seconds (30 ms of CPU; by way of Celery it would be 600).
 """
 
@@ -15,22 +15,22 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 _PREFIX = "tts-farm/worker/"
 _SOCKETS = Path("/proc/net/unix")
 _PATIENCE_S = 3.0
 _WELL = "well: "
-# Threads of a worker that is ready; one that fell over is not started again.
-_NEEDED = ("heartbeat", "keeper", "standby")
 
 
 class Health:
-    """The answering side, for the life of the process. Other systems than Linux have no such sockets, and no answer."""
+    """The answering side, for the life of the process. Other systems than Linux have no such sockets, and no answer.
 
-    def __init__(self, role: str) -> None:
-        self._role = role
+    `lost_threads` names the threads that the process needs and that have ended; only a ready worker is asked."""
+
+    def __init__(self, role: str, lost_threads: Callable[[], Sequence[str]]) -> None:
+        self._role, self._lost_threads = role, lost_threads
         self._state = "starting"
         self._since = time.monotonic()
 
@@ -53,10 +53,8 @@ class Health:
         since = f"{self._state} for {time.monotonic() - self._since:.0f} s"
         if self._state == "starting":
             return f"ill: {self._role} is {since}: its engine is not loaded yet"
-        alive = {thread.name for thread in threading.enumerate()}
-        fallen = [name for name in _NEEDED if name not in alive]
-        if self._state == "ready" and fallen:
-            return f"ill: {self._role} lost its {' and '.join(fallen)} thread; its log says why, a restart mends it"
+        if self._state == "ready" and (lost := self._lost_threads()):
+            return f"ill: {self._role} lost its {' and '.join(lost)} thread; its log says why, a restart mends it"
         return f"{_WELL}{self._role} is {since}"
 
     def _enter(self, state: str) -> None:
@@ -65,12 +63,12 @@ class Health:
     def _answering(self, listener: socket.socket) -> None:
         while True:
             connection, _ = listener.accept()
-            with connection, contextlib.suppress(OSError):  # who asked has gone away
+            with connection, contextlib.suppress(OSError):  # the asker has gone away
                 connection.sendall(self.report().encode())
 
 
 def ask(name: str) -> str:
-    """What the worker on this socket says, or why it says nothing."""
+    """The report of the worker on this socket, or the reason why there is none."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(_PATIENCE_S)
         try:

@@ -74,10 +74,26 @@ def test_an_outage_of_the_store_is_reported_and_the_next_tick_tries_again() -> N
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_any_other_error_ends_the_ticker_and_it_says_so() -> None:
-    ticker = Ticker("test", 0.001, lambda: 1 / 0, on_outage=unexpected)
+    outages: list[Exception] = []
+    ticker = Ticker("test", 0.001, lambda: 1 / 0, on_outage=outages.append)
     ticker.start()
     ticker.join()
     assert not ticker.alive
+    assert not outages
+
+
+def test_a_ticker_that_survives_logs_the_error_and_tries_again(caplog: pytest.LogCaptureFixture) -> None:
+    ticks: Queue[str] = Queue()
+
+    def act() -> None:
+        ticks.put("tick")
+        raise ZeroDivisionError
+
+    with started(Ticker("keeper", 0.001, act, on_outage=unexpected, survives=True)) as ticker:
+        for _ in range(2):
+            assert ticks.get(timeout=PATIENCE_S) == "tick"
+        assert ticker.alive
+    assert "the keeper failed and tries again" in caplog.text
 
 
 def test_the_act_may_stop_its_own_ticker() -> None:

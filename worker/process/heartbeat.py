@@ -1,7 +1,7 @@
-"""A worker's heartbeat: who it is and how fast it is, published while it lives.
+"""A worker's heartbeat tells who the worker is and how fast it is, as long as it lives.
 
-/v1/queue, the ETA and autoscaling read it. It is also what notices that Redis was emptied, and ends the worker: whoever
-supervises starts it again, and so it announces itself and its model where the farm goes on.
+/v1/queue, the estimate of a job's end and autoscaling read it. The heartbeat also notices that Redis was emptied, and
+ends the worker. Its supervisor starts the worker again, which then announces itself and its model to the new Redis.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 import logging
 import os
 import socket
-import threading
 import uuid
 from collections import deque
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 
 import psutil
 
@@ -21,17 +21,18 @@ from farm import wire
 from farm.errors import EXIT_FAULT, StoreReplaced, StoreUnavailable
 from farm.store import Store, registry
 from worker.engine import Engine
+from worker.process.ticker import Ticker
 from worker.render.renderer import Figures
 
 log = logging.getLogger(__name__)
 
-_EVERY = 2.0
+_EVERY_S = 2.0
 _TTL_MS = 10_000
 _WINDOW = 30  # beats over which speed is averaged
 
 
 def new_worker_id() -> str:
-    """Host name and a fresh uuid: a restarted container keeps its host name, and must not pass for its dead self."""
+    """Host name and a fresh uuid: a restarted container keeps its host name, and is not the worker that died in it."""
     return f"{socket.gethostname()}-{uuid.uuid4().hex[:12]}"
 
 
@@ -44,33 +45,25 @@ class Heartbeat:
         self._engine = engine
         self._started: datetime | None = None
         self._seen: deque[Figures] = deque([Figures()], maxlen=_WINDOW)
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._beating, name="heartbeat", daemon=True)
+        self.ticker = Ticker(
+            "heartbeat", _EVERY_S, self._beat, on_outage=partial(log.debug, "no heartbeat: %s"), at_once=True
+        )
 
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _beating(self) -> None:
-        while True:
-            try:
-                told = self._describe(self._store.run(registry.clock()))  # this machine's own clock may be wrong
-                self._store.run(registry.beat(self._worker, told.model_dump_json(exclude_none=True), _TTL_MS))
-            except StoreUnavailable as error:
-                log.debug("no heartbeat: %s", error)
-            except StoreReplaced as error:
-                log.critical("this worker ends: %s", error)
-                logging.shutdown()
-                os._exit(EXIT_FAULT)
-            if self._over.wait(_EVERY):
-                break
+    def farewell(self) -> None:
+        """Takes the worker off the list of the living. Call it after the ticker has ended."""
         try:
             self._store.run(registry.beat(self._worker, None, _TTL_MS))
         except (StoreUnavailable, StoreReplaced) as error:
             log.debug("no farewell: %s", error)
+
+    def _beat(self) -> None:
+        try:
+            worker = self._describe(self._store.run(registry.clock()))  # this machine's own clock may be wrong
+            self._store.run(registry.beat(self._worker, worker.model_dump_json(exclude_none=True), _TTL_MS))
+        except StoreReplaced as error:
+            log.critical("this worker ends: %s", error)
+            logging.shutdown()
+            os._exit(EXIT_FAULT)
 
     def _describe(self, now: datetime) -> wire.Worker:
         memory = psutil.Process().memory_info().rss

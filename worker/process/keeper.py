@@ -1,18 +1,18 @@
-"""The keeper: what makes lost messages and dead processes harmless. A thread in every worker, one active at a time.
+"""The keeper makes lost messages and dead processes harmless. It is a thread in every worker, one active at a time.
 
-Each second the one that holds the lock takes expired leases back and wakes every queue that has work, so that a lost
+Each second the keeper that holds the lock takes expired leases back and wakes every queue that has work. So a lost
 wake-up, or a broker that was emptied, costs a second and nothing else.
 """
 
 from __future__ import annotations
 
 import logging
-import threading
+from functools import partial
 
-from farm.errors import StoreUnavailable
 from farm.job import Due
 from farm.store import Store, registry, segments, tasks
 from farm.wake import DESK_QUEUE, Waker, render_queue
+from worker.process.ticker import Ticker
 
 log = logging.getLogger(__name__)
 
@@ -25,24 +25,14 @@ class Keeper:
     def __init__(self, store: Store, waker: Waker, *, worker: str, lease_ms: int) -> None:
         self._store, self._waker = store, waker
         self._worker, self._lease_ms = worker, lease_ms
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._keeping, name="keeper", daemon=True)
+        self.ticker = Ticker(
+            "keeper", min(_TICK_MS, lease_ms / 8) / 1000, self._sweep_if_first,
+            on_outage=partial(log.warning, "the keeper can't look: %s"), survives=True,
+        )  # fmt: skip
 
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._over.set()
-
-    def _keeping(self) -> None:
-        while not self._over.wait(min(_TICK_MS, self._lease_ms / 8) / 1000):
-            try:
-                if self._store.run(registry.lock("keeper", self._worker, min(_LOCK_MS, self._lease_ms // 2))):
-                    self.sweep()
-            except StoreUnavailable as error:
-                log.warning("the keeper can't look: %s", error)
-            except Exception:
-                log.exception("the keeper stumbled and goes on")
+    def _sweep_if_first(self) -> None:
+        if self._store.run(registry.lock("keeper", self._worker, min(_LOCK_MS, self._lease_ms // 2))):
+            self.sweep()
 
     def sweep(self) -> None:
         while (rescued := self._store.run(segments.rescue(self._lease_ms))).leases:

@@ -1,23 +1,23 @@
 """Work without wake-ups. While the broker takes no writes, because Redis is full or the broker is away, nobody can wake
-a worker; then it looks by itself for work of its kind, and does it in this process.
+a worker. Then the worker looks for work of its kind by itself, and does it in this process.
 
-Seen on a Redis above maxmemory: it takes no message, so that jobs stood still which only needed to be finished to make
-room.
+Seen on a Redis above maxmemory: the broker took no message, so jobs stood still that only needed their last step, and
+that step would have made room.
 """
 
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable
+from functools import partial
 
 import redis
 
-from farm.errors import StoreUnavailable
+from worker.process.ticker import Ticker
 
 log = logging.getLogger(__name__)
 
-_TICK = 1.0
+_EVERY_S = 1.0
 
 
 class Standby:
@@ -26,27 +26,19 @@ class Standby:
     def __init__(self, broker_url: str, has_work: Callable[[], bool], drain: Callable[[], None]) -> None:
         self._broker = redis.Redis.from_url(broker_url, socket_timeout=5, socket_connect_timeout=3)
         self._has_work, self._drain = has_work, drain
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._standing_by, name="standby", daemon=True)
+        self.ticker = Ticker(
+            "standby", _EVERY_S, self._work_if_nobody_can_wake,
+            on_outage=partial(log.debug, "can't look for work: %s"), survives=True,
+        )  # fmt: skip
 
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._over.set()
-        self._thread.join()
+    def close(self) -> None:
+        """Call it after the ticker has ended."""
         self._broker.close()
 
-    def _standing_by(self) -> None:
-        while not self._over.wait(_TICK):
-            try:
-                if not self._broker_takes_writes() and self._has_work():
-                    log.info("nobody can be woken, so this worker looks for work by itself")
-                    self._drain()
-            except StoreUnavailable as error:
-                log.debug("no work to be seen: %s", error)
-            except Exception:
-                log.exception("the standby stumbled and goes on")
+    def _work_if_nobody_can_wake(self) -> None:
+        if not self._broker_takes_writes() and self._has_work():
+            log.info("nobody can be woken, so this worker looks for work by itself")
+            self._drain()
 
     def _broker_takes_writes(self) -> bool:
         try:

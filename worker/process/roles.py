@@ -1,0 +1,148 @@
+"""The two roles of a worker process, and everything that lives as long as the process.
+
+    made            connects, loads, announces; before Celery's pool forks      FarmError: this worker can't work
+    begin           starts the threads beside Celery's; after the fork
+    drain           works until nothing is left: for a message, or for the standby
+    stop            takes no further work; what is under way is finished or given back
+    close           ends the threads and the engine
+
+Connections and threads do not survive a fork, and the desk's pool forks. So a desk's process makes its own at its first
+drain; the parent hands down only the imported code, the storage that it opened, and the byte that says "stop".
+"""
+
+from __future__ import annotations
+
+import logging
+import mmap
+import os
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Set
+from typing import TYPE_CHECKING
+
+from farm.errors import EXIT_FAULT, Misconfigured
+from farm.job import Due
+from farm.settings import Settings
+from farm.storage import open_storage
+from farm.store import Store, registry, tasks
+from farm.wake import DESK_QUEUE, Waker, render_queue
+from worker.engines import load
+from worker.process.heartbeat import Heartbeat, new_worker_id
+from worker.process.keeper import Keeper
+from worker.process.standby import Standby
+from worker.render.renderer import Renderer
+
+if TYPE_CHECKING:
+    from worker.desk.desk import Desk  # takes 2 s to load, which a render worker need not wait for
+
+log = logging.getLogger(__name__)
+
+
+class Role(ABC):
+    def __init__(self, settings: Settings, store: Store, worker: str, heartbeat: Heartbeat) -> None:
+        self._heartbeat = heartbeat
+        self._standby = Standby(settings.broker, self.has_work, self.drain)
+        keeper = Keeper(store, Waker(settings.broker), worker=worker, lease_ms=round(settings.lease_seconds * 1000))
+        self.tickers = (heartbeat.ticker, keeper.ticker, self._standby.ticker)
+
+    @abstractmethod
+    def drain(self) -> None: ...
+
+    @abstractmethod
+    def has_work(self) -> bool: ...
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Called by a signal handler, so it must not wait."""
+
+    def begin(self) -> None:
+        for ticker in self.tickers:
+            ticker.start()
+
+    def lost_threads(self) -> list[str]:
+        """Names of the threads that ended too early. Nobody starts them again: the process has to be restarted."""
+        return [ticker.name for ticker in self.tickers if not ticker.alive]
+
+    def close(self) -> None:
+        for ticker in self.tickers:
+            ticker.stop()
+        for ticker in self.tickers:
+            ticker.join()
+        self._heartbeat.farewell()
+        self._standby.close()
+
+
+class RenderRole(Role):
+    def __init__(self, settings: Settings) -> None:
+        self._model = settings.model
+        self._store = Store.connect(settings.redis_url)
+        self._turn = threading.Lock()  # there is one engine, for a message and for the standby
+        worker, engine = new_worker_id(), load(settings)
+        self._renderer = Renderer(self._store, open_storage(settings), engine, settings, worker)
+        self._store.run(registry.announce(engine.card.name, engine.card.model_dump_json()))
+        heartbeat = Heartbeat(self._store, worker, self._renderer.figures, engine=engine)
+        super().__init__(settings, self._store, worker, heartbeat)
+
+    def drain(self) -> None:
+        """An engine that raises ends the process, because nothing can be said of the engine's state."""
+        try:
+            with self._turn:
+                self._renderer.drain()
+        except Exception:
+            log.critical("this worker ends", exc_info=True)
+            logging.shutdown()
+            os._exit(EXIT_FAULT)
+
+    def has_work(self) -> bool:
+        work = self._store.run(registry.backlog())
+        return sum(work.ready.get(self._model, {}).values()) + work.solo.get(self._model, 0) > 0
+
+    def stop(self) -> None:
+        self._renderer.stop()
+
+    def close(self) -> None:
+        super().close()
+        self._renderer.close()
+        self._renderer.engine.close()
+
+
+class DeskRole(Role):
+    def __init__(self, settings: Settings) -> None:
+        import worker.desk.desk  # noqa: F401  (before the pool forks, so that its processes share the code)
+
+        self._settings = settings
+        self._store = Store.connect(settings.redis_url)
+        # Opened before the pool forks: a child that opened a folder by itself might do so while it is not mounted.
+        self._storage = open_storage(settings)
+        self._stopping = mmap.mmap(-1, 1)  # shared with the pool, which SIGTERM does not reach; 1: stop
+        self._desks: dict[int, Desk] = {}  # by process id: no process may use the desk of its parent
+        worker_id = new_worker_id()
+        super().__init__(settings, self._store, worker_id, Heartbeat(self._store, worker_id))
+
+    def drain(self) -> None:
+        desk = self._desks.get(os.getpid())
+        if desk is None:
+            desk = self._desks[os.getpid()] = self._new_desk()
+        desk.drain(lambda: self._stopping[0] == 1)
+
+    def has_work(self) -> bool:
+        return 0 in self._store.run(tasks.next_due(tuple(Due))).values()
+
+    def stop(self) -> None:
+        self._stopping[0] = 1
+
+    def _new_desk(self) -> Desk:
+        from worker.desk.desk import Desk
+
+        settings = self._settings
+        return Desk(Store.connect(settings.redis_url), self._storage, Waker(settings.broker), settings)
+
+
+def role_for(queues: Set[str], settings: Settings) -> Role:
+    """The role that a worker has by the queues that it consumes. Raises FarmError when it can't be taken up."""
+    render = {queue for queue in queues if queue.startswith(render_queue(""))}
+    if not render:
+        return DeskRole(settings)
+    if render != queues:
+        raise Misconfigured(f"a worker has one role: start one with -Q {DESK_QUEUE} and another with -Q {min(render)}")
+    return RenderRole(settings)
