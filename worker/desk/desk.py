@@ -30,7 +30,7 @@ from farm.store import Store, batches, jobs, registry, tasks
 from farm.wake import Waker, render_queue
 from farm.wire import JobError, Model
 from worker.desk.assembly import Assembler, ClipsMissing
-from worker.render.leases import Interrupted, TaskLease, TaskLost
+from worker.desk.task_lease import Interrupted, TaskLease, TaskLost
 from worker.webhooks.deliver import Courier
 from worker.webhooks.post import DEADLINE_S
 

@@ -1,6 +1,6 @@
-"""What this worker has claimed, kept while it is worked on: segments (Leases) and tasks of the desk (TaskLease).
+"""The segments that this worker has claimed, under leases that a thread renews.
 
-A thread renews, and says what was lost. Whatever a dead worker held is given to others when its lease has run out.
+The thread reports what was lost. Whatever a dead worker held is given to others when its lease has run out.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from farm.errors import StoreUnavailable
-from farm.store import Store, segments, tasks
+from farm.store import Store, segments
 
 log = logging.getLogger(__name__)
 
@@ -115,45 +115,3 @@ class Leases:
         else:
             self.drop(lost)
         self._on_lost(lost)
-
-
-class TaskLost(Exception):
-    """Another desk has the task by now, or its job was canceled."""
-
-
-class Interrupted(Exception):
-    """The worker must go; the task is for another desk."""
-
-
-class TaskLease:
-    """One task of the desk. Long work calls `check` now and then, and what it raises ends the work."""
-
-    def __init__(self, store: Store, task: tasks.Task, lease_ms: int, stopping: Callable[[], bool]) -> None:
-        self._store, self._task, self._lease_ms, self._stopping = store, task, lease_ms, stopping
-        self._lost, self._over = threading.Event(), threading.Event()
-        self._thread = threading.Thread(target=self._renewing, name="task-lease", daemon=True)
-
-    def __enter__(self) -> TaskLease:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def check(self) -> None:
-        if self._lost.is_set():
-            raise TaskLost
-        if self._stopping():
-            raise Interrupted
-
-    def _renewing(self) -> None:
-        while not self._over.wait(self._lease_ms / 3000):
-            try:
-                if not self._store.run(tasks.extend(self._task, self._lease_ms)):
-                    self._lost.set()
-                    return
-            except StoreUnavailable as error:
-                log.warning("lease of %s not renewed: %s", self._task.id, error)
