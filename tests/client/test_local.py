@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import stat
 import subprocess
@@ -28,8 +29,8 @@ def test_a_job_ends_after_the_kill_of_any_part(farm: Local, client: Farm, name: 
 
 
 def test_a_restart_lets_the_worker_finish(farm: Local) -> None:
-    before = farm.pid("render")
-    assert farm.restart("render") not in (None, before)
+    before = farm.kill("render", signal.SIGTERM)
+    assert farm.replaced("render", before) not in (None, before)
     assert int((farm.run_folder / "render.pid").read_text()) == farm.pid("render")
 
 
