@@ -1,8 +1,8 @@
-"""Folders for temporary files, which go away with their process also when it is killed.
+"""Folders for temporary files, which go away with their process, even if it is killed.
 
-A folder is locked while its process lives. Each program of the farm removes those of its user whose lock is free when
-it starts, and whenever it makes one of its own, so that a killed desk's 1.6 GB of a half-joined book do not stay for
-ever. They lie where TMPDIR says, else in /tmp.
+A folder is locked while its process lives. A program of the farm removes its user's unlocked folders at its start, and
+whenever it makes a folder of its own. Otherwise the 1.6 GB of a half-joined book would stay for ever after a desk was
+killed. The folders lie in TMPDIR, else in /tmp.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _PREFIX = "tts-farm-scratch-"
 
 
 class Scratch:
-    """A new, empty folder at `path`, until `close`, or the process ends."""
+    """A new, empty folder at `path`, until `close` or the end of the process."""
 
     def __init__(self, purpose: str) -> None:
         self.path, lock = _locked_folder(f"{_PREFIX}{purpose}-")
@@ -38,9 +38,9 @@ class Scratch:
 
 
 def sweep() -> None:
-    """Removes what processes left that were killed."""
+    """Removes the folders of processes that were killed."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        with suppress(OSError):  # its process lives, it is another user's, or gone by now
+        with suppress(OSError):  # its process lives, it belongs to another user, or it is gone by now
             lock = _open(folder)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,8 +1,8 @@
-"""The audio of one segment as it lies in storage: FLAC, mono, 16 bit, with what the engine had to say of it.
+"""The audio of one segment as it lies in storage: FLAC, mono, 16 bit, with the engine's warnings.
 
-Encoding has no dither and no clock in it, so equal samples are equal bytes. Decoding proves what it returns against the
-checksum that FLAC keeps of its samples, so that a clip that was cut or bent is rendered again and not narrated. The
-engine's warnings lie in the file's comment, one a line: a clip from the cache says what it said when it was rendered.
+Encoding uses no dither and no clock, so equal samples give equal bytes. Decoding checks the samples against the
+checksum in the file, so a truncated or damaged clip is rendered again and not narrated. The warnings stand in the
+file's comment, one a line, so a clip from the cache keeps the warnings of its rendering.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ Samples = npt.NDArray[np.float32]
 
 _FULL_SCALE = 32768
 
-# Of STREAMINFO, which FLAC demands to come first (RFC 9639, 8.2): 20 bits sample rate, 3 channels, 5 sample size and
-# 36 frames; then the MD5 of the little-endian samples.
+# Bytes of STREAMINFO, the first block of every FLAC file (RFC 9639, 8.2): 20 bits sample rate, 3 channels, 5 sample
+# size and 36 frames; then the MD5 of the little-endian samples.
 _FORMAT, _MD5 = slice(18, 26), slice(26, 42)
 
 
@@ -35,7 +35,7 @@ class Decoded:
 
 
 def encode(samples: Samples, sample_rate: int, warnings: Iterable[str] = ()) -> bytes:
-    """float32 within [-1, 1] to FLAC; what lies outside is clipped."""
+    """The FLAC file of float32 samples within [-1, 1]; samples outside are clipped."""
     buffer = io.BytesIO()
     with sf.SoundFile(buffer, "w", sample_rate, 1, format="FLAC", subtype="PCM_16") as file:
         if comment := "\n".join(" ".join(warning.split()) for warning in warnings):
@@ -64,7 +64,7 @@ def decode(data: bytes, sample_rate: int) -> Decoded:
 
 
 def duration_ms(start: bytes) -> int:
-    """How long a clip says it is, from its first 42 bytes. Raises ClipCorrupt when they are not a clip's."""
+    """The length of a clip by its first 42 bytes. Raises ClipCorrupt when these do not begin a clip."""
     fields = int.from_bytes(start[_FORMAT])
     sample_rate, frames = fields >> 44, fields & (1 << 36) - 1
     if len(start) < _MD5.stop or not start.startswith(b"fLaC") or not sample_rate or not frames:

@@ -1,9 +1,9 @@
 """One process of the embedded farm: started, named by a pid file, and started again whenever it dies.
 
-A child has a session of its own, so a Ctrl-C reaches the supervisor alone, and whatever a dead child leaves behind in
-its session is killed before the next one starts. A child that keeps failing on its own is given up with the end of its
-log; one that somebody kills from outside, that the work at hand brought down, or that has run well before never is:
-what it needs may be away for a while, or have had its keys changed.
+A child has a session of its own, so a Ctrl-C reaches the supervisor alone. Processes that a dead child leaves in its
+session are killed before the next child starts. A child that keeps failing on its own is given up, and the error shows
+the end of its log. Three kinds of child are never given up: one that was killed from outside, one that its work brought
+down, and one that has run well before. Redis or the bucket may be away for a while, or have new keys.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ LONGEST_PAUSE_S = 5.0
 LOG_LIMIT = 10_000_000  # bytes; a longer log is set aside when its child is first started
 TAIL_LINES = 15
 
-_HUNG = (EXIT_HUNG, -signal.SIGALRM)  # by its watchdog, or where that hung as well by its alarm
+_HUNG = (EXIT_HUNG, -signal.SIGALRM)  # ended by its watchdog, or by its alarm when the watchdog hung as well
 _NO_FAULT_OF_ITS_OWN = (-signal.SIGKILL, -signal.SIGTERM, EXIT_FAULT, *_HUNG)
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What a child runs. `environment` is complete: nothing is inherited beside it."""
+    """The command of a child. `environment` is complete: the child inherits nothing else."""
 
     name: str
     command: tuple[str, ...]
@@ -119,7 +119,7 @@ class Child:
         return process.pid if process is not None else None
 
     def signal(self, number: signal.Signals) -> int | None:
-        """To the process alone, as the system or a user would. Returns its pid, None when none runs."""
+        """Signals the process alone, as the system or a user would. Returns its pid; None when no process runs."""
         process = self._process
         if process is None:
             return None
@@ -136,14 +136,14 @@ class Child:
         return pid
 
     def end(self) -> None:
-        """Asks it to finish and forbids restarts; `join` waits for it."""
+        """Asks the process to finish and forbids restarts; `join` waits for it."""
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
         self.signal(signal.SIGTERM)
 
     def join(self, deadline: float) -> None:
-        """Until the monotonic time `deadline`; a process that is still there then is killed with its whole session."""
+        """Waits until the monotonic time `deadline`, then kills a process that still runs, with its whole session."""
         self._thread.join(max(0.0, deadline - time.monotonic()))
         if self._thread.is_alive() and (pid := self.pid) is not None:
             with suppress(ProcessLookupError):
@@ -151,7 +151,7 @@ class Child:
         self._thread.join(5)
 
     def tail(self) -> str:
-        """The last lines of its present run."""
+        """The last lines of the log, none of them from before the present run."""
         with self.log.open("rb") as log:
             size = log.seek(0, os.SEEK_END)
             log.seek(max(self._run_began, size - 8192))

@@ -1,10 +1,10 @@
-"""Ends what a supervisor that was killed left running, and nothing else.
+"""Ends the processes that a killed supervisor left running, and no others.
 
-    python -m farm.embedded.orphans FOLDER      waits until its stdin closes without a word: a supervisor was killed
+    python -m farm.embedded.orphans FOLDER      waits until its stdin closes without a word: the supervisor was killed
 
-The supervisor starts this as its warden, and sweeps by itself at every start. A process counts as an orphan of a data
-folder only if a pid file names it, if it is older than that file, so that the number was not given to another process
-since, and if its environment names the folder.
+The supervisor starts this as its warden, and sweeps by itself at every start. A process is an orphan of a data folder
+if all of this holds: a pid file names it, it is older than that file, and its environment names the folder. A younger
+process has got the number of one that is gone.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def sweep(data: Path, grace: float = GRACE_S) -> list[str]:
 
 
 def hold(data: Path) -> IO[str] | None:
-    """The lock of a data folder, held while the file is open; None when somebody else has it."""
+    """The lock of a data folder, held while the file is open; None when another process has it."""
     file = (data / "run" / "lock").open("a+")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -72,7 +72,7 @@ def _end(process: psutil.Process, grace: float) -> None:
 
 
 def _gone(process: psutil.Process, seconds: float) -> bool:
-    """A zombie is gone: nobody may be there to reap it (containers without an init)."""
+    """A zombie counts as gone: a container without an init has nobody to reap it."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:
@@ -87,7 +87,7 @@ def _gone(process: psutil.Process, seconds: float) -> bool:
 def main() -> None:
     data = Path(sys.argv[1])
     if sys.stdin.buffer.read():
-        return  # it stopped everything itself, and said so
+        return  # the supervisor stopped everything itself, and said so
     deadline = time.monotonic() + UNLOCK_S
     while time.monotonic() < deadline:
         lock = hold(data)

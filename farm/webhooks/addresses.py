@@ -1,7 +1,7 @@
-"""Where the farm may send to when a user names the URL: public addresses, and networks that its operator allowed.
+"""The addresses that a user's URL may lead the farm to: public ones, and the networks that its operator allowed.
 
-The API asks when a job is submitted, which catches addresses written out in the URL. The worker asks again for every
-address that a name resolves to, because only what is dialled counts.
+The API checks when a job is submitted, which catches addresses written out in the URL. The worker checks again each
+address that a name resolves to, because the farm connects to an address and not to a name.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from farm.errors import BadInput, Misconfigured
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
-# What `ipaddress` calls global in some or all releases of Python 3.11 and later, and is not the public internet.
+# Networks that `ipaddress` calls global in some or all releases of Python 3.11 and later, outside the public internet.
 _NOT_PUBLIC: tuple[Network, ...] = tuple(
     ip_network(name)
     for name in (
@@ -37,7 +37,7 @@ _NAME = re.compile(r"[a-z0-9._-]+")
 
 
 def allowed_networks(names: Iterable[str]) -> tuple[Network, ...]:
-    """The networks of FARM_WEBHOOK_ALLOW. Raises Misconfigured on one that is none."""
+    """The networks of FARM_WEBHOOK_ALLOW. Raises Misconfigured when one is malformed."""
     networks = []
     for name in names:
         try:
@@ -50,8 +50,8 @@ def allowed_networks(names: Iterable[str]) -> tuple[Network, ...]:
 
 
 def forbidden(address: Address, allow: Sequence[Network] = ()) -> str | None:
-    """What kind of address this is ("a loopback address") when nothing may be sent to it, else None. An IPv4 address
-    inside an IPv6 one is judged as what it is."""
+    """The kind of a forbidden address ("a loopback address"); None if the farm may send to it. An IPv4 address inside
+    an IPv6 one is judged as the IPv4 address."""
     if any(address in network for network in allow):
         return None
     if isinstance(address, IPv6Address) and (address in _MAPPED or address in _NAT64):
@@ -72,13 +72,13 @@ def forbidden(address: Address, allow: Sequence[Network] = ()) -> str | None:
 
 
 def check_url(url: str, allow: Sequence[Network] = (), *, pointer: str = "/webhook/url") -> None:
-    """Raises BadInput for a URL that no webhook may go to, as far as can be told without resolving its name."""
+    """Raises BadInput for a URL that no webhook may go to. Does not resolve names."""
 
     def refused(why: str) -> BadInput:
         return BadInput(f"webhooks can't be sent to this URL: {why}", pointer=pointer)
 
     try:
-        # The parser that the sender dials by: two parsers may disagree about where a host ends, and that is a way in.
+        # The sender connects by the same parser: two parsers may disagree where a host ends, which opens a way in.
         parts = httpx.URL(url)
         host = parts.raw_host.decode("ascii").removesuffix(".")
         host.encode("idna")
@@ -100,8 +100,8 @@ def check_url(url: str, allow: Sequence[Network] = (), *, pointer: str = "/webho
 
 
 def _written_out(host: str) -> Address | None:
-    """The address that a host is without asking a name server, in every notation that the C library dials:
-    127.0.0.1, 127.1, 0x7f.1, 017700000001, 2130706433, ::1, localhost (RFC 6761)."""
+    """The address that a host spells out, None for a name. All notations of the C library count: 127.0.0.1, 127.1,
+    0x7f.1, 017700000001, 2130706433, ::1, localhost (RFC 6761)."""
     if host == "localhost" or host.endswith(".localhost"):
         return IPv4Address("127.0.0.1")
     try:

@@ -1,11 +1,11 @@
-"""The life of one webhook delivery, without any I/O: what has been tried, and what comes next.
+"""The life of one webhook delivery, without any I/O: its attempts so far, and the next step.
 
     pending ── 2xx ──> delivered
        │  └─ anything else: due again by SCHEDULE_S
        └─ 410 Gone, or the schedule is over ──> abandoned
 
-The record is the opaque JSON that the store keeps in the outbox. A delivery that had ended and is due once more was
-asked for anew by a person: it keeps its id and its past attempts, and starts the schedule over.
+The record is the opaque JSON that the store keeps in the outbox. A person may ask for a delivery again after it ended:
+the delivery keeps its id and its past attempts, and starts the schedule over.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from farm.wire import Attempt, Delivery, WebhookEvent
 
 # Seconds between an attempt and the one before it: the example of Standard Webhooks, three days in all.
 SCHEDULE_S = (0, 5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
-JITTER = 0.2  # a wait is up to this share longer, so that a receiver that comes back is not met by everything at once
+JITTER = 0.2  # a wait is up to this share longer, so that deliveries do not all meet a receiver at once when it is back
 ATTEMPTS_KEPT = 20
 GONE = 410
 
@@ -32,7 +32,7 @@ DeliveryStatus = Literal["pending", "delivered", "abandoned"]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of one attempt. `retry_after_s` is what the receiver asked for, where it asked."""
+    """The answer to one attempt. `retry_after_s` is the receiver's wish, None where it has none."""
 
     attempt: Attempt
     retry_after_s: float | None = None
@@ -40,14 +40,14 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What comes next: the delivery's status, and in how many milliseconds it is due again while it is pending."""
+    """The next step: the delivery's status, and the milliseconds until it is due again while it is pending."""
 
     status: DeliveryStatus
     again_ms: int | None = None
 
 
 class Record(BaseModel):
-    """The outbox record: the fields of farm.wire.Delivery that the store does not know itself."""
+    """The outbox record: the fields of farm.wire.Delivery that the store itself does not keep."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -59,8 +59,8 @@ class Record(BaseModel):
 
     @classmethod
     def read(cls, text: str, *, ending: str, url: str) -> Self:
-        """From the store's JSON, an empty object before the first attempt. `ending` is the store's word for what
-        happened (succeeded, failed, canceled; completed for a batch)."""
+        """From the store's JSON, an empty object before the first attempt. `ending` is the store's word for the event
+        (succeeded, failed, canceled; completed for a batch)."""
         if text != "{}":
             return cls.model_validate_json(text)
         owner = "batch" if ending == "completed" else "job"
@@ -76,7 +76,7 @@ class Record(BaseModel):
         )
 
     def shown(self, delivery: str, next_attempt_at: datetime | None) -> Delivery:
-        """As the API shows it. One that is due again is pending, whatever came of it before."""
+        """As the API shows it. A delivery that is due again is pending, whatever its last attempt brought."""
         return Delivery(
             id=delivery,
             event=self.event,
@@ -88,7 +88,7 @@ class Record(BaseModel):
 
 
 def next_step(record: Record, answer: Answer, random: Callable[[], float]) -> Step:
-    """Decides by the status code alone. `random` gives numbers in [0, 1)."""
+    """Decides by the status code, the tries so far and the receiver's wish. `random` returns numbers in [0, 1)."""
     code = answer.attempt.status_code
     if code is not None and 200 <= code < 300:
         return Step("delivered")

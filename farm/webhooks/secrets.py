@@ -1,7 +1,8 @@
 """Webhook signing secrets: their form, and one secret per tenant from the farm's own.
 
-A secret is `whsec_` and the base64 of 24 to 64 random bytes (Standard Webhooks). The operator sets one; every tenant
-gets its own, derived from it: it verifies that tenant's webhooks, forges nobody else's, and need not be stored.
+A secret is `whsec_` and the base64 of 24 to 64 random bytes (Standard Webhooks). The operator sets one secret, and each
+tenant's secret is derived from it. A tenant can verify its own webhooks with it, but forge nobody else's. Nothing needs
+to be stored.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ PREFIX = "whsec_"
 SHORTEST, LONGEST = 24, 64  # bytes
 OPERATOR = "default"  # the tenant of a farm without API keys: its secret is the one that the operator set
 
-# Signed content begins with a delivery id, never with this: no webhook's signature is ever a tenant's secret.
+# Signed content begins with a delivery id, never with this prefix: no webhook's signature is ever a tenant's secret.
 _DERIVE = "tts-farm/webhook-secret/"
 
 
