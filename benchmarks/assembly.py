@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from farm.wire import Output
-from worker.desk.stitch import Piece, assemble
+from worker.desk.stitch import Piece, stitch
 from worker.engine import Clip, Speech, Utterance
 from worker.engines.espeak.engine import Espeak
 from worker.flac import decode, encode
@@ -55,7 +55,7 @@ def run(clips: list[bytes], rate: int, count: int, wanted: dict[str, object]) ->
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
         output = Output.model_validate(wanted)
-        done = assemble(pieces(), sample_rate=rate, output=output, target=Path(folder) / "book", beat=lambda: None)
+        done = stitch(pieces(), sample_rate=rate, output=output, target=Path(folder) / "book", check=lambda: None)
         seconds = time.perf_counter() - started
     peak = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())
     assert peak is not None

@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import pytest
-
 from farm.job import Lane, Status
 from farm.plan import clip_key, decode_page, pages_key, plan_key
 from farm.spec import Rendered, lines_key, text_key
@@ -100,8 +98,7 @@ def test_a_job_that_is_deleted_while_it_is_planned_leaves_no_plan(house: House) 
     assert [found.key for found in house.storage.list("")] == []
 
 
-def test_a_stop_puts_a_book_back_for_another_desk(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worker.desk.stitch._BEAT_S", 0)
+def test_a_stop_puts_a_book_back_for_another_desk(house: House) -> None:
     (book,), clips = settled_books(house, 1)
     gated = Gated(house.storage, clips)
     stop = threading.Event()

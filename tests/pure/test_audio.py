@@ -20,7 +20,7 @@ from farm.errors import ClipCorrupt
 from farm.wire import AudioFormat, Output
 from worker.desk.encoder import Encoder, encodable_rate
 from worker.desk.loudness import Meter, decibels
-from worker.desk.stitch import Assembly, Piece, Span, assemble
+from worker.desk.stitch import Piece, Span, Stitched, stitch
 from worker.desk.subtitles import Cue, subtitles
 from worker.flac import Samples, decode, duration_ms, encode, from_pcm, to_pcm
 
@@ -43,9 +43,9 @@ def _speechlike(seconds: float, seed: int = 1, rate: int = RATE) -> Samples:
 
 def _stitch(
     clips: Sequence[Samples], target: Path, pause_ms: int = 100, rate: int = RATE, **output: object
-) -> Assembly:
+) -> Stitched:
     pieces = [Piece(to_pcm(clip), pause_ms) for clip in clips]
-    return assemble(pieces, sample_rate=rate, output=Output.model_validate(output), target=target, beat=lambda: None)
+    return stitch(pieces, sample_rate=rate, output=Output.model_validate(output), target=target, check=lambda: None)
 
 
 def _loudness(samples: npt.NDArray[np.floating], rate: int = RATE) -> float:
@@ -234,8 +234,7 @@ def test_a_clip_that_starts_on_a_step_does_not_click(tmp_path: Path) -> None:
     assert np.abs(np.diff(heard)).max() < 0.01
 
 
-def test_a_beat_that_raises_stops_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worker.desk.stitch._BEAT_S", 0)
+def test_a_check_that_raises_stops_the_work(tmp_path: Path) -> None:
     drawn: list[int] = []
 
     def pieces() -> Iterator[Piece]:
@@ -243,12 +242,12 @@ def test_a_beat_that_raises_stops_the_work(tmp_path: Path, monkeypatch: pytest.M
             drawn.append(index)
             yield Piece(to_pcm(_tone(1)), 0)
 
-    def beat() -> None:
+    def check() -> None:
         if len(drawn) == 3:
             raise InterruptedError
 
     with pytest.raises(InterruptedError):
-        assemble(pieces(), sample_rate=RATE, output=Output(), target=tmp_path / "book", beat=beat)
+        stitch(pieces(), sample_rate=RATE, output=Output(), target=tmp_path / "book", check=check)
     assert len(drawn) == 3
 
 
@@ -278,14 +277,14 @@ import re, sys
 from pathlib import Path
 from farm.wire import Output
 from worker.flac import decode
-from worker.desk.stitch import Piece, assemble
+from worker.desk.stitch import Piece, stitch
 clips = [path.read_bytes() for path in sorted(Path(sys.argv[1]).glob("*.flac"))]
-beats = []
-done = assemble(
+checks = []
+done = stitch(
     (Piece(decode(clips[i % len(clips)], 22050).pcm, 120) for i in range(int(sys.argv[2]))), sample_rate=22050,
-    output=Output(format="wav", loudness_lufs=-18), target=Path(sys.argv[1], "book"), beat=lambda: beats.append(1))
+    output=Output(format="wav", loudness_lufs=-18), target=Path(sys.argv[1], "book"), check=lambda: checks.append(1))
 # Not ru_maxrss, which a child begins with at its parent's.
-print(done.seconds, int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024, len(beats))
+print(done.seconds, int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024, len(checks))
 """
 
 

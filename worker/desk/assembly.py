@@ -18,7 +18,7 @@ from farm.spec import Rendered, Spec
 from farm.storage import Storage
 from farm.store import Store, jobs
 from farm.wire import AudioFormat
-from worker.desk.stitch import Assembly, Piece, Span, assemble
+from worker.desk.stitch import Piece, Span, Stitched, stitch
 from worker.desk.subtitles import Cue, subtitles
 from worker.flac import Decoded, decode
 
@@ -45,8 +45,8 @@ class Assembler:
     def __init__(self, store: Store, storage: Storage) -> None:
         self._store, self._storage = store, storage
 
-    def assemble(self, job: jobs.JobRecord, spec: Spec, run: str, beat: Callable[[], None]) -> Rendered:
-        """`run` makes the result's keys unique; `beat` is called now and then, and what it raises ends the work.
+    def assemble(self, job: jobs.JobRecord, spec: Spec, run: str, check: Callable[[], None]) -> Rendered:
+        """`run` makes the result's keys unique; `check` is called now and then; an exception from it ends the work.
 
         Raises ClipsMissing; ObjectMissing when the plan itself is gone."""
         plan = Plan.from_json(self._storage.get(plan_key(job.id)))
@@ -57,12 +57,12 @@ class Assembler:
         folder = f"results/{job.id}/{run}"
         with Scratch("assembly") as scratch:
             target = scratch.path / f"audio.{extension}"
-            assembly, warnings = self._stitch(rows, plan, spec, target, beat)
+            stitched, warnings = self._stitch(rows, plan, spec, target, check)
             audio_key = f"{folder}/audio.{extension}"
             self._storage.put_file(audio_key, target, media_type)
-        spans = dict(zip((row.index for row in rows), assembly.spans, strict=True))
-        timing = _timing(assembly.milliseconds(assembly.frames), spec.target_duration_ms)
-        manifest = _Manifest(job, plan, assembly, spans, warnings, timing)
+        spans = dict(zip((row.index for row in rows), stitched.spans, strict=True))
+        timing = _timing(stitched.milliseconds(stitched.frames), spec.target_duration_ms)
+        manifest = _Manifest(job, plan, stitched, spans, warnings, timing)
         cached = self._store.run(jobs.cached_bits(job.id))
         table = [
             manifest.row(row, lost=lost.get(row.index), cached=_bit(cached, row.index))
@@ -72,8 +72,8 @@ class Assembler:
         document = json.dumps(manifest.document(table), ensure_ascii=False, indent=1)
         self._storage.put(manifest_key, document.encode(), "application/json")
         return Rendered(
-            format=assembly.format, sample_rate=assembly.sample_rate, duration_seconds=assembly.seconds,
-            bytes=assembly.bytes, sha256=assembly.sha256, loudness_lufs=assembly.loudness_lufs,
+            format=stitched.format, sample_rate=stitched.sample_rate, duration_seconds=stitched.seconds,
+            bytes=stitched.bytes, sha256=stitched.sha256, loudness_lufs=stitched.loudness_lufs,
             audio_key=audio_key, manifest_key=manifest_key, **timing,
             subtitles=self._subtitle(folder, spec, table, plain if plan.has_marks else str),
         )  # fmt: skip
@@ -86,8 +86,8 @@ class Assembler:
             index += len(page)
 
     def _stitch(
-        self, rows: Sequence[Segment], plan: Plan, spec: Spec, target: Path, beat: Callable[[], None]
-    ) -> tuple[Assembly, Mapping[int, Sequence[str]]]:
+        self, rows: Sequence[Segment], plan: Plan, spec: Spec, target: Path, check: Callable[[], None]
+    ) -> tuple[Stitched, Mapping[int, Sequence[str]]]:
         """The recording, and what the engine had to say of which segment."""
         warnings: dict[int, Sequence[str]] = {}
         if not rows:
@@ -101,10 +101,10 @@ class Assembler:
                 yield Piece(decoded.pcm, row.pause_ms if row is not rows[-1] else 0)
 
         try:
-            assembly = assemble(pieces(), sample_rate=plan.sample_rate, output=spec.output, target=target, beat=beat)
+            stitched = stitch(pieces(), sample_rate=plan.sample_rate, output=spec.output, target=target, check=check)
         except (ObjectMissing, ClipCorrupt):
             raise ClipsMissing(self._missing(rows, plan.sample_rate)) from None
-        return assembly, warnings
+        return stitched, warnings
 
     def _fetched(self, rows: Sequence[Segment], sample_rate: int) -> Iterator[tuple[Segment, Future[Decoded]]]:
         """Clips in order, fetched and decoded some way ahead on other cores."""
@@ -155,10 +155,10 @@ class Assembler:
 
 class _Manifest:
     def __init__(
-        self, job: jobs.JobRecord, plan: Plan, assembly: Assembly, spans: Mapping[int, Span],
+        self, job: jobs.JobRecord, plan: Plan, stitched: Stitched, spans: Mapping[int, Span],
         warnings: Mapping[int, Sequence[str]], timing: Mapping[str, int],
     ) -> None:  # fmt: skip
-        self._job, self._plan, self._assembly, self._spans, self._warnings = job, plan, assembly, spans, warnings
+        self._job, self._plan, self._stitched, self._spans, self._warnings = job, plan, stitched, spans, warnings
         self._timing = timing
 
     def row(self, segment: Segment, *, lost: str | None, cached: bool) -> dict[str, Any]:
@@ -174,20 +174,20 @@ class _Manifest:
             return row | {"error": (lost or "x")[1:]}
         if segment.index in self._warnings:
             row["warnings"] = list(self._warnings[segment.index])
-        start, end = (self._assembly.milliseconds(frames) for frames in (span.start, span.start + span.frames))
+        start, end = (self._stitched.milliseconds(frames) for frames in (span.start, span.start + span.frames))
         return row | {
             "offset_ms": start, "duration_ms": end - start, "offset_frames": span.start, "frames": span.frames,
             "pause_ms": segment.pause_ms, "attempts": int(lost or 0) + (0 if cached else 1),
         }  # fmt: skip
 
     def document(self, table: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        assembly, recipe = self._assembly, self._plan.recipe
+        stitched, recipe = self._stitched, self._plan.recipe
         return {
             "job": self._job.id, "model": recipe.model, "revision": recipe.revision, "language": recipe.language,
-            "format": assembly.format, "sample_rate": assembly.sample_rate, "duration_seconds": assembly.seconds,
-            **self._timing, "frames": assembly.frames, "bytes": assembly.bytes, "sha256": assembly.sha256,
-            "loudness_lufs": assembly.loudness_lufs, "source_loudness_lufs": assembly.source_loudness_lufs,
-            "gain_db": assembly.gain_db, "peak_dbfs": assembly.peak_dbfs,
+            "format": stitched.format, "sample_rate": stitched.sample_rate, "duration_seconds": stitched.seconds,
+            **self._timing, "frames": stitched.frames, "bytes": stitched.bytes, "sha256": stitched.sha256,
+            "loudness_lufs": stitched.loudness_lufs, "source_loudness_lufs": stitched.source_loudness_lufs,
+            "gain_db": stitched.gain_db, "peak_dbfs": stitched.peak_dbfs,
             "warnings": sum(len(warnings) for warnings in self._warnings.values()),
             "chapters": [self._chapter(number, table) for number in range(len(self._plan.chapters))],
             "segments": table,

@@ -1,7 +1,7 @@
-"""The audio file that a job's listener gets: WAV, FLAC, MP3 or Opus, written block by block.
+"""The audio file for the listener of a job: WAV, FLAC, MP3 or Opus, written block by block.
 
-A WAV file that passes 4 GB (12 hours at 48 kHz) becomes RF64, which is WAV with wider sizes. WAV, FLAC and MP3 are the
-same bytes for the same samples; Ogg Opus is not, because libsndfile draws a random stream number for each file.
+A WAV file that passes 4 GB (12 hours at 48 kHz) becomes RF64, which is WAV with wider sizes. Equal samples give equal
+bytes in WAV, FLAC and MP3, but not in Ogg Opus: libsndfile draws a random stream number for each file.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _COPY_FRAMES = 1 << 20
 
 
 def encodable_rate(format: AudioFormat, sample_rate: int) -> int:
-    """`sample_rate`, or the next higher one that the format knows."""
+    """`sample_rate`, or the next higher one that the format allows."""
     if format != "opus":
         return sample_rate
     return next((rate for rate in _OPUS_RATES if rate >= sample_rate), _OPUS_RATES[-1])
@@ -43,7 +43,7 @@ class Encoder:
     def write(self, samples: Samples) -> None:
         if self._container == "WAV" and self.frames + len(samples) > self._wav_frames:
             self._widen()
-        # libsndfile rounds floats down for WAV and to the nearest for FLAC; rounded here, both are the same samples.
+        # libsndfile rounds floats down for WAV and to the nearest for FLAC; rounded here, both get the same samples.
         self._file.write(to_pcm(samples) if self._subtype == "PCM_16" else samples)
         self.frames += len(samples)
 
@@ -54,7 +54,7 @@ class Encoder:
         return sf.SoundFile(path, "w", self._rate, 1, subtype=self._subtype, format=container)
 
     def _widen(self) -> None:
-        """Copies what there is: 4 GB once, and only then, because few players read RF64."""
+        """Copies the file into an RF64 file: 4 GB, once. No file starts as RF64, because few players read it."""
         self._file.close()
         self._container = "RF64"
         wide = self._path.with_name(self._path.name + ".rf64")

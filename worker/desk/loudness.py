@@ -1,8 +1,8 @@
 """Loudness and peak of a mono stream of any length, in memory that grows by 80 bytes per second.
 
 Integrated loudness as ITU-R BS.1770-4 defines it: K-weighting, blocks of 400 ms that overlap by three quarters, an
-absolute gate at -70 LUFS and a relative one 10 LU below what passes it. The filters are pyloudnorm's; a test holds the
-result to pyloudnorm's on the whole signal.
+absolute gate at -70 LUFS and a relative gate 10 LU below the mean of the blocks that pass the first. The filters are
+pyloudnorm's; a test compares the result with pyloudnorm's for the whole signal.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Meter:
         self._rest = squares[whole * self._hop :]
 
     def integrated(self) -> float:
-        """LUFS; -inf when nothing passes the gates. Below 400 ms, where the standard says nothing, of what there is."""
+        """In LUFS; -inf when nothing passes the gates. The standard has no rule below 400 ms: that is one block."""
         powers = self._block_powers()
         powers = powers[powers >= _power(_ABSOLUTE_GATE)]
         if not len(powers):

@@ -1,7 +1,7 @@
-"""Joins a job's clips into one recording: pauses, loudness, sample rate, encoding, in bounded memory at any length.
+"""Stitches a job's clips into one recording: pauses, loudness, sample rate, encoding, in bounded memory at any length.
 
-Without a target for loudness one pass does it. With one, the first pass spools the clips into a temporary file and
-measures, the second applies the gain and encodes. See docs/decisions/0004-assembly.md.
+Without a target for loudness there is one pass. With a target, the first pass spools the clips into a temporary file
+and measures them, and the second applies the gain and encodes. See docs/decisions/0004-assembly.md.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import math
 import tempfile
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -25,10 +24,9 @@ from worker.desk.loudness import Meter, decibels
 from worker.flac import Pcm, Samples, from_pcm
 
 _CEILING = 10 ** (-1 / 20)  # gain stops where the highest sample would pass -1 dBFS
-_BLOCK_S = 5  # of audio between two looks at the clock; the slowest encoder, Opus, does some 40 s per second
-_BEAT_S = 0.5
+_BLOCK_S = 5  # of audio between two calls of `check`; the slowest encoder, Opus, does some 40 s per second
 _RAMP_S = 0.005
-_STEP = 33  # of 32768, -60 dBFS: a clip that starts or ends on more than this would click
+_STEP = 33  # of 32768, -60 dBFS: a clip that starts or ends on a louder sample would click
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +44,9 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Assembly:
+class Stitched:
+    """The recording that was written."""
+
     format: AudioFormat
     sample_rate: int
     frames: int
@@ -54,7 +54,7 @@ class Assembly:
     bytes: int
     sha256: str
     loudness_lufs: float | None  # as written; None for silence
-    source_loudness_lufs: float | None  # of the clips as they came
+    source_loudness_lufs: float | None  # of the clips before the gain
     gain_db: float
     peak_dbfs: float | None  # highest sample before encoding; None for silence
 
@@ -66,15 +66,13 @@ class Assembly:
         return round(frames * 1000 / self.sample_rate)
 
 
-def assemble(
-    pieces: Iterable[Piece], *, sample_rate: int, output: Output, target: Path, beat: Callable[[], None]
-) -> Assembly:
-    """Writes `target`. `beat` is called about every half second of work, not while `pieces` makes it wait; what it
-    raises stops the work. Raises ValueError when there is no audio.
-    """
+def stitch(
+    pieces: Iterable[Piece], *, sample_rate: int, output: Output, target: Path, check: Callable[[], None]
+) -> Stitched:
+    """Writes `target`. `check` is called after each block of audio, not while `pieces` waits for a clip; an exception
+    from it stops the work. Raises ValueError when there is no audio."""
     timeline = _Timeline(sample_rate)
     rate = encodable_rate(output.format, output.sample_rate or sample_rate)
-    pulse = _Pulse(beat)
     source = measured = Meter(rate)
     gain = 1.0
     blocks = timeline.blocks(pieces)
@@ -82,7 +80,7 @@ def assemble(
         if output.loudness_lufs is not None:
             for block in _resample(_spooled(blocks, spool), sample_rate, rate):
                 source.feed(block)
-                pulse.touch()
+                check()
             gain = _gain(source, output.loudness_lufs)
             measured = Meter(rate)
             blocks = _replay(spool, sample_rate)
@@ -91,16 +89,16 @@ def assemble(
                 louder = block * np.float32(gain)
                 measured.feed(louder)
                 encoder.write(louder)
-                pulse.touch()
+                check()
     if not encoder.frames:
-        raise ValueError("there is no clip to assemble")
-    return Assembly(
+        raise ValueError("there is no clip to stitch")
+    return Stitched(
         format=output.format,
         sample_rate=rate,
         frames=encoder.frames,
         spans=tuple(timeline.spans(rate)),
         bytes=target.stat().st_size,
-        sha256=_digest(target, pulse),
+        sha256=_digest(target, check),
         loudness_lufs=_finite(measured.integrated()),
         source_loudness_lufs=_finite(source.integrated()),
         gain_db=decibels(gain),
@@ -109,7 +107,7 @@ def assemble(
 
 
 class _Timeline:
-    """Lays clips and pauses one after another, and remembers where each clip went."""
+    """Lays clips and pauses one after another, and remembers the place of each clip."""
 
     def __init__(self, sample_rate: int) -> None:
         self._rate = sample_rate
@@ -136,7 +134,7 @@ class _Timeline:
 
 
 def _soften(clip: Pcm, ramp: int) -> Pcm:
-    """Ramps an edge that is a step; clips that begin and end in silence stay as they are."""
+    """Ramps an edge that would click. A clip that begins and ends in silence stays as it is."""
     if not len(clip) or max(abs(int(clip[0])), abs(int(clip[-1]))) < _STEP:
         return clip
     ramp = min(ramp, len(clip) // 2)
@@ -176,28 +174,14 @@ def _gain(meter: Meter, target_lufs: float) -> float:
     return min(float(10 ** ((target_lufs - loudness) / 20)), _CEILING / meter.peak)
 
 
-def _digest(path: Path, pulse: _Pulse) -> str:
+def _digest(path: Path, check: Callable[[], None]) -> str:
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while data := file.read(1 << 20):
             digest.update(data)
-            pulse.touch()
+            check()
     return digest.hexdigest()
 
 
 def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
-
-
-class _Pulse:
-    """Calls `beat` now and then: it renews a lease, which is a round trip."""
-
-    def __init__(self, beat: Callable[[], None]) -> None:
-        self._beat = beat
-        self._last = time.monotonic()
-
-    def touch(self) -> None:
-        now = time.monotonic()
-        if now - self._last >= _BEAT_S:
-            self._last = now
-            self._beat()
