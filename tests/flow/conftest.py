@@ -28,7 +28,7 @@ def house(redis_url: str, tmp_path: Path, espeak: Espeak) -> Iterator[House]:
 
 @pytest.fixture(scope="session")
 def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
-    """The embedded farm: every process of it is real. Leases are short, so that a test of a death is too."""
+    """The embedded farm: every process of it is real. Leases are short, so that tests of kills are short too."""
     with Local(tmp_path_factory.mktemp("farm"), environment={"FARM_LEASE_SECONDS": "2"}) as local:
         yield local
 

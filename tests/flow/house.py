@@ -58,7 +58,7 @@ class House:
         return job
 
     def finish(self) -> None:
-        """Plan, render, assemble, as often as it takes."""
+        """Plans, renders and assembles until every job has ended, at most five times over."""
         for _ in range(5):
             self.desk.drain()
             self.renderer().drain()
@@ -82,7 +82,7 @@ class House:
 
 
 class Unwell:
-    """An engine that wraps the real one and stumbles over one text: as a failure, by raising, or with a warning."""
+    """An engine that wraps the real one and has trouble with one text: it fails it, raises, or warns."""
 
     def __init__(self, real: Espeak, poison: str, *, raises: bool = False, warns: str | None = None) -> None:
         self.card, self.capacity, self.device = real.card, real.capacity, real.device
@@ -130,7 +130,7 @@ class _Tapped:
 
 
 class Greedy(Unwell):
-    """Asks for three times what it says it can hold."""
+    """Asks for three times the utterances that it says it can hold."""
 
     def __init__(self, real: Espeak) -> None:
         super().__init__(real, poison="\0")
@@ -152,7 +152,7 @@ class _Given:
 
 
 class Flaky:
-    """Storage that can't be reached until it is `well`. `hammered`: it was asked in vain many times."""
+    """Storage that can't be reached until `well` is set. `hammered` is set once it was asked many times."""
 
     def __init__(self, real: Storage) -> None:
         self._real = real

@@ -1,4 +1,4 @@
-"""The desk does many things at once: a shelf of books neither holds up a line nor a stop."""
+"""The desk does many things at once: five books delay neither a one-sentence job nor a stop."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from worker.desk.desk import Desk
 
 
 class Gated:
-    """Storage in which some objects are not to be had until `open` is set. `asked`: one of them was wanted."""
+    """Storage that holds some objects back until `open` is set. `asked` is set once one of them was wanted."""
 
     def __init__(self, real: Storage, keys: set[str]) -> None:
         self._real, self._keys = real, keys
@@ -34,7 +34,7 @@ class Gated:
 
 
 class Interposed:
-    """Storage in which something happens just before an object is written."""
+    """Storage that calls `happens` just before it writes one object."""
 
     def __init__(self, real: Storage, key: str, happens: Callable[[], object]) -> None:
         self._real, self._key, self._happens = real, key, happens
@@ -69,7 +69,7 @@ def working(desk: Desk, stop: threading.Event) -> Iterator[threading.Thread]:
         thread.join(60)
 
 
-def test_a_line_is_assembled_while_a_shelf_of_books_is(house: House) -> None:
+def test_a_one_sentence_job_is_assembled_while_five_books_are(house: House) -> None:
     books, clips = settled_books(house, 5)
     gated = Gated(house.storage, clips)
     desk = Desk(house.store, gated, house.waker, house.settings)
@@ -114,7 +114,7 @@ def test_a_stop_puts_a_book_back_for_another_desk(house: House) -> None:
 
 
 class Overtaken:
-    """Storage that takes so long to list that something else happens meanwhile."""
+    """Storage that calls `meanwhile` while it lists objects."""
 
     def __init__(self, real: Storage, meanwhile: Callable[[], None]) -> None:
         self._real, self._meanwhile = real, meanwhile
@@ -131,7 +131,7 @@ def results(house: House, book: str) -> set[str]:
     return {found.key for found in house.storage.list(f"results/{book}/")}
 
 
-def test_what_a_dead_desk_had_uploaded_goes_away(house: House) -> None:
+def test_uploads_of_a_dead_desk_are_deleted(house: House) -> None:
     (book,), _ = settled_books(house, 1)
     house.storage.put(f"results/{book}/0/audio.wav", b"of a desk that was killed before it could finish")
     house.desk.drain()
@@ -140,7 +140,7 @@ def test_what_a_dead_desk_had_uploaded_goes_away(house: House) -> None:
     assert results(house, book) == {outcome.audio_key, outcome.manifest_key}
 
 
-def test_a_late_desk_takes_nothing_away_from_the_one_that_was_faster(house: House) -> None:
+def test_a_late_desk_deletes_nothing_of_a_faster_one(house: House) -> None:
     (book,), _ = settled_books(house, 1)
 
     def begun_anew() -> None:
@@ -154,7 +154,7 @@ def test_a_late_desk_takes_nothing_away_from_the_one_that_was_faster(house: Hous
     assert results(house, book) == {outcome.audio_key, outcome.manifest_key}
 
 
-def test_what_was_written_for_a_job_or_batch_that_nobody_accepted_is_taken_away(house: House) -> None:
+def test_texts_of_jobs_and_batches_that_were_never_accepted_are_deleted(house: House) -> None:
     job = house.submit(input="One that was accepted.")
     late, early = {"job_late": text_key, "batch_late": lines_key}, {"job_early": text_key}
     for after_ms, drafts in ((0, late), (60_000, early)):

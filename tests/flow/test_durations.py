@@ -1,4 +1,4 @@
-"""A job that is to be as long as it is told: from the request over the plan and the engine to the file's own length."""
+"""A target duration on its way from the request over the plan and the engine to the length of the file."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def length_ms(house: House, job: str) -> int:
 
 
 @pytest.mark.parametrize("output", [{"format": "flac"}, {"format": "wav", "sample_rate": 48000, "loudness_lufs": -20}])
-def test_a_job_is_as_long_as_it_should_be_and_says_by_how_much_it_is_not(house: House, output: dict[str, Any]) -> None:
+def test_a_job_meets_its_target_duration_and_reports_its_error(house: House, output: dict[str, Any]) -> None:
     job = submit(house, chapters=cues(None, None, None), target_duration_ms=12_000, output=output)
     house.finish()
     rendered, manifest = house.outcome(job), manifest_of(house, job)
@@ -57,7 +57,7 @@ def test_a_job_is_as_long_as_it_should_be_and_says_by_how_much_it_is_not(house: 
     assert all("target_duration_ms" not in chapter for chapter in manifest["chapters"])
 
 
-def test_every_cue_is_as_long_as_it_should_be_and_the_pauses_after_them_do_not_count(house: House) -> None:
+def test_each_cue_meets_its_target_without_the_pause_after_it(house: House) -> None:
     job = submit(house, chapters=cues(6000, 1500, None))
     house.finish()
     manifest = manifest_of(house, job)
@@ -72,7 +72,7 @@ def test_every_cue_is_as_long_as_it_should_be_and_the_pauses_after_them_do_not_c
     assert house.outcome(job).target_duration_ms is None
 
 
-def test_a_segment_shows_what_it_should_last_beside_what_it_does(house: House) -> None:
+def test_a_segment_shows_its_target_beside_its_duration(house: House) -> None:
     job = submit(house, chapters=cues(6000, 1500, None))
     house.finish()
     rows = manifest_of(house, job)["segments"]
@@ -84,7 +84,7 @@ def test_a_segment_shows_what_it_should_last_beside_what_it_does(house: House) -
     assert "target_ms" not in rows[-1]
 
 
-def test_a_target_out_of_reach_is_missed_with_a_warning_and_its_error_is_told(house: House) -> None:
+def test_an_unreachable_target_is_missed_with_a_warning_and_the_error_is_reported(house: House) -> None:
     job = submit(house, chapters=cues(None, 300, None))
     house.finish()
     manifest = manifest_of(house, job)
@@ -112,7 +112,7 @@ def test_a_target_that_the_pauses_use_up_fails_the_job_and_names_the_field(house
     assert error.message.startswith("/chapters/0/target_duration_ms is 450 ms")
 
 
-def test_what_a_job_says_of_normalisation_and_length_reaches_the_engine(house: House) -> None:
+def test_normalisation_and_target_of_a_job_reach_the_engine(house: House) -> None:
     listening = Unwell(house.engine, poison="\0")  # type: ignore[arg-type]
     submit(house, input="The bell rang.", normalize=False, target_duration_ms=1000)
     submit(house, input="The bell rang.")

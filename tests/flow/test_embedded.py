@@ -29,7 +29,7 @@ def test_a_text_goes_in_and_audio_comes_out(client: Farm, tmp_path: Path, format
     assert path.stat().st_size == job.result.bytes
 
 
-def test_loudness_is_reached(client: Farm, tmp_path: Path) -> None:
+def test_the_wanted_loudness_is_reached(client: Farm, tmp_path: Path) -> None:
     import pyloudnorm
 
     request = JobRequest(input=" ".join([LINE] * 12), output=Output(format="wav", loudness_lufs=-23))
@@ -62,7 +62,7 @@ def test_chapters_have_their_voices_and_subtitles_their_times(client: Farm, tmp_
     assert "Jede Flut" in subtitles
 
 
-def test_a_batch_ends_with_one_signed_event_and_every_job_its_own(client: Farm, farm: Local) -> None:
+def test_a_batch_sends_one_signed_event_and_each_job_its_own(client: Farm, farm: Local) -> None:
     secret = (farm.data / "webhook.secret").read_text().strip()
     with Receiver(secret) as receiver:
         hook = Webhook.model_validate({"url": receiver.url})

@@ -1,4 +1,4 @@
-"""Marks that say how a word is pronounced, on their way to the engine and in what people read."""
+"""Pronunciation marks on their way to the engine, and in the texts that people read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TEXT = "He had a <minute|M IH1 . N AH0 T> to examine the <minute|M AY0 . N UW1 T
 
 
 class Marking:
-    """eSpeak, which says that it reads marks, and speaks at most 60 characters at once."""
+    """eSpeak that claims to read marks, and speaks at most 60 characters at once."""
 
     def __init__(self, real: Espeak) -> None:
         self._real = real
@@ -54,7 +54,7 @@ def test_an_engine_gets_marks_whole_and_subtitles_show_the_words(marking: House)
     assert "AH0" not in shown
 
 
-def test_to_an_engine_without_marks_they_are_text_in_subtitles_too(house: House) -> None:
+def test_marks_are_plain_text_for_an_engine_without_them_and_in_subtitles(house: House) -> None:
     job = house.submit(input=TEXT, language="en", output={"format": "wav", "subtitles": ["srt"]})
     house.finish()
     assert "AH0" in house.storage.get(house.outcome(job).subtitles["srt"]).decode()

@@ -1,4 +1,4 @@
-"""What the README shows is run as it stands there, against the embedded farm."""
+"""The examples in the README are run as they stand there, against the embedded farm."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A worker that can't do its work ends at its start, with what to do in its last line, and never looks alive."""
+"""A worker that can't work ends at its start. Its last line says what to do, and it never looks alive."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def ended(role: str, **environment: str) -> tuple[int, str]:
     return done.returncode, done.stderr.splitlines()[-1]
 
 
-def test_a_model_that_nobody_made(redis_url: str, tmp_path: Path) -> None:
+def test_an_unknown_model_ends_the_worker_with_advice(redis_url: str, tmp_path: Path) -> None:
     code, said = ended("render", FARM_REDIS_URL=redis_url, FARM_STORAGE_URL=tmp_path.as_uri(), FARM_MODEL="espresso")
     assert code == EXIT_MISCONFIGURED
     assert said.startswith("error: FARM_MODEL=espresso: no such engine")
 
 
 @pytest.mark.parametrize("role", ["render", "desk"])
-def test_a_bucket_that_is_not_there(role: str, redis_url: str, tmp_path: Path) -> None:
+def test_a_missing_bucket_ends_the_worker_with_advice(role: str, redis_url: str, tmp_path: Path) -> None:
     server = S3Server(tmp_path)
     server.start()
     try:
@@ -48,8 +48,8 @@ def test_a_bucket_that_is_not_there(role: str, redis_url: str, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("role", ["render", "desk"])
-def test_a_redis_that_is_away(role: str, tmp_path: Path) -> None:
-    """Not a matter of settings: whoever supervises starts it again."""
+def test_an_unreachable_redis_ends_the_worker_as_a_fault(role: str, tmp_path: Path) -> None:
+    """The settings may be right, so the supervisor starts the worker again."""
     nobody = f"redis://127.0.0.1:{free_port()}/0"
     code, said = ended(role, FARM_REDIS_URL=nobody, FARM_STORAGE_URL=tmp_path.as_uri())
     assert code == EXIT_FAULT
@@ -57,7 +57,9 @@ def test_a_redis_that_is_away(role: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("role", ["render", "desk"])
-def test_data_of_a_newer_farm(role: str, own_redis: Callable[..., RedisServer], tmp_path: Path) -> None:
+def test_data_of_a_newer_farm_ends_the_worker_with_advice(
+    role: str, own_redis: Callable[..., RedisServer], tmp_path: Path
+) -> None:
     redis = own_redis()
     with redis.client() as client:
         client.set("f:schema", SCHEMA + 1)
@@ -67,7 +69,7 @@ def test_data_of_a_newer_farm(role: str, own_redis: Callable[..., RedisServer], 
 
 
 @pytest.mark.parametrize("role", ["render", "desk"])
-def test_a_redis_that_is_emptied_ends_the_worker_and_is_what_the_next_one_starts_on(
+def test_an_emptied_redis_ends_the_worker_and_the_next_worker_starts_on_it(
     role: str, own_redis: Callable[..., RedisServer], tmp_path: Path
 ) -> None:
     redis = own_redis()

@@ -1,4 +1,4 @@
-"""What happens between two steps of a job: things go missing, engines stumble, owners change their minds."""
+"""Trouble between two steps of a job: clips disappear, engines fail, owners cancel."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_text_becomes_audio_and_a_manifest_that_agrees_with_it(house: House) -
     assert manifest["duration_seconds"] == outcome.duration_seconds
 
 
-def test_what_was_rendered_before_is_never_rendered_again(house: House, espeak: object) -> None:
+def test_a_rendered_segment_is_never_rendered_again(house: House, espeak: object) -> None:
     first = house.submit(input=STORY)
     house.finish()
     listening = Unwell(house.engine, poison="\0")  # type: ignore[arg-type]
@@ -190,7 +190,7 @@ def test_of_a_batch_with_one_poison_segment_exactly_that_one_dies(house: House) 
     assert all(("error" in row) == ("ships" in row["text"]) for row in rows)
 
 
-def test_an_engine_that_falls_over_gives_everything_back_at_once(house: House) -> None:
+def test_after_an_engine_crash_everything_is_given_back_at_once(house: House) -> None:
     job = house.submit(input=STORY)
     house.desk.drain()
     with pytest.raises(RuntimeError):
@@ -210,7 +210,7 @@ def test_an_engine_that_asks_for_more_than_its_capacity_gets_what_there_is(house
     assert house.record(job).status is Status.SUCCEEDED
 
 
-def test_what_the_engine_warns_of_stands_in_the_manifest_also_of_a_job_that_finds_the_clip(house: House) -> None:
+def test_warnings_of_the_engine_stand_in_the_manifest_of_each_job_that_uses_the_clip(house: House) -> None:
     warning = "cut off after 1500 codes, twice"
     first = house.submit(input=STORY)
     house.desk.drain()

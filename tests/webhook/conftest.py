@@ -1,4 +1,4 @@
-"""Receivers that a test starts and never has to stop, and a sender that may reach them."""
+"""Receivers that stop with their test, and a sender that may reach them."""
 
 from __future__ import annotations
 

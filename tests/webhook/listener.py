@@ -1,4 +1,4 @@
-"""A receiver of any temper, on loopback: what it does with a request is a function of the connection."""
+"""A receiver on loopback that answers by a given function (its temper): healthy, silent, slow or broken."""
 
 from __future__ import annotations
 

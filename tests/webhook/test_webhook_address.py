@@ -1,4 +1,4 @@
-"""Which URLs and addresses a webhook may go to."""
+"""The URLs and addresses that a webhook may go to."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_an_ipv4_address_is_judged_the_same_inside_an_ipv6_one(address: IPv4Addr
 
 
 @pytest.mark.parametrize("name", ["10.0.0.1/8", "everything", "10.0.0.0/33", "::1/129"])
-def test_a_network_that_is_none_is_named(name: str) -> None:
+def test_a_malformed_network_is_named_in_the_error(name: str) -> None:
     with pytest.raises(Misconfigured, match=r"FARM_WEBHOOK_ALLOW.*10\.0\.0\.0/8"):
         allowed_networks([name])
 
@@ -125,7 +125,7 @@ def test_a_public_url_is_accepted(url: str) -> None:
         ("http://224.0.0.1/", "a multicast address"),
     ],
 )
-def test_a_url_that_leads_nowhere_good_is_refused_by_field_and_reason(url: str, why: str) -> None:
+def test_a_forbidden_url_is_refused_with_its_field_and_the_reason(url: str, why: str) -> None:
     with pytest.raises(BadInput) as refusal:
         check_url(url)
     (field,) = refusal.value.fields
@@ -154,7 +154,7 @@ def test_an_address_is_recognised_in_every_notation(written: tuple[IPv4Address, 
 
 
 @given(st.text())
-def test_any_text_as_url_is_at_worst_bad_input(text: str) -> None:
+def test_any_text_as_a_url_is_accepted_or_raises_bad_input(text: str) -> None:
     for url in (text, f"http://{text}", f"http://h:{text}/", f"http://[{text}]/"):
         with suppress(BadInput):
             check_url(url)

@@ -81,7 +81,7 @@ def test_a_redirect_is_not_followed(listen: Listen, sender: Sender, to: To, stat
 
 
 @pytest.mark.parametrize(("status", "heard"), [(429, True), (503, True), (500, False), (204, False)])
-def test_a_wish_to_wait_is_heard_from_a_busy_receiver_only(
+def test_retry_after_counts_only_from_a_busy_receiver(
     listen: Listen, sender: Sender, to: To, status: int, heard: bool
 ) -> None:
     moment = now()
@@ -92,7 +92,7 @@ def test_a_wish_to_wait_is_heard_from_a_busy_receiver_only(
     assert date.retry_after_s == (pytest.approx(3600, abs=2) if heard else None)
 
 
-def test_a_receiver_that_is_not_there_is_an_answer_too(sender: Sender, to: To) -> None:
+def test_an_unreachable_receiver_is_recorded_as_an_attempt(sender: Sender, to: To) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     answer = sender.attempt(to(f"http://127.0.0.1:{port}/"), now())
@@ -102,7 +102,9 @@ def test_a_receiver_that_is_not_there_is_an_answer_too(sender: Sender, to: To) -
 
 
 @pytest.mark.parametrize("words", [b"", b"SSH-2.0-OpenSSH_9.6\r\n", b"HTTP/1.1 200 OK\r\nContent-Le"])
-def test_a_receiver_without_http_counts_as_an_answer(listen: Listen, sender: Sender, to: To, words: bytes) -> None:
+def test_a_receiver_that_speaks_no_http_is_recorded_as_an_attempt(
+    listen: Listen, sender: Sender, to: To, words: bytes
+) -> None:
     answer = sender.attempt(to(listen(lambda connection: connection.sendall(words)).url), now())
     assert answer.attempt.status_code is None
     assert answer.attempt.error is not None
@@ -185,7 +187,7 @@ def test_proxies_of_the_environment_are_ignored(
 
 @pytest.fixture
 def port(listen: Listen) -> Iterator[int]:
-    """Of a listener on 127.0.0.1 that must not be reached."""
+    """The port of a listener on 127.0.0.1 that must not be reached."""
     listener = listen(answers(200))
     yield listener.port
     assert listener.requests == []
@@ -238,7 +240,7 @@ def test_an_ipv6_host_keeps_its_brackets(listen: Listen, to: To) -> None:
 
 
 @pytest.mark.parametrize("failure", [socket.gaierror(-2, "Name or service not known"), UnicodeError("label too long")])
-def test_a_name_that_does_not_resolve_is_an_answer_too(to: To, failure: Exception) -> None:
+def test_an_unresolvable_name_is_recorded_as_an_attempt(to: To, failure: Exception) -> None:
     def resolve(host: str, port: int) -> list[str]:
         raise failure
 

@@ -1,4 +1,4 @@
-"""What docs/webhooks.md shows is run as it stands."""
+"""The examples in docs/webhooks.md are run as they stand."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_the_receiver_in_the_documentation_takes_each_event_once_and_no_forgery(
     assert done == [{"type": "job.failed"}]
 
 
-def test_the_schedule_in_the_documentation_is_the_one_that_is_kept() -> None:
+def test_the_documented_schedule_is_the_real_one() -> None:
     units = {"s": 1, "min": 60, "h": 3600}
     (sentence,) = re.findall(r"tried again (.*?) after", PAGE, re.DOTALL)
     stated = [int(number) * units[unit] for number, unit in re.findall(r"(\d+) (s|min|h)\b", sentence)]

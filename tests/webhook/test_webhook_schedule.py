@@ -1,4 +1,4 @@
-"""What comes after an attempt, and what is remembered of it."""
+"""The step after an attempt, and the record of past attempts."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_receiver_that_is_gone_is_not_asked_again() -> None:
 
 
 @given(st.floats(0, allow_nan=False), st.integers(0, len(SCHEDULE_S) - 2), RANDOM)
-def test_a_wish_to_wait_is_honoured_up_to_a_day_and_never_shortens_a_wait(
+def test_retry_after_lengthens_a_wait_up_to_a_day_and_never_shortens_it(
     wish: float, failed_before: int, random: float
 ) -> None:
     record = FRESH.model_copy(update={"tries": failed_before})
@@ -68,7 +68,7 @@ def test_a_wish_to_wait_is_honoured_up_to_a_day_and_never_shortens_a_wait(
     assert asked == max(unasked, round(min(wish, 86_400) * 1000))
 
 
-def test_one_that_is_asked_for_anew_starts_the_schedule_over_and_keeps_its_past() -> None:
+def test_a_repeated_delivery_starts_the_schedule_over_and_keeps_its_attempts() -> None:
     record, step = taken(FRESH, 410)
     assert step.status == "abandoned"
     record, step = taken(record, 500)

@@ -28,7 +28,7 @@ def test_the_operators_secret_is_the_one_that_was_set(length: int) -> None:
 
 
 @given(st.text(min_size=1), st.text(min_size=1))
-def test_every_tenant_has_a_secret_of_its_own_that_is_one(one: str, other: str) -> None:
+def test_each_tenant_has_a_well_formed_secret_of_its_own(one: str, other: str) -> None:
     secret = secret_for(one, MASTER)
     assert secret == secret_for(one, MASTER)
     assert (secret == secret_for(other, MASTER)) == (one == other)

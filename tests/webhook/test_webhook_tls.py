@@ -1,4 +1,4 @@
-"""Dialling a checked address must not weaken TLS: the certificate is still the name's."""
+"""A connection to a checked address keeps all of TLS: the certificate must be valid for the name."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _trusted(authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.usefixtures("_trusted")
-def test_a_receiver_is_asked_for_its_name_and_trusted_by_its_certificate(
+def test_a_receiver_is_trusted_by_a_certificate_for_its_name(
     listener: Listener, to: To, names_asked: list[str]
 ) -> None:
     assert attempt(to(f"https://hooks.test:{listener.port}/hook")).status_code == 200
