@@ -215,7 +215,9 @@ class Work(RuleBasedStateMachine):
 
 
 SEQUENCES = settings(max_examples=200, stateful_step_count=40, deadline=None)
-HUNT = settings(SEQUENCES, phases=[Phase.generate], derandomize=True, database=None, report_multiple_bugs=False)
+HUNT = settings(
+    SEQUENCES, max_examples=5_000, phases=[Phase.generate], derandomize=True, database=None, report_multiple_bugs=False
+)  # fmt: skip
 
 
 def test_no_sequence_of_events_breaks_the_rule() -> None:

@@ -4,8 +4,7 @@
         (a thread of its own, up to one batch ahead)                            (begins exactly what starts)
 
 take() tops up with interactive work first, so that one line waits for the batch that runs and no longer. Two utterances
-with one digest are rendered once. A suspect, which has cost a worker before, is handed out with nothing beside it:
-what began before is settled by then, and nothing begins until it is.
+with one digest are rendered once. A segment that cost a worker before is quarantined: quarantine.py has the rule.
 """
 
 from __future__ import annotations
@@ -28,6 +27,7 @@ from worker.engine import Speech, Utterance
 from worker.flac import duration_ms
 from worker.render.caches import Plans, References
 from worker.render.leases import Held, Leases, by_token
+from worker.render.quarantine import batch_is_ready, may_begin
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class Work:
 
     utterance: Utterance
     held: list[Held]
-    alone: bool = False
+    quarantined: bool = False
 
 
 @dataclass(slots=True)
@@ -67,7 +67,7 @@ class Intake:
         self._ready: deque[Work] = deque()
         self._running: dict[str, Work] = {}
         self._by_digest: dict[str, Work] = {}
-        self._begun: dict[Held, bool] = {}  # what would lose an attempt with this worker -> whether it is a suspect
+        self._begun: dict[Held, bool] = {}  # what would lose an attempt with this worker -> whether it is quarantined
         self._dry = False  # the last claim found nothing
         self._over = False
         self._change = threading.Condition()
@@ -150,28 +150,20 @@ class Intake:
         return len(self._running)
 
     def _enough(self, count: int) -> bool:
-        """Whether a waiting take may go: a full batch, or all there is, or a suspect whose turn has come."""
-        if self._waits_for_begun():
-            return self._over
-        alone = bool(self._ready) and self._ready[0].alone
-        return self._over or self._dry or alone or len(self._ready) >= min(count, self._capacity)
-
-    def _waits_for_begun(self) -> bool:
-        """A suspect that ends this worker takes along what has begun and is not settled, also if it is rendered."""
-        self._begun = {held: alone for held, alone in self._begun.items() if self._leases.has(held)}
-        if any(self._begun.values()) or any(work.alone for work in self._running.values()):
-            return True
-        return bool(self._ready) and self._ready[0].alone and bool(self._begun or self._running)
+        ready, unsettled = self._flags()
+        return self._over or batch_is_ready(ready, unsettled, size=min(count, self._capacity), dry=self._dry)
 
     def _choose(self, count: int) -> list[Work]:
-        if not self._ready or self._waits_for_begun():
-            return []
-        chosen = [self._ready.popleft()]
-        while not chosen[0].alone and self._ready and len(chosen) < count and not self._ready[0].alone:
-            chosen.append(self._ready.popleft())
+        chosen = [self._ready.popleft() for _ in range(may_begin(*self._flags(), count))]
         self._running.update((work.utterance.key, work) for work in chosen)
-        self._begun.update((held, work.alone) for work in chosen for held in work.held)
+        self._begun.update((held, work.quarantined) for work in chosen for held in work.held)
         return chosen
+
+    def _flags(self) -> tuple[list[bool], list[bool]]:
+        """What the rule of quarantine asks about: what is ready, and what runs or has begun and is not settled."""
+        self._begun = {held: quarantined for held, quarantined in self._begun.items() if self._leases.has(held)}
+        running = [work.quarantined for work in self._running.values()]
+        return [work.quarantined for work in self._ready], [*running, *self._begun.values()]
 
     def _begin(self, chosen: list[Work]) -> list[Work]:
         """From here on a lost worker burns an attempt of these segments, and of no others."""
@@ -265,7 +257,7 @@ class Intake:
         except BaseException:
             self._leases.give_back(held)
             raise
-        self._shelve([one for one in loaded if one.found_ms is None], alone=grant.suspect, front=front)
+        self._shelve([one for one in loaded if one.found_ms is None], grant.suspect, front=front)
 
     def _row(self, held: Held) -> _Loaded | None:
         try:
@@ -304,16 +296,16 @@ class Intake:
             self._leases.drop(one.held for one in group)
             self.cached += len(clips)
 
-    def _shelve(self, missing: Sequence[_Loaded], *, alone: bool, front: bool) -> None:
+    def _shelve(self, missing: Sequence[_Loaded], quarantined: bool, *, front: bool) -> None:
         fresh = []
         with self._change:
             for one in missing:
                 twin = self._by_digest.get(one.segment.digest)
-                if twin is not None and not alone and not twin.alone:
+                if twin is not None and not quarantined and not twin.quarantined:
                     twin.held.append(one.held)  # also when it runs already: its clip settles this one too
                     continue
                 key = one.segment.digest if twin is None else f"{one.segment.digest}/{one.held.job}/{one.held.index}"
-                work = Work(Utterance(key, one.segment.text, one.speech), [one.held], alone)
+                work = Work(Utterance(key, one.segment.text, one.speech), [one.held], quarantined)
                 self._by_digest.setdefault(one.segment.digest, work)
                 fresh.append(work)
             if front:
