@@ -11,6 +11,7 @@ import sys
 import uvicorn
 
 from api.app import create_app
+from api.connection import Connection, raise_file_limit
 from farm.errors import EXIT_MISCONFIGURED, FarmError, Misconfigured
 from farm.scratch import sweep
 from farm.settings import Settings, misspelt
@@ -34,12 +35,13 @@ def main() -> int:
     except FarmError as error:
         print(f"the API can't start: {error.message}", file=sys.stderr)  # noqa: T201
         return EXIT_MISCONFIGURED if isinstance(error, Misconfigured) else 1
+    Connection.most = raise_file_limit()
     uvicorn.run(
         create_app(settings),
         host=settings.host,
         port=settings.port,
         loop="uvloop",
-        http="httptools",
+        http=Connection,
         access_log=False,
         log_config=None,
         timeout_graceful_shutdown=_GRACE_SECONDS,

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import ipaddress
+import logging
 import re
 import secrets
 from collections.abc import Mapping
@@ -21,12 +22,15 @@ from itertools import count
 from typing import Any
 from urllib.parse import urlsplit
 
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.problems import answer
 from api.ttl_cache import TtlCache
-from farm.errors import TooLarge, Unauthorized
+from farm.errors import Forbidden, TooLarge, Unauthorized
 from farm.wire import MAX_JSON_BYTES, MAX_JSONL_BYTES, MAX_VOICE_BYTES
+
+log = logging.getLogger(__name__)
 
 TENANT_WITHOUT_KEYS = "default"
 JSONL_TYPES = ("application/jsonl", "application/x-ndjson", "application/jsonlines")
@@ -35,6 +39,7 @@ _NEW_KEY_SECONDS = 0.2  # how long a key that was made just now may be unknown; 
 _FORM_OVERHEAD = 100_000  # bytes of boundaries, part headers and small fields around a file
 _DRAIN_BYTES = 20_000_000  # read and dropped after a refusal, so that the client gets to read the answer
 _DRAIN_SECONDS = 5.0
+_OF_PROXIES = frozenset({b"forwarded", b"via", b"x-real-ip"})
 _OPEN_PATHS = frozenset({"/healthz", "/readyz", "/docs", "/openapi.json", "/docs/oauth2-redirect"})
 _PREFIX = f"req_{secrets.token_hex(6)}_"  # of this process; a random id for each request costs a system call
 _NUMBERS = count(1)
@@ -70,6 +75,8 @@ class Gate:
                 scope["tenant"] = await self._tenant(scope, headers)
             await body.check_announced(headers)
             await self._app(scope, body.receive, send_marked)
+        except ClientDisconnect:
+            log.info("request %s: the client left before its body was complete", request_id)
         except Exception as error:
             if started:
                 raise
@@ -91,6 +98,7 @@ class Gate:
             raise Unauthorized("this farm needs an API key; send it as `Authorization: Bearer <key>`")
         if not (_is_loopback((scope.get("server") or ("",))[0]) and self._is_own_name(headers.get(b"host", b""))):
             raise Unauthorized("without API keys the farm answers on loopback only; make one with `farm keys create`")
+        _refuse_others(headers)
         return TENANT_WITHOUT_KEYS
 
     def _is_own_name(self, host: bytes) -> bool:
@@ -135,6 +143,25 @@ class _Body:
                     self._size += len(message.get("body", b""))
         except TimeoutError:
             pass
+
+
+def _refuse_others(headers: Mapping[bytes, bytes]) -> None:
+    """A farm without keys is for programs of this machine: not for web pages of other sites, whose browser runs here as
+    well, and not for whoever comes through a proxy. Raises Forbidden."""
+    forwarded = next((name for name in headers if name in _OF_PROXIES or name.startswith(b"x-forwarded-")), None)
+    if forwarded is not None:
+        raise Forbidden(
+            f"without API keys the farm answers no proxy, and a header here is {forwarded.decode('latin-1')}; "
+            "make a key with `farm keys create`",
+            code="proxied",
+        )
+    site, origin = headers.get(b"sec-fetch-site", b"none"), headers.get(b"origin")
+    own = origin is None or origin.partition(b"://")[2].lower() == headers.get(b"host", b"").lower()
+    if site not in (b"none", b"same-origin") or not own:
+        raise Forbidden(
+            "without API keys the farm answers no web page of another site; make a key with `farm keys create`",
+            code="cross_site",
+        )
 
 
 def _first_of_each(scope: Scope) -> dict[bytes, bytes]:

@@ -71,23 +71,11 @@ def answer(error: Exception, scope: Mapping[str, Any]) -> Response:
     request_id = scope["request_id"]
     known = _as_farm_error(error, scope)
     if known is None or known.status == HTTPStatus.INTERNAL_SERVER_ERROR:
-        log.error("request %s: %s %s failed", request_id, scope["method"], scope["path"], exc_info=error)
+        log.error("request %s: %s %r failed", request_id, scope["method"], scope["path"], exc_info=error)
         code = known.code if known is not None else None
         known = FarmError("the farm failed to answer this; its log has the reason under the request id", code=code)
     elif known.status > HTTPStatus.INTERNAL_SERVER_ERROR:
-        log.warning("request %s: %s %s: %s", request_id, scope["method"], scope["path"], known.message)
-    problem = Problem(
-        title=HTTPStatus(known.status).phrase,
-        status=known.status,
-        detail=known.message,
-        code=known.code,
-        retryable=known.retryable,
-        request_id=request_id,
-        errors=[
-            Problem.FieldProblem(pointer=field.pointer, message=field.message)
-            for field in (known.fields if isinstance(known, BadInput) else ())
-        ],
-    )
+        log.warning("request %s: %s %r: %s", request_id, scope["method"], scope["path"], known.message)
     headers = {"Allow": ", ".join(_methods(scope))} if known.status == HTTPStatus.METHOD_NOT_ALLOWED else {}
     if known.retryable:
         headers["Retry-After"] = _RETRY_AFTER
@@ -95,7 +83,24 @@ def answer(error: Exception, scope: Mapping[str, Any]) -> Response:
         headers["WWW-Authenticate"] = "Bearer"
     if known.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         headers["Connection"] = "close"  # the rest of the body is not wanted
-    return Response(problem.model_dump_json().encode(errors="replace"), known.status, headers, MEDIA_TYPE)
+    return Response(document(known, request_id), known.status, headers, MEDIA_TYPE)
+
+
+def document(error: FarmError, request_id: str) -> bytes:
+    """The problem as JSON."""
+    problem = Problem(
+        title=HTTPStatus(error.status).phrase,
+        status=error.status,
+        detail=error.message,
+        code=error.code,
+        retryable=error.retryable,
+        request_id=request_id,
+        errors=[
+            Problem.FieldProblem(pointer=field.pointer, message=field.message)
+            for field in (error.fields if isinstance(error, BadInput) else ())
+        ],
+    )
+    return problem.model_dump_json().encode(errors="replace")
 
 
 def invalid(error: ValidationError, at: str = "") -> BadInput:

@@ -4,6 +4,7 @@ FarmError                      what callers may catch
 ├── BadInput             422   the request is wrong; `pointer` names the field
 │   └── TooLarge         413   it is larger than a stated limit
 ├── Unauthorized         401   no key, or one that is not known
+├── Forbidden            403   a web page of another site, or a proxy, sent it to a farm without keys
 ├── NotFound             404   no such thing for this tenant
 ├── Conflict             409   it exists, but its state does not allow this
 ├── Unavailable          503   try again: nothing was accepted, nothing is lost
@@ -69,6 +70,11 @@ class TooLarge(BadInput):
 class Unauthorized(FarmError):
     status = 401
     code = "unauthorized"
+
+
+class Forbidden(FarmError):
+    status = 403
+    code = "forbidden"
 
 
 class NotFound(FarmError):

@@ -17,6 +17,7 @@ import pytest
 import uvicorn
 
 from api.app import create_app
+from api.connection import Connection
 from farm.settings import Settings
 from farm.storage import open_storage
 from farm.store import Store, registry
@@ -44,7 +45,7 @@ class Served:
         self._socket.bind(("127.0.0.1", 0))
         self.port = self._socket.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        config = uvicorn.Config(create_app(settings), log_config=None, loop="uvloop", http="httptools")
+        config = uvicorn.Config(create_app(settings), log_config=None, loop="uvloop", http=Connection)
         self._server = _Uvicorn(config)
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],))
         self._thread.start()

@@ -157,3 +157,38 @@ def test_a_wrong_setting_is_named_at_the_start(
     assert ended.returncode != 0
     assert said in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("headers", "code"),
+    [
+        ({"X-Forwarded-For": "10.0.0.1"}, "proxied"),
+        ({"X-Forwarded-Host": "farm.example"}, "proxied"),
+        ({"Forwarded": "for=10.0.0.1"}, "proxied"),
+        ({"Via": "1.1 proxy"}, "proxied"),
+        ({"Origin": "https://evil.example"}, "cross_site"),
+        ({"Origin": "null"}, "cross_site"),
+        ({"Sec-Fetch-Site": "cross-site"}, "cross_site"),
+        ({"Sec-Fetch-Site": "same-site"}, "cross_site"),
+    ],
+)
+def test_a_farm_without_keys_answers_neither_proxies_nor_pages_of_other_sites(
+    api: httpx.Client, headers: dict[str, str], code: str
+) -> None:
+    """A page can send a form with a batch in it to this machine, and its browser asks nobody before."""
+    for answer in (
+        api.get("/v1/jobs", headers=headers),
+        api.post("/v1/batches", files={"file": ("jobs.jsonl", b'{"input":"x"}')}, headers=headers),
+    ):
+        assert (answer.status_code, answer.json()["code"]) == (403, code)
+    assert api.get("/v1/jobs").json()["data"] == []
+
+
+def test_a_page_of_the_farm_itself_may_use_a_farm_without_keys(api: httpx.Client) -> None:
+    own = {"Origin": f"http://127.0.0.1:{api.base_url.port}", "Sec-Fetch-Site": "same-origin"}
+    assert api.post("/v1/jobs", json=NIGHT, headers=own).status_code == 202
+
+
+def test_with_a_key_proxies_and_pages_are_answered(ann: httpx.Client) -> None:
+    headers = {"X-Forwarded-For": "10.0.0.1", "Origin": "https://dashboard.example"}
+    assert ann.get("/v1/jobs", headers=headers).status_code == 200

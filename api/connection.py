@@ -1,0 +1,169 @@
+"""A client's connection, with limits that uvicorn does not have. No client can hold the server by sending slowly.
+
+    head     at most 64 kB of request line and headers, complete within 10 s                     431, 408
+    body     at least 1 kB/s while the server reads it; its size is the gate's business          408
+    number   as many connections as the process may have files open. Above that, the oldest connection that has sent no
+             complete head makes room, and only if there is none the new one is refused          503
+
+The answers are problem+json. They close the connection, because where the next request begins is unknown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+from collections.abc import Callable
+from http import HTTPStatus
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from api.problems import MEDIA_TYPE, document
+from farm.errors import FarmError
+
+HEAD_BYTES = 65_536
+HEAD_SECONDS = 10.0
+BODY_CHECK_SECONDS = 10.0
+BODY_BYTES_PER_SECOND = 1_000
+
+_PIECE = 16_384  # bytes that are parsed at once, by which a head may exceed its limit
+_SPARE_FILES = 64  # for Redis, storage, scratch files and the listener
+_MOST_CONNECTIONS = 16_384
+
+
+class HeadTooLarge(FarmError):
+    status = 431
+    code = "head_too_large"
+
+
+class TooSlow(FarmError):
+    status = 408
+    code = "too_slow"
+    retryable = True
+
+
+class TooManyConnections(FarmError):
+    status = 503
+    code = "too_many_connections"
+    retryable = True
+
+
+def raise_file_limit() -> int:
+    """Takes as many open files as the system grants, and returns how many connections fit."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    files = min(hard, _MOST_CONNECTIONS + _SPARE_FILES) if hard != resource.RLIM_INFINITY else _MOST_CONNECTIONS
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
+    return max(1, files - _SPARE_FILES)
+
+
+class Connection(HttpToolsProtocol):
+    most = _MOST_CONNECTIONS  # of the process; `python -m api` sets what the system grants
+
+    _in_head = True  # the next byte belongs to a head, or is the first of one
+    _head_bytes = 0
+    _body_bytes = 0
+    _timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if len(self.connections) > self.most and not self._make_room():
+            self._refuse(TooManyConnections("the server has too many open connections; try again later"))
+            return
+        self._start_timer(HEAD_SECONDS, self._head_is_late)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Feeds the parser piece by piece while a head is read, because one header of 100 MB takes minutes to parse."""
+        if not self._in_head:
+            self._body_bytes += len(data)
+            super().data_received(data)
+            return
+        if self._timer is None:  # the first bytes after an answer
+            self._start_timer(HEAD_SECONDS, self._head_is_late)
+        for begin in range(0, len(data), _PIECE):
+            if self.transport.is_closing():
+                return
+            piece = data[begin : begin + _PIECE]
+            super().data_received(piece)
+            if self._in_head:
+                self._head_bytes += len(piece)
+                if self._head_bytes > HEAD_BYTES:
+                    self._refuse(
+                        HeadTooLarge(f"the URL and the headers have more than {HEAD_BYTES:,} bytes; shorten them")
+                    )
+                    return
+
+    def on_message_begin(self) -> None:
+        self._in_head, self._head_bytes = True, 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._in_head, self._body_bytes = False, 0
+        self._start_timer(BODY_CHECK_SECONDS, self._check_body)
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._in_head, self._head_bytes = True, 0
+        self._stop_timer()
+        super().on_message_complete()
+
+    # --- limits -------------------------------------------------------------------------------------------------------
+
+    def _start_timer(self, seconds: float, act: Callable[[], None]) -> None:
+        self._stop_timer()
+        self._timer = self.loop.call_later(seconds, act)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _head_is_late(self) -> None:
+        self._refuse(TooSlow(f"the headers were not complete within {HEAD_SECONDS:g} seconds; send the request again"))
+
+    def _check_body(self) -> None:
+        """The client is not slow while it waits for the server: to use up what it has sent, or to say "continue"."""
+        waits = self.flow.read_paused or self.cycle.waiting_for_100_continue
+        if self._body_bytes < BODY_BYTES_PER_SECOND * BODY_CHECK_SECONDS and not waits:
+            self._refuse(TooSlow(f"the body came slower than {BODY_BYTES_PER_SECOND:,} bytes a second; send it again"))
+            return
+        self._body_bytes = 0
+        self._start_timer(BODY_CHECK_SECONDS, self._check_body)
+
+    def _make_room(self) -> bool:
+        """Closes the connection that has waited longest for a request. False where every one is being answered."""
+        idle = [
+            other for other in self.connections if other is not self and isinstance(other, Connection) and other.idle
+        ]
+        if not idle:
+            return False
+        min(idle, key=lambda other: other.late_at).transport.close()
+        return True
+
+    @property
+    def idle(self) -> bool:
+        """No request is being answered: a head is awaited, or is incomplete."""
+        answered = self.cycle is None or self.cycle.response_complete
+        return self._in_head and answered and not self.transport.is_closing()
+
+    @property
+    def late_at(self) -> float:
+        """When the head is late, in seconds by the clock of the loop; never, between two requests."""
+        return self._timer.when() if self._timer is not None else float("inf")
+
+    def _refuse(self, error: FarmError) -> None:
+        """Answers at once and closes; a request that is under way is told that its client has gone."""
+        self._stop_timer()
+        if self.transport.is_closing():
+            return
+        answering = self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
+        if not answering:
+            body = document(error, "")
+            head = (
+                f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}\r\nconnection: close\r\n"
+                f"content-type: {MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\n\r\n"
+            )
+            self.transport.write(head.encode() + body)
+        self.transport.close()

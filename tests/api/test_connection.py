@@ -1,0 +1,191 @@
+"""Clients that hold connections: with heads without an end, byte by byte, or with more sockets than the process may
+have."""
+
+from __future__ import annotations
+
+import os
+import re
+import resource
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from api import connection
+from tests.api.conftest import Served
+from tests.conftest import free_port
+from tests.patience import patient
+
+HEAD = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
+FILES = 256  # that the API may have open
+
+
+def plug(port: int) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), timeout=patient(30))
+
+
+def answer(client: socket.socket) -> bytes:
+    """All until the server closes, which it may do while the client still sends."""
+    received = b""
+    try:
+        while piece := client.recv(65_536):
+            received += piece
+    except ConnectionResetError:
+        pass
+    return received
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "HEAD_SECONDS", 0.5)
+    monkeypatch.setattr(connection, "BODY_CHECK_SECONDS", 0.5)
+
+
+@pytest.mark.parametrize(
+    "filler", [b"X-%d: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n", b"a:b\r\n", b"X: " + b"a" * 900_000]
+)
+def test_a_head_without_an_end_is_refused(api: httpx.Client, filler: bytes) -> None:
+    with plug(api.base_url.port or 0) as client:
+        sender = threading.Thread(target=_flood, args=(client, HEAD + filler * (1_000_000 // len(filler))))
+        sender.start()
+        said = answer(client)
+        sender.join()
+    assert not said or said.startswith(b"HTTP/1.1 431 ")
+    assert api.get("/healthz").status_code == 200
+
+
+def test_the_refusal_of_a_large_head_says_its_limit(api: httpx.Client) -> None:
+    with plug(api.base_url.port or 0) as client:
+        client.sendall(HEAD + b"X: " + b"a" * (connection.HEAD_BYTES + 20_000 - len(HEAD)))
+        said = answer(client)
+    assert said.startswith(b"HTTP/1.1 431 Request Header Fields Too Large\r\n")
+    assert b'"code":"head_too_large"' in said
+    assert b"65,536 bytes" in said
+
+
+@pytest.mark.parametrize("headers", [60_000, 100])
+def test_a_large_head_within_the_limit_is_answered(api: httpx.Client, headers: int) -> None:
+    assert api.get("/healthz", headers={"X-Large": "a" * headers}).status_code == 200
+
+
+def test_requests_on_one_connection_are_counted_apart(api: httpx.Client) -> None:
+    for _ in range(4):
+        assert api.get("/healthz", headers={"X-Large": "a" * 40_000}).status_code == 200
+    with plug(api.base_url.port or 0) as client:  # pipelined: all heads in one piece
+        client.sendall((HEAD + b"X: " + b"a" * 30_000 + b"\r\n\r\n") * 4)
+        received = b""
+        while received.count(b'"status":"ok"') < 4 and (piece := client.recv(65_536)):
+            received += piece
+    assert received.count(b"HTTP/1.1 200 OK") == 4
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET", HEAD, b"\r\n"])
+def test_a_head_that_does_not_come_ends_the_connection(
+    serve: Callable[..., httpx.Client], quick: None, sent: bytes
+) -> None:
+    with plug(serve().base_url.port or 0) as client:
+        client.sendall(sent)
+        said = answer(client)
+    assert said.startswith(b"HTTP/1.1 408 Request Timeout\r\n")
+    assert b'"code":"too_slow"' in said
+
+
+def test_a_body_that_drips_ends_the_request(serve: Callable[..., httpx.Client], quick: None) -> None:
+    with plug(serve().base_url.port or 0) as client:
+        client.sendall(b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n")
+        client.sendall(b"Content-Length: 1000000\r\n\r\n{")
+        said = answer(client)
+    assert said.startswith(b"HTTP/1.1 408 ")
+    assert b"slower than 1,000 bytes a second" in said
+
+
+def test_a_long_poll_is_not_taken_for_a_slow_client(serve: Callable[..., httpx.Client], quick: None) -> None:
+    client = serve()
+    job = client.post("/v1/jobs", json={"input": "Night."}).json()["id"]
+    assert client.get(f"/v1/jobs/{job}", params={"wait": 2}).status_code == 200
+
+
+@pytest.fixture
+def small_api(redis_url: str, tmp_path: Path) -> Iterator[tuple[psutil.Popen, int]]:
+    """`python -m api`, with FILES open files."""
+    port = free_port()
+    settings = {"FARM_PORT": str(port), "FARM_REDIS_URL": redis_url, "FARM_STORAGE_URL": f"file://{tmp_path}/storage"}
+    log = (tmp_path / "api.log").open("wb")
+    process = psutil.Popen(
+        (sys.executable, "-P", "-m", "api"),
+        env={name: value for name, value in os.environ.items() if not name.startswith("FARM_")} | settings,
+        stderr=log,
+        stdout=subprocess.DEVNULL,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (FILES, FILES)),
+    )
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=patient(5)) as client:
+        _until_up(client)
+    yield process, port
+    process.terminate()
+    process.wait()
+    log.close()
+
+
+def test_three_hundred_slow_sockets_keep_nobody_out(small_api: tuple[psutil.Popen, int]) -> None:
+    process, port = small_api
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(plug(port)) for _ in range(300)]
+        for client in sockets:
+            _flood(client, HEAD)
+        for _ in range(20):
+            assert httpx.get(f"http://127.0.0.1:{port}/healthz", timeout=patient(1), trust_env=False).status_code == 200
+        assert process.num_fds() < FILES
+        assert b"408" in answer(sockets[-1])[:20]  # the last ones are closed by the clock
+
+
+def test_thirty_megabytes_of_head_take_no_memory(small_api: tuple[psutil.Popen, int]) -> None:
+    process, port = small_api
+    before = process.memory_info().rss
+    with ExitStack() as stack:
+        for filler in (b"X-000001: " + b"a" * 1_000 + b"\r\n", b"a:b\r\n", b"a" * 1_000):
+            client = stack.enter_context(plug(port))
+            _flood(client, HEAD + b"X: ")
+            for _ in range(30):
+                _flood(client, filler * (1_000_000 // len(filler)))
+        assert httpx.get(f"http://127.0.0.1:{port}/healthz", timeout=patient(1), trust_env=False).status_code == 200
+        assert process.memory_info().rss - before < 20_000_000
+
+
+def test_a_client_that_leaves_in_its_body_leaves_no_traceback(
+    served: Callable[..., Served], caplog: pytest.LogCaptureFixture
+) -> None:
+    api = served()
+    with plug(api.port) as client:
+        client.sendall(b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n")
+        client.sendall(b"Content-Length: 1000\r\n\r\n{")
+    api.stop()
+    assert not [record for record in caplog.records if record.exc_info]
+
+
+def test_a_forged_line_in_a_path_stays_in_its_line(
+    serve: Callable[..., httpx.Client], caplog: pytest.LogCaptureFixture
+) -> None:
+    api = serve()
+    api.get("/v1/jobs/%0a2026-11-28%20ERROR%20forged%1b[31m")
+    assert not any(re.search("[\n\x1b]", record.getMessage()) for record in caplog.records)
+
+
+def _flood(client: socket.socket, data: bytes) -> None:
+    with suppress(BrokenPipeError, ConnectionResetError):  # refused in the middle
+        client.sendall(data)
+
+
+def _until_up(client: httpx.Client) -> None:
+    while True:  # pytest's timeout is the limit
+        try:
+            client.get("/healthz")
+            return
+        except httpx.ConnectError:
+            continue
