@@ -117,7 +117,9 @@ def _from_manifest(state: AppState, key: str, first: int, limit: int) -> tuple[l
     return [Segment.model_validate(row) for row in rows[first : first + limit]], len(rows)
 
 
-def _from_plan(state: AppState, job: str, lost: Mapping[int, str], first: int, limit: int) -> tuple[list[Segment], int]:
+def _from_plan(
+    state: AppState, job: str, lost: Mapping[int, jobs.Lost], first: int, limit: int
+) -> tuple[list[Segment], int]:
     """Reads only the plan's pages that hold the rows."""
     plan = Plan.from_json(state.storage.get(plan_key(job)))
     rows: list[Segment] = []
@@ -125,8 +127,7 @@ def _from_plan(state: AppState, job: str, lost: Mapping[int, str], first: int, l
         index = first + len(rows)
         page = decode_page(state.storage.get(pages_key(job), *plan.page_range(plan.page_of(index))))
         for row in page[index - page[0].index :][: limit - len(rows)]:
-            trouble = lost.get(row.index, "0")
-            dead = trouble.startswith("x")
+            trouble = lost.get(row.index, jobs.Lost())
             rows.append(
                 Segment(
                     index=row.index,
@@ -137,8 +138,8 @@ def _from_plan(state: AppState, job: str, lost: Mapping[int, str], first: int, l
                     voice=row.voice,
                     digest=row.digest,
                     target_ms=row.target_duration_ms,
-                    attempts=0 if dead else int(trouble),
-                    error=trouble[1:] if dead else None,
+                    attempts=trouble.count,
+                    error=trouble.error,
                 )
             )
     return rows, plan.total

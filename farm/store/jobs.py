@@ -55,6 +55,32 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class Lost:
+    """The attempts that one segment has lost, to an error of the engine or with a worker. A segment whose `error` is
+    not None is dead: it is not rendered again, and its count is no longer kept (0)."""
+
+    count: int = 0
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bits:
+    """A set of segments, in the form that Redis keeps: a bit for each, the most significant bit of a byte first."""
+
+    data: bytes
+
+    @classmethod
+    def of(cls, indices: Collection[int]) -> Bits:
+        data = bytearray(max(indices, default=-1) // 8 + 1)
+        for index in indices:
+            data[index // 8] |= 128 >> index % 8
+        return cls(bytes(data))
+
+    def __contains__(self, index: int) -> bool:
+        return index >> 3 < len(self.data) and bool(self.data[index >> 3] & 128 >> (index & 7))
+
+
+@dataclass(frozen=True, slots=True)
 class JobRecord:
     id: str
     tenant: str
@@ -133,10 +159,7 @@ def plan(job: str, token: str, total: int) -> Call[bool]:
 def redo(job: str, token: str, indices: Collection[int]) -> Call[int]:
     """assembling -> running: clips of these segments are missing or corrupt. Returns how many will be rendered again;
     at 0 (none of them was done, or the token is late) nothing has changed."""
-    mask = bytearray(max(indices, default=-1) // 8 + 1)
-    for index in indices:
-        mask[index // 8] |= 128 >> index % 8
-    return Call("redo", (job, token, bytes(mask)), int)
+    return Call("redo", (job, token, Bits.of(indices).data), int)
 
 
 def finish(job: str, token: str, outcome: str) -> Call[bool]:
@@ -199,18 +222,18 @@ def page(
     )
 
 
-def attempts(job: str) -> Call[dict[int, str]]:
-    """Of a job that has not ended: segment -> number of lost or failed attempts, or "x" + the error when it is dead."""
+def attempts(job: str) -> Call[dict[int, Lost]]:
+    """Segment -> its lost attempts, for the segments of a job that lost any. A job that has ended keeps none."""
     return Call(
         "HGETALL",
         (f"f:a:{job}",),
-        lambda answer: {int(segment): lost for segment, lost in words(answer).items()},
+        lambda answer: {int(segment): _read_lost(lost) for segment, lost in words(answer).items()},
     )
 
 
-def cached_bits(job: str) -> Call[bytes]:
-    """Of a job that has not ended: bit i (most significant first) is set when segment i was found in storage."""
-    return Call("GET", (f"f:c:{job}",), lambda answer: answer or b"")
+def cached_bits(job: str) -> Call[Bits]:
+    """The segments whose clips were found in storage. A job that has ended keeps none."""
+    return Call("GET", (f"f:c:{job}",), lambda answer: Bits(answer or b""))
 
 
 # --- shapes -----------------------------------------------------------------------------------------------------------
@@ -234,6 +257,11 @@ def read_accepted(answer: list[bytes]) -> Accepted:
     if answer[0] == b"late":
         raise StoreUnavailable("it took too long to write this to storage; send it again")
     return Accepted(answer[1].decode(), replayed=answer[0] == b"again")
+
+
+def _read_lost(value: str) -> Lost:
+    """A number, or "x" and the error of a dead segment."""
+    return Lost(error=value[1:]) if value.startswith("x") else Lost(int(value))
 
 
 def _status_before(answer: bytes | None) -> Status | None:

@@ -240,10 +240,16 @@ def test_a_holder_that_was_overtaken_does_not_give_a_redone_segment_back(farm: F
 def test_a_redone_segment_is_no_longer_cached(farm: Farm) -> None:
     farm.running(segments=3)
     farm.run(segments.settle("0", [segments.Settled("job_a", index, 100, cached=True) for index in range(3)]))
-    assert farm.run(jobs.cached_bits("job_a")) == bytes([0b11100000])
+    assert farm.run(jobs.cached_bits("job_a")) == jobs.Bits(bytes([0b11100000]))
     farm.run(jobs.redo("job_a", farm.task(Due.ASSEMBLE, "job_a").token, [1]))
-    assert farm.run(jobs.cached_bits("job_a")) == bytes([0b10100000])
+    assert farm.run(jobs.cached_bits("job_a")) == jobs.Bits(bytes([0b10100000]))
     assert farm.record().cached == 2
+
+
+@pytest.mark.parametrize("indices", [(), (0,), (7, 8), (3, 9, 12), tuple(range(40))])
+def test_bits_contain_the_segments_that_they_are_made_of(indices: tuple[int, ...]) -> None:
+    bits = jobs.Bits.of(indices)
+    assert [index for index in range(50) if index in bits] == list(indices)
 
 
 # --- records ----------------------------------------------------------------------------------------------------------
@@ -296,6 +302,6 @@ def test_attempts_and_cached_bits_serve_the_manifest(farm: Farm) -> None:
     farm.run(segments.settle(grant.token, [segments.Settled("job_a", 2, 100, cached=True)]))
     farm.run(segments.fail(grant.token, "job_a", 0, "no voice", max_attempts=1))
     farm.run(segments.fail(grant.token, "job_a", 1, "hiccup"))
-    assert farm.run(jobs.attempts("job_a")) == {0: "xno voice", 1: "1"}
-    assert farm.run(jobs.cached_bits("job_a")) == bytes([0b00100000])
+    assert farm.run(jobs.attempts("job_a")) == {0: jobs.Lost(error="no voice"), 1: jobs.Lost(1)}
+    assert farm.run(jobs.cached_bits("job_a")) == jobs.Bits(bytes([0b00100000]))
     assert farm.run(segments.rescue(1000)).segments == 0

@@ -213,7 +213,7 @@ def test_a_job_that_skips_errors_goes_on_without_the_dead_segment(farm: Farm) ->
     farm.run(segments.settle(grant.token, clips("job_a", 1)))
     assert farm.run(segments.fail(grant.token, "job_a", 0, "bad", max_attempts=1))
     assert (farm.record().status, farm.record().dead) == (Status.ASSEMBLING, 1)
-    assert farm.run(jobs.attempts("job_a")) == {0: "xbad"}
+    assert farm.run(jobs.attempts("job_a")) == {0: jobs.Lost(error="bad")}
 
 
 def test_a_late_worker_cannot_fail_a_segment(farm: Farm) -> None:
@@ -276,7 +276,7 @@ def test_only_begun_segments_of_a_lost_worker_burn_an_attempt(farm: Farm) -> Non
     grant = farm.claim()
     farm.run(segments.begin(grant.token, {"job_a": [1, 2]}))
     farm.lose_workers()
-    assert farm.run(jobs.attempts("job_a")) == {1: "1", 2: "1"}
+    assert farm.run(jobs.attempts("job_a")) == {1: jobs.Lost(1), 2: jobs.Lost(1)}
     assert farm.claim().segments == {"job_a": [0, 1, 2, 3]}
 
 
@@ -294,7 +294,7 @@ def test_a_segment_that_kills_its_workers_takes_no_neighbours_with_it(farm: Farm
             farm.run(segments.settle(grant.token, clips("job_a", *grant.segments["job_a"])))
         farm.lose_workers()
     assert (deaths, farm.record().dead, farm.record().done) == (3, 1, 69)
-    assert farm.run(jobs.attempts("job_a"))[40] == "xworker lost"
+    assert farm.run(jobs.attempts("job_a"))[40] == jobs.Lost(error="worker lost")
 
 
 def test_suspects_do_not_hold_up_those_who_are_none(farm: Farm) -> None:

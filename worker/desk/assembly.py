@@ -51,8 +51,7 @@ class Assembler:
         Raises ClipsMissing; ObjectMissing when the plan itself is gone."""
         plan = Plan.from_json(self._storage.get(plan_key(job.id)))
         lost = self._store.run(jobs.attempts(job.id))
-        dead = {index: text[1:] for index, text in lost.items() if text.startswith("x")}
-        rows = [row for row in self._rows(job.id, plan) if row.index not in dead]
+        rows = [row for row in self._rows(job.id, plan) if lost.get(row.index, jobs.Lost()).error is None]
         extension, media_type = _MEDIA[spec.output.format]
         folder = f"results/{job.id}/{run}"
         with Scratch("assembly") as scratch:
@@ -65,7 +64,7 @@ class Assembler:
         manifest = _Manifest(job, plan, stitched, spans, warnings, timing)
         cached = self._store.run(jobs.cached_bits(job.id))
         table = [
-            manifest.row(row, lost=lost.get(row.index), cached=_bit(cached, row.index))
+            manifest.row(row, lost=lost.get(row.index, jobs.Lost()), cached=row.index in cached)
             for row in self._rows(job.id, plan)
         ]
         manifest_key = f"{folder}/manifest.json"
@@ -161,7 +160,7 @@ class _Manifest:
         self._job, self._plan, self._stitched, self._spans, self._warnings = job, plan, stitched, spans, warnings
         self._timing = timing
 
-    def row(self, segment: Segment, *, lost: str | None, cached: bool) -> dict[str, Any]:
+    def row(self, segment: Segment, *, lost: jobs.Lost, cached: bool) -> dict[str, Any]:
         """One segment: where it is in the text, where in the audio, and how it came about."""
         row: dict[str, Any] = {
             "index": segment.index, "chapter": segment.chapter, "start": segment.start, "end": segment.end,
@@ -171,13 +170,13 @@ class _Manifest:
             row["target_ms"] = segment.target_duration_ms
         span = self._spans.get(segment.index)
         if span is None:
-            return row | {"error": (lost or "x")[1:]}
+            return row | {"error": lost.error or ""}
         if segment.index in self._warnings:
             row["warnings"] = list(self._warnings[segment.index])
         start, end = (self._stitched.milliseconds(frames) for frames in (span.start, span.start + span.frames))
         return row | {
             "offset_ms": start, "duration_ms": end - start, "offset_frames": span.start, "frames": span.frames,
-            "pause_ms": segment.pause_ms, "attempts": int(lost or 0) + (0 if cached else 1),
+            "pause_ms": segment.pause_ms, "attempts": lost.count + (0 if cached else 1),
         }  # fmt: skip
 
     def document(self, table: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -209,7 +208,3 @@ def _timing(reached_ms: int, target_duration_ms: int | None) -> dict[str, int]:
     if target_duration_ms is None:
         return {}
     return {"target_duration_ms": target_duration_ms, "duration_error_ms": reached_ms - target_duration_ms}
-
-
-def _bit(bits: bytes, index: int) -> bool:
-    return index >> 3 < len(bits) and bool(bits[index >> 3] & 128 >> (index & 7))
