@@ -43,7 +43,7 @@ async def submit(request: Request) -> Response:
     body = await request.body()
     order = await _admitted(state, tenant, body)
     digest = hashlib.sha256(b"job\n" + body).hexdigest() if key is not None else ""
-    new = _new_job(order, tenant, key, digest)
+    new = jobs.NewJob.of(order, tenant, key=key, digest=digest)
     accepted = await (state.store.run(jobs.accept(new)) if order.inline else _accept_long(state, new, order.text))
     state.waker.wake(DESK_QUEUE)
     return await _answer_accepted(request, state, order, accepted)
@@ -202,23 +202,6 @@ async def _admitted(state: AppState, tenant: str, body: bytes) -> Order:
     wanted = await state.blocking(parse, JobRequest, body)
     catalog = await state.catalog(tenant, wanted)
     return await state.blocking(catalog.admit, wanted)
-
-
-def _new_job(order: Order, tenant: str, key: str | None, digest: str) -> jobs.NewJob:
-    return jobs.NewJob(
-        id=order.id,
-        tenant=tenant,
-        model=order.model,
-        lane=order.lane,
-        spec=order.spec.to_json(),
-        text=order.text if order.inline else None,
-        characters=order.characters,
-        retention_s=order.retention_s,
-        on_error=order.spec.on_error,
-        events=order.spec.events,
-        idempotency_key=key,
-        request_digest=digest,
-    )
 
 
 async def _accept_long(state: AppState, new: jobs.NewJob, text: str) -> jobs.Accepted:

@@ -10,6 +10,7 @@ from typing import Any
 
 from farm.errors import BadInput, Conflict, NotFound, StoreUnavailable
 from farm.job import Due, Lane, Status
+from farm.spec import Order
 from farm.store.call import Call, nothing, word_or_none, words
 
 IDEMPOTENCY_MS = 24 * 3600 * 1000  # for which a key is remembered
@@ -34,6 +35,28 @@ class NewJob:
     idempotency_key: str | None = None
     request_digest: str = ""
     drafted: bool = False  # its text was written under a draft
+
+    @classmethod
+    def of(
+        cls, order: Order, tenant: str, *, batch: str | None = None, key: str | None = None, digest: str = ""
+    ) -> NewJob:
+        """An order as a tenant's job: alone, perhaps with an idempotency key and the digest of its request, or as one
+        line of a batch. The caller first writes a text that is not inline to storage."""
+        return cls(
+            id=order.id,
+            tenant=tenant,
+            model=order.model,
+            lane=order.lane,
+            spec=order.spec.to_json(),
+            text=order.text if order.inline else None,
+            characters=order.characters,
+            retention_s=order.retention_s,
+            on_error=order.spec.on_error,
+            batch=batch,
+            events=order.spec.events,
+            idempotency_key=key,
+            request_digest=digest,
+        )
 
 
 @dataclass(frozen=True, slots=True)

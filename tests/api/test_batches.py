@@ -31,11 +31,7 @@ def unfold(backstage: Backstage, batch: str) -> list[str]:
     assert task.id == batch
     orders = stored(backstage, batch)
     for order in orders:
-        new = jobs.NewJob(
-            order.id, "default", order.model, order.lane, order.spec.to_json(), order.text, order.characters,
-            order.retention_s, order.spec.on_error, batch, order.spec.events,
-        )  # fmt: skip
-        backstage.store.run(jobs.accept(new))
+        backstage.store.run(jobs.accept(jobs.NewJob.of(order, "default", batch=batch)))
     assert backstage.store.run(tasks.done(task))
     return [order.id for order in orders]
 

@@ -12,7 +12,7 @@ from typing import Any
 from farm.errors import StorageUnavailable
 from farm.job import new_id
 from farm.settings import Settings
-from farm.spec import Spec, read_outcome, write_text
+from farm.spec import Order, Spec, read_outcome, write_text
 from farm.speech import Manner
 from farm.storage import Object, Storage, open_storage
 from farm.store import Store, jobs, registry
@@ -50,11 +50,8 @@ class House:
             manner=Manner.of(wanted, emotion=emotion), target_duration_ms=wanted.target_duration_ms,
         )  # fmt: skip
         job, text = new_id("job"), write_text(chapters)
-        order = jobs.NewJob(
-            id=job, tenant=tenant, model=self.engine.card.name, lane=wanted.priority, spec=spec.to_json(), text=text,
-            characters=len(text), retention_s=3600, on_error=wanted.on_error, events=spec.events,
-        )  # fmt: skip
-        self.store.run(jobs.accept(order))
+        order = Order(job, self.engine.card.name, wanted.priority, spec, text, len(text), retention_s=3600)
+        self.store.run(jobs.accept(replace(jobs.NewJob.of(order, tenant), text=text)))
         return job
 
     def finish(self) -> None:

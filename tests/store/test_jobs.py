@@ -6,7 +6,9 @@ import pytest
 
 from farm.errors import BadInput, Conflict
 from farm.job import Due, Lane, Status
+from farm.spec import Order, Spec
 from farm.store import jobs, segments
+from farm.wire import Webhook
 from tests.store.clocked import NOON, Farm, new_job
 
 
@@ -32,6 +34,20 @@ def test_another_tenants_job_is_no_job(farm: Farm) -> None:
     assert farm.run(jobs.retry("job_a", "bob")) is None
     assert not farm.run(jobs.forget("job_a", "bob"))
     assert farm.record().status == Status.QUEUED
+
+
+@pytest.mark.parametrize("text", ["Once upon.", "x" * 9000], ids=["inline", "in storage"])
+def test_an_order_is_accepted_with_everything_that_it_asks_for(farm: Farm, text: str) -> None:
+    hook = Webhook(url="https://example.org", events=["job.failed", "batch.completed"])
+    spec = Spec(language="en", voice="en-us", on_error="skip", webhook=hook)
+    order = Order("job_a", "m", Lane.BULK, spec, text, 77, retention_s=60)
+    farm.run(jobs.accept(jobs.NewJob.of(order, "ann", key="k", digest="d")))
+    record = farm.record()
+    assert (record.tenant, record.model, record.lane, record.batch) == ("ann", "m", Lane.BULK, None)
+    assert (Spec.model_validate_json(record.spec), record.characters, record.retention_s) == (spec, 77, 60)
+    assert farm.run(jobs.text("job_a")) == (text if order.inline else None)
+    assert farm.redis.hmget("f:j:job_a", "skip", "events") == [b"1", b"failed"]
+    assert farm.run(jobs.reserve("ann", "k", "d")) == "job_a"
 
 
 # --- idempotency keys -------------------------------------------------------------------------------------------------

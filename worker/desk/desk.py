@@ -171,15 +171,7 @@ class Desk:
     def _accept(self, order: Order, batch: str, tenant: str) -> None:
         if not order.inline:
             self._storage.put(text_key(order.id), order.text.encode(), "application/json")
-        self._store.run(
-            jobs.accept(
-                jobs.NewJob(
-                    id=order.id, tenant=tenant, model=order.model, lane=order.lane, spec=order.spec.to_json(),
-                    text=order.text if order.inline else None, characters=order.characters,
-                    retention_s=order.retention_s, on_error=order.spec.on_error, batch=batch, events=order.spec.events,
-                )
-            )
-        )  # fmt: skip
+        self._store.run(jobs.accept(jobs.NewJob.of(order, tenant, batch=batch)))
 
     def _cancel_jobs(self, batch: str, tenant: str) -> None:
         after: tuple[int, str] | None = None
