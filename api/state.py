@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -20,6 +19,7 @@ from api.ttl_cache import TtlCache
 from api.watch import Watch
 from farm.errors import FarmError, Unavailable
 from farm.settings import Settings
+from farm.spec import StoredVoice
 from farm.storage import Storage, open_storage
 from farm.store import AsyncStore, Pressure, registry
 from farm.wake import Waker
@@ -78,7 +78,7 @@ class AppState:
 
     async def _uploads(self, tenant: str) -> dict[str, str]:
         voices = await self.store.run(registry.voices(tenant))
-        return {name: json.loads(voice)["digest"] for name, voice in voices.items()}
+        return {name: StoredVoice.model_validate_json(voice).digest for name, voice in voices.items()}
 
     async def blocking(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs blocking work, such as storage or large texts, off the event loop."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from typing import Annotated
@@ -18,7 +17,7 @@ from api.reference_audio import ingest
 from api.state import AppState, state_of, tenant_of
 from api.views import moment
 from farm.errors import BadInput, Conflict, NotFound
-from farm.spec import voice_key
+from farm.spec import StoredVoice, voice_key
 from farm.store import registry
 from farm.wire import Name, Page, Voice
 
@@ -58,15 +57,14 @@ async def add(request: Request) -> Response:
         raise Conflict(f"{name!r} is a built-in voice; choose another name", code="name_taken")
     reference = await state.blocking(ingest, recording, filename)
     await state.blocking(state.storage.put, voice_key(tenant, reference.digest), reference.flac, "audio/flac")
-    kept = {
-        "digest": reference.digest,
-        "seconds": round(reference.seconds, 3),
-        "created_ms": round(time.time() * 1000),
-        "notes": list(reference.notes),
-        "consent": consent,
-    }
-    stored = json.dumps(kept, separators=(",", ":"))
-    if not await state.store.run(registry.put_voice(tenant, name, stored)):
+    stored = StoredVoice(
+        digest=reference.digest,
+        seconds=round(reference.seconds, 3),
+        created_ms=round(time.time() * 1000),
+        notes=list(reference.notes),
+        consent=consent,
+    )
+    if not await state.store.run(registry.put_voice(tenant, name, stored.to_json())):
         raise Conflict("you have as many voices as a tenant can have; delete some first", code="too_many_voices")
     return json_response(_uploaded(name, stored, await _cloning_models(state)), 201, {"Location": f"/v1/voices/{name}"})
 
@@ -101,9 +99,9 @@ async def delete(request: Request, name: str) -> Response:
     dropped = await state.store.run(registry.drop_voice(tenant, name))
     if dropped is None:
         raise _unknown(name)
-    digest = json.loads(dropped)["digest"]
+    digest = StoredVoice.model_validate_json(dropped).digest
     others = await state.store.run(registry.voices(tenant))
-    if all(json.loads(other)["digest"] != digest for other in others.values()):
+    if all(StoredVoice.model_validate_json(other).digest != digest for other in others.values()):
         await state.blocking(state.storage.delete, voice_key(tenant, digest))
     return Response(status_code=204)
 
@@ -148,7 +146,7 @@ async def _all(request: Request) -> dict[str, Voice]:
             every[name] = Voice(name=name, kind="builtin", models=models, language=language)
     cloning = await _cloning_models(state)
     for name, stored in (await state.store.run(registry.voices(tenant_of(request)))).items():
-        every.setdefault(name, _uploaded(name, stored, cloning))
+        every.setdefault(name, _uploaded(name, StoredVoice.model_validate_json(stored), cloning))
     return every
 
 
@@ -156,16 +154,15 @@ async def _cloning_models(state: AppState) -> list[str]:
     return [card.name for card in (await state.cards.get()).values() if card.uploaded_voices]
 
 
-def _uploaded(name: str, stored: str, models: list[str]) -> Voice:
-    kept = json.loads(stored)
+def _uploaded(name: str, stored: StoredVoice, models: list[str]) -> Voice:
     return Voice(
         name=name,
         kind="uploaded",
         models=models,
-        digest=kept["digest"],
-        seconds=kept["seconds"],
-        created_at=moment(kept["created_ms"]),
-        notes=kept["notes"],
+        digest=stored.digest,
+        seconds=stored.seconds,
+        created_at=moment(stored.created_ms),
+        notes=stored.notes,
     )
 
 

@@ -1,11 +1,13 @@
 """What an accepted job is, between the API that accepts it and the desk that plans, assembles and shows it.
 
-    Order     a validated job, ready to be accepted; every line of a batch in storage is one
-    └─ Spec   what was asked, resolved against the model cards, without the text: opaque JSON to the store
-    text      the chapters as one JSON document: short ones travel with accept, long ones lie in storage first
-    Rendered  what a finished job has; with JobError the two kinds of outcome
+    Order        a validated job, ready to be accepted; every line of a batch in storage is one
+    └─ Spec      what was asked, resolved against the model cards, without the text: opaque JSON to the store
+    text         the chapters as one JSON document: short ones travel with accept, long ones lie in storage first
+    Rendered     what a finished job has; with JobError the two kinds of outcome
+    StoredVoice  an uploaded voice, as the store keeps it
 
-Everything is written without its defaults, because Redis keeps it: a plain job's spec has about 40 bytes.
+Specs and outcomes are written without their defaults, because Redis keeps them: the spec of a plain job has about 40
+bytes.
 """
 
 from __future__ import annotations
@@ -95,6 +97,20 @@ class Spec(_Stored):
         if self.webhook is None:
             return ()
         return tuple(_HEARD_BY_JOBS[event] for event in self.webhook.events if event in _HEARD_BY_JOBS)
+
+
+class StoredVoice(_Stored):
+    """A voice that a tenant uploaded. Its recording lies in storage under `voice_key` of the digest."""
+
+    digest: str
+    seconds: float = 0.0
+    created_ms: int = 0
+    notes: list[str] = []  # what ingesting the recording has changed or warns of
+    consent: str = ""  # "true", or who agreed
+
+    def to_json(self) -> str:
+        """Every field, because an API of the release before, which may run beside this one, expects them all."""
+        return json.dumps(self.model_dump(), separators=(",", ":"))
 
 
 class BatchSpec(_Stored):

@@ -11,6 +11,7 @@ from farm.spec import (
     Order,
     Rendered,
     Spec,
+    StoredVoice,
     failure,
     read_lines,
     read_outcome,
@@ -70,6 +71,15 @@ def test_a_spec_comes_back_from_redis_and_is_small_when_nothing_was_asked() -> N
 
 def test_a_spec_of_another_release_can_be_read() -> None:
     assert Spec.model_validate_json('{"language":"de","voice":"de","new_in_2":1}').language == "de"
+
+
+def test_a_stored_voice_has_every_field_as_the_release_before_expects() -> None:
+    voice = StoredVoice(digest="d1", seconds=7.25, created_ms=1_750_000_000_000, notes=["made mono"], consent="Zoë")
+    written = '{"digest":"d1","seconds":7.25,"created_ms":1750000000000,"notes":["made mono"],"consent":"Zo\\u00eb"}'
+    assert voice.to_json() == written
+    assert StoredVoice.model_validate_json(written) == voice
+    assert StoredVoice(digest="d1").to_json() == '{"digest":"d1","seconds":0.0,"created_ms":0,"notes":[],"consent":""}'
+    assert StoredVoice.model_validate_json('{"digest":"d1","new_in_2":1}').digest == "d1"
 
 
 def test_a_webhook_is_sent_for_the_ends_that_it_subscribed_to() -> None:
