@@ -28,11 +28,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.problems import answer
 from api.ttl_cache import TtlCache
 from farm.errors import Forbidden, TooLarge, Unauthorized
+from farm.job import DEFAULT_TENANT
 from farm.wire import MAX_JSON_BYTES, MAX_JSONL_BYTES, MAX_VOICE_BYTES
 
 log = logging.getLogger(__name__)
 
-TENANT_WITHOUT_KEYS = "default"
 JSONL_TYPES = ("application/jsonl", "application/x-ndjson", "application/jsonlines")
 
 _NEW_KEY_SECONDS = 0.2  # how long a key that was made just now may be unknown; bounds what wrong keys cost
@@ -99,7 +99,7 @@ class Gate:
         if not (_is_loopback((scope.get("server") or ("",))[0]) and self._is_own_name(headers.get(b"host", b""))):
             raise Unauthorized("without API keys the farm answers on loopback only; make one with `farm keys create`")
         _refuse_others(headers)
-        return TENANT_WITHOUT_KEYS
+        return DEFAULT_TENANT
 
     def _is_own_name(self, host: bytes) -> bool:
         """False for a Host that is not this farm's: a web page may have made its own name resolve here (DNS

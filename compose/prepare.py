@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from botocore.exceptions import BotoCoreError, ClientError
 
 from farm.errors import EXIT_MISCONFIGURED, FarmError, Misconfigured, StorageRefused, Unavailable
+from farm.job import DEFAULT_TENANT
 from farm.settings import Settings
 from farm.storage import open_storage
 from farm.storage.bucket import S3Storage
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("prepare")
 
 KEY_NAME = "compose"
-TENANT = "default"  # whose webhooks are signed with FARM_WEBHOOK_SECRET itself
 PATIENCE_S = 60.0  # for a Redis or a bucket that is still starting
 PAUSE_S = 1.0
 _SHORTEST_KEY = 16
@@ -118,11 +118,11 @@ def make_key(settings: Settings) -> None:
         if known is not None and known["digest"] == digest:
             return
         store.run(registry.drop_key(KEY_NAME))
-        store.run(registry.put_key(digest, TENANT, KEY_NAME))
+        store.run(registry.put_key(digest, DEFAULT_TENANT, KEY_NAME))
     finally:
         store.close()
     where = urlsplit(settings.redis_url)
-    log.info("FARM_API_KEY opens the farm on %s:%s as tenant %s", where.hostname, where.port or 6379, TENANT)
+    log.info("FARM_API_KEY opens the farm on %s:%s as tenant %s", where.hostname, where.port or 6379, DEFAULT_TENANT)
 
 
 if __name__ == "__main__":

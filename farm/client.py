@@ -29,6 +29,7 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from farm.errors import FarmError, FieldError
+from farm.job import is_batch
 from farm.wire import Batch, Delivery, Job, JobOptions, JobRequest, Model, Page, Problem, Queue, Voice, Webhook
 
 T = TypeVar("T")
@@ -149,7 +150,7 @@ class Farm:
 
     def deliveries(self, id: str) -> list[Delivery]:
         """The webhooks of a job or a batch, and how they went."""
-        owner = _batch(id) if id.startswith("batch_") else _job(id)
+        owner = _batch(id) if is_batch(id) else _job(id)
         return list(self._pages(f"{owner}/deliveries", Delivery))
 
     # --- batches --------------------------------------------------------------------------------------------------

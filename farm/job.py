@@ -82,6 +82,8 @@ MAX_ATTEMPTS = 3  # losses or failures of a segment before it is dead
 SOLO_AFTER = 2  # from this loss on a suspect is claimed alone, so that it takes no neighbours with it
 TURN = 8  # segments of a tenant's turn
 
+DEFAULT_TENANT = "default"  # of a farm without API keys; the operator's webhook secret is this tenant's own
+
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
@@ -89,6 +91,11 @@ def new_id(prefix: str) -> str:
     """`job_` or `batch_` and 80 random bits in 16 characters: ids stand in many Redis keys, so they are short."""
     bits = secrets.randbits(80)
     return prefix + "_" + "".join(_ALPHABET[bits >> shift & 31] for shift in range(0, 80, 5))
+
+
+def is_batch(id: str) -> bool:
+    """Whether an id of `new_id` names a batch; otherwise it names a job."""
+    return id.startswith("batch_")
 
 
 def main() -> None:

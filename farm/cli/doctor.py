@@ -17,6 +17,7 @@ from farm.cli.screen import FAILED, OK, line, needs, show
 from farm.cli.site import Site, site
 from farm.client import Farm
 from farm.errors import FarmError, Misconfigured, Unauthorized
+from farm.job import DEFAULT_TENANT
 from farm.settings import Settings, misspelt
 from farm.webhooks.secrets import secret_for
 
@@ -131,7 +132,7 @@ def _webhooks(settings: Settings) -> Finding:
     if settings.webhook_secret is None:
         return Finding("webhooks", True, "refused, because FARM_WEBHOOK_SECRET is not set; set it to allow them")
     try:
-        secret_for("default", settings.webhook_secret)
+        secret_for(DEFAULT_TENANT, settings.webhook_secret)
     except Misconfigured as error:
         return Finding("webhooks", False, error.message)
     return Finding(

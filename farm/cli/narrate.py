@@ -16,9 +16,10 @@ from pydantic import ValidationError
 
 from farm.cli.manuscript import chapters, read
 from farm.cli.progress import follow_batch, follow_jobs
-from farm.cli.screen import FAILED, OK, connected, in_words, is_batch, line, remark, show, stderr, why
+from farm.cli.screen import FAILED, OK, connected, in_words, line, remark, show, stderr, why
 from farm.client import Broken, Farm, Refused, Unreachable
 from farm.errors import BadInput
+from farm.job import is_batch
 from farm.settings import Settings
 from farm.speech import PARAMETERS
 from farm.wire import Job, JobRequest

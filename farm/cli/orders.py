@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from farm.cli.screen import OK, connected, in_words, is_batch, line, show, table, why
-from farm.job import Lane
+from farm.cli.screen import OK, connected, in_words, line, show, table, why
+from farm.job import Lane, is_batch
 from farm.settings import Settings
 from farm.wire import Batch, Job, Queue
 

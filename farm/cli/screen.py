@@ -105,10 +105,6 @@ def why(job: Job) -> str:
     )
 
 
-def is_batch(id: str) -> bool:
-    return id.startswith("batch_")
-
-
 @contextmanager
 def connected(settings: Settings) -> Iterator[Farm]:
     with Farm(settings.url, settings.api_key) as farm:

@@ -13,10 +13,10 @@ import hashlib
 import hmac
 
 from farm.errors import Misconfigured
+from farm.job import DEFAULT_TENANT
 
 PREFIX = "whsec_"
 SHORTEST, LONGEST = 24, 64  # bytes
-OPERATOR = "default"  # the tenant of a farm without API keys: its secret is the one that the operator set
 
 # Signed content begins with a delivery id, never with this prefix: no webhook's signature is ever a tenant's secret.
 _DERIVE = "tts-farm/webhook-secret/"
@@ -24,9 +24,9 @@ _DERIVE = "tts-farm/webhook-secret/"
 
 def secret_for(tenant: str, master: str) -> str:
     """The secret of a tenant's webhooks: HMAC-SHA256 of its name under the master's bytes; the master itself for the
-    operator. Raises Misconfigured when the master has not the form of a secret."""
+    tenant of a farm without API keys. Raises Misconfigured when the master has not the form of a secret."""
     key = _decoded(master)
-    if tenant == OPERATOR:
+    if tenant == DEFAULT_TENANT:
         return master
     return PREFIX + base64.b64encode(hmac.digest(key, (_DERIVE + tenant).encode(), hashlib.sha256)).decode()
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from farm.job import ENDED, OPEN, TRANSITIONS, Status, main, new_id
+from farm.job import ENDED, OPEN, TRANSITIONS, Status, is_batch, main, new_id
 
 
 def test_every_status_is_either_open_or_ended_and_has_a_sentence() -> None:
@@ -43,3 +43,8 @@ def test_ids_name_their_kind_and_never_repeat() -> None:
     assert len(ids) == 10_000
     assert {len(each) for each in ids} == {20}
     assert all(each.startswith("job_") and each[4:].isalnum() and each == each.lower() for each in ids)
+
+
+def test_an_id_tells_a_batch_from_a_job() -> None:
+    assert is_batch(new_id("batch"))
+    assert not is_batch(new_id("job"))

@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from farm.errors import BadInput, FarmError, ObjectMissing, StorageUnavailable, StoreUnavailable
-from farm.job import Due, Status
+from farm.job import Due, Status, is_batch
 from farm.plan import Part, Recipe, encode_plan, pages_key, plan_key, segments
 from farm.removal import remove_objects
 from farm.settings import Settings
@@ -277,7 +277,7 @@ class Desk:
         self._store.run(jobs.expire(task.id, task.token, purge_after_s=round(self._settings.record_days * 86400)))
 
     def _purge(self, task: tasks.Task, lease: TaskLease) -> None:
-        if task.id.startswith("batch_"):
+        if is_batch(task.id):
             self._storage.delete(lines_key(task.id))
             self._store.run(batches.forget(task.id))
         else:
@@ -285,5 +285,5 @@ class Desk:
 
     def _discard_draft(self, task: tasks.Task, lease: TaskLease) -> None:
         """While the task is ours, it can't be accepted any more."""
-        self._storage.delete(lines_key(task.id) if task.id.startswith("batch_") else text_key(task.id))
+        self._storage.delete(lines_key(task.id) if is_batch(task.id) else text_key(task.id))
         self._store.run(tasks.done(task))

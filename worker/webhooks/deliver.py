@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from farm.errors import Misconfigured
+from farm.job import is_batch
 from farm.settings import Settings
 from farm.spec import BatchSpec, Spec
 from farm.store import Store, batches, jobs, outbox, registry, tasks
@@ -46,7 +47,7 @@ class Courier:
 
     def _owner(self, owner: str) -> _Owner | None:
         base = (self._settings.public_url or self._settings.url).rstrip("/")
-        if owner.startswith("batch_"):
+        if is_batch(owner):
             batch = self._store.run(batches.record(owner))
             return None if batch is None else _of_batch(batch, base)
         job = self._store.run(jobs.record(owner))
