@@ -1,8 +1,8 @@
 """A Call is one verb, ready to run: its name, its arguments, and how to read the answer.
 
-A verb in lower case is a script of farm/lua; one in capitals is a Redis command, which goes through command.lua. So
-every call is refused by a Redis that lost the keyspace. Scripts are rendered here: the moves of farm/job.py, the shared
-part, then the verb.
+Every verb is a script of farm/lua. A plain Redis command is one too: `command` sends it through command.lua, so that a
+Redis that lost the keyspace refuses it as it refuses every other call. Scripts are rendered here: the moves of
+farm/job.py, the shared part, then the verb.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 
 from farm.job import SOLO_AFTER, TRANSITIONS, Lane
 
+T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 Argument = bytes | str | int | float
 
@@ -28,13 +29,10 @@ class Call(Generic[T_co]):
     read: Callable[[Any], T_co]
     lasting: bool = False  # its caller promises somebody what it changed: see AsyncStore
 
-    @property
-    def script(self) -> str:
-        return "command" if self.verb.isupper() else self.verb
 
-    @property
-    def arguments(self) -> tuple[Argument, ...]:
-        return (self.verb, *self.args) if self.verb.isupper() else self.args
+def command(name: str, *args: Argument, read: Callable[[Any], T]) -> Call[T]:
+    """A Redis command that needs no script of its own."""
+    return Call("command", (name, *args), read)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Any
 from farm.errors import BadInput, Conflict, NotFound, StoreUnavailable
 from farm.job import Due, Lane, Status
 from farm.spec import Order
-from farm.store.call import Call, nothing, word_or_none, words
+from farm.store.call import Call, command, nothing, word_or_none, words
 
 IDEMPOTENCY_MS = 24 * 3600 * 1000  # for which a key is remembered
 
@@ -229,7 +229,7 @@ def record(job: str, tenant: str | None = None) -> Call[JobRecord | None]:
 
 def text(job: str) -> Call[str | None]:
     """The short accepted text; None when it lies in storage."""
-    return Call("GET", (f"f:text:{job}",), word_or_none)
+    return command("GET", f"f:text:{job}", read=word_or_none)
 
 
 def page(
@@ -247,16 +247,16 @@ def page(
 
 def attempts(job: str) -> Call[dict[int, Lost]]:
     """Segment -> its lost attempts, for the segments of a job that lost any. A job that has ended keeps none."""
-    return Call(
-        "HGETALL",
-        (f"f:a:{job}",),
-        lambda answer: {int(segment): _read_lost(lost) for segment, lost in words(answer).items()},
-    )
+
+    def read(answer: list[bytes]) -> dict[int, Lost]:
+        return {int(segment): _read_lost(lost) for segment, lost in words(answer).items()}
+
+    return command("HGETALL", f"f:a:{job}", read=read)
 
 
 def cached_bits(job: str) -> Call[Bits]:
     """The segments whose clips were found in storage. A job that has ended keeps none."""
-    return Call("GET", (f"f:c:{job}",), lambda answer: Bits(answer or b""))
+    return command("GET", f"f:c:{job}", read=lambda answer: Bits(answer or b""))
 
 
 # --- shapes -----------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from farm.job import Due, Lane, Status
-from farm.store.call import Call, nothing, pairs, word, word_or_none, words
+from farm.store.call import Call, command, nothing, pairs, word, word_or_none, words
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ def clock() -> Call[datetime]:
         seconds, microseconds = answer
         return datetime.fromtimestamp(int(seconds), UTC) + timedelta(microseconds=int(microseconds))
 
-    return Call("TIME", (), read)
+    return command("TIME", read=read)
 
 
 def backlog() -> Call[Backlog]:
@@ -36,7 +36,7 @@ def backlog() -> Call[Backlog]:
 
 def ping() -> Call[None]:
     """Whether Redis answers, and still holds the farm that was opened."""
-    return Call("PING", (), nothing)
+    return command("PING", read=nothing)
 
 
 def put_voice(tenant: str, name: str, voice: str, limit: int = 1000) -> Call[bool]:
@@ -50,7 +50,7 @@ def drop_voice(tenant: str, name: str) -> Call[str | None]:
 
 
 def voices(tenant: str) -> Call[dict[str, str]]:
-    return Call("HGETALL", (f"f:voices:{tenant}",), words)
+    return command("HGETALL", f"f:voices:{tenant}", read=words)
 
 
 def put_key(digest: str, tenant: str, name: str) -> Call[bool]:
@@ -59,7 +59,7 @@ def put_key(digest: str, tenant: str, name: str) -> Call[bool]:
 
 
 def drop_key(name: str) -> Call[bool]:
-    return Call("HDEL", ("f:keys", name), bool)
+    return command("HDEL", "f:keys", name, read=bool)
 
 
 def keys() -> Call[dict[str, dict[str, str]]]:
@@ -72,7 +72,7 @@ def keys() -> Call[dict[str, dict[str, str]]]:
             found[name] = {"digest": digest, "tenant": tenant, "created_ms": created_ms}
         return found
 
-    return Call("HGETALL", ("f:keys",), read)
+    return command("HGETALL", "f:keys", read=read)
 
 
 def announce(model: str, card: str) -> Call[None]:
@@ -81,7 +81,7 @@ def announce(model: str, card: str) -> Call[None]:
 
 
 def models() -> Call[dict[str, str]]:
-    return Call("HGETALL", ("f:models",), words)
+    return command("HGETALL", "f:models", read=words)
 
 
 def beat(worker: str, heartbeat: str | None, ttl_ms: int) -> Call[None]:

@@ -98,11 +98,11 @@ class Store:
         return store
 
     def run(self, call: Call[T]) -> T:
-        script = self._scripts[call.script]
+        script = self._scripts[call.verb]
         try:
-            answer = self._execute("EVALSHA", script.sha, 0, *call.arguments, self._born)
+            answer = self._execute("EVALSHA", script.sha, 0, *call.args, self._born)
         except NoScriptError:
-            answer = self._execute("EVAL", script.source, 0, *call.arguments, self._born)
+            answer = self._execute("EVAL", script.source, 0, *call.args, self._born)
         return call.read(answer)
 
     def pressure(self) -> Pressure:
@@ -209,8 +209,8 @@ class AsyncStore:
         for name in load:
             pipeline.execute_command("SCRIPT LOAD", self._scripts[name].source)
         for call in calls:
-            sha = self._scripts[call.script].sha
-            pipeline.execute_command("EVALSHA", sha, 0, *call.arguments, self._born)
+            sha = self._scripts[call.verb].sha
+            pipeline.execute_command("EVALSHA", sha, 0, *call.args, self._born)
         waits = self._synchronous and any(call.lasting for call in calls)
         if waits:
             # WAITAOF waits for the last write of its connection, and a request that is sent again writes nothing.
@@ -227,7 +227,7 @@ class AsyncStore:
         unknown = [position for position, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
         if unknown and not load:
             again = [calls[position] for position in unknown]
-            late = await self._send(again, load={call.script for call in again})
+            late = await self._send(again, load={call.verb for call in again})
             for position, answer in zip(unknown, late, strict=True):
                 answers[position] = answer
         return answers

@@ -35,7 +35,7 @@ BATCH = batches.NewBatch("batch_a", "ann", total=1, spec="{}", retention_s=60)
         registry.lock("keeper", "w", 1000),
         registry.ping(),
     ],
-    ids=lambda call: f"{call.verb} {call.args[0] if call.args else ''}",
+    ids=lambda call: " ".join(map(str, (call.args if call.verb == "command" else (call.verb, *call.args))[:2])),
 )
 def test_an_emptied_redis_is_refused_by(call: Any, farm: Farm) -> None:
     farm.accept("job_a")
