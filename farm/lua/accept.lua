@@ -17,7 +17,7 @@ if batch ~= '' then
 end
 
 local t = now()
-if ARGV[15] == '1' and not adopt(id, t) then
+if ARGV[15] == '1' and not claim_draft(id, t) then
   return {'late'}
 end
 remember(ARGV[10], id, ARGV[11], ARGV[12])
@@ -45,5 +45,5 @@ end
 if ARGV[14] ~= '' then
   call('SET', 'f:text:' .. id, ARGV[14])
 end
-arm('plan', id, t, t)
+schedule('plan', id, t, t)
 return {'new', id}

@@ -8,12 +8,12 @@ if earlier then
   return earlier
 end
 local t = now()
-if ARGV[10] == '1' and not adopt(id, t) then
+if ARGV[10] == '1' and not claim_draft(id, t) then
   return {'late'}
 end
 remember(ARGV[6], id, ARGV[7], ARGV[8])
 call('HSET', 'f:b:' .. id, 'tenant', ARGV[2], 'total', ARGV[3], 'accepted', 0, 'ended', 0, 'keep', ARGV[4], 'webhook', ARGV[5],
   'created', t)
 call('SET', 'f:s:' .. id, ARGV[9])
-arm('batch', id, t, t)
+schedule('batch', id, t, t)
 return {'new', id}

@@ -10,5 +10,5 @@ end
 drains()
 local t = now()
 call('HSET', 'f:b:' .. batch, 'stopped', 1)
-arm('batch', batch, t, t)
+schedule('batch', batch, t, t)
 return 1

@@ -9,8 +9,8 @@ local owner, k = string.match(id, '^(.*)%.(%d+)$')
 local what = string.match(call('HGET', 'f:w:' .. owner, k), '^%S+')
 call('HSET', 'f:w:' .. owner, k, what .. ' ' .. ARGV[3])
 if ARGV[4] == '' then
-  disarm('deliver', id, t)
+  unschedule('deliver', id, t)
 else
-  arm('deliver', id, t + ARGV[4], t)
+  schedule('deliver', id, t + ARGV[4], t)
 end
 return 1

@@ -7,7 +7,7 @@ end
 local t, found, flat = now(), {}, call('HGETALL', 'f:w:' .. owner)
 for x = 1, #flat, 2 do
   local id = owner .. '.' .. flat[x]
-  local lane = home('deliver', id)
+  local lane = lane_and_tenant('deliver', id)
   local due = call('ZSCORE', 'f:due:deliver:' .. lane .. ':' .. tenant, id)
   found[#found + 1] = {tonumber(flat[x]), flat[x + 1], due and math.max(due - t, 0)}
 end

@@ -6,8 +6,8 @@ end
 drains()
 local t = now()
 if ARGV[4] == '' then
-  disarm(kind, id, t)
+  unschedule(kind, id, t)
 else
-  arm(kind, id, t + ARGV[4], t)
+  schedule(kind, id, t + ARGV[4], t)
 end
 return 1

@@ -1,3 +1,3 @@
 -- draft: id after_ms -> something is being written to storage for an id that is not accepted yet
 local t = now()
-arm('draft', ARGV[1], t + ARGV[2], t)
+schedule('draft', ARGV[1], t + ARGV[2], t)

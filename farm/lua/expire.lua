@@ -6,7 +6,7 @@ end
 drains()
 local t = now()
 call('DEL', 'f:text:' .. job)
-disarm('expire', job, t)
+unschedule('expire', job, t)
 move(job, 'expire', t)
-arm('purge', job, t + ARGV[3] * 1000, t)
+schedule('purge', job, t + ARGV[3] * 1000, t)
 return 1

@@ -5,7 +5,7 @@ if not holds(kind, id, ARGV[3]) then
 end
 drains()
 local t = now()
-local lane, tenant = home(kind, id)
+local lane, tenant = lane_and_tenant(kind, id)
 call('ZADD', 'f:due:' .. kind .. ':' .. lane .. ':' .. tenant, t + ARGV[4], id)
-seat(kind, lane, tenant, t)
+reindex_due(kind, lane, tenant, t)
 return 1

@@ -6,7 +6,7 @@ if call('HDEL', 'f:g:' .. token, job .. ':' .. segment) == 0 then
 end
 local open = unsettled(job, {segment})
 if #open > 0 then
-  strike(job, open, ARGV[4], tonumber(ARGV[5]), now())
+  count_losses(job, open, ARGV[4], tonumber(ARGV[5]), now())
 end
 drop_if_empty(token)
 return 1

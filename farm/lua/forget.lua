@@ -15,8 +15,8 @@ call('ZREM', 'f:list:' .. tenant, job)
 if batch then
   call('ZREM', 'f:lines:' .. batch, job)
 end
-disarm('expire', job, t)
-disarm('purge', job, t)
+unschedule('expire', job, t)
+unschedule('purge', job, t)
 forget_deliveries(job, t)
 call('DEL', 'f:j:' .. job, 'f:s:' .. job, 'f:o:' .. job, 'f:text:' .. job)
 return 1

@@ -5,8 +5,8 @@ if call('EXISTS', 'f:b:' .. batch) == 0 then
 end
 drains()
 local t = now()
-disarm('batch', batch, t)
-disarm('purge', batch, t)
+unschedule('batch', batch, t)
+unschedule('purge', batch, t)
 forget_deliveries(batch, t)
 call('UNLINK', 'f:b:' .. batch, 'f:s:' .. batch, 'f:lines:' .. batch) -- lines may be 50,000, too many to free here
 return 1

@@ -7,7 +7,7 @@ end
 
 drains()
 local t = now()
-disarm('plan', job, t)
+unschedule('plan', job, t)
 call('DEL', 'f:text:' .. job)
 call('HSET', 'f:j:' .. job, 'total', total, 'ready', 0, 'done', 0, 'dead', 0, 'cached', 0, 'ms', 0, 'running', t)
 tally(record[2], 'segments', total)
@@ -15,7 +15,7 @@ move(job, 'plan', t)
 if total > 0 then
   local rest = total % 8
   call('SET', 'f:r:' .. job, string.rep('\255', math.floor(total / 8)) .. (rest > 0 and string.char(256 - 2 ^ (8 - rest)) or ''))
-  shift(job, place_of(job), total)
+  add_ready(job, place_of(job), total)
 else
   complete(job, t)
 end

@@ -33,8 +33,8 @@ for field, change in pairs({done = k, cached = cached, ms = milliseconds}) do
   end
 end
 call('HINCRBY', 'f:j:' .. job, 'redos', 1)
-strip(job)
-disarm('assemble', job, t)
+remove_from_grants(job)
+unschedule('assemble', job, t)
 move(job, 'redo', t)
-shift(job, place_of(job), k)
+add_ready(job, place_of(job), k)
 return k

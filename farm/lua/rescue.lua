@@ -26,7 +26,7 @@ for _, token in ipairs(expired) do
     segments = segments + #waiting + #begun
     give_back(job, waiting)
     if #begun > 0 then
-      strike(job, begun, 'worker lost', tonumber(ARGV[3]), t)
+      count_losses(job, begun, 'worker lost', tonumber(ARGV[3]), t)
     end
   end
   call('DEL', 'f:g:' .. token)

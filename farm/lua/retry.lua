@@ -18,8 +18,8 @@ for field, sum in pairs({total = 'segments', done = 'done', dead = 'dead', cache
 end
 call('HDEL', key, 'total', 'ready', 'done', 'dead', 'cached', 'ms', 'redos', 'started', 'running', 'ended')
 call('DEL', 'f:o:' .. job)
-strip(job)
-disarm('expire', job, t)
+remove_from_grants(job)
+unschedule('expire', job, t)
 move(job, 'retry', t)
-arm('plan', job, t, t)
+schedule('plan', job, t, t)
 return status

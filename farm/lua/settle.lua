@@ -24,7 +24,7 @@ local function take_out(job, batch, segments)
     end
   end
   if ready > 0 then
-    shift(job, at, -ready)
+    add_ready(job, at, -ready)
   end
   add(job, batch, 'dead', -dead)
 end

@@ -35,10 +35,10 @@ local function lease(kind, lane)
       call('HSET', 'f:due:token', kind .. ':' .. first[1], string.format('%d', token))
       -- A fraction of the millisecond keeps turns within it in order.
       call('ZADD', desk, t + token % 4096 / 4096, tenant)
-      seat(kind, lane, tenant, t)
+      reindex_due(kind, lane, tenant, t)
       return {kind, first[1], string.format('%d', token)}
     end
-    seat(kind, lane, tenant, t)
+    reindex_due(kind, lane, tenant, t)
   end
 end
 

@@ -9,7 +9,7 @@ A verb is a function that returns a Call: what to run and how to read the answer
     accepted = await store.run(accept(new_job))
 
 so that nothing is written twice for synchronous and asynchronous callers. The keyspace is explained at the top of
-farm/lua/keys.lua. Scripts check first and write after, because Lua does not roll back.
+farm/lua/shared/keys.lua. Scripts check first and write after, because Lua does not roll back.
 
 Errors: StoreUnavailable when Redis can't be reached or can't take the write; StoreReplaced when it lost the keyspace
 that was opened; Misconfigured when it is too old, a cluster, evicts keys, or was written by another version of the

@@ -2,7 +2,7 @@
 
 Every verb is a script of farm/lua. A plain Redis command is one too: `command` sends it through command.lua, so that a
 Redis that lost the keyspace refuses it as it refuses every other call. Scripts are rendered here: the moves of
-farm/job.py, the shared part, then the verb.
+farm/job.py, the shared parts, then the verb.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from farm.job import SOLO_AFTER, TRANSITIONS, Lane
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 Argument = bytes | str | int | float
+
+_SHARED = ("keys", "due", "jobs", "grants")  # files of farm/lua/shared; each uses those before it
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +55,11 @@ def render_scripts(read: Callable[[str], str] = read_lua) -> Mapping[str, Script
     )
     lanes = ", ".join(repr(str(lane)) for lane in Lane)
     given = f"local MOVES = {{{moves}}}\nlocal LANES = {{{lanes}}}\nlocal SOLO_AFTER = {SOLO_AFTER}\n"
-    shared = given + read("keys") + "\n"
+    shared = given + "\n".join(read(f"shared/{part}") for part in _SHARED) + "\n"
     scripts = {}
     for file in resources.files("farm").joinpath("lua").iterdir():
-        verb = file.name.removesuffix(".lua")
-        if verb != "keys":
+        verb, is_lua, _ = file.name.partition(".lua")
+        if is_lua:
             source = shared + read(verb)
             scripts[verb] = Script(source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
     return scripts

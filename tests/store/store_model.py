@@ -36,7 +36,7 @@ class StoreModel(State):
                 self.close(job, "cancel")
                 return jobs.Accepted(new.id, False)
         job.text = new.text
-        self.arm(Due.PLAN, new.id)
+        self.schedule(Due.PLAN, new.id)
         return jobs.Accepted(new.id, False)
 
     def reserve(self, tenant: str, key: str, digest: str) -> str | None:
@@ -92,7 +92,7 @@ class StoreModel(State):
         job.done -= again
         job.cached -= again
         job.redos += 1
-        self.strip(id)
+        self.remove_from_grants(id)
         self.due.pop((Due.ASSEMBLE, id))
         self.move(job, "redo")
         self.offer(job, again)
@@ -136,10 +136,10 @@ class StoreModel(State):
             job.count(name, -value)
         job.counters = job.outcome = job.running = job.ended = None
         job.redos, job.started = 0, False
-        self.strip(id)
+        self.remove_from_grants(id)
         self.due.pop((Due.EXPIRE, id))
         self.move(job, "retry")
-        self.arm(Due.PLAN, id)
+        self.schedule(Due.PLAN, id)
         return before
 
     def expire(self, id: str, token: str, purge_after_s: int) -> bool:
@@ -149,7 +149,7 @@ class StoreModel(State):
         job.text = None
         self.due.pop((Due.EXPIRE, id))
         self.move(job, "expire")
-        self.arm(Due.PURGE, id, purge_after_s * 1000)
+        self.schedule(Due.PURGE, id, purge_after_s * 1000)
         return True
 
     def forget(self, id: str, tenant: str | None) -> bool:
@@ -251,7 +251,7 @@ class StoreModel(State):
         if lease is None or lease.segments.pop((id, index), None) is None:
             return False
         if id in self.jobs:
-            self.strike(self.jobs[id], self.jobs[id].unsettled([index]), error, max_attempts)
+            self.count_losses(self.jobs[id], self.jobs[id].unsettled([index]), error, max_attempts)
         self.drop_empty()
         return True
 
@@ -288,7 +288,7 @@ class StoreModel(State):
                 begun = job.unsettled([i for (owner, i), begun in held.items() if owner == id and begun])
                 count += len(waiting) + len(begun)
                 self.give_back(job, waiting)
-                self.strike(job, begun, "worker lost")
+                self.count_losses(job, begun, "worker lost")
         return segments.Rescued(count, len(expired), False)
 
     # --- batches ------------------------------------------------------------------------------------------------------
@@ -303,7 +303,7 @@ class StoreModel(State):
         if key:
             self.idempotency[key] = (new.id, new.request_digest)
         self.batches[new.id] = Batch(new, self.now)
-        self.arm(Due.BATCH, new.id)
+        self.schedule(Due.BATCH, new.id)
         return jobs.Accepted(new.id, False)
 
     def cancel_batch(self, id: str, tenant: str) -> bool | None:
@@ -313,7 +313,7 @@ class StoreModel(State):
         if batch.completed is not None:
             return False
         batch.stopped = True
-        self.arm(Due.BATCH, id)
+        self.schedule(Due.BATCH, id)
         return True
 
     def forget_batch(self, id: str) -> bool:
@@ -347,7 +347,7 @@ class StoreModel(State):
             return False
         del self.due[task.kind, task.id]
         if again_ms is not None:
-            self.arm(task.kind, task.id, again_ms)
+            self.schedule(task.kind, task.id, again_ms)
         return True
 
     def delivered(self, task: tasks.Task, record: str, again_ms: int | None) -> bool:
@@ -362,5 +362,5 @@ class StoreModel(State):
         home = self.jobs.get(owner) or self.batches.get(owner)
         if home is None or home.new.tenant != tenant or int(k) not in self.outbox.get(owner, {}):
             return None
-        self.arm(Due.DELIVER, id)
+        self.schedule(Due.DELIVER, id)
         return True

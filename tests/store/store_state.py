@@ -76,7 +76,7 @@ class State:
         self.events: list[tuple[str, str]] = []
         self.swept: int | None = None
 
-    def arm(self, kind: Due, id: str, after_ms: int = 0) -> None:
+    def schedule(self, kind: Due, id: str, after_ms: int = 0) -> None:
         self.due[kind, id] = (self.now + after_ms, None)
 
     def holds(self, kind: Due, id: str, token: str) -> bool:
@@ -100,19 +100,19 @@ class State:
             if batch.ended == batch.new.total:
                 batch.completed = self.now
                 self.events.append((batch.new.id, "completed"))
-                self.arm(Due.PURGE, batch.new.id, batch.new.retention_s * 1000)
-                self.conclude(batch, batch.new.id, "completed", batch.new.webhook)
+                self.schedule(Due.PURGE, batch.new.id, batch.new.retention_s * 1000)
+                self.record_end(batch, batch.new.id, "completed", batch.new.webhook)
         elif verb == "retry":
             batch.ended -= 1
             if batch.completed is not None:
                 batch.completed = None
                 self.due.pop((Due.PURGE, batch.new.id), None)
 
-    def conclude(self, what: Job | Batch, id: str, event: str, wanted: bool) -> None:
+    def record_end(self, what: Job | Batch, id: str, event: str, wanted: bool) -> None:
         what.ends += 1
         if wanted:
             self.outbox[id][what.ends] = (event, "{}")
-            self.arm(Due.DELIVER, f"{id}.{what.ends}")
+            self.schedule(Due.DELIVER, f"{id}.{what.ends}")
 
     def close(self, job: Job, verb: str) -> None:
         if job.counters is not None:
@@ -123,14 +123,14 @@ class State:
         self.due.pop((Due.ASSEMBLE, job.new.id), None)
         job.ended = self.now
         self.move(job, verb)
-        self.arm(Due.EXPIRE, job.new.id, job.new.retention_s * 1000)
-        self.conclude(job, job.new.id, job.status, job.status in job.new.events)
+        self.schedule(Due.EXPIRE, job.new.id, job.new.retention_s * 1000)
+        self.record_end(job, job.new.id, job.status, job.status in job.new.events)
 
     def complete(self, job: Job) -> None:
         counters = job.counters
         if job.status == Status.RUNNING and counters and counters["total"] == counters["done"] + counters["dead"]:
             self.move(job, "complete")
-            self.arm(Due.ASSEMBLE, job.new.id)
+            self.schedule(Due.ASSEMBLE, job.new.id)
 
     def offer(self, job: Job, segments: Any) -> int:
         fresh = set(segments) - job.ready
@@ -144,7 +144,7 @@ class State:
         job.solo |= suspects
         return len(suspects) + self.offer(job, set(segments) - suspects)
 
-    def strike(self, job: Job, segments: list[int], error: str, max_attempts: int = 3) -> None:
+    def count_losses(self, job: Job, segments: list[int], error: str, max_attempts: int = 3) -> None:
         again = []
         for index in segments:
             lost = int(job.attempts.get(index, "0")) + 1
@@ -163,7 +163,7 @@ class State:
         if segments:
             self.complete(job)
 
-    def strip(self, id: str) -> None:
+    def remove_from_grants(self, id: str) -> None:
         for lease in self.leases.values():
             for pair in [pair for pair in lease.segments if pair[0] == id]:
                 del lease.segments[pair]

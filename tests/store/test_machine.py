@@ -37,7 +37,7 @@ shares = st.sampled_from((1, 2, 3))  # every segment of a grant, every second, e
 BUGS = {
     "rescue forgets what had not begun": ("rescue", "give_back(job, waiting)", ""),
     "a late settle leaves the ready bit": ("settle", "call('SETBIT', 'f:r:' .. job, segment, 0) == 1", "false"),
-    "an ended job keeps its plan due": ("keys", "disarm('plan', job, t)", ""),
+    "an ended job keeps its plan due": ("shared/jobs", "unschedule('plan', job, t)", ""),
     "a segment is counted as often as it is settled": ("settle", "if before[v] == 0 then", "if true then"),
 }
 

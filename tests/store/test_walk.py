@@ -18,14 +18,22 @@ from tests.store.store_walk import Walk
 STEPS = int(os.environ.get("WALK_STEPS", "6000"))
 SEED = int(os.environ.get("WALK_SEED", "11"))
 
-# what is wrong with it: (verb, what the script says, what it says with the bug)
+# what is wrong: (Lua file, its text, its text with the bug)
 BUGS = {
     "a lost worker's unbegun segments burn an attempt": ("rescue", "give_back(job, waiting)", "begun = held.segments"),
-    "a suspect that comes back is one no longer": ("keys", "number(lost[x]) >= SOLO_AFTER", "false"),
+    "a suspect that comes back is one no longer": ("shared/grants", "number(lost[x]) >= SOLO_AFTER", "false"),
     "a late settle leaves the ready bit": ("settle", "call('SETBIT', 'f:r:' .. job, segment, 0) == 1", "false"),
-    "a rescued segment that is done is rendered again": ("keys", "call('GETBIT', 'f:d:' .. job, segment) == 0", "true"),
-    "a task that is armed again keeps its old token": ("keys", "call('HDEL', 'f:due:token', kind .. ':' .. id)", ""),
-    "retry leaves the segments with their old holders": ("retry", "strip(job)", ""),
+    "a rescued segment that is done is rendered again": (
+        "shared/grants",
+        "call('GETBIT', 'f:d:' .. job, segment) == 0",
+        "true",
+    ),
+    "a task that is scheduled again keeps its old token": (
+        "shared/due",
+        "call('HDEL', 'f:due:token', kind .. ':' .. id)",
+        "",
+    ),
+    "retry leaves the segments with their old holders": ("retry", "remove_from_grants(job)", ""),
     "a batch counts a retried job's segments twice": ("retry", "tally(batch, sum, ", "number("),
 }
 

@@ -1,0 +1,108 @@
+-- Grants: the segments that workers hold, and how they come back.
+
+-- "<job>:<segment>" -> job, segment; nil for the grant's own fields
+local function split(field)
+  return string.match(field, '^(.*):(%d+)$')
+end
+
+-- What a grant holds: job -> {segments = all of them, begun = {…}, waiting = {…}}, each in order.
+local function held_by(token)
+  local jobs = {}
+  local flat = call('HGETALL', 'f:g:' .. token)
+  for x = 1, #flat, 2 do
+    local job, segment = split(flat[x])
+    if job then
+      local held = jobs[job] or {segments = {}, begun = {}, waiting = {}}
+      jobs[job] = held
+      table.insert(held.segments, segment)
+      table.insert(flat[x + 1] == '1' and held.begun or held.waiting, segment)
+    end
+  end
+  return jobs
+end
+
+-- A grant without segments is over.
+local function drop_if_empty(token)
+  if call('HLEN', 'f:g:' .. token) <= 2 then
+    call('DEL', 'f:g:' .. token)
+    call('ZREM', 'f:lease', token)
+  end
+end
+
+-- Every grant loses its segments of a job. Those that were overtaken by a late settle, or by cancel and retry, would
+-- otherwise give back what another worker holds by then.
+local function remove_from_grants(job)
+  local prefix = job .. ':'
+  for _, token in ipairs(call('ZRANGE', 'f:lease', 0, -1)) do
+    local gone = {}
+    for _, field in ipairs(call('HKEYS', 'f:g:' .. token)) do
+      if string.find(field, prefix, 1, true) == 1 then
+        gone[#gone + 1] = field
+      end
+    end
+    if #gone > 0 then
+      call('HDEL', 'f:g:' .. token, unpack(gone))
+      drop_if_empty(token)
+    end
+  end
+end
+
+-- Of these segments, those that still have to be rendered.
+local function unsettled(job, segments)
+  local open = {}
+  if call('HGET', 'f:j:' .. job, 'status') == 'running' then
+    for _, segment in ipairs(segments) do
+      if call('GETBIT', 'f:d:' .. job, segment) == 0 then
+        open[#open + 1] = segment
+      end
+    end
+  end
+  return open
+end
+
+-- Segments of a running job are ready again; a suspect stays one, whose next worker must not have it beside others.
+-- Returns how many.
+local function give_back(job, segments)
+  if #segments == 0 then
+    return 0
+  end
+  local ready, solo, at = 0, 0, place_of(job)
+  local lost = call('HMGET', 'f:a:' .. job, unpack(segments))
+  for x, segment in ipairs(segments) do
+    if number(lost[x]) >= SOLO_AFTER then
+      local turn = call('HINCRBY', 'f:turns:' .. at.model, 'sequence', 1)
+      solo = solo + call('ZADD', 'f:solo:' .. at.model, 'NX', turn, job .. ':' .. segment)
+    elseif call('SETBIT', 'f:r:' .. job, segment, 1) == 0 then
+      ready = ready + 1
+    end
+  end
+  if ready > 0 then
+    add_ready(job, at, ready)
+  end
+  return ready + solo
+end
+
+-- Each of these segments of a running job lost one attempt: ready again, a suspect, or dead.
+local function count_losses(job, segments, message, max_attempts, t)
+  local record = call('HMGET', 'f:j:' .. job, 'batch', 'skip')
+  local batch, skip = record[1], record[2]
+  local again = {}
+  for _, segment in ipairs(segments) do
+    local lost = call('HINCRBY', 'f:a:' .. job, segment, 1)
+    if lost >= max_attempts then
+      call('HSET', 'f:a:' .. job, segment, 'x' .. message)
+      call('HINCRBY', 'f:j:' .. job, 'dead', 1)
+      tally(batch, 'dead', 1)
+      if not skip then
+        local outcome = {code = 'segment_failed', segment = tonumber(segment), message = message}
+        call('SET', 'f:o:' .. job, cjson.encode(outcome))
+        close(job, 'abort', t)
+        return
+      end
+    else
+      again[#again + 1] = segment
+    end
+  end
+  give_back(job, again)
+  complete(job, t)
+end

@@ -1,0 +1,144 @@
+-- Jobs and batches: their status, their counters, their ends, their records, and idempotency keys.
+
+-- Adds to a counter of a job's batch, while there is a record of it.
+local function tally(batch, field, k)
+  if batch and k ~= 0 and call('EXISTS', 'f:b:' .. batch) == 1 then
+    call('HINCRBY', 'f:b:' .. batch, field, k)
+  end
+end
+
+-- Counts an end of a job or batch and, where its webhook wants to know, leaves a delivery in the outbox.
+local function record_end(key, owner, what, wanted, t)
+  local ends = call('HINCRBY', key .. owner, 'ends', 1)
+  if wanted then
+    call('HSET', 'f:w:' .. owner, ends, what .. ' {}')
+    schedule('deliver', owner .. '.' .. ends, t, t)
+  end
+end
+
+local function complete_batch(batch, t)
+  local record = call('HMGET', 'f:b:' .. batch, 'webhook', 'keep')
+  call('HSET', 'f:b:' .. batch, 'completed', t)
+  event(batch, 'completed')
+  schedule('purge', batch, t + record[2] * 1000, t)
+  record_end('f:b:', batch, 'completed', record[1] == '1', t)
+end
+
+local function move_in_batch(batch, from, to, verb, t)
+  local key = 'f:b:' .. batch
+  call('HINCRBY', key, from, -1)
+  call('HINCRBY', key, to, 1)
+  if MOVES.cancel[from] and not MOVES.cancel[to] then
+    if call('HINCRBY', key, 'ended', 1) == tonumber(call('HGET', key, 'total')) then
+      complete_batch(batch, t)
+    end
+  elseif verb == 'retry' then
+    call('HINCRBY', key, 'ended', -1)
+    if call('HDEL', key, 'completed') == 1 then
+      unschedule('purge', batch, t)
+    end
+  end
+end
+
+-- Every change of a job's status passes here. The verb has checked that MOVES has it.
+local function move(job, verb, t)
+  local record = call('HMGET', 'f:j:' .. job, 'status', 'batch')
+  local from, batch = record[1], record[2]
+  local to = MOVES[verb][from]
+  call('HSET', 'f:j:' .. job, 'status', to)
+  call('HINCRBY', 'f:count', from, -1)
+  call('HINCRBY', 'f:count', to, 1)
+  event(job, to)
+  if batch and call('EXISTS', 'f:b:' .. batch) == 1 then
+    move_in_batch(batch, from, to, verb, t)
+  end
+end
+
+-- Where a job's segments queue.
+local function place_of(job)
+  local record = call('HMGET', 'f:j:' .. job, 'model', 'lane', 'tenant')
+  local at = {model = record[1], lane = record[2], tenant = record[3]}
+  at.ring = 'f:ring:' .. at.model .. ':' .. at.lane
+  at.jobs = 'f:jobs:' .. at.model .. ':' .. at.lane .. ':' .. at.tenant
+  return at
+end
+
+-- k more segments of a job are ready; with a negative k, fewer.
+local function add_ready(job, at, k)
+  local left = call('HINCRBY', 'f:j:' .. job, 'ready', k)
+  call('HINCRBY', 'f:ready', at.model .. ':' .. at.lane, k)
+  call('HINCRBY', 'f:load:' .. at.model, at.lane .. ':' .. at.tenant, k)
+  if left > 0 then
+    local turn = call('HINCRBY', 'f:turns:' .. at.model, 'sequence', 1)
+    call('ZADD', at.jobs, 'NX', turn, job)
+    call('ZADD', at.ring, 'NX', turn, at.tenant)
+  else
+    call('ZREM', at.jobs, job)
+    if call('EXISTS', at.jobs) == 0 then
+      call('ZREM', at.ring, at.tenant)
+      call('HDEL', 'f:load:' .. at.model, at.lane .. ':' .. at.tenant)
+    end
+  end
+end
+
+-- An open job ends: nothing of its work stays behind, its webhook is told, and it is due to expire.
+local function close(job, verb, t)
+  local record = call('HMGET', 'f:j:' .. job, 'ready', 'keep', 'events')
+  local at = place_of(job)
+  if number(record[1]) > 0 then
+    add_ready(job, at, -record[1])
+  end
+  for _, segment in ipairs(call('HKEYS', 'f:a:' .. job)) do
+    call('ZREM', 'f:solo:' .. at.model, job .. ':' .. segment)
+  end
+  call('DEL', 'f:r:' .. job, 'f:d:' .. job, 'f:c:' .. job, 'f:a:' .. job)
+  unschedule('plan', job, t)
+  unschedule('assemble', job, t)
+  call('HSET', 'f:j:' .. job, 'ended', t)
+  move(job, verb, t)
+  schedule('expire', job, t + record[2] * 1000, t)
+  local status = call('HGET', 'f:j:' .. job, 'status')
+  local wanted = record[3] and string.find(',' .. record[3] .. ',', ',' .. status .. ',', 1, true)
+  record_end('f:j:', job, status, wanted, t)
+end
+
+-- Makes a running job due for assembly once each of its segments is done or dead.
+local function complete(job, t)
+  local record = call('HMGET', 'f:j:' .. job, 'status', 'total', 'done', 'dead')
+  if MOVES.complete[record[1]] and tonumber(record[2]) == record[3] + record[4] then
+    move(job, 'complete', t)
+    schedule('assemble', job, t, t)
+  end
+end
+
+-- Idempotency keys ----------------------------------------------------------------------------------------------------
+
+-- What a key ("" for none) was used for, as an answer to the caller; nil when it is free. A key whose job or batch was
+-- deleted is free again.
+local function idempotent(key, digest)
+  local value = key ~= '' and call('GET', 'f:idem:' .. key)
+  if not value then
+    return nil
+  end
+  local id, used = string.match(value, '^(%S*) (.*)$')
+  local reserved = string.sub(id, 1, 1) == '?'
+  if not reserved and call('EXISTS', 'f:j:' .. id, 'f:b:' .. id) == 0 then
+    return nil
+  end
+  if used ~= digest then
+    return {'reused'}
+  end
+  return not reserved and {'again', id} or nil
+end
+
+local function remember(key, id, digest, ttl_ms)
+  if key ~= '' then
+    call('SET', 'f:idem:' .. key, id .. ' ' .. digest, 'PX', ttl_ms)
+  end
+end
+
+-- Records -------------------------------------------------------------------------------------------------------------
+
+local function record_of(job)
+  return {job, call('HGETALL', 'f:j:' .. job), call('GET', 'f:s:' .. job), call('GET', 'f:o:' .. job)}
+end
