@@ -24,6 +24,7 @@ from farm.job import Lane, Status
 from farm.speech import MANNER_FIELDS, NEUTRAL, Manner
 from farm.wire import AudioFormat, Chapter, JobError, Output, Webhook
 
+SEGMENT_FAILED = "segment_failed"  # the error of a job that fails because one of its segments is dead
 INLINE_BYTES = 8_000  # UTF-8; longer texts are written to storage before the job is accepted
 
 _HEARD_BY_JOBS = {
@@ -233,6 +234,8 @@ def success(rendered: Rendered) -> str:
 
 
 def failure(error: JobError) -> str:
+    """The outcome of a job that failed. For a dead segment the store writes the same form by itself, with the code
+    SEGMENT_FAILED (farm/lua/shared/grants.lua)."""
     return error.model_dump_json(exclude_defaults=True)
 
 

@@ -1,4 +1,4 @@
--- accept: id tenant model lane characters keep_s on_error batch events idem_key request_digest idem_ms spec text drafted(1|0)
+-- accept: id tenant model lane characters keep_s on_error batch events idem_key request_digest spec text drafted(1|0)
 -- -> "new" | "again" id | "reused" | "no batch" | "late"
 local id, tenant, batch = ARGV[1], ARGV[2], ARGV[8]
 if call('EXISTS', 'f:j:' .. id) == 1 then
@@ -17,10 +17,10 @@ if batch ~= '' then
 end
 
 local t = now()
-if ARGV[15] == '1' and not claim_draft(id, t) then
+if ARGV[14] == '1' and not claim_draft(id, t) then
   return {'late'}
 end
-remember(ARGV[10], id, ARGV[11], ARGV[12])
+remember(ARGV[10], id, ARGV[11], IDEMPOTENCY_MS)
 call('HSET', 'f:j:' .. id, 'status', 'queued', 'tenant', tenant, 'model', ARGV[3], 'lane', ARGV[4], 'characters', ARGV[5],
   'keep', ARGV[6], 'created', t)
 if ARGV[7] == 'skip' then
@@ -29,7 +29,7 @@ end
 if ARGV[9] ~= '' then
   call('HSET', 'f:j:' .. id, 'events', ARGV[9])
 end
-call('SET', 'f:s:' .. id, ARGV[13])
+call('SET', 'f:s:' .. id, ARGV[12])
 call('ZADD', 'f:list:' .. tenant, t, id)
 call('HINCRBY', 'f:count', 'queued', 1)
 event(id, 'queued')
@@ -42,8 +42,8 @@ if stopped then
   close(id, 'cancel', t)
   return {'new', id}
 end
-if ARGV[14] ~= '' then
-  call('SET', 'f:text:' .. id, ARGV[14])
+if ARGV[13] ~= '' then
+  call('SET', 'f:text:' .. id, ARGV[13])
 end
 schedule('plan', id, t, t)
 return {'new', id}

@@ -1,10 +1,9 @@
--- claim: model want turn worker lease_ms express(1|0) -> token, suspect(1|0), job, {segments}, job, {segments}, … | nothing
+-- claim: model want worker lease_ms express(1|0) -> token, suspect(1|0), job, {segments}, job, {segments}, … | nothing
 --
 -- Lanes: every segment served above a waiting lane is owed to it; once SHARE turns are owed, it gets one. So a lane that
 -- waits has at least an eighth of what is claimed, and the lane above it never waits for more than one turn.
--- Tenants: a turn is `turn` segments, over as many of the tenant's jobs as that takes.
-local SHARE = 7
-local model, want, turn, express = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[6] == '1'
+-- Tenants: a turn is TURN segments, over as many of the tenant's jobs as that takes.
+local model, want, express = ARGV[1], tonumber(ARGV[2]), ARGV[5] == '1'
 local turns, solo = 'f:turns:' .. model, 'f:solo:' .. model
 
 local ready, owed = {}, {}
@@ -18,7 +17,7 @@ local sequence, solos = number(state[4]), number(state[5])
 -- The lane whose turn it is, nil when there is none.
 local function choose()
   for lane = 3, 2, -1 do
-    if not express and ready[lane] > 0 and owed[lane] >= SHARE * turn then
+    if not express and ready[lane] > 0 and owed[lane] >= SHARE * TURN then
       return lane
     end
   end
@@ -32,7 +31,7 @@ end
 if express then
   for lane = 2, 3 do
     if ready[lane] > 0 then
-      want = math.min(want, SHARE * turn - owed[lane])
+      want = math.min(want, SHARE * TURN - owed[lane])
     end
   end
 end
@@ -43,7 +42,7 @@ end
 
 drains()
 local t, token = now(), string.format('%d', call('INCR', 'f:token'))
-local grant, answer, listed = {'HSET', 'f:g:' .. token, 'w', ARGV[4], 'm', model}, {token, 0}, {}
+local grant, answer, listed = {'HSET', 'f:g:' .. token, 'w', ARGV[3], 'm', model}, {token, 0}, {}
 
 -- Adds segments of one job to the grant and to the answer.
 local function hand_out(job, segments)
@@ -66,7 +65,7 @@ end
 local function sign()
   if #answer > 2 then
     call(unpack(grant))
-    call('ZADD', 'f:lease', t + ARGV[5], token)
+    call('ZADD', 'f:lease', t + ARGV[4], token)
   end
   return answer
 end
@@ -118,7 +117,7 @@ local function serve(lane)
     return 0
   end
   local jobs, load = 'f:jobs:' .. model .. ':' .. LANES[lane] .. ':' .. tenant, LANES[lane] .. ':' .. tenant
-  local limit, taken = math.min(turn, want), 0
+  local limit, taken = math.min(TURN, want), 0
   local job = call('ZRANGE', jobs, 0, 0)[1]
   while job and taken < limit do
     local segments = pop(job, limit - taken)

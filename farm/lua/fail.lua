@@ -1,4 +1,4 @@
--- fail: token job segment message max_attempts -> 1 | 0
+-- fail: token job segment message -> 1 | 0
 local token, job, segment = ARGV[1], ARGV[2], ARGV[3]
 drains()
 if call('HDEL', 'f:g:' .. token, job .. ':' .. segment) == 0 then
@@ -6,7 +6,7 @@ if call('HDEL', 'f:g:' .. token, job .. ':' .. segment) == 0 then
 end
 local open = unsettled(job, {segment})
 if #open > 0 then
-  count_losses(job, open, ARGV[4], tonumber(ARGV[5]), now())
+  count_losses(job, open, ARGV[4], now())
 end
 drop_if_empty(token)
 return 1

@@ -1,5 +1,4 @@
--- rescue: lease_ms limit max_attempts -> segments, leases, grace(1|0)
-local MOST = 500 -- segments; at 5 microseconds each, others wait for no more than some milliseconds
+-- rescue: lease_ms limit -> segments, leases, grace(1|0)
 drains()
 local t, lease_ms = now(), tonumber(ARGV[1])
 local swept = tonumber(call('GET', 'f:swept') or t)
@@ -17,7 +16,7 @@ end
 local expired, segments = call('ZRANGEBYSCORE', 'f:lease', '-inf', t, 'LIMIT', 0, ARGV[2]), 0
 local leases = 0
 for _, token in ipairs(expired) do
-  if segments >= MOST then
+  if segments >= RESCUED_AT_ONCE then
     break
   end
   leases = leases + 1
@@ -26,7 +25,7 @@ for _, token in ipairs(expired) do
     segments = segments + #waiting + #begun
     give_back(job, waiting)
     if #begun > 0 then
-      count_losses(job, begun, 'worker lost', tonumber(ARGV[3]), t)
+      count_losses(job, begun, 'worker lost', t)
     end
   end
   call('DEL', 'f:g:' .. token)

@@ -8,7 +8,7 @@ from typing import Any
 
 from farm.job import Status
 from farm.store.call import Call, words
-from farm.store.jobs import IDEMPOTENCY_MS, Accepted, idempotency_field, read_accepted
+from farm.store.jobs import Accepted, idempotency_field, read_accepted
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ def accept(batch: NewBatch) -> Call[Accepted]:
         "accept_batch",
         (
             *(batch.id, batch.tenant, batch.total, batch.retention_s, int(batch.webhook)),
-            *(idempotency_field(batch.tenant, batch.idempotency_key), batch.request_digest, IDEMPOTENCY_MS),
+            *(idempotency_field(batch.tenant, batch.idempotency_key), batch.request_digest),
             *(batch.spec, int(batch.drafted)),
         ),
         read_accepted,

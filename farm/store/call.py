@@ -1,8 +1,8 @@
 """A Call is one verb, ready to run: its name, its arguments, and how to read the answer.
 
 Every verb is a script of farm/lua. A plain Redis command is one too: `command` sends it through command.lua, so that a
-Redis that lost the keyspace refuses it as it refuses every other call. Scripts are rendered here: the moves of
-farm/job.py, the shared parts, then the verb.
+Redis that lost the keyspace refuses it as it refuses every other call. Scripts are rendered here: the
+constants, the shared parts, then the verb.
 """
 
 from __future__ import annotations
@@ -13,13 +13,28 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any, Generic, TypeVar
 
-from farm.job import SOLO_AFTER, TRANSITIONS, Lane
+from farm.job import MAX_ATTEMPTS, SHARE, SOLO_AFTER, TRANSITIONS, TURN, Lane
+from farm.spec import SEGMENT_FAILED
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 Argument = bytes | str | int | float
 
 _SHARED = ("keys", "due", "jobs", "grants")  # files of farm/lua/shared; each uses those before it
+
+# What every script finds as locals of these names. Nothing of it is sent with a call.
+CONSTANTS: Mapping[str, object] = {
+    "MOVES": TRANSITIONS,
+    "LANES": tuple(Lane),
+    "MAX_ATTEMPTS": MAX_ATTEMPTS,
+    "SOLO_AFTER": SOLO_AFTER,
+    "TURN": TURN,
+    "SHARE": SHARE,
+    "SEGMENT_FAILED": SEGMENT_FAILED,
+    "IDEMPOTENCY_MS": 24 * 3600 * 1000,  # for which a key is remembered
+    "EVENTS_KEPT": 100_000,  # changes in f:ev, about
+    "RESCUED_AT_ONCE": 500,  # segments; at 5 microseconds each, others wait for no more than some milliseconds
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +62,13 @@ def read_lua(name: str) -> str:
     return resources.files("farm").joinpath("lua", f"{name}.lua").read_text("utf-8")
 
 
-def render_scripts(read: Callable[[str], str] = read_lua) -> Mapping[str, Script]:
-    """verb -> its script. `read` gives the text of one Lua file; tests put another clock or a planted bug there."""
-    moves = ", ".join(
-        f"{verb} = {{{', '.join(f'{start} = {str(end)!r}' for start, end in moves.items())}}}"
-        for verb, moves in TRANSITIONS.items()
-    )
-    lanes = ", ".join(repr(str(lane)) for lane in Lane)
-    given = f"local MOVES = {{{moves}}}\nlocal LANES = {{{lanes}}}\nlocal SOLO_AFTER = {SOLO_AFTER}\n"
-    shared = given + "\n".join(read(f"shared/{part}") for part in _SHARED) + "\n"
+def render_scripts(
+    read: Callable[[str], str] = read_lua, constants: Mapping[str, object] = CONSTANTS
+) -> Mapping[str, Script]:
+    """verb -> its script. `read` gives the text of one Lua file; tests put another clock or a planted bug there, and
+    other constants."""
+    given = [f"local {name} = {_lua(value)}\n" for name, value in constants.items()]
+    shared = "".join(given) + "\n".join(read(f"shared/{part}") for part in _SHARED) + "\n"
     scripts = {}
     for file in resources.files("farm").joinpath("lua").iterdir():
         verb, is_lua, _ = file.name.partition(".lua")
@@ -63,6 +76,15 @@ def render_scripts(read: Callable[[str], str] = read_lua) -> Mapping[str, Script
             source = shared + read(verb)
             scripts[verb] = Script(source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
     return scripts
+
+
+def _lua(value: object) -> str:
+    """A constant as Lua writes it."""
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{key} = {_lua(one)}' for key, one in value.items())}}}"
+    if isinstance(value, tuple):
+        return f"{{{', '.join(_lua(one) for one in value)}}}"
+    return repr(str(value)) if isinstance(value, str) else str(value)
 
 
 # --- reading answers --------------------------------------------------------------------------------------------------

@@ -13,8 +13,6 @@ from farm.job import Due, Lane, Status
 from farm.spec import Order
 from farm.store.call import Call, command, nothing, word_or_none, words
 
-IDEMPOTENCY_MS = 24 * 3600 * 1000  # for which a key is remembered
-
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
@@ -144,7 +142,7 @@ def accept(job: NewJob) -> Call[Accepted]:
         (
             *(job.id, job.tenant, job.model, job.lane.value, job.characters, job.retention_s, job.on_error),
             *(job.batch or "", ",".join(job.events)),
-            *(idempotency_field(job.tenant, job.idempotency_key), job.request_digest, IDEMPOTENCY_MS),
+            *(idempotency_field(job.tenant, job.idempotency_key), job.request_digest),
             *(job.spec, job.text or "", int(job.drafted)),
         ),
         read_accepted,

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from farm.job import MAX_ATTEMPTS, TURN
 from farm.store.call import Argument, Call, pairs
 
 MOST = 1000  # segments of one call: Lua can't unpack more than some 8,000 values
@@ -54,18 +53,16 @@ class Rescued:
     grace: bool
 
 
-def claim(
-    model: str, *, want: int, worker: str, lease_ms: int, express: bool = False, turn: int = TURN
-) -> Call[Grant | None]:
+def claim(model: str, *, want: int, worker: str, lease_ms: int, express: bool = False) -> Call[Grant | None]:
     """Up to `want` ready segments by turns of lane, tenant and job, under one lease; a suspect comes alone. `express`
     claims interactive work only, as far as waiting lanes below are not owed."""
-    if not 0 < turn <= MOST or not 0 < want <= MOST:
-        raise ValueError(f"claim 1 to {MOST} segments, by turns of as many, not {want} by {turn}")
+    if not 0 < want <= MOST:
+        raise ValueError(f"claim 1 to {MOST} segments, not {want}")
 
     def read(answer: list[Any]) -> Grant | None:
         return Grant(answer[0].decode(), dict(pairs(answer[2:])), bool(answer[1])) if len(answer) > 2 else None
 
-    return Call("claim", (model, want, turn, worker, lease_ms, int(express)), read)
+    return Call("claim", (model, want, worker, lease_ms, int(express)), read)
 
 
 def begin(token: str, segments: Mapping[str, Sequence[int]]) -> Call[dict[str, list[int]]]:
@@ -109,17 +106,11 @@ def settle(token: str, clips: Sequence[Settled]) -> Call[list[bool]]:
     return Call("settle", tuple(args), read)
 
 
-def fail(
-    token: str,
-    job: str,
-    index: int,
-    error: str,
-    max_attempts: int = MAX_ATTEMPTS,
-) -> Call[bool]:
+def fail(token: str, job: str, index: int, error: str) -> Call[bool]:
     """The engine's failure of one segment: one attempt burnt; ready again, alone from the second on, or dead. Needs the
     lease. A dead segment fails its job (outcome: {"code": "segment_failed", "segment": i, "message": error}) unless the
     job skips errors."""
-    return Call("fail", (token, job, index, error[:_LONGEST_ERROR], max_attempts), bool)
+    return Call("fail", (token, job, index, error[:_LONGEST_ERROR]), bool)
 
 
 def release(token: str, segments: Mapping[str, Sequence[int]] | None = None) -> Call[int]:
@@ -129,7 +120,7 @@ def release(token: str, segments: Mapping[str, Sequence[int]] | None = None) -> 
     return Call("release", (token, 0, *_by_job(segments)), int)
 
 
-def rescue(lease_ms: int, limit: int = 50, max_attempts: int = MAX_ATTEMPTS) -> Call[Rescued]:
+def rescue(lease_ms: int, limit: int = 50) -> Call[Rescued]:
     """Takes expired leases back: begun segments burn an attempt ("worker lost"), others do not. At most `limit` leases
     at once, or some 500 segments; call it until it finds none."""
 
@@ -137,7 +128,7 @@ def rescue(lease_ms: int, limit: int = 50, max_attempts: int = MAX_ATTEMPTS) -> 
         segments, leases, grace = answer
         return Rescued(segments, leases, bool(grace))
 
-    return Call("rescue", (lease_ms, limit, max_attempts), read)
+    return Call("rescue", (lease_ms, limit), read)
 
 
 def _by_job(segments: Mapping[str, Sequence[int]]) -> list[Argument]:

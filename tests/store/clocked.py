@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, TypeVar
 
 import redis
 
 from farm.job import Due, Lane
 from farm.store import Store, jobs, segments, tasks
-from farm.store.call import Call, read_lua
+from farm.store.call import CONSTANTS, Call, Script, read_lua, render_scripts
 
 T = TypeVar("T")
 NOON = 1_750_000_000_000
@@ -39,21 +40,39 @@ class Clock:
         )
 
 
+@cache
+def clocked_scripts(lua: Callable[[str], str] = Clock.lua, **constants: int) -> Mapping[str, Script]:
+    return render_scripts(lua, {**CONSTANTS, **constants})
+
+
 def new_job(id: str = "job_a", **more: Any) -> jobs.NewJob:
     fields: dict[str, Any] = {"tenant": "ann", "model": "m", "lane": Lane.NORMAL, "spec": "{}", "text": "Once upon."}
     return jobs.NewJob(id=id, **{**fields, "characters": 10, "retention_s": 3600, **more})
 
 
-@dataclass
 class Farm:
     """One store, and what tests say often. Times are the clock's."""
 
-    store: Store
-    clock: Clock
-    redis: redis.Redis
+    def __init__(self, url: str, lua: Callable[[str], str] = Clock.lua) -> None:
+        self._url, self._lua = url, lua
+        self.redis = redis.Redis.from_url(url)
+        self.store = Store.connect(url, clocked_scripts(lua))
+        self.clock = Clock(self.redis)
+        self._others: dict[tuple[tuple[str, int], ...], Store] = {}
 
-    def run(self, call: Call[T]) -> T:
-        return self.store.run(call)
+    def close(self) -> None:
+        for store in (self.store, *self._others.values()):
+            store.close()
+        self.redis.close()
+
+    def run(self, call: Call[T], **constants: int) -> T:
+        """`constants` stand in the script of this one call in place of the farm's own: MAX_ATTEMPTS=1."""
+        if not constants:
+            return self.store.run(call)
+        key = tuple(sorted(constants.items()))
+        if key not in self._others:
+            self._others[key] = Store.connect(self._url, clocked_scripts(self._lua, **constants))
+        return self._others[key].run(call)
 
     def accept(self, job: str = "job_a", **more: Any) -> str:
         self.run(jobs.accept(new_job(job, **more)))

@@ -70,10 +70,10 @@ class Walk:
                 raise AssertionError(f"step {step}, {verb.__name__}: {error}") from error
         self.compare()
 
-    def same(self, call: Call[Any], expected: Any) -> None:
-        """The store answers as the model did; an error by its code."""
+    def same(self, call: Call[Any], expected: Any, **constants: int) -> None:
+        """The store answers as the model did; an error by its code. `constants` are those of this call's script."""
         try:
-            answer = self.farm.run(call)
+            answer = self.farm.run(call, **constants)
         except (BadInput, Conflict, NotFound) as error:
             answer = error.code
         assert answer == expected, f"{call.verb}{call.args} answered {answer}, not {expected}"
@@ -164,7 +164,7 @@ class Walk:
     def claim(self) -> None:
         want, turn = self.random.choice((1, 3, 8, 32, 70)), self.random.choice((1, 4, 8))
         express = self.random.random() < 0.2
-        grant = self.farm.run(segments.claim("m", want=want, worker="w", lease_ms=LEASE, express=express, turn=turn))
+        grant = self.farm.run(segments.claim("m", want=want, worker="w", lease_ms=LEASE, express=express), TURN=turn)
         self.model.claimed(grant, want, "w", LEASE, express)
         if grant is not None:
             self.hits["claim"] += 1
@@ -207,7 +207,11 @@ class Walk:
         for id, indices in by_job.items():
             for index in indices[:2]:
                 most = self.random.choice((1, 3))
-                self.same(segments.fail(token, id, index, "bad", most), self.model.fail(token, id, index, "bad", most))
+                self.same(
+                    segments.fail(token, id, index, "bad"),
+                    self.model.fail(token, id, index, "bad", most),
+                    MAX_ATTEMPTS=most,
+                )
 
     def release(self) -> None:
         token, by_job = self._some()

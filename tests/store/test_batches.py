@@ -56,7 +56,7 @@ def test_a_batch_counts_its_jobs_and_their_segments(farm: Farm) -> None:
             grant.token, [segments.Settled("job_1", 0, 100), segments.Settled("job_1", 1, 150, cached=True)]
         )
     )
-    farm.run(segments.fail(grant.token, "job_1", 2, "bad", max_attempts=1))
+    farm.run(segments.fail(grant.token, "job_1", 2, "bad"), MAX_ATTEMPTS=1)
     found = record(farm)
     assert (found.accepted, found.segments, found.segments_done, found.segments_dead) == (2, 4, 2, 1)
     assert (found.cached, found.milliseconds, found.ended_ms) == (1, 250, None)

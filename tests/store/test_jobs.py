@@ -180,7 +180,7 @@ def test_a_retried_job_starts_anew(farm: Farm) -> None:
     grant = farm.claim()
     farm.run(segments.settle(grant.token, [segments.Settled("job_a", 0, 100, cached=True)]))
     farm.run(segments.begin(grant.token, {"job_a": [1]}))
-    farm.run(segments.fail(grant.token, "job_a", 1, "bad", max_attempts=1))
+    farm.run(segments.fail(grant.token, "job_a", 1, "bad"), MAX_ATTEMPTS=1)
     assert farm.record().status == Status.FAILED
 
     farm.run(jobs.retry("job_a", "ann"))
@@ -316,7 +316,7 @@ def test_attempts_and_cached_bits_serve_the_manifest(farm: Farm) -> None:
     farm.running(segments=3, on_error="skip")
     grant = farm.claim()
     farm.run(segments.settle(grant.token, [segments.Settled("job_a", 2, 100, cached=True)]))
-    farm.run(segments.fail(grant.token, "job_a", 0, "no voice", max_attempts=1))
+    farm.run(segments.fail(grant.token, "job_a", 0, "no voice"), MAX_ATTEMPTS=1)
     farm.run(segments.fail(grant.token, "job_a", 1, "hiccup"))
     assert farm.run(jobs.attempts("job_a")) == {0: jobs.Lost(error="no voice"), 1: jobs.Lost(1)}
     assert farm.run(jobs.cached_bits("job_a")) == jobs.Bits(bytes([0b00100000]))

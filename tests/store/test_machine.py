@@ -13,14 +13,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-import redis
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule, run_state_machine_as_test
 
 from farm.job import ENDED, OPEN, Due, Lane, Status
-from farm.store import Store, jobs, segments, tasks
-from farm.store.call import render_scripts
+from farm.store import jobs, segments, tasks
 from tests.store.clocked import Clock, Farm, new_job
 from tests.store.store_keys import snapshot
 
@@ -285,18 +283,17 @@ def test_the_machine_notices_when(bug: str, redis_url: str, farm_of: Callable[..
         return text.replace(good, bad, 1) if name == verb else text
 
     with pytest.raises(AssertionError):
-        explore(farm_of(render_scripts(lua)), 400, derandomize=True, phases=[Phase.generate])
+        explore(farm_of(lua), 400, derandomize=True, phases=[Phase.generate])
 
 
 @pytest.fixture
 def farm_of(redis_url: str) -> Any:
-    with redis.Redis.from_url(redis_url) as client:
-        opened: list[Store] = []
+    opened: list[Farm] = []
 
-        def connect(scripts: Any) -> Farm:
-            opened.append(Store.connect(redis_url, scripts))
-            return Farm(opened[-1], Clock(client), client)
+    def connect(lua: Callable[[str], str]) -> Farm:
+        opened.append(Farm(redis_url, lua))
+        return opened[-1]
 
-        yield connect
-        for store in opened:
-            store.close()
+    yield connect
+    for farm in opened:
+        farm.close()

@@ -331,5 +331,5 @@ def test_a_failed_segment_is_told_in_json_whatever_its_error_says(farm: Farm) ->
     error = 'quote " backslash \\ newline \n snowman ☃' + "x" * 2000
     farm.running(segments=1, lane=Lane.BULK)
     grant = farm.run(segments.claim("m", want=1, worker="w", lease_ms=LEASE))
-    farm.run(segments.fail(grant.token, "job_a", 0, error, max_attempts=1))
+    farm.run(segments.fail(grant.token, "job_a", 0, error), MAX_ATTEMPTS=1)
     assert json.loads(farm.record().outcome or "")["message"] == error[:1000]

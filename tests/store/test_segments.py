@@ -9,7 +9,9 @@ import pytest
 import redis
 
 from farm.job import Due, Lane, Status
+from farm.spec import SEGMENT_FAILED, read_outcome
 from farm.store import Store, jobs, segments, tasks
+from farm.wire import JobError
 from tests.store.clocked import LEASE, Farm, new_job
 
 
@@ -135,7 +137,7 @@ def test_a_late_worker_settles_a_suspect(farm: Farm) -> None:
 def test_a_late_worker_brings_a_dead_segment_back(farm: Farm) -> None:
     farm.running(segments=2, on_error="skip")
     grant = farm.claim()
-    farm.run(segments.fail(grant.token, "job_a", 0, "bad", max_attempts=1))
+    farm.run(segments.fail(grant.token, "job_a", 0, "bad"), MAX_ATTEMPTS=1)
     assert farm.record().dead == 1
     assert farm.run(segments.settle("0", clips("job_a", 0))) == [True]
     assert (farm.record().dead, farm.record().done, farm.run(jobs.attempts("job_a"))) == (0, 1, {})
@@ -187,6 +189,7 @@ def test_a_failed_segment_is_tried_again_then_alone_then_it_is_dead(farm: Farm) 
     record = farm.record()
     assert record.status == Status.FAILED
     assert json.loads(record.outcome or "") == {"code": "segment_failed", "segment": 0, "message": "no such voice"}
+    assert read_outcome(record.outcome or "") == JobError(code=SEGMENT_FAILED, segment=0, message="no such voice")
 
 
 @pytest.mark.parametrize("how", ["release", "rescue"])
@@ -211,7 +214,7 @@ def test_a_job_that_skips_errors_goes_on_without_the_dead_segment(farm: Farm) ->
     farm.running(segments=2, on_error="skip")
     grant = farm.claim()
     farm.run(segments.settle(grant.token, clips("job_a", 1)))
-    assert farm.run(segments.fail(grant.token, "job_a", 0, "bad", max_attempts=1))
+    assert farm.run(segments.fail(grant.token, "job_a", 0, "bad"), MAX_ATTEMPTS=1)
     assert (farm.record().status, farm.record().dead) == (Status.ASSEMBLING, 1)
     assert farm.run(jobs.attempts("job_a")) == {0: jobs.Lost(error="bad")}
 
@@ -220,7 +223,7 @@ def test_a_late_worker_cannot_fail_a_segment(farm: Farm) -> None:
     farm.running(segments=2)
     late = farm.claim()
     farm.lose_workers()
-    assert not farm.run(segments.fail(late.token, "job_a", 0, "bad", max_attempts=1))
+    assert not farm.run(segments.fail(late.token, "job_a", 0, "bad"), MAX_ATTEMPTS=1)
     assert farm.record().status == Status.RUNNING
 
 

@@ -22,7 +22,7 @@ def _assembling(farm: Farm) -> None:
     farm.run(segments.settle("0", [segments.Settled("job_a", 1, 100)]))
     grant = farm.claim()
     farm.run(segments.begin(grant.token, grant.segments))
-    assert farm.run(segments.fail(grant.token, "job_a", 0, "bad", max_attempts=1))
+    assert farm.run(segments.fail(grant.token, "job_a", 0, "bad"), MAX_ATTEMPTS=1)
 
 
 def _succeeded(farm: Farm) -> None:

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from farm.job import TURN, Due, Lane
+from farm.job import SHARE, TURN, Due, Lane
 from farm.store import jobs, segments, tasks
 from tests.store.clocked import LEASE, Farm
 
@@ -84,7 +84,7 @@ def test_express_claims_stop_where_a_lower_lane_is_owed_its_turn(farm: Farm) -> 
     farm.running("job_a", 1000, lane=Lane.INTERACTIVE)
     farm.running("job_b", 1000, lane=Lane.BULK)
     assert len(farm.claim(want=50, express=True)) == 50
-    assert len(farm.claim(want=50, express=True)) == 7 * TURN - 50
+    assert len(farm.claim(want=50, express=True)) == SHARE * TURN - 50
     assert farm.idle(express=True)
     assert list(farm.claim(want=8).segments) == ["job_b"]
     assert len(farm.claim(want=50, express=True)) == 50
@@ -95,7 +95,7 @@ def test_a_lane_is_owed_nothing_for_the_time_in_which_it_did_not_wait(farm: Farm
     for _ in range(4):
         farm.claim(want=32)
     farm.running("job_b", 1000, lane=Lane.BULK)
-    assert list(farm.claim(want=7 * TURN).segments) == ["job_a"]
+    assert list(farm.claim(want=SHARE * TURN).segments) == ["job_a"]
 
 
 def test_a_ring_that_knows_too_much_is_put_right(farm: Farm) -> None:

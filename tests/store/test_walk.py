@@ -8,10 +8,7 @@ from __future__ import annotations
 import os
 
 import pytest
-import redis
 
-from farm.store import Store
-from farm.store.call import render_scripts
 from tests.store.clocked import Clock, Farm
 from tests.store.store_walk import Walk
 
@@ -53,9 +50,7 @@ def test_the_walk_notices_when(bug: str, redis_url: str) -> None:
         assert name != verb or good in text
         return text.replace(good, bad, 1) if name == verb else text
 
-    client = redis.Redis.from_url(redis_url)
-    farm = Farm(Store.connect(redis_url, render_scripts(lua)), Clock(client), client)
+    farm = Farm(redis_url, lua)
     with pytest.raises(AssertionError, match="step"):
         Walk(farm, seed=0).run(5000)
-    farm.store.close()
-    client.close()
+    farm.close()

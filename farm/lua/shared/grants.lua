@@ -83,18 +83,18 @@ local function give_back(job, segments)
 end
 
 -- Each of these segments of a running job lost one attempt: ready again, a suspect, or dead.
-local function count_losses(job, segments, message, max_attempts, t)
+local function count_losses(job, segments, message, t)
   local record = call('HMGET', 'f:j:' .. job, 'batch', 'skip')
   local batch, skip = record[1], record[2]
   local again = {}
   for _, segment in ipairs(segments) do
     local lost = call('HINCRBY', 'f:a:' .. job, segment, 1)
-    if lost >= max_attempts then
+    if lost >= MAX_ATTEMPTS then
       call('HSET', 'f:a:' .. job, segment, 'x' .. message)
       call('HINCRBY', 'f:j:' .. job, 'dead', 1)
       tally(batch, 'dead', 1)
       if not skip then
-        local outcome = {code = 'segment_failed', segment = tonumber(segment), message = message}
+        local outcome = {code = SEGMENT_FAILED, segment = tonumber(segment), message = message}
         call('SET', 'f:o:' .. job, cjson.encode(outcome))
         close(job, 'abort', t)
         return

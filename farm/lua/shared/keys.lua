@@ -40,8 +40,8 @@
 --   f:voices:<tenant> f:keys f:models f:beats hash; f:alive zset worker -> when its heartbeat ends; f:lock:<name> string
 --
 -- A job's status is in `f:j`; a segment is ready (bit), done (bit), dead ("x"), suspect (solo), and leased when none of these.
--- Every verb checks first and writes after, because Lua does not roll back. MOVES, LANES and SOLO_AFTER come from
--- farm/job.py.
+-- Every verb checks first and writes after, because Lua does not roll back. Names in capitals are the constants of
+-- farm/store/call.py.
 
 local call = redis.call
 
@@ -68,5 +68,5 @@ local function drains()
 end
 
 local function event(owner, status)
-  call('XADD', 'f:ev', 'MAXLEN', '~', 100000, '*', 'o', owner, 's', status)
+  call('XADD', 'f:ev', 'MAXLEN', '~', EVENTS_KEPT, '*', 'o', owner, 's', status)
 end
