@@ -1,10 +1,11 @@
 -- accept: id tenant model lane characters keep_s on_error batch events idem_key request_digest spec text drafted(1|0)
 -- -> "new" | "again" id | "reused" | "no batch" | "late"
-local id, tenant, batch = ARGV[1], ARGV[2], ARGV[8]
+local id, tenant, model, lane, characters, keep_s, on_error, batch, events, idem_key, request_digest, spec, text, drafted =
+  unpack(ARGV)
 if call('EXISTS', 'f:j:' .. id) == 1 then
   return {'again', id}
 end
-local earlier = idempotent(ARGV[10], ARGV[11])
+local earlier = idempotent(idem_key, request_digest)
 if earlier then
   return earlier
 end
@@ -17,19 +18,19 @@ if batch ~= '' then
 end
 
 local t = now()
-if ARGV[14] == '1' and not claim_draft(id, t) then
+if drafted == '1' and not claim_draft(id, t) then
   return {'late'}
 end
-remember(ARGV[10], id, ARGV[11], IDEMPOTENCY_MS)
-call('HSET', 'f:j:' .. id, 'status', 'queued', 'tenant', tenant, 'model', ARGV[3], 'lane', ARGV[4], 'characters', ARGV[5],
-  'keep', ARGV[6], 'created', t)
-if ARGV[7] == 'skip' then
+remember(idem_key, id, request_digest, IDEMPOTENCY_MS)
+call('HSET', 'f:j:' .. id, 'status', 'queued', 'tenant', tenant, 'model', model, 'lane', lane, 'characters', characters,
+  'keep', keep_s, 'created', t)
+if on_error == 'skip' then
   call('HSET', 'f:j:' .. id, 'skip', 1)
 end
-if ARGV[9] ~= '' then
-  call('HSET', 'f:j:' .. id, 'events', ARGV[9])
+if events ~= '' then
+  call('HSET', 'f:j:' .. id, 'events', events)
 end
-call('SET', 'f:s:' .. id, ARGV[12])
+call('SET', 'f:s:' .. id, spec)
 call('ZADD', 'f:list:' .. tenant, t, id)
 call('HINCRBY', 'f:count', 'queued', 1)
 event(id, 'queued')
@@ -42,8 +43,8 @@ if stopped then
   close(id, 'cancel', t)
   return {'new', id}
 end
-if ARGV[13] ~= '' then
-  call('SET', 'f:text:' .. id, ARGV[13])
+if text ~= '' then
+  call('SET', 'f:text:' .. id, text)
 end
 schedule('plan', id, t, t)
 return {'new', id}

@@ -1,3 +1,4 @@
 -- announce: model card
+local model, card = unpack(ARGV)
 drains()
-call('HSET', 'f:models', ARGV[1], ARGV[2])
+call('HSET', 'f:models', model, card)

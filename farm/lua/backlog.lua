@@ -1,4 +1,5 @@
 -- backlog: kind… -> counts by status, ready by model and lane, suspects by model, leased by model, due now by kind
+local kinds = ARGV
 local t, ready = now(), call('HGETALL', 'f:ready')
 local solo, seen = {}, {}
 for x = 1, #ready, 2 do
@@ -21,7 +22,7 @@ for model, k in pairs(held) do
 end
 
 local due = {}
-for x, kind in ipairs(ARGV) do
+for x, kind in ipairs(kinds) do
   due[x] = 0
   for _, lane in ipairs(LANES) do
     local desk = 'f:desk:' .. kind .. ':' .. lane

@@ -1,9 +1,10 @@
--- beat: worker ttl_ms heartbeat (none: it says goodbye)
+-- beat: worker ttl_ms heartbeat("" when it says goodbye)
+local worker, ttl_ms, heartbeat = unpack(ARGV)
 drains()
-if ARGV[3] then
-  call('HSET', 'f:beats', ARGV[1], ARGV[3])
-  call('ZADD', 'f:alive', now() + ARGV[2], ARGV[1])
+if heartbeat ~= '' then
+  call('HSET', 'f:beats', worker, heartbeat)
+  call('ZADD', 'f:alive', now() + ttl_ms, worker)
 else
-  call('HDEL', 'f:beats', ARGV[1])
-  call('ZREM', 'f:alive', ARGV[1])
+  call('HDEL', 'f:beats', worker)
+  call('ZREM', 'f:alive', worker)
 end

@@ -1,6 +1,7 @@
--- begin: token, then job count segment… for each job -> job, {segments that may start}, …
+-- begin: token, (job count segment…)… -> job, {segments that may start}, …
+local token = unpack(ARGV, 1, 1)
 drains()
-local token, answer, x = ARGV[1], {}, 2
+local answer, x = {}, 2
 local grant = 'f:g:' .. token
 while ARGV[x] do
   local job, held = ARGV[x], {}

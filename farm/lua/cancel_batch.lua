@@ -1,7 +1,7 @@
 -- cancel_batch: batch tenant -> 1 | 0 when it had ended | nothing
-local batch = ARGV[1]
+local batch, tenant = unpack(ARGV)
 local record = call('HMGET', 'f:b:' .. batch, 'tenant', 'completed')
-if record[1] ~= ARGV[2] then
+if record[1] ~= tenant then
   return false
 end
 if record[2] then

@@ -3,7 +3,8 @@
 -- Lanes: every segment served above a waiting lane is owed to it; once SHARE turns are owed, it gets one. So a lane that
 -- waits has at least an eighth of what is claimed, and the lane above it never waits for more than one turn.
 -- Tenants: a turn is TURN segments, over as many of the tenant's jobs as that takes.
-local model, want, express = ARGV[1], tonumber(ARGV[2]), ARGV[5] == '1'
+local model, want, worker, lease_ms, express = unpack(ARGV)
+want, express = tonumber(want), express == '1'
 local turns, solo = 'f:turns:' .. model, 'f:solo:' .. model
 
 local ready, owed = {}, {}
@@ -42,7 +43,7 @@ end
 
 drains()
 local t, token = now(), string.format('%d', call('INCR', 'f:token'))
-local grant, answer, listed = {'HSET', 'f:g:' .. token, 'w', ARGV[3], 'm', model}, {token, 0}, {}
+local grant, answer, listed = {'HSET', 'f:g:' .. token, 'w', worker, 'm', model}, {token, 0}, {}
 
 -- Adds segments of one job to the grant and to the answer.
 local function hand_out(job, segments)
@@ -65,7 +66,7 @@ end
 local function sign()
   if #answer > 2 then
     call(unpack(grant))
-    call('ZADD', 'f:lease', t + ARGV[4], token)
+    call('ZADD', 'f:lease', t + lease_ms, token)
   end
   return answer
 end

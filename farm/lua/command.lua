@@ -1,2 +1,2 @@
--- command: name argument… -> its answer
+-- command: part… -> the command's answer
 return call(unpack(ARGV))

@@ -1,16 +1,16 @@
--- delivered: id token record again_ms ("" for never) -> 1 | 0
-local id = ARGV[1]
-if not holds('deliver', id, ARGV[2]) then
+-- delivered: id token record again_ms("" for never) -> 1 | 0
+local id, token, record, again_ms = unpack(ARGV)
+if not holds('deliver', id, token) then
   return 0
 end
 drains()
 local t = now()
 local owner, k = string.match(id, '^(.*)%.(%d+)$')
 local what = string.match(call('HGET', 'f:w:' .. owner, k), '^%S+')
-call('HSET', 'f:w:' .. owner, k, what .. ' ' .. ARGV[3])
-if ARGV[4] == '' then
+call('HSET', 'f:w:' .. owner, k, what .. ' ' .. record)
+if again_ms == '' then
   unschedule('deliver', id, t)
 else
-  schedule('deliver', id, t + ARGV[4], t)
+  schedule('deliver', id, t + again_ms, t)
 end
 return 1

@@ -1,13 +1,13 @@
--- done: kind id token again_ms ("" for never) -> 1 | 0
-local kind, id = ARGV[1], ARGV[2]
-if not holds(kind, id, ARGV[3]) then
+-- done: kind id token again_ms("" for never) -> 1 | 0
+local kind, id, token, again_ms = unpack(ARGV)
+if not holds(kind, id, token) then
   return 0
 end
 drains()
 local t = now()
-if ARGV[4] == '' then
+if again_ms == '' then
   unschedule(kind, id, t)
 else
-  schedule(kind, id, t + ARGV[4], t)
+  schedule(kind, id, t + again_ms, t)
 end
 return 1

@@ -1,3 +1,5 @@
--- draft: id after_ms -> something is being written to storage for an id that is not accepted yet
+-- draft: id after_ms
+-- Something is being written to storage for an id that is not accepted yet.
+local id, after_ms = unpack(ARGV)
 local t = now()
-schedule('draft', ARGV[1], t + ARGV[2], t)
+schedule('draft', id, t + after_ms, t)

@@ -1,4 +1,5 @@
 -- drop_voice: tenant name -> what it was | nothing
-local voice = call('HGET', 'f:voices:' .. ARGV[1], ARGV[2])
-call('HDEL', 'f:voices:' .. ARGV[1], ARGV[2])
+local tenant, name = unpack(ARGV)
+local voice = call('HGET', 'f:voices:' .. tenant, name)
+call('HDEL', 'f:voices:' .. tenant, name)
 return voice

@@ -1,8 +1,7 @@
--- forget: job tenant ("" for any) -> 1 | 0
-local job = ARGV[1]
+-- forget: job tenant("" for any) -> 1 | 0
+local job, tenant = unpack(ARGV)
 local record = call('HMGET', 'f:j:' .. job, 'status', 'tenant', 'batch')
-local tenant, batch = record[2], record[3]
-if not record[1] or (ARGV[2] ~= '' and ARGV[2] ~= tenant) then
+if not record[1] or (tenant ~= '' and tenant ~= record[2]) then
   return 0
 end
 drains()
@@ -11,9 +10,9 @@ if MOVES.cancel[record[1]] then
   close(job, 'cancel', t)
 end
 call('HINCRBY', 'f:count', call('HGET', 'f:j:' .. job, 'status'), -1)
-call('ZREM', 'f:list:' .. tenant, job)
-if batch then
-  call('ZREM', 'f:lines:' .. batch, job)
+call('ZREM', 'f:list:' .. record[2], job)
+if record[3] then
+  call('ZREM', 'f:lines:' .. record[3], job)
 end
 unschedule('expire', job, t)
 unschedule('purge', job, t)

@@ -1,5 +1,5 @@
 -- forget_batch: batch -> 1 | 0
-local batch = ARGV[1]
+local batch = unpack(ARGV)
 if call('EXISTS', 'f:b:' .. batch) == 0 then
   return 0
 end

@@ -1,5 +1,5 @@
--- job_page: tenant batch after_score after_id limit ("" where there is none) -> records
-local tenant, batch, after_score, after_id, limit = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
+-- job_page: tenant batch("" for none) after_score("" for none) after_id("" for none) limit -> records
+local tenant, batch, after_score, after_id, limit = unpack(ARGV)
 local key, jobs = batch == '' and 'f:list:' .. tenant or 'f:lines:' .. batch, nil
 if batch ~= '' and call('HGET', 'f:b:' .. batch, 'tenant') ~= tenant then
   return {}

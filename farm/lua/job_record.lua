@@ -1,8 +1,8 @@
--- job_record: job tenant ("" for any) -> record, and while it runs: tenant rank, tenants, job rank, jobs, tenant's ready
+-- job_record: job tenant("" for any) -> record, and while it runs: tenant rank, tenants, job rank, jobs, tenant's ready
 -- segments, ready segments by lane | nothing
-local job = ARGV[1]
+local job, tenant = unpack(ARGV)
 local found = call('HMGET', 'f:j:' .. job, 'status', 'tenant')
-if not found[1] or (ARGV[2] ~= '' and ARGV[2] ~= found[2]) then
+if not found[1] or (tenant ~= '' and tenant ~= found[2]) then
   return false
 end
 if found[1] ~= 'running' then

@@ -1,9 +1,10 @@
 -- lock: name holder ttl_ms -> 1 | 0
-local key = 'f:lock:' .. ARGV[1]
-local holder = call('GET', key)
-if holder and holder ~= ARGV[2] then
+local name, holder, ttl_ms = unpack(ARGV)
+local key = 'f:lock:' .. name
+local before = call('GET', key)
+if before and before ~= holder then
   return 0
 end
 drains()
-call('SET', key, ARGV[2], 'PX', ARGV[3])
+call('SET', key, holder, 'PX', ttl_ms)
 return 1

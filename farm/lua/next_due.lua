@@ -1,6 +1,7 @@
 -- next_due: kind… -> milliseconds until the earliest entry of each is due, nothing where there is none
+local kinds = ARGV
 local t, waits = now(), {}
-for x, kind in ipairs(ARGV) do
+for x, kind in ipairs(kinds) do
   waits[x] = false
   for _, lane in ipairs(LANES) do
     local first = call('ZRANGE', 'f:desk:' .. kind .. ':' .. lane, 0, 0, 'WITHSCORES')[2]

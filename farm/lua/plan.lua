@@ -1,7 +1,8 @@
 -- plan: job token total -> 1 | 0
-local job, total = ARGV[1], tonumber(ARGV[3])
+local job, token, total = unpack(ARGV)
+total = tonumber(total)
 local record = call('HMGET', 'f:j:' .. job, 'status', 'batch')
-if not MOVES.plan[record[1]] or not holds('plan', job, ARGV[2]) then
+if not MOVES.plan[record[1]] or not holds('plan', job, token) then
   return 0
 end
 

@@ -1,7 +1,8 @@
 -- put_key: name digest tenant -> 1 | 0
-local held = call('HGET', 'f:keys', ARGV[1])
+local name, digest, tenant = unpack(ARGV)
+local held = call('HGET', 'f:keys', name)
 if held then
-  return string.match(held, '^%S+') == ARGV[2] and 1 or 0
+  return string.match(held, '^%S+') == digest and 1 or 0
 end
-call('HSET', 'f:keys', ARGV[1], ARGV[2] .. ' ' .. string.format('%d', now()) .. ' ' .. ARGV[3])
+call('HSET', 'f:keys', name, digest .. ' ' .. string.format('%d', now()) .. ' ' .. tenant)
 return 1

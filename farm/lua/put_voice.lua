@@ -1,7 +1,8 @@
 -- put_voice: tenant name voice limit -> 1 | 0
-local key = 'f:voices:' .. ARGV[1]
-if call('HEXISTS', key, ARGV[2]) == 0 and call('HLEN', key) >= tonumber(ARGV[4]) then
+local tenant, name, voice, limit = unpack(ARGV)
+local key = 'f:voices:' .. tenant
+if call('HEXISTS', key, name) == 0 and call('HLEN', key) >= tonumber(limit) then
   return 0
 end
-call('HSET', key, ARGV[2], ARGV[3])
+call('HSET', key, name, voice)
 return 1

@@ -1,14 +1,15 @@
--- redo: job token mask (a bit per segment, most significant first) -> how many are rendered again
-local job, d, c = ARGV[1], 'f:d:' .. ARGV[1], 'f:c:' .. ARGV[1]
+-- redo: job token missing(a bit for each segment, most significant first) -> how many are rendered again
+local job, token, missing = unpack(ARGV)
+local d, c = 'f:d:' .. job, 'f:c:' .. job
 local record = call('HMGET', 'f:j:' .. job, 'status', 'batch', 'done', 'ms')
-if not MOVES.redo[record[1]] or not holds('assemble', job, ARGV[2]) then
+if not MOVES.redo[record[1]] or not holds('assemble', job, token) then
   return 0
 end
 
 -- Whole bitmaps at once: a book of 50,000 segments whose clips are all gone takes no longer than one of 50.
 drains()
 local mask, both = 'f:scratch:mask', 'f:scratch:both'
-call('SET', mask, ARGV[3])
+call('SET', mask, missing)
 call('BITOP', 'AND', mask, mask, d)
 local k = call('BITCOUNT', mask)
 if k == 0 then

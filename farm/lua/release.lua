@@ -1,6 +1,7 @@
--- release: token all(1|0), then unless all: job count segment… for each job -> how many are ready again
+-- release: token all(1|0), (job count segment…)… unless all -> how many are ready again
+local token, all = unpack(ARGV, 1, 2)
 drains()
-local token, k = ARGV[1], 0
+local k = 0
 local grant = 'f:g:' .. token
 
 local function release(job, segments)
@@ -13,7 +14,7 @@ local function release(job, segments)
   k = k + give_back(job, unsettled(job, held))
 end
 
-if ARGV[2] == '0' then
+if all == '0' then
   local x = 3
   while ARGV[x] do
     local segments = {}

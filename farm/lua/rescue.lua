@@ -1,6 +1,8 @@
 -- rescue: lease_ms limit -> segments, leases, grace(1|0)
+local lease_ms, limit = unpack(ARGV)
+lease_ms = tonumber(lease_ms)
 drains()
-local t, lease_ms = now(), tonumber(ARGV[1])
+local t = now()
 local swept = tonumber(call('GET', 'f:swept') or t)
 call('SET', 'f:swept', string.format('%d', t))
 
@@ -13,7 +15,7 @@ if t - swept > lease_ms then
   return {0, #leases, 1}
 end
 
-local expired, segments = call('ZRANGEBYSCORE', 'f:lease', '-inf', t, 'LIMIT', 0, ARGV[2]), 0
+local expired, segments = call('ZRANGEBYSCORE', 'f:lease', '-inf', t, 'LIMIT', 0, limit), 0
 local leases = 0
 for _, token in ipairs(expired) do
   if segments >= RESCUED_AT_ONCE then

@@ -1,8 +1,9 @@
 -- retry: job tenant -> the status it had | nothing | "complete" when it succeeded and nothing of it is missing
-local job, key = ARGV[1], 'f:j:' .. ARGV[1]
+local job, tenant = unpack(ARGV)
+local key = 'f:j:' .. job
 local record = call('HMGET', key, 'status', 'tenant', 'batch', 'dead')
 local status, batch = record[1], record[3]
-if record[2] ~= ARGV[2] then
+if record[2] ~= tenant then
   return false
 end
 if status == 'succeeded' and number(record[4]) == 0 then

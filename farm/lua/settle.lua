@@ -1,6 +1,7 @@
--- settle: token, then job count (segment milliseconds cached(1|0))… for each job -> per clip 1 when it counted, else 0
+-- settle: token, (job count (segment milliseconds cached(1|0))…)… -> per clip 1 when it counted, else 0
+local token = unpack(ARGV, 1, 1)
 drains()
-local token, t, counted = ARGV[1], now(), {}
+local t, counted = now(), {}
 
 local function add(job, batch, field, k)
   if k ~= 0 then

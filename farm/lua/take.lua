@@ -1,10 +1,11 @@
--- take: want lease_ms express(1|0) kind… -> {kind, id, token}, …
+-- take: want lease_ms express(1|0), kind… -> {kind, id, token}, …
 --
 -- Lanes come before kinds, so that an interactive line is assembled before a bulk batch is planned to its end. Within a
 -- lane each kind is the first in turn, so that neither planning nor assembling waits for the other to run dry.
+local want, lease_ms, express = unpack(ARGV, 1, 3)
+want, express = tonumber(want), express == '1'
 drains()
-local want, lease_ms, express, t = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3] == '1', now()
-local kinds, taken = {unpack(ARGV, 4)}, {}
+local t, kinds, taken = now(), {unpack(ARGV, 4)}, {}
 
 -- Lanes in order, but every fourth time from below, so that no lane waits for ever: {bulk, normal, …} and {normal, bulk, …}
 -- take turns at that, or the middle lane would starve between two full ones.

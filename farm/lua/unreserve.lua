@@ -1,6 +1,7 @@
 -- unreserve: idem_key request_digest
+local idem_key, request_digest = unpack(ARGV)
 drains()
-local holder, digest = string.match(call('GET', 'f:idem:' .. ARGV[1]) or '', '^(%?%S*) (.*)$')
-if holder and digest == ARGV[2] then
-  call('DEL', 'f:idem:' .. ARGV[1])
+local holder, digest = string.match(call('GET', 'f:idem:' .. idem_key) or '', '^(%?%S*) (.*)$')
+if holder and digest == request_digest then
+  call('DEL', 'f:idem:' .. idem_key)
 end

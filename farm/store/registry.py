@@ -86,7 +86,7 @@ def models() -> Call[dict[str, str]]:
 
 def beat(worker: str, heartbeat: str | None, ttl_ms: int) -> Call[None]:
     """A worker's heartbeat (JSON), gone after `ttl_ms` unless repeated; None takes it away."""
-    return Call("beat", (worker, ttl_ms) if heartbeat is None else (worker, ttl_ms, heartbeat), nothing)
+    return Call("beat", (worker, ttl_ms, heartbeat or ""), nothing)
 
 
 def workers() -> Call[list[str]]:

@@ -1,12 +1,115 @@
-"""The Lua scripts as texts: the files that a package must carry."""
+"""The Lua scripts as texts: what a verb takes is said by its first comment, by its locals and by its caller alike."""
 
 from __future__ import annotations
 
+import re
 import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import pytest
+
+from farm.job import Due
+from farm.store import batches, jobs, outbox, registry, segments, tasks
+from farm.store.call import Call, read_lua, render_scripts
+from farm.store.runner import open_keyspace
+from tests.store.clocked import new_job
 
 ROOT = Path(__file__).parents[2]
 LUA = ROOT / "farm" / "lua"
+TASK = tasks.Task(Due.DELIVER, "job_a.1", "7")
+
+# A call of every verb, by the function that callers use.
+CALLS: dict[str, Call[Any]] = {
+    call.verb: call
+    for call in (
+        jobs.draft("job_a"),
+        jobs.accept(new_job()),
+        jobs.reserve("ann", "key", "digest"),
+        jobs.unreserve("ann", "key", "digest"),
+        jobs.plan("job_a", "7", 4),
+        jobs.redo("job_a", "7", [1]),
+        jobs.finish("job_a", "7", "{}"),
+        jobs.abort("job_a", Due.PLAN, "7", "{}"),
+        jobs.cancel("job_a", "ann"),
+        jobs.retry("job_a", "ann"),
+        jobs.expire("job_a", "7", 60),
+        jobs.forget("job_a"),
+        jobs.record("job_a"),
+        jobs.text("job_a"),
+        jobs.page("ann"),
+        batches.accept(batches.NewBatch("batch_a", "ann", total=1, spec="{}", retention_s=60)),
+        batches.cancel("batch_a", "ann"),
+        batches.record("batch_a"),
+        batches.forget("batch_a"),
+        segments.claim("m", want=4, worker="w", lease_ms=1000),
+        segments.begin("7", {"job_a": [0, 1]}),
+        segments.renew("7", 1000),
+        segments.settle("7", [segments.Settled("job_a", 0, 100)]),
+        segments.fail("7", "job_a", 0, "bad"),
+        segments.release("7", {"job_a": [0]}),
+        segments.rescue(1000),
+        tasks.take([Due.PLAN], want=1, lease_ms=1000),
+        tasks.extend(TASK, 1000),
+        tasks.done(TASK),
+        tasks.next_due([Due.PLAN]),
+        outbox.deliveries("job_a"),
+        outbox.delivered(TASK, "{}", None),
+        outbox.redeliver("job_a.1", "ann"),
+        registry.backlog(),
+        registry.put_voice("ann", "v", "{}"),
+        registry.drop_voice("ann", "v"),
+        registry.put_key("digest", "ann", "laptop"),
+        registry.announce("m", "{}"),
+        registry.beat("w", None, 1000),
+        registry.workers(),
+        registry.lock("keeper", "w", 1000),
+        open_keyspace(),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Header:
+    """The first comment of a verb: "verb: name name(note), tail… -> answer"."""
+
+    verb: str
+    names: Sequence[str]
+    has_tail: bool
+
+    @classmethod
+    def of(cls, text: str) -> Header:
+        lines = text.split("\n")
+        comment = " ".join(line.removeprefix("-- ") for line in lines[: 1 + lines[1].startswith("-- ->")])
+        verb, _, taken = comment.partition(" ->")[0].partition(":")
+        while (plain := re.sub(r"\([^()]*\)", "", taken)) != taken:
+            taken = plain
+        fixed, _, tail = taken.partition(",")
+        names = fixed.split()
+        if names and names[-1].endswith("…"):
+            return cls(verb, names[:-1], True)
+        return cls(verb, names, bool(tail))
+
+
+def test_every_verb_is_called_here() -> None:
+    assert CALLS.keys() == render_scripts().keys()
+
+
+@pytest.mark.parametrize("verb", sorted(CALLS))
+def test_a_verb_takes_what_its_first_comment_says(verb: str) -> None:
+    text, args = read_lua(verb), CALLS[verb].args
+    header = Header.of(text)
+    code = re.sub(r"^--.*\n", "", text, flags=re.MULTILINE)
+    assert header.verb == verb
+    assert len(args) > len(header.names) if header.has_tail else len(args) == len(header.names)
+    if header.names:
+        taken = f"ARGV, 1, {len(header.names)}" if header.has_tail else "ARGV"
+        found = re.match(r"local ([\w,\s]+?)\s*=\s*unpack\(([^)]*)\)\n", code)
+        assert found, "its first statement gives names to its arguments"
+        assert ([name.strip() for name in found[1].split(",")], found[2]) == (list(header.names), taken)
+    assert not re.search(r"ARGV\[\d", code), "arguments are used by their names"
 
 
 def test_the_package_carries_every_lua_file() -> None:
