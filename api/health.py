@@ -111,7 +111,9 @@ async def _figures(state: AppState) -> tuple[registry.Backlog, list[Worker]]:
 
 def _queue(found: registry.Backlog, alive: list[Worker]) -> Queue:
     speed = speeds(alive)
-    names = sorted({*found.ready, *found.solo, *found.leased, *(worker.model for worker in alive if worker.model)})
+    names = sorted(
+        {*found.ready, *found.quarantined, *found.leased, *(worker.model for worker in alive if worker.model)}
+    )
     nothing = dict.fromkeys(Lane, 0)
     return Queue(
         jobs=dict(found.jobs),

@@ -79,7 +79,7 @@ TRANSITIONS: Mapping[str, Mapping[Status, Status]] = MappingProxyType(
 )
 
 MAX_ATTEMPTS = 3  # losses or failures of a segment before it is dead
-SOLO_AFTER = 2  # from this loss on a suspect is claimed alone, so that it takes no neighbours with it
+QUARANTINE_AFTER = 2  # losses; then a segment is claimed alone, so that it takes no neighbours with it
 TURN = 8  # segments of a tenant's turn
 SHARE = 7  # turns that a waiting lane is owed before it gets one: an eighth of what is claimed
 

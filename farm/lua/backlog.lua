@@ -1,13 +1,13 @@
--- backlog: kind… -> counts by status, ready by model and lane, suspects by model, leased by model, due now by kind
+-- backlog: kind… -> counts by status, ready by model and lane, quarantined by model, leased by model, due now by kind
 local kinds = ARGV
 local t, ready = now(), call('HGETALL', 'f:ready')
-local solo, seen = {}, {}
+local quarantined, seen = {}, {}
 for x = 1, #ready, 2 do
   local model = string.match(ready[x], '^(.*):')
   if not seen[model] then
     seen[model] = true
-    solo[#solo + 1] = model
-    solo[#solo + 1] = call('ZCARD', 'f:solo:' .. model)
+    quarantined[#quarantined + 1] = model
+    quarantined[#quarantined + 1] = call('ZCARD', 'f:solo:' .. model)
   end
 end
 
@@ -31,4 +31,4 @@ for x, kind in ipairs(kinds) do
     end
   end
 end
-return {call('HGETALL', 'f:count'), ready, solo, leased, due}
+return {call('HGETALL', 'f:count'), ready, quarantined, leased, due}

@@ -1,11 +1,11 @@
--- claim: model want worker lease_ms express(1|0) -> token, suspect(1|0), job, {segments}, job, {segments}, … | nothing
+-- claim: model want worker lease_ms express(1|0) -> token, quarantined(1|0), job, {segments}, job, {segments}, … | nothing
 --
 -- Lanes: every segment served above a waiting lane is owed to it; once SHARE turns are owed, it gets one. So a lane that
 -- waits has at least an eighth of what is claimed, and the lane above it never waits for more than one turn.
 -- Tenants: a turn is TURN segments, over as many of the tenant's jobs as that takes.
 local model, want, worker, lease_ms, express = unpack(ARGV)
 want, express = tonumber(want), express == '1'
-local turns, solo = 'f:turns:' .. model, 'f:solo:' .. model
+local turns, quarantine = 'f:turns:' .. model, 'f:solo:' .. model
 
 local ready, owed = {}, {}
 local counts = call('HMGET', 'f:ready', model .. ':' .. LANES[1], model .. ':' .. LANES[2], model .. ':' .. LANES[3])
@@ -13,7 +13,7 @@ local state = call('HMGET', turns, LANES[1], LANES[2], LANES[3], 'sequence', 'so
 for lane = 1, 3 do
   ready[lane], owed[lane] = number(counts[lane]), number(state[lane])
 end
-local sequence, solos = number(state[4]), number(state[5])
+local sequence, quarantine_turn = number(state[4]), number(state[5])
 
 -- The lane whose turn it is, nil when there is none.
 local function choose()
@@ -36,8 +36,8 @@ if express then
     end
   end
 end
-local suspects = not express and call('ZCARD', solo) > 0
-if want <= 0 or not (suspects or choose()) then
+local quarantined = not express and call('ZCARD', quarantine) > 0
+if want <= 0 or not (quarantined or choose()) then
   return {}
 end
 
@@ -71,12 +71,12 @@ local function sign()
   return answer
 end
 
--- A suspect comes alone, on every other claim or when nothing else waits.
-if suspects then
-  solos = 1 - solos
-  call('HSET', turns, 'solo', solos)
-  if solos == 1 or not choose() then
-    local job, segment = split(call('ZPOPMIN', solo)[1])
+-- A quarantined segment comes alone, on every other claim or when nothing else waits.
+if quarantined then
+  quarantine_turn = 1 - quarantine_turn
+  call('HSET', turns, 'solo', quarantine_turn)
+  if quarantine_turn == 1 or not choose() then
+    local job, segment = split(call('ZPOPMIN', quarantine)[1])
     hand_out(job, {tonumber(segment)})
     answer[2] = 1
     return sign()

@@ -10,7 +10,7 @@ local function add(job, batch, field, k)
   end
 end
 
--- Clips of segments that their sender did not hold: the segments may wait as ready or suspects, or be dead.
+-- Clips of segments that their sender did not hold: the segments may be ready, quarantined or dead.
 local function take_out(job, batch, segments)
   local at, ready, dead = place_of(job), 0, 0
   for _, segment in ipairs(segments) do

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any, Generic, TypeVar
 
-from farm.job import MAX_ATTEMPTS, SHARE, SOLO_AFTER, TRANSITIONS, TURN, Lane
+from farm.job import MAX_ATTEMPTS, QUARANTINE_AFTER, SHARE, TRANSITIONS, TURN, Lane
 from farm.spec import SEGMENT_FAILED
 
 T = TypeVar("T")
@@ -27,7 +27,7 @@ CONSTANTS: Mapping[str, object] = {
     "MOVES": TRANSITIONS,
     "LANES": tuple(Lane),
     "MAX_ATTEMPTS": MAX_ATTEMPTS,
-    "SOLO_AFTER": SOLO_AFTER,
+    "QUARANTINE_AFTER": QUARANTINE_AFTER,
     "TURN": TURN,
     "SHARE": SHARE,
     "SEGMENT_FAILED": SEGMENT_FAILED,

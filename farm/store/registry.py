@@ -15,7 +15,7 @@ from farm.store.call import Call, command, nothing, pairs, word, word_or_none, w
 class Backlog:
     jobs: Mapping[Status, int]
     ready: Mapping[str, Mapping[Lane, int]]  # model -> lane -> ready segments
-    solo: Mapping[str, int]  # model -> suspects that wait
+    quarantined: Mapping[str, int]  # model -> quarantined segments that wait
     leased: Mapping[str, int]  # model -> leased segments
     due: Mapping[Due, int]  # entries that are due now
 
@@ -100,7 +100,7 @@ def lock(name: str, holder: str, ttl_ms: int) -> Call[bool]:
 
 
 def _read_backlog(answer: list[Any]) -> Backlog:
-    counts, ready_flat, solo, leased, due = answer
+    counts, ready_flat, quarantined, leased, due = answer
     jobs = words(counts)
     ready: dict[str, dict[Lane, int]] = {}
     for field, count in words(ready_flat).items():
@@ -109,7 +109,7 @@ def _read_backlog(answer: list[Any]) -> Backlog:
     return Backlog(
         jobs={status: int(jobs.get(status, 0)) for status in Status},
         ready=ready,
-        solo={model: count for model, count in pairs(solo) if count},
+        quarantined={model: count for model, count in pairs(quarantined) if count},
         leased={model: count for model, count in pairs(leased) if count},
         due=dict(zip(Due, due, strict=True)),
     )

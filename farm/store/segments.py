@@ -19,7 +19,7 @@ class Grant:
 
     token: str
     segments: Mapping[str, Sequence[int]]
-    suspect: bool = False  # one segment that has cost workers before: render it with nothing beside it
+    quarantined: bool = False  # one segment that has cost workers before: render it with nothing beside it
 
     def __len__(self) -> int:
         return sum(len(indices) for indices in self.segments.values())
@@ -54,7 +54,7 @@ class Rescued:
 
 
 def claim(model: str, *, want: int, worker: str, lease_ms: int, express: bool = False) -> Call[Grant | None]:
-    """Up to `want` ready segments by turns of lane, tenant and job, under one lease; a suspect comes alone. `express`
+    """Up to `want` ready segments by turns of lane, tenant and job, under one lease; a quarantined one alone. `express`
     claims interactive work only, as far as waiting lanes below are not owed."""
     if not 0 < want <= MOST:
         raise ValueError(f"claim 1 to {MOST} segments, not {want}")
@@ -114,7 +114,8 @@ def fail(token: str, job: str, index: int, error: str) -> Call[bool]:
 
 
 def release(token: str, segments: Mapping[str, Sequence[int]] | None = None) -> Call[int]:
-    """Gives segments (all when None) back unburnt; a suspect stays one. Returns how many may be claimed again."""
+    """Gives segments (all when None) back without a lost attempt; a quarantined one stays quarantined. Returns how many
+    may be claimed again."""
     if segments is None:
         return Call("release", (token, 1), int)
     return Call("release", (token, 0, *_by_job(segments)), int)

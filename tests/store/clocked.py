@@ -102,7 +102,7 @@ class Farm:
         """Whether a claim finds nothing."""
         return self.run(segments.claim("m", want=32, worker="w", lease_ms=LEASE, **more)) is None
 
-    def suspect(self, job: str = "job_a", index: int = 0) -> None:
+    def quarantine(self, job: str = "job_a", index: int = 0) -> None:
         """Two workers are lost over one segment of a running job, whose other segments are done."""
         self.run(
             segments.settle(

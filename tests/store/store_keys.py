@@ -1,5 +1,5 @@
 """Every key of the store, as the model has it and as Redis has it, in one shape. Left out are sequences and counters of
-tokens, and the order of rings and suspects, which tests of turns look at.
+tokens, and the order of rings and of quarantined segments, which tests of turns look at.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from tests.store.store_state import Batch, Job, State
 
 
 def expected_keys(model: State) -> dict[str, Any]:
-    """Every key of the store but sequences, and the order of rings and suspects."""
+    """Every key of the store but sequences, and the order of rings and of quarantined segments."""
     keys: dict[str, Any] = {"f:count": Counter(job.status.value for job in model.jobs.values())}
     zsets: defaultdict[str, dict[str, int]] = defaultdict(dict)
     sets: defaultdict[str, set[str]] = defaultdict(set)
@@ -26,7 +26,7 @@ def expected_keys(model: State) -> dict[str, Any]:
         if job.status in OPEN and job.counters is not None:
             keys |= {f"f:r:{id}": job.ready, f"f:d:{id}": job.done, f"f:c:{id}": job.cached}
             keys[f"f:a:{id}"] = {str(index): lost for index, lost in job.attempts.items()}
-        sets["f:solo:m"] |= {f"{id}:{index}" for index in job.solo}
+        sets["f:solo:m"] |= {f"{id}:{index}" for index in job.quarantined}
         if job.ready:
             sets[f"f:ring:{place}"].add(new.tenant)
             sets[f"f:jobs:{place}:{new.tenant}"].add(id)

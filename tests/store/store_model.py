@@ -170,14 +170,14 @@ class StoreModel(State):
     def claimed(self, grant: segments.Grant | None, want: int, worker: str, lease_ms: int, express: bool) -> None:
         running = [job for job in self.jobs.values() if job.status == Status.RUNNING]
         ready = sum(len(job.ready) for job in running)
-        suspects = sum(len(job.solo) for job in running)
+        quarantined = sum(len(job.quarantined) for job in running)
         if grant is None:
-            assert express or ready + suspects == 0, "claim found nothing"
+            assert express or ready + quarantined == 0, "claim found nothing"
             return
         assert grant.token not in self.leases
         pairs = [(id, index) for id, indices in grant.segments.items() for index in indices]
         assert len(pairs) == len(set(pairs)) <= want
-        alone = len(pairs) == 1 and pairs[0][1] in self.jobs[pairs[0][0]].solo
+        alone = len(pairs) == 1 and pairs[0][1] in self.jobs[pairs[0][0]].quarantined
         assert alone or express or len(pairs) == min(want, ready), "the batch is not full"
         for id, index in pairs:
             job = self.jobs[id]
@@ -185,7 +185,7 @@ class StoreModel(State):
             assert not express or job.new.lane == Lane.INTERACTIVE
             assert not any((id, index) in lease.segments for lease in self.leases.values()), "held twice"
             if alone:
-                job.solo.remove(index)
+                job.quarantined.remove(index)
             else:
                 job.ready.remove(index)
                 job.count("ready", -1)
@@ -236,8 +236,8 @@ class StoreModel(State):
             if clip.index in job.ready:
                 job.ready.remove(clip.index)
                 job.count("ready", -1)
-            elif clip.index in job.solo:
-                job.solo.remove(clip.index)
+            elif clip.index in job.quarantined:
+                job.quarantined.remove(clip.index)
             elif job.attempts.get(clip.index, "").startswith("x"):
                 del job.attempts[clip.index]
                 job.count("dead", -1)

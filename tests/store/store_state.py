@@ -25,7 +25,7 @@ class Job:
     ready: set[int] = field(default_factory=set)
     done: set[int] = field(default_factory=set)
     cached: set[int] = field(default_factory=set)
-    solo: set[int] = field(default_factory=set)
+    quarantined: set[int] = field(default_factory=set)
     attempts: dict[int, str] = field(default_factory=dict)
     redos: int = 0
     started: bool = False
@@ -117,7 +117,7 @@ class State:
     def close(self, job: Job, verb: str) -> None:
         if job.counters is not None:
             job.counters["ready"] = 0
-        for part in (job.ready, job.done, job.cached, job.solo, job.attempts):
+        for part in (job.ready, job.done, job.cached, job.quarantined, job.attempts):
             part.clear()
         self.due.pop((Due.PLAN, job.new.id), None)
         self.due.pop((Due.ASSEMBLE, job.new.id), None)
@@ -140,9 +140,9 @@ class State:
         return len(fresh)
 
     def give_back(self, job: Job, segments: Any) -> int:
-        suspects = {index for index in segments if job.attempts.get(index) == "2"}
-        job.solo |= suspects
-        return len(suspects) + self.offer(job, set(segments) - suspects)
+        quarantined = {index for index in segments if job.attempts.get(index) == "2"}
+        job.quarantined |= quarantined
+        return len(quarantined) + self.offer(job, set(segments) - quarantined)
 
     def count_losses(self, job: Job, segments: list[int], error: str, max_attempts: int = 3) -> None:
         again = []

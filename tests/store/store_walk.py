@@ -241,9 +241,9 @@ class Walk:
 
     def cancel(self) -> None:
         id, tenant = self._job(OPEN)
-        suspects = [job for job in self.model.jobs.values() if job.solo]
-        if suspects and self.random.random() < 0.3:
-            id, tenant = suspects[0].new.id, suspects[0].new.tenant
+        quarantined = [job for job in self.model.jobs.values() if job.quarantined]
+        if quarantined and self.random.random() < 0.3:
+            id, tenant = quarantined[0].new.id, quarantined[0].new.tenant
         self.same(jobs.cancel(id, tenant), self.model.cancel(id, tenant))
 
     def retry(self) -> None:

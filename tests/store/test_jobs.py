@@ -157,7 +157,7 @@ def test_a_finished_job_has_its_outcome_and_is_due_to_expire(farm: Farm) -> None
 
 def test_nothing_of_its_work_outlives_a_job(farm: Farm) -> None:
     farm.running(segments=40)
-    farm.suspect(index=7)
+    farm.quarantine(index=7)
     farm.accept("job_b")
     farm.run(jobs.cancel("job_a", "ann"))
     left = {key.decode() for key in farm.redis.keys("f:*job_a*")}

@@ -201,7 +201,7 @@ class Machine(RuleBasedStateMachine):
 
 def every_segment_is_in_one_place(keys: dict[str, Any], records: dict[str, dict[str, str]]) -> None:
     held = Counter(field for key in keys if key.startswith("f:g:") for field in keys[key])
-    solo, waiting = keys.get("f:solo:m", set()), Counter[str]()
+    quarantine, waiting = keys.get("f:solo:m", set()), Counter[str]()
     for job, record in records.items():
         ready, done = keys.get(f"f:r:{job}", set()), keys.get(f"f:d:{job}", set())
         if record["status"] != Status.RUNNING:
@@ -213,7 +213,7 @@ def every_segment_is_in_one_place(keys: dict[str, Any], records: dict[str, dict[
         waiting[f"m:{record['lane']}"] += len(ready)
         for index in range(int(record["total"])):
             name = f"{job}:{index}"
-            places = [index in ready, index in dead, index in done, name in solo].count(True)
+            places = [index in ready, index in dead, index in done, name in quarantine].count(True)
             # Somebody else's clip may have come first: then its holder does not know yet.
             assert places + held[name] == 1 or (index in done and places == held[name] == 1), (
                 f"{name} is in {places} places, and {held[name]} hold it"

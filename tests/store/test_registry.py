@@ -59,12 +59,12 @@ def test_a_lock_has_one_holder_who_may_keep_it(farm: Farm) -> None:
 
 def test_the_backlog_counts_what_waits_and_what_is_under_way(farm: Farm) -> None:
     farm.running("job_a", 3)
-    farm.suspect("job_a", 0)
+    farm.quarantine("job_a", 0)
     farm.running("job_b", 40, lane=Lane.BULK)
     farm.accept("job_c")
     farm.claim(), farm.claim()
     found = farm.run(registry.backlog())
     assert {status: count for status, count in found.jobs.items() if count} == {Status.RUNNING: 2, Status.QUEUED: 1}
     assert found.ready == {"m": {Lane.INTERACTIVE: 0, Lane.NORMAL: 0, Lane.BULK: 8}}
-    assert (found.solo, found.leased) == ({}, {"m": 33})
+    assert (found.quarantined, found.leased) == ({}, {"m": 33})
     assert found.due == {**dict.fromkeys(Due, 0), Due.PLAN: 1}

@@ -126,9 +126,9 @@ def test_a_late_worker_settles_a_segment_that_another_holds(farm: Farm) -> None:
     assert farm.claim().segments == {"job_a": [2]}
 
 
-def test_a_late_worker_settles_a_suspect(farm: Farm) -> None:
+def test_a_late_worker_settles_a_quarantined_segment(farm: Farm) -> None:
     farm.running(segments=3)
-    farm.suspect(index=1)
+    farm.quarantine(index=1)
     assert farm.run(segments.settle("0", clips("job_a", 1))) == [True]
     assert farm.record().status == Status.ASSEMBLING
     assert farm.idle()
@@ -184,7 +184,7 @@ def test_a_failed_segment_is_tried_again_then_alone_then_it_is_dead(farm: Farm) 
     farm.running("job_b", 5)
     alone = farm.claim()
     assert alone.segments == {"job_a": [0]}
-    assert alone.suspect
+    assert alone.quarantined
     assert farm.run(segments.fail(alone.token, "job_a", 0, "no such voice"))
     record = farm.record()
     assert record.status == Status.FAILED
@@ -193,21 +193,21 @@ def test_a_failed_segment_is_tried_again_then_alone_then_it_is_dead(farm: Farm) 
 
 
 @pytest.mark.parametrize("how", ["release", "rescue"])
-def test_a_suspect_that_comes_back_before_it_began_is_claimed_alone_again(farm: Farm, how: str) -> None:
+def test_a_quarantined_segment_that_comes_back_before_it_began_is_claimed_alone_again(farm: Farm, how: str) -> None:
     farm.running(segments=2)
-    farm.suspect(index=1)
+    farm.quarantine(index=1)
     farm.running("job_b", 5)
-    suspect = farm.claim()
-    assert suspect.suspect
+    alone = farm.claim()
+    assert alone.quarantined
     if how == "release":
-        assert farm.run(segments.release(suspect.token)) == 1
+        assert farm.run(segments.release(alone.token)) == 1
     else:
         farm.lose_workers()
     grants = [farm.claim(), farm.claim()]
-    assert sorted((dict(grant.segments), grant.suspect) for grant in grants if grant.suspect) == [
+    assert sorted((dict(grant.segments), grant.quarantined) for grant in grants if grant.quarantined) == [
         ({"job_a": [1]}, True)
     ]
-    assert [len(grant) for grant in grants if not grant.suspect] == [5]
+    assert [len(grant) for grant in grants if not grant.quarantined] == [5]
 
 
 def test_a_job_that_skips_errors_goes_on_without_the_dead_segment(farm: Farm) -> None:
@@ -300,9 +300,9 @@ def test_a_segment_that_kills_its_workers_takes_no_neighbours_with_it(farm: Farm
     assert farm.run(jobs.attempts("job_a"))[40] == jobs.Lost(error="worker lost")
 
 
-def test_suspects_do_not_hold_up_those_who_are_none(farm: Farm) -> None:
+def test_quarantined_segments_do_not_hold_up_the_others(farm: Farm) -> None:
     farm.running("job_a", 3)
-    farm.suspect("job_a", 0)
+    farm.quarantine("job_a", 0)
     farm.running("job_b", 40)
     alone, batch = farm.claim(), farm.claim()
     assert (alone.segments, len(batch)) == ({"job_a": [0]}, 32)

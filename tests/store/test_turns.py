@@ -168,9 +168,9 @@ def test_a_seat_that_came_too_early_or_is_empty_is_put_right(farm: Farm) -> None
     assert seats[b"zoe"] == farm.clock.now + 99_000
 
 
-def test_suspects_leave_with_their_job(farm: Farm) -> None:
+def test_quarantined_segments_leave_with_their_job(farm: Farm) -> None:
     farm.running("job_a", 3)
-    farm.suspect("job_a", 1)
+    farm.quarantine("job_a", 1)
     farm.run(jobs.forget("job_a"))
     assert farm.idle()
     farm.running("job_b", 2)

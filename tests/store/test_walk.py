@@ -18,7 +18,7 @@ SEED = int(os.environ.get("WALK_SEED", "11"))
 # what is wrong: (Lua file, its text, its text with the bug)
 BUGS = {
     "a lost worker's unbegun segments burn an attempt": ("rescue", "give_back(job, waiting)", "begun = held.segments"),
-    "a suspect that comes back is one no longer": ("shared/grants", "number(lost[x]) >= SOLO_AFTER", "false"),
+    "a quarantined segment that comes back is ready": ("shared/grants", "number(lost[x]) >= QUARANTINE_AFTER", "false"),
     "a late settle leaves the ready bit": ("settle", "call('SETBIT', 'f:r:' .. job, segment, 0) == 1", "false"),
     "a rescued segment that is done is rendered again": (
         "shared/grants",

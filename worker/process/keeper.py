@@ -39,7 +39,7 @@ class Keeper:
             log.warning("took %d segments back from %d expired leases", rescued.segments, rescued.leases)
         work = self._store.run(registry.backlog())
         for model, lanes in work.ready.items():
-            if sum(lanes.values()) + work.solo.get(model, 0):
+            if sum(lanes.values()) + work.quarantined.get(model, 0):
                 self._waker.wake(render_queue(model))
         if 0 in self._store.run(tasks.next_due(tuple(Due))).values():
             self._waker.wake(DESK_QUEUE)

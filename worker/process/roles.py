@@ -95,7 +95,7 @@ class RenderRole(Role):
 
     def has_work(self) -> bool:
         work = self._store.run(registry.backlog())
-        return sum(work.ready.get(self._model, {}).values()) + work.solo.get(self._model, 0) > 0
+        return sum(work.ready.get(self._model, {}).values()) + work.quarantined.get(self._model, 0) > 0
 
     def stop(self) -> None:
         self._renderer.stop()

@@ -257,7 +257,7 @@ class Intake:
         except BaseException:
             self._leases.give_back(held)
             raise
-        self._shelve([one for one in loaded if one.found_ms is None], grant.suspect, front=front)
+        self._shelve([one for one in loaded if one.found_ms is None], grant.quarantined, front=front)
 
     def _row(self, held: Held) -> _Loaded | None:
         try:

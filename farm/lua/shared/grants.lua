@@ -60,18 +60,19 @@ local function unsettled(job, segments)
   return open
 end
 
--- Segments of a running job are ready again; a suspect stays one, whose next worker must not have it beside others.
+-- Segments of a running job are ready again. A quarantined one returns to its quarantine, so that no worker has it beside
+-- others.
 -- Returns how many.
 local function give_back(job, segments)
   if #segments == 0 then
     return 0
   end
-  local ready, solo, at = 0, 0, place_of(job)
+  local ready, quarantined, at = 0, 0, place_of(job)
   local lost = call('HMGET', 'f:a:' .. job, unpack(segments))
   for x, segment in ipairs(segments) do
-    if number(lost[x]) >= SOLO_AFTER then
+    if number(lost[x]) >= QUARANTINE_AFTER then
       local turn = call('HINCRBY', 'f:turns:' .. at.model, 'sequence', 1)
-      solo = solo + call('ZADD', 'f:solo:' .. at.model, 'NX', turn, job .. ':' .. segment)
+      quarantined = quarantined + call('ZADD', 'f:solo:' .. at.model, 'NX', turn, job .. ':' .. segment)
     elseif call('SETBIT', 'f:r:' .. job, segment, 1) == 0 then
       ready = ready + 1
     end
@@ -79,10 +80,10 @@ local function give_back(job, segments)
   if ready > 0 then
     add_ready(job, at, ready)
   end
-  return ready + solo
+  return ready + quarantined
 end
 
--- Each of these segments of a running job lost one attempt: ready again, a suspect, or dead.
+-- Each of these segments of a running job lost one attempt: it is ready again, quarantined, or dead.
 local function count_losses(job, segments, message, t)
   local record = call('HMGET', 'f:j:' .. job, 'batch', 'skip')
   local batch, skip = record[1], record[2]

@@ -25,7 +25,7 @@
 --   f:ring:<model>:<lane>          zset    tenant -> sequence of its last turn
 --   f:jobs:<model>:<lane>:<tenant> zset    job -> sequence of its last turn
 --   f:load:<model>                 hash    <lane>:<tenant> -> ready segments
---   f:solo:<model>                 zset    suspects, <job>:<segment>: their workers died, so each is claimed alone
+--   f:solo:<model>                 zset    quarantined segments, <job>:<segment>: each is claimed alone, because it has cost workers
 --   f:lease                        zset    token -> when it expires
 --   f:g:<token>                    hash    grant: w(orker), m(odel), and <job>:<segment> -> "1" once begun, "" before
 --   f:swept                        string  when expired leases were last looked for
@@ -39,7 +39,8 @@
 --
 --   f:voices:<tenant> f:keys f:models f:beats hash; f:alive zset worker -> when its heartbeat ends; f:lock:<name> string
 --
--- A job's status is in `f:j`; a segment is ready (bit), done (bit), dead ("x"), suspect (solo), and leased when none of these.
+-- A job's status is in `f:j`; a segment is ready (bit), done (bit), dead ("x"), quarantined
+-- (f:solo, as the first versions called it), and leased when none of these.
 -- Every verb checks first and writes after, because Lua does not roll back. Names in capitals are the constants of
 -- farm/store/call.py.
 
