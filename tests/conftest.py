@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,6 +23,7 @@ from redis.backoff import ConstantBackoff
 from redis.exceptions import BusyLoadingError, ConnectionError
 from redis.retry import Retry
 
+from farm.embedded.port import HIGHEST, Port
 from farm.embedded.supervisor import bundled_redis
 
 
@@ -39,13 +39,8 @@ def redis_executable() -> str:
 
 
 def free_port() -> int:
-    """Below 55,536, because a node of a cluster listens at port + 10,000 as well."""
-    while True:
-        with socket.socket() as listener:
-            listener.bind(("127.0.0.1", 0))
-            port = int(listener.getsockname()[1])
-        if port < 55_536:
-            return port
+    """A port on which nobody listens, for now."""
+    return Port().number
 
 
 class RedisServer:
@@ -53,7 +48,8 @@ class RedisServer:
 
     def __init__(self, folder: Path, *, aof: bool = False, **config: object) -> None:
         self.folder = folder
-        self.port = free_port()
+        self._kept = Port(highest=HIGHEST - 10_000)  # a node of a cluster listens at port + 10,000 as well
+        self.port = self._kept.number
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._config = {"appendonly": "yes" if aof else "no", "appendfsync": "everysec", "save": "", **config}
         self._process: subprocess.Popen[bytes] | None = None

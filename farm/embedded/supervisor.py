@@ -34,6 +34,7 @@ from typing import IO, Self
 from farm.client import Farm, Refused, Unreachable
 from farm.embedded.child import Child, Program
 from farm.embedded.orphans import hold, sweep
+from farm.embedded.port import Port, family
 from farm.errors import FarmError, Misconfigured, Unavailable
 from farm.store import Store, registry
 from farm.wire import Worker
@@ -81,8 +82,9 @@ class Local:
         self.data = data.resolve()
         self.run_folder = self.data / "run"
         self._host = host
-        self._port = port or _free_port(host)
-        self._redis_port = _free_port("127.0.0.1")
+        self._kept = (Port(), *(() if port else (Port(host),)))
+        self._redis_port = self._kept[0].number
+        self._port = port or self._kept[-1].number
         self._model = model
         self._render = tuple("render" if n == 0 else f"render-{n + 1}" for n in range(workers))
         self._given = {**os.environ, **(environment or {})}
@@ -334,14 +336,9 @@ def _redis_version(path: str) -> tuple[int, ...]:
     return tuple(int(part) for part in number.split(".") if part.isdigit())
 
 
-def _free_port(host: str) -> int:
-    with socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        return int(probe.getsockname()[1])
-
-
 def _refuse_taken(host: str, port: int) -> None:
     try:
-        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+        socket.create_server((host, port), family=family(host)).close()
     except OSError as error:
         raise Misconfigured(
             f"{host}:{port} can't be used ({error.strerror}); choose another port with --port or FARM_PORT"

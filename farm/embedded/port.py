@@ -1,0 +1,42 @@
+"""A free TCP port for a part of the embedded farm, kept from other programs.
+
+A port that was free a moment ago may be given to any other program before the part binds it, and again whenever the
+part is started anew. So it is kept: a socket that is bound and does not listen. Linux lets a server that sets
+SO_REUSEADDR, as Redis and uvicorn do, listen beside it, and gives the port to nobody else.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+
+_CAN_KEEP = sys.platform == "linux"  # elsewhere the kept socket would refuse our own server too
+HIGHEST = 65_535
+
+
+class Port:
+    """A free port of `host`, at most `highest`. On Linux no other program gets it while this object lives."""
+
+    def __init__(self, host: str = "127.0.0.1", highest: int = HIGHEST) -> None:
+        refused: list[socket.socket] = []  # kept for so long, so that none of them is offered twice
+        while True:
+            kept = socket.socket(family(host))
+            kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            kept.bind((host, 0))
+            self.number = int(kept.getsockname()[1])
+            if self.number <= highest:
+                break
+            refused.append(kept)
+        for each in refused:
+            each.close()
+        self._kept = kept
+        if not _CAN_KEEP:
+            kept.close()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_kept"):
+            self._kept.close()
+
+
+def family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
