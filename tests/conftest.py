@@ -1,11 +1,14 @@
-"""A real Redis for every test that wants one.
+"""A real Redis and a real farm for every test that wants one.
 
 redis_server   one process per test session, nothing written to disk
 redis_url      its address, with an empty database: that of a farm without jobs, so that an API which serves the whole
                session goes on
 own_redis      starts servers of the test's own: own_redis(aof=True, maxmemory="4mb")
+farm           a running embedded farm, one for the whole session
+client         the Python client of it
 
-FARM_TEST_REDIS names another redis-server to test with.
+FARM_TEST_REDIS names another redis-server to test with; FARM_TEST_PATIENCE makes the bounds of tests longer, as
+tests/patience.py says.
 """
 
 from __future__ import annotations
@@ -23,8 +26,9 @@ from redis.backoff import ConstantBackoff
 from redis.exceptions import BusyLoadingError, ConnectionError
 from redis.retry import Retry
 
+from farm.client import Farm
 from farm.embedded.port import HIGHEST, Port
-from farm.embedded.supervisor import bundled_redis
+from farm.embedded.supervisor import Local, bundled_redis
 
 
 def redis_executable() -> str:
@@ -116,3 +120,16 @@ def own_redis(tmp_path: Path) -> Iterator[Callable[..., RedisServer]]:
     yield start
     for server in servers:
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
+    """Every process of it is real. Leases are short, so that a test of a death is too."""
+    with Local(tmp_path_factory.mktemp("farm"), environment={"FARM_LEASE_SECONDS": "2"}) as local:
+        yield local
+
+
+@pytest.fixture
+def client(farm: Local) -> Iterator[Farm]:
+    with Farm(farm.url) as client:
+        yield client

@@ -1,7 +1,5 @@
-"""The embedded farm, the command line against it, and an HTTP server that answers what a test tells it to.
+"""The command line against the embedded farm, and an HTTP server that answers as a test tells it to.
 
-farm       a running Local, one for all tests here
-client     the Python client of it
 command    runs `farm …` as a process: command("status", id)
 scripted   answers requests with a list of replies, and remembers what was asked
 """
@@ -16,7 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from farm.client import Farm
 from farm.embedded.supervisor import Local
 from tests.client.scripted import Scripted
 
@@ -25,18 +22,6 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 
 def clean_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("FARM_")}
-
-
-@pytest.fixture(scope="session")
-def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
-    with Local(tmp_path_factory.mktemp("farm"), environment={"FARM_LEASE_SECONDS": "2"}) as local:
-        yield local
-
-
-@pytest.fixture
-def client(farm: Local) -> Iterator[Farm]:
-    with Farm(farm.url) as client:
-        yield client
 
 
 @pytest.fixture

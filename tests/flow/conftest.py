@@ -5,8 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from farm.client import Farm
-from farm.embedded.supervisor import Local
 from tests.flow.house import House
 from worker.engines.espeak.engine import Espeak
 
@@ -24,16 +22,3 @@ def house(redis_url: str, tmp_path: Path, espeak: Espeak) -> Iterator[House]:
     house = House(redis_url, tmp_path / "storage", espeak, lease_seconds=0.6)
     yield house
     house.close()
-
-
-@pytest.fixture(scope="session")
-def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
-    """The embedded farm: every process of it is real. Leases are short, so that tests of kills are short too."""
-    with Local(tmp_path_factory.mktemp("farm"), environment={"FARM_LEASE_SECONDS": "2"}) as local:
-        yield local
-
-
-@pytest.fixture
-def client(farm: Local) -> Iterator[Farm]:
-    with Farm(farm.url) as client:
-        yield client
