@@ -16,12 +16,13 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
+from hypothesis import HealthCheck, settings
 from redis.backoff import ConstantBackoff
 from redis.exceptions import BusyLoadingError, ConnectionError
 from redis.retry import Retry
@@ -29,6 +30,20 @@ from redis.retry import Retry
 from farm.client import Farm
 from farm.embedded.port import HIGHEST, Port
 from farm.embedded.supervisor import Local, bundled_redis
+from tests.patience import patient
+
+# Hypothesis would take 0.2 s for one example, or slow drawing, for a fault of the test: on a busy machine it is none.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """The time that a test may take before it counts as hung is a bound like others: pytest-timeout reads it next."""
+    own = item.get_closest_marker("timeout")
+    usual = item.config.getoption("timeout") or float(item.config.getini("timeout"))
+    item.add_marker(pytest.mark.timeout(patient(own.args[0] if own else usual)), append=False)
+    return (yield)
 
 
 def redis_executable() -> str:

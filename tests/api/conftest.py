@@ -23,6 +23,7 @@ from farm.storage import open_storage
 from farm.store import Store, registry
 from tests.api.backstage import ESPEAK, INDEXTTS, Backstage
 from tests.conftest import RedisServer
+from tests.patience import patient
 
 SECRET = "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
@@ -49,10 +50,10 @@ class Served:
         self._server = _Uvicorn(config)
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],))
         self._thread.start()
-        assert self._server.up.wait(20), "the API did not start"
+        assert self._server.up.wait(patient(20)), "the API did not start"
 
     def client(self, **options: Any) -> httpx.Client:
-        return httpx.Client(base_url=self.url, trust_env=False, timeout=30, **options)
+        return httpx.Client(base_url=self.url, trust_env=False, timeout=patient(30), **options)
 
     def stop(self) -> None:
         self._server.should_exit = True

@@ -15,6 +15,7 @@ from farm.errors import EXIT_MISCONFIGURED
 from farm.store import Store, registry
 from tests.api.backstage import Backstage
 from tests.api.conftest import Served
+from tests.patience import patient
 
 NIGHT = {"input": "It was a dark and stormy night."}
 
@@ -90,7 +91,7 @@ def test_an_idempotency_key_is_its_tenants_own(ann: httpx.Client, bob: httpx.Cli
 def test_a_key_opens_as_soon_as_it_is_made(ann: httpx.Client, store: Store) -> None:
     assert ann.get("/v1/jobs").status_code == 200
     store.run(registry.put_key(hashlib.sha256(b"fk_new").hexdigest(), "new", "new"))
-    deadline = time.monotonic() + 1  # well below the age at which keys are read again anyway
+    deadline = time.monotonic() + patient(1)  # well below the age at which keys are read again anyway
     while ann.get("/v1/jobs", headers={"Authorization": "Bearer fk_new"}).status_code != 200:
         assert time.monotonic() < deadline
 
@@ -129,7 +130,7 @@ def start_api(redis_url: str, folder: Path, **environment: str) -> subprocess.Co
         env={**os.environ, "FARM_REDIS_URL": redis_url, "FARM_STORAGE_URL": f"file://{folder}", **environment},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=patient(60),
     )
 
 

@@ -12,6 +12,7 @@ from farm.removal import remove_objects
 from farm.store import jobs, registry, segments
 from farm.wire import Worker
 from tests.api.backstage import LEASE_MS, Backstage
+from tests.patience import patient
 
 NIGHT = {"input": "It was a dark night. The rain fell in torrents. A gust of wind swept up the streets."}
 
@@ -84,14 +85,14 @@ def test_a_long_poll_answers_at_the_jobs_end(api: httpx.Client, backstage: Backs
     for each in crowd:
         each.join()
     assert [status for status, _ in answers] == ["succeeded"] * 5
-    assert max(seconds for _, seconds in answers) < 4  # sooner than looking again by itself
+    assert max(seconds for _, seconds in answers) < patient(4)  # sooner than looking again by itself
 
 
 def test_a_long_poll_that_times_out_answers_with_the_open_job(api: httpx.Client) -> None:
     job = submit(api)
     started = time.monotonic()
     assert api.get(f"/v1/jobs/{job}", params={"wait": "0.5"}).json()["status"] == "queued"
-    assert 0.5 <= time.monotonic() - started < 5
+    assert 0.5 <= time.monotonic() - started < patient(5)
 
 
 def test_a_long_poll_on_a_job_that_has_ended_answers_at_once(api: httpx.Client, backstage: Backstage) -> None:
@@ -99,7 +100,7 @@ def test_a_long_poll_on_a_job_that_has_ended_answers_at_once(api: httpx.Client, 
     backstage.succeed(job)
     started = time.monotonic()
     assert api.get(f"/v1/jobs/{job}", params={"wait": 60}).json()["status"] == "succeeded"
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < patient(5)
 
 
 @pytest.mark.parametrize("wait", ["61", "-1", "nan", "soon"])

@@ -11,6 +11,7 @@ import pytest
 
 from farm.wire import MAX_JSON_BYTES, MAX_VOICE_BYTES
 from tests.api.conftest import Served
+from tests.patience import patient
 
 JSON = {"Content-Type": "application/json"}
 
@@ -36,7 +37,7 @@ def test_a_body_in_chunks_is_counted_while_it_is_read(api: httpx.Client) -> None
 def test_chunks_without_an_end_are_cut_off(served: Callable[..., Served]) -> None:
     server = served()
     with socket.create_connection(("127.0.0.1", server.port)) as connection:
-        connection.settimeout(30)
+        connection.settimeout(patient(30))
         head = "POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         connection.sendall(head.encode() + b"Transfer-Encoding: chunked\r\n\r\n")
         chunk = b"100000\r\n" + b"x" * 0x100000 + b"\r\n"
@@ -47,7 +48,7 @@ def test_chunks_without_an_end_are_cut_off(served: Callable[..., Served]) -> Non
 def test_a_client_that_asks_first_is_told_before_it_sends(served: Callable[..., Served]) -> None:
     server = served()
     with socket.create_connection(("127.0.0.1", server.port)) as connection:
-        connection.settimeout(30)
+        connection.settimeout(patient(30))
         head = "POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         connection.sendall(head.encode() + b"Content-Length: 999999999\r\nExpect: 100-continue\r\n\r\n")
         assert connection.recv(100).startswith(b"HTTP/1.1 413")

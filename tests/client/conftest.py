@@ -16,6 +16,7 @@ import pytest
 
 from farm.embedded.supervisor import Local
 from tests.client.scripted import Scripted
+from tests.patience import patient
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -34,7 +35,7 @@ def command(farm: Local, tmp_path: Path) -> Command:
             capture_output=True,
             cwd=tmp_path,
             env=clean_environment() | settings,
-            timeout=60,
+            timeout=patient(60),
         )
         return subprocess.CompletedProcess(words, ended.returncode, ended.stdout.decode(), ended.stderr.decode())
 

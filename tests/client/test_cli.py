@@ -22,6 +22,7 @@ from farm.embedded.supervisor import Local
 from farm.webhooks.secrets import secret_for
 from farm.wire import Job, JobRequest, Result
 from tests.client.conftest import Command, clean_environment
+from tests.patience import patient
 
 
 def test_a_file_is_narrated_and_the_suffix_says_the_format(command: Command, tmp_path: Path) -> None:
@@ -191,7 +192,7 @@ def test_ctrl_c_leaves_the_job_running_and_says_how_to_resume(farm: Local, clien
     job = process.stderr.readline().split()[0]
     process.send_signal(signal.SIGINT)
     try:
-        _, said = process.communicate(timeout=30)
+        _, said = process.communicate(timeout=patient(30))
     finally:
         process.kill()
     assert process.returncode == 130
@@ -253,7 +254,7 @@ def test_a_closed_pipe_is_no_error(farm: Local, tmp_path: Path) -> None:
         stderr=subprocess.PIPE,
         cwd=tmp_path,
         env=clean_environment() | {"FARM_URL": farm.url},
-        timeout=60,
+        timeout=patient(60),
     )
     os.close(write)
     assert (ended.returncode, ended.stderr) == (0, b"")

@@ -14,6 +14,7 @@ import pytest
 from farm.client import Farm
 from farm.embedded.supervisor import Local, webhook_secret
 from tests.client.conftest import Command, clean_environment
+from tests.patience import patient
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -85,6 +86,6 @@ def _documents(text: str) -> Iterator[Any]:
 
 def _run(*command: str, farm: Local) -> str:
     environment: dict[str, Any] = clean_environment() | {"FARM_URL": farm.url}
-    ended = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60)
+    ended = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=patient(60))
     assert ended.returncode == 0, ended.stderr
     return ended.stdout

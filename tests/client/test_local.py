@@ -18,14 +18,15 @@ from farm.embedded.supervisor import Local, Running
 from farm.errors import Misconfigured
 from farm.wire import JobRequest
 from tests.client.conftest import clean_environment
+from tests.patience import patient
 
 
 @pytest.mark.parametrize("name", ["api", "render", "desk", "redis"])
 def test_a_job_ends_after_the_kill_of_any_part(farm: Local, client: Farm, name: str) -> None:
     job = client.submit(JobRequest(input=f"What happens to {name}? " * 200))
     old = farm.kill(name)
-    assert farm.replaced(name, old) != old
-    assert client.wait(job.id, timeout=60).status == "succeeded"
+    assert farm.replaced(name, old, patient(30)) != old
+    assert client.wait(job.id, timeout=patient(60)).status == "succeeded"
 
 
 def test_a_restart_lets_the_worker_finish(farm: Local) -> None:
@@ -84,9 +85,9 @@ def test_a_killed_farm_leaves_no_process_and_goes_on_with_its_jobs_until_it_is_s
     process, running = _up(tmp_path)
     parts = _parts(tmp_path)
     with Farm(running.url) as client:
-        assert client.wait(job, timeout=60).status == "succeeded"
+        assert client.wait(job, timeout=patient(60)).status == "succeeded"
     process.terminate()
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=patient(60))
     assert process.returncode == 0
     assert running.url in said
     assert said.rstrip().endswith("stopped")
@@ -103,7 +104,7 @@ def _up(data: Path) -> tuple[subprocess.Popen[str], Running]:
         text=True,
         env=clean_environment(),
     )
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + patient(90)
     while time.monotonic() < deadline and process.poll() is None:
         if (running := Running.read(data)) is not None:
             return process, running
@@ -117,7 +118,7 @@ def _parts(data: Path) -> dict[str, psutil.Process]:
 
 
 def _wait_for_the_end_of(parts: dict[str, psutil.Process]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + patient(30)
     while living := [name for name, part in parts.items() if _lives(part)]:
         assert time.monotonic() < deadline, f"{living} still live"
         time.sleep(0.02)  # they are no children of ours, so there is no event to wait for

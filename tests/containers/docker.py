@@ -15,6 +15,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.patience import patient
+
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 PACKAGES = ("docker.io", "docker-compose", "debootstrap", "iptables")
@@ -80,7 +82,7 @@ def engine(log: Path) -> Iterator[None]:
     with log.open("wb") as output:
         daemon = subprocess.Popen([program("dockerd") or "dockerd"], stdout=output, stderr=output)
     try:
-        deadline = time.monotonic() + _START_S
+        deadline = time.monotonic() + patient(_START_S)
         while not answers():
             if daemon.poll() is not None or time.monotonic() > deadline:
                 raise AssertionError(f"dockerd does not answer; the end of its log:\n{log.read_text()[-2000:]}")

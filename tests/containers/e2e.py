@@ -22,6 +22,7 @@ from farm.wire import Batch, JobRequest, Output
 from tests.containers import docker as engine
 from tests.containers.docker import API_IMAGE, ROOT, WORKER_IMAGE, build, docker
 from tests.containers.stack import COMPOSE_FILES, Stack, compose
+from tests.patience import patient
 
 JOBS, PARAGRAPHS = 8, 20
 PARAGRAPH = (
@@ -101,6 +102,7 @@ def submit(client: Farm, pitch: float) -> Batch:
 
 
 def finish(client: Farm, id: str, *, seconds: float) -> Batch:
+    seconds = patient(seconds)
     deadline = time.monotonic() + seconds
     while (batch := client.batch(id, wait=30)).status == "running":
         assert time.monotonic() < deadline, f"still running after {seconds:g} s: {batch}"

@@ -17,6 +17,7 @@ from typing import Any
 
 from tests.conftest import free_port
 from tests.containers.docker import API_IMAGE, HERE, ROOT, WORKER_IMAGE, docker, program, run
+from tests.patience import patient
 from tests.s3_server import ACCESS_KEY, SECRET_KEY
 
 COMPOSE_FILES = (ROOT / "compose" / "compose.yaml", HERE / "stand_ins" / "compose.yaml")
@@ -83,6 +84,7 @@ class Stack:
                 self.until(f"{service} is healthy", lambda of=container: self._health(of) == "healthy", seconds)
 
     def until(self, what: str, holds: Any, seconds: float = 60) -> None:
+        seconds = patient(seconds)
         deadline = time.monotonic() + seconds
         while not holds():
             if time.monotonic() > deadline:

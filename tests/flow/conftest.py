@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.flow.house import House
+from tests.patience import patient
 from worker.engines.espeak.engine import Espeak
 
 
@@ -19,6 +20,6 @@ def espeak() -> Iterator[Espeak]:
 
 @pytest.fixture
 def house(redis_url: str, tmp_path: Path, espeak: Espeak) -> Iterator[House]:
-    house = House(redis_url, tmp_path / "storage", espeak, lease_seconds=0.6)
+    house = House(redis_url, tmp_path / "storage", espeak, lease_seconds=patient(0.6))
     yield house
     house.close()

@@ -13,6 +13,7 @@ from farm.spec import Rendered, lines_key, text_key
 from farm.storage import Object, Storage
 from farm.store import jobs
 from tests.flow.house import House
+from tests.patience import patient
 from worker.desk.desk import Desk
 
 
@@ -26,7 +27,7 @@ class Gated:
     def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         if key in self._keys:
             self.asked.set()
-            assert self.open.wait(60)
+            assert self.open.wait(patient(60))
         return self._real.get(key, start, length)
 
     def __getattr__(self, name: str) -> Any:
@@ -66,7 +67,7 @@ def working(desk: Desk, stop: threading.Event) -> Iterator[threading.Thread]:
         yield thread
     finally:
         stop.set()
-        thread.join(60)
+        thread.join(patient(60))
 
 
 def test_a_one_sentence_job_is_assembled_while_five_books_are(house: House) -> None:
@@ -76,7 +77,7 @@ def test_a_one_sentence_job_is_assembled_while_five_books_are(house: House) -> N
     stop, pause = threading.Event(), threading.Event()
     with working(desk, stop):
         try:
-            assert gated.asked.wait(10)
+            assert gated.asked.wait(patient(10))
             line = house.submit(input="Just a line.", priority=Lane.INTERACTIVE)
             for _ in range(500):
                 house.renderer().drain()
@@ -103,10 +104,10 @@ def test_a_stop_puts_a_book_back_for_another_desk(house: House) -> None:
     gated = Gated(house.storage, clips)
     stop = threading.Event()
     with working(Desk(house.store, gated, house.waker, house.settings), stop) as thread:
-        assert gated.asked.wait(10)
+        assert gated.asked.wait(patient(10))
         stop.set()
         gated.open.set()
-        thread.join(10)
+        thread.join(patient(10))
         assert not thread.is_alive()
     assert house.record(book).status is Status.ASSEMBLING
     house.desk.drain()

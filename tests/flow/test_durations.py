@@ -14,6 +14,7 @@ from farm.plan import decode_page, pages_key
 from farm.spec import Rendered
 from farm.wire import Chapter, JobRequest, Output
 from tests.flow.house import House, Unwell
+from tests.patience import patient
 
 CUES = [
     Chapter(input="The tide went out. Nobody saw it go.\n\nIn the morning there were ships on the sand."),
@@ -129,7 +130,7 @@ def test_a_dubbing_track_is_on_time_through_the_whole_farm(client: Farm) -> None
         chapter.model_copy(update={"target_duration_ms": target}) for chapter, target in zip(CUES, targets, strict=True)
     ]
     asked = JobRequest(chapters=chapters, voice="en-us", output=Output(format="opus"))
-    job = client.wait(client.submit(asked).id, timeout=60)
+    job = client.wait(client.submit(asked).id, timeout=patient(60))
     assert job.status == "succeeded"
     found = [chapter["duration_ms"] for chapter in client.manifest(job.id)["chapters"]]
     assert found == pytest.approx(targets, rel=0.03)

@@ -12,6 +12,7 @@ from examples.receiver import Receiver
 from farm.client import Farm
 from farm.embedded.supervisor import Local
 from farm.wire import Chapter, JobOptions, JobRequest, Output, Webhook
+from tests.patience import patient
 
 LINE = "Every tide brings something back."
 
@@ -71,7 +72,7 @@ def test_a_batch_sends_one_signed_event_and_each_job_its_own(client: Farm, farm:
             defaults=JobOptions(webhook=hook),
             webhook=hook,
         )
-        assert receiver.wait_for(lambda events: len(events) == 13, timeout=60)
+        assert receiver.wait_for(lambda events: len(events) == 13, timeout=patient(60))
     batch = client.batch(batch.id)
     assert batch.status == "completed"
     assert batch.counts["succeeded"] == batch.total == 12

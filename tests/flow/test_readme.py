@@ -13,6 +13,7 @@ import soundfile as sf
 
 from farm.client import Farm
 from farm.embedded.supervisor import Local
+from tests.patience import patient
 
 ROOT = Path(__file__).parent.parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
@@ -25,7 +26,7 @@ def blocks(language: str) -> list[str]:
 def test_the_python_example_narrates(farm: Local, tmp_path: Path) -> None:
     (program,) = blocks("python")
     program = program.replace("http://127.0.0.1:8000", farm.url)
-    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True, timeout=patient(60))
     assert sf.info(tmp_path / "tide.mp3").duration > 2
 
 
@@ -43,7 +44,7 @@ def test_the_curl_lines_submit_wait_and_fetch(farm: Local, client: Farm, tmp_pat
             capture_output=True,
             text=True,
             check=True,
-            timeout=60,
+            timeout=patient(60),
         )
         answers.append(done.stdout)
         environment["ID"] = json.loads(answers[0])["id"]

@@ -15,6 +15,7 @@ import pytest
 from farm.errors import Misconfigured
 from farm.settings import Settings
 from farm.wake import DESK_QUEUE, DESK_TASK, RENDER_TASK, render_queue
+from tests.patience import patient
 from worker.health import Health
 from worker.process.roles import DeskRole, RenderRole, Role, role_for
 
@@ -115,7 +116,7 @@ def test_a_role_that_never_began_can_be_closed(role: Role) -> None:
 
 def test_a_process_of_the_pool_has_its_own_desk_and_hears_its_parent_stop(redis_url: str, tmp_path: Path) -> None:
     given = os.environ | {"FARM_REDIS_URL": redis_url, "FARM_STORAGE_URL": tmp_path.as_uri()}
-    done = subprocess.run([sys.executable, "-c", POOL], env=given, capture_output=True, text=True, timeout=30)
+    done = subprocess.run([sys.executable, "-c", POOL], env=given, capture_output=True, text=True, timeout=patient(30))
     assert done.stdout.splitlines() == ["the child has its parent's desk: False", "the parent has one desk: True"], (
         done.stderr
     )

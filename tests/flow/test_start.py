@@ -14,6 +14,7 @@ import pytest
 from farm.errors import EXIT_FAULT, EXIT_MISCONFIGURED
 from farm.store import SCHEMA
 from tests.conftest import RedisServer, free_port
+from tests.patience import patient
 from tests.s3_server import S3Server
 
 
@@ -23,7 +24,7 @@ def ended(role: str, **environment: str) -> tuple[int, str]:
         env=os.environ | environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=patient(60),
         check=False,
     )
     return done.returncode, done.stderr.splitlines()[-1]
@@ -77,17 +78,17 @@ def test_an_emptied_redis_ends_the_worker_and_the_next_worker_starts_on_it(
     given = os.environ | {"FARM_REDIS_URL": redis.url, "FARM_STORAGE_URL": tmp_path.as_uri()}
     for emptied in (True, False):
         with subprocess.Popen(work, env=given, stderr=subprocess.PIPE, text=True) as worker, redis.client() as client:
-            patience = time.monotonic() + 60
+            deadline = time.monotonic() + patient(60)
             while not client.zcard("f:alive"):
-                assert time.monotonic() < patience
+                assert time.monotonic() < deadline
                 assert worker.poll() is None
                 time.sleep(0.02)
             if emptied:
                 client.flushall()
-                _, said = worker.communicate(timeout=20)
+                _, said = worker.communicate(timeout=patient(20))
                 assert worker.returncode == EXIT_FAULT
                 assert "this worker ends: Redis holds none of what this farm accepted" in said
             else:
                 assert client.hkeys("f:models") == ([b"espeak"] if role == "render" else [])
                 worker.terminate()
-                worker.communicate(timeout=30)
+                worker.communicate(timeout=patient(30))

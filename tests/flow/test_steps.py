@@ -14,6 +14,7 @@ from farm.spec import Rendered, voice_key
 from farm.store import jobs
 from farm.wire import JobError
 from tests.flow.house import Flaky, Greedy, House, Unwell
+from tests.patience import patient
 from worker.render.renderer import Renderer
 
 STORY = "The tide went out. Nobody saw it go.\n\nIn the morning there were ships on the sand. They waited for the sea."
@@ -280,10 +281,10 @@ def test_an_outage_of_storage_pauses_claiming_and_burns_no_attempt(house: House)
     worker = threading.Thread(target=renderer.drain)
     worker.start()
     try:
-        assert flaky.refused.wait(10)
+        assert flaky.refused.wait(patient(10))
         assert not flaky.hammered.wait(0.5)
         flaky.well.set()
-        worker.join(20)
+        worker.join(patient(20))
     finally:
         renderer.stop()
         worker.join()

@@ -13,6 +13,7 @@ import pytest
 from farm.client import Farm
 from farm.embedded.supervisor import Local
 from tests.flow.record_farm import BOOK, ENVIRONMENT, samples_digest
+from tests.patience import patient
 
 RECORDED = Path(__file__).with_name("recorded")
 
@@ -45,7 +46,7 @@ def test_a_finished_job_of_the_old_version_is_read_whole(old: Farm, recorded: di
 def test_a_job_that_the_old_version_left_open_ends_as_the_old_version_would_have_ended_it(
     old: Farm, recorded: dict[str, Any], tmp_path: Path, name: str
 ) -> None:
-    job = old.wait(recorded["ids"][name], timeout=60)
+    job = old.wait(recorded["ids"][name], timeout=patient(60))
     assert job.status == "succeeded", job.error
     assert samples_digest(old.audio(job.id, tmp_path / "audio.flac")) == recorded["sha256"][name]
 
@@ -53,7 +54,7 @@ def test_a_job_that_the_old_version_left_open_ends_as_the_old_version_would_have
 def test_a_batch_that_the_old_version_left_open_ends_line_by_line(
     old: Farm, recorded: dict[str, Any], tmp_path: Path
 ) -> None:
-    for job in [old.wait(job.id, timeout=60) for job in _jobs(old, recorded["ids"]["batch"])]:
+    for job in [old.wait(job.id, timeout=patient(60)) for job in _jobs(old, recorded["ids"]["batch"])]:
         assert job.status == "succeeded", job.error
         assert job.custom_id is not None
         digest = samples_digest(old.audio(job.id, tmp_path / f"{job.custom_id}.flac"))
@@ -62,8 +63,8 @@ def test_a_batch_that_the_old_version_left_open_ends_line_by_line(
 
 def test_clips_of_the_old_version_are_found_again(old: Farm, recorded: dict[str, Any]) -> None:
     """Their names are the same, so a book that both versions narrate is rendered once."""
-    old.wait(recorded["ids"]["book"], timeout=60)
-    job = old.wait(old.submit(BOOK).id, timeout=60)
+    old.wait(recorded["ids"]["book"], timeout=patient(60))
+    job = old.wait(old.submit(BOOK).id, timeout=patient(60))
     assert job.progress.cached == job.progress.segments_total == 40
 
 

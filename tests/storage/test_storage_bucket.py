@@ -19,6 +19,7 @@ from botocore.compat import HTTPHeaders
 from farm.errors import FarmError, Misconfigured, StorageRefused, StorageUnavailable
 from farm.storage import Storage
 from farm.storage.bucket import S3Storage
+from tests.patience import patient
 from tests.s3_server import S3Server
 
 VERBS: dict[str, Callable[[Storage], Any]] = {
@@ -129,7 +130,7 @@ def test_a_presigned_url_expires(bucket: S3Storage) -> None:
     url = bucket.url("results/job/audio.mp3", seconds=1)
     assert url is not None
 
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + patient(10)
     while (status := httpx.get(url).status_code) == 200 and time.monotonic() < deadline:
         pass
 
@@ -176,7 +177,7 @@ def test_a_server_that_is_down_is_unavailable_soon_and_works_again_when_it_is_ba
             began = time.monotonic()
             with pytest.raises(StorageUnavailable, match="is it running"):
                 verb(bucket)
-            assert time.monotonic() - began < 8
+            assert time.monotonic() - began < patient(8)
     finally:
         s3_server.start()
 

@@ -17,6 +17,7 @@ import pytest
 
 from farm.errors import FarmError, Misconfigured, StorageRefused, StorageUnavailable
 from farm.storage import LocalStorage
+from tests.patience import patient
 
 
 def test_an_object_is_a_file_and_has_no_url(folder: LocalStorage) -> None:
@@ -42,6 +43,7 @@ _WRITE_FROM_A_PIPE = """
 import sys
 from pathlib import Path
 from farm.storage import LocalStorage
+from tests.patience import patient
 LocalStorage(sys.argv[1]).put_file("results/job/audio.wav", Path(sys.argv[2]))
 """
 
@@ -56,7 +58,7 @@ def test_a_process_killed_while_it_writes_leaves_the_old_object(folder: LocalSto
         # A pipe holds 64 kB: what is accepted beyond that has been read by the writer.
         half.write(b"n" * 2_000_000)
         writer.kill()
-        writer.wait(10)
+        writer.wait(patient(10))
 
     (part,) = (folder.root / ".part").iterdir()
     assert folder.get("results/job/audio.wav") == b"old"

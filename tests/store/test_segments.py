@@ -12,6 +12,7 @@ from farm.job import Due, Lane, Status
 from farm.spec import SEGMENT_FAILED, read_outcome
 from farm.store import Store, jobs, segments, tasks
 from farm.wire import JobError
+from tests.patience import patient
 from tests.store.clocked import LEASE, Farm, new_job
 
 
@@ -339,7 +340,7 @@ def test_a_lease_expires_by_the_clock_of_redis(redis_url: str) -> None:
     begun = client.time()
     grant = store.run(segments.claim("m", want=2, worker="w", lease_ms=50))
     assert grant is not None
-    rescued, deadline = store.run(segments.rescue(LEASE)), time.monotonic() + 10
+    rescued, deadline = store.run(segments.rescue(LEASE)), time.monotonic() + patient(10)
     while not rescued.leases and time.monotonic() < deadline:
         rescued = store.run(segments.rescue(LEASE))
     ended = client.time()

@@ -36,6 +36,7 @@ BUGS = {
 }
 
 
+@pytest.mark.timeout(1200)
 def test_a_random_walk_leaves_every_key_as_the_model_has_it(farm: Farm) -> None:
     walk = Walk(farm, SEED)
     walk.run(STEPS)

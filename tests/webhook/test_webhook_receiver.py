@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.patience import patient
 from worker.webhooks.post import Message, Sender
 
 To = Callable[[str], Message]
@@ -35,7 +36,7 @@ def deliver(sender: Sender, message: Message, age: timedelta = timedelta()) -> i
 
 def test_a_verified_event_is_collected_and_waited_for(receiver: Any, sender: Sender, to: To) -> None:
     assert deliver(sender, to(receiver.url)) == 204
-    assert receiver.wait_for(lambda events: len(events) == 1, timeout=5)
+    assert receiver.wait_for(lambda events: len(events) == 1, timeout=patient(5))
     assert receiver.events[0]["type"] == "job.succeeded"
 
 
