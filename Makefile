@@ -25,9 +25,37 @@ demo: $(READY) ## narrate the example texts on an embedded farm (./data), save t
 up: $(READY) ## run the embedded farm until Ctrl-C, data in ./data
 	@exec $(BIN)/farm up
 
+# The tests stand in three tiers, by folder; CONTRIBUTING.md says which tests run when. Tests that ARGS names by a path run
+# alone, of whatever tier, and in one process.
+NAMED := $(filter tests/%,$(ARGS))
+PROCESSES ?= $(if $(NAMED),0,2)
+PYTEST = $(BIN)/pytest -n $(PROCESSES) --dist loadfile
+
 .PHONY: test
-test: $(ENGINES) ## run the tests; make test ARGS="tests/store -k lease" runs some
-	@$(BIN)/pytest $(ARGS)
+test: $(READY) ## the quick tests, without torch and Docker; some of any tier: make test ARGS="tests/store -k lease"
+	@$(PYTEST) $(ARGS)
+
+.PHONY: test-model
+test-model: $(if $(NAMED),$(ENGINES),types-model) ## the tests and the types of the IndexTTS engine (2 GB, a C++ compiler)
+	@$(PYTEST) $(if $(NAMED),,tests/indextts) $(ARGS)
+
+.PHONY: test-faults
+test-faults: $(READY) ## break a farm of real processes in some thirty ways; measures seconds, so leave the machine alone
+	@$(BIN)/pytest $(if $(NAMED),,tests/chaos) $(ARGS)
+
+.PHONY: test-all
+test-all: ## the three above, one after another
+	@$(MAKE) --no-print-directory test
+	@$(MAKE) --no-print-directory test-model
+	@$(MAKE) --no-print-directory test-faults
+
+.PHONY: nightly
+nightly: ## the long forms: long walks, full faults, sampled decoding, a soak of 30 minutes, containers
+	@WALK_STEPS=50000 WALK_SEED=$$(date +%Y%m%d) MACHINE_EXAMPLES=1000 $(MAKE) --no-print-directory check
+	@MODEL=full $(MAKE) --no-print-directory test-model
+	@FAULTS=full $(MAKE) --no-print-directory test-faults
+	@$(MAKE) --no-print-directory soak MINUTES=30
+	@$(MAKE) --no-print-directory e2e
 
 .PHONY: soak
 soak: $(READY) ## random users, random faults, and the tally: make soak MINUTES=30 SEED=7
@@ -38,8 +66,17 @@ lint: $(READY) ## style of the code
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 
+.PHONY: format
+format: $(READY) ## bring the code into the style that lint asks for
+	@$(BIN)/ruff check --quiet --fix-only .
+	@$(BIN)/ruff format --quiet .
+
 .PHONY: types
-types: $(ENGINES) ## types, strictly
+types: $(READY) ## types, strictly, of all that needs no torch
+	@$(BIN)/mypy --exclude worker/engines/indextts
+
+.PHONY: types-model
+types-model: $(ENGINES) ## types, strictly, of everything
 	@$(BIN)/mypy
 
 .PHONY: imports
@@ -47,7 +84,7 @@ imports: $(READY) ## who may import whom
 	@$(BIN)/lint-imports
 
 .PHONY: check
-check: lint types imports test ## all of these: what a change must pass
+check: lint types imports test ## all of these: what every change must pass
 
 .PHONY: e2e
 e2e: $(READY) ## build the images, run the compose farm and break it (root and Debian, or an engine with the base image)
@@ -81,7 +118,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
-# IndexTTS for its tests, on the CPU: 2 GB, which the demo does without. The published torchaudio is linked against CUDA; what
+# IndexTTS for its tests, on the CPU: 2 GB, which everything else does without. The published torchaudio is linked against CUDA; what
 # IndexTTS uses of it is plain Python, so that it works with any torch once its libraries are gone.
 PINS := -c constraints.txt -c tests/indextts/constraints.txt
 $(ENGINES): $(READY) tests/indextts/constraints.txt
