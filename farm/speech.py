@@ -6,6 +6,8 @@
 
 The target duration has a row in the table and no field in the manner: a job, a chapter and a segment each have a target
 of their own. It is called `target_duration_ms` in all code; plans and digests write it as `target_ms`.
+
+docs/recipes/add-a-speech-parameter.md lists the files of a new parameter.
 """
 
 from __future__ import annotations
