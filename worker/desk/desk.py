@@ -31,7 +31,7 @@ from farm.wake import Waker, render_queue
 from farm.wire import JobError, Model
 from worker.desk.assembly import Assembler, ClipsMissing
 from worker.desk.task_lease import Interrupted, TaskLease, TaskLost
-from worker.webhooks.deliver import Courier
+from worker.webhooks.deliver import Deliverer
 from worker.webhooks.post import DEADLINE_S
 
 log = logging.getLogger(__name__)
@@ -84,7 +84,7 @@ class Desk:
         self._store, self._storage, self._waker, self._settings = store, storage, waker, settings
         self._lease_ms = round(settings.lease_seconds * 1000)
         self._assembler = Assembler(store, storage)
-        self._courier = Courier(store, settings, random.random)
+        self._deliverer = Deliverer(store, settings, random.random)
         self._stopping: Callable[[], bool] = lambda: False
         self._office: Mapping[Due, _Act] = {
             Due.BATCH: self._unfold,
@@ -270,7 +270,7 @@ class Desk:
     # --- deliver, expire, purge and drafts ----------------------------------------------------------------------------
 
     def _deliver(self, task: tasks.Task, lease: TaskLease) -> None:
-        self._courier.deliver(task)
+        self._deliverer.deliver(task)
 
     def _expire(self, task: tasks.Task, lease: TaskLease) -> None:
         remove_objects(self._storage, task.id, clips=True)

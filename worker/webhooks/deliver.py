@@ -1,9 +1,12 @@
-"""Takes a webhook from the outbox to its receiver: builds the thin payload, has it posted once, and records what came
-of it. A payload says what happened and where to look; the status URL has the rest."""
+"""Takes a webhook from the outbox to its receiver: builds the payload, posts it once, and records the answer.
+
+A payload is thin: it names the event and the job or batch. The status URL in it has the rest.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from farm.errors import Misconfigured
@@ -17,35 +20,43 @@ from farm.webhooks.secrets import secret_for
 from farm.wire import Webhook, WebhookBody
 from worker.webhooks.post import Message, Sender
 
-_Owner = tuple[Webhook, str, int | None, dict[str, object]]  # webhook, tenant, when it ended, what to tell
+
+@dataclass(frozen=True, slots=True)
+class _Owner:
+    """The job or batch that a delivery reports on."""
+
+    webhook: Webhook
+    tenant: str
+    ended_ms: int | None
+    data: Mapping[str, object]  # of the payload
 
 
-class Courier:
+class Deliverer:
     def __init__(self, store: Store, settings: Settings, random: Callable[[], float]) -> None:
         self._store, self._settings, self._random = store, settings, random
         self._sender = Sender(allowed_networks(settings.webhook_allow))
 
     def deliver(self, task: tasks.Task) -> None:
         """One attempt. A delivery whose owner was deleted meanwhile is dropped."""
-        owner = task.id.rpartition(".")[0]
-        parcel = next((one for one in self._store.run(outbox.deliveries(owner)) or () if one.id == task.id), None)
-        found = self._owner(owner)
-        if parcel is None or found is None:
+        owner_id = task.id.rpartition(".")[0]
+        delivery = next((one for one in self._store.run(outbox.deliveries(owner_id)) or () if one.id == task.id), None)
+        owner = self._owner(owner_id)
+        if delivery is None or owner is None:
             self._store.run(tasks.done(task))
             return
         if self._settings.webhook_secret is None:
             raise Misconfigured("a webhook can't be signed: set FARM_WEBHOOK_SECRET for the desk as for the API")
-        webhook, tenant, ended_ms, data = found
-        record = Record.read(parcel.record, ending=parcel.event, url=str(webhook.url))
+        record = Record.read(delivery.record, ending=delivery.event, url=str(owner.webhook.url))
         now = self._store.run(registry.clock())  # a desk's own clock may be wrong, and a receiver refuses 5 minutes
-        ended = now if ended_ms is None else datetime.fromtimestamp(ended_ms / 1000, UTC)
-        body = WebhookBody(type=record.event, timestamp=ended, data={**data, "status": parcel.event})
-        secret = secret_for(tenant, self._settings.webhook_secret)
+        ended = now if owner.ended_ms is None else datetime.fromtimestamp(owner.ended_ms / 1000, UTC)
+        body = WebhookBody(type=record.event, timestamp=ended, data={**owner.data, "status": delivery.event})
+        secret = secret_for(owner.tenant, self._settings.webhook_secret)
         answer = self._sender.attempt(Message(task.id, record.url, body.model_dump_json().encode(), secret), now)
         step = next_step(record, answer, self._random)
         self._store.run(outbox.delivered(task, record.after(answer, step).model_dump_json(), step.again_ms))
 
     def _owner(self, owner: str) -> _Owner | None:
+        """None when the job or batch is deleted, or has no webhook."""
         base = (self._settings.public_url or self._settings.url).rstrip("/")
         if is_batch(owner):
             batch = self._store.run(batches.record(owner))
@@ -62,7 +73,7 @@ def _of_job(job: jobs.JobRecord, base: str) -> _Owner | None:
         "id": job.id, "batch_id": job.batch, "custom_id": spec.custom_id, "metadata": spec.metadata,
         "status_url": f"{base}/v1/jobs/{job.id}",
     }  # fmt: skip
-    return spec.webhook, job.tenant, job.ended_ms, {name: value for name, value in data.items() if value}
+    return _Owner(spec.webhook, job.tenant, job.ended_ms, {name: value for name, value in data.items() if value})
 
 
 def _of_batch(batch: batches.BatchRecord, base: str) -> _Owner | None:
@@ -73,4 +84,4 @@ def _of_batch(batch: batches.BatchRecord, base: str) -> _Owner | None:
         "id": batch.id, "total": batch.total, "counts": {str(status): n for status, n in batch.counts.items() if n},
         "metadata": spec.metadata, "status_url": f"{base}/v1/batches/{batch.id}",
     }  # fmt: skip
-    return spec.webhook, batch.tenant, batch.ended_ms, {name: value for name, value in data.items() if value}
+    return _Owner(spec.webhook, batch.tenant, batch.ended_ms, {name: value for name, value in data.items() if value})

@@ -1,9 +1,9 @@
 """One attempt to deliver a webhook by the rules of Standard Webhooks: signed, posted, and judged by its status code.
 
-The URL is a user's, so the request must not reach what that user can't. A name is resolved once, every address that it
-has must be allowed, and exactly these addresses are dialled, while Host, SNI and the certificate check keep the name.
-httpcore does the posting because it follows no redirect, reads no proxy from the environment and decompresses nothing.
-What follows from an attempt is decided in farm/webhooks/schedule.py.
+A user chose the URL, so the request must reach no address that is closed to users. A name is resolved once, and all of
+its addresses must be allowed. The connection goes to exactly these addresses, while Host, SNI and the certificate check
+keep the name. httpcore posts, because it follows no redirect, reads no proxy from the environment and decompresses
+nothing. farm/webhooks/schedule.py decides the step after an attempt.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ CONNECT_S = 5.0  # for one address, so that a dead one leaves time for the next
 ASKS_TO_WAIT = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 
 _ERROR_LENGTH = 300
-# An answer's body says nothing that counts; a little of it is read so that a receiver sees its answer arrive.
+# The body of an answer does not count; a little of it is read so that a receiver sees its answer arrive.
 _BODY_BYTES = 4096
 _BODY_S = 1.0
 
@@ -51,13 +51,13 @@ class Message:
 
 
 def resolve(host: str, port: int) -> list[str]:
-    """The addresses of a name, as the system has them. Raises OSError, UnicodeError for what can't be a name."""
+    """The addresses of a name by the system's resolver. Raises OSError, or UnicodeError for a malformed name."""
     return [str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
 
 
 class Sender:
     """Posts messages, each on a connection of its own. Certificates are checked against the usual authorities, or
-    those of SSL_CERT_FILE."""
+    against those of SSL_CERT_FILE."""
 
     def __init__(
         self, allow: Sequence[Network] = (), *, resolve: Resolve = resolve, deadline_s: float = DEADLINE_S
@@ -68,8 +68,8 @@ class Sender:
         self._tls = httpx.create_ssl_context()
 
     def attempt(self, message: Message, now: datetime) -> Answer:
-        """Whatever goes wrong is in the answer. Returns within the deadline and the second that a body gets. Any thread
-        may call."""
+        """Any error is in the answer. Returns within the deadline plus the second that a body gets. Any thread may
+        call it."""
         started = time.monotonic()
         status: int | None = None
         wait_s: float | None = None
@@ -122,7 +122,7 @@ class Sender:
 
     async def _checked_addresses(self, url: httpx.URL) -> list[str]:
         """Refuses a name with even one forbidden address: a name that is public and private at once is a mistake or an
-        attack, and which address such a name gets dialled at must not depend on luck."""
+        attack, and the address of the connection must not depend on luck."""
         port = url.port or (443 if url.scheme == "https" else 80)
         host = url.raw_host.decode("ascii")
         try:
@@ -139,7 +139,7 @@ class Sender:
 
 
 class _Dialler(httpcore.AsyncNetworkBackend):
-    """Dials given addresses in turn, whatever the host is called. httpcore starts TLS with the host's name on top."""
+    """Connects to the given addresses in turn and ignores the host's name, which httpcore uses for TLS afterwards."""
 
     def __init__(self, addresses: Sequence[str]) -> None:
         self._addresses = addresses
