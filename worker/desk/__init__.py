@@ -1,1 +1,1 @@
-"""The desk worker: everything about a job that needs no GPU."""
+"""The desk worker: every step of a job but the rendering."""

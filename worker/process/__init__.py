@@ -1,1 +1,1 @@
-"""What every worker process has, whatever its role: its consumer, its keeper, its heartbeat, its standby."""
+"""The parts of every worker process: its role, its consumer, and the threads of keeper, heartbeat and standby."""

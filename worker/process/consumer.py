@@ -1,5 +1,8 @@
-"""Celery's consumer, but steady in an outage: it looks for the broker every second. Celery's own waits grow by two
-seconds each time, up to thirty, so that after an outage of half a minute idle workers slept on for twelve seconds."""
+"""Celery's consumer with steady pauses: in an outage it tries the broker every second.
+
+Celery's own pauses grow by two seconds each time, up to thirty. After an outage of half a minute, idle workers slept
+on for twelve seconds.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ started = Signal(name="consumer_started")
 
 
 class SteadyConsumer(Consumer):
-    """Says when it starts, after the pool and before it has met the broker, which may take as long as an outage."""
+    """Sends `started` when the pool runs and before the broker has answered, which may take as long as an outage."""
 
     def start(self) -> None:
         started.send(sender=self)
