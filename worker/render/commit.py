@@ -1,10 +1,10 @@
-"""What happens behind the engine: encode, upload, settle. The engine goes on while this catches up.
+"""Behind the engine: encode each clip, upload the clip, settle its segments. The engine goes on meanwhile.
 
         engine ──> put() ──> encode + upload (a pool, clips side by side) ──> settle (in groups, one thread)
 
-Nothing is given up in an outage of storage or store: it is tried again until it is through or the worker must go, and
-put() blocks when two batches are on their way and not settled, so memory stays bounded, as does what a killed worker
-leaves to be rendered again, and no attempt is burned.
+An outage of storage or store is waited for: uploads and settles are tried again until they succeed, and no attempt is
+burned. Only a worker that must end gives up. put() blocks while two batches are on their way and not settled. That
+bounds the memory, and the number of clips that a killed worker leaves to be rendered again.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from farm.storage import Storage
 from farm.store import Store, segments
 from worker.engine import Clip, Failure
 from worker.flac import encode
-from worker.render.intake import Work
 from worker.render.leases import Held, Leases
+from worker.render.work import Work
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _UPLOADS = 8
 _GROUP = 64
-_LONGEST_PAUSE = 1.0  # seconds between two tries: when an outage is over, the engine waits no longer than that
+_LONGEST_PAUSE = 1.0  # seconds between two tries, and so the longest wait of the engine after an outage
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +67,14 @@ class Commit:
         self._settler.join()
 
     def give_up(self) -> None:
-        """The worker must go: no further tries. What is not settled by now is given back."""
+        """The worker must end: no further tries. Segments that are not settled by now are given back."""
         self._gone.set()
 
     def put(self, work: Work, outcome: Clip | Failure) -> None:
         self._room.acquire()
-        self._pool.submit(self._keep, work, outcome)
+        self._pool.submit(self._store_outcome, work, outcome)
 
-    def _keep(self, work: Work, outcome: Clip | Failure) -> None:
+    def _store_outcome(self, work: Work, outcome: Clip | Failure) -> None:
         stored = None
         try:
             if isinstance(outcome, Failure):
@@ -84,7 +84,7 @@ class Commit:
         except (StorageUnavailable, StoreUnavailable):
             self._leases.give_back(work.held)  # given up: an outage burns no attempt
         except BaseException as error:
-            log.exception("a clip could not be kept")
+            log.exception("a clip could not be stored")
             self._leases.drop(work.held)
             self.fault = error
         if stored is not None:
@@ -93,16 +93,15 @@ class Commit:
             self._room.release()
 
     def _upload(self, work: Work, clip: Clip) -> _Stored:
-        digest = work.utterance.key.partition("/")[0]
         data = encode(clip.samples, self._sample_rate, clip.warnings)
-        self._persist(partial(self._storage.put, clip_key(digest), data, "audio/flac"), StorageUnavailable)
+        self._until_done(partial(self._storage.put, clip_key(work.digest), data, "audio/flac"), StorageUnavailable)
         return _Stored(work.held, round(len(clip.samples) * 1000 / self._sample_rate))
 
     def _fail(self, work: Work, failure: Failure) -> None:
         log.warning("not rendered: %s", failure.error)
         for held in work.held:
-            burnt = segments.fail(held.token, held.job, held.index, failure.error)
-            self._persist(partial(self._store.run, burnt), StoreUnavailable)
+            verb = segments.fail(held.token, held.job, held.index, failure.error)
+            self._until_done(partial(self._store.run, verb), StoreUnavailable)
         self._leases.drop(work.held)
 
     def _settling(self) -> None:
@@ -132,12 +131,12 @@ class Commit:
                 by_lease.setdefault(held.token, []).append((held, stored.milliseconds))
         for token, clips in by_lease.items():
             rows = [segments.Settled(held.job, held.index, milliseconds) for held, milliseconds in clips]
-            counted = self._persist(partial(self._store.run, segments.settle(token, rows)), StoreUnavailable)
+            counted = self._until_done(partial(self._store.run, segments.settle(token, rows)), StoreUnavailable)
             self._leases.drop(held for held, _ in clips)
             self.settled += sum(counted)
             self.audio_ms += sum(row.milliseconds for row, fresh in zip(rows, counted, strict=True) if fresh)
 
-    def _persist(self, act: Callable[[], T], outage: type[Exception]) -> T:
+    def _until_done(self, act: Callable[[], T], outage: type[Exception]) -> T:
         pause = 0.25
         while True:
             try:

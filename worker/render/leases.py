@@ -1,6 +1,7 @@
 """The segments that this worker has claimed, under leases that a thread renews.
 
-The thread reports what was lost. Whatever a dead worker held is given to others when its lease has run out.
+The leases report every segment that is lost or otherwise dropped. When a worker dies, its leases run out, and other
+workers get the segments.
 """
 
 from __future__ import annotations
@@ -8,12 +9,15 @@ from __future__ import annotations
 import logging
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
+from typing import Protocol
 
 from farm.errors import StoreUnavailable
 from farm.store import Store, segments
+from worker.process.ticker import Ticker
 
 log = logging.getLogger(__name__)
 
@@ -28,38 +32,55 @@ class Held:
 
 
 def by_token(held: Iterable[Held]) -> dict[str, dict[str, list[int]]]:
-    """token -> job -> indices, as the store's verbs want them."""
+    """token -> job -> indices: the arguments of the store's verbs begin and release."""
     grouped: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
     for one in held:
         grouped[one.token][one.job].append(one.index)
     return grouped
 
 
-class Leases:
-    """`on_lost` gets every segment that another worker may have by now, or that nobody wants any more."""
+class Listener(Protocol):
+    """Hears of changes in what is held. Its methods are called without a lock, from any thread."""
 
-    def __init__(self, store: Store, lease_ms: int, on_lost: Callable[[set[Held]], None]) -> None:
+    def segments_lost(self, held: Collection[Held]) -> None:
+        """Another worker may have these segments by now, or nobody wants them any more. They are dropped already."""
+        ...
+
+    def segments_dropped(self) -> None:
+        """Some segments are settled, failed, given back or lost: `has` is False for them from now on."""
+        ...
+
+
+class Leases:
+    """The segments that this worker holds, renewed by a thread until the store has taken each of them off its lease."""
+
+    def __init__(self, store: Store, lease_ms: int) -> None:
         self._store = store
         self._lease_ms = lease_ms
-        self._on_lost = on_lost
         self._held: dict[str, set[Held]] = {}
+        self._listeners: list[Listener] = []
         self._lock = threading.Lock()
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._renewing, name="leases", daemon=True)
+        self._ticker = Ticker(
+            "leases", lease_ms / 3000, self._renew_all, on_outage=partial(log.warning, "leases not renewed: %s")
+        )
 
     def __enter__(self) -> Leases:
-        self._thread.start()
+        self._ticker.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.abandon()
-        self._thread.join()
+        self._ticker.join()
+
+    def listen(self, listener: Listener) -> None:
+        """Before the first segment is held."""
+        self._listeners.append(listener)
 
     def abandon(self) -> None:
-        """No renewal from now on: the engine hangs, and others shall have the work."""
-        self._over.set()
+        """No renewal from now on: the engine hangs, and other workers shall have the segments."""
+        self._ticker.stop()
 
     def hold(self, grant: segments.Grant) -> list[Held]:
         held = [Held(grant.token, job, index) for job, indices in grant.segments.items() for index in indices]
@@ -67,8 +88,13 @@ class Leases:
             self._held[grant.token] = set(held)
         return held
 
+    def has(self, one: Held) -> bool:
+        """False once the segment is settled, failed, given back or lost."""
+        with self._lock:
+            return one in self._held.get(one.token, ())
+
     def drop(self, held: Iterable[Held]) -> None:
-        """These are settled, failed or given back: the store has taken them off the lease."""
+        """The store has taken these segments off their lease: they are settled, failed, given back or lost."""
         with self._lock:
             for one in held:
                 rest = self._held.get(one.token)
@@ -76,14 +102,11 @@ class Leases:
                     rest.discard(one)
                     if not rest:
                         del self._held[one.token]
-
-    def has(self, one: Held) -> bool:
-        """Not settled, failed or given back yet."""
-        with self._lock:
-            return one in self._held.get(one.token, ())
+        for listener in self._listeners:
+            listener.segments_dropped()
 
     def give_back(self, held: Iterable[Held]) -> None:
-        """Unburnt, as they were before the claim. In an outage of the store the lease runs out instead."""
+        """Releases segments: they lose no attempt. In an outage of the store their lease runs out instead."""
         held = list(held)
         try:
             for token, by_job in by_token(held).items():
@@ -92,15 +115,11 @@ class Leases:
             log.warning("leases run out instead of being given back: %s", error)
         self.drop(held)
 
-    def _renewing(self) -> None:
-        while not self._over.wait(self._lease_ms / 3000):
-            with self._lock:
-                tokens = list(self._held)
-            try:
-                for token in tokens:
-                    self._renew(token)
-            except StoreUnavailable as error:
-                log.warning("leases not renewed: %s", error)
+    def _renew_all(self) -> None:
+        with self._lock:
+            tokens = list(self._held)
+        for token in tokens:
+            self._renew(token)
 
     def _renew(self, token: str) -> None:
         renewal = self._store.run(segments.renew(token, self._lease_ms))
@@ -114,4 +133,5 @@ class Leases:
             self.give_back(lost)
         else:
             self.drop(lost)
-        self._on_lost(lost)
+        for listener in self._listeners:
+            listener.segments_lost(lost)

@@ -1,7 +1,11 @@
 """The render loop: claim, render, commit, until there is nothing left.
 
-One drain owns four threads beside the engine's: claim-ahead (intake.py), lease renewal (lease.py), uploads and settling
-(commit.py). All that outlives a drain, the engine above all, stands here.
+        store ──claim──> Intake, Loader ──take──> engine ──> Commit ──settle──> store
+                              └────────── Leases ──────────────┘
+
+A drain has threads beside the engine's: claim-ahead (intake.py), looks into storage (loader.py), renewal of leases
+(leases.py), uploads and settling (commit.py), and the watchdog. The renderer keeps what outlives a drain: the engine,
+the caches and the figures.
 """
 
 from __future__ import annotations
@@ -25,6 +29,7 @@ from worker.render.caches import Plans, References
 from worker.render.commit import Commit
 from worker.render.intake import Intake
 from worker.render.leases import Leases
+from worker.render.loader import Loader
 
 log = logging.getLogger(__name__)
 
@@ -43,17 +48,29 @@ class Figures:
     seconds: float = 0.0  # wall time inside drains
     waited: float = 0.0  # of it, the engine waited to be fed
 
-    @classmethod
-    def of(cls, intake: Intake, commit: Commit, seconds: float) -> Figures:
-        return cls(
-            commit.settled, intake.cached, commit.audio_ms / 1000, intake.takes, intake.taken, seconds, intake.waited
-        )
-
     def __add__(self, other: Figures) -> Figures:
         return Figures(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
 
     def __sub__(self, other: Figures) -> Figures:
         return Figures(*(mine - theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Drain:
+    """The parts of one drain, which end with it."""
+
+    leases: Leases
+    loader: Loader
+    intake: Intake
+    commit: Commit
+    started: float
+
+    def figures(self) -> Figures:
+        intake, commit = self.intake, self.commit
+        return Figures(
+            commit.settled, self.loader.cached, commit.audio_ms / 1000, intake.takes, intake.taken,
+            time.monotonic() - self.started, intake.waited,
+        )  # fmt: skip
 
 
 class Renderer:
@@ -64,39 +81,42 @@ class Renderer:
         self._watchdog_seconds = settings.watchdog_seconds
         self._plans = Plans(storage)
         self._references = References(storage)
-        self._current: tuple[Intake, Commit, float] | None = None
+        self._current: _Drain | None = None
         self._done = Figures()
         self._stopping = threading.Event()
         self._committing = False
         self._progress = time.monotonic()
 
     def drain(self) -> None:
-        """Renders until no segment of this model is left. An engine that raises ends the worker, because nothing can be
-        said of its state: what had begun burns one attempt each, what had not goes back as it was, both at once."""
+        """Renders until no segment of this model is left. An engine that raises ends the worker, because its state is
+        unknown: the segments that had begun burn one attempt each, the others go back unburnt, both at once."""
         if self._stopping.is_set():
             return
-        capacity = self.engine.capacity
-        leases = Leases(self._store, self._lease_ms, lambda held: intake.lost(held))
-        intake = Intake(
-            self._store, self._storage, leases, self._plans, self._references,
-            model=self.engine.card.name, worker=self._worker, capacity=capacity, lease_ms=self._lease_ms,
-        )  # fmt: skip
-        commit = Commit(self._store, self._storage, leases, sample_rate=self.engine.card.sample_rate, room=2 * capacity)
-        started = time.monotonic()
-        with leases, commit, intake, self._watched(intake, leases):
-            self._current = (intake, commit, started)
+        drain = self._new_drain()
+        with drain.leases, drain.commit, drain.loader, drain.intake, self._watched(drain):
+            self._current = drain
             if self._stopping.is_set():
-                intake.stop()
+                drain.intake.stop()
             try:
-                self._render(intake, commit)
+                self._render(drain.intake, drain.commit)
             except Exception as error:
-                intake.strike(f"the engine fell over: {error}")
+                drain.intake.fail_running(f"the engine fell over: {error}")
                 raise
         self._current = None
-        self._done = self._done + Figures.of(intake, commit, time.monotonic() - started)
-        fault = intake.fault or commit.fault
+        self._done = self._done + drain.figures()
+        fault = drain.intake.fault or drain.commit.fault
         if fault is not None:
             raise fault
+
+    def _new_drain(self) -> _Drain:
+        store, storage, card, capacity = self._store, self._storage, self.engine.card, self.engine.capacity
+        leases = Leases(store, self._lease_ms)
+        loader = Loader(store, storage, leases, self._plans, self._references)
+        intake = Intake(
+            store, leases, loader, model=card.name, worker=self._worker, capacity=capacity, lease_ms=self._lease_ms
+        )
+        commit = Commit(store, storage, leases, sample_rate=card.sample_rate, room=2 * capacity)
+        return _Drain(leases, loader, intake, commit, time.monotonic())
 
     def _render(self, intake: Intake, commit: Commit) -> None:
         for outcome in self.engine.render(intake):
@@ -110,10 +130,10 @@ class Renderer:
     def stop(self) -> None:
         """SIGTERM: no further claims; the batch in flight is finished, the rest given back."""
         self._stopping.set()
-        if self._current is not None:
-            intake, commit, _ = self._current
-            intake.stop()
-            impatience = threading.Timer(_PATIENCE, commit.give_up)
+        drain = self._current
+        if drain is not None:
+            drain.intake.stop()
+            impatience = threading.Timer(_PATIENCE, drain.commit.give_up)
             impatience.daemon = True
             impatience.start()
 
@@ -121,13 +141,11 @@ class Renderer:
         self._references.close()
 
     def figures(self) -> Figures:
-        if self._current is None:
-            return self._done
-        intake, commit, started = self._current
-        return self._done + Figures.of(intake, commit, time.monotonic() - started)
+        drain = self._current
+        return self._done if drain is None else self._done + drain.figures()
 
     @contextmanager
-    def _watched(self, intake: Intake, leases: Leases) -> Iterator[None]:
+    def _watched(self, drain: _Drain) -> Iterator[None]:
         """An engine that hangs and keeps Python's lock stops the watchdog as well. The system's alarm, which needs no
         lock, ends the worker when the watchdog has not put it off for long, and its stacks are in the log."""
         over = threading.Event()
@@ -135,10 +153,10 @@ class Renderer:
         def watch() -> None:
             while not over.wait(self._watchdog_seconds / 10):
                 signal.setitimer(signal.ITIMER_REAL, self._watchdog_seconds)
-                idle = time.monotonic() - max(self._progress, intake.last_take)
-                if intake.running and not self._committing and idle > self._watchdog_seconds:
+                idle = time.monotonic() - max(self._progress, drain.intake.last_take)
+                if drain.intake.running and not self._committing and idle > self._watchdog_seconds:
                     log.critical("the engine made no progress for %.0f s; this worker ends", idle)
-                    leases.abandon()
+                    drain.leases.abandon()
                     logging.shutdown()
                     os._exit(EXIT_HUNG)
 

@@ -1,0 +1,119 @@
+"""A grant of the store in, work for the engine out.
+
+        grant ──> plan rows and voices ──> look for clips in storage ──> settle the segments that have one
+                                                                    └──> Work for the others
+
+A segment whose plan or voice is gone fails. In an outage of store or storage the whole grant is given back. The loader
+has no lock: callers take turns.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from types import TracebackType
+
+from farm.errors import ClipCorrupt, ObjectMissing
+from farm.plan import Segment, clip_key
+from farm.storage import Storage
+from farm.store import Store, segments
+from worker.engine import Speech, Utterance
+from worker.flac import duration_ms
+from worker.render.caches import Plans, References
+from worker.render.leases import Held, Leases
+from worker.render.work import Work
+
+log = logging.getLogger(__name__)
+
+_LOOKS = 32  # parallel looks into storage: 10,000 HEADs one after another take minutes
+_HEADER = 42  # bytes of a clip that state its length
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    held: Held
+    segment: Segment
+    speech: Speech
+
+
+class Loader:
+    """`cached` counts the segments whose clip was in storage."""
+
+    def __init__(self, store: Store, storage: Storage, leases: Leases, plans: Plans, references: References) -> None:
+        self._store, self._storage, self._leases = store, storage, leases
+        self._plans, self._references = plans, references
+        self._looks = ThreadPoolExecutor(_LOOKS, "look")
+        self.cached = 0
+
+    def __enter__(self) -> Loader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._looks.shutdown()
+
+    def load(self, grant: segments.Grant) -> list[Work]:
+        """The segments of the grant that must be rendered, in its order, one piece of work each. Holds them under their
+        lease. Raises StoreUnavailable or StorageUnavailable, and has given the grant back by then."""
+        held = self._leases.hold(grant)
+        try:
+            rows = [row for row in map(self._row, held) if row is not None]
+            lengths = list(self._looks.map(self._length_in_storage, rows))
+            self._settle(grant.token, [(row.held, ms) for row, ms in zip(rows, lengths, strict=True) if ms is not None])
+        except BaseException:
+            self._leases.give_back(held)
+            raise
+        missing = [row for row, ms in zip(rows, lengths, strict=True) if ms is None]
+        return [_work(row, quarantined=grant.quarantined) for row in missing]
+
+    def _row(self, held: Held) -> _Row | None:
+        """None for a segment whose plan or voice is gone; it has failed by then."""
+        try:
+            plan = self._plans.plan(held.job)
+            segment = self._plans.segment(held.job, held.index)
+            recipe = plan.recipe
+            reference = self._references.path(recipe.tenant, segment.voice) if segment.uploaded else None
+            copied = _voice_of(recipe.manner.emotion)
+            emotion_reference = self._references.path(recipe.tenant, copied) if copied else None
+        except ObjectMissing as error:
+            log.warning("segment %d of %s can't be loaded: %s", held.index, held.job, error)
+            self._store.run(segments.fail(held.token, held.job, held.index, error.message))
+            self._leases.drop([held])
+            return None
+        speech = Speech(
+            recipe.language, segment.voice, reference, recipe.manner, emotion_reference, segment.target_duration_ms
+        )
+        return _Row(held, segment, speech)
+
+    def _length_in_storage(self, row: _Row) -> int | None:
+        """Milliseconds of the clip. None without a whole clip: a damaged one is rendered anew and overwritten."""
+        key = clip_key(row.segment.digest)
+        if self._storage.head(key) is None:
+            return None
+        try:
+            return duration_ms(self._storage.get(key, 0, _HEADER))
+        except (ObjectMissing, ClipCorrupt):
+            return None
+
+    def _settle(self, token: str, found: Sequence[tuple[Held, int]]) -> None:
+        if not found:
+            return
+        clips = [segments.Settled(held.job, held.index, ms, cached=True) for held, ms in found]
+        self._store.run(segments.settle(token, clips))
+        self._leases.drop(held for held, _ in found)
+        self.cached += len(clips)
+
+
+def _work(row: _Row, *, quarantined: bool) -> Work:
+    held, segment = row.held, row.segment
+    utterance = Utterance(f"{held.token}/{held.job}/{held.index}", segment.text, row.speech)
+    return Work(segment.digest, utterance, [held], quarantined)
+
+
+def _voice_of(emotion: str | None) -> str | None:
+    """The digest of the uploaded voice that an emotion is copied from."""
+    return json.loads(emotion).get("voice") if emotion else None
