@@ -1,0 +1,202 @@
+"""The engine's feed on a real store: which work a take begins, and which events wake a take that waits."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from farm.job import MAX_ATTEMPTS, Status
+from farm.plan import pages_key, plan_key
+from farm.store import jobs, segments
+from tests.flow.house import House
+from worker.engine import Utterance
+from worker.render.caches import Plans, References
+from worker.render.intake import Intake
+from worker.render.leases import Leases
+from worker.render.loader import Loader
+from worker.render.quarantine import batch_is_ready
+from worker.render.work import Work
+
+STORY = "The tide went out.\n\nNobody saw it go.\n\nIn the morning there were ships on the sand."
+CAPACITY = 8
+LEASE_MS = 600
+PATIENCE_S = 10.0
+
+
+class NotedLoader(Loader):
+    """Tells of every segment that it has loaded."""
+
+    def __init__(self, *parts: Any) -> None:
+        super().__init__(*parts)
+        self.loaded = threading.Semaphore(0)
+
+    def load(self, grant: segments.Grant) -> list[Work]:
+        work = super().load(grant)
+        self.loaded.release(len(work))
+        return work
+
+
+class Feed:
+    def __init__(self, intake: Intake, leases: Leases, loader: NotedLoader) -> None:
+        self.intake, self.leases, self._loader = intake, leases, loader
+
+    def wait_for_loaded(self, count: int) -> None:
+        for _ in range(count):
+            assert self._loader.loaded.acquire(timeout=PATIENCE_S)
+
+    def take(self, *, wait: bool = True) -> Sequence[Utterance]:
+        return self.intake.take(CAPACITY, wait=wait)
+
+    def settle(self, taken: Sequence[Utterance]) -> None:
+        """What the commit thread does once the store has counted these clips."""
+        for work in [self.intake.finished(utterance.key) for utterance in taken]:
+            self.leases.drop(work.held)
+
+    @contextmanager
+    def waiting_take(self) -> Iterator[Callable[[], Sequence[Utterance]]]:
+        """A take on another thread. Yields a function that waits for its answer."""
+        answers: list[Sequence[Utterance]] = []
+        thread = threading.Thread(target=lambda: answers.append(self.take()))
+        thread.start()
+
+        def answer() -> Sequence[Utterance]:
+            thread.join(PATIENCE_S)
+            assert answers, "nothing woke the take"
+            return answers[0]
+
+        try:
+            yield answer
+        finally:
+            self.intake.stop()
+            thread.join()
+
+
+@contextmanager
+def feed_of(house: House, capacity: int = CAPACITY) -> Iterator[Feed]:
+    leases, references = Leases(house.store, LEASE_MS), References(house.storage)
+    loader = NotedLoader(house.store, house.storage, leases, Plans(house.storage), references)
+    intake = Intake(
+        house.store, leases, loader, model=house.engine.card.name, worker="w", capacity=capacity, lease_ms=LEASE_MS
+    )
+    with leases, loader, intake:
+        yield Feed(intake, leases, loader)
+    references.close()
+
+
+def planned(house: House, text: str) -> str:
+    job = house.submit(input=text)
+    house.desk.drain()
+    return job
+
+
+def claim(house: House) -> segments.Grant:
+    grant = house.store.run(segments.claim(house.engine.card.name, want=CAPACITY, worker="w", lease_ms=LEASE_MS))
+    assert grant is not None
+    return grant
+
+
+def quarantine(house: House, job: str) -> None:
+    """The first segment of a job costs two workers. The others are given back."""
+    for _ in range(2):
+        grant = claim(house)
+        assert house.store.run(segments.fail(grant.token, job, 0, "worker lost"))
+        house.store.run(segments.release(grant.token))
+
+
+@pytest.mark.parametrize("first", [1, 2], ids=["the quarantined segment first", "its neighbours first"])
+def test_a_quarantined_segment_and_its_neighbours_wait_for_each_other(house: House, first: int) -> None:
+    quarantine(house, planned(house, STORY))
+    if first == 2:  # the store alternates
+        house.store.run(segments.release(claim(house).token))
+    with feed_of(house) as feed:
+        taken = feed.take()
+        assert len(taken) == first
+        with feed.waiting_take() as answer:
+            assert not feed.take(wait=False)
+            feed.settle(taken)
+            assert len(answer()) == 3 - first
+
+
+def test_a_rendered_clip_that_is_not_settled_holds_up_a_quarantined_segment(house: House) -> None:
+    quarantine(house, planned(house, STORY))
+    with feed_of(house) as feed:
+        (taken,) = feed.take()
+        work = feed.intake.finished(taken.key)
+        assert work.quarantined
+        assert not feed.take(wait=False)
+        feed.leases.drop(work.held)
+        assert len(feed.take()) == 2
+
+
+def test_a_settled_segment_wakes_a_take_that_waits(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two segments are ready. This feed holds no more, so the claim-ahead thread sleeps and wakes nobody."""
+    quarantine(house, planned(house, STORY))
+    waits = threading.Semaphore(0)
+
+    def noted(*state: Any, **more: Any) -> bool:
+        ready = batch_is_ready(*state, **more)
+        if not ready:
+            waits.release()
+        return ready
+
+    with feed_of(house, capacity=2) as feed:
+        (taken,) = feed.take()
+        feed.wait_for_loaded(3)
+        monkeypatch.setattr("worker.render.intake.batch_is_ready", noted)
+        with feed.waiting_take() as answer:
+            assert waits.acquire(timeout=PATIENCE_S)
+            work = feed.intake.finished(taken.key)
+            assert waits.acquire(timeout=PATIENCE_S)
+            feed.leases.drop(work.held)
+            assert len(answer()) == 2
+
+
+def test_a_segment_that_is_lost_after_it_began_holds_up_nothing(house: House) -> None:
+    quarantine(house, planned(house, STORY))
+    with feed_of(house) as feed:
+        (taken,) = feed.take()
+        work = feed.intake.finished(taken.key)
+        with feed.waiting_take() as answer:
+            house.store.run(segments.release(work.held[0].token))  # as if another worker had taken it over
+            assert len(answer()) == 2
+
+
+def test_segments_with_one_text_are_one_utterance(house: House) -> None:
+    jobs_of_one_text = {planned(house, "The bell rang.") for _ in range(2)}
+    with feed_of(house) as feed:
+        (taken,) = feed.take()
+        assert {held.job for held in feed.intake.finished(taken.key).held} == jobs_of_one_text
+
+
+def test_a_plain_segment_does_not_share_the_clip_of_a_quarantined_one(house: House) -> None:
+    first = planned(house, "The bell rang.")
+    quarantine(house, first)
+    second = planned(house, "The bell rang.")
+    with feed_of(house) as feed:
+        for job, quarantined in ((first, True), (second, False)):
+            (taken,) = feed.take()
+            work = feed.intake.finished(taken.key)
+            assert ([held.job for held in work.held], work.quarantined) == ([job], quarantined)
+            feed.leases.drop(work.held)
+
+
+def test_work_of_a_canceled_job_does_not_begin(house: House) -> None:
+    job = planned(house, STORY)
+    with feed_of(house) as feed:
+        feed.wait_for_loaded(3)
+        house.store.run(jobs.cancel(job, "default"))
+        assert not feed.take()
+    assert house.record(job).status is Status.CANCELED
+
+
+def test_a_segment_whose_plan_is_gone_fails(house: House) -> None:
+    job = planned(house, STORY)
+    house.storage.delete(plan_key(job), pages_key(job))
+    for _ in range(MAX_ATTEMPTS):
+        house.renderer().drain()
+    assert house.record(job).status is Status.FAILED
+    assert house.outcome(job).code == "segment_failed"
