@@ -1,31 +1,35 @@
-"""Every setting of the farm: environment variables with the prefix FARM_, read once into one frozen object.
+"""The settings of the farm: environment variables with the prefix FARM_, read once into one frozen object.
 
-A setting has a working default and a sentence. An empty variable counts as absent, because compose files pass such. A
-FARM_ name that is none of these is warned about with the nearest real one, because a misspelt setting is silently a
-default.
+Every setting has a working default and a sentence. An empty variable counts as absent, because compose files pass empty
+ones. Misspelling a name would silently give the default, so each unknown FARM_ name is warned about, with the nearest
+known one.
 
-    python -m farm.settings        prints docs/settings.md
+An engine has settings of its own, with a prefix of its own (FARM_INDEXTTS_), which only a render worker reads. They
+stand beside the engine. `python -m worker.settings_docs` prints all of them for docs/settings.md.
 """
 
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from functools import cached_property
+from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import BeforeValidator, Field, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from farm.errors import Misconfigured
 
+ENGINE_GROUP = "tts_farm.engines"  # the entry points by which other distributions bring engines
+
 # Names that belong to the farm but are read elsewhere (compose, make, the tests).
 _FOREIGN = frozenset({"FARM_VENV", "FARM_TEST_REDIS", "FARM_TEST_PATIENCE"})
-
-
-Precision = Literal["auto", "fp32", "tf32", "bf16", "fp16"]
+_ENGINES_WITH_SETTINGS = ("indextts",)  # of those that come with the farm: farm/ can't import them to ask
 
 
 def _listed(value: object) -> object:
@@ -36,8 +40,35 @@ def _upper(value: object) -> object:
     return value.upper() if isinstance(value, str) else value
 
 
-class Settings(BaseSettings):
-    model_config = SettingsConfigDict(env_prefix="FARM_", env_ignore_empty=True, frozen=True, extra="ignore")
+class Variables(BaseSettings):
+    """Environment variables with one prefix, which a subclass names in its `model_config`."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True, frozen=True, extra="ignore")
+
+    @classmethod
+    def read(cls, **values: Any) -> Self:
+        """From the environment; `values` win over it. Raises Misconfigured, which names every wrong variable."""
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            wrong = (
+                f"{cls.prefix()}{'_'.join(str(part) for part in item['loc']).upper()}: {item['msg']}"
+                for item in error.errors()
+            )
+            raise Misconfigured("; ".join(wrong)) from None
+
+    @classmethod
+    def prefix(cls) -> str:
+        return cls.model_config.get("env_prefix", "")
+
+    @classmethod
+    def variables(cls) -> dict[str, FieldInfo]:
+        """Each setting by the name of its variable."""
+        return {f"{cls.prefix()}{name.upper()}": field for name, field in cls.model_fields.items()}
+
+
+class Settings(Variables):
+    model_config = SettingsConfigDict(env_prefix="FARM_")
 
     host: str = Field("127.0.0.1", description="address that the API binds to; others than loopback need an API key")
     port: int = Field(8000, ge=0, le=65535, description="port of the API")
@@ -68,43 +99,6 @@ class Settings(BaseSettings):
     retention_days: float = Field(30.0, gt=0, description="how long results and clips are kept")
     record_days: float = Field(90.0, gt=0, description="how long the record of a job outlives its result")
 
-    indextts_dir: Path | None = Field(
-        None,
-        description="folder with an IndexTTS checkpoint; the Hugging Face cache, filled at first start, when absent",
-    )
-    indextts_device: str = Field("auto", description="cpu, cuda or cuda:1; auto takes a GPU where there is one")
-    indextts_slots: int | None = Field(
-        None, ge=1, le=1024, description="utterances decoded at once; 64 on a GPU and 16 on a CPU when absent"
-    )
-    indextts_gpt: Precision = Field(
-        "auto",
-        description="precision of the GPT: fp32, tf32, bf16, fp16; auto is fp16 (2.5: bf16) on a GPU, fp32 on a CPU",
-    )
-    indextts_s2mel: Precision = Field(
-        "auto", description="precision of regulator and flow; auto is tf32 on a GPU and fp32 on a CPU"
-    )
-    indextts_vocoder: Precision = Field(
-        "auto", description="precision of the vocoder; auto is tf32 on a GPU and fp32 on a CPU"
-    )
-    indextts_attention: Literal["auto", "flash", "sdpa"] = Field(
-        "auto",
-        description="of the decode: flash needs flash-attn, a GPU and half precision; auto takes it where it can",
-    )
-    indextts_compile: bool = Field(
-        False, description="torch.compile for the decode step: faster after minutes of start"
-    )
-    indextts_steps: int = Field(25, ge=1, le=200, description="Euler steps of the flow; the model was made for 25")
-    indextts_code_limit: int = Field(
-        1500, ge=50, le=1800, description="codes of one utterance, 50 to a second (2.5: 25)"
-    )
-    indextts_voices_mb: int = Field(512, ge=16, description="memory for voices that were heard before")
-    indextts_readers: int | None = Field(
-        None, ge=0, le=64, description="processes that put numbers into words; 4 on a GPU when absent, on a CPU none"
-    )
-    indextts_beams: int = Field(
-        1, ge=1, description="beams of the decode: 1; more are refused, docs/indextts.md says why"
-    )
-
     public_url: str | None = Field(None, description="how clients reach the API, for URLs in answers and webhooks")
     webhook_secret: str | None = Field(None, description="whsec_…; signs webhooks; without it webhooks are refused")
     webhook_allow: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)] = Field(
@@ -127,40 +121,26 @@ class Settings(BaseSettings):
             )
         return urlunsplit(parts._replace(path=f"/{int(database) + 1}"))
 
-    @classmethod
-    def read(cls, **values: Any) -> Settings:
-        """From the environment. Raises Misconfigured with every wrong setting named."""
-        try:
-            return cls(**values)
-        except ValidationError as error:
-            wrong = "; ".join(
-                f"FARM_{'_'.join(str(part) for part in item['loc']).upper()}: {item['msg']}" for item in error.errors()
-            )
-            raise Misconfigured(wrong) from None
 
-
-def misspelt(environment: Mapping[str, str]) -> list[str]:
-    """One warning for every FARM_ variable that is no setting."""
-    known = {f"FARM_{name.upper()}" for name in Settings.model_fields} | _FOREIGN
+def misspelt(environment: Mapping[str, str], settings: type[Variables] = Settings) -> list[str]:
+    """One warning for each variable that has the prefix of these settings and is none of them. The farm leaves the
+    variables of engines alone: a worker that loads the engine looks at those."""
+    known = settings.variables().keys() | _FOREIGN
+    unknown = [name for name in sorted(environment) if name.startswith(settings.prefix()) and name not in known]
+    others = _engine_prefixes() if unknown and settings is Settings else ()
     warnings = []
-    for name in sorted(environment):
-        if name.startswith("FARM_") and name not in known:
+    for name in unknown:
+        if not name.startswith(others):
             near = difflib.get_close_matches(name, known, n=1)
             warnings.append(f"{name} is not a setting" + (f"; did you mean {near[0]}?" if near else ""))
     return warnings
 
 
-def main() -> None:
-    print("# Settings\n\nPrinted by `python -m farm.settings` from `farm/settings.py`; a test keeps it so.\n")
-    print("| variable | default | |\n|---|---|---|")
-    for name, field in Settings.model_fields.items():
-        default = "" if field.default in (None, ()) else f"`{field.default}`"
-        print(f"| `FARM_{name.upper()}` | {default} | {field.description} |")
-    print(
-        "\nS3 is reached by the usual `AWS_` variables: `AWS_ENDPOINT_URL`, `AWS_ACCESS_KEY_ID`, "
-        "`AWS_SECRET_ACCESS_KEY`, `AWS_REGION`."
-    )
+def engine_prefix(model: str) -> str:
+    """How the names of an engine's own settings begin: FARM_INDEXTTS_ for both indextts-2 and indextts-2.5."""
+    return f"FARM_{re.split('[^A-Za-z0-9]', model)[0].upper()}_"
 
 
-if __name__ == "__main__":
-    main()
+def _engine_prefixes() -> tuple[str, ...]:
+    brought = (point.name for point in entry_points(group=ENGINE_GROUP))
+    return tuple(engine_prefix(model) for model in (*_ENGINES_WITH_SETTINGS, *brought))

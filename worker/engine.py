@@ -1,19 +1,23 @@
-"""What an engine is: something that turns utterances into clips.
+"""The protocol of engines: an engine turns utterances into clips.
 
-The protocol is made so that an engine that renders batch after batch and one that admits utterances into a running
-decode look the same from outside: both pull from a feed and yield clips or failures, in any order.
+An engine pulls utterances from a feed and yields clips and failures in any order. So an engine that renders batch after
+batch and one that admits utterances into a running decode look the same from outside.
+
+A model's name is bound to its engine by an Entry in the table of engines (worker/engines).
+docs/recipes/add-an-engine.md says what a new engine needs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from farm.settings import Variables
 from farm.speech import NEUTRAL, Manner
 from farm.wire import Model
 
@@ -50,7 +54,7 @@ class Clip:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One utterance that could not be rendered; its neighbours are not concerned."""
+    """One utterance that could not be rendered. Its neighbours in the batch are rendered all the same."""
 
     key: str
     error: str
@@ -58,14 +62,15 @@ class Failure:
 
 class Feed(Protocol):
     def take(self, count: int, *, wait: bool) -> Sequence[Utterance]:
-        """Up to `count` utterances, in the order they should start. With `wait`, blocks until there is at least one or
-        the feed is over; without, returns at once. An empty answer to a waiting take means: finish and return."""
+        """Up to `count` utterances, in the order in which they should start. With `wait`, blocks until there is at
+        least one or the feed is over; without, returns at once. An empty answer to a waiting take means: finish and
+        return."""
         ...
 
 
 class Engine(Protocol):
-    card: Model  # name, revision, languages with their character limits, voices, what parameters it honours
-    device: str  # what it runs on, for people: "cpu", "NVIDIA H100"
+    card: Model  # name, revision, languages with their character limits, voices, the parameters that it honours
+    device: str  # the device that it runs on, for people: "cpu", "NVIDIA H100"
     capacity: int  # utterances worth holding at once
 
     def render(self, feed: Feed) -> Iterator[Clip | Failure]:
@@ -73,8 +78,27 @@ class Engine(Protocol):
         ...
 
     def facts(self) -> Mapping[str, str]:
-        """What an operator wants to know of it beside the card, in words: precision, memory in use. Called every two
-        seconds, from another thread."""
+        """Facts for the operator beside the card, in words: precision, memory in use. Called every two seconds, from
+        another thread."""
         ...
 
     def close(self) -> None: ...
+
+
+class EngineSettings(Variables):
+    """Base of an engine's own settings. A subclass sets `model_config = SettingsConfigDict(env_prefix=…)`, with FARM_
+    and the first word of the model's name: FARM_TONES_ for the model `tones`. Every field has a default and a
+    description."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """How the table of engines makes a model ready.
+
+    `load` and `fetch` get `settings`, read from the environment, and raise Misconfigured with the way to mend it.
+    """
+
+    load: Callable[[Any], Engine]
+    settings: type[EngineSettings] = EngineSettings
+    fetch: Callable[[Any], None] | None = None  # gets the model's files ahead of the first start
+    start_s: float = 120.0  # seconds that a start may take, with a fetch of the files where there is one

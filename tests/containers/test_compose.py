@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from farm.settings import Settings
+from worker.settings_docs import by_settings
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "compose"
@@ -36,7 +37,7 @@ def metrics(text: str) -> set[str]:
 
 
 def test_every_setting_can_be_set_in_the_env_file() -> None:
-    settings = {f"FARM_{name.upper()}" for name in Settings.model_fields}
+    settings = {name for each in (Settings, *by_settings()) for name in each.variables()}
     elsewhere = BY_THE_IMAGE | COMPOSED | OF_CLIENTS | OF_THE_EMBEDDED_FARM
     given = {name for service in OURS for name in FARM[service]["environment"]}
     given |= set(GPU["worker"]["environment"]) | {"FARM_API_KEY"}

@@ -14,9 +14,9 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from farm.settings import Settings
 from tests.indextts.pieces import pieces
 from worker.engines.indextts.load.factory import choose_precisions
+from worker.engines.indextts.settings import IndexTTSSettings
 from worker.engines.indextts.shapes import Network, Piece, Precisions
 from worker.engines.indextts.sound.flow import Flow
 from worker.engines.indextts.sound.regulator import regulate
@@ -113,11 +113,11 @@ def to_10_bits(x: torch.Tensor) -> torch.Tensor:
 
 def test_on_a_gpu_each_version_decodes_in_the_half_precision_that_its_package_uses() -> None:
     gpu = torch.device("cuda", 0)
-    asked = {"2": Settings(model="indextts-2"), "2.5": Settings(model="indextts-2.5")}
-    assert {version: choose_precisions(settings, gpu).gpt for version, settings in asked.items()} == {
+    auto = IndexTTSSettings()
+    assert {version: choose_precisions(version, auto, gpu).gpt for version in ("2", "2.5")} == {
         "2": "fp16",
         "2.5": "bf16",
     }
-    assert choose_precisions(asked["2.5"], torch.device("cpu")) == Precisions()
-    mine = Settings(model="indextts-2.5", indextts_gpt="fp32", indextts_s2mel="fp32", indextts_vocoder="fp32")
-    assert choose_precisions(mine, gpu) == Precisions()
+    assert choose_precisions("2.5", auto, torch.device("cpu")) == Precisions()
+    mine = IndexTTSSettings(gpt="fp32", s2mel="fp32", vocoder="fp32")
+    assert choose_precisions("2.5", mine, gpu) == Precisions()

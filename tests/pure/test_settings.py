@@ -5,13 +5,15 @@ from pathlib import Path
 import pytest
 
 from farm.errors import Misconfigured
-from farm.settings import Settings, main, misspelt
+from farm.settings import Settings, misspelt
+from worker.settings_docs import by_settings, main
 
 
 @pytest.fixture(autouse=True)
 def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in Settings.model_fields:
-        monkeypatch.delenv(f"FARM_{name.upper()}", raising=False)
+    for settings in (Settings, *by_settings()):
+        for name in settings.variables():
+            monkeypatch.delenv(name, raising=False)
 
 
 def test_every_setting_has_a_default_and_a_sentence() -> None:
@@ -117,11 +119,12 @@ def test_an_unknown_setting_without_a_similar_name_is_named_alone() -> None:
 
 
 def test_real_settings_and_other_peoples_variables_are_no_misspellings() -> None:
-    real = {f"FARM_{name.upper()}": "" for name in Settings.model_fields}
+    real = dict.fromkeys((name for settings in (Settings, *by_settings()) for name in settings.variables()), "")
+    assert "FARM_INDEXTTS_SLOTS" in real
     assert misspelt({**real, "PATH": "", "FARMER": "", "FARM_VENV": ""}) == []
 
 
 def test_the_printed_settings_are_those_of_the_class(capsys: pytest.CaptureFixture[str]) -> None:
     main()
     printed = Path(__file__).parents[2] / "docs" / "settings.md"
-    assert printed.read_text() == capsys.readouterr().out, "python -m farm.settings > docs/settings.md"
+    assert printed.read_text() == capsys.readouterr().out, "python -m worker.settings_docs > docs/settings.md"

@@ -13,27 +13,44 @@ Importing this imports no torch: fetching a checkpoint and finding fault with on
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from farm.errors import Misconfigured
-from farm.settings import Settings
+from worker.engine import Entry
 from worker.engines.indextts.load.package import check_installed
+from worker.engines.indextts.settings import IndexTTSSettings
 
 if TYPE_CHECKING:
     from worker.engines.indextts.engine import IndexTTS
 
-# What FARM_MODEL may say -> the version that its checkpoint must have.
-MODELS = {"indextts-2": "2", "indextts-2.5": "2.5"}
+_START_S = 7200.0  # a first start may fetch 8 GB, from a hub that may be slow
 
 
-def load(settings: Settings) -> IndexTTS:
-    """The engine, warm. Raises Misconfigured with what is missing and how to get it."""
-    if settings.indextts_beams != 1:
+def load(version: str, settings: IndexTTSSettings) -> IndexTTS:
+    """The engine, warm. Raises Misconfigured, which names what is missing and how to get it."""
+    if settings.beams != 1:
         raise Misconfigured(
-            f"FARM_INDEXTTS_BEAMS={settings.indextts_beams}: this engine decodes with one beam. Three would read each "
+            f"FARM_INDEXTTS_BEAMS={settings.beams}: this engine decodes with one beam. Three would read each "
             "sentence three times for one that is kept, and halve what a GPU narrates; leave it at 1"
         )
-    check_installed(MODELS[settings.model])
+    check_installed(version)
     from worker.engines.indextts.load.factory import build
 
-    return build(settings)
+    return build(version, settings)
+
+
+def fetch(version: str, settings: IndexTTSSettings) -> None:
+    """The checkpoint's files, into FARM_INDEXTTS_DIR or the Hugging Face cache. Raises Misconfigured, Unavailable."""
+    try:
+        from worker.engines.indextts.load import hub
+    except ImportError as error:
+        raise Misconfigured(f"fetching needs {error.name}: pip install 'tts-farm[indextts]'") from None
+    hub.fetch(version, settings.dir)
+
+
+def _entry(version: str) -> Entry:
+    return Entry(partial(load, version), IndexTTSSettings, partial(fetch, version), start_s=_START_S)
+
+
+VERSION_2, VERSION_25 = _entry("2"), _entry("2.5")

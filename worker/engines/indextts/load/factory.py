@@ -17,10 +17,8 @@ import soundfile as sf
 import torch
 
 from farm.errors import Misconfigured
-from farm.settings import Settings
 from farm.wire import Language, Model
 from worker.engine import Clip, Failure, Speech, Utterance
-from worker.engines.indextts import MODELS
 from worker.engines.indextts.decode.decoder import Decoder
 from worker.engines.indextts.decode.gpt import Gpt
 from worker.engines.indextts.decode.kv import Wanted
@@ -29,6 +27,7 @@ from worker.engines.indextts.load.checkpoint import Checkpoint, find_checkpoint
 from worker.engines.indextts.load.network import load_network
 from worker.engines.indextts.load.package import edition
 from worker.engines.indextts.preparation import Preparation
+from worker.engines.indextts.settings import IndexTTSSettings
 from worker.engines.indextts.shapes import SAMPLE_RATE, Adapter, Network, Precision, Precisions, Sampling
 from worker.engines.indextts.sound.acoustic import Acoustic
 from worker.engines.indextts.text.wording import Grammars, Readers, Wording
@@ -67,23 +66,23 @@ class Options:
     pages: int | None = None  # of the decoder's K and V; by memory when absent
 
 
-def build(settings: Settings) -> IndexTTS:
+def build(version: str, settings: IndexTTSSettings) -> IndexTTS:
     """Raises Misconfigured. Returns when the first utterance has been rendered, so that no job waits for kernels to be
     chosen."""
-    device = choose_device(settings.indextts_device)
-    precisions = choose_precisions(settings, device)
+    device = choose_device(settings.device)
+    precisions = choose_precisions(version, settings, device)
     switch_tf32(precisions, device)
     started = time.monotonic()
-    checkpoint = _checkpoint(settings)
+    checkpoint = _checkpoint(version, settings)
     network = load_network(checkpoint, device, precisions)
     options = Options(
-        slots=settings.indextts_slots or (_SLOTS_CUDA if device.type == "cuda" else _SLOTS_CPU),
-        attention=settings.indextts_attention,
-        compile=settings.indextts_compile,
-        steps=settings.indextts_steps,
-        voice_bytes=settings.indextts_voices_mb << 20,
-        readers=_default(settings.indextts_readers, _READERS_CUDA if device.type == "cuda" else 0),
-        sampling=Sampling(limit=settings.indextts_code_limit),
+        slots=settings.slots or (_SLOTS_CUDA if device.type == "cuda" else _SLOTS_CPU),
+        attention=settings.attention,
+        compile=settings.compile,
+        steps=settings.steps,
+        voice_bytes=settings.voices_mb << 20,
+        readers=_default(settings.readers, _READERS_CUDA if device.type == "cuda" else 0),
+        sampling=Sampling(limit=settings.code_limit),
     )
     engine = assemble(network, checkpoint.revision(), options)
     loaded = time.monotonic()
@@ -192,10 +191,10 @@ def choose_device(wanted: str) -> torch.device:
     return device
 
 
-def choose_precisions(settings: Settings, device: torch.device) -> Precisions:
+def choose_precisions(version: str, settings: IndexTTSSettings, device: torch.device) -> Precisions:
     """Raises Misconfigured for what the device can't do."""
-    asked = {"gpt": settings.indextts_gpt, "s2mel": settings.indextts_s2mel, "vocoder": settings.indextts_vocoder}
-    chosen = _AUTO[MODELS[settings.model]] if device.type == "cuda" else Precisions()
+    asked = {"gpt": settings.gpt, "s2mel": settings.s2mel, "vocoder": settings.vocoder}
+    chosen = _AUTO[version] if device.type == "cuda" else Precisions()
     for stage, precision in asked.items():
         if precision == "auto":
             continue
@@ -218,12 +217,11 @@ def switch_tf32(precisions: Precisions, device: torch.device) -> None:
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = "tf32" in chosen
 
 
-def _checkpoint(settings: Settings) -> Checkpoint:
-    version = MODELS[settings.model]
+def _checkpoint(version: str, settings: IndexTTSSettings) -> Checkpoint:
     try:
-        return find_checkpoint(settings.indextts_dir, version=version)
+        return find_checkpoint(settings.dir, version=version)
     except Misconfigured as error:
-        if settings.indextts_dir is not None:
+        if settings.dir is not None:
             raise
         log.info("%s", error.message)
     from worker.engines.indextts.load.hub import (

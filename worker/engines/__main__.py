@@ -1,0 +1,38 @@
+"""`python -m worker.engines` prints the table of engines, one line of JSON each; `python -m worker.engines NAME` prints
+one. The embedded farm asks here how long a worker may take to start."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+from farm.errors import EXIT_MISCONFIGURED, Misconfigured
+from worker.engines import find, names
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m worker.engines", description="Lists the engines of this farm.")
+    parser.add_argument("name", nargs="?", help="of one engine (default: all)")
+    given = parser.parse_args()
+    rows = [_row(name) for name in ([given.name] if given.name else names())]
+    for row in rows:
+        print(json.dumps(row))  # noqa: T201
+    return EXIT_MISCONFIGURED if any("error" in row for row in rows) else 0
+
+
+def _row(name: str) -> dict[str, object]:
+    try:
+        entry = find(name)
+    except Misconfigured as error:
+        return {"name": name, "error": error.message}
+    return {
+        "name": name,
+        "fetches": entry.fetch is not None,
+        "start_s": entry.start_s,
+        "settings": list(entry.settings.variables()),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

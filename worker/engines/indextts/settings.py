@@ -1,0 +1,48 @@
+"""The settings of IndexTTS, which a render worker reads. docs/indextts.md says what they are worth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from worker.engine import EngineSettings
+
+AskedPrecision = Literal["auto", "fp32", "tf32", "bf16", "fp16"]
+
+
+class IndexTTSSettings(EngineSettings):
+    model_config = SettingsConfigDict(env_prefix="FARM_INDEXTTS_")
+
+    dir: Path | None = Field(
+        None,
+        description="folder with an IndexTTS checkpoint; the Hugging Face cache, filled at first start, when absent",
+    )
+    device: str = Field("auto", description="cpu, cuda or cuda:1; auto takes a GPU where there is one")
+    slots: int | None = Field(
+        None, ge=1, le=1024, description="utterances decoded at once; 64 on a GPU and 16 on a CPU when absent"
+    )
+    gpt: AskedPrecision = Field(
+        "auto",
+        description="precision of the GPT: fp32, tf32, bf16, fp16; auto is fp16 (2.5: bf16) on a GPU, fp32 on a CPU",
+    )
+    s2mel: AskedPrecision = Field(
+        "auto", description="precision of regulator and flow; auto is tf32 on a GPU and fp32 on a CPU"
+    )
+    vocoder: AskedPrecision = Field(
+        "auto", description="precision of the vocoder; auto is tf32 on a GPU and fp32 on a CPU"
+    )
+    attention: Literal["auto", "flash", "sdpa"] = Field(
+        "auto",
+        description="of the decode: flash needs flash-attn, a GPU and half precision; auto takes it where it can",
+    )
+    compile: bool = Field(False, description="torch.compile for the decode step: faster after minutes of start")
+    steps: int = Field(25, ge=1, le=200, description="Euler steps of the flow; the model was made for 25")
+    code_limit: int = Field(1500, ge=50, le=1800, description="codes of one utterance, 50 to a second (2.5: 25)")
+    voices_mb: int = Field(512, ge=16, description="MB for conditioned voices, kept from one utterance to the next")
+    readers: int | None = Field(
+        None, ge=0, le=64, description="processes that put numbers into words; 4 on a GPU when absent, on a CPU none"
+    )
+    beams: int = Field(1, ge=1, description="beams of the decode: 1; more are refused, docs/indextts.md says why")
