@@ -25,7 +25,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -41,7 +41,6 @@ from farm.wire import Worker
 
 OLDEST_REDIS = (6, 2)
 READY_S = 120.0  # for each of Redis, the API and the workers: a first start may read a large append-only file
-FETCH_S = 7200.0  # for workers whose model may have to be fetched: 8 GB, from a hub that may be slow
 DRAIN_S = 30.0  # for the batch in flight
 CLOSE_S = 10.0
 LOOPBACK = "127.0.0.0/8,::1/128"
@@ -128,8 +127,7 @@ class Local:
             self._add("desk", _module("worker", "desk"))
             with Farm(self.url, patience=0) as farm:
                 self._until("the API is ready", farm.health)
-            patience = READY_S if self._model == "espeak" else FETCH_S
-            self._until("every worker sends a heartbeat", self._workers_alive, patience)
+            self._until("every worker sends a heartbeat", self._workers_alive, self._start_s)
             running = Running(self.url, self.redis_url, self.storage_url, os.getpid())
             (self.run_folder / "farm.json").write_text(json.dumps(asdict(running)))
         except BaseException:
@@ -223,19 +221,36 @@ class Local:
 
     # --- readiness --------------------------------------------------------------------------------------------------
 
-    def _until(self, what: str, holds: Callable[[], object], patience: float = READY_S) -> None:
-        """Asks ten times a second. A child that is given up ends the wait at once."""
-        deadline = time.monotonic() + patience
+    def _until(self, what: str, holds: Callable[[], object], longer: Callable[[], float] = lambda: 0.0) -> None:
+        """Asks ten times a second, for READY_S, and then on for the seconds that `longer` returns, if these are more.
+        A child that is given up ends the wait at once."""
+
+        def patience() -> Iterator[float]:
+            yield READY_S
+            yield longer()
+
+        started = time.monotonic()
         seen = "no answer"
-        while time.monotonic() < deadline:
-            if self._ended.wait(0.1):
-                raise self._failure or Misconfigured(f"stopped before {what}")
-            try:
-                holds()
-                return
-            except (Refused, Unreachable, Unavailable) as error:
-                seen = str(error)
-        raise Misconfigured(f"waited {patience:g} s until {what}: {seen}; look into {self.data / 'logs'}")
+        for seconds in patience():
+            while time.monotonic() < started + seconds:
+                if self._ended.wait(0.1):
+                    raise self._failure or Misconfigured(f"stopped before {what}")
+                try:
+                    holds()
+                    return
+                except (Refused, Unreachable, Unavailable) as error:
+                    seen = str(error)
+        waited = time.monotonic() - started
+        raise Misconfigured(f"waited {waited:.0f} s until {what}: {seen}; look into {self.data / 'logs'}")
+
+    def _start_s(self) -> float:
+        """Seconds that a worker of this model may take to start. The table of engines knows them, which farm/ can't
+        import, so a program of worker/ is asked, and only where a start takes long."""
+        asked = subprocess.run(
+            (*_module("worker.engines"), self._model),
+            env=self._environment(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False,
+        )  # fmt: skip
+        return float(json.loads(asked.stdout)["start_s"]) if asked.returncode == 0 else 0.0
 
     def _redis_answers(self) -> None:
         Store.connect(self.redis_url).close()

@@ -15,7 +15,7 @@ import pytest
 
 from farm.client import Farm
 from farm.embedded.supervisor import Local, Running
-from farm.errors import Misconfigured
+from farm.errors import Misconfigured, Unavailable
 from farm.wire import JobRequest
 from tests.client.conftest import clean_environment
 from tests.patience import patient
@@ -129,3 +129,28 @@ def _lives(process: psutil.Process) -> bool:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+def test_a_worker_that_takes_long_to_start_is_waited_for_as_long_as_its_engine_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("farm.embedded.supervisor.READY_S", 0.2)
+    local, started = Local(tmp_path), time.monotonic()
+
+    def is_ready() -> None:
+        if time.monotonic() - started < 0.6:
+            raise Unavailable("it fetches its files")
+
+    local._until("it is ready", is_ready, longer=lambda: 30.0)
+    with pytest.raises(Misconfigured, match=r"waited 0 s until it is ready: it is busy"):
+        local._until("it is ready", lambda: _raise(Unavailable("it is busy")))
+
+
+def test_the_table_of_engines_says_how_long_a_start_may_take(tmp_path: Path) -> None:
+    assert Local(tmp_path, model="indextts-2")._start_s() == 7200
+    assert Local(tmp_path, model="espeak")._start_s() == 120
+    assert Local(tmp_path, model="espresso")._start_s() == 0
+
+
+def _raise(error: Exception) -> None:
+    raise error
