@@ -10,7 +10,8 @@ docs/recipes/add-an-engine.md says what a new engine needs.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -43,13 +44,37 @@ class Utterance:
     speech: Speech
 
 
+class NoticeCode(StrEnum):
+    """The warnings that engines give. docs/speech.md explains each."""
+
+    DURATION_LIMIT = "duration_limit"
+    PITCH_LIMIT = "pitch_limit"
+    CODE_LIMIT = "code_limit"
+    UNKNOWN_TEXT = "unknown_text"
+    UNSPEAKABLE = "unspeakable"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A warning about a clip that was rendered, but not quite as its text or its job asks.
+
+    str() is the form in which a warning is stored with the clip and stands in the manifest.
+    """
+
+    code: str  # a NoticeCode; an engine of another distribution may have codes of its own, in snake_case
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}"
+
+
 @dataclass(frozen=True, slots=True)
 class Clip:
     """Mono audio of one utterance: float32, shape (samples,), within [-1, 1], at the engine's sample rate."""
 
     key: str
     samples: npt.NDArray[np.float32]
-    warnings: tuple[str, ...] = field(default=())
+    warnings: tuple[Notice, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

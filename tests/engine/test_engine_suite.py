@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 
 import numpy as np
 import pytest
@@ -97,6 +98,8 @@ def test_odd_text_becomes_a_clip_or_a_failure_and_harms_nobody(engine: Engine, h
     results = render(engine, [utterance(engine, text, key="odd"), utterance(engine, SENTENCES[0], key="plain")])
     odd = results["odd"]
     assert isinstance(odd, Failure) or len(odd.samples) > 0
+    if isinstance(odd, Clip):
+        assert all(re.fullmatch(r"[a-z][a-z0-9_]*: \S.*", str(warning)) for warning in odd.warnings)
     assert habits.same(results["plain"], clip(engine, SENTENCES[0]))
 
 

@@ -108,7 +108,7 @@ def test_pitch_moves_by_semitones_and_says_where_it_ends(espeak: Espeak) -> None
     for semitones in (-6.0, -3.0, 3.0, 6.0):
         moved = 12 * np.log2(_fundamental(clip(espeak, PLAIN, pitch=semitones).samples, rate) / neutral)
         assert moved == pytest.approx(semitones, abs=1)
-    assert "pitch 12 is beyond" in clip(espeak, PLAIN, pitch=12.0).warnings[0]
+    assert str(clip(espeak, PLAIN, pitch=12.0).warnings[0]).startswith("pitch_limit: pitch 12 is beyond")
 
 
 @pytest.mark.parametrize("text", [PLAIN, GREETINGS["de"], " ".join([GREETINGS["en"]] * 4)])
@@ -138,7 +138,7 @@ def test_a_target_out_of_reach_gets_the_nearest_length_and_a_warning(
     found = clip(espeak, PLAIN, target_duration_ms=target_ms)
     assert len(found.samples) / len(clip(espeak, PLAIN).samples) == pytest.approx(factor, rel=0.1)
     reached_ms = round(1000 * len(found.samples) / rate)
-    assert found.warnings == (f"duration_limit: target {target_ms} ms, result {reached_ms} ms",)
+    assert [*map(str, found.warnings)] == [f"duration_limit: target {target_ms} ms, result {reached_ms} ms"]
 
 
 def test_what_can_not_be_spoken_is_silent_for_as_long_as_it_should_be(espeak: Espeak) -> None:
@@ -187,7 +187,7 @@ def test_what_can_not_be_spoken_is_a_short_silence_with_a_warning(espeak: Espeak
     silence = clip(espeak, "🫠")
     assert not silence.samples.any()
     assert len(silence.samples) == round(0.1 * espeak.card.sample_rate)
-    assert "nothing in this text" in silence.warnings[0]
+    assert str(silence.warnings[0]).startswith("unspeakable: nothing in this text")
 
 
 def test_clips_carry_no_pause_of_their_own(espeak: Espeak) -> None:

@@ -19,7 +19,7 @@ from farm.store import Store, jobs, registry
 from farm.wake import Waker
 from farm.wire import JobRequest
 from worker.desk.desk import Desk
-from worker.engine import Clip, Engine, Failure, Feed, Speech, Utterance
+from worker.engine import Clip, Engine, Failure, Feed, Notice, Speech, Utterance
 from worker.engines.espeak.engine import Espeak
 from worker.render.renderer import Renderer
 
@@ -81,7 +81,7 @@ class House:
 class Unwell:
     """An engine that wraps the real one and has trouble with one text: it fails it, raises, or warns."""
 
-    def __init__(self, real: Espeak, poison: str, *, raises: bool = False, warns: str | None = None) -> None:
+    def __init__(self, real: Espeak, poison: str, *, raises: bool = False, warns: Notice | None = None) -> None:
         self.card, self.capacity, self.device = real.card, real.capacity, real.device
         self._real, self._poison, self._raises, self._warns = real, poison, raises, warns
         self.asked: list[str] = []

@@ -15,6 +15,7 @@ from farm.store import jobs
 from farm.wire import JobError
 from tests.flow.house import Flaky, Greedy, House, Unwell
 from tests.patience import patient
+from worker.engine import Notice, NoticeCode
 from worker.render.renderer import Renderer
 
 STORY = "The tide went out. Nobody saw it go.\n\nIn the morning there were ships on the sand. They waited for the sea."
@@ -212,7 +213,7 @@ def test_an_engine_that_asks_for_more_than_its_capacity_gets_what_there_is(house
 
 
 def test_warnings_of_the_engine_stand_in_the_manifest_of_each_job_that_uses_the_clip(house: House) -> None:
-    warning = "cut off after 1500 codes, twice"
+    warning = Notice(NoticeCode.CODE_LIMIT, "cut off after 1500 codes, twice")
     first = house.submit(input=STORY)
     house.desk.drain()
     house.renderer(Unwell(house.engine, poison="ships", warns=warning)).drain()  # type: ignore[arg-type]
@@ -222,7 +223,8 @@ def test_warnings_of_the_engine_stand_in_the_manifest_of_each_job_that_uses_the_
         manifest = json.loads(house.storage.get(house.outcome(job).manifest_key))
         assert manifest["warnings"] == 1
         warned = {row["text"]: row["warnings"] for row in manifest["segments"] if "warnings" in row}
-        assert [("ships" in text, found) for text, found in warned.items()] == [(True, [warning])]
+        stored = "code_limit: cut off after 1500 codes, twice"
+        assert [("ships" in text, found) for text, found in warned.items()] == [(True, [stored])]
 
 
 def test_an_emotion_that_is_copied_from_a_voice_brings_its_audio(house: House) -> None:

@@ -93,7 +93,7 @@ class Commit:
             self._room.release()
 
     def _upload(self, work: Work, clip: Clip) -> _Stored:
-        data = encode(clip.samples, self._sample_rate, clip.warnings)
+        data = encode(clip.samples, self._sample_rate, map(str, clip.warnings))
         self._until_done(partial(self._storage.put, clip_key(work.digest), data, "audio/flac"), StorageUnavailable)
         return _Stored(work.held, round(len(clip.samples) * 1000 / self._sample_rate))
 

@@ -23,7 +23,7 @@ import numpy.typing as npt
 from farm.errors import Misconfigured
 from farm.speech import Parameter
 from farm.wire import Language, Model
-from worker.engine import Clip, Failure, Feed, Utterance
+from worker.engine import Clip, Failure, Feed, Notice, NoticeCode, Utterance
 from worker.engines.espeak import speaker
 
 _RENDERING = 1  # raise it when this file makes the same input sound different
@@ -89,7 +89,7 @@ class Espeak:
             "pitch": min(99, max(0, pitch)),
             "text": _plain(utterance.text),
         }
-        warnings = []
+        warnings: list[Notice] = []
         try:
             if speech.target_duration_ms is None:
                 samples = self._speak(request, round(_WORDS_PER_MINUTE * manner.speed))
@@ -97,7 +97,8 @@ class Espeak:
                 samples, is_limited = self._speak_for(request, self._frames(speech.target_duration_ms))
                 if is_limited:
                     reached_ms = round(len(samples) * 1000 / self.card.sample_rate)
-                    warnings.append(f"duration_limit: target {speech.target_duration_ms} ms, result {reached_ms} ms")
+                    missed = f"target {speech.target_duration_ms} ms, result {reached_ms} ms"
+                    warnings.append(Notice(NoticeCode.DURATION_LIMIT, missed))
         except _Refused as refused:
             return Failure(utterance.key, str(refused))
         except (OSError, EOFError):
@@ -106,10 +107,13 @@ class Espeak:
             self._speaker = _Speaker()
             return Failure(utterance.key, "the eSpeak NG process ended while it spoke this text; it was started again")
         if not 0 <= pitch <= 99:
-            warnings.append(f"pitch {manner.pitch:g} is beyond what eSpeak NG reaches; its limit was used")
+            beyond = f"pitch {manner.pitch:g} is beyond what eSpeak NG reaches; its limit was used"
+            warnings.append(Notice(NoticeCode.PITCH_LIMIT, beyond))
         if not len(samples):
             samples = np.zeros(self._frames(speech.target_duration_ms or _SILENCE_MS), np.float32)
-            warnings.append("nothing in this text can be spoken; it became a short silence")
+            warnings.append(
+                Notice(NoticeCode.UNSPEAKABLE, "nothing in this text can be spoken; it became a short silence")
+            )
         return Clip(utterance.key, samples, tuple(warnings))
 
     def _speak(self, request: Mapping[str, Any], words_per_minute: int) -> npt.NDArray[np.float32]:

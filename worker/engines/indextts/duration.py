@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from worker.engine import Notice, NoticeCode
 from worker.engines.indextts.shapes import HOP, SAMPLE_RATE, Adapter
 
 _SLOWEST, _FASTEST = 0.5, 2.0  # speeds that a version with a duration factor was made for
@@ -22,12 +23,12 @@ def held(target: int, adapter: Adapter, codes: int) -> int:
     return min(max(target, adapter.frames(codes, _FASTEST)), adapter.frames(codes, _SLOWEST))
 
 
-def missed(target_ms: int, reached: int) -> str | None:
+def missed(target_ms: int, reached: int) -> Notice | None:
     """What a clip of so many samples says of its target; nothing if it is as near as whole frames can be."""
     if abs(reached - samples(target_ms)) <= HOP:
         return None
     result_ms = round(reached / SAMPLE_RATE * 1000)
-    return f"duration_limit: target {target_ms} ms, result {result_ms} ms"
+    return Notice(NoticeCode.DURATION_LIMIT, f"target {target_ms} ms, result {result_ms} ms")
 
 
 def samples(target_ms: int) -> int:

@@ -20,7 +20,7 @@ from itertools import count
 import torch
 
 from farm.wire import Model
-from worker.engine import Clip, Failure, Feed, Utterance
+from worker.engine import Clip, Failure, Feed, Notice, NoticeCode, Utterance
 from worker.engines.indextts.decode.decoder import Decoder
 from worker.engines.indextts.duration import held
 from worker.engines.indextts.isolate import apart
@@ -201,9 +201,8 @@ class _Run:
                 self.arrived.put(_Sounded([Fault(key, "the model ended before it spoke a sound, under two seeds")]))
             else:
                 if outcome.cut:
-                    line.warnings.append(
-                        f"code_limit: cut off after {len(outcome.codes)} codes, under two seeds; shorten the sentence"
-                    )
+                    cut = f"cut off after {len(outcome.codes)} codes, under two seeds; shorten the sentence"
+                    line.warnings.append(Notice(NoticeCode.CODE_LIMIT, cut))
                 frames = line.frames[key.part] if line.frames else None
                 yield _Decoded(key, outcome, line.voice, line.utterance.speech.manner.speed, frames)
             line.decoding.discard(key.part)

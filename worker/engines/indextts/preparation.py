@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 
 from farm.errors import BadInput, FarmError
-from worker.engine import Failure, Utterance
+from worker.engine import Failure, Notice, NoticeCode, Utterance
 from worker.engines.indextts.duration import shares
 from worker.engines.indextts.isolate import apart
 from worker.engines.indextts.rendition import GAP, Line
@@ -111,13 +111,13 @@ class Preparation:
         return Line(draft.utterance, voice, prompts, frames, _warnings(draft.text))
 
 
-def _warnings(text: Segments) -> list[str]:
+def _warnings(text: Segments) -> list[Notice]:
     warnings = []
     if not text.ids:
-        warnings.append("unspeakable: nothing in this text can be spoken; it became a short silence")
+        warnings.append(Notice(NoticeCode.UNSPEAKABLE, "nothing in this text can be spoken; it became a short silence"))
     if text.unknown:
         listed = " ".join(text.unknown[:_NAMED]) + (" …" if len(text.unknown) > _NAMED else "")
-        warnings.append(f"unknown_text: the model has no token for {listed}")
+        warnings.append(Notice(NoticeCode.UNKNOWN_TEXT, f"the model has no token for {listed}"))
     return warnings
 
 

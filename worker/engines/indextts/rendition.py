@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from worker.engine import Clip, Utterance
+from worker.engine import Clip, Notice, Utterance
 from worker.engines.indextts import duration
 from worker.engines.indextts.shapes import SAMPLE_RATE, Voice
 
@@ -25,7 +25,7 @@ class Line:
     voice: Voice
     prompts: Sequence[torch.Tensor]  # (L, D) for each part; none where nothing can be spoken
     frames: Sequence[int] | None = None  # that each part is to have, where the clip has a length to keep
-    warnings: list[str] = field(default_factory=list)
+    warnings: list[Notice] = field(default_factory=list)
     decoding: set[int] = field(default_factory=set)  # parts that are in the decode
     retried: set[int] = field(default_factory=set)  # parts that were decoded once more, under another seed
     sounds: dict[int, Samples] = field(default_factory=dict)  # parts that are through
