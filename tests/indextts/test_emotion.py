@@ -21,7 +21,7 @@ from worker.engines.indextts.decode.gpt import Gpt
 from worker.engines.indextts.shapes import Network, Voice
 from worker.engines.indextts.v2 import V2
 from worker.engines.indextts.voice import emotion as emotions
-from worker.engines.indextts.voice.emotion import Emotion, Emotions, Reader, parse
+from worker.engines.indextts.voice.emotion import Emotion, EmotionReader, Emotions, parse
 
 VECTOR = [0.1, 0.0, 0.35, 0.0, 0.0, 0.12345678, 0.0, 0.2]
 QWEN = "qwen0.6bemo4-merge"
@@ -135,7 +135,7 @@ def test_a_text_is_the_vector_that_the_packages_language_model_reads_in_it(
 def test_an_answer_that_is_no_emotion_is_the_texts_fault(network: Network, answering: Any, answer: str):
     answering.return_value = answer
     with pytest.raises(BadInput, match="say it in other words, or give a vector") as refusal:
-        Reader(network.emotion_model_dir).read("a gloomy secret")
+        EmotionReader(network.emotion_model_dir).read("a gloomy secret")
     assert refusal.value.fields[0].pointer == "/emotion/text"
     assert "secret" not in refusal.value.message
 
@@ -143,7 +143,7 @@ def test_an_answer_that_is_no_emotion_is_the_texts_fault(network: Network, answe
 def test_the_same_text_is_read_once(network: Network, answering: Any, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(emotions, "_TEXTS_KEPT", 2)
     answering.return_value = '{"高兴": 0.5}'
-    reader = Reader(network.emotion_model_dir)
+    reader = EmotionReader(network.emotion_model_dir)
     for text in ["glad", "sad", "glad", "mad", "glad", "sad"]:
         assert reader.read(text)[0] == 0.5
     assert answering.call_count == 4  # "sad" was asked for longest ago when "mad" came
@@ -154,7 +154,7 @@ def test_the_language_model_neither_draws_nor_rambles(checkpoint: Path, tmp_path
     settings = json.loads((folder / "generation_config.json").read_text())
     drawing = {"do_sample": True, "temperature": 0.6, "top_k": 20, "top_p": 0.95}  # as the released model's
     (folder / "generation_config.json").write_text(json.dumps(settings | drawing))
-    reader = Reader(str(folder))
+    reader = EmotionReader(str(folder))
     reader._model = emotions._load(folder)
     with torch.no_grad():
         for number, parameter in enumerate(reader._model.model.parameters()):
@@ -179,7 +179,7 @@ def test_the_language_model_is_loaded_when_first_asked(network: Network, voices:
 
 def test_without_the_language_models_files_the_folder_and_the_remedy_are_named(tmp_path: Path):
     with pytest.raises(Misconfigured) as refusal:
-        Reader(str(tmp_path / QWEN)).read("glad")
+        EmotionReader(str(tmp_path / QWEN)).read("glad")
     assert str(tmp_path / QWEN) in refusal.value.message
     assert f"hf download IndexTeam/IndexTTS-2 --include '{QWEN}/*' --local-dir {tmp_path}" in refusal.value.message
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.engines.indextts.text.multilingual import MAX_TOKENS, Multilingual
+from worker.engines.indextts.text.multilingual import MAX_TOKENS, MultilingualSegmenter
 from worker.engines.indextts.text.wording import Tongue
 
 
@@ -51,7 +51,7 @@ class Words:
 class Reader:
     def __init__(self) -> None:
         self.words = Words()
-        self.front = Multilingual(
+        self.front = MultilingualSegmenter(
             Bytes(),
             self.words,
             punctuation=lambda text: text.replace("，", ","),

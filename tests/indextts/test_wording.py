@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from worker.engines.indextts.shapes import Network
-from worker.engines.indextts.text.wording import Grammars, Readers, Tongue
+from worker.engines.indextts.text.wording import GrammarProcesses, Grammars, Tongue
 
 TEXTS = ["He paid $3.50 for 2 of them.", "1984.", "Good morning.", "在2024年", "", "Call M.2 now\u2028twice."]
 
@@ -21,13 +21,13 @@ def here(network: Network) -> Grammars:
 
 
 @pytest.fixture
-def readers(here: Grammars) -> Iterator[Readers]:
-    made = Readers(2, here, {})
+def readers(here: Grammars) -> Iterator[GrammarProcesses]:
+    made = GrammarProcesses(2, here, {})
     yield made
     made.close()
 
 
-def test_readers_say_what_the_grammars_say_here_many_at_a_time(here: Grammars, readers: Readers) -> None:
+def test_readers_say_what_the_grammars_say_here_many_at_a_time(here: Grammars, readers: GrammarProcesses) -> None:
     with ThreadPoolExecutor(8) as pool:
         said = list(pool.map(lambda text: readers.normalize(text, _tongue(text)), TEXTS * 5))
     assert said == [here.normalize(text, _tongue(text)) for text in TEXTS * 5]
@@ -35,7 +35,7 @@ def test_readers_say_what_the_grammars_say_here_many_at_a_time(here: Grammars, r
     assert said[1] != here.normalize("1984.", "zh or en"), "the package reads it in Chinese"
 
 
-def test_a_reader_that_is_killed_costs_no_text_and_is_replaced(here: Grammars, readers: Readers) -> None:
+def test_a_reader_that_is_killed_costs_no_text_and_is_replaced(here: Grammars, readers: GrammarProcesses) -> None:
     readers.normalize("1.", "en")
     for process in _children():
         process.send_signal(signal.SIGKILL)
@@ -45,7 +45,7 @@ def test_a_reader_that_is_killed_costs_no_text_and_is_replaced(here: Grammars, r
 
 
 def test_the_farms_glossary_reaches_the_readers(network: Network, here: Grammars) -> None:
-    readers = Readers(1, here, {"TTS": "talking machine"})
+    readers = GrammarProcesses(1, here, {"TTS": "talking machine"})
     assert "talking machine" in readers.normalize("A TTS farm.", "en")
     readers.close()
     assert not _children()
@@ -53,7 +53,7 @@ def test_the_farms_glossary_reaches_the_readers(network: Network, here: Grammars
 
 def test_a_reader_speaks_the_spanish_that_is_spoken_here(network25: Network) -> None:
     here = Grammars(network25.normalizer, network25.spanish)
-    readers = Readers(1, here, {}, spanish=True)
+    readers = GrammarProcesses(1, here, {}, spanish=True)
     said = readers.normalize("Tengo 25 años.", "es")
     readers.close()
     assert "veinticinco" in said

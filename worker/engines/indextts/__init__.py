@@ -1,14 +1,17 @@
 """IndexTTS: narration in the voice of a reference, many utterances at a time on one GPU.
 
-    parts        what travels between the stages, and what a version of the model must bring
-    checkpoint   the files (config, integrity); hub, where they come from
-    package      which IndexTTS is installed; network, its modules made of a checkpoint
-    factory      an engine out of settings
-    v2, v25      what a version does in its own way (text, multilingual, ear); the rest is one core
-    engine       the loop: preparation (wording, reference, voices, emotion) ─> decode (gpt, kv, sampling)
-                 ─> acoustic (regulator, flow, vocoder); beside the decode in a stage each
+    settings     the variables that begin with FARM_INDEXTTS_
+    shapes       the values between the stages, and the protocol of a version (Adapter)
+    load/        checkpoint: the files (config, integrity; hub fetches them); package: the installed IndexTTS;
+                 network: its modules with the weights of a checkpoint; factory: an engine out of settings
+    adapter      the common half of the versions; v2 and v25 have the rest
+    text/        a text front end for each version: bilingual, multilingual; wording puts numbers into words
+    voice/       reference, reference_encoder, cache, emotion
+    engine       the loop: preparation ─> decode/ (decoder, gpt, kv, sampling) ─> sound/ (regulator, flow, vocoder);
+                 the first and the last run in a stage each, beside the decode
+    isolate      what happens to a batch that fails
 
-Importing this imports no torch: fetching a checkpoint and finding fault with one need none.
+Importing this imports no torch, which neither fetching nor checking a checkpoint needs.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""The engine: utterances join a running decode as others leave it, and nobody waits for the longest sentence.
+"""The engine: utterances join a running decode as others leave it, and none waits for the longest sentence.
 
     feed ──> prepare ──> decode ──> finish ──> clip          prepare and finish are stages on threads of their own;
              text,       slots,      content,                the decode runs in the caller's, one code of every
              voice,      one code    flow,                   row at a time, and takes in what is ready between
              emotion     a step      vocoder                 two steps
 
-An utterance may have several parts, because its text was too long for one; they are joined again at the end. A part
-that ran into the limit of codes is decoded once more under another seed; if that is cut off too, the clip says so.
+An utterance has several parts where its text was too long for one; they are joined again at the end. A part that ran
+into the limit of codes is decoded once more under another seed. If that is cut off too, the clip gets a warning.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from farm.wire import Model
 from worker.engine import Clip, Failure, Feed, Notice, NoticeCode, Utterance
 from worker.engines.indextts.decode.decoder import Decoder
 from worker.engines.indextts.duration import held
-from worker.engines.indextts.isolate import apart
+from worker.engines.indextts.isolate import isolate
 from worker.engines.indextts.preparation import Preparation
-from worker.engines.indextts.rendition import Line, Samples
+from worker.engines.indextts.rendition import Rendition, Samples
 from worker.engines.indextts.shapes import Adapter, Codes, Fault, Piece, Request, Sampling, Voice
 from worker.engines.indextts.sound.acoustic import Acoustic
 from worker.engines.indextts.stage import Stage
 
 _ASK_S = 0.05  # between two looks into the feed while a decode runs: a look is a round trip to the store
-_GATHER_S = 0.25  # that a decoded part waits at most for others to be finished with
-_CONTENTS = 16  # parts whose codes are read at once
+_GATHER_S = 0.25  # a decoded part waits so long at most for others to be finished with
+_CONTENTS = 16  # parts whose codes become contents at once
 
 
 @dataclass(frozen=True, slots=True)
 class _Key:
-    line: int  # a number and not the utterance's key: a segment that failed may come again while parts of it still run
+    number: int  # of the rendition: an utterance that failed may come again under its key while parts of it still run
     part: int
     seed: int
 
@@ -48,11 +48,11 @@ class _Decoded:
     codes: Codes
     voice: Voice
     speed: float
-    frames: int | None  # that it is to have, where the clip has a length to keep
+    frames: int | None  # wanted, where the clip has a length to keep
 
 
 class IndexTTS:
-    """Renders with what it is given. `slots` utterances are decoded at once, a quarter more are prepared ahead."""
+    """Runs the stages that it is given. `slots` utterances are decoded at once, a quarter more are prepared ahead."""
 
     def __init__(
         self, *, card: Model, device: torch.device, name: str, preparation: Preparation, adapter: Adapter,
@@ -80,7 +80,7 @@ class IndexTTS:
             while True:
                 room = min(
                     self.capacity + self._ahead - run.preparing - run.decoding,
-                    2 * self.capacity + self._ahead - run.preparing - len(run.lines),
+                    2 * self.capacity + self._ahead - run.preparing - len(run.renditions),
                 )
                 if not run.in_hand or (room > 0 and run.may_ask()):
                     taken = feed.take(max(1, room), wait=not run.in_hand)
@@ -90,7 +90,7 @@ class IndexTTS:
                     elif not run.in_hand:
                         return
                 if decoder.busy:
-                    for decoded in run.take(decoder.step()):
+                    for decoded in run.sort(decoder.step()):
                         finishing.put(decoded)
                     self._steps += 1
                     self._rows += decoder.running
@@ -112,18 +112,18 @@ class IndexTTS:
         self._decoder.clear()
         self._preparation.close()
 
-    # --- what the stages do, each in its own thread -----------------------------------------------------------------
+    # --- the work of the stages, each in its own thread -------------------------------------------------------------
 
     def _prepared(self, groups: Sequence[Sequence[Utterance]]) -> _Prepared:
         made = self._preparation.prepare([utterance for group in groups for utterance in group])
-        self._settle()
+        self._synchronize()
         return _Prepared(made)
 
     def _finished(self, decoded: Sequence[_Decoded]) -> _Sounded:
         read = [
             piece
             for start in range(0, len(decoded), _CONTENTS)
-            for piece in apart(decoded[start : start + _CONTENTS], self._pieces, _unread)
+            for piece in isolate(decoded[start : start + _CONTENTS], self._pieces, _unread)
         ]
         faults = [piece for piece in read if isinstance(piece, Fault)]
         sounds = self._acoustic.render([piece for piece in read if isinstance(piece, Piece)])
@@ -144,15 +144,15 @@ class IndexTTS:
             return self._adapter.frames(codes, decoded.speed)
         return held(decoded.frames, self._adapter, codes)
 
-    def _settle(self) -> None:
-        """Until this thread's stream is through: what it made is read on others."""
+    def _synchronize(self) -> None:
+        """Waits for this thread's stream, because other streams read its results."""
         if self._torch_device.type == "cuda":
             torch.cuda.current_stream(self._torch_device).synchronize()
 
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    made: Sequence[Line | Failure]
+    made: Sequence[Rendition | Failure]
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,20 +161,20 @@ class _Sounded:
 
 
 class _Run:
-    """One call of render: what is in hand, and where it stands."""
+    """One call of render: the utterances in hand, and where each stands."""
 
     def __init__(self, decoder: Decoder, sampling: Sampling) -> None:
         self._decoder, self._sampling = decoder, sampling
         self.arrived: queue.SimpleQueue[_Prepared | _Sounded] = queue.SimpleQueue()
-        self.lines: dict[int, Line] = {}
+        self.renditions: dict[int, Rendition] = {}
         self._numbers = count()
         self.preparing = 0
-        self.decoding = 0  # lines that have parts in the decode
+        self.decoding = 0  # renditions that have parts in the decode
         self._asked = 0.0
 
     @property
     def in_hand(self) -> int:
-        return self.preparing + len(self.lines)
+        return self.preparing + len(self.renditions)
 
     def may_ask(self) -> bool:
         now = time.monotonic()
@@ -183,80 +183,80 @@ class _Run:
         self._asked = now
         return True
 
-    def take(self, outcomes: Iterable[Codes | Fault]) -> Iterator[_Decoded]:
-        """What left the decode: yields the parts that are complete, and sends back those that want another try."""
+    def sort(self, outcomes: Iterable[Codes | Fault]) -> Iterator[_Decoded]:
+        """Yields the decoded parts that are complete, and sends those back that get another try."""
         for outcome in outcomes:
             key = outcome.key if isinstance(outcome, Fault) else outcome.request.key
             assert isinstance(key, _Key)
-            line = self.lines.get(key.line)
-            if line is None:
+            rendition = self.renditions.get(key.number)
+            if rendition is None:
                 continue  # another part of it has failed
             if isinstance(outcome, Fault):
                 self.arrived.put(_Sounded([outcome]))
-            elif (outcome.cut or not outcome.codes) and key.part not in line.retried:
-                line.retried.add(key.part)
-                self._submit(key.line, line, key.part, another=True)
+            elif (outcome.cut or not outcome.codes) and key.part not in rendition.retried:
+                rendition.retried.add(key.part)
+                self._submit(key.number, rendition, key.part, another=True)
                 continue
             elif not outcome.codes:
                 self.arrived.put(_Sounded([Fault(key, "the model ended before it spoke a sound, under two seeds")]))
             else:
                 if outcome.cut:
                     cut = f"cut off after {len(outcome.codes)} codes, under two seeds; shorten the sentence"
-                    line.warnings.append(Notice(NoticeCode.CODE_LIMIT, cut))
-                frames = line.frames[key.part] if line.frames else None
-                yield _Decoded(key, outcome, line.voice, line.utterance.speech.manner.speed, frames)
-            line.decoding.discard(key.part)
-            self.decoding -= not line.decoding
+                    rendition.warnings.append(Notice(NoticeCode.CODE_LIMIT, cut))
+                frames = rendition.frames[key.part] if rendition.frames else None
+                yield _Decoded(key, outcome, rendition.voice, rendition.utterance.speech.manner.speed, frames)
+            rendition.decoding.discard(key.part)
+            self.decoding -= not rendition.decoding
 
     def collect(self) -> Iterator[Clip | Failure]:
-        """What has arrived from the stages. Waits a moment when there is nothing else to do."""
+        """Takes what the stages have made, and yields what is done. Waits a moment when there is nothing else to do."""
         try:
             event = self.arrived.get(block=not self._decoder.busy, timeout=_ASK_S)
         except queue.Empty:
             return
         while True:
-            yield from self._take_in(event.made) if isinstance(event, _Prepared) else self._bring_home(event.sounds)
+            yield from self._begin(event.made) if isinstance(event, _Prepared) else self._finish(event.sounds)
             try:
                 event = self.arrived.get_nowait()
             except queue.Empty:
                 return
 
-    def _take_in(self, made: Iterable[Line | Failure]) -> Iterator[Clip | Failure]:
-        for line in made:
+    def _begin(self, made: Iterable[Rendition | Failure]) -> Iterator[Clip | Failure]:
+        for rendition in made:
             self.preparing -= 1
-            if isinstance(line, Failure):
-                yield line
-            elif not line.prompts:
-                yield line.clip()
+            if isinstance(rendition, Failure):
+                yield rendition
+            elif not rendition.prompts:
+                yield rendition.clip()
             else:
                 number = next(self._numbers)
-                self.lines[number] = line
+                self.renditions[number] = rendition
                 self.decoding += 1
-                for part in range(len(line.prompts)):
-                    line.decoding.add(part)
-                    self._submit(number, line, part)
+                for part in range(len(rendition.prompts)):
+                    rendition.decoding.add(part)
+                    self._submit(number, rendition, part)
 
-    def _bring_home(self, sounds: Iterable[tuple[object, Samples] | Fault]) -> Iterator[Clip | Failure]:
+    def _finish(self, sounds: Iterable[tuple[object, Samples] | Fault]) -> Iterator[Clip | Failure]:
         for sound in sounds:
             key = sound.key if isinstance(sound, Fault) else sound[0]
             assert isinstance(key, _Key)
-            line = self.lines.get(key.line)
-            if line is None:
+            rendition = self.renditions.get(key.number)
+            if rendition is None:
                 continue
             if isinstance(sound, Fault):
-                del self.lines[key.line]
-                self.decoding -= bool(line.decoding)
-                yield Failure(line.utterance.key, sound.error)
+                del self.renditions[key.number]
+                self.decoding -= bool(rendition.decoding)
+                yield Failure(rendition.utterance.key, sound.error)
                 continue
-            line.sounds[key.part] = sound[1]
-            if line.whole:
-                del self.lines[key.line]
-                yield line.clip()
+            rendition.sounds[key.part] = sound[1]
+            if rendition.whole:
+                del self.renditions[key.number]
+                yield rendition.clip()
 
-    def _submit(self, number: int, line: Line, part: int, *, another: bool = False) -> None:
-        seed = part_seed(line.utterance.speech.manner.seed, part, another=another)
+    def _submit(self, number: int, rendition: Rendition, part: int, *, another: bool = False) -> None:
+        seed = part_seed(rendition.utterance.speech.manner.seed, part, another=another)
         sampling = replace(self._sampling, seed=seed)
-        self._decoder.submit(Request(_Key(number, part, seed), line.prompts[part], sampling))
+        self._decoder.submit(Request(_Key(number, part, seed), rendition.prompts[part], sampling))
 
 
 def _unread(decoded: _Decoded, error: Exception) -> Fault:
@@ -264,5 +264,5 @@ def _unread(decoded: _Decoded, error: Exception) -> Fault:
 
 
 def part_seed(seed: int, part: int, *, another: bool = False) -> int:
-    """The seed of a part: the first has the utterance's own; 32 bits, by odd multipliers that have no common period."""
+    """The seed of a part, in 32 bits. The first part has the utterance's own; odd multipliers have no common period."""
     return (seed + part * 0x9E3779B1 + another * 0x85EBCA6B) % 2**32

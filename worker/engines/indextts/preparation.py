@@ -1,7 +1,7 @@
-"""Before the decode: text into tokens, references into voices, emotions into vectors, and all of it into prompts.
+"""Before the decode: text into tokens, references into voices, emotions into vectors, and all of these into prompts.
 
-References that are new are conditioned together; what was heard before comes from the caches. An utterance that can't
-be spoken becomes a Failure here and is no concern of the others.
+New references are conditioned together; the others come from the caches. An utterance that can't be spoken becomes a
+Failure here, and its neighbours go on.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import torch
 from farm.errors import BadInput, FarmError
 from worker.engine import Failure, Notice, NoticeCode, Utterance
 from worker.engines.indextts.duration import shares
-from worker.engines.indextts.isolate import apart
-from worker.engines.indextts.rendition import GAP, Line
+from worker.engines.indextts.isolate import isolate
+from worker.engines.indextts.rendition import GAP, Rendition
 from worker.engines.indextts.shapes import Adapter, Segments, Voice
 from worker.engines.indextts.text.wording import Wording
 from worker.engines.indextts.voice.cache import EmotionCache, VoiceCache
@@ -38,7 +38,7 @@ class _Draft:
 
 
 class Preparation:
-    """`wording` is what the adapter's texts go through, `readers` of them at a time."""
+    """`wording` normalises the adapter's texts, `readers` of them at a time."""
 
     def __init__(
         self, adapter: Adapter, voices: VoiceCache, clips: EmotionCache, emotions: Emotions, wording: Wording,
@@ -48,20 +48,20 @@ class Preparation:
         self._wording = wording
         self._readers = ThreadPoolExecutor(max(1, readers), "read")
 
-    def prepare(self, utterances: Sequence[Utterance]) -> list[Line | Failure]:
-        """In order. Raises only when the GPU can't be used any more."""
-        return apart(utterances, self._lines, _unprepared)
+    def prepare(self, utterances: Sequence[Utterance]) -> list[Rendition | Failure]:
+        """In the order of the utterances. Raises only when the GPU can't be used any more."""
+        return isolate(utterances, self._renditions, _unprepared)
 
     def close(self) -> None:
         self._readers.shutdown()
         self._wording.close()
 
-    def _lines(self, utterances: Sequence[Utterance]) -> list[Line | Failure]:
+    def _renditions(self, utterances: Sequence[Utterance]) -> list[Rendition | Failure]:
         drafts = list(self._readers.map(self._draft, utterances))
         good = [draft for draft in drafts if isinstance(draft, _Draft)]
         voices = self._voices.get({draft.utterance.speech.voice: draft.reference for draft in good})
         clips = self._clips.get({draft.emotion.voice: draft.clip for draft in good if draft.emotion.voice})
-        return [self._line(draft, voices, clips) if isinstance(draft, _Draft) else draft for draft in drafts]
+        return [self._rendition(draft, voices, clips) if isinstance(draft, _Draft) else draft for draft in drafts]
 
     def _draft(self, utterance: Utterance) -> _Draft | Failure:
         speech = utterance.speech
@@ -86,17 +86,17 @@ class Preparation:
         text = self._adapter.segments(utterance.text, speech.language, normalize=speech.manner.normalize)
         return _Draft(utterance, str(speech.reference), text, emotion, str(speech.emotion_reference or ""))
 
-    def _line(
+    def _rendition(
         self,
         draft: _Draft,
         voices: Mapping[str, Voice | Exception],
         clips: Mapping[str, torch.Tensor | Exception],
-    ) -> Line | Failure:
+    ) -> Rendition | Failure:
         key, speech = draft.utterance.key, draft.utterance.speech
         voice, clip = voices[speech.voice], clips.get(draft.emotion.voice or "")
-        for heard in (voice, clip):
-            if isinstance(heard, Exception):
-                return _unprepared(draft.utterance, heard)
+        for reference in (voice, clip):
+            if isinstance(reference, Exception):
+                return _unprepared(draft.utterance, reference)
         assert isinstance(voice, Voice)
         assert not isinstance(clip, Exception)
         try:
@@ -108,7 +108,7 @@ class Preparation:
         frames = None
         if parts and speech.target_duration_ms is not None:
             frames = shares(speech.target_duration_ms, [len(ids) for ids in draft.text.ids], GAP)
-        return Line(draft.utterance, voice, prompts, frames, _warnings(draft.text))
+        return Rendition(draft.utterance, voice, prompts, frames, _warnings(draft.text))
 
 
 def _warnings(text: Segments) -> list[Notice]:
@@ -124,7 +124,7 @@ def _warnings(text: Segments) -> list[Notice]:
 def _unprepared(utterance: Utterance, error: Exception) -> Failure:
     if isinstance(error, FarmError):
         return Failure(utterance.key, error.message)
-    if isinstance(error, OSError):  # its text names a path of this machine, which is no tenant's business
+    if isinstance(error, OSError):  # its text names a path of this machine, which tenants must not see
         log.error("a reference can't be read: %s", error)
         return Failure(utterance.key, f"the reference audio can't be read: {error.strerror}")
     return Failure(utterance.key, f"can't be prepared: {error}")

@@ -20,15 +20,17 @@ _SILENCE_S = 0.1  # the clip of a text in which nothing can be spoken
 
 
 @dataclass(slots=True, eq=False)
-class Line:
+class Rendition:
+    """One utterance in work."""
+
     utterance: Utterance
     voice: Voice
-    prompts: Sequence[torch.Tensor]  # (L, D) for each part; none where nothing can be spoken
-    frames: Sequence[int] | None = None  # that each part is to have, where the clip has a length to keep
+    prompts: Sequence[torch.Tensor]  # (L, D) for each part; empty where nothing can be spoken
+    frames: Sequence[int] | None = None  # wanted of each part, where the clip has a length to keep
     warnings: list[Notice] = field(default_factory=list)
     decoding: set[int] = field(default_factory=set)  # parts that are in the decode
     retried: set[int] = field(default_factory=set)  # parts that were decoded once more, under another seed
-    sounds: dict[int, Samples] = field(default_factory=dict)  # parts that are through
+    sounds: dict[int, Samples] = field(default_factory=dict)  # by part, as far as they are made
 
     @property
     def whole(self) -> bool:

@@ -1,10 +1,11 @@
-"""What travels between the stages of IndexTTS, and what a version of the model must bring.
+"""The values that travel between the stages of IndexTTS, and the protocol of a version of the model.
 
     text ──> Adapter.segments ──┐
     reference ──> Adapter.voices ├─> Adapter.prompts ──> Decoder ──> Codes ──> Adapter.contents ──> Acoustic ──> samples
     emotion ──> Adapter.emotions ┘
 
-The right-hand side (decode, regulator, flow, vocoder) is one core for all versions; what differs is the Adapter.
+Decoder and Acoustic are one core for all versions; a version is an Adapter. An utterance has several *parts* where its
+text is too long for one decode. A *piece* is the input that the acoustic stages get for a part.
 Shapes: B utterances, L prompt rows, N codes, T content rows, Y mel frames, P frames of a reference, D the GPT width.
 """
 
@@ -27,7 +28,7 @@ Precision = Literal["fp32", "tf32", "bf16", "fp16"]
 
 @dataclass(frozen=True, slots=True)
 class Precisions:
-    """Of each stage. `tf32` keeps weights and activations in fp32 and lets matrix products round to 10 bits."""
+    """The precision of each stage. `tf32` keeps weights and activations in fp32; matrix products round to 10 bits."""
 
     gpt: Precision = "fp32"
     s2mel: Precision = "fp32"
@@ -66,14 +67,14 @@ class Network:
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """What the stages need of a reference, computed once. On the engine's device."""
+    """A reference as the stages need it, computed once. On the engine's device."""
 
     style: torch.Tensor  # (192,)
     mel: torch.Tensor  # (80, P)
     condition: torch.Tensor  # (P, C): the regulator's output for the reference
     latent: torch.Tensor  # (32, D); (1, D) in version 2.5
     emotion: torch.Tensor  # (D,): the vector of the reference as a speaker
-    own_emotion: torch.Tensor  # (D,): the vector of the same file as an emotion clip, which the package reads otherwise
+    own_emotion: torch.Tensor  # (D,): the same file's as an emotion clip, which the package resamples in another way
 
     @property
     def bytes(self) -> int:
@@ -83,8 +84,8 @@ class Voice:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How codes are drawn: repetition penalty, temperature, top-k, top-p, then one draw from a stream that belongs to
-    the seed and the position alone, so that neighbours in the batch change nothing."""
+    """How codes are drawn: repetition penalty, temperature, top-k, top-p, then one draw. Its random numbers depend on
+    the seed and the position alone, so neighbours in the batch change nothing."""
 
     seed: int = 0
     temperature: float = 0.8
@@ -106,7 +107,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Codes:
-    """What a request became. `cut`: the limit was reached before the stop code."""
+    """The codes of a request. `cut`: the limit was reached before the stop code."""
 
     request: Request
     codes: list[int]
@@ -115,7 +116,7 @@ class Codes:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """What the acoustic stages make into samples: content rows (T, 1024) stretched to `frames`, in a voice."""
+    """The input of the acoustic stages: content rows (T, 1024), to be stretched to `frames`, in a voice."""
 
     key: Hashable
     contents: torch.Tensor
@@ -126,7 +127,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One request or piece that could not be made; its neighbours are not concerned."""
+    """One request or piece that failed. Its neighbours in the batch are made all the same."""
 
     key: Hashable
     error: str
@@ -134,29 +135,33 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Segments:
-    """A text as the model reads it: token ids, in parts within its limit, and what it has no token for."""
+    """A text as the model reads it."""
 
-    ids: list[list[int]]
-    unknown: list[str]
+    ids: list[list[int]]  # token ids of each part; no part is longer than the model's limit
+    unknown: list[str]  # characters for which the model has no token
 
 
-class Adapter(Protocol):
-    """What belongs to one version of the model."""
+class Segmenter(Protocol):
+    """The text front end of one version of the model."""
+
+    def segments(self, text: str, language: str, *, normalize: bool = True) -> Segments:
+        """Of any string; no text raises. `normalize`: with numbers and signs put into words. Thread-safe."""
+        ...
+
+
+class Adapter(Segmenter, Protocol):
+    """All that belongs to one version of the model."""
 
     version: str
     languages: Mapping[str, int]  # language -> characters that a segment may have, for planning
-    parameters: Sequence[Parameter]  # of a request that it honours, as a model's card lists them
-
-    def segments(self, text: str, language: str, *, normalize: bool = True) -> Segments:
-        """`normalize`: with numbers and signs put into words."""
-        ...
+    parameters: Sequence[Parameter]  # the parameters of a request that it honours, as a model's card lists them
 
     def voices(self, references: Sequence[str]) -> list[Voice | Exception]:
-        """Of audio files, in one batch; a file that can't be used is answered with the reason."""
+        """A voice for each audio file, or the reason why the file can't be used."""
         ...
 
     def emotions(self, references: Sequence[str]) -> list[torch.Tensor | Exception]:
-        """(D,) each, of audio files heard as emotion clips."""
+        """(D,) for each audio file, heard as an emotion clip, or the reason why the file can't be used."""
         ...
 
     def prompts(
@@ -170,9 +175,9 @@ class Adapter(Protocol):
         ...
 
     def contents(self, prompts: Sequence[torch.Tensor], codes: Sequence[Sequence[int]]) -> list[torch.Tensor]:
-        """(T, 1024) each: what the codes mean, in their context."""
+        """(T, 1024) each: the codes decoded to content rows, in the context of their prompts."""
         ...
 
     def frames(self, codes: int, speed: float) -> int:
-        """Mel frames that so many codes become; at a speed of 2 half as many as at 1."""
+        """Mel frames of so many codes; at a speed of 2 half as many as at 1."""
         ...

@@ -1,10 +1,10 @@
-"""What belongs to IndexTTS-2.5: how its prompt is laid out, what it keeps of a voice, what its codes mean.
+"""IndexTTS-2.5 alone: the layout of its prompt, its voices, and the meaning of its codes.
 
     prompt     the voice's style, projected, plus the emotion; two rows of zeros; start, text, stop, with positions and
                the row of the language
     contents   two rows for each code, out of the decoder of the semantic codec
 
-Every number agrees with the official code at batch 1; where that is wrong for a batch, it is said.
+Every number agrees with the official code at batch 1. Where that code is wrong for a batch, a comment says so.
 """
 
 from __future__ import annotations
@@ -18,17 +18,16 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 
 from farm.speech import Parameter
-from worker.engines.indextts.shapes import Network, Segments, Voice
-from worker.engines.indextts.sound.regulator import regulate
-from worker.engines.indextts.text.multilingual import Multilingual
+from worker.engines.indextts.adapter import BaseAdapter
+from worker.engines.indextts.shapes import Network, Voice
+from worker.engines.indextts.text.multilingual import MultilingualSegmenter
 from worker.engines.indextts.text.wording import Grammars, Wording
-from worker.engines.indextts.voice.reference import Recording
-from worker.engines.indextts.voice.reference_encoder import Ear, each, finite, own
+from worker.engines.indextts.voice.reference_encoder import Heard
 
 _ROWS_PER_CODE = 2  # a code is 40 ms, a row of content 20
 
 
-class V25:
+class V25(BaseAdapter):
     """The adapter of version 2.5, over a network."""
 
     version = "2.5"
@@ -36,34 +35,20 @@ class V25:
         Parameter.SPEED, Parameter.SEED, Parameter.EMOTION, Parameter.NORMALIZE, Parameter.DURATION,
         Parameter.PRONUNCIATION,
     )  # fmt: skip
-    # What the 25 s hold in which the model is stable, and the tokens of a segment: a token has 5.1 English characters,
-    # 1.0 Chinese, 0.62 Japanese, 2.1 Spanish, 2.0 Arabic.
+    # The characters of the 25 s in which the model is stable, and of a segment's tokens: a token has 5.1 English
+    # characters, 1.0 Chinese, 0.62 Japanese, 2.1 Spanish, 2.0 Arabic.
     languages: Mapping[str, int] = MappingProxyType({"zh": 110, "en": 290, "ja": 70, "es": 240, "ar": 220})
 
     def __init__(self, network: Network, wording: Wording | None = None) -> None:
-        self._network = network
-        self._gpt: Any = network.gpt
-        self._codec: Any = network.codec
-        self._ear = Ear(network)
         normalizer = network.normalizer
-        self._text = Multilingual(
+        segmenter = MultilingualSegmenter(
             network.tokenizer,
             wording or Grammars(normalizer, network.spanish),
             punctuation=lambda text: normalizer.clean_pattern.sub(lambda sign: normalizer.char_rep_map[sign[0]], text),
             japanese=network.japanese.process_ja_text,
             unread={network.config["gpt"][name] for name in ("start_text_token", "stop_text_token")},
         )
-
-    def segments(self, text: str, language: str, *, normalize: bool = True) -> Segments:
-        return self._text.segments(text, language, normalize=normalize)
-
-    @torch.inference_mode()
-    def voices(self, references: Sequence[str]) -> list[Voice | Exception]:
-        return each(references, self._voices)
-
-    @torch.inference_mode()
-    def emotions(self, references: Sequence[str]) -> list[torch.Tensor | Exception]:
-        return each(references, self._ear.clips)
+        super().__init__(network, segmenter)
 
     @torch.inference_mode()
     def prompts(
@@ -74,19 +59,17 @@ class V25:
         languages: Sequence[str],
     ) -> list[torch.Tensor]:
         """(1 + 2 + n + 2, D) each, for n ids, in the GPT's type."""
-        gpt, language_row = self._gpt, self._network.language_row
+        language_row = self._network.language_row
         assert language_row is not None
         prompts = []
         for tokens, voice, emotion, language in zip(ids, voices, emotions, languages, strict=True):
-            text = torch.tensor([gpt.start_text_token, *tokens, gpt.stop_text_token], device=self._network.device)
-            rows = gpt.text_embedding(text) + gpt.text_pos_embedding.emb.weight[: len(text)]
-            rows = rows + gpt.lang_embedding.weight[language_row(language)]
+            rows = self._embedded(tokens) + self._gpt.lang_embedding.weight[language_row(language)]
             prompts.append(torch.cat([(voice.latent + emotion).to(rows.dtype), rows.new_zeros(2, rows.shape[1]), rows]))
         return prompts
 
     @torch.inference_mode()
     def contents(self, prompts: Sequence[torch.Tensor], codes: Sequence[Sequence[int]]) -> list[torch.Tensor]:
-        """(2 n, 1024) each, for n codes. What was prompted is not asked again."""
+        """(2 n, 1024) each, for n codes. This version does not need the prompts again."""
         del prompts
         counts = torch.tensor([len(row) for row in codes], device=self._network.device)
         padded = pad_sequence([torch.tensor(row, dtype=torch.long) for row in codes], batch_first=True)
@@ -98,24 +81,18 @@ class V25:
         """Cut to an integer in double precision, as the package does with the inverse of a speed."""
         return int(_ROWS_PER_CODE * codes * 1.72 * (1 / speed))
 
-    def _voices(self, recordings: Sequence[Recording]) -> list[Voice | Exception]:
-        ear, count = self._ear, len(recordings)
-        spoken = [recording.as_voice() for recording in recordings]
-        heard = ear.features([narrow for _, narrow in spoken] + [recording.as_emotion() for recording in recordings])
-        emotions = ear.emotions(heard)
-        mels = [ear.mel(wide) for wide, _ in spoken]
-        styles = [ear.style(narrow) for _, narrow in spoken]  # one by one: its statistics would count the padding
-        conditions = regulate(self._network.regulator, heard[:count], [mel.shape[1] for mel in mels])
-        latents = [self._gpt.spk_emb_proj(style[None]) for style in styles]
-        rows = zip(styles, mels, conditions, latents, emotions[:count], emotions[count:], strict=True)
-        return [finite(Voice(*map(own, row)), row) for row in rows]
+    def _contents_of(self, heard: Heard) -> Sequence[torch.Tensor]:
+        return heard.features
+
+    def _latents(self, heard: Heard) -> Sequence[torch.Tensor]:
+        return [self._gpt.spk_emb_proj(style[None]) for style in heard.styles]
 
 
 @contextmanager
 def _unpadded(codec: Any, counts: torch.Tensor) -> Iterator[None]:
-    """A decoder whose convolutions see zeros behind the end of each row (B,), as they see behind a row alone. The
-    package's see what biases and norms have made of the padding: the last 79 rows come out wrong with 12 layers
-    (calculated; 19 were seen with 3)."""
+    """Makes the decoder's convolutions see zeros behind the end of each row (B,), as they do behind a row alone. In the
+    package they see the padding after biases and norms: the last 79 rows come out wrong with 12 layers (calculated;
+    19 were seen with 3)."""
 
     def hide(rows_per_code: int) -> Any:
         def hook(_: torch.nn.Module, given: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:

@@ -5,8 +5,8 @@
                           (front) <──────────────────────── (youngest)
                                    evicted: pages or memory ran out
 
-A row's codes depend on its prompt and its sampling alone, never on its neighbours, its slot or when it was admitted.
-That is why an evicted row may simply start again, and why nothing is lost when memory runs out.
+A row's codes depend on its prompt and its sampling alone, never on its neighbours, its slot or the time of its
+admission. So an evicted row may simply start again, and nothing is lost when memory runs out.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ _PENALISED = 1  # the package's stand-in for a prompt's ids: penalised from the 
 class Decoder:
     """Up to `slots` rows at once, over K and V in `pages`, or in as many as `bytes` hold.
 
-    attention: "flash", "sdpa", or the faster that can run here. compile: one graph per step through torch.compile, over
-    batches padded to powers of two; as CUDA graphs where there is CUDA.
+    attention: "flash", "sdpa", or "auto" for the faster that can run here. compile: one graph per step through
+    torch.compile, over batches padded to powers of two; as CUDA graphs where there is CUDA.
 
     Raises:
-        Misconfigured: the attention can't run, there is no memory for a page, or nothing can be compiled here.
+        Misconfigured: the attention can't run, there is no memory for a page, or torch.compile does not work here.
     """
 
     def __init__(
@@ -57,9 +57,9 @@ class Decoder:
         self._running: list[_Row] = []  # oldest first
         self._faults: list[Fault] = []
         self._free = list(range(slots - 1, -1, -1))
-        self._ceiling = slots  # rows that memory has room for, as far as is known
+        self._ceiling = slots  # rows for which memory has room, as far as the decoder knows
         self._finished = 0
-        # One slot more than there are, for what pads a batch.
+        # One slot more than there are, for the padding of a batch.
         self._seen = torch.zeros(slots + 1, gpt.vocabulary, dtype=torch.bool, device=gpt.device)
         self._batch: _Batch | None = None
         self._advance = _compiled(self._forward, gpt, self.pages) if compile else self._forward
@@ -78,14 +78,14 @@ class Decoder:
         return bool(self._running or self._waiting or self._faults)
 
     def submit(self, request: Request) -> None:
-        """Never fails: what can't be decoded comes back from `step` as a Fault."""
+        """Never fails: a request that can't be decoded comes back from `step` as a Fault."""
         if problem := defect(request.sampling):
             self._faults.append(Fault(request.key, problem))
         else:
             self._waiting.append(request)
 
     def clear(self) -> None:
-        """Forgets every request, whether it waits or runs; also after `step` has raised."""
+        """Forgets every request, waiting or running. May be called after `step` has raised."""
         for row in list(self._running):
             self._leave(row, soiled=True)
         self._waiting.clear()
@@ -93,10 +93,10 @@ class Decoder:
 
     @torch.inference_mode()
     def step(self) -> list[Codes | Fault]:
-        """Admits what waits, moves every row one code on, and returns what ended.
+        """Admits waiting requests, moves every row one code on, and returns the results of the rows that ended.
 
         Raises:
-            RuntimeError: whatever the device says that is not about memory; `memory.poisoned` tells if it is the end.
+            RuntimeError: any error of the device that is not about memory; `memory.poisoned` tells a lost context.
         """
         codes = None
         while codes is None:
@@ -110,12 +110,14 @@ class Decoder:
             # Outside of the handler, whose traceback would keep the failed step's tensors alive.
             if codes is None:
                 self._shrink()
-        ended = [end for row, code in zip(list(self._running), codes, strict=True) if (end := self._settle(row, code))]
+        ended = [
+            end for row, code in zip(list(self._running), codes, strict=True) if (end := self._accept_code(row, code))
+        ]
         faults, self._faults = self._faults, []
         return [*faults, *ended]
 
     def _extend(self) -> None:
-        """Room for one more code in every row, at the expense of the youngest."""
+        """Gives every row room for one more code, at the expense of the youngest."""
         index = 0
         while index < len(self._running):
             row = self._running[index]
@@ -134,7 +136,7 @@ class Decoder:
             if self.pages.needed(length) > self.pages.count:
                 self._faults.append(_too_long(self._waiting.popleft(), length, self.pages))
                 continue
-            # A page is left over for each that runs; else the newcomer would soon be evicted for their sake.
+            # A page stays free for each running row; else the newcomer would soon be evicted for them.
             if self._running and self.pages.needed(length) + len(self._running) > self.pages.free:
                 return
             self.pages.extend(self._free[-1], length)
@@ -142,9 +144,9 @@ class Decoder:
             self._running.append(row)
 
     def _draw(self) -> list[int]:
-        """The next code of every row. The only place where the device is waited for, once.
+        """The next code of every row. The device is waited for here alone, and once.
 
-        It may be tried again after a failure: what it writes before it ends is overwritten with the same.
+        The call may be repeated after a failure: its writes are overwritten with the same values.
         """
         begun = [row for row in self._running if row.codes]
         fresh = self._running[len(begun) :]
@@ -199,13 +201,13 @@ class Decoder:
             parameters=self._parameters(samplings),
         )
 
-    def _settle(self, row: _Row, code: int) -> Codes | Fault | None:
-        """Takes the code in; what the row became, if that ended it."""
+    def _accept_code(self, row: _Row, code: int) -> Codes | Fault | None:
+        """Adds the code to its row. Returns the result of a row that ended with it."""
         end: Codes | Fault | None = None
         if code == NOT_FINITE:
             end = Fault(row.request.key, f"the decoder computed NaN or infinity after {len(row.codes)} codes")
         elif code == self._gpt.start:
-            # The codec has no entry for it, and on a GPU looking it up would poison the context for everyone.
+            # The codec has no entry for it. On a GPU, looking it up would poison the context of the whole process.
             error = f"the decoder drew its start code after {len(row.codes)} codes; try another seed"
             end = Fault(row.request.key, error)
         elif code == self._gpt.stop:
@@ -222,7 +224,7 @@ class Decoder:
         return end
 
     def _shrink(self) -> None:
-        """Half as many rows as memory had no room for; the youngest wait again."""
+        """Halves the rows that run at once, after they did not fit. The youngest wait again."""
         if len(self._running) == 1:
             row = self._running[0]
             self._leave(row, soiled=True)
@@ -237,7 +239,7 @@ class Decoder:
 
     def _evict(self) -> None:
         row = self._running[-1]
-        self._leave(row, soiled=True)  # the failed step may have written what no one has looked at
+        self._leave(row, soiled=True)  # the failed step may have written NaN that was never checked
         self._waiting.appendleft(row.request)
 
     def _leave(self, row: _Row, *, soiled: bool = False) -> None:
@@ -261,13 +263,13 @@ class _Row:
 
     @property
     def length(self) -> int:
-        """Where the next position lies: behind the prompt, the start code, and all codes but the latest."""
+        """The next position: behind the prompt, the start code, and all codes but the latest."""
         return len(self.request.prompt) + len(self.codes)
 
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """What stays the same from step to step while no row comes, goes or takes a page."""
+    """The inputs that stay the same from step to step, as long as no row comes, goes or takes a page."""
 
     key: tuple[int, int]  # the version of the pages, and the rows
     slots: Tensor
@@ -305,14 +307,14 @@ def _compiled(step: _Step, gpt: Gpt, pages: Pages) -> _Step:
         raise Misconfigured(
             f"torch.compile does not work here ({reason}); install a C++ compiler (apt-get install g++), or turn it off"
         ) from error
-    # A CUDA graph copies its inputs into place at every replay, except those that promise to stay where they are.
+    # A CUDA graph copies its inputs into place at every replay, except tensors marked to stay where they are.
     for tensor in (*gpt.weights(), *pages.keys, *pages.values):
         torch._dynamo.mark_static_address(tensor)
     # Sampling stays outside: its kernels are queued while the graph runs.
     compiled = torch.compile(step, mode=mode, fullgraph=True)
 
     def advance(codes: Tensor, count: Tensor, lengths: Tensor, tables: Tensor) -> Tensor:
-        # Rows and pages alone vary. dynamic=True would take heads and widths for variable too.
+        # Only rows and pages vary. With dynamic=True, heads and widths would count as variable too.
         for tensor in (codes, count, lengths, tables):
             torch._dynamo.mark_dynamic(tensor, 0)
         torch._dynamo.mark_dynamic(tables, 1)
@@ -322,5 +324,6 @@ def _compiled(step: _Step, gpt: Gpt, pages: Pages) -> _Step:
 
 
 def _power_of_two(count: int) -> int:
-    """The smallest that is not below, from 2 on: the compiler would make a graph of its own for a size of 1."""
+    """The smallest power of two, from 2 on, that is not below `count`. The compiler would make a graph of its own for a
+    size of 1."""
     return max(2, 1 << (count - 1).bit_length())

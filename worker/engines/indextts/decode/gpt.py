@@ -1,8 +1,8 @@
-"""The autoregressive transformer of IndexTTS, run over the package's own weights: a GPT-2 between the prompt and codes.
+"""The autoregressive transformer of IndexTTS, a GPT-2 between prompt and codes, over the package's own weights.
 
-The package's forward can't hold rows of different lengths in one batch without padding between text and codes; this one
-can, because K and V lie in pages and every row has a position of its own. Weights are taken by their names in the state
-dict, which are the same in all releases of transformers, and are shared, not copied.
+The package's forward needs padding between text and codes to hold rows of different lengths in one batch. This one
+does not, because K and V lie in pages and every row has a position of its own. Weights are found by their names in the
+state dict, which are the same in all releases of transformers, and are shared, not copied.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from torch.nn.utils.rnn import pad_sequence
 
 from worker.engines.indextts.decode.kv import Attend, Pages, causal
 
-_EPSILON = 1e-5  # of GPT-2's layer norms, and of PyTorch's default, which the final one has
+_EPSILON = 1e-5  # of GPT-2's layer norms, and of the final one, which has PyTorch's default
 
 # (layer, query, key, value) -> attended, all (B, T, heads, width)
 _LayerAttend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 
 
 class Gpt:
-    """`UnifiedVoice` of the package, as it is now: moving or casting it later does not reach this object.
+    """The package's `UnifiedVoice` as it is now: moving or casting it later does not reach this object.
 
-    D is its width, V its codes. A sequence is [prompt][start code][codes][stop code], and a code's embedding depends on
-    its place after the prompt. The package trained with places 0, 1, 2, … and decodes with 0, 2, 3, …: both are kept,
-    the first in `latents`, the second in `prefill` and `step`.
+    D is its width, V the number of its codes. A sequence is [prompt][start code][codes][stop code], and a code's
+    embedding depends on its place after the prompt. The package trained with places 0, 1, 2, … and decodes with
+    0, 2, 3, …. `latents` keeps the first, `prefill` and `step` keep the second.
     """
 
     def __init__(self, unified_voice: torch.nn.Module) -> None:
@@ -51,8 +51,8 @@ class Gpt:
         self.max_codes = len(self._places) - 2  # the start and the stop code have places too
 
     def prefill(self, prompts: Sequence[Tensor], pages: Pages, slots: Sequence[int]) -> Tensor:
-        """Reads prompts, (L, D) each, and the start code behind them; writes their K and V into the slots' pages, which
-        must have room for L + 1. Returns logits (B, V) in fp32 for the first code of each."""
+        """Reads prompts, (L, D) each, with the start code behind each, and writes their K and V into the slots' pages,
+        which must have room for L + 1. Returns logits (B, V) in fp32 for the first code of each."""
         start = self.embed(torch.tensor([self.start]), torch.tensor([0]))
         sequences = [torch.cat([prompt.to(self.dtype), start]) for prompt in prompts]
         lengths = [len(sequence) for sequence in sequences]
@@ -71,8 +71,8 @@ class Gpt:
         return self._logits(hidden.flatten(0, 1).index_select(0, last))
 
     def step(self, codes: Tensor, count: Tensor, pages: Pages, attend: Attend) -> Tensor:
-        """One code further: `codes` (B,), each row's latest, which is its `count`-th (B,), counted from 1. K and V go
-        where `attend` puts them. Returns logits (B, V) in fp32 for the code that follows."""
+        """One code further: `codes` (B,) are the latest of each row, and `count` (B,) their numbers in the row, from 1.
+        `attend` writes K and V. Returns logits (B, V) in fp32 for the code that follows."""
         hidden = self._forward(
             self.embed(codes, count + 1)[:, None],
             lambda layer, query, key, value: attend(query, key, value, pages.keys[layer], pages.values[layer]),
@@ -81,7 +81,7 @@ class Gpt:
 
     @torch.inference_mode()
     def latents(self, prompts: Sequence[Tensor], codes: Sequence[Sequence[int]]) -> list[Tensor]:
-        """(N, D) for each prompt (L, D) and its N codes: the state from which each code follows."""
+        """(N, D) for each prompt (L, D) and its N codes: the states that predict each code."""
         sequences = []
         for prompt, row in zip(prompts, codes, strict=True):
             spoken = torch.tensor([self.start, *row, self.stop])
@@ -105,8 +105,8 @@ class Gpt:
 
     def weights(self) -> list[Tensor]:
         """Every tensor that a step reads."""
-        parts = [self._last_norm, self._final_norm, *(part for block in self._blocks for part in block.parts)]
-        pairs = [tensor for part in parts for tensor in (part.weight, part.bias)]
+        layers = [self._last_norm, self._final_norm, *(layer for block in self._blocks for layer in block.layers)]
+        pairs = [tensor for layer in layers for tensor in (layer.weight, layer.bias)]
         return [self._head, self._head_bias, self._codes, self._places, *pairs]
 
     def _forward(self, states: Tensor, attend: _LayerAttend) -> Tensor:
@@ -169,5 +169,5 @@ class _Block:
         )
 
     @property
-    def parts(self) -> tuple[_Norm | _Product, ...]:
+    def layers(self) -> tuple[_Norm | _Product, ...]:
         return self.before_attention, self.attention, self.attended, self.before_mlp, self.expand, self.shrink

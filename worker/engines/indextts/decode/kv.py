@@ -1,11 +1,11 @@
 """Keys and values of the rows that are being decoded, in pages of one pool, and the two attentions that read them.
 
-A row takes pages as it grows and gives all back when it ends, so the pool is shared by rows of any length. Both
-attentions append a row's new key and value in its pages and attend over what the row has so far; they differ in speed
-and in the last bits, never in what they compute.
+A row takes pages as it grows and gives all back when it ends, so rows of any length share the pool. Both attentions
+append a row's new key and value to its pages and attend over all that the row has. They compute the same, and differ
+in speed and in the last bits.
 
     slot 0 ── table [4, 2] ──>  page 4 │k k k k│   page 2 │k k · ·│     length 6, pages of 4
-    slot 1 ── table [1, 0] ──>  page 1 │k k k ·│   page 0: nobody's; what pads a batch reads and writes there
+    slot 1 ── table [1, 0] ──>  page 1 │k k k ·│   page 0: no row's; the padding of a batch reads and writes there
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from farm.errors import Misconfigured
 
 Wanted = Literal["auto", "flash", "sdpa"]
 
-# (query, key, value, keys, values) -> attended. The first three and the result are (B, 1, heads, width); keys and
-# values are one layer's pool, which the new key and value are written into.
+# (query, key, value, keys, values) -> attended. The first three and the result are (B, 1, heads, width). `keys` and
+# `values` are one layer's pool, into which the new key and value are written.
 Attend = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]
 
 
@@ -32,15 +32,15 @@ class Attention(Protocol):
     page: int  # positions per page
 
     def over(self, tables: Tensor, lengths: Tensor) -> Attend:
-        """For one step: tables (B, pages) int32 and lengths (B,) int32, what each row holds before this step."""
+        """For one step: tables (B, pages) int32, and lengths (B,) int32 of the rows before this step."""
         ...
 
 
 def choose(device: torch.device, dtype: torch.dtype, wanted: Wanted = "auto") -> Attention:
-    """The fastest attention that can run there, or the one asked for.
+    """The fastest attention that can run on the device, or the wanted one.
 
     Raises:
-        Misconfigured: flash attention was asked for and can't run; the message says why.
+        Misconfigured: flash attention is wanted and can't run; the message says why.
     """
     if wanted == "sdpa":
         return SdpaAttention()
@@ -55,14 +55,14 @@ def choose(device: torch.device, dtype: torch.dtype, wanted: Wanted = "auto") ->
 
 
 class Pages:
-    """A pool of pages for every layer, and who holds which."""
+    """A pool of pages for every layer, and the slot that holds each page."""
 
     def __init__(
         self, count: int, size: int, *, layers: int, heads: int, width: int, dtype: torch.dtype, device: torch.device
     ) -> None:
         self.count, self.size = count, size
         self.version = 0  # moves whenever a table changes
-        # Zeros: a masked position weighs nothing, but nothing times NaN is NaN.
+        # Zeros: a masked position has a weight of 0, but 0 times NaN is NaN.
         shape = (count + 1, size, heads, width)
         self.keys = [torch.zeros(shape, dtype=dtype, device=device) for _ in range(layers)]
         self.values = [torch.zeros(shape, dtype=dtype, device=device) for _ in range(layers)]
@@ -80,11 +80,11 @@ class Pages:
         return len(self._free)
 
     def needed(self, length: int) -> int:
-        """Pages that so many positions take."""
+        """The pages that `length` positions take."""
         return -(-length // self.size)
 
     def extend(self, slot: int, length: int) -> bool:
-        """Gives the slot room for `length` positions; False, and nothing changes, if the pool has too little left."""
+        """Gives the slot room for `length` positions. Returns False and changes nothing if too few pages are free."""
         held = self._held.get(slot, [])
         missing = self.needed(length) - len(held)
         if missing > len(self._free):
@@ -98,8 +98,8 @@ class Pages:
         return True
 
     def release(self, slot: int, *, soiled: bool = False) -> None:
-        """Takes the slot's pages back. Those that may hold NaN are `soiled`, and zeroed before another row gets them.
-        Nothing is done on the device here, which may be past use."""
+        """Takes the slot's pages back. Pages that may hold NaN are `soiled`, and zeroed before another row gets them.
+        Nothing is done on the device here, because its context may be lost."""
         held = self._held.pop(slot)
         if soiled:
             self._soiled.update(held)
@@ -107,13 +107,13 @@ class Pages:
         self.version += 1
 
     def tables(self, slots: Sequence[int]) -> Tensor:
-        """(B, pages) int32 on the host: what each slot holds, padded with page 0 to the longest."""
+        """(B, pages) int32 on the host: the pages of each slot, padded with page 0 to the longest."""
         held = [self._held[slot] for slot in slots]
         width = max(len(pages) for pages in held)
         return torch.tensor([pages + [0] * (width - len(pages)) for pages in held], dtype=torch.int32)
 
     def places(self, slot: int, length: int) -> Tensor:
-        """(length,) on the host: where the slot's first positions lie in a pool flattened to positions."""
+        """(length,) on the host: the places of the slot's first positions in a pool that is flattened to positions."""
         pages = torch.tensor(self._held[slot])
         return (pages[:, None] * self.size + torch.arange(self.size)).flatten()[:length]
 
@@ -126,8 +126,8 @@ class Pages:
 
 
 class SdpaAttention:
-    """PyTorch's own, anywhere and in any precision. It first gathers a row's pages side by side, so it moves each key
-    and value three times where flash attention reads it once; small pages keep what is gathered in vain small."""
+    """PyTorch's own attention, on any device and in any precision. It first gathers a row's pages side by side, so each
+    key and value is moved three times, where flash attention reads it once. Small pages waste little of that."""
 
     name = "sdpa"
 
@@ -155,7 +155,7 @@ class SdpaAttention:
 
 
 class FlashAttention:
-    """FlashAttention 2, which reads pages where they lie: CUDA and half precision only."""
+    """FlashAttention 2, which reads pages in place: CUDA and half precision only."""
 
     name = "flash"
 
@@ -179,15 +179,15 @@ class FlashAttention:
 
 
 def causal(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Attention of whole sequences that start here: all (B, T, heads, width). Padding goes on the right, where a causal
-    sequence never looks."""
+    """Attention of whole sequences from their start: all (B, T, heads, width). Padding goes on the right, where causal
+    attention never looks."""
     return scaled_dot_product_attention(
         query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2), is_causal=True
     ).transpose(1, 2)
 
 
-# The compiler can't look into the extension; as an operator it stays one node of one graph. Outside of it the operator
-# would cost its dispatch in Python once per layer and step.
+# The compiler can't look into the extension. As an operator it stays one node of one graph. Without the compiler the
+# operator would only cost its dispatch in Python, once per layer and step.
 @torch.library.custom_op("tts_farm::flash_over_pages", mutates_args=("keys", "values"))
 def _flash(
     query: Tensor, key: Tensor, value: Tensor, keys: Tensor, values: Tensor, tables: Tensor, lengths: Tensor

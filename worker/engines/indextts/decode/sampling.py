@@ -1,9 +1,9 @@
-"""How the next code of each row is drawn: all rows at once, on the device, each by its own parameters.
+"""Drawing the next code of each row: all rows at once, on the device, each by its own parameters.
 
     logits -> repetition penalty -> temperature -> top-k -> top-p -> probabilities -> one draw
 
-in the order and with the tie rules of Hugging Face's `generate`, except for the draw: its randomness is a function of
-the row's seed and the code's position, so what shares the batch, and where the row was run, changes nothing.
+in the order and with the tie rules of Hugging Face's `generate`. The draw differs: its random numbers are a function of
+the row's seed and the code's position, so neighbours in the batch and the device change nothing.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _SECOND = 0x94D049BB133111EB - 2**64
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """Of B rows, (B,) each."""
+    """The parameters of B rows, (B,) each."""
 
     seed: Tensor  # int64
     penalty: Tensor
     temperature: Tensor
     top_k: Tensor  # int64
-    tail: Tensor  # 1 - top_p: the probability that may be cut off; below 0 where nothing may be
+    tail: Tensor  # 1 - top_p: the probability that may be cut off; below 0 where none may be
     greedy: Tensor  # bool
 
     @classmethod
@@ -52,7 +52,7 @@ class Parameters:
 
 
 def defect(sampling: Sampling) -> str | None:
-    """What makes these parameters unusable, for people; None if nothing does."""
+    """The reason why these parameters can't be used, in words; None if they can."""
     if not (math.isfinite(sampling.temperature) and sampling.temperature > 0):
         return f"temperature must be above 0, not {sampling.temperature}; ask for greedy decoding instead of 0"
     if not (math.isfinite(sampling.repetition_penalty) and sampling.repetition_penalty > 0):
@@ -69,8 +69,8 @@ def defect(sampling: Sampling) -> str | None:
 def sample(logits: Tensor, seen: Tensor, parameters: Parameters, positions: Tensor) -> Tensor:
     """The next code of each row, (B,) int64, or NOT_FINITE.
 
-    logits (B, V) fp32; seen (B, V) bool, the codes that the repetition penalty applies to; positions (B,) int64, how
-    many codes the row has.
+    logits (B, V) fp32; seen (B, V) bool, the codes to which the repetition penalty applies; positions (B,) int64, the
+    count of codes that the row has.
     """
     scores = penalise(logits, seen, parameters)
     drawn = pick(probabilities(scores, parameters), uniform(parameters.seed, positions))
@@ -79,16 +79,16 @@ def sample(logits: Tensor, seen: Tensor, parameters: Parameters, positions: Tens
 
 
 def penalise(logits: Tensor, seen: Tensor, parameters: Parameters) -> Tensor:
-    """Lowers what was seen: (B, V)."""
+    """Logits (B, V) with the seen codes lowered."""
     penalty = parameters.penalty[:, None]
     return torch.where(seen, torch.where(logits < 0, logits * penalty, logits / penalty), logits)
 
 
 def probabilities(scores: Tensor, parameters: Parameters) -> Tensor:
-    """(B, V), zero for what temperature, top-k and top-p leave out.
+    """(B, V) at the row's temperature, with zeros for the codes that top-k and top-p leave out.
 
-    Codes that tie with the k-th all stay. Top-p takes the least likely away while together they weigh no more than
-    1 - top_p; the likeliest always stays. Of equals the lower code goes first, which Hugging Face leaves to chance.
+    Codes that tie with the k-th all stay. Top-p removes the least likely codes as long as they weigh 1 - top_p or less
+    together; the likeliest always stays. Of equals the lower code goes first, which Hugging Face leaves to chance.
     """
     scores = scores / parameters.temperature[:, None]
     ascending, order = scores.sort(stable=True)
@@ -101,16 +101,17 @@ def probabilities(scores: Tensor, parameters: Parameters) -> Tensor:
 
 
 def pick(weights: Tensor, uniforms: Tensor) -> Tensor:
-    """(B,) int64: where the cumulative distribution of each row (B, V), in the order of the codes, passes its uniform
-    (B,). The sum is over integers of 2^-40, which add up alike in any order: a scan of floats may step up at a code of
-    no weight, and differs from device to device."""
+    """(B,) int64: the code at which the cumulative distribution of each row (B, V) passes its uniform (B,).
+
+    The sum is over integers of 2^-40, which add up alike in any order. A scan of floats may step up at a code of no
+    weight, and differs from device to device."""
     cumulative = (weights.double() * 2**40).long().cumsum(-1)
     target = (uniforms * cumulative[:, -1]).long()
     return torch.searchsorted(cumulative, target[:, None], right=True)[:, 0]
 
 
 def uniform(seeds: Tensor, positions: Tensor) -> Tensor:
-    """(B,) float64 in [0, 1), 53 bits each, by seeds and positions (B,) int64: the same on every device."""
+    """(B,) float64 in [0, 1), 53 bits each, from seeds and positions (B,) int64; the same on every device."""
     bits = _mix(_mix(seeds + _STEP) + (positions + 1) * _STEP)
     return _shift(bits, 11).double() * 2**-53
 
@@ -123,7 +124,7 @@ def _mix(state: Tensor) -> Tensor:
 
 
 def _shift(state: Tensor, bits: int) -> Tensor:
-    """Right, and filled with zeros, which int64 alone would fill with its sign."""
+    """Shifts right and fills with zeros; int64 by itself would fill with its sign."""
     return state.bitwise_right_shift(bits).bitwise_and(2 ** (64 - bits) - 1)
 
 

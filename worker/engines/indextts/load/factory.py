@@ -1,4 +1,4 @@
-"""An engine out of settings: its checkpoint, its device, the precision of each stage, and how much memory for what."""
+"""An engine made from its settings: checkpoint, device, the precision of each stage, and the shares of memory."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from worker.engines.indextts.preparation import Preparation
 from worker.engines.indextts.settings import IndexTTSSettings
 from worker.engines.indextts.shapes import SAMPLE_RATE, Adapter, Network, Precision, Precisions, Sampling
 from worker.engines.indextts.sound.acoustic import Acoustic
-from worker.engines.indextts.text.wording import Grammars, Readers, Wording
+from worker.engines.indextts.text.wording import GrammarProcesses, Grammars, Wording
 from worker.engines.indextts.v2 import V2
 from worker.engines.indextts.v25 import V25
 from worker.engines.indextts.voice.cache import EmotionCache, VoiceCache
@@ -45,7 +45,8 @@ _READERS_CUDA = 4  # at 0.2 to 0.3 s for 20 s of speech, 4 keep pace with 250 ti
 _PROMPT = 256  # positions: up to 32 latents, 120 tokens, and room to spare
 _KV_SHARE = 0.5  # of the GPU memory that the weights left; the acoustics work in the other half
 _KV_CPU = 4 << 30
-# On a GPU, by version: the package's own half mode for the GPT; what it leaves in fp32 at 10 bits of mantissa, as fp16.
+# On a GPU, by version. For the GPT the package's own half mode; the stages that it leaves in fp32 in tf32, which has
+# the 10 bits of mantissa of fp16.
 _AUTO: Mapping[str, Precisions] = {
     "2": Precisions(gpt="fp16", s2mel="tf32", vocoder="tf32"),
     "2.5": Precisions(gpt="bf16", s2mel="tf32", vocoder="tf32"),
@@ -54,21 +55,21 @@ _AUTO: Mapping[str, Precisions] = {
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to run a network, whatever it is."""
+    """How to run a network of any version."""
 
     slots: int
     attention: Wanted = "auto"
     compile: bool = False
     steps: int = 25
     voice_bytes: int = 512 << 20
-    readers: int = 0  # processes that put texts into words; in the engine's own when 0
+    readers: int = 0  # processes that put texts into words; 0: in the engine's own process
     sampling: Sampling = field(default_factory=Sampling)
     pages: int | None = None  # of the decoder's K and V; by memory when absent
 
 
 def build(version: str, settings: IndexTTSSettings) -> IndexTTS:
-    """Raises Misconfigured. Returns when the first utterance has been rendered, so that no job waits for kernels to be
-    chosen."""
+    """Returns when a first utterance has been rendered, so that no job waits for the choice of kernels. Raises
+    Misconfigured."""
     device = choose_device(settings.device)
     precisions = choose_precisions(version, settings, device)
     switch_tf32(precisions, device)
@@ -95,12 +96,12 @@ def build(version: str, settings: IndexTTSSettings) -> IndexTTS:
 
 
 def assemble(network: Network, revision: str, options: Options) -> IndexTTS:
-    """An engine on a network. `revision` is what names the weights."""
+    """An engine on a network. `revision` names the weights."""
     gpt = Gpt(network.gpt)
     wording: Wording = Grammars(network.normalizer, network.spanish)
     if options.readers:
         spanish = network.spanish is not None
-        wording = Readers(options.readers, wording, network.normalizer.term_glossary, spanish=spanish)
+        wording = GrammarProcesses(options.readers, wording, network.normalizer.term_glossary, spanish=spanish)
     adapter = adapt(network, gpt, wording)
     room = {"pages": options.pages} if options.pages else {"bytes": _kv_bytes(gpt, options)}
     decoder = Decoder(gpt, slots=options.slots, attention=options.attention, compile=options.compile, **room)
@@ -145,7 +146,8 @@ def adapt(network: Network, gpt: Gpt, wording: Wording | None = None) -> Adapter
 
 
 def warm_up(engine: IndexTTS) -> None:
-    """One sentence in the voice of a chord: every kernel has run, and a checkpoint that can't speak is found out."""
+    """Renders one sentence in the voice of a chord. Then every kernel has run. Raises Misconfigured for a checkpoint
+    that can't speak."""
     moment = np.arange(3 * SAMPLE_RATE) / SAMPLE_RATE
     chord = sum(np.sin(2 * np.pi * 120 * harmonic * moment) / harmonic for harmonic in range(1, 9)) * 0.2
     with tempfile.TemporaryDirectory() as folder:
@@ -169,7 +171,7 @@ class _Once:
 
 
 def choose_device(wanted: str) -> torch.device:
-    """Raises Misconfigured for a GPU that is not there."""
+    """The device by its name. Raises Misconfigured for a GPU that is not there."""
     if wanted == "auto":
         wanted = "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -192,7 +194,8 @@ def choose_device(wanted: str) -> torch.device:
 
 
 def choose_precisions(version: str, settings: IndexTTSSettings, device: torch.device) -> Precisions:
-    """Raises Misconfigured for what the device can't do."""
+    """The precisions asked for, or the defaults of device and version. Raises Misconfigured for one that the device
+    lacks."""
     asked = {"gpt": settings.gpt, "s2mel": settings.s2mel, "vocoder": settings.vocoder}
     chosen = _AUTO[version] if device.type == "cuda" else Precisions()
     for stage, precision in asked.items():
@@ -206,7 +209,7 @@ def choose_precisions(version: str, settings: IndexTTSSettings, device: torch.de
 
 
 def switch_tf32(precisions: Precisions, device: torch.device) -> None:
-    """It is a switch of the process and not of a stage. cuDNN has it on by itself, which would make fp32 none."""
+    """TF32 is a switch of the process and not of a stage. In cuDNN it is on by default, so fp32 has to turn it off."""
     chosen = {precisions.gpt, precisions.s2mel, precisions.vocoder}
     if {"fp32", "tf32"} <= chosen:
         raise Misconfigured(
@@ -224,16 +227,14 @@ def _checkpoint(version: str, settings: IndexTTSSettings) -> Checkpoint:
         if settings.dir is not None:
             raise
         log.info("%s", error.message)
-    from worker.engines.indextts.load.hub import (
-        fetch,  # the hub's client takes a second to import, and is seldom needed
-    )
+    from worker.engines.indextts.load import hub  # its client takes a second to import, and is seldom needed
 
-    fetch(version)
+    hub.fetch(version)
     return find_checkpoint(version=version)
 
 
 def _kv_bytes(gpt: Gpt, options: Options) -> int:
-    """What all slots need when every row is as long as it may become, or what there is."""
+    """Bytes for all slots with every row at its longest, or as many as there are."""
     positions = options.slots * (_PROMPT + options.sampling.limit + 256)
     wanted: int = 2 * gpt.layers * gpt.width * gpt.dtype.itemsize * positions
     if gpt.device.type != "cuda":
@@ -243,7 +244,7 @@ def _kv_bytes(gpt: Gpt, options: Options) -> int:
 
 
 def _fingerprint(precisions: Precisions, options: Options) -> str:
-    """Of all that makes the same weights sound different: 8 hexadecimal digits."""
+    """8 hexadecimal digits for everything that makes the same weights sound different."""
     sound = [
         _RENDERING, edition(), precisions.gpt, precisions.s2mel, precisions.vocoder, options.steps,
         options.sampling.limit,

@@ -1,9 +1,9 @@
 """A checkpoint becomes a Network: the package's own modules, with their weights.
 
-The package's way of loading leaves out weights whose shape differs, prints to stdout, changes the filters of warnings
-for the whole process, and loads a language model that few need and seven layers of w2v-BERT that nobody reads. None of
-that happens here. Run with the package indextts2-inference 2.1.1 on transformers 5.14, and with the official repository
-at ee40fa7 on transformers 4.52.1: of one checkpoint, the modules of both gave the same numbers.
+The package's own loader leaves out weights of another shape, prints to stdout, and changes the filters of warnings for
+the whole process. It also loads a language model that few need, and seven layers of w2v-BERT whose states are never
+used. None of that happens here. Run with the package indextts2-inference 2.1.1 on transformers 5.14, and with the
+official repository at ee40fa7 on transformers 4.52.1: of one checkpoint, the modules of both gave the same numbers.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from torch.overrides import TorchFunctionMode
 from farm.errors import Misconfigured
 from worker.engines.indextts.load.checkpoint import Checkpoint, semantic_weights
 from worker.engines.indextts.load.package import OFFICIAL, Official, Package, not_installed, place_of_package
-from worker.engines.indextts.load.weights import check_finite, damaged, load, part, place, restore
+from worker.engines.indextts.load.weights import check_finite, damaged, entry, load, place, restore
 from worker.engines.indextts.shapes import HOP, MELS, SAMPLE_RATE, Network, Precisions
 from worker.engines.indextts.text.wording import spanish_grammar
 
-_LAYERS_HEARD = 17  # of w2v-BERT's 24: sound is to the model what the 17th says
+_LAYERS_HEARD = 17  # of w2v-BERT's 24: the model was trained on the state behind the 17th
 _STYLE = 192
-# They run once for each voice, and whatever is spoken in it depends on them: rounding them would gain nothing.
+# They run once for each voice, and every clip in it depends on them, so rounding them would gain nothing.
 _ONCE_PER_VOICE = (
     *("conditioning_encoder", "perceiver_encoder", "emo_conditioning_encoder", "emo_perceiver_encoder"),
     *("emovec_layer", "emo_layer", "spk_emb_proj"),
@@ -39,14 +39,14 @@ _ONCE_PER_VOICE = (
 
 
 def load_network(checkpoint: Checkpoint, device: torch.device, precisions: Precisions) -> Network:
-    """Raises Misconfigured if the package is missing, a file can't be read, or weights and config.yaml differ."""
+    """Raises Misconfigured if the package is missing, a file can't be read, or the weights don't fit config.yaml."""
     _check_audio(checkpoint)
     config = checkpoint.config
     with _contained():
         package = Package.find()
         own = _of_25(package, checkpoint) if checkpoint.version == "2.5" else _of_2(package, checkpoint)
         models = _s2mel(package, checkpoint, own.s2mel, **own.s2mel_options)
-        mean, variance = (part(load(checkpoint.statistics), key, checkpoint.statistics) for key in ("mean", "var"))
+        mean, variance = (entry(load(checkpoint.statistics), key, checkpoint.statistics) for key in ("mean", "var"))
         return Network(
             version=checkpoint.version,
             config=config,
@@ -77,7 +77,7 @@ def load_network(checkpoint: Checkpoint, device: torch.device, precisions: Preci
 
 @dataclass(frozen=True, slots=True)
 class _Own:
-    """What a version makes in its own way; its modules not yet on the device."""
+    """The modules that a version makes in its own way, not yet on the device."""
 
     gpt: Any
     s2mel: tuple[str, ...]  # which models of s2mel are used
@@ -113,11 +113,11 @@ def _of_25(package: Package, checkpoint: Checkpoint) -> _Own:
     official = Official.find()
     config = OmegaConf.create(checkpoint.config["semantic_codec"])
     codec = _make(checkpoint.config_file, "semantic_codec", lambda: official.codec(**config, cfg=config))
-    restore(codec, part(load(checkpoint.codec), "model", checkpoint.codec), checkpoint.codec, "model.")
+    restore(codec, entry(load(checkpoint.codec), "model", checkpoint.codec), checkpoint.codec, "model.")
     try:
         with _grammars_kept():
             spanish = spanish_grammar(place_of_package())
-        japanese = official.japanese(g2p_ratio=0)  # the share of words that it would replace by their reading
+        japanese = official.japanese(g2p_ratio=0)  # the share of words that would be replaced by their reading
     except ImportError as error:
         raise not_installed(error, OFFICIAL) from error
     return _Own(
@@ -141,20 +141,20 @@ def _gpt(package: Package, checkpoint: Checkpoint, **options: Any) -> Any:
 
 
 def _s2mel(package: Package, checkpoint: Checkpoint, names: Sequence[str], **options: Any) -> Mapping[str, Any]:
-    """By name: the length regulator, the flow's estimator within cfm, and the layer from GPT latents to contents."""
+    """The models of s2mel by name: length regulator, flow (cfm), and the layer from GPT latents to contents."""
     from omegaconf import OmegaConf
 
     config = OmegaConf.create(checkpoint.config["s2mel"])
     models: Mapping[str, Any] = _make(checkpoint.config_file, "s2mel", lambda: package.s2mel(config, **options)).models
-    states = part(load(checkpoint.s2mel), "net", checkpoint.s2mel)
+    states = entry(load(checkpoint.s2mel), "net", checkpoint.s2mel)
     for name in names:
-        restore(models[name], part(states, name, checkpoint.s2mel), checkpoint.s2mel, f"net.{name}.")
+        restore(models[name], entry(states, name, checkpoint.s2mel), checkpoint.s2mel, f"net.{name}.")
     models["cfm"].estimator.setup_caches(max_batch_size=1, max_seq_length=8192)
     return models
 
 
 def _semantic(checkpoint: Checkpoint) -> Any:
-    """w2v-BERT without the layers whose states nobody reads: its last state is the one that is read."""
+    """w2v-BERT up to the layer whose state is used."""
     transformers: Any = importlib.import_module("transformers")
     folder, weights = checkpoint.semantic, semantic_weights(checkpoint.semantic)
     config = transformers.Wav2Vec2BertConfig.from_pretrained(folder)
@@ -169,7 +169,7 @@ def _semantic(checkpoint: Checkpoint) -> Any:
         model, report = transformers.Wav2Vec2BertModel.from_pretrained(
             folder, config=config, local_files_only=True, output_loading_info=True
         )
-    except Exception as error:  # what transformers raises for a damaged file has no class in common
+    except Exception as error:  # the errors of transformers for a damaged file have no class in common
         raise damaged(weights, error) from error
     if missing := sorted(set(report["missing_keys"]) - {"masked_spec_embed"}):
         raise Misconfigured(f"{weights} lacks {missing[0]}; delete it and fetch it again")
@@ -192,11 +192,11 @@ def _speaker(package: Package, checkpoint: Checkpoint) -> Any:
 
 
 def _vocoder(package: Package, checkpoint: Checkpoint) -> Any:
-    """Published with weight norm and, by some, without."""
+    """BigVGAN. Its authors publish it with weight norm, others without."""
     settings, weights = checkpoint.vocoder / "config.json", checkpoint.vocoder / "bigvgan_generator.pt"
     config = package.bigvgan.load_hparams_from_json(settings)
     vocoder = _make(settings, "", lambda: package.bigvgan.BigVGAN(config))
-    state = part(load(weights), "generator", weights)
+    state = entry(load(weights), "generator", weights)
     normed = isinstance(state, Mapping) and "conv_pre.weight_g" in state
     if not normed:
         vocoder.remove_weight_norm()
@@ -217,13 +217,13 @@ def _mel(package: Package, config: Mapping[str, Any]) -> Callable[[Tensor], Tens
         hop_size=spectrum["hop_length"],
         win_size=spectrum["win_length"],
         fmin=spectrum.get("fmin", 0),
-        fmax=None if spectrum.get("fmax", "None") == "None" else 8000,  # so in the package, whatever it says
+        fmax=None if spectrum.get("fmax", "None") == "None" else 8000,  # as in the package, for any other value
         center=False,
     )
 
 
 def _rows(path: Path, width: int, checkpoint: Checkpoint, device: torch.device) -> tuple[Tensor, ...]:
-    """A matrix with `emo_num` rows for each emotion, one emotion after the other."""
+    """For each emotion its `emo_num` rows, out of a matrix that has the emotions one after the other."""
     rows, counts = load(path), checkpoint.config["emo_num"]
     needed = (sum(counts), width)
     if not isinstance(rows, Tensor) or rows.shape != needed:
@@ -233,7 +233,7 @@ def _rows(path: Path, width: int, checkpoint: Checkpoint, device: torch.device) 
 
 
 def _normalizer(package: Package, checkpoint: Checkpoint) -> Any:
-    """With its grammars, which the package builds at its first start and keeps beside its own files."""
+    """The package's normaliser with its grammars, which the package builds at first use and keeps beside its files."""
     normalizer = package.text_normalizer(enable_glossary=True)
     with _grammars_kept():
         normalizer.load()
@@ -250,7 +250,7 @@ def _sentencepiece(package: Package, checkpoint: Checkpoint, normalizer: Any) ->
 
 
 def _ranks(official: Official, checkpoint: Checkpoint) -> Any:
-    """tiktoken's Encoding. Where it has no token for a byte, it would end the process at the text that needs one."""
+    """tiktoken's Encoding. One without a token for every byte would end the process at a text that needs the token."""
     path = checkpoint.tokenizer
     try:
         encoding = official.tokenizer(multilingual=True, model_dir=str(path.parent)).encoding
@@ -277,7 +277,7 @@ def _grammars_kept() -> Iterator[None]:
 
 
 def _check_audio(checkpoint: Checkpoint) -> None:
-    """What the stages take for granted."""
+    """Raises Misconfigured unless the audio has the rate and the frames for which the stages were made."""
     audio = checkpoint.config["s2mel"]["preprocess_params"]
     spectrum = audio["spect_params"]
     for name, found, needed in (
@@ -305,8 +305,8 @@ def _make(path: Path, section: str, make: Callable[[], Any]) -> Any:
 
 
 class _Undrawn(TorchFunctionMode):
-    """Modules made within start from zeros and not from random numbers, 1.1 billion of them at full size, every one of
-    which is then replaced. Zeros, because PyTorch's truncated distribution draws until all is within its bounds."""
+    """Makes modules start from zeros and not from random numbers: at full size 1.1 billion would be drawn and then
+    replaced. Zeros, because PyTorch's truncated distribution draws until all values are within its bounds."""
 
     _DRAWS = frozenset({"normal_", "uniform_", "kaiming_normal_", "kaiming_uniform_"})
 
@@ -323,8 +323,8 @@ class _Undrawn(TorchFunctionMode):
 
 @contextlib.contextmanager
 def _contained() -> Iterator[None]:
-    """What importing and building the package does to the process, undone: filters of warnings, random numbers that
-    are drawn for weights which are then replaced, progress bars and what goes to stdout."""
+    """Keeps the package's import and construction from changing the process: filters of warnings, the random state,
+    progress bars, prints to stdout."""
     with (
         warnings.catch_warnings(),
         torch.random.fork_rng(devices=[]),
@@ -337,7 +337,7 @@ def _contained() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _silent_transformers() -> Iterator[None]:
-    """It draws progress bars of files that are read in a second, and reports the layers that were left out."""
+    """transformers would draw progress bars for files of a second, and report the layers that were left out."""
     logging: Any = importlib.import_module("transformers.utils.logging")
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()

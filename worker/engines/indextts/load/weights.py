@@ -1,5 +1,8 @@
-"""Weights out of files and into modules, every one accounted for: what is missing, has another shape or is no number is
-an error that names the file and the weight, because a network with a random layer speaks too."""
+"""Weights out of files and into modules, with every weight accounted for.
+
+A weight that is missing, has another shape or holds NaN is an error that names file and weight, because a network with
+a random layer speaks too.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +26,8 @@ Module = TypeVar("Module", bound=nn.Module)
 
 
 def load(path: Path) -> Any:
-    """What torch.save or safetensors put into the file, on the CPU. A pickle can't run code here: only tensors,
-    numbers, strings and their containers are read out of one."""
+    """The content of a file of torch.save or safetensors, on the CPU. A pickle can't run code here: only tensors,
+    numbers, strings and their containers are read. Raises Misconfigured."""
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
@@ -43,16 +46,16 @@ def damaged(path: Path, error: Exception) -> Misconfigured:
     return Misconfigured(f"{path} can't be loaded ({_first_line(error)}); delete it and fetch it again")
 
 
-def part(loaded: Any, key: str, path: Path) -> Any:
-    """An entry of what was loaded, which must be a mapping."""
+def entry(loaded: Any, key: str, path: Path) -> Any:
+    """One entry of a loaded file, which must hold a mapping. Raises Misconfigured."""
     if not isinstance(loaded, Mapping) or key not in loaded:
         raise Misconfigured(f"{path} has no {key!r}, which a file of IndexTTS has; delete it and fetch it again")
     return loaded[key]
 
 
 def restore(module: nn.Module, state: Any, path: Path, within: str = "") -> None:
-    """All weights of `module`, from a state dict that was loaded from `path`, where it stood under `within`. Buffers
-    that the module has computed may be absent, and what belongs to no module of this kind is left out."""
+    """Sets all weights of `module` from a state dict of the file `path`, in which they stand under `within`. Buffers
+    that the module has computed may be absent. Entries of other kinds of modules are ignored. Raises Misconfigured."""
     if not isinstance(state, Mapping):
         raise Misconfigured(f"{path} holds no weights; delete it and fetch it again")
     state = {name.removeprefix("module."): tensor for name, tensor in state.items()}  # so named by distributed training
@@ -75,7 +78,7 @@ def check_finite(module: nn.Module, path: Path) -> None:
 
 
 def place(module: Module, device: torch.device, precision: Precision = "fp32", in_full: Collection[str] = ()) -> Module:
-    """For inference, in its precision but for the children named `in_full`, which stay in fp32."""
+    """The module on its device, for inference, in `precision`; its children named `in_full` stay in fp32."""
     rounded = [child for name, child in module.named_children() if name not in in_full] if in_full else [module]
     for child in rounded:
         child.to(_TYPES[precision])
@@ -86,7 +89,7 @@ def _check(tensor: Any, expected: Tensor, name: str) -> None:
     if not isinstance(tensor, Tensor) or tensor.shape != expected.shape:
         found = tuple(tensor.shape) if isinstance(tensor, Tensor) else type(tensor).__name__
         raise Misconfigured(f"{name} is {found} where {tuple(expected.shape)} belongs; {_MIXED}")
-    # A sum is not finite if any part is not: half the time of looking at each.
+    # A sum is finite only if all its terms are: half the time of looking at each.
     if tensor.is_floating_point() and not tensor.sum(dtype=torch.float32).isfinite():
         raise Misconfigured(f"{name} has values that are no numbers; delete the file and fetch it again")
 

@@ -1,7 +1,7 @@
 """The acoustic stages as one: contents become samples, as many pieces at a time as memory holds.
 
-A batch that does not fit is halved, and later ones are smaller until it goes well again. A batch that fails otherwise
-is rendered piece by piece, so that only the piece at fault is a Fault.
+isolate.py says what happens to a batch that fails. After one that did not fit, later batches are smaller, and grow
+again with each that goes well.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from worker.engines.indextts.memory import out_of_memory, poisoned
+from worker.engines.indextts.isolate import isolate
+from worker.engines.indextts.memory import out_of_memory
 from worker.engines.indextts.shapes import Fault, Network, Piece
 from worker.engines.indextts.sound.flow import Flow
 from worker.engines.indextts.sound.regulator import regulate
@@ -25,8 +26,8 @@ Sound = tuple[Hashable, npt.NDArray[np.float32]]  # a piece's key and its sample
 
 
 class Acoustic:
-    """Regulator, flow and vocoder of a network. A batch is at most `rows` mel frames, those of the references with
-    them, or one piece; a row takes about 70 KB in fp32 (calculated)."""
+    """Regulator, flow and vocoder of a network. A batch has at most `rows` mel frames, those of the references among
+    them, or one piece. A row takes about 70 KB in fp32 (calculated)."""
 
     def __init__(self, network: Network, steps: int = 25, guidance: float = 0.7, rows: int = 16384) -> None:
         with torch.inference_mode():
@@ -51,12 +52,13 @@ class Acoustic:
         order = sorted(range(len(pieces)) - made.keys(), key=lambda index: pieces[index].frames)
         while order:
             batch = self._fitting(pieces, order)
-            made |= zip(batch, self._render([pieces[index] for index in batch]), strict=True)
+            sounds = isolate([pieces[index] for index in batch], self._sounds, _fault, self._give_way)
+            made |= zip(batch, sounds, strict=True)
             del order[: len(batch)]
         return [made[index] for index in range(len(pieces))]
 
     def _fitting(self, pieces: Sequence[Piece], order: Sequence[int]) -> list[int]:
-        """The first of `order` that fit into one batch, and at least one."""
+        """The first of `order` that fit into one batch; at least one."""
         rows = 0
         for count, index in enumerate(order):
             rows += _rows(pieces[index])
@@ -64,31 +66,19 @@ class Acoustic:
                 return list(order[:count])
         return list(order)
 
-    def _render(self, pieces: Sequence[Piece]) -> list[Sound | Fault]:
-        try:
-            made = self._attempt(pieces)
-        except Exception as error:
-            if poisoned(error):
-                raise
-            if len(pieces) == 1:
-                return [Fault(pieces[0].key, _reason(error))]
-            lacking = out_of_memory(error)
-            way = "in halves" if lacking else "one by one"
-            log.warning("%d pieces failed together and are rendered %s: %s", len(pieces), way, _first_line(error))
-        else:
-            self._room = min(self._most, self._room + self._room // 8 + 1)
-            return made
-        # Not while the error is handled: its traceback holds every tensor of the batch.
-        size = (len(pieces) + 1) // 2 if lacking else 1
-        if lacking:
-            self._room = sum(map(_rows, pieces)) // 2
-        return [each for first in range(0, len(pieces), size) for each in self._render(pieces[first : first + size])]
-
-    def _attempt(self, pieces: Sequence[Piece]) -> list[Sound | Fault]:
+    def _sounds(self, pieces: Sequence[Piece]) -> list[Sound | Fault]:
         conditions = regulate(self._regulator, [piece.contents for piece in pieces], [piece.frames for piece in pieces])
         mels = self._flow.mels(conditions, [piece.voice for piece in pieces], [piece.seed for piece in pieces])
         waves = self._vocoder.samples(mels)
+        self._room = min(self._most, self._room + self._room // 8 + 1)
         return [_checked(piece, wave.numpy()) for piece, wave in zip(pieces, waves, strict=True)]
+
+    def _give_way(self, pieces: Sequence[Piece], error: Exception) -> None:
+        lacking = out_of_memory(error)
+        if lacking:
+            self._room = sum(map(_rows, pieces)) // 2
+        way = "in halves" if lacking else "one by one"
+        log.warning("%d pieces failed together and are rendered %s: %s", len(pieces), way, _first_line(error))
 
 
 def _rows(piece: Piece) -> int:
@@ -101,10 +91,11 @@ def _checked(piece: Piece, samples: npt.NDArray[np.float32]) -> Sound | Fault:
     return Fault(piece.key, "the model made samples that are no numbers; try another seed, or both stages in fp32")
 
 
-def _reason(error: Exception) -> str:
+def _fault(piece: Piece, error: Exception) -> Fault:
     if out_of_memory(error):
-        return "the GPU has no memory for this text, not even alone; split it, or give the engine fewer slots"
-    return f"the acoustic stages failed: {_first_line(error)}"
+        reason = "the GPU has no memory for this text, not even alone; split it, or give the engine fewer slots"
+        return Fault(piece.key, reason)
+    return Fault(piece.key, f"the acoustic stages failed: {_first_line(error)}")
 
 
 def _first_line(error: Exception) -> str:

@@ -1,8 +1,8 @@
-"""Numbers and signs into words, by the package's own grammars: here, or in processes beside the worker.
+"""Text normalisation: numbers and signs into words, by the package's own grammars, here or in processes of their own.
 
-A grammar takes 0.2 s for 300 characters and holds Python's lock all the while, so in a worker that narrates a hundred
+A grammar takes 0.2 s for 300 characters and holds Python's lock all the while. In a worker that narrates a hundred
 times as fast as speech it would stall the decode for half of the time. In processes of their own, grammars run side by
-side. Each speaks lines of JSON over its pipes, and ends when these do: a worker that was killed leaves none behind.
+side. Such a process speaks lines of JSON over its pipes and ends when they close: a killed worker leaves none behind.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import Any, Literal, Protocol
 
 log = logging.getLogger(__name__)
 
-Tongue = Literal["zh or en", "en", "es"]  # the first: as the package guesses
+Tongue = Literal["zh or en", "en", "es"]  # with the first, the package guesses
 
 
 class Wording(Protocol):
@@ -37,8 +37,8 @@ class Wording(Protocol):
 
 
 class Grammars:
-    """In this process, over the package's TextNormalizer with its grammars loaded, and NeMo's for Spanish; without that
-    a Spanish text stays as it is."""
+    """In this process: the package's TextNormalizer with its grammars loaded, and NeMo's grammar for Spanish. Without
+    the latter, a Spanish text stays as it is."""
 
     def __init__(self, normalizer: Any, spanish: Any = None) -> None:
         self._spanish = spanish and _Grammar(spanish)
@@ -46,7 +46,7 @@ class Grammars:
         self._english = copy.copy(self._guessing)
         self._english.use_chinese = lambda text: False
         self._lock = threading.Lock()  # the grammars are one native parser
-        # When it can't read a text, NeMo warns with the whole of it, and the text is the customer's.
+        # NeMo warns of a text that it can't read and quotes all of it, and the text is the customer's.
         logging.getLogger("NeMo-text-processing").disabled = True
 
     def normalize(self, text: str, tongue: Tongue) -> str:
@@ -59,35 +59,35 @@ class Grammars:
         pass
 
 
-class Readers:
+class GrammarProcesses:
     """In `count` processes, as many texts at a time. One that fails is started again, and `here` reads its text."""
 
     def __init__(self, count: int, here: Wording, glossary: Mapping[str, Any], *, spanish: bool = False) -> None:
         self._here, self._glossary, self._speaks_spanish = here, glossary, spanish
-        self._idle: queue.SimpleQueue[_Reader] = queue.SimpleQueue()
+        self._idle: queue.SimpleQueue[_GrammarProcess] = queue.SimpleQueue()
         for _ in range(count):
-            self._idle.put(_Reader(glossary, spanish=spanish))
+            self._idle.put(_GrammarProcess(glossary, spanish=spanish))
         self._count = count
 
     def normalize(self, text: str, tongue: Tongue) -> str:
-        reader = self._idle.get()
+        process = self._idle.get()
         try:
-            return reader.ask(text, tongue)
+            return process.ask(text, tongue)
         except (OSError, ValueError) as error:
             log.warning("a process that puts texts into words ended, and is started again: %s", error)
-            reader.close()
-            reader = _Reader(self._glossary, spanish=self._speaks_spanish)
+            process.close()
+            process = _GrammarProcess(self._glossary, spanish=self._speaks_spanish)
             return self._here.normalize(text, tongue)
         finally:
-            self._idle.put(reader)
+            self._idle.put(process)
 
     def close(self) -> None:
         for _ in range(self._count):
             self._idle.get().close()
 
 
-class _Reader:
-    """This end of a process that runs this file."""
+class _GrammarProcess:
+    """The worker's end of a process that runs this file."""
 
     def __init__(self, glossary: Mapping[str, Any], *, spanish: bool) -> None:
         # A session of its own: a Ctrl-C that is meant for the worker must not end a text in flight.
@@ -119,8 +119,8 @@ class _Reader:
 
 
 class _Grammar:
-    """One language's grammar, which hands back as it is what it can't read. The package would lose a Chinese text
-    instead, and log or print why, with the text in it."""
+    """One language's grammar, which returns a text unchanged where it can't read it. The package would lose a Chinese
+    text instead, and log or print the reason with the text in it."""
 
     def __init__(self, grammar: Any) -> None:
         self._grammar = grammar
@@ -142,15 +142,15 @@ def _careful(normalizer: Any) -> Any:
 
 
 def spanish_grammar(package: str | Path) -> Any:
-    """NeMo's, with the options of the official repository, kept beside the grammars of the `package` in that folder.
-    Building it takes more than a minute, once; reading what was built before takes a second."""
+    """NeMo's grammar, with the options of the official repository, kept in the folder of the `package` beside the
+    package's own grammars. Building it takes more than a minute, once; reading a built one takes a second."""
     nemo: Any = importlib.import_module("nemo_text_processing.text_normalization.normalize")
     return nemo.Normalizer(input_case="cased", lang="es", cache_dir=str(Path(package, "utils", "tagger_cache")))
 
 
 def _serve() -> None:
-    """Reads a glossary, and whether Spanish is wanted, then texts, from stdin until it ends. stdout is for answers
-    alone: what the package prints goes to stderr."""
+    """Reads a glossary with a flag for Spanish, then texts, from stdin until it ends. stdout has the answers alone;
+    the prints of the package go to stderr."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     glossary, spanish = json.loads(sys.stdin.readline())

@@ -1,12 +1,12 @@
-"""What an utterance is to express, as its job says it, and what the model gets of it: one vector (D,).
+"""The emotion of an utterance: parsed from its job, and turned into one vector (D,) for the model.
 
-    text      eight weights, which a language model reads out of the text; then as a vector
-    vector    the weights over rows of the checkpoint, plus what is left to 1 of the voice's own emotion
-    voice     the voice's vector moved by `strength` towards that of another clip
+    text      a language model reads eight weights out of the text; then as a vector
+    vector    a sum of rows of the checkpoint by these weights, and the voice's own emotion by what is left to 1
+    voice     the voice's vector, moved by `strength` towards that of another clip
     nothing   the voice's own emotion
 
-The first that is given counts. Of the eight, in the model's order: happy, angry, sad, afraid, disgusted, melancholic,
-surprised, calm.
+The first of these that a job gives counts. The eight weights, in the model's order: happy, angry, sad, afraid,
+disgusted, melancholic, surprised, calm.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _ANSWER_TOKENS = 256  # eight words with a number each take 70; the package woul
 
 @dataclass(frozen=True, slots=True)
 class Emotion:
-    """At most one of the three is set. `strength` is within 0 and 1."""
+    """At most one of text, vector and voice is set. `strength` is within 0 and 1."""
 
     text: str | None = None
     vector: tuple[float, ...] | None = None
@@ -44,7 +44,7 @@ class Emotion:
 
 
 def parse(document: str | None) -> Emotion:
-    """Of an utterance's canonical JSON. Raises BadInput at the field that is wrong."""
+    """From an utterance's canonical JSON. Raises BadInput, which points at the wrong field."""
     if document is None:
         return Emotion()
     try:
@@ -71,21 +71,22 @@ class Emotions:
 
     def __init__(self, network: Network) -> None:
         self._rows, self._speakers = network.emotion_rows, network.speaker_rows
-        self._reader = Reader(network.emotion_model_dir, network.version)
+        self._reader = EmotionReader(network.emotion_model_dir, network.version)
 
     def vector(self, emotion: Emotion, voice: Voice, clip: torch.Tensor | None = None) -> torch.Tensor:
-        """(D,). `clip` is the vector (D,) of the emotion's voice, heard as a clip. Raises what Reader.read raises."""
+        """(D,). `clip` is the vector (D,) of the emotion's voice, heard as a clip. Raises like EmotionReader.read."""
         if emotion.voice is not None:
             if clip is None:
                 raise ValueError("an emotion that is another voice's needs the vector of its clip")
             return voice.emotion + emotion.strength * (clip - voice.emotion)
-        # The package moves all the way to the same file, heard as a clip; the detour rounds.
+        # The package moves all the way to the same file, heard as a clip. The detour rounds, so it is taken here too.
         own = voice.emotion + 1.0 * (voice.own_emotion - voice.emotion)
         weights = self._reader.read(emotion.text) if emotion.text is not None else emotion.vector
         return own if weights is None else self._mix(_scaled(weights, emotion.strength), voice, own)
 
     def _mix(self, weights: Sequence[float], voice: Voice, own: torch.Tensor) -> torch.Tensor:
-        """Of each emotion's rows the one whose speaker sounds most like the voice."""
+        """A sum by weight: of each emotion, the row whose speaker sounds most like the voice. The voice's own emotion
+        gets what the weights leave to 1."""
         chosen = [
             rows[functional.cosine_similarity(voice.style[None], speakers, dim=1).argmax()]
             for rows, speakers in zip(self._rows, self._speakers, strict=True)
@@ -94,8 +95,8 @@ class Emotions:
         return (share[:, None] * torch.stack(chosen)).sum(0) + (1 - share.sum()) * own
 
 
-class Reader:
-    """Emotions out of text, by the package's language model (0.6 B parameters), which is loaded when first asked.
+class EmotionReader:
+    """Reads emotions out of text with the package's language model (0.6 B parameters), which is loaded at first use.
 
     It answers greedily, so that the same text is the same emotion on every worker, and remembers its answers.
     Thread-safe.
@@ -108,8 +109,8 @@ class Reader:
         self._lock = threading.Lock()
 
     def read(self, text: str) -> tuple[float, ...]:
-        """Eight weights within 0 and 1.2. Raises Misconfigured without the model's files, BadInput where it answers
-        with something else than weights."""
+        """Eight weights within 0 and 1.2. Raises Misconfigured without the model's files, BadInput where the model
+        answers with anything but weights."""
         with self._lock:
             if text not in self._answers:
                 self._answers[text] = self._ask(text)
@@ -153,7 +154,7 @@ def _load(folder: Path, version: str = "2") -> Any:
 
 
 def _scaled(weights: Sequence[float], strength: float) -> Sequence[float]:
-    """Cut to four decimals, as the package does; by a strength of 1 it does nothing at all."""
+    """Cut to four decimals, as the package does. At a strength of 1 the package does not cut."""
     return weights if strength == 1.0 else [int(weight * strength * 10000) / 10000 for weight in weights]
 
 

@@ -1,12 +1,14 @@
-"""References as the models hear them: features of w2v-BERT, a style, a vector of emotion. Of all versions.
+"""References as the encoders hear them: features of w2v-BERT, a mel, a style and emotion vectors. For all versions.
 
-Every number agrees with the package's own functions at batch 1; where those are wrong for a batch, it is said.
+Every number agrees with the package's own functions at batch 1. Where those functions are wrong for a batch, a comment
+says so.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
@@ -22,16 +24,47 @@ _TOGETHER = 4  # references in one batch: w2v-BERT's attention over 2 x 4 clips 
 Made = TypeVar("Made")
 
 
-class Ear:
-    """Over a network. What it hears are samples at 16 kHz."""
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """The recordings of B voices, as far as all versions hear them alike."""
+
+    features: Sequence[torch.Tensor]  # (P, 1024) each
+    mels: Sequence[torch.Tensor]  # (80, Y) each
+    styles: Sequence[torch.Tensor]  # (192,) each
+    emotions: torch.Tensor  # (B, D), of the recordings heard as speakers
+    own_emotions: torch.Tensor  # (B, D), of the same recordings heard as emotion clips
+
+
+class ReferenceEncoder:
+    """The encoders of a network. Samples are at 16 kHz where nothing else is said."""
 
     def __init__(self, network: Network) -> None:
         self._network = network
         self._gpt: Any = network.gpt
 
+    def hear(self, recordings: Sequence[Recording]) -> Heard:
+        """In one batch but for mels and styles: a style's statistics would count the padding."""
+        count = len(recordings)
+        spoken = [recording.as_voice() for recording in recordings]
+        narrow = [narrow for _, narrow in spoken]
+        features = self.features(narrow + [recording.as_emotion() for recording in recordings])
+        emotions = self.emotions(features)
+        return Heard(
+            features=features[:count],
+            mels=[self.mel(wide) for wide, _ in spoken],
+            styles=[self.style(wave) for wave in narrow],
+            emotions=emotions[:count],
+            own_emotions=emotions[count:],
+        )
+
+    def clips(self, recordings: Sequence[Recording]) -> list[torch.Tensor | Exception]:
+        """(D,) each, of recordings heard as emotion clips."""
+        vectors = self.emotions(self.features([recording.as_emotion() for recording in recordings]))
+        return [finite(copied(vector), [vector]) for vector in vectors]
+
     def features(self, waves: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        """(P, 1024) each, normalised. The features of a clip alone have an even count of frames, with a masked one at
-        the end where that was made up; it is a row like the others to all that follows."""
+        """(P, 1024) each, normalised. P is even: an odd count of frames gets a masked one at its end, which all later
+        stages treat like any other."""
         network = self._network
         made = [network.features(wave[None], sampling_rate=NARROW_RATE, return_tensors="pt") for wave in waves]
         features = pad_sequence([one["input_features"][0] for one in made], batch_first=True)
@@ -44,7 +77,7 @@ class Ear:
         return [row[: one["input_features"].shape[1]] for row, one in zip(states, made, strict=True)]
 
     def emotions(self, heard: Sequence[torch.Tensor]) -> torch.Tensor:
-        """(B, D) of features. The package gives the width of its rows for their number, which masks nothing at batch
+        """(B, D) of features. The package passes the width of the rows as their number, which masks nothing at batch
         1."""
         rows, lengths = self.padded(heard, self._gpt.emo_conditioning_encoder)
         with masked(self._gpt.emo_conditioning_encoder):
@@ -62,11 +95,6 @@ class Ear:
         mel: torch.Tensor = self._network.mel(wide[None].to(self._network.device))[0]
         return mel
 
-    def clips(self, recordings: Sequence[Recording]) -> list[torch.Tensor | Exception]:
-        """(D,) each, of recordings heard as emotion clips."""
-        vectors = self.emotions(self.features([recording.as_emotion() for recording in recordings]))
-        return [finite(own(vector), [vector]) for vector in vectors]
-
     def padded(self, heard: Sequence[torch.Tensor], encoder: torch.nn.Module) -> tuple[torch.Tensor, torch.Tensor]:
         """(B, P, 1024) in the encoder's type, and the true lengths (B,)."""
         lengths = torch.tensor([len(rows) for rows in heard], device=self._network.device)
@@ -76,7 +104,8 @@ class Ear:
 def each(
     references: Sequence[str], make: Callable[[Sequence[Recording]], Sequence[Made | Exception]]
 ) -> list[Made | Exception]:
-    """What is made of each file, or why nothing can be."""
+    """Reads audio files and makes something of each, a few at a time. The answer for a file that can't be used is the
+    reason."""
     answers: list[Made | Exception | None] = [None] * len(references)
     recordings: dict[int, Recording] = {}
     for place, path in enumerate(references):
@@ -94,9 +123,8 @@ def each(
 
 @contextmanager
 def masked(encoder: Any) -> Iterator[None]:
-    """A conformer whose convolutions see nothing behind a row's end. The package masks what goes into such a layer,
-    but the first thing that the layer does is to add a bias, which then reaches the end of the row (an error of 2e-3).
-    """
+    """Makes the convolutions of a conformer see zeros behind a row's end. The package masks the input of such a layer.
+    But the layer first adds a bias, which then reaches the end of the row (an error of 2e-3)."""
     inside: list[torch.Tensor] = []
 
     def take(_: torch.nn.Module, given: tuple[torch.Tensor, ...]) -> None:
@@ -117,14 +145,14 @@ def masked(encoder: Any) -> Iterator[None]:
 
 
 def finite(made: Made, tensors: Iterable[torch.Tensor]) -> Made | Exception:
-    """Or the reason for refusing it: in a decode, what is not a number would end the whole batch."""
+    """`made`, or the reason for refusing it: in a decode, one NaN would end the whole batch."""
     if all(tensor.isfinite().all() for tensor in tensors):
         return made
     return BadInput("the model can't make a voice of the reference audio; send another recording of speech")
 
 
-def own(tensor: torch.Tensor) -> torch.Tensor:
-    """Without the batch that it is a view on, which would be kept as long as it is."""
+def copied(tensor: torch.Tensor) -> torch.Tensor:
+    """In fp32, and apart from the batch of which the tensor is a view, which would live as long."""
     return tensor.to(torch.float32, copy=True)
 
 

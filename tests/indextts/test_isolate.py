@@ -1,0 +1,72 @@
+"""A batch that fails: halved when memory ran out, one by one on any other error, given up when the context is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+import torch
+
+from worker.engines.indextts.isolate import isolate
+
+
+class Device:
+    """Doubles numbers in batches of `room` at most, and fails at the number in `bad`."""
+
+    def __init__(self, room: int = 100, bad: int | None = None, error: Exception | None = None) -> None:
+        self._room, self._bad = room, bad
+        self._error = error or ValueError("a bad number")
+        self.batches: list[list[int]] = []
+
+    def double(self, numbers: Sequence[int]) -> list[int]:
+        self.batches.append(list(numbers))
+        if len(numbers) > self._room:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        if self._bad in numbers:
+            raise self._error
+        return [2 * number for number in numbers]
+
+
+def failed(number: int, error: Exception) -> str:
+    return f"{number}: {error}"
+
+
+def test_a_batch_that_goes_well_is_one_call() -> None:
+    device = Device()
+    assert isolate([1, 2, 3], device.double, failed) == [2, 4, 6]
+    assert device.batches == [[1, 2, 3]]
+
+
+def test_no_items_are_no_call() -> None:
+    device = Device()
+    assert isolate([], device.double, failed) == []
+    assert device.batches == []
+
+
+def test_out_of_memory_halves_a_batch_until_it_fits() -> None:
+    device = Device(room=2)
+    assert isolate([1, 2, 3, 4, 5], device.double, failed) == [2, 4, 6, 8, 10]
+    assert device.batches == [[1, 2, 3, 4, 5], [1, 2, 3], [1, 2], [3], [4, 5]]
+
+
+def test_an_item_without_room_alone_fails_alone() -> None:
+    assert isolate([1, 2], Device(room=0).double, failed) == ["1: CUDA out of memory", "2: CUDA out of memory"]
+
+
+def test_any_other_error_tries_the_items_one_by_one_and_only_the_bad_one_fails() -> None:
+    device = Device(bad=2)
+    assert isolate([1, 2, 3, 4], device.double, failed) == [2, "2: a bad number", 6, 8]
+    assert device.batches == [[1, 2, 3, 4], [1], [2], [3], [4]]
+
+
+def test_a_poisoned_context_is_raised_and_nothing_is_tried_again() -> None:
+    device = Device(bad=2, error=RuntimeError("CUDA error: an illegal memory access was encountered"))
+    with pytest.raises(RuntimeError, match="illegal memory access"):
+        isolate([1, 2, 3], device.double, failed)
+    assert len(device.batches) == 1
+
+
+def test_the_caller_is_told_of_each_batch_that_is_tried_again() -> None:
+    told: list[tuple[list[int], str]] = []
+    isolate([1, 2, 3], Device(room=1).double, failed, lambda items, error: told.append((list(items), str(error))))
+    assert told == [([1, 2, 3], "CUDA out of memory"), ([1, 2], "CUDA out of memory")]
