@@ -1,4 +1,4 @@
-"""Feeds and short cuts for the tests of engines, and what one may expect of which."""
+"""Feeds and short cuts for the tests of engines, and the habits in which engines differ."""
 
 from __future__ import annotations
 
@@ -19,11 +19,10 @@ from worker.engine import Clip, Engine, Failure, Speech, Utterance
 
 @dataclass(frozen=True)
 class Habits:
-    """How near to itself an engine comes when the same utterance is spoken in other company (0: the same samples), and
-    between how many seconds it speaks a character."""
+    """The habits of one engine, with which the suite compares it."""
 
-    tolerance: float = 0.0
-    pace: tuple[float, float] = (0.03, 0.2)
+    tolerance: float = 0.0  # by which samples may differ when the same utterance has other neighbours
+    pace: tuple[float, float] = (0.03, 0.2)  # seconds for a character, at least and at most
 
     def same(self, one: Clip | Failure, other: Clip | Failure) -> bool:
         return (
@@ -35,7 +34,7 @@ class Habits:
 
 
 class ListFeed:
-    """Hands out what it was given, at most `step` at a time, and is over then."""
+    """Hands out its utterances, at most `step` at a time, and is over then."""
 
     def __init__(self, utterances: Iterable[Utterance], step: int | None = None) -> None:
         self._waiting = list(utterances)
@@ -43,7 +42,7 @@ class ListFeed:
         self.taken: list[str] = []
 
     def take(self, count: int, *, wait: bool) -> Sequence[Utterance]:
-        del wait  # everything is here from the beginning
+        del wait  # all utterances are here from the beginning
         count = min(count, self._step or count)
         batch, self._waiting = self._waiting[:count], self._waiting[count:]
         self.taken += [utterance.key for utterance in batch]
@@ -77,7 +76,7 @@ def clip(engine: Engine, text: str, **speech: object) -> Clip:
 
 @cache
 def reference() -> Path:
-    """Three seconds of a chord that wobbles, in which an engine that copies voices hears one."""
+    """Three seconds of a wobbling chord, which an engine that copies voices accepts as one."""
     folder = tempfile.mkdtemp(prefix="farm-reference-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     moment = np.arange(3 * 24_000) / 24_000

@@ -1,4 +1,5 @@
-"""What every engine must keep, whatever it is made of. A new engine joins by fixtures `engine` and `habits`."""
+"""The promises of every engine. An engine of the table joins by itself, unless its files have to be fetched; such an
+engine imports these tests beside fixtures `engine` and `habits` of its own (tests/indextts/test_suite.py)."""
 
 from __future__ import annotations
 
@@ -28,7 +29,7 @@ ODD = [
 ]
 
 
-def test_the_card_says_all_that_planning_and_requests_need(engine: Engine) -> None:
+def test_the_card_has_all_that_planning_and_admission_need(engine: Engine) -> None:
     card = engine.card
     assert card.name
     assert card.revision
@@ -70,7 +71,7 @@ def test_the_same_utterance_sounds_the_same_in_any_order_and_batch(
     assert all(habits.same(first[text], second[text]) for text in SENTENCES)
 
 
-def test_a_feed_may_follow_another(engine: Engine, habits: Habits) -> None:
+def test_an_engine_renders_one_feed_after_another(engine: Engine, habits: Habits) -> None:
     assert habits.same(clip(engine, SENTENCES[0]), clip(engine, SENTENCES[0]))
     assert list(engine.render(ListFeed([]))) == []
     assert habits.same(clip(engine, SENTENCES[0]), clip(engine, SENTENCES[0]))
@@ -94,7 +95,9 @@ def test_an_unknown_voice_or_language_fails_alone_and_says_why(engine: Engine, b
 
 
 @pytest.mark.parametrize("text", ODD)
-def test_odd_text_becomes_a_clip_or_a_failure_and_harms_nobody(engine: Engine, habits: Habits, text: str) -> None:
+def test_odd_text_becomes_a_clip_or_a_failure_and_spares_its_neighbour(
+    engine: Engine, habits: Habits, text: str
+) -> None:
     results = render(engine, [utterance(engine, text, key="odd"), utterance(engine, SENTENCES[0], key="plain")])
     odd = results["odd"]
     assert isinstance(odd, Failure) or len(odd.samples) > 0

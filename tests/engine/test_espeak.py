@@ -1,4 +1,4 @@
-"""What holds for eSpeak beyond the suite: determinism across processes, languages, speed and pitch, survival."""
+"""eSpeak beyond the suite: determinism across processes, languages, speed and pitch, crashes of the library."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _fundamental(samples: npt.NDArray[np.float32], rate: int) -> float:
 
 
 @pytest.mark.parametrize("interlude", INTERLUDES, ids=lambda interlude: interlude.get("language", "en-gb"))
-def test_what_was_spoken_before_changes_nothing(espeak: Espeak, interlude: dict[str, str]) -> None:
+def test_an_earlier_utterance_does_not_change_a_clip(espeak: Espeak, interlude: dict[str, str]) -> None:
     alone = clip(espeak, PLAIN).samples
     clip(espeak, **interlude)
     assert np.array_equal(clip(espeak, PLAIN).samples, alone)
@@ -59,7 +59,7 @@ def test_what_was_spoken_before_changes_nothing(espeak: Espeak, interlude: dict[
     assert np.array_equal(clip(espeak, PLAIN).samples, alone)
 
 
-def test_another_process_says_the_same(espeak: Espeak) -> None:
+def test_another_process_makes_the_same_samples(espeak: Espeak) -> None:
     program = (
         "import sys, hashlib\n"
         "from tests.engine.feeds import clip\n"
@@ -76,7 +76,7 @@ def test_another_process_says_the_same(espeak: Espeak) -> None:
 
 
 @pytest.mark.parametrize("language", GREETINGS)
-def test_it_speaks(espeak: Espeak, language: str) -> None:
+def test_each_language_is_spoken_at_a_plausible_length_and_loudness(espeak: Espeak, language: str) -> None:
     samples = clip(espeak, GREETINGS[language], language=language).samples
     assert 2 < len(samples) / espeak.card.sample_rate < 8
     assert -30 < 20 * np.log10(np.sqrt(np.mean(samples**2))) < -12
@@ -102,7 +102,7 @@ def test_speed_is_a_factor(espeak: Espeak) -> None:
     assert slow / normal == pytest.approx(2, rel=0.1)
 
 
-def test_pitch_moves_by_semitones_and_says_where_it_ends(espeak: Espeak) -> None:
+def test_pitch_moves_by_semitones_and_warns_beyond_its_limit(espeak: Espeak) -> None:
     rate = espeak.card.sample_rate
     neutral = _fundamental(clip(espeak, PLAIN).samples, rate)
     for semitones in (-6.0, -3.0, 3.0, 6.0):
@@ -113,7 +113,7 @@ def test_pitch_moves_by_semitones_and_says_where_it_ends(espeak: Espeak) -> None
 
 @pytest.mark.parametrize("text", [PLAIN, GREETINGS["de"], " ".join([GREETINGS["en"]] * 4)])
 @pytest.mark.parametrize("factor", [0.55, 0.8, 1.0, 1.3, 1.9])
-def test_a_clip_is_as_long_as_it_should_be(espeak: Espeak, text: str, factor: float) -> None:
+def test_a_clip_has_its_target_length(espeak: Espeak, text: str, factor: float) -> None:
     language = "de" if text == GREETINGS["de"] else "en"
     target_ms = round(1000 * factor * len(clip(espeak, text, language=language).samples) / espeak.card.sample_rate)
     found = clip(espeak, text, language=language, target_duration_ms=target_ms)
@@ -121,7 +121,7 @@ def test_a_clip_is_as_long_as_it_should_be(espeak: Espeak, text: str, factor: fl
     assert found.warnings == ()
 
 
-def test_silence_that_makes_a_clip_long_enough_is_short_and_at_its_end(espeak: Espeak) -> None:
+def test_padding_to_the_target_length_is_a_short_silence_at_the_end(espeak: Espeak) -> None:
     rate = espeak.card.sample_rate
     natural = clip(espeak, PLAIN).samples
     found = clip(espeak, PLAIN, target_duration_ms=round(1000 * len(natural) / rate) + 15).samples
@@ -141,13 +141,13 @@ def test_a_target_out_of_reach_gets_the_nearest_length_and_a_warning(
     assert [*map(str, found.warnings)] == [f"duration_limit: target {target_ms} ms, result {reached_ms} ms"]
 
 
-def test_what_can_not_be_spoken_is_silent_for_as_long_as_it_should_be(espeak: Espeak) -> None:
+def test_unspeakable_text_is_silence_of_its_target_length(espeak: Espeak) -> None:
     silence = clip(espeak, "🫠", target_duration_ms=1200)
     assert not silence.samples.any()
     assert len(silence.samples) == round(1.2 * espeak.card.sample_rate)
 
 
-def test_a_length_is_reached_in_three_attempts_or_fewer(espeak: Espeak, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_target_length_takes_three_renders_at_most(espeak: Espeak, monkeypatch: pytest.MonkeyPatch) -> None:
     speeds: list[int] = []
     speak = espeak._speaker.speak
 
@@ -179,18 +179,18 @@ def test_phonemes_in_the_text_are_only_text(espeak: Espeak) -> None:
 @pytest.mark.parametrize("command", ["\x01", "\x00", "\ue001"])
 def test_an_embedded_command_in_the_text_is_not_obeyed(espeak: Espeak, command: str) -> None:
     """Ctrl-A and 90P: speak higher from here on."""
-    obeyed_by_none = clip(espeak, f"One {command}90P {PLAIN}").samples
-    assert np.array_equal(obeyed_by_none, clip(espeak, f"One 90P {PLAIN}").samples)
+    spoken = clip(espeak, f"One {command}90P {PLAIN}").samples
+    assert np.array_equal(spoken, clip(espeak, f"One 90P {PLAIN}").samples)
 
 
-def test_what_can_not_be_spoken_is_a_short_silence_with_a_warning(espeak: Espeak) -> None:
+def test_unspeakable_text_is_a_short_silence_with_a_warning(espeak: Espeak) -> None:
     silence = clip(espeak, "🫠")
     assert not silence.samples.any()
     assert len(silence.samples) == round(0.1 * espeak.card.sample_rate)
     assert str(silence.warnings[0]).startswith("unspeakable: nothing in this text")
 
 
-def test_clips_carry_no_pause_of_their_own(espeak: Espeak) -> None:
+def test_a_clip_has_no_pause_at_its_ends(espeak: Espeak) -> None:
     for text in ("Yes.", PLAIN, "Is it you?", "Papa", "Table"):
         loud = np.flatnonzero(np.abs(clip(espeak, text).samples) >= 0.001)
         edge = round(0.011 * espeak.card.sample_rate)

@@ -1,8 +1,8 @@
-"""The espeak engine: real speech on any CPU by eSpeak NG, hundreds of times as fast as it is listened to.
+"""The espeak engine: real speech on any CPU by eSpeak NG, at hundreds of times real time.
 
-The same utterance gives the same samples, on any machine and whatever was spoken before; speaker.py says how.
-Clips are trimmed to the speech and 10 ms around it, because pauses are the assembly's. One that is to have a certain
-length is spoken up to three times, each at a speed that follows from the length of the one before.
+The same utterance gives the same samples on any machine, and earlier utterances change nothing; speaker.py says how.
+Clips are trimmed to the speech and 10 ms around it, because the assembly adds the pauses. A clip with a target length
+is spoken up to three times, each time at a speed that follows from the length before.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from worker.engines.espeak import speaker
 _RENDERING = 1  # raise it when this file makes the same input sound different
 
 _WORDS_PER_MINUTE = 175  # eSpeak's own speed
-_SLOWEST, _FASTEST = 80, 450  # what it can do
+_SLOWEST, _FASTEST = 80, 450  # the limits of eSpeak
 _AT_HALF, _AT_TWICE = 88, 350  # as far as a target may take it: half of its own speed, and twice
 _TRIES = 3  # for a target: length times speed is constant within 5 %, more evenly at ordinary speeds
-_PAD_MS = 20  # of silence at most that a clip gets at its end, to be as long as it should
+_PAD_MS = 20  # of silence at most, which a clip gets at its end to reach its target length
 _PITCH = 50  # its neutral pitch of 0..99, and its steps per semitone: measured on en-us, F0 moves by
 _STEPS = 6  # -2.8, 2.9 and 5.8 semitones for -3, 3 and 6; it ends at about -7 and 9
 _QUIET = 32 / 32768  # -60 dBFS
@@ -102,7 +102,7 @@ class Espeak:
         except _Refused as refused:
             return Failure(utterance.key, str(refused))
         except (OSError, EOFError):
-            # Only the speaker itself is left to blame: killed from outside, or out of memory.
+            # The speaker itself has ended: it was killed from outside, or ran out of memory.
             self._speaker.stop()
             self._speaker = _Speaker()
             return Failure(utterance.key, "the eSpeak NG process ended while it spoke this text; it was started again")
@@ -121,7 +121,7 @@ class Espeak:
         return _trim(self._speaker.speak({**request, "words_per_minute": speed}), self.card.sample_rate)
 
     def _speak_for(self, request: Mapping[str, Any], target: int) -> tuple[npt.NDArray[np.float32], bool]:
-        """As near to `target` samples as it gets, and whether only a speed beyond the limits would be nearer."""
+        """Speech of about `target` samples, and whether only a speed beyond the limits would come nearer."""
         spoken: dict[int, npt.NDArray[np.float32]] = {}
         wanted = speed = _WORDS_PER_MINUTE
         while len(spoken) < _TRIES and speed not in spoken:
@@ -134,7 +134,7 @@ class Espeak:
         return samples, nearest == speed != wanted and self._miss(len(samples), target) > 0
 
     def _miss(self, length: int, target: int) -> int:
-        """How many samples it is away; none where silence makes up for it."""
+        """The distance to the target in samples; 0 where a little silence fills it."""
         return 0 if 0 <= target - length <= self._frames(_PAD_MS) else abs(target - length)
 
     def _frames(self, milliseconds: int) -> int:
@@ -142,14 +142,14 @@ class Espeak:
 
 
 class _Refused(Exception):
-    """The speaker's answer: this utterance can't be spoken."""
+    """The speaker answers that it can't speak this utterance."""
 
 
 class _Speaker:
     """The parent's end of the process in speaker.py."""
 
     def __init__(self) -> None:
-        # A session of its own: a Ctrl-C meant for the worker must not end an utterance in flight.
+        # A session of its own: a Ctrl-C for the worker must not end an utterance in flight.
         self._process = subprocess.Popen(
             [sys.executable, "-P", speaker.__file__],
             stdin=subprocess.PIPE,
@@ -200,7 +200,7 @@ class _Voice:
 
 
 def _name_voices(listed: Sequence[Mapping[str, Any]]) -> dict[str, _Voice]:
-    """A voice is named by its language tag, and by its file where another voice has the tag already."""
+    """Names each voice by its language tag, or by its file where another voice has the tag already."""
     voices: dict[str, _Voice] = {}
     for entry in listed:
         priorities, tags = zip(*entry["tags"], strict=True)
@@ -227,8 +227,8 @@ def _languages(voices: Mapping[str, _Voice]) -> dict[str, Language]:
 
 
 def _plain(text: str) -> str:
-    """Text on one line and without control characters: eSpeak takes Ctrl-A for the start of a command, and NUL for
-    the end of the text."""
+    """The text on one line, without control characters: eSpeak reads Ctrl-A as the start of a command, and NUL as the
+    end of the text."""
     kept = (character if unicodedata.category(character) not in ("Cc", "Cs") else " " for character in text)
     return " ".join("".join(kept).split())
 

@@ -1,15 +1,15 @@
 """The process in which eSpeak NG speaks: it loads the C library once and forks a child for every utterance.
 
-eSpeak keeps state that no call of its API resets (the phase of its pitch flutter, the gain control), so that the same
-sentence sounds different after another one. A child that starts from the same untouched library and
-speaks once always says the same. And text that crashes or hangs the library costs one child, not the render worker.
+eSpeak keeps state that no call of its API resets (the phase of its pitch flutter, the gain control), so the same
+sentence sounds different after another one. A child starts from the same untouched library and speaks once, so its
+samples are always the same. And a text that crashes or hangs the library costs one child, not the render worker.
 
     parent -> speaker   one line of JSON per utterance: {"voice", "words_per_minute", "pitch", "text"}
     speaker -> parent   one line of JSON, {"bytes": n} or {"error": why}, then n bytes of 16 bit mono samples
     speaker -> parent   once, at start: {"version", "sample_rate", "voices": [{"identifier", "tags"}]}
 
-It ends when its standard input does, so it never outlives its parent. Only the standard library and the loader are
-imported: the smaller the process, the cheaper the fork.
+The process ends with its standard input, so it never outlives its parent. It imports only the standard library and the
+loader: the smaller the process, the cheaper the fork.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _UTF8 = 1
 _BY_CHARACTER = 1
 _RATE, _PITCH = 1, 3
 
-_SEED = 1  # or the clock seeds its noise; no voice of 1.52 draws on it, another release's may
+_SEED = 1  # without it the clock seeds its noise, which no voice of 1.52 uses; another release's may
 _LIMIT_S = 60  # 400 characters take 0.03 s
 
 _Samples = ctypes.POINTER(ctypes.c_short)
@@ -54,7 +54,7 @@ class _Voice(ctypes.Structure):
 
 def main() -> None:
     replies = os.fdopen(os.dup(1), "wb", buffering=0)
-    os.dup2(2, 1)  # whatever the library prints belongs to the log
+    os.dup2(2, 1)  # prints of the library belong into the log
     library = _load()
     _send(replies, _introduction(library))
     for line in sys.stdin.buffer:
@@ -103,7 +103,7 @@ def _voices(library: ctypes.CDLL) -> Iterator[Any]:
 
 
 def _tags(address: int) -> Iterator[tuple[int, str]]:
-    """A list of (priority byte, zero-terminated tag), ended by a zero priority; the lowest priority fits best."""
+    """Pairs of a priority byte and a zero-terminated tag, up to a priority of 0. The lowest priority fits best."""
     while priority := ctypes.c_ubyte.from_address(address).value:
         tag = ctypes.string_at(address + 1)
         yield priority, tag.decode()

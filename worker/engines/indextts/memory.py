@@ -1,11 +1,11 @@
-"""What a failed CUDA call means for the batch: memory that ran out passes when less is asked for; a poisoned context
-never does, and only another process can go on. PyTorch tells many of them apart by their message alone."""
+"""Failed CUDA calls, told apart: after memory that ran out, a smaller batch may succeed; after a poisoned context only
+another process can go on. PyTorch tells many of these errors apart by their message alone."""
 
 from __future__ import annotations
 
 import torch
 
-# cuBLAS and cuDNN allocate behind PyTorch's back and say it in words of their own.
+# cuBLAS and cuDNN allocate without PyTorch and have messages of their own.
 _OUT_OF_MEMORY = (
     "cuda error: out of memory",
     "cublas_status_alloc_failed",

@@ -19,8 +19,8 @@ Task = TypeVar("Task")
 
 
 class Stage(Generic[Task]):
-    """`work` gets what has gathered: as soon as it is `enough`, or has waited for `patience` seconds, or `hurry` says
-    that no more will come. What it raises is kept in `fault`, and ends the stage.
+    """`work` gets the tasks that have gathered: as soon as there are `enough`, or the first has waited for `patience`
+    seconds, or `hurry` says that no more will come. An exception of `work` is kept in `fault` and ends the stage.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class Stage(Generic[Task]):
         self._enough, self._patience, self._hurry = enough, patience, hurry
         self._inbox: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self._dropped = False  # the engine is abandoned: nobody wants what is left
+        self._dropped = False  # the engine is abandoned: the rest of the tasks is not wanted any more
         self.fault: BaseException | None = None
 
     def __enter__(self) -> Stage[Task]:
@@ -66,7 +66,7 @@ class Stage(Generic[Task]):
             except queue.Empty:
                 break
             if task is None:
-                self._inbox.put(None)  # what has gathered goes first
+                self._inbox.put(None)  # read again after these tasks
                 break
             tasks.append(task)
             if len(tasks) == 1:

@@ -1,4 +1,4 @@
-"""The files of a checkpoint: where they come from, where they lie, and that they are whole.
+"""The files of a checkpoint: their sources, their places, and a check that they are whole.
 
     repository            files                                     in a folder of the user's
     IndexTTS-2, or -2.5   config.yaml, gpt.pth, s2mel.pth, …        FOLDER/
@@ -7,9 +7,9 @@
     campplus              campplus_cn_common.bin                    FOLDER/hf_cache/campplus_cn_common.bin
     bigvgan_v2_22khz_…    config.json, bigvgan_generator.pt         FOLDER/hf_cache/bigvgan/
 
-Without a folder, all of them are taken from the cache of the Hugging Face hub, at the revisions named here. With one,
-what its hf_cache/ lacks in this form may lie there, or in the hub's cache, as the hub's client keeps it. Nothing is
-loaded and torch is not imported: a worker whose files are wrong says so within a second.
+Without a folder, all of them are taken from the cache of the Hugging Face hub, at the revisions named here. With a
+folder, a file may also lie in its hf_cache/ or in the hub's cache, in the form in which the hub's client keeps it.
+Nothing is loaded and torch is not imported, so a worker with wrong files says so within a second.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ EMOTION_MODEL = "qwen0.6bemo4-merge"
 
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """One of the Hugging Face hub, at the revision that this engine was made with."""
+    """A repository of the Hugging Face hub, at the revision with which this engine was made."""
 
     name: str
     revision: str
-    files: tuple[str, ...]  # that are needed of it
-    more: tuple[str, ...] = ()  # patterns of others that are fetched with them
-    flat: str = ""  # its name in a folder's hf_cache/, where the official repository puts it: its folder or only file
+    files: tuple[str, ...]  # needed for rendering
+    more: tuple[str, ...] = ()  # patterns of further files that are fetched too
+    flat: str = ""  # its folder, or its only file, in a checkpoint's hf_cache/, named as by the official repository
 
     def snapshot(self, cache: Path, revision: str = "") -> Path:
         """The folder in which the hub's client keeps the files."""
         return self._kept(cache) / "snapshots" / (revision or self.revision)
 
     def place(self, folder: Path | None, cache: Path) -> Path:
-        """Its folder, or its file where only one is needed: for a checkpoint in `folder`, or all in `cache`. Where it
-        is nowhere, the place in the cache."""
+        """Its folder, or its file where only one is needed, for a checkpoint in `folder` or all in `cache`. Where there
+        is none, the place that it would have in the cache."""
         inside = self.files[0] if len(self.files) == 1 else ""
         places = [self.snapshot(cache) / inside]
         if folder is not None and not self.flat:
@@ -51,7 +51,7 @@ class Repository:
             private = folder / "hf_cache"
             places[:0] = [private / self.flat, self.snapshot(private) / inside]
             chosen = self._kept(private) / "refs" / "main"
-            if chosen.exists():  # another revision, by a choice that the checkpoint's revision shows
+            if chosen.exists():  # another revision, chosen by the user; the checkpoint's revision shows it
                 places.insert(2, self.snapshot(private, chosen.read_text().strip()) / inside)
         return next((place for place in places if place.exists()), places[-1])
 
@@ -117,8 +117,8 @@ def how_to_fetch(version: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Where everything is. All of it was there and whole when it was found, but for the emotion model and glossary,
-    which may be absent."""
+    """The places of all files. They existed and were whole when they were found. Only the emotion model and the
+    glossary may be absent."""
 
     version: str
     config_file: Path
@@ -138,7 +138,7 @@ class Checkpoint:
 
     @property
     def required(self) -> Iterator[Path]:
-        """Every file that is loaded at start, in an order that stays the same."""
+        """Every file that is loaded at start, in an order that never changes."""
         yield from (self.config_file, self.tokenizer, self.gpt, self.s2mel, self.statistics)
         yield from (self.emotion_rows, self.speaker_rows, self.codec, self.speaker)
         yield from (self.semantic / "config.json", self.semantic / "preprocessor_config.json")
@@ -146,9 +146,9 @@ class Checkpoint:
         yield from (self.vocoder / "config.json", self.vocoder / "bigvgan_generator.pt")
 
     def revision(self) -> str:
-        """12 hex digits for what the checkpoint makes a text sound like. The same files have the same revision,
-        wherever they lie. Of each file count its size and a sample of its content: both ends, which in a file of
-        torch's hold the checksums of every tensor, and blocks spread over the rest."""
+        """12 hex digits for the sound of the checkpoint. The same files have the same revision in every folder. The
+        size of each file counts, and a sample of its content: blocks spread over it, and both ends, which hold the
+        checksums of every tensor in a file of torch.save."""
         digest = hashlib.sha256()
         for path in self.required:
             digest.update(integrity.sample(path))
@@ -158,12 +158,12 @@ class Checkpoint:
 
 
 def find_checkpoint(folder: Path | None = None, cache: Path | None = None, version: str | None = None) -> Checkpoint:
-    """In `folder`, of the `version` that its config.yaml says, which must be the one asked for; or all in the hub's
-    cache, by default of version 2. `cache` is where that lies, by default where the hub's client has it.
+    """In `folder`, whose config.yaml must be of the `version`, or else all in the hub's cache, by default of version 2.
+    `cache` is the folder of the hub's cache, by default that of the hub's client.
 
     Raises:
-        Misconfigured: a file is missing, cut short or no such file, or config.yaml asks for another network; it names
-            the file or the key, and how to mend it.
+        Misconfigured: a file is missing or damaged, or config.yaml asks for another network. The message names the file
+            or the key, and the way to mend it.
     """
     cache = cache or hub_cache()
     if folder is not None and not folder.is_dir():
@@ -204,7 +204,7 @@ def find_checkpoint(folder: Path | None = None, cache: Path | None = None, versi
 
 
 def semantic_weights(folder: Path) -> Path:
-    """The hub has w2v-BERT as safetensors; a copy that someone made with torch.save does as well."""
+    """The hub has w2v-BERT as safetensors. A copy made with torch.save is accepted too."""
     saved = folder / "pytorch_model.bin"
     return saved if saved.exists() else folder / "model.safetensors"
 
@@ -216,7 +216,7 @@ def _existing(path: Path, version: str) -> Path:
 
 
 def hub_cache() -> Path:
-    """Where the hub's client keeps what it fetched: HF_HUB_CACHE, or below HF_HOME."""
+    """The folder in which the hub's client keeps its files: HF_HUB_CACHE, or below HF_HOME."""
     from huggingface_hub import constants
 
     return Path(constants.HF_HUB_CACHE)

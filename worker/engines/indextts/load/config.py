@@ -1,7 +1,7 @@
-"""A checkpoint's config.yaml: read, and every key that the network is built from checked by name and type.
+"""A checkpoint's config.yaml: read, and every key that shapes the network checked by name and type.
 
-The package would leave a misspelt key to a default of its constructor, and build another network than the weights are
-of; here it is an error that names the key.
+For a misspelt key the package would use a default of its constructor, and build a network that does not fit the
+weights. Here it is an error that names the key.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ _NEEDED: dict[str, dict[str, Any]] = {
     },
     "2.5": _BOTH,
 }
-# What UnifiedVoice takes beside these; it refuses any other.
+# UnifiedVoice takes these keys as well, and refuses any other.
 _ALLOWED_IN_GPT = {
     *("max_conditioning_inputs", "mel_length_compression", "train_solo_embeddings", "use_mel_codes_as_input"),
     *("checkpointing", "types", "condition_num_latent", "condition_type", "condition_module"),
@@ -78,7 +78,7 @@ _MEND = "use the config.yaml that came with the weights"
 
 
 def read(path: Path) -> Mapping[str, Any]:
-    """Raises Misconfigured at the key that is wrong."""
+    """The mapping in the file. Raises Misconfigured, which names the wrong key."""
     try:
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -96,7 +96,7 @@ def read(path: Path) -> Mapping[str, Any]:
 
 
 def version_of(found: Mapping[str, Any]) -> str:
-    """2.0, 2 and nothing are "2"."""
+    """ "2" for 2.0, 2 and no version at all."""
     said = found.get("version", 2)
     return f"{said:g}" if isinstance(said, int | float) else str(said)
 

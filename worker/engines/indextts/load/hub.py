@@ -1,8 +1,8 @@
 """Fetches a checkpoint from the Hugging Face hub, at pinned revisions, by the hub's own client.
 
-Progress goes to stderr. A transfer that is cut is taken up again in the same file, and a hub that does not answer is
-asked again for two minutes. A file that has arrived is never fetched again. One that a process was at when it was
-killed begins anew: the client, at version 1.33, keeps no parts of files.
+Progress goes to stderr. A cut transfer goes on within the same file, and a hub that does not answer is asked again for
+two minutes. A file that has arrived is never fetched again. The file that a killed process was fetching begins anew,
+because the client, at version 1.33, keeps no parts of files.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _PAUSES_S = (1, 4, 15, 40, 60)
 def fetch(
     version: str, folder: Path | None = None, cache: Path | None = None, wait: Callable[[float], None] = time.sleep
 ) -> None:
-    """Whatever is missing of the checkpoint: into `folder` and its hf_cache/, or all into the hub's cache.
+    """Fetches the missing files of a checkpoint into `folder` and its hf_cache/, or all into the hub's cache.
 
     Raises:
         Misconfigured: the hub refuses, must not be asked, or has no such file; the disk is full or can't be written to.
@@ -49,7 +49,7 @@ def fetch(
 def _fetch(
     repository: Repository, version: str, folder: Path | None, cache: Path | None, wait: Callable[[float], None]
 ) -> None:
-    """Its files into a folder as they are, or into a cache as the hub's client keeps one."""
+    """Its files into a plain `folder`, or into a `cache` of the hub's client."""
     place = folder or cache
     assert place is not None
     for pause in (*_PAUSES_S, None):
@@ -63,7 +63,7 @@ def _fetch(
                 cache_dir=cache,
             )
             return
-        # The client, its transports and the file system raise what has no base in common but these.
+        # The errors of the client, its transports and the file system have no other bases in common.
         except (OSError, RuntimeError, ValueError, httpx.HTTPError) as error:
             reason = _reason(error, repository, version, place)
             if pause is None or not reason.retryable:

@@ -1,7 +1,7 @@
-"""Whether a file of a checkpoint is whole, and what tells it from another, without reading gigabytes.
+"""Checks that a file of a checkpoint is whole, and samples its content, without reading gigabytes.
 
-An interrupted copy, a clone without Git LFS and a full disk leave files of the right name. Formats that say how long
-they are give them away; the rest is found when the weights are loaded.
+An interrupted copy, a clone without Git LFS and a full disk leave files with the right name. A format that states its
+length shows them here; other damage is found when the weights are loaded.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _ENDS, _BLOCKS, _BLOCK = 1 << 17, 64, 1 << 12
 
 
 def check(path: Path) -> None:
-    """Raises Misconfigured if the file is empty, cut short, or a stand-in for one that Git LFS keeps elsewhere."""
+    """Raises Misconfigured if the file is empty, cut short, or only the pointer of a file in Git LFS."""
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
@@ -47,8 +47,8 @@ def check(path: Path) -> None:
 
 
 def sample(path: Path) -> bytes:
-    """32 bytes that stand for a file's size and content: of its first and last 128 KiB, and of 64 blocks of 4 KiB
-    spread over the rest. At most 512 KiB are read."""
+    """32 bytes that stand for a file's size and content: a hash of the size, the first and last 128 KiB, and 64 blocks
+    of 4 KiB spread over the rest. At most 512 KiB are read."""
     size = path.stat().st_size
     digest = hashlib.sha256(str(size).encode())
     with path.open("rb") as file:
@@ -62,7 +62,7 @@ def sample(path: Path) -> bytes:
 
 
 def _is_safetensors_whole(path: Path, size: int) -> bool:
-    """Eight bytes with the header's length, the header, and as many bytes of tensors as it says."""
+    """The file must have eight bytes with the header's length, the header, and the bytes of tensors that it lists."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if size < 8 or length > min(size, _LARGEST_HEADER):

@@ -1,10 +1,10 @@
-"""The package `indextts`: which of its two distributions is installed, and what is used of it.
+"""The package `indextts`: which of its two distributions is installed, and the parts of it that are used.
 
     the indexed package        pip install 'tts-farm[indextts]'     version 2
     the official repository    at the commit named here             versions 2 and 2.5
 
-They have the same import name, so that only one can be installed. What both have lies in the same places, but for the
-codec of version 2.
+Both have the same import name, so only one can be installed. Their modules have the same places, but for the codec of
+version 2.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 
 from farm.errors import Misconfigured
 
-COMMIT = "ee40fa7d6c6b8a2c7f06105f9f1e65775b74868c"  # of the official repository: what this engine was made with
+COMMIT = "ee40fa7d6c6b8a2c7f06105f9f1e65775b74868c"  # of the official repository, with which this engine was made
 _INDEXED = "pip install 'tts-farm[indextts]'"
 OFFICIAL = (
     "install the official repository in place of indextts2-inference: pip uninstall -y indextts2-inference && "
@@ -30,7 +30,7 @@ OFFICIAL = (
 
 
 def check_installed(version: str) -> None:
-    """Raises Misconfigured where what renders this version is missing, with what gives it. Imports nothing."""
+    """Raises Misconfigured where a library of this version is missing, with the way to install it. Imports nothing."""
     missing = [name for name in ("torch", "indextts") if find_spec(name) is None]
     if missing:
         how = OFFICIAL if version == "2.5" else _INDEXED
@@ -43,20 +43,20 @@ def check_installed(version: str) -> None:
 
 
 def has_25() -> bool:
-    """Whether the official repository is what is installed."""
+    """Whether the official repository is the installed one."""
     return (place_of_package() / "infer_v2_5.py").is_file()
 
 
 def place_of_package() -> Path:
-    """Of the package, which must be installed."""
+    """The folder of the package, which must be installed."""
     found = find_spec("indextts")
     assert found is not None
     return Path(next(iter(found.submodule_search_locations or ())))
 
 
 def edition() -> dict[str, object]:
-    """What tells the code that runs from another. The official repository calls all its commits 2.0.0, so that its
-    sources speak for themselves."""
+    """Versions that tell the installed code from any other. The official repository gives all its commits the version
+    2.0.0, so a hash of its sources is among them."""
     versions: dict[str, object] = {}
     for name in ("indextts2-inference", "indextts", "transformers"):
         with contextlib.suppress(metadata.PackageNotFoundError):
@@ -72,7 +72,7 @@ def edition() -> dict[str, object]:
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """What versions 2 and 2.5 use of it."""
+    """The parts of it that versions 2 and 2.5 use."""
 
     unified_voice: Any
     s2mel: Any
@@ -85,7 +85,7 @@ class Package:
 
     @classmethod
     def find(cls) -> Package:
-        """Raises Misconfigured."""
+        """Imports them. Raises Misconfigured."""
         try:
             from indextts.gpt.model_v2 import UnifiedVoice
             from indextts.s2mel.modules.audio import mel_spectrogram
@@ -114,7 +114,7 @@ class Package:
 
 @dataclass(frozen=True, slots=True)
 class Official:
-    """What version 2.5 uses of the official repository beside that."""
+    """The further parts of the official repository that version 2.5 uses."""
 
     codec: Any
     tokenizer: Any
@@ -123,7 +123,7 @@ class Official:
 
     @classmethod
     def find(cls) -> Official:
-        """Raises Misconfigured."""
+        """Imports them. Raises Misconfigured."""
         try:
             from indextts.codec.models import EnhancedCodec
             from indextts.utils.ja_g2p import JapaneseG2PProcessor

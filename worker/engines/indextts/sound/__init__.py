@@ -1,1 +1,1 @@
-"""The acoustic half: codes into samples, many pieces at a time."""
+"""The acoustic half: content rows into samples, many pieces at a time."""

@@ -1,9 +1,9 @@
-"""The network behind the flow: which way leads from noise to speech.
+"""The network behind the flow, which estimates the velocity from noise to speech.
 
-The weights are those of the package's DiT, the arithmetic is its own. Time is the same for a whole batch and takes the
-same S values in every batch, so whatever the network makes of it is computed once, when the model is loaded; so is what
-layers with nothing between them make together. Both halves of guidance, with and without a condition, go through side
-by side: (2, R, D).
+It has the weights of the package's DiT and an arithmetic of its own. Time is the same for a whole batch and takes the
+same S values in every batch, so all that depends on time alone is computed once, when the model is loaded. Adjacent
+linear layers are multiplied into one then, too. Both halves of guidance, with and without a condition, are computed
+side by side: (2, R, D).
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from worker.engines.indextts.sound.wavenet import WaveNet
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What stays the same through all steps."""
+    """The inputs that stay the same through all steps."""
 
     rows: Rows
     attend: Attend
     rotary: Rotary
-    given: Tensor  # (2, R, D): what reference, content and style add to a row; without condition, a constant
+    given: Tensor  # (2, R, D): the share of reference, content and style in a row; without condition, a constant
 
 
 class Estimator:
-    """The package's `dit` at `times` (S,), copied to a device and a precision. It should come in fp32: half precision
-    that is rounded before folding loses 4 dB more (measured on the tiny model).
+    """The package's `dit` at `times` (S,), copied to a device and a precision. `dit` should be in fp32: rounding to
+    half precision before folding loses 4 dB more (measured on the tiny model).
 
     Raises:
         Misconfigured: the checkpoint's config asks for another network than IndexTTS-2 has.
@@ -85,8 +85,8 @@ class Estimator:
         return F.linear(total, self._exit, self._exit_bias[step]).float()
 
     def _fold_entry(self, dit: Any) -> None:
-        """Noise, reference, content and style, which the package lays side by side. Without condition all but the
-        noise are zeros, and what is left is the bias."""
+        """Noise, reference, content and style, which the package lays side by side. Without condition all but the noise
+        are zeros, so that beside it only the bias counts."""
         merge, merge_bias = affine(dit.cond_x_merge_linear)
         content, content_bias = affine(dit.cond_projection)
         noise, prompt, projected, style = torch.tensor_split(
@@ -97,7 +97,7 @@ class Estimator:
         self._given_bias = self._place(projected @ content_bias + merge_bias)
 
     def _fold_passage(self, dit: Any) -> None:
-        """From the transformer and, by the long skip, from the noise: into the WaveNet, and past it to its sum."""
+        """From the transformer, and by the long skip from the noise: into the WaveNet, and past it to its sum."""
         skip, skip_bias = affine(dit.skip_linear)
         skip_bias = skip_bias + self._transformer.shift @ skip[:, : -dit.in_channels].T
         into, into_bias = affine(dit.conv1)
@@ -123,8 +123,8 @@ class Estimator:
 
 
 def _embed(embedder: Any, times: Tensor) -> Tensor:
-    """(S, width) in fp32. The module's own frequencies are a buffer that half precision would round, and with it phases
-    of up to 1000 by radians."""
+    """(S, width) in fp32. Half precision would round the module's own buffer of frequencies, and so move phases of up
+    to 1000 by radians."""
     half = embedder.frequency_embedding_size // 2
     frequencies = torch.exp(-math.log(embedder.max_period) * torch.arange(half, dtype=torch.float32) / half)
     phases = embedder.scale * times[:, None] * frequencies

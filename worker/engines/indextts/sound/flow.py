@@ -1,6 +1,6 @@
-"""Conditional flow matching: noise becomes the mels of many items at once, each in its own voice, in Euler's steps.
+"""Conditional flow matching: noise becomes the mels of many items at once, each in its own voice, in Euler steps.
 
-An item's noise is drawn on the CPU from its seed alone, so that neither its neighbours nor the device change it.
+An item's noise is drawn on the CPU from its seed alone, so neither its neighbours nor the device change it.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from worker.engines.indextts.sound.estimator import Estimator
 
 
 class Flow:
-    """Through the package's `dit`, on a device and in a precision, in `steps`. With `guidance` g a velocity is (1 + g)
-    times the one under the condition, less g times the one without."""
+    """Through the package's `dit`, on a device and in a precision, in `steps`. With `guidance` g, a velocity is (1 + g)
+    times the one with condition, less g times the one without."""
 
     def __init__(
         self, dit: Any, device: torch.device, dtype: torch.dtype, steps: int = 25, guidance: float = 0.7
     ) -> None:
         grid = torch.linspace(0, 1, steps + 1)
         strides = grid.diff()
-        # The package adds its strides up, and what it rounds in that is part of every time.
+        # The package sums its strides, so its rounding is part of every time.
         times = torch.cat([grid[:1], strides[:-1]]).cumsum(0)
         self._estimate = Estimator(dit, times, device, dtype)
         self._strides: list[float] = strides.tolist()
         self._guidance = guidance
 
     def mels(self, conditions: Sequence[Tensor], voices: Sequence[Voice], seeds: Sequence[int]) -> list[Tensor]:
-        """(80, Y) in fp32 for the conditions (Y, C) that the regulator made of an item.
+        """(80, Y) in fp32 for the conditions (Y, C) of each item, as the regulator makes them.
 
         Raises:
             ValueError: an item is too short to be mirrored at its ends, its reference included.
@@ -51,7 +51,7 @@ class Flow:
 
 
 def _noise(voice: Voice, frames: int, seed: int) -> Tensor:
-    """(frames, 80). The package draws for the reference too, and throws that away."""
+    """(frames, 80). The package draws for the reference too and drops that part, and so does this."""
     bands, prompt = voice.mel.shape
     drawn = torch.randn(bands, prompt + frames, generator=torch.Generator().manual_seed(seed))
     return drawn[:, prompt:].T

@@ -1,5 +1,7 @@
-"""What is read out of a module in order to fold it into another: always fp32 on the CPU, so that a stage in half
-precision is rounded once, after folding, and a GPU folds to the same numbers."""
+"""Weights of modules that are folded into others, always read in fp32 on the CPU.
+
+So a stage in half precision is rounded once, after folding, and a GPU folds to the same numbers.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +15,8 @@ Place = Callable[[Tensor], Tensor]  # to the device and the precision of the sta
 
 
 def matrix(module: Any) -> Tensor:
-    """(outputs, inputs) of a linear layer, (outputs, inputs, kernel) of a convolution. Under weight norm `.weight` is
-    stale until the first forward pass; what was loaded are a direction and a length."""
+    """(outputs, inputs) of a linear layer, (outputs, inputs, kernel) of a convolution. Under weight norm, `.weight` is
+    stale until the first forward pass: a direction and a length were loaded in its place."""
     if hasattr(module, "weight_v"):
         return torch._weight_norm(_read(module.weight_v), _read(module.weight_g), 0)
     return _read(module.weight)
@@ -27,7 +29,7 @@ def affine(module: Any) -> tuple[Tensor, Tensor]:
 
 
 def apply(module: Any, x: Tensor) -> Tensor:
-    """The linear layer, or convolution of one frame, on the rows of `x`."""
+    """Applies a linear layer, or a convolution of one frame, to the rows of `x`."""
     weight, bias = affine(module)
     return torch.addmm(bias, x, weight.flatten(1).T)
 

@@ -1,7 +1,7 @@
 """The length regulator over a batch: content rows become conditions of mel frames, each item stretched to its length.
 
 The package's module stretches a whole batch to its longest item, and its normalisation counts the padding. Here the
-modules are the package's, and what they see of an item is what it is alone.
+package's layers see of each item exactly what they would see of it alone.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ def regulate(regulator: Any, contents: Sequence[torch.Tensor], frames: Sequence[
 
 
 def _sources(rows: Sequence[int], frames: Sequence[int]) -> torch.Tensor:
-    """(B, longest): which of all rows, laid end to end, each frame is a copy of. What is past an item's end copies
-    row 0."""
+    """(B, longest): for each frame, the index of the row that it copies, among all rows laid end to end. Frames past
+    an item's end copy row 0."""
     sources = torch.zeros(len(rows), max(frames), dtype=torch.long)
     first = 0
     for item, (count, wanted) in enumerate(zip(rows, frames, strict=True)):
-        # Asked of the very function that the package calls: its float32 rounding decides which row a frame takes.
+        # By the function that the package calls, because its rounding in float32 decides which row a frame takes.
         nearest = F.interpolate(torch.arange(count, dtype=torch.float32)[None, None], size=wanted, mode="nearest")
         sources[item, :wanted] = nearest[0, 0].long() + first
         first += count

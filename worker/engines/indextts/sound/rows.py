@@ -1,11 +1,11 @@
-"""How a batch of different lengths lies in memory: end to end, without padding.
+"""The layout of a batch of different lengths in memory: end to end, without padding.
 
     rows    prompt A | speech A | prompt B | speech B | ...                    L = P + Y frames of each item
-    line    ~ end of prompt A | speech A ~ ~ end of prompt B | speech B ~      what the convolutions see
+    line    ~ end of prompt A | speech A ~ ~ end of prompt B | speech B ~      the input of the convolutions
 
-Most layers treat every row alike; only attention and convolution must know where an item ends. Attention is told the
-spans. For convolution the line leaves room at both ends of an item (~), where the item's own frames are mirrored. It
-shows no more of a prompt than reaches the speech through all convolutions: nobody listens to the rest.
+Most layers treat every row alike; only attention and convolution must know the ends of items. Attention gets the spans.
+For convolution, the line has room at both ends of an item (~), in which the item's own frames are mirrored. Of a prompt
+it has only the frames that reach the speech through all convolutions.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ import torch
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Indices on the device: R rows and F frames of speech in all, N places in the line."""
+    """Indices on the device, for R rows and F frames of speech in all, and N places in the line."""
 
     spans: list[tuple[int, int]]  # of each item: its first row, and the row after its last
     positions: torch.Tensor  # (R,) of a row within its item
-    speech: torch.Tensor  # (R,) the frame of speech that a row is; F where it is a prompt's
+    speech: torch.Tensor  # (R,) the frame of speech of a row; F for a row of a prompt
     line: torch.Tensor  # (N,) the row that a place shows
     ends: torch.Tensor  # (E,) places that mirror others
     mirrored: torch.Tensor  # (E,) those others
@@ -30,8 +30,8 @@ class Rows:
 
 
 def lay_out(prompts: Sequence[int], frames: Sequence[int], margin: int, reach: int, device: torch.device) -> Rows:
-    """Items of `prompts` P and `frames` Y. `margin`: places that are mirrored at each end; `reach`: how many frames of
-    a prompt the speech is reached from. ValueError for an item too short to be mirrored."""
+    """For items of `prompts` P and `frames` Y. `margin`: mirrored places at each end; `reach`: frames of a prompt that
+    reach the speech. Raises ValueError for an item that is too short to be mirrored."""
     spans, indices = [], []
     row = place = frame = 0
     for prompt, count in zip(prompts, frames, strict=True):

@@ -1,7 +1,7 @@
 """Attention within each item of a batch whose rows lie end to end.
 
-With a kernel for rows of varying lengths it is one launch for the whole batch; such kernels exist for half precision
-on NVIDIA GPUs since Ampere. Elsewhere each item is a call of its own, without padding and so without a mask.
+A kernel for rows of varying lengths needs one launch for the whole batch. Such kernels exist for half precision on
+NVIDIA GPUs since Ampere. Elsewhere each item is a call of its own, without padding and so without a mask.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# (queries, keys, values), all (2, R, heads, width) -> (2, R, heads * width). The two never see each other.
+# (queries, keys, values), all (2, R, heads, width) -> (2, R, heads * width). The two halves are independent.
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 def attention_within(spans: Sequence[tuple[int, int]], device: torch.device, dtype: torch.dtype) -> Attend:
-    """For items of which each has its first row and the row after its last."""
+    """For items, each given by its first row and the row after its last."""
     kernel = _kernel(device, dtype) if len(spans) > 1 else None
     return _each(spans) if kernel is None else _all(kernel, spans, device)
 
@@ -51,7 +51,7 @@ def _all(kernel: Any, spans: Sequence[tuple[int, int]], device: torch.device) ->
 
 
 def _kernel(device: torch.device, dtype: torch.dtype) -> Any:
-    """flash-attn's, or PyTorch's own (since 2.10), which takes the same arguments; None where neither can run."""
+    """The kernel of flash-attn, or PyTorch's own (since 2.10) with the same arguments; None where neither can run."""
     if device.type != "cuda" or dtype == torch.float32 or torch.cuda.get_device_capability(device) < (8, 0):
         return None
     for module, name in (("flash_attn", "flash_attn_varlen_func"), ("torch.nn.attention.varlen", "varlen_attn")):

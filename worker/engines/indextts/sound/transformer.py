@@ -1,7 +1,7 @@
 """The flow's transformer over the rows of many items.
 
-Its adaptive normalisations depend on nothing but time, so they are plain ones with a weight for each of S steps; their
-shifts are biases of the layers that follow. D is the width, H the number of heads, W the width of one.
+Its adaptive normalisations depend on time alone. So they are plain normalisations with a weight for each of S steps,
+and their shifts are biases of the layers that follow. D is the width, H the number of heads, W the width of one.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class Transformer:
         self._scale = place(scale)
 
     def rotary(self, positions: Tensor, dtype: torch.dtype) -> Rotary:
-        """For rows at `positions` (R,). In half precision its rounding is lost in that of what is rotated: to rotate in
-        fp32 changes no tenth of a dB (measured on the tiny model)."""
+        """For rows at `positions` (R,). Half precision does no harm here: rotating in fp32 changes less than a tenth of
+        a dB (measured on the tiny model)."""
         exponents = torch.arange(0, self._head_width, 2, device=positions.device).float() / self._head_width
         angles = torch.outer(positions.float(), 1 / self._base**exponents).unsqueeze(1)
         return Rotary(angles.cos().to(dtype), angles.sin().to(dtype))
@@ -136,14 +136,15 @@ class _Block:
 
 
 def _modulation(norm: Any, embedding: Tensor) -> tuple[Tensor, Tensor]:
-    """What an adaptive normalisation multiplies by and adds at each step, (S, D) both."""
+    """Scale and shift of an adaptive normalisation at each step, (S, D) both."""
     scale, shift = apply(norm.project_layer, embedding).chunk(2, 1)
     return scale * norm.norm.weight.detach().to(scale), shift
 
 
 def _halves_apart(qkv: Tensor, heads: int) -> Tensor:
-    """The package rotates neighbours 2i and 2i + 1 of a head. A head's numbers may stand in any order that queries and
-    keys share: here the two of a pair stand half a head apart, so that a rotation is three kernels on whole halves."""
+    """Reorders each head so that the two numbers of a rotated pair stand half a head apart, and a rotation is three
+    kernels on whole halves. The package rotates neighbours 2i and 2i + 1; any order that queries and keys share
+    does."""
     queries, keys, values = qkv.chunk(3)
     pairs = torch.cat([queries, keys]).view(2 * heads, -1, 2, qkv.shape[1])
     return torch.cat([pairs.transpose(1, 2).reshape(-1, qkv.shape[1]), values])

@@ -1,8 +1,8 @@
-"""BigVGAN over a batch of mels of different lengths, each sounding as it does alone.
+"""BigVGAN over a batch of mels of different lengths, each with the samples that it has alone.
 
-In a padded batch the network looks past the end of an item, into what it has made of the padding. Alone it finds zeros
-there (convolutions) or the last value held (the filters around an activation). So before each of these layers the few
-columns behind every end are set to just that. The network is the package's and runs as it is.
+In a padded batch the network looks past the end of an item, into its own output for the padding. Alone it finds zeros
+there (convolutions) or the last value held (the filters around an activation). So the few columns behind every end are
+set to just that before each of these layers. The network itself is the package's, unchanged.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from torch import Tensor, nn
 from farm.errors import Misconfigured
 from worker.engines.indextts.shapes import HOP
 
-# What a batch costs before its first frame, in frames: on a GPU, 2,200 kernels against 40 us a frame (calculated).
+# The fixed cost of a batch, in frames: on a GPU, 2,200 kernels against 40 us a frame (calculated).
 _LAUNCH = {"cpu": 16, "cuda": 256}
 
 
 class Vocoder:
-    """`module` is the package's BigVGAN. A batch is at most `limit` padded frames, or one item; a frame takes about
+    """`module` is the package's BigVGAN. A batch has at most `limit` padded frames, or one item. A frame takes about
     0.3 MB in fp32 (calculated).
 
     Raises:
@@ -67,10 +67,10 @@ class Vocoder:
 
 
 def groups(lengths: Sequence[int], limit: int, launch: int) -> list[list[int]]:
-    """Which items go together, as indices, so that padded frames and `launch` for each group cost least. They are
-    neighbours in length, and at most `limit` padded frames or alone."""
+    """The cheapest way to group items, as indices: each group costs its padded frames and `launch`. The items of a
+    group are neighbours in length, and have at most `limit` padded frames together, or one is alone."""
     order = sorted(range(len(lengths)), key=lambda index: lengths[index])
-    costs, starts = [0], [0]  # of the best groups for the first 0, 1, 2, ... of them, and where the last one starts
+    costs, starts = [0], [0]  # of the best groups for the first 0, 1, 2, ... items, and the start of the last group
     for end in range(1, len(order) + 1):
         longest = lengths[order[end - 1]]
         possible = [start for start in range(end) if (end - start) * longest <= limit] or [end - 1]
@@ -86,7 +86,7 @@ def groups(lengths: Sequence[int], limit: int, launch: int) -> list[list[int]]:
 
 
 class _Ends:
-    """Where the items of a batch end, at any of the network's rates; false if all end where the batch does."""
+    """The ends of a batch's items, at any of the network's rates; false if all items are as long as the batch."""
 
     def __init__(self, frames: Sequence[int], device: torch.device) -> None:
         self._width = max(frames)
@@ -103,7 +103,7 @@ class _Ends:
         x[self._items, :, self._behind(x, reach)] = x.new_zeros(())
 
     def hold(self, x: Tensor, reach: int) -> None:
-        """The last value in each of them."""
+        """The last value of an item in the `reach` columns behind its end."""
         x[self._items, :, self._behind(x, reach)] = x[self._items, :, self._behind(x, 0)]
 
     def _behind(self, x: Tensor, reach: int) -> Tensor:
@@ -111,7 +111,7 @@ class _Ends:
         rate = x.shape[-1] // self._width
         if (rate, reach) not in self._columns:
             offsets = torch.arange(reach, device=x.device) if reach else torch.tensor([-1], device=x.device)
-            # What does not fit any more lands on the last column, which is padding in all of these items.
+            # Columns beyond the batch become its last one, which is padding in all of these items.
             self._columns[rate, reach] = (rate * self._frames + offsets).clamp_(max=x.shape[-1] - 1)
         return self._columns[rate, reach]
 
@@ -120,7 +120,7 @@ _Act = Callable[[_Ends, Tensor, int], None]
 
 
 def _look(layer: Any) -> tuple[nn.Module, _Act, int] | None:
-    """What a layer should find behind an end, and how many columns it looks that far."""
+    """How to set the columns behind an end for this layer, and how many of them it sees; None if it sees none."""
     match type(layer).__name__:
         case "Conv1d" | "ConvTranspose1d":
             act, reach = _Ends.clear, -(-layer.padding[0] // layer.stride[0])

@@ -1,6 +1,6 @@
-"""The flow's WaveNet over a line of many items (rows.py says what a line is).
+"""The flow's WaveNet over a line of many items (rows.py defines the line).
 
-Time is a bias of each step, and so is what the residual biases add up to: a constant passes through a convolution as a
+Time is a bias of each step. So is the sum of the residual biases: a constant passes through a convolution as a
 constant, because an item is mirrored at its ends and not padded with zeros. C is the width, K the kernel's, N the
 number of places in the line, S that of steps.
 """
@@ -23,8 +23,8 @@ class WaveNet:
 
     def __init__(self, module: Any, embedding: Tensor, place: Place) -> None:
         times = apply(module.cond_layer.conv.conv, embedding).chunk(module.n_layers, 1)
-        residual = torch.zeros(module.hidden_channels)  # what the residual biases have added so far
-        self.bias = torch.zeros(module.hidden_channels)  # what the layers' biases add to the sum: for who made it
+        residual = torch.zeros(module.hidden_channels)  # the sum of the residual biases so far
+        self.bias = torch.zeros(module.hidden_channels)  # the sum of the layers' biases, which the caller adds
         self._layers: list[_Layer] = []
         for index in range(module.n_layers):
             inner = module.in_layers[index].conv.conv
@@ -47,9 +47,9 @@ class WaveNet:
         self.reach = sum(layer.margin for layer in self._layers)
 
     def __call__(self, x: Tensor, total: Tensor, step: int, rows: Rows) -> None:
-        """Adds to `total` (2, N, C) what the layers make of `x` (2, N, C), but for `bias`. Uses `x` up."""
+        """Adds the output of the layers for `x` (2, N, C) to `total` (2, N, C), without `bias`. Overwrites `x`."""
         for index, layer in enumerate(self._layers):
-            if index:  # the line was laid out mirrored
+            if index:  # for the first layer, the line comes mirrored
                 x.index_copy_(1, rows.ends, x.index_select(1, rows.mirrored))
             heard = layer(x, step)
             total.flatten(0, 1).addmm_(heard, layer.summed)
@@ -70,8 +70,8 @@ class _Layer:
         return self.dilation * (self.weight.shape[3] // 2)
 
     def __call__(self, x: Tensor, step: int) -> Tensor:
-        """(2, N, C) to the gated (2 N, C). As an image one pixel high whose channels lie together: what the rows are
-        in memory, so that nothing is transposed (a third faster than conv1d on a CPU, 3 times in bf16)."""
+        """(2, N, C) to the gated (2 N, C). The rows are taken as an image one pixel high whose channels lie together,
+        as they do in memory, so nothing is transposed (a third faster than conv1d on a CPU, 3 times in bf16)."""
         image = x.transpose(1, 2).unsqueeze(2)
         both = F.conv2d(image, self.weight, self.bias[step], padding=(0, self.margin), dilation=(1, self.dilation))
         both = both.squeeze(2).transpose(1, 2).flatten(0, 1)

@@ -1,7 +1,7 @@
-"""What references have become, kept as long as there is room: voices, and the vectors of emotion clips.
+"""Caches of conditioned references: voices, and the vectors of emotion clips.
 
-A voice of 15 s takes about 3 MB and 40 times as long to make as to find. Keys are content digests, so that a file that
-is replaced is another voice.
+A voice of 15 s takes about 3 MB, and 40 times as long to make as to find. Keys are content digests, so a file with new
+content is another voice.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ Make = Callable[[Sequence[str]], Sequence[Kept | Exception]]  # of audio files, 
 
 
 class Cache(Generic[Kept]):
-    """The least recently wanted goes first. Thread-safe; two threads that want the same new voice make it once."""
+    """Drops the least recently used first. Thread-safe; two threads that want the same new voice make it once."""
 
     def __init__(self, make: Make[Kept], size: Callable[[Kept], int], limit: int) -> None:
-        """`size` of one in bytes, and the bytes that all of them may take."""
+        """`size` gives the bytes of one; `limit` is the bytes of all together."""
         self._make, self._size, self._limit = make, size, limit
         self._kept: OrderedDict[str, Kept] = OrderedDict()
         self._lock = threading.Lock()
@@ -35,21 +35,21 @@ class Cache(Generic[Kept]):
         return len(self._kept)
 
     def get(self, references: Mapping[str, str]) -> dict[str, Kept | Exception]:
-        """Digest -> audio file in, digest -> what became of it out, all that are new made in one batch. What can't be
+        """From digest -> audio file to digest -> vector or voice. New ones are made in one batch. One that can't be
         made is answered with the reason, and tried again when it is wanted again.
 
-        What is answered stays until the next call, even where that alone is more than the limit."""
+        Whatever is answered stays until the next call, even where it alone exceeds the limit."""
         with self._lock:
             missing = [digest for digest in references if digest not in self._kept]
             made = self._make([references[digest] for digest in missing]) if missing else []
             self.hits += len(references) - len(missing)
             self.misses += len(missing)
             answer: dict[str, Kept | Exception] = {}
-            for digest, what in zip(missing, made, strict=True):
-                answer[digest] = what
-                if not isinstance(what, Exception):
-                    self._kept[digest] = what
-                    self.bytes += self._size(what)
+            for digest, made_now in zip(missing, made, strict=True):
+                answer[digest] = made_now
+                if not isinstance(made_now, Exception):
+                    self._kept[digest] = made_now
+                    self.bytes += self._size(made_now)
             for digest in references:
                 if digest in self._kept:
                     self._kept.move_to_end(digest)

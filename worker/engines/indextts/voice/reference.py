@@ -1,8 +1,8 @@
-"""Reference audio as the package hears it: the first 15 s, mono, at the two rates that its models listen at.
+"""Reference audio as the package hears it: the first 15 s, mono, at the two sample rates of its models.
 
 The package reads a file twice, by different resamplers: as a voice (to 22,050 Hz, and from there to 16,000) and as an
-emotion clip (straight to 16,000). The results differ by enough to change codes, so both are kept, to the bit. What
-can't be spoken with is refused here, before it meets a batch.
+emotion clip (straight to 16,000). The results differ enough to change codes, so both are made here, equal to the bit.
+Audio that can't serve as a voice is refused here, before it joins a batch.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ from worker.engines.indextts.shapes import SAMPLE_RATE
 USED_S = 15  # the package cuts here
 NARROW_RATE = 16_000  # Hz, of w2v-BERT and of the speaker embedding
 
-_SHORTEST_S = 0.5  # 24 frames of w2v-BERT; of less the encoders make nothing that resembles a voice
-_READ_S = 60  # what the farm accepts; a longer file would only cost memory
+_SHORTEST_S = 0.5  # 24 frames of w2v-BERT; with fewer the encoders make nothing that resembles a voice
+_READ_S = 60  # the longest that the farm accepts; more would only cost memory
 _SILENT = 0.001  # -60 dBFS
 
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """Mono samples as the file has them, at its own rate; within [-1, 1] if the file is."""
+    """Mono samples of a file at its own rate; within [-1, 1] if the file's are."""
 
     samples: npt.NDArray[np.float32]
     sample_rate: int
 
     @classmethod
     def read(cls, path: str | Path) -> Recording:
-        """WAV, FLAC, MP3 or Ogg of any rate and any number of channels. Raises BadInput, which names what is wrong and
-        what to send instead, and OSError where there is no file."""
+        """From WAV, FLAC, MP3 or Ogg of any rate and any number of channels. Raises BadInput, which says what is wrong
+        and what to send instead, and OSError where there is no file."""
         with open(path, "rb") as file:
             try:
                 with sf.SoundFile(file) as audio:
@@ -53,7 +53,7 @@ class Recording:
         return cls(librosa.to_mono(channels.T), sample_rate)
 
     def as_voice(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """(samples,) at 22,050 Hz, and made of these (samples,) at 16,000 Hz."""
+        """(samples,) at 22,050 Hz, and these resampled to (samples,) at 16,000 Hz."""
         wide = self._cut(SAMPLE_RATE)
         narrow: torch.Tensor = _to_narrow()(wide)
         return wide, narrow
@@ -68,7 +68,7 @@ class Recording:
 
 
 def _check(channels: npt.NDArray[np.float32], sample_rate: int) -> None:
-    """What is used must be heard: 20 s that begin with 15 s of silence are silent."""
+    """Looks at the first 15 s alone, which are used: a file that begins with 15 s of silence is silent."""
     if not np.isfinite(channels).all():
         raise BadInput("the reference audio contains samples that are not numbers; export it again and upload that")
     used = channels[: USED_S * sample_rate].mean(axis=1)
@@ -81,5 +81,5 @@ def _check(channels: npt.NDArray[np.float32], sample_rate: int) -> None:
 
 @cache
 def _to_narrow() -> Any:
-    """The transform and not the function: its kernel is computed in double precision."""
+    """torchaudio's transform and not its function: the transform computes its kernel in double precision."""
     return torchaudio.transforms.Resample(SAMPLE_RATE, NARROW_RATE)
