@@ -45,8 +45,8 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class Rescued:
-    """What a sweep of expired leases did. `grace` is True when nobody had swept for longer than a lease (a Redis
-    outage): then all leases were extended once and nothing was taken back."""
+    """The work of one sweep. With `grace`, the sweep before was longer ago than a lease: then `leases` were extended
+    and nothing was taken back (farm/lua/rescue.lua says why). Otherwise `leases` had expired."""
 
     segments: int
     leases: int

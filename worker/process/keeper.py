@@ -16,8 +16,8 @@ from worker.process.ticker import Ticker
 
 log = logging.getLogger(__name__)
 
-# The next keeper looks within a lock and a tick of the last one's death. That stays well below a lease: when nobody has
-# looked for so long, rescue() takes Redis to have been away.
+# After a keeper's death the next one sweeps within a lock and a tick. Both together stay well below a lease, because a
+# longer pause between two sweeps counts as an outage of Redis (farm/lua/rescue.lua).
 _TICK_MS, _LOCK_MS = 1000, 3000
 
 
