@@ -8,6 +8,7 @@ constants, the shared parts, then the verb.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -67,21 +68,26 @@ def render_scripts(
 ) -> Mapping[str, Script]:
     """verb -> its script. `read` gives the text of one Lua file; tests put another clock or a planted bug there, and
     other constants."""
-    given = [f"local {name} = {_lua(value)}\n" for name, value in constants.items()]
-    shared = "".join(given) + "\n".join(read(f"shared/{part}") for part in _SHARED) + "\n"
+    given = "".join(f"local {name} = {_lua(value)}\n" for name, value in constants.items())
+    shared = given + "".join(_without_comments(read(f"shared/{part}")) for part in _SHARED)
     scripts = {}
     for file in resources.files("farm").joinpath("lua").iterdir():
         verb, is_lua, _ = file.name.partition(".lua")
         if is_lua:
-            source = shared + read(verb)
+            source = shared + _without_comments(read(verb))
             scripts[verb] = Script(source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
     return scripts
 
 
+def _without_comments(text: str) -> str:
+    """44 % of a script would be comments, which every Redis would have to load and keep."""
+    return re.sub(r"^ *--.*\n", "", text, flags=re.MULTILINE)
+
+
 def _lua(value: object) -> str:
-    """A constant as Lua writes it."""
+    """A constant as Lua writes it. Sorted, because a script that differed between processes would be loaded by each."""
     if isinstance(value, Mapping):
-        return f"{{{', '.join(f'{key} = {_lua(one)}' for key, one in value.items())}}}"
+        return f"{{{', '.join(f'{key} = {_lua(one)}' for key, one in sorted(value.items()))}}}"
     if isinstance(value, tuple):
         return f"{{{', '.join(_lua(one) for one in value)}}}"
     return repr(str(value)) if isinstance(value, str) else str(value)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -110,6 +113,21 @@ def test_a_verb_takes_what_its_first_comment_says(verb: str) -> None:
         assert found, "its first statement gives names to its arguments"
         assert ([name.strip() for name in found[1].split(",")], found[2]) == (list(header.names), taken)
     assert not re.search(r"ARGV\[\d", code), "arguments are used by their names"
+
+
+def test_every_process_renders_the_same_scripts() -> None:
+    program = "from farm.store.call import render_scripts as r; print(*sorted(script.sha for script in r().values()))"
+    shas = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            check=True,
+            text=True,
+        ).stdout
+        for seed in ("0", "1", "2")
+    }
+    assert len(shas) == 1
 
 
 def test_the_package_carries_every_lua_file() -> None:
