@@ -1,8 +1,8 @@
 -- claim: model want worker lease_ms express(1|0) -> token, quarantined(1|0), job, {segments}, job, {segments}, … | nothing
 --
--- Lanes: every segment served above a waiting lane is owed to it; once SHARE turns are owed, it gets one. So a lane that
--- waits has at least an eighth of what is claimed, and the lane above it never waits for more than one turn.
--- Tenants: a turn is TURN segments, over as many of the tenant's jobs as that takes.
+-- Lanes: a waiting lane is owed every segment that is claimed from a lane above it. Once it is owed SHARE turns, it gets
+-- one. So a waiting lane gets at least one of SHARE + 1 turns, and a lane above it waits for one turn at most.
+-- Tenants: a turn is TURN segments, from as many of the tenant's jobs as necessary.
 local model, want, worker, lease_ms, express = unpack(ARGV)
 want, express = tonumber(want), express == '1'
 local turns, quarantine = 'f:turns:' .. model, 'f:solo:' .. model
@@ -15,7 +15,7 @@ for lane = 1, 3 do
 end
 local sequence, quarantine_turn = number(state[4]), number(state[5])
 
--- The lane whose turn it is, nil when there is none.
+-- The lane whose turn it is; nil when no lane has a ready segment.
 local function choose()
   for lane = 3, 2, -1 do
     if not express and ready[lane] > 0 and owed[lane] >= SHARE * TURN then
@@ -62,7 +62,7 @@ local function hand_out(job, segments)
   end
 end
 
--- Writes the grant and its lease, if anything was handed out.
+-- Writes the grant and its lease, unless the grant is empty.
 local function sign()
   if #answer > 2 then
     call(unpack(grant))
@@ -71,7 +71,7 @@ local function sign()
   return answer
 end
 
--- A quarantined segment comes alone, on every other claim or when nothing else waits.
+-- A quarantined segment is claimed alone: by every second claim, or when nothing else waits.
 if quarantined then
   quarantine_turn = 1 - quarantine_turn
   call('HSET', turns, 'solo', quarantine_turn)
@@ -83,7 +83,8 @@ if quarantined then
   end
 end
 
--- Clears up to k ready bits of a job, lowest first, and returns their positions. Eight bytes at a time: one look, one write.
+-- Clears up to k ready bits of a job, lowest first, and returns their positions. Eight bytes at a time cost one read and
+-- one write.
 local function pop(job, k)
   local key, found, from = 'f:r:' .. job, {}, 0
   while #found < k do
@@ -109,7 +110,7 @@ local function pop(job, k)
   return found
 end
 
--- One turn of the tenant that waits longest in a lane. Returns how many segments it got.
+-- Gives a turn to the tenant that waits longest in a lane. Returns the number of its segments.
 local function serve(lane)
   local ring = 'f:ring:' .. model .. ':' .. LANES[lane]
   local tenant = call('ZRANGE', ring, 0, 0)[1]

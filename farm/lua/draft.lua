@@ -1,5 +1,5 @@
 -- draft: id after_ms
--- Something is being written to storage for an id that is not accepted yet.
+-- Announces that an object is written to storage for an id that is not accepted yet.
 local id, after_ms = unpack(ARGV)
 local t = now()
 schedule('draft', id, t + after_ms, t)

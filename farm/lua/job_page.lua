@@ -5,7 +5,7 @@ if batch ~= '' and call('HGET', 'f:b:' .. batch, 'tenant') ~= tenant then
   return {}
 end
 
--- Pages go on behind the last one seen, or behind where it was when it has been deleted since.
+-- A page starts behind the last job seen, or behind its former place when that job has been deleted.
 local rank, range, count = 'ZREVRANK', 'ZREVRANGE', function(score) return call('ZCOUNT', key, '(' .. score, '+inf') end
 if batch ~= '' then
   rank, range, count = 'ZRANK', 'ZRANGE', function(score) return call('ZCOUNT', key, '-inf', score) end

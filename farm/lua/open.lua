@@ -4,7 +4,7 @@ local found, found_mark = call('GET', 'f:schema'), call('GET', 'f:born')
 if not found then
   call('SET', 'f:schema', schema)
 end
--- Keyspaces of schema 1 were made without a mark at first; also a full Redis can be opened.
+-- The first keyspaces of schema 1 had no mark, so they get one here. drains(), because a full Redis must open too.
 if not found_mark and (found or schema) == schema then
   drains()
   call('SET', 'f:born', mark)

@@ -15,7 +15,8 @@ tally(record[2], 'segments', total)
 move(job, 'plan', t)
 if total > 0 then
   local rest = total % 8
-  call('SET', 'f:r:' .. job, string.rep('\255', math.floor(total / 8)) .. (rest > 0 and string.char(256 - 2 ^ (8 - rest)) or ''))
+  local tail = rest > 0 and string.char(256 - 2 ^ (8 - rest)) or ''
+  call('SET', 'f:r:' .. job, string.rep('\255', math.floor(total / 8)) .. tail)
   add_ready(job, place_of(job), total)
 else
   complete(job, t)

@@ -6,7 +6,7 @@ if not MOVES.redo[record[1]] or not holds('assemble', job, token) then
   return 0
 end
 
--- Whole bitmaps at once: a book of 50,000 segments whose clips are all gone takes no longer than one of 50.
+-- Whole bitmaps at once: 50,000 missing clips take no longer than 50.
 drains()
 local mask, both = 'f:scratch:mask', 'f:scratch:both'
 call('SET', mask, missing)
@@ -25,7 +25,7 @@ if cached > 0 then
 end
 call('DEL', mask, both)
 
--- The durations of single clips are not kept: these ones count as long as the others.
+-- The durations of single clips are not kept, so the missing ones count with the mean of all.
 local t, milliseconds = now(), math.floor(record[4] * k / record[3])
 for field, change in pairs({done = k, cached = cached, ms = milliseconds}) do
   if change > 0 then

@@ -6,10 +6,10 @@ local t = now()
 local swept = tonumber(call('GET', 'f:swept') or t)
 call('SET', 'f:swept', string.format('%d', t))
 
--- The grace. A script can't know that Redis was away, so it infers that from f:swept: keepers sweep every second, and when
--- none has for longer than a lease, Redis or every worker was away. If it was Redis, no holder could renew, and all of them
--- may be well. So every lease is extended by one lease, and nothing is taken back. If it was the workers, their segments
--- come back one lease later than promised. Nothing else is wrong with that, and it is rare.
+-- The grace. Keepers sweep every second. When none has swept for longer than a lease, either Redis was away or every worker
+-- was, and a script can't tell which. If Redis was away, no holder could renew its lease, and the holders may be well. So
+-- every lease is extended by one lease, and nothing is taken back. If the workers were away, their segments come back one
+-- lease later than after a death beside living workers.
 if t - swept > lease_ms then
   local leases = call('ZRANGE', 'f:lease', 0, -1)
   for _, token in ipairs(leases) do

@@ -10,7 +10,7 @@ local function add(job, batch, field, k)
   end
 end
 
--- Clips of segments that their sender did not hold: the segments may be ready, quarantined or dead.
+-- Clips from a sender that did not hold their segments: these may be ready, quarantined or dead, and are so no longer.
 local function take_out(job, batch, segments)
   local at, ready, dead = place_of(job), 0, 0
   for _, segment in ipairs(segments) do
@@ -30,7 +30,7 @@ local function take_out(job, batch, segments)
   add(job, batch, 'dead', -dead)
 end
 
--- The `count` clips of one job, from ARGV[first] on. They stay where they are: a table for each would cost as much again.
+-- Settles the `count` clips of one job, from ARGV[first] on. They stay in ARGV: a table for each would double the cost.
 local function settle(job, first, count)
   local record = call('HMGET', 'f:j:' .. job, 'status', 'total', 'batch', 'done', 'dead')
   local batch, total = record[3], record[1] == 'running' and tonumber(record[2]) or 0

@@ -1,14 +1,14 @@
 -- take: want lease_ms express(1|0), kind… -> {kind, id, token}, …
 --
--- Lanes come before kinds, so that an interactive line is assembled before a bulk batch is planned to its end. Within a
--- lane each kind is the first in turn, so that neither planning nor assembling waits for the other to run dry.
+-- Lanes come before kinds: an interactive job is assembled before the rest of a bulk batch is planned. Within a lane each
+-- kind in turn is the first, so that neither planning nor assembling waits until the other has nothing to do.
 local want, lease_ms, express = unpack(ARGV, 1, 3)
 want, express = tonumber(want), express == '1'
 drains()
 local t, kinds, taken = now(), {unpack(ARGV, 4)}, {}
 
--- Lanes in order, but every fourth time from below, so that no lane waits for ever: {bulk, normal, …} and {normal, bulk, …}
--- take turns at that, or the middle lane would starve between two full ones.
+-- The order of the lanes. Every fourth take begins with a low lane, so that no lane waits for ever: with bulk and with
+-- normal in turn, because the middle lane would starve between two full ones.
 local function order(turn)
   if express then
     return {LANES[1]}
@@ -20,7 +20,7 @@ local function order(turn)
   return LANES
 end
 
--- The longest waiting entry of the tenant whose turn it is in a lane, leased; nil when nothing is due there.
+-- Leases the longest waiting entry of the tenant whose turn it is in a lane; nil when nothing is due there.
 local function lease(kind, lane)
   local desk = 'f:desk:' .. kind .. ':' .. lane
   for _ = 1, 100 do
@@ -34,7 +34,7 @@ local function lease(kind, lane)
       local token = call('INCR', 'f:token')
       call('ZADD', leaf, t + lease_ms, first[1])
       call('HSET', 'f:due:token', kind .. ':' .. first[1], string.format('%d', token))
-      -- A fraction of the millisecond keeps turns within it in order.
+      -- Turns within one millisecond stay in order by a fraction of it.
       call('ZADD', desk, t + token % 4096 / 4096, tenant)
       reindex_due(kind, lane, tenant, t)
       return {kind, first[1], string.format('%d', token)}

@@ -1,6 +1,6 @@
--- Timed work: what is due when, who has leased it, and the index by which tenants take turns.
+-- Timed work: due times, leases on it, and the index by which tenants take turns. `t` is the time of the call.
 
--- The lane and tenant that an id of timed work belongs to. Deliveries are "<owner>.<end>", and batches go by bulk.
+-- The lane and tenant of an id of timed work. The id of a delivery is "<owner>.<end>". A batch waits in the bulk lane.
 local function lane_and_tenant(kind, id)
   if kind == 'draft' then
     return 'bulk', ''
@@ -13,8 +13,9 @@ local function lane_and_tenant(kind, id)
   return 'bulk', call('HGET', 'f:b:' .. owner, 'tenant')
 end
 
--- Puts a tenant where it belongs on the desk after its entries changed. Its last turn is not after now, so a later score
--- was the due time of an entry, and now stands for a turn that is forgotten.
+-- Brings a tenant's score in f:desk up to date after a change of its entries: the later of its earliest due time and its
+-- latest turn. The score may have been either. A turn never lies in the future, so a score in the future was a due time;
+-- then the latest turn is unknown, and `t` takes its place.
 local function reindex_due(kind, lane, tenant, t)
   local desk, leaf = 'f:desk:' .. kind .. ':' .. lane, 'f:due:' .. kind .. ':' .. lane .. ':' .. tenant
   local first = call('ZRANGE', leaf, 0, 0, 'WITHSCORES')
@@ -29,7 +30,7 @@ local function reindex_due(kind, lane, tenant, t)
   call('ZADD', desk, math.max(due, turn), tenant)
 end
 
--- Due at `at`, whatever it was before; whoever had leased it is late from now on.
+-- Makes an id due at `at`, in place of an earlier due time. The holder of an earlier lease is late from now on.
 local function schedule(kind, id, at, t)
   local lane, tenant = lane_and_tenant(kind, id)
   call('ZADD', 'f:due:' .. kind .. ':' .. lane .. ':' .. tenant, at, id)
@@ -45,7 +46,8 @@ local function unschedule(kind, id, t)
   end
 end
 
--- What lies in storage for an id that is accepted now is a draft no longer. False when it was, or is being, taken away.
+-- The draft of an id becomes the object of an accepted job or batch. False when the desk has removed the draft, or is
+-- removing it.
 local function claim_draft(id, t)
   local there = call('ZSCORE', 'f:due:draft:bulk:', id) and call('HEXISTS', 'f:due:token', 'draft:' .. id) == 0
   if there then

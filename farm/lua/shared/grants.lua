@@ -1,11 +1,11 @@
 -- Grants: the segments that workers hold, and how they come back.
 
--- "<job>:<segment>" -> job, segment; nil for the grant's own fields
+-- "<job>:<segment>" -> job, segment; nil for the fields w and m.
 local function split(field)
   return string.match(field, '^(.*):(%d+)$')
 end
 
--- What a grant holds: job -> {segments = all of them, begun = {…}, waiting = {…}}, each in order.
+-- The segments of a grant: job -> {segments = all of them, begun = {…}, waiting = {…}}, each in order.
 local function held_by(token)
   local jobs = {}
   local flat = call('HGETALL', 'f:g:' .. token)
@@ -21,7 +21,7 @@ local function held_by(token)
   return jobs
 end
 
--- A grant without segments is over.
+-- Removes a grant that holds no segments.
 local function drop_if_empty(token)
   if call('HLEN', 'f:g:' .. token) <= 2 then
     call('DEL', 'f:g:' .. token)
@@ -29,8 +29,8 @@ local function drop_if_empty(token)
   end
 end
 
--- Every grant loses its segments of a job. Those that were overtaken by a late settle, or by cancel and retry, would
--- otherwise give back what another worker holds by then.
+-- Removes the segments of a job from every grant. A holder that was overtaken, by a late settle or by cancel and retry,
+-- could otherwise give back segments that another worker holds by then.
 local function remove_from_grants(job)
   local prefix = job .. ':'
   for _, token in ipairs(call('ZRANGE', 'f:lease', 0, -1)) do
@@ -47,7 +47,7 @@ local function remove_from_grants(job)
   end
 end
 
--- Of these segments, those that still have to be rendered.
+-- Those of the segments that still have to be rendered.
 local function unsettled(job, segments)
   local open = {}
   if call('HGET', 'f:j:' .. job, 'status') == 'running' then
@@ -60,9 +60,7 @@ local function unsettled(job, segments)
   return open
 end
 
--- Segments of a running job are ready again. A quarantined one returns to its quarantine, so that no worker has it beside
--- others.
--- Returns how many.
+-- Makes segments of a running job ready again; quarantined ones return to the quarantine. Returns their number.
 local function give_back(job, segments)
   if #segments == 0 then
     return 0
@@ -83,7 +81,7 @@ local function give_back(job, segments)
   return ready + quarantined
 end
 
--- Each of these segments of a running job lost one attempt: it is ready again, quarantined, or dead.
+-- Counts one lost attempt for each of these segments of a running job: it is ready again, quarantined, or dead.
 local function count_losses(job, segments, message, t)
   local record = call('HMGET', 'f:j:' .. job, 'batch', 'skip')
   local batch, skip = record[1], record[2]

@@ -1,13 +1,13 @@
 -- Jobs and batches: their status, their counters, their ends, their records, and idempotency keys.
 
--- Adds to a counter of a job's batch, while there is a record of it.
+-- Adds to a counter of a job's batch, unless the batch was deleted.
 local function tally(batch, field, k)
   if batch and k ~= 0 and call('EXISTS', 'f:b:' .. batch) == 1 then
     call('HINCRBY', 'f:b:' .. batch, field, k)
   end
 end
 
--- Counts an end of a job or batch and, where its webhook wants to know, leaves a delivery in the outbox.
+-- Counts an end of a job or batch. A delivery goes to the outbox where the webhook wants this event.
 local function record_end(key, owner, what, wanted, t)
   local ends = call('HINCRBY', key .. owner, 'ends', 1)
   if wanted then
@@ -40,7 +40,7 @@ local function move_in_batch(batch, from, to, verb, t)
   end
 end
 
--- Every change of a job's status passes here. The verb has checked that MOVES has it.
+-- Changes the status of a job. Every change passes here, and the verb has checked that MOVES allows it.
 local function move(job, verb, t)
   local record = call('HMGET', 'f:j:' .. job, 'status', 'batch')
   local from, batch = record[1], record[2]
@@ -54,7 +54,7 @@ local function move(job, verb, t)
   end
 end
 
--- Where a job's segments queue.
+-- The queues in which a job's segments wait.
 local function place_of(job)
   local record = call('HMGET', 'f:j:' .. job, 'model', 'lane', 'tenant')
   local at = {model = record[1], lane = record[2], tenant = record[3]}
@@ -63,7 +63,7 @@ local function place_of(job)
   return at
 end
 
--- k more segments of a job are ready; with a negative k, fewer.
+-- Counts k more ready segments of a job; a negative k counts fewer.
 local function add_ready(job, at, k)
   local left = call('HINCRBY', 'f:j:' .. job, 'ready', k)
   call('HINCRBY', 'f:ready', at.model .. ':' .. at.lane, k)
@@ -81,7 +81,7 @@ local function add_ready(job, at, k)
   end
 end
 
--- An open job ends: nothing of its work stays behind, its webhook is told, and it is due to expire.
+-- Ends an open job: its work is removed, its webhook is told, and its expiry becomes due.
 local function close(job, verb, t)
   local record = call('HMGET', 'f:j:' .. job, 'ready', 'keep', 'events')
   local at = place_of(job)
@@ -102,7 +102,7 @@ local function close(job, verb, t)
   record_end('f:j:', job, status, wanted, t)
 end
 
--- Makes a running job due for assembly once each of its segments is done or dead.
+-- Makes a running job due for assembly when all of its segments are done or dead.
 local function complete(job, t)
   local record = call('HMGET', 'f:j:' .. job, 'status', 'total', 'done', 'dead')
   if MOVES.complete[record[1]] and tonumber(record[2]) == record[3] + record[4] then
@@ -113,8 +113,8 @@ end
 
 -- Idempotency keys ----------------------------------------------------------------------------------------------------
 
--- What a key ("" for none) was used for, as an answer to the caller; nil when it is free. A key whose job or batch was
--- deleted is free again.
+-- The answer to a request whose idempotency key was used before; nil when the key is free, or "" for none. Deleting the
+-- job or batch frees its key.
 local function idempotent(key, digest)
   local value = key ~= '' and call('GET', 'f:idem:' .. key)
   if not value then

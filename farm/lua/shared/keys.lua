@@ -1,58 +1,83 @@
--- The keyspace, and what the verbs share. Every verb runs as the files of this folder (keys, due, jobs, grants), followed by
--- its own.
+-- The keyspace, and what every verb begins with. A verb runs as one script: the constants of farm/store/call.py (the names
+-- in capitals), the files of this folder (keys, due, jobs, grants), then the file of the verb.
 --
+-- Words
+--   owner        a job or a batch, where the store treats both alike; an id names either
+--   end          one end of an owner. A retry makes further ends possible, so they are numbered from 1
+--   lane, turn   a model has three lanes; within a lane tenants take turns, and within a tenant jobs do
+--   lease        the right to work on something until a time of Redis's clock; a token names it, and a later lease of the
+--                same thing has another token, which makes the first one late
+--   grant        the segments under one lease
+--   begun        a segment that the engine has started on. Only such a segment loses an attempt with its worker
+--   dead         a segment that has lost MAX_ATTEMPTS attempts
+--   quarantined  a segment that has lost QUARANTINE_AFTER attempts. It is claimed alone, so that it takes no neighbours
+--                with it. Its key is called f:solo, because data of the first versions must be read
+--   desk         timed work, and the workers that do it: plan, assemble, deliver, expire, …
+--   draft        something that was written to storage before its owner is accepted
+--
+-- The farm
 --   f:schema                       string  version of this keyspace
---   f:born                         string  its birth mark, a random id: another one is another farm, or this one emptied
---   f:synced                       string  empty; written so that there is a write to wait for until it is on disk
---   f:j:<job>                      hash    the job: status, counters, times. No value over 64 bytes: a single longer one
---                                          takes the hash from 0.5 kB to more than 2 kB
---   f:b:<batch>                    hash    the batch: jobs per status, sums of its jobs' counters, times
+--   f:born                         string  birth mark, a random id. Another mark means another farm, or this one emptied
+--   f:synced                       string  empty. Writing it gives WAITAOF a write to wait for
+--   f:token                        string  counter of tokens
+--   f:count                        hash    status -> jobs
+--   f:ev                           stream  the latest changes: o(wner), s(tatus)
+--   f:idem:<digest>                string  an idempotency key: id, space, request digest. While it is reserved, "?" and its
+--                                          holder stand in place of the id
+--
+-- Jobs and batches
+--   f:j:<job>                      hash    the job: status, counters, times. No value has more than 64 bytes: a single
+--                                          longer one takes the hash from 0.5 kB to more than 2 kB
+--   f:b:<batch>                    hash    the batch: jobs by status, sums of its jobs' counters, times
 --   f:s:<id>                       string  spec of a job or batch, opaque to the store
 --   f:o:<job>                      string  outcome: the result, or the error
 --   f:text:<job>                   string  a short accepted text, until it is planned
---   f:r:<job> f:d:<job> f:c:<job>  string  a bit per segment: ready, done, found in storage; gone when the job ends
---   f:a:<job>                      hash    segment -> attempts lost, or "x" and the error of a dead one; gone when it ends
---   f:list:<tenant>                zset    job -> when it was accepted
+--   f:r:<job> f:d:<job> f:c:<job>  string  a bit for each segment: ready, done, cached (found in storage). Gone when the
+--                                          job ends
+--   f:a:<job>                      hash    segment -> number of attempts lost; "x" and the error once it is dead. Gone when
+--                                          the job ends
+--   f:list:<tenant>                zset    job -> time of acceptance
 --   f:lines:<batch>                zset    job -> its line in the batch
---   f:w:<owner>                    hash    outbox: number of the end -> event, space, the deliverer's record
---   f:idem:<digest>                string  idempotency key -> id, space, request digest; with a holder instead of an id
---                                          while reserved
---   f:count                        hash    status -> jobs
---   f:ev                           stream  the latest changes: o(wner), s(tatus)
+--   f:w:<owner>                    hash    outbox: number of an end -> event, space, record of its deliveries
 --
+-- Rendering
 --   f:ready                        hash    <model>:<lane> -> ready segments
---   f:turns:<model>                hash    segments that a waiting lane is owed, and the sequence of turns
---   f:ring:<model>:<lane>          zset    tenant -> sequence of its last turn
---   f:jobs:<model>:<lane>:<tenant> zset    job -> sequence of its last turn
+--   f:turns:<model>                hash    <lane> -> segments owed to it; sequence: number of the latest turn; solo: 0 or 1,
+--                                          changed by every claim that finds a quarantined segment
+--   f:ring:<model>:<lane>          zset    tenant -> number of its latest turn
+--   f:jobs:<model>:<lane>:<tenant> zset    job -> number of its latest turn
 --   f:load:<model>                 hash    <lane>:<tenant> -> ready segments
---   f:solo:<model>                 zset    quarantined segments, <job>:<segment>: each is claimed alone, because it has cost workers
---   f:lease                        zset    token -> when it expires
---   f:g:<token>                    hash    grant: w(orker), m(odel), and <job>:<segment> -> "1" once begun, "" before
---   f:swept                        string  when expired leases were last looked for
---   f:token                        string  counter of tokens
+--   f:solo:<model>                 zset    quarantined <job>:<segment> -> number of a turn
+--   f:lease                        zset    token of a grant -> time of expiry
+--   f:g:<token>                    hash    the grant: w(orker), m(odel), and <job>:<segment> -> "1" once begun, "" before
+--   f:swept                        string  time of the latest sweep of expired leases
 --
---   f:due:<kind>:<lane>:<tenant>   zset    timed work -> when it is due; leasing it moves that forward
---                                          (drafts, which belong to nobody yet: lane "bulk", tenant "")
---   f:desk:<kind>:<lane>           zset    tenant -> the later of its earliest due time and its last turn
---   f:due:token                    hash    <kind>:<id> -> token of whoever leased it
---   f:takes                        hash    first of the kinds that are taken together -> how many were taken
+-- Timed work
+--   f:due:<kind>:<lane>:<tenant>   zset    id -> due time. A lease moves the due time forward. Drafts belong to no tenant
+--                                          yet: their lane is "bulk" and their tenant ""
+--   f:due:token                    hash    <kind>:<id> -> token of the lease
+--   f:desk:<kind>:<lane>           zset    tenant -> its earliest due time, or its latest turn where that is later
+--   f:takes                        hash    first of the kinds that are taken together -> number of takes
 --
---   f:voices:<tenant> f:keys f:models f:beats hash; f:alive zset worker -> when its heartbeat ends; f:lock:<name> string
+-- Everything else
+--   f:voices:<tenant>              hash    name -> the uploaded voice, opaque to the store
+--   f:keys                         hash    name -> digest, time and tenant of an API key
+--   f:models                       hash    model -> its card
+--   f:beats f:alive                hash, zset  worker -> its heartbeat, and the time at which that ends
+--   f:lock:<name>                  string  holder
 --
--- A job's status is in `f:j`; a segment is ready (bit), done (bit), dead ("x"), quarantined
--- (f:solo, as the first versions called it), and leased when none of these.
--- Every verb checks first and writes after, because Lua does not roll back. Names in capitals are the constants of
--- farm/store/call.py.
+-- The status of a job is in f:j. A segment of a running job is ready (a bit), done (a bit), dead ("x"), quarantined
+-- (f:solo), or leased, which is none of these. Every verb checks first and writes after, because Lua does not roll back.
 
 local call = redis.call
 
--- The last argument of every call is the birth mark of the keyspace that its caller opened. "" is any.
+-- The last argument of every call is the birth mark of the keyspace that its caller opened. "" fits every keyspace.
 local born = table.remove(ARGV)
 if born ~= '' and call('GET', 'f:born') ~= born then
   return redis.error_reply('REPLACED the keyspace is not the one that was opened')
 end
 
--- Milliseconds by the clock of Redis: the only clock that leases and due times know.
+-- Milliseconds by the clock of Redis. Leases and due times know no other clock.
 local function now()
   local time = call('TIME')
   return time[1] * 1000 + math.floor(time[2] / 1000)
@@ -62,8 +87,8 @@ local function number(value)
   return tonumber(value) or 0
 end
 
--- Redis at maxmemory refuses a script at its first write that may need memory, but not after a write that needs none.
--- Verbs that drain the farm begin with this one, so that a full Redis can empty itself.
+-- A Redis at maxmemory refuses a script at the first write that may need memory, unless a write that needs none came
+-- before. So verbs that drain the farm begin with this write, and a full Redis can be emptied.
 local function drains()
   call('DEL', 'f:none')
 end
