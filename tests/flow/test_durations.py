@@ -119,9 +119,8 @@ def test_normalisation_and_target_of_a_job_reach_the_engine(house: House) -> Non
     submit(house, input="The bell rang.")
     house.desk.drain()
     house.renderer(listening).drain()
-    assert [(speech.manner.normalize, speech.target_duration_ms) for speech in listening.speeches] == [
-        (False, 1000), (True, None)
-    ]  # fmt: skip
+    heard = sorted((speech.manner.normalize, speech.target_duration_ms) for speech in listening.speeches)
+    assert heard == [(False, 1000), (True, None)]  # sorted: jobs of one millisecond have no order
 
 
 def test_a_dubbing_track_is_on_time_through_the_whole_farm(client: Farm) -> None:
