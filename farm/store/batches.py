@@ -13,13 +13,12 @@ from farm.store.jobs import Accepted, idempotency_field, read_accepted
 
 @dataclass(frozen=True, slots=True)
 class NewBatch:
-    """A batch whose lines are in storage already; the desk accepts its jobs one by one, under ids made from the
-    batch's."""
+    """A batch whose lines are in storage already. The desk accepts its jobs one by one, under the ids in its lines."""
 
     id: str
     tenant: str
     total: int
-    spec: str  # opaque JSON: metadata, webhook, where the lines are
+    spec: str  # opaque JSON: models, metadata, webhook
     retention_s: int
     webhook: bool = False
     idempotency_key: str | None = None
@@ -29,12 +28,12 @@ class NewBatch:
 
 @dataclass(frozen=True, slots=True)
 class BatchRecord:
-    """Counts and sums keep what a deleted job added to them, so that a batch still completes."""
+    """A deleted job stays in the counts and sums, so that its batch still completes."""
 
     id: str
     tenant: str
     total: int
-    accepted: int  # jobs that the desk has unfolded so far
+    accepted: int  # jobs that the desk has accepted so far
     counts: Mapping[Status, int]
     segments: int  # planned segments of its jobs
     segments_done: int
@@ -48,7 +47,8 @@ class BatchRecord:
 
 
 def accept(batch: NewBatch) -> Call[Accepted]:
-    """As accept: idempotent on the id, same rules for keys. Its Due.BATCH entry makes the desk unfold it."""
+    """Idempotent on the id, with the rules of jobs.accept for idempotency keys. Makes Due.BATCH due: the desk accepts
+    the jobs of the batch."""
     return Call(
         "accept_batch",
         (
@@ -62,7 +62,8 @@ def accept(batch: NewBatch) -> Call[Accepted]:
 
 
 def cancel(batch: str, tenant: str) -> Call[bool | None]:
-    """Marks it and makes Due.BATCH due: the desk cancels its jobs. False when it had ended, None when there is none."""
+    """Marks a batch as canceled and makes Due.BATCH due: the desk cancels its jobs. False when it had ended, None when
+    this tenant has no such batch."""
     return Call("cancel_batch", (batch, tenant), lambda answer: None if answer is None else bool(answer), lasting=True)
 
 
@@ -71,7 +72,7 @@ def record(batch: str, tenant: str | None = None) -> Call[BatchRecord | None]:
 
 
 def forget(batch: str) -> Call[bool]:
-    """The batch's own record; its jobs keep theirs."""
+    """Deletes the record of a batch; its jobs keep theirs."""
     return Call("forget_batch", (batch,), bool)
 
 

@@ -1,8 +1,8 @@
 """A Call is one verb, ready to run: its name, its arguments, and how to read the answer.
 
-Every verb is a script of farm/lua. A plain Redis command is one too: `command` sends it through command.lua, so that a
-Redis that lost the keyspace refuses it as it refuses every other call. Scripts are rendered here: the
-constants, the shared parts, then the verb.
+Every verb is a script of farm/lua. `command` makes a Call of a plain Redis command: it goes through command.lua, so
+that a Redis that has lost the keyspace refuses it like every other call. Scripts are rendered here: the constants, the
+shared files, then the file of the verb.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Argument = bytes | str | int | float
 
 _SHARED = ("keys", "due", "jobs", "grants")  # files of farm/lua/shared; each uses those before it
 
-# What every script finds as locals of these names. Nothing of it is sent with a call.
+# Every script has these as locals of the same names, so no call has to send them.
 CONSTANTS: Mapping[str, object] = {
     "MOVES": TRANSITIONS,
     "LANES": tuple(Lane),
@@ -32,24 +32,24 @@ CONSTANTS: Mapping[str, object] = {
     "TURN": TURN,
     "SHARE": SHARE,
     "SEGMENT_FAILED": SEGMENT_FAILED,
-    "IDEMPOTENCY_MS": 24 * 3600 * 1000,  # for which a key is remembered
-    "EVENTS_KEPT": 100_000,  # changes in f:ev, about
-    "RESCUED_AT_ONCE": 500,  # segments; at 5 microseconds each, others wait for no more than some milliseconds
+    "IDEMPOTENCY_MS": 24 * 3600 * 1000,  # a used key is remembered for so long
+    "EVENTS_KEPT": 100_000,  # in f:ev, about
+    "RESCUED_AT_ONCE": 500,  # segments; at 5 microseconds each, Redis is busy for some milliseconds
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[T_co]):
-    """Safe to send twice: redis-py resends after a lost connection."""
+    """Every call is safe to send twice, because redis-py sends it again after a lost connection."""
 
     verb: str
     args: tuple[Argument, ...]
     read: Callable[[Any], T_co]
-    lasting: bool = False  # its caller promises somebody what it changed: see AsyncStore
+    lasting: bool = False  # its caller promises the change to a user; AsyncStore may wait for the disk
 
 
 def command(name: str, *args: Argument, read: Callable[[Any], T]) -> Call[T]:
-    """A Redis command that needs no script of its own."""
+    """A Redis command, for a verb that needs no script of its own."""
     return Call("command", (name, *args), read)
 
 
@@ -66,8 +66,8 @@ def read_lua(name: str) -> str:
 def render_scripts(
     read: Callable[[str], str] = read_lua, constants: Mapping[str, object] = CONSTANTS
 ) -> Mapping[str, Script]:
-    """verb -> its script. `read` gives the text of one Lua file; tests put another clock or a planted bug there, and
-    other constants."""
+    """verb -> its script. `read` gives the text of one Lua file. Tests put another clock or a planted bug there, or
+    give other constants."""
     given = "".join(f"local {name} = {_lua(value)}\n" for name, value in constants.items())
     shared = given + "".join(_without_comments(read(f"shared/{part}")) for part in _SHARED)
     scripts = {}
@@ -80,7 +80,7 @@ def render_scripts(
 
 
 def _without_comments(text: str) -> str:
-    """44 % of a script would be comments, which every Redis would have to load and keep."""
+    """44 % of a script would be comments, and every Redis would have to load and keep them."""
     return re.sub(r"^ *--.*\n", "", text, flags=re.MULTILINE)
 
 

@@ -1,4 +1,4 @@
-"""Verbs on jobs: from accept to forget, and the records that answers are made from."""
+"""Verbs on jobs, from accept to forget, and the records that the API answers with."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from farm.store.call import Call, command, nothing, word_or_none, words
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
-    """What accept writes. `spec` is opaque JSON (what was asked, without the text). `text` is the accepted text up to
-    8 kB, or None when it was written to storage first."""
+    """A job to accept. `spec` is opaque JSON: the request without its text. `text` has at most 8 kB; it is None when
+    the text was written to storage first."""
 
     id: str
     tenant: str
@@ -29,7 +29,7 @@ class NewJob:
     retention_s: int
     on_error: str = "fail"  # or "skip"
     batch: str | None = None
-    events: Sequence[str] = ()  # terminal statuses that its webhook wants: succeeded, failed, canceled
+    events: Sequence[str] = ()  # ends that its webhook wants: succeeded, failed, canceled
     idempotency_key: str | None = None
     request_digest: str = ""
     drafted: bool = False  # its text was written under a draft
@@ -38,8 +38,8 @@ class NewJob:
     def of(
         cls, order: Order, tenant: str, *, batch: str | None = None, key: str | None = None, digest: str = ""
     ) -> NewJob:
-        """An order as a tenant's job: alone, perhaps with an idempotency key and the digest of its request, or as one
-        line of a batch. The caller first writes a text that is not inline to storage."""
+        """A tenant's job from an order: either a single one, with the idempotency key and digest of its request, or one
+        line of a batch. The caller writes a text that is not inline to storage first."""
         return cls(
             id=order.id,
             tenant=tenant,
@@ -60,12 +60,13 @@ class NewJob:
 @dataclass(frozen=True, slots=True)
 class Accepted:
     id: str
-    replayed: bool  # an earlier request with the same idempotency key, or the same call sent twice
+    replayed: bool  # accepted before: by a request with the same idempotency key, or by the same call
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a running job stands, for position and ETA. Ranks start at 0; None once it has no ready segments."""
+    """The place of a running job in the queue, for its position and ETA. Ranks start at 0; they are None when the job
+    has no ready segments."""
 
     tenant_rank: int | None
     tenants: int
@@ -77,8 +78,8 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """The attempts that one segment has lost, to an error of the engine or with a worker. A segment whose `error` is
-    not None is dead: it is not rendered again, and its count is no longer kept (0)."""
+    """The attempts that one segment has lost, each to an error of the engine or with a worker. A segment with an
+    `error` is dead: it is not rendered again, and its count is 0, because the store no longer keeps it."""
 
     count: int = 0
     error: str | None = None
@@ -116,8 +117,8 @@ class JobRecord:
     ready: int
     cached: int
     milliseconds: int  # audio settled so far
-    redos: int  # how often clips of it were missing at assembly
-    started: bool  # a segment of it has been claimed since it was planned
+    redos: int  # how many assemblies found clips missing
+    started: bool  # a segment has been claimed since the job was planned
     spec: str
     outcome: str | None  # opaque JSON: the result, or the error
     created_ms: int
@@ -128,15 +129,17 @@ class JobRecord:
 
 
 def draft(id: str, after_ms: int = 900_000) -> Call[None]:
-    """Before something is written to storage for a job or batch that is not accepted yet: when it has not been accepted
-    after so long, the desk takes it away."""
+    """Announces a write to storage for a job or batch that is not accepted yet. The desk deletes the object unless its
+    owner is accepted within `after_ms`."""
     return Call("draft", (id, after_ms), nothing)
 
 
 def accept(job: NewJob) -> Call[Accepted]:
-    """Job record, idempotency key, due entry and event in one. Idempotent on the job id. Conflict-free replay when the
-    key was used with the same digest; BadInput(code="idempotency_key_reused") when with another. A job of a canceled
-    batch is accepted as canceled; NotFound when its batch has been deleted; StoreUnavailable when its draft is gone."""
+    """Writes the job, its idempotency key, its due plan and an event. Idempotent on the job id. A key that was used
+    with the same digest answers with the first job. A job of a canceled batch is accepted as canceled.
+
+    Raises BadInput(code="idempotency_key_reused") when the key was used with another digest, NotFound when the batch
+    has been deleted, and StoreUnavailable when the draft is gone."""
     return Call(
         "accept",
         (
@@ -151,8 +154,10 @@ def accept(job: NewJob) -> Call[Accepted]:
 
 
 def reserve(tenant: str, key: str, digest: str, ttl_ms: int = 60_000) -> Call[str | None]:
-    """Takes an idempotency key before slow work (writing a long text to storage). None: it is yours now. An id: it was
-    accepted before. Conflict(code="idempotency_key_in_use") while another request holds it; BadInput as accept."""
+    """Reserves an idempotency key before slow work, such as writing a long text to storage. Returns None when the key
+    is yours now, or the id that was accepted under it before.
+
+    Raises Conflict(code="idempotency_key_in_use") while another request holds the key, and BadInput as accept does."""
 
     def read(answer: list[bytes]) -> str | None:
         if answer[0] == b"in use":
@@ -166,42 +171,43 @@ def reserve(tenant: str, key: str, digest: str, ttl_ms: int = 60_000) -> Call[st
 
 
 def unreserve(tenant: str, key: str, digest: str) -> Call[None]:
-    """Gives a reservation back after the slow work failed; an accepted key stays."""
+    """Gives a reservation back after the slow work has failed. A key under which a job was accepted stays."""
     return Call("unreserve", (idempotency_field(tenant, key), digest), nothing)
 
 
 def plan(job: str, token: str, total: int) -> Call[bool]:
-    """queued -> running: all `total` segments become ready. False when the token is late or the job is not queued."""
+    """queued -> running. All `total` segments become ready. False when the token is late or the job is not queued."""
     if total < 0:
         raise ValueError(f"a job can't have {total} segments")
     return Call("plan", (job, token, total), bool)
 
 
 def redo(job: str, token: str, indices: Collection[int]) -> Call[int]:
-    """assembling -> running: clips of these segments are missing or corrupt. Returns how many will be rendered again;
-    at 0 (none of them was done, or the token is late) nothing has changed."""
+    """assembling -> running, because clips of these segments are missing or corrupt. Returns how many are rendered
+    again. At 0 nothing has changed: none of them was done, or the token is late."""
     return Call("redo", (job, token, Bits.of(indices).data), int)
 
 
 def finish(job: str, token: str, outcome: str) -> Call[bool]:
-    """assembling -> succeeded, with the assemble token. Writes the outbox entry of the webhook."""
+    """assembling -> succeeded, by the holder of the assemble token. Writes the webhook's entry in the outbox."""
     return Call("finish", (job, token, outcome), bool)
 
 
 def abort(job: str, kind: Due, token: str, outcome: str) -> Call[bool]:
-    """An open job -> failed, by the holder of its plan or assemble token (the text can't be planned, ...)."""
+    """An open job -> failed, by the holder of its plan or assemble token, when a further try would fail too."""
     return Call("abort", (job, kind.value, token, outcome), bool)
 
 
 def cancel(job: str, tenant: str) -> Call[Status | None]:
-    """Cancels an open job. Returns the status it had before, None when this tenant has no such job."""
+    """Cancels an open job. Returns the status before, None when this tenant has no such job."""
     return Call("cancel", (job, tenant), _status_before, lasting=True)
 
 
 def retry(job: str, tenant: str) -> Call[Status | None]:
-    """failed | canceled | succeeded with dead segments -> queued; storage knows what is there already. Returns the
-    status it had before, None when this tenant has no such job. Counters and attempts start anew. Conflict when it
-    succeeded and nothing of it is missing."""
+    """failed | canceled | succeeded with dead segments -> queued. Counters and attempts start anew, and clips that are
+    in storage are found there. Returns the status before, None when this tenant has no such job.
+
+    Raises Conflict when the job succeeded with every segment."""
 
     def read(answer: bytes | None) -> Status | None:
         if answer == b"complete":
@@ -212,12 +218,13 @@ def retry(job: str, tenant: str) -> Call[Status | None]:
 
 
 def expire(job: str, token: str, purge_after_s: int) -> Call[bool]:
-    """An ended job -> expired, with the expire token, and its purge becomes due."""
+    """An ended job -> expired, by the holder of the expire token. Its purge becomes due."""
     return Call("expire", (job, token, purge_after_s), bool)
 
 
 def forget(job: str, tenant: str | None = None) -> Call[bool]:
-    """The record goes, whatever its status; an open job is canceled first. With a tenant, only that tenant's."""
+    """Deletes a job of any status; an open one is canceled first. With a tenant, only a job of that tenant. False when
+    there is none."""
     return Call("forget", (job, tenant or ""), bool, lasting=True)
 
 
@@ -226,15 +233,15 @@ def record(job: str, tenant: str | None = None) -> Call[JobRecord | None]:
 
 
 def text(job: str) -> Call[str | None]:
-    """The short accepted text; None when it lies in storage."""
+    """The accepted text when it is short; None when it lies in storage."""
     return command("GET", f"f:text:{job}", read=word_or_none)
 
 
 def page(
     tenant: str, *, batch: str | None = None, after: tuple[int, str] | None = None, limit: int = 20
 ) -> Call[list[JobRecord]]:
-    """Newest first, or in line order within a batch. `after` is (created_ms or line number, id) of the last seen.
-    Records carry no place."""
+    """Jobs of a tenant, newest first; jobs of a batch in the order of its lines. `after` has the created_ms (in a batch
+    the number of the line) and the id of the last job seen. The records have no place."""
     score, id = after or ("", "")
     return Call(
         "job_page",
@@ -261,7 +268,7 @@ def cached_bits(job: str) -> Call[Bits]:
 
 
 def idempotency_field(tenant: str, key: str | None) -> str:
-    """Hashed, so that no key of whatever length or content is another tenant's, or costs more memory."""
+    """The key as it is stored: hashed with its tenant, so that tenants share no key and a long key costs no memory."""
     if not key:
         return ""
     return hashlib.blake2b(f"{len(tenant)}:{tenant}{key}".encode(), digest_size=16).hexdigest()

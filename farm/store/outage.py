@@ -1,4 +1,4 @@
-"""What Redis's refusals mean to the farm, in words that say what to do."""
+"""Errors of Redis as errors of the farm, whose messages say what to do."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ _REPLACED = (
     "Redis holds none of what this farm accepted (it was emptied, or failed over to an empty replica); bring the old "
     "data back, or restart the API and the workers to go on with an empty farm"
 )
-# A script's error carries the code of the command that failed somewhere inside.
+# The error of a script has the code of the command that failed somewhere in its text.
 _CODE = re.compile(r"\b(" + "|".join(_CONDITIONS) + r")\b")
-# redis-py takes the code away from those that it has a class for.
+# redis-py removes the code from an error that it has a class for.
 _CODE_BY_TYPE: Mapping[type[Exception], str] = {
     OutOfMemoryError: "OOM",
     ReadOnlyError: "READONLY",
@@ -44,7 +44,7 @@ _CODE_BY_TYPE: Mapping[type[Exception], str] = {
 
 
 def farm_error(error: Exception) -> FarmError | None:
-    """The error to raise in place of redis-py's; None when it is a fault of ours, to be seen as it is."""
+    """The error to raise in place of redis-py's. None for a bug of the farm, whose own error should be seen."""
     if isinstance(error, (AuthenticationError, NoPermissionError)):
         return Misconfigured(f"Redis refuses these credentials ({error}); correct FARM_REDIS_URL")
     if isinstance(error, ResponseError) and str(error).startswith("REPLACED"):
@@ -56,7 +56,7 @@ def farm_error(error: Exception) -> FarmError | None:
         return StoreUnavailable(_CONDITIONS[code])
     if isinstance(error, TimeoutError):
         return StoreUnavailable("Redis does not answer; see whether it is overloaded, then try again")
-    # What uvloop says, and redis-py passes on, of a connection that was lost just before it was written to.
+    # uvloop raises this when the connection was lost just before a write, and redis-py passes it on.
     lost = isinstance(error, RuntimeError) and "handler is closed" in str(error)
     if lost or isinstance(error, ConnectionError):
         return StoreUnavailable(f"Redis can't be reached ({error}); start it or correct FARM_REDIS_URL")

@@ -1,4 +1,4 @@
-"""Verbs on the outbox: the webhook deliveries that the ends of jobs and batches have left to be made."""
+"""Verbs on the outbox: one webhook delivery for each end of a job or batch that its webhook wants to hear of."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from farm.store.tasks import Task, or_never
 
 @dataclass(frozen=True, slots=True)
 class DeliveryRecord:
-    """The outbox entry of one webhook. Its id is "<job or batch id>.<k>", k counting the ends of its owner; the
-    Due.DELIVER task has the same id. `record` is opaque JSON kept by the deliverer, {} at first."""
+    """One delivery. Its id is "<job or batch id>.<k>", where k numbers the ends of this owner; the Due.DELIVER task has
+    the same id. `record` is opaque JSON of the sender, {} at first."""
 
     id: str
     event: str  # succeeded | failed | canceled | completed
@@ -21,7 +21,7 @@ class DeliveryRecord:
 
 
 def deliveries(owner: str, tenant: str | None = None) -> Call[list[DeliveryRecord] | None]:
-    """Of a job or a batch, oldest first; None when this tenant has no such owner."""
+    """The deliveries of a job or batch, oldest first; None when this tenant has no such job or batch."""
 
     def read(answer: list[Any] | None) -> list[DeliveryRecord] | None:
         if answer is None:
@@ -36,11 +36,11 @@ def deliveries(owner: str, tenant: str | None = None) -> Call[list[DeliveryRecor
 
 
 def delivered(task: Task, record: str, again_ms: int | None) -> Call[bool]:
-    """One attempt is over: its record is kept, and it is due again in `again_ms` unless None. False when the token is
-    late."""
+    """Keeps the record of an attempt that is over. The delivery is due again in `again_ms`, or never when that is None.
+    False when the token is late."""
     return Call("delivered", (task.id, task.token, record, or_never(again_ms)), bool)
 
 
 def redeliver(delivery: str, tenant: str) -> Call[bool | None]:
-    """Due again now. None when this tenant has no such delivery."""
+    """Makes a delivery due now. None when this tenant has no such delivery."""
     return Call("redeliver", (delivery, tenant), lambda answer: None if answer is None else True, lasting=True)

@@ -1,4 +1,4 @@
-"""Verbs on what is known besides work: voices, API keys, models, workers; and how much work there is."""
+"""Verbs on voices, API keys, models, workers and locks, and a count of the work that waits."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class Backlog:
     ready: Mapping[str, Mapping[Lane, int]]  # model -> lane -> ready segments
     quarantined: Mapping[str, int]  # model -> quarantined segments that wait
     leased: Mapping[str, int]  # model -> leased segments
-    due: Mapping[Due, int]  # entries that are due now
+    due: Mapping[Due, int]  # timed work that is due now
 
 
 def clock() -> Call[datetime]:
-    """The time by the clock of Redis, which is the one that all of a farm share; in UTC."""
+    """The time in UTC by the clock of Redis, which all parts of a farm share."""
 
     def read(answer: list[bytes]) -> datetime:
         seconds, microseconds = answer
@@ -35,7 +35,7 @@ def backlog() -> Call[Backlog]:
 
 
 def ping() -> Call[None]:
-    """Whether Redis answers, and still holds the farm that was opened."""
+    """Succeeds when Redis answers and still holds the farm that was opened."""
     return command("PING", read=nothing)
 
 
@@ -45,7 +45,7 @@ def put_voice(tenant: str, name: str, voice: str, limit: int = 1000) -> Call[boo
 
 
 def drop_voice(tenant: str, name: str) -> Call[str | None]:
-    """The JSON it had."""
+    """The JSON of the voice that was dropped; None when there was none."""
     return Call("drop_voice", (tenant, name), word_or_none, lasting=True)
 
 
@@ -54,7 +54,7 @@ def voices(tenant: str) -> Call[dict[str, str]]:
 
 
 def put_key(digest: str, tenant: str, name: str) -> Call[bool]:
-    """An API key by its SHA-256. False when the name is taken."""
+    """Stores the SHA-256 of an API key under a name. False when another key has the name."""
     return Call("put_key", (name, digest, tenant), bool)
 
 
@@ -76,7 +76,7 @@ def keys() -> Call[dict[str, dict[str, str]]]:
 
 
 def announce(model: str, card: str) -> Call[None]:
-    """A model card (JSON) becomes what requests are validated against; it outlives its worker."""
+    """Publishes a model card (JSON). Requests are validated against it, also after its worker has gone."""
     return Call("announce", (model, card), nothing)
 
 
@@ -85,17 +85,17 @@ def models() -> Call[dict[str, str]]:
 
 
 def beat(worker: str, heartbeat: str | None, ttl_ms: int) -> Call[None]:
-    """A worker's heartbeat (JSON), gone after `ttl_ms` unless repeated; None takes it away."""
+    """Publishes a worker's heartbeat (JSON) for `ttl_ms`; None removes it."""
     return Call("beat", (worker, ttl_ms, heartbeat or ""), nothing)
 
 
 def workers() -> Call[list[str]]:
-    """Heartbeats of the workers that are alive; forgets the others."""
+    """The heartbeats of the workers that are alive. Those of dead workers are removed."""
     return Call("workers", (), lambda answer: [word(heartbeat) for heartbeat in answer])
 
 
 def lock(name: str, holder: str, ttl_ms: int) -> Call[bool]:
-    """Takes or keeps a named lock (the keeper's)."""
+    """Takes or keeps a named lock for `ttl_ms`. False while somebody else holds it."""
     return Call("lock", (name, holder, ttl_ms), bool)
 
 

@@ -1,4 +1,5 @@
-"""Who runs calls: Store from any thread, AsyncStore from one event loop, where concurrent calls share a round trip."""
+"""The runners of calls: Store for any thread; AsyncStore for one event loop, whose concurrent calls share round
+trips."""
 
 from __future__ import annotations
 
@@ -25,12 +26,13 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-# Raised by a change that a running older farm could not live with; farm/lua/open.lua then takes what is there to it, in
-# one step. What an older farm need not know is added without: its workers go on through a rolling upgrade.
+# A change of the keyspace raises this number when a running older farm could not work with it; farm/lua/open.lua then
+# converts the data in one step. An addition that an older farm may ignore does not raise it, so that the older workers
+# go on during a rolling upgrade.
 SCHEMA = 1
 _OLDEST = (6, 2)
 _WAITAOF = (7, 2)
-# A half-open connection hung redis-py's defaults for more than 100 s; so it is noticed in about 10.
+# With redis-py's defaults a half-open connection hung for more than 100 s; with these it is noticed within about 10 s.
 _OPTIONS: Mapping[str, Any] = {
     "socket_timeout": 5,
     "socket_connect_timeout": 3,
@@ -40,11 +42,11 @@ _OPTIONS: Mapping[str, Any] = {
 }
 _RETRIES = 2
 _BACKOFF = ExponentialBackoff(cap=0.5, base=0.05)
-_FLIGHTS = 2  # round trips at the same time; more make them smaller, and each costs more than a call in it
-_PER_FLIGHT = 200  # calls; at some 15 microseconds each Redis is free for others after 3 ms
-_SYNC_MS = 3_000  # for an fsync; with everysec it comes after 1 to 2 s, and socket_timeout ends it all
-_STAMP = "redis.call('DEL', 'f:none') redis.call('SET', 'f:synced', '')"  # also on a full Redis: see drains()
-_LISTEN_MS = 2_000  # of one blocking read, well within socket_timeout
+_FLIGHTS = 2  # round trips at the same time; more of them are smaller, and a round trip costs more than a call in it
+_PER_FLIGHT = 200  # calls; at some 15 microseconds each, Redis is free for others after 3 ms
+_SYNC_MS = 3_000  # to wait for an fsync: with everysec it comes after 1 to 2 s, and socket_timeout is 5 s
+_STAMP = "redis.call('DEL', 'f:none') redis.call('SET', 'f:synced', '')"  # the DEL is drains() of farm/lua/shared
+_LISTEN_MS = 2_000  # of one blocking read, well below socket_timeout
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +83,9 @@ class Store:
 
     @classmethod
     def connect(cls, url: str, scripts: Mapping[str, Script] | None = None, *, synchronous: bool = False) -> Store:
-        """Checks server version (>= 6.2), cluster mode, eviction and schema; with `synchronous` also that an AsyncStore
-        could wait for its disk. From then on this Redis is known by its birth mark: when it comes back with another or
-        with none, every call raises StoreReplaced."""
+        """Checks the server's version (>= 6.2), cluster mode, eviction and schema; with `synchronous` also that an
+        AsyncStore could wait for its disk. The store remembers the birth mark of the keyspace: when Redis later has
+        another mark or none, every call raises StoreReplaced."""
         retry = Retry(_BACKOFF, _RETRIES, supported_errors=(ConnectionError,))
         store = cls(redis.Redis.from_url(url, retry=retry, **_OPTIONS), scripts or render_scripts())
         try:
@@ -119,12 +121,12 @@ class Store:
 
 
 class AsyncStore:
-    """Runs calls from one event loop. Calls of the same moment fly in one pipeline, and those that come while all
-    flights are under way gather for the next one (group commit).
+    """Runs calls from one event loop. Calls of the same moment travel in one pipeline, a flight. Calls that come while
+    all flights are under way wait for the next one (group commit).
 
-    With `synchronous`, a flight with lasting calls (what a user was answered 2xx for) lands when they are on Redis'
-    disk. What is not there in time is StoreUnavailable(code="not_durable"), although it has happened. Workers need none
-    of this: what a power cut takes back of their work is done again."""
+    With `synchronous`, a flight with lasting calls (changes that a user is answered 2xx for) ends when they are on the
+    disk of Redis. A call that is not on the disk in time raises StoreUnavailable(code="not_durable"), although Redis
+    has it. Workers don't need this: work that a power cut takes back is done again."""
 
     def __init__(self, client: redis.asyncio.Redis, scripts: Mapping[str, Script], synchronous: bool = False) -> None:
         self._synchronous = synchronous
@@ -139,7 +141,7 @@ class AsyncStore:
     async def connect(
         cls, url: str, scripts: Mapping[str, Script] | None = None, *, synchronous: bool = False
     ) -> AsyncStore:
-        # RuntimeError: what uvloop raises of a connection that was lost just before it is written to.
+        # uvloop raises RuntimeError when the connection was lost just before a write.
         supported = (ConnectionError, RuntimeError)
         retry = AsyncRetry(_BACKOFF, _RETRIES, supported_errors=supported)  # type: ignore[arg-type]
         client = redis.asyncio.Redis.from_url(url, retry=retry, **_OPTIONS)
@@ -159,7 +161,7 @@ class AsyncStore:
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting.append((call, future))
         if self._flying < _FLIGHTS and len(self._waiting) == 1:
-            # The task starts once every callback that is ready now has run, and takes what they asked for along.
+            # The task starts after every callback that is ready now, and takes the calls of those along.
             self._flying += 1
             flight = asyncio.create_task(self._fly())
             self._flights.add(flight)
@@ -170,7 +172,7 @@ class AsyncStore:
         return read_pressure(await self._execute("INFO", "memory"))
 
     async def events(self, after: str, block_ms: int) -> list[Event]:
-        """Events after this stream id ("$": from now on), waiting up to `block_ms` for the first."""
+        """The events after this stream id ("$": from now on). Waits up to `block_ms` for the first."""
         if after == "$":
             latest = await self._execute("XREVRANGE", "f:ev", "+", "-", "COUNT", 1)
             after = latest[0][0].decode() if latest else "0-0"
@@ -195,7 +197,7 @@ class AsyncStore:
             except Exception as error:
                 answers = [error] * len(crew)
             for (_, future), answer in zip(crew, answers, strict=True):
-                if future.done():  # its caller went away
+                if future.done():  # its caller was canceled
                     continue
                 if isinstance(answer, Exception):
                     future.set_exception(farm_error(answer) or answer)
@@ -204,7 +206,7 @@ class AsyncStore:
         self._flying -= 1
 
     async def _send(self, calls: Sequence[Call[Any]], *, load: Collection[str] = ()) -> list[Any]:
-        """One round trip for all. An answer is what Redis said, or the RedisError of this one call."""
+        """Sends all calls in one round trip. An answer is Redis's, or the RedisError of that one call."""
         pipeline = self._client.pipeline(transaction=False)
         for name in load:
             pipeline.execute_command("SCRIPT LOAD", self._scripts[name].source)
@@ -213,7 +215,7 @@ class AsyncStore:
             pipeline.execute_command("EVALSHA", sha, 0, *call.args, self._born)
         waits = self._synchronous and any(call.lasting for call in calls)
         if waits:
-            # WAITAOF waits for the last write of its connection, and a request that is sent again writes nothing.
+            # WAITAOF waits for the latest write of its connection, and a request that is sent again writes nothing.
             pipeline.execute_command("EVAL", _STAMP, 0)
             pipeline.execute_command("WAITAOF", 1, 0, _SYNC_MS)
         answers = (await pipeline.execute(raise_on_error=False))[len(load) :]
@@ -239,7 +241,7 @@ class AsyncStore:
             raise farm_error(error) or error from error
 
 
-# --- what both check and read -----------------------------------------------------------------------------------------
+# --- checks and answers of both runners -------------------------------------------------------------------------------
 
 
 def check_server(info: Mapping[str, Any]) -> None:
@@ -259,7 +261,7 @@ def check_server(info: Mapping[str, Any]) -> None:
 
 
 def open_keyspace() -> Call[Keyspace]:
-    """What is there, which is made where nothing is: the schema and a birth mark of its own."""
+    """Reads the schema and the birth mark. An empty database gets both."""
 
     def read(answer: list[Any]) -> Keyspace:
         schema, born, fresh = answer
@@ -269,7 +271,7 @@ def open_keyspace() -> Call[Keyspace]:
 
 
 def check_keyspace(found: Keyspace) -> str:
-    """Its birth mark. Raises Misconfigured when it is none of ours."""
+    """The birth mark. Raises Misconfigured when the schema is of another version of the farm."""
     if found.schema > SCHEMA:
         raise Misconfigured(
             f"the data in Redis was written by a newer farm (schema {found.schema}, this one knows {SCHEMA}); "
@@ -286,7 +288,7 @@ def check_keyspace(found: Keyspace) -> str:
 
 
 def check_sync(info: Mapping[str, Any], config: Mapping[str, str]) -> None:
-    """Raises Misconfigured where a write can't be waited for until it is on disk."""
+    """Raises Misconfigured when this server can't tell that a write is on its disk."""
     version, valkey = str(info["redis_version"]), info.get("valkey_version")
     server = f"Valkey {valkey}" if valkey else f"Redis {version}"
     fsync = config.get("appendfsync")
@@ -297,7 +299,7 @@ def check_sync(info: Mapping[str, Any], config: Mapping[str, str]) -> None:
             "FARM_SYNCHRONOUS_COMMIT needs an append-only file that is synced; "
             "set appendonly yes and appendfsync always"
         )
-    # Valkey 8.0.1 was seen to answer up to a second before its fdatasync; Redis mended the same in 8.0, by
+    # Valkey 8.0.1 was seen to answer up to a second before its fdatasync. Redis corrected the same error in 8.0:
     # github.com/redis/redis/pull/13793.
     if fsync != "always" and (valkey or int(version.split(".")[0]) < 8):
         raise Misconfigured(

@@ -1,4 +1,4 @@
-"""Verbs of rendering: segments are claimed under leases, begun, settled, failed, given back and rescued."""
+"""Verbs on segments: render workers claim, begin, settle, fail and release them under leases; keepers rescue them."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _LONGEST_ERROR = 1000  # characters
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A lease on segments: job id -> segment indices, in the order in which they should be rendered."""
+    """A lease on segments: job id -> segment indices, in the order of rendering."""
 
     token: str
     segments: Mapping[str, Sequence[int]]
-    quarantined: bool = False  # one segment that has cost workers before: render it with nothing beside it
+    quarantined: bool = False  # its one segment has cost workers before: render it with nothing beside it
 
     def __len__(self) -> int:
         return sum(len(indices) for indices in self.segments.values())
@@ -27,7 +27,7 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Renewal:
-    """`held` is False when the lease is gone. `unwanted` are jobs of it that no longer run (canceled, failed)."""
+    """`held` is False when the lease is gone. `unwanted` has its jobs that no longer run, as after a cancel."""
 
     held: bool
     unwanted: frozenset[str]
@@ -54,8 +54,9 @@ class Rescued:
 
 
 def claim(model: str, *, want: int, worker: str, lease_ms: int, express: bool = False) -> Call[Grant | None]:
-    """Up to `want` ready segments by turns of lane, tenant and job, under one lease; a quarantined one alone. `express`
-    claims interactive work only, as far as waiting lanes below are not owed."""
+    """Claims up to `want` ready segments under one lease, by turns of lanes, tenants and jobs; a quarantined segment is
+    claimed alone. `express` claims interactive work only, and nothing while a lower lane is owed its turn. None when
+    there is nothing to claim."""
     if not 0 < want <= MOST:
         raise ValueError(f"claim 1 to {MOST} segments, not {want}")
 
@@ -66,8 +67,8 @@ def claim(model: str, *, want: int, worker: str, lease_ms: int, express: bool = 
 
 
 def begin(token: str, segments: Mapping[str, Sequence[int]]) -> Call[dict[str, list[int]]]:
-    """The engine starts on these segments of a grant: only begun ones burn an attempt when their worker is lost.
-    Returns those that may start; missing ones are no longer held or no longer wanted."""
+    """The engine starts on these segments of a grant. Only a begun segment loses an attempt with its worker. Returns
+    the segments that may start; the others are no longer held, or no longer wanted."""
     return Call("begin", (token, *_by_job(segments)), lambda answer: dict(pairs(answer)))
 
 
@@ -79,9 +80,9 @@ def renew(token: str, lease_ms: int) -> Call[Renewal]:
 
 
 def settle(token: str, clips: Sequence[Settled]) -> Call[list[bool]]:
-    """Clips are in storage. Counts each segment once, from whoever is first, with or without a lease: a clip is named
-    by its content. Returns per clip whether it counted; one that its job does not have never counts. The last one makes
-    the job due for assembly."""
+    """Counts clips that are in storage. A segment counts once, for the first sender, with or without a lease, because a
+    clip is named by its content. Returns for each clip whether it counted; a segment that its job does not have never
+    counts. The last segment makes the job due for assembly."""
     if len(clips) > MOST:
         raise ValueError(f"settle at most {MOST} clips at once, not {len(clips)}")
     positions: dict[str, list[int]] = defaultdict(list)
@@ -107,23 +108,23 @@ def settle(token: str, clips: Sequence[Settled]) -> Call[list[bool]]:
 
 
 def fail(token: str, job: str, index: int, error: str) -> Call[bool]:
-    """The engine's failure of one segment: one attempt burnt; ready again, alone from the second on, or dead. Needs the
-    lease. A dead segment fails its job (outcome: {"code": "segment_failed", "segment": i, "message": error}) unless the
-    job skips errors."""
+    """Counts an error of the engine as one lost attempt of a segment, which is then ready again, quarantined or dead. A
+    dead segment fails its job with the outcome {"code": "segment_failed", "segment": i, "message": error}, unless the
+    job skips errors. False when the lease does not hold the segment."""
     return Call("fail", (token, job, index, error[:_LONGEST_ERROR]), bool)
 
 
 def release(token: str, segments: Mapping[str, Sequence[int]] | None = None) -> Call[int]:
-    """Gives segments (all when None) back without a lost attempt; a quarantined one stays quarantined. Returns how many
-    may be claimed again."""
+    """Gives segments back, all of the grant when None, without a lost attempt. A quarantined one stays quarantined.
+    Returns how many may be claimed again."""
     if segments is None:
         return Call("release", (token, 1), int)
     return Call("release", (token, 0, *_by_job(segments)), int)
 
 
 def rescue(lease_ms: int, limit: int = 50) -> Call[Rescued]:
-    """Takes expired leases back: begun segments burn an attempt ("worker lost"), others do not. At most `limit` leases
-    at once, or some 500 segments; call it until it finds none."""
+    """Takes the segments of expired leases back. A begun segment loses an attempt ("worker lost"), the others do not.
+    Handles at most `limit` leases, or some 500 segments; call it until it finds none."""
 
     def read(answer: list[int]) -> Rescued:
         segments, leases, grace = answer

@@ -1,4 +1,4 @@
-"""Verbs on timed work: a task is leased by moving its due time forward, and extended while it is worked on."""
+"""Verbs on timed work: the desk takes a due task under a lease, extends the lease while it works, and ends the task."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from farm.store.call import Call
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Timed work taken from the desk, leased under `token`."""
+    """A piece of timed work under a lease, which `token` names."""
 
     kind: Due
     id: str
@@ -19,8 +19,9 @@ class Task:
 
 
 def take(kinds: Sequence[Due], *, want: int, lease_ms: int, express: bool = False) -> Call[list[Task]]:
-    """Due work, leased by moving its due time forward: lanes in order with every fourth take from below, within a lane
-    each kind the first in turn, tenants by turns. `express` takes interactive work only."""
+    """Leases up to `want` due tasks, by moving their due times forward. Lanes come in order, but every fourth take
+    begins with a lower lane. Within a lane each kind in turn is the first, and tenants take turns. `express` takes
+    interactive work only."""
 
     def read(answer: list[list[bytes]]) -> list[Task]:
         return [Task(Due(kind.decode()), id.decode(), token.decode()) for kind, id, token in answer]
@@ -29,17 +30,17 @@ def take(kinds: Sequence[Due], *, want: int, lease_ms: int, express: bool = Fals
 
 
 def extend(task: Task, lease_ms: int) -> Call[bool]:
-    """Keeps a long task leased. False when the token is late."""
+    """Keeps a long task under its lease. False when the token is late."""
     return Call("extend", (task.kind.value, task.id, task.token, lease_ms), bool)
 
 
 def done(task: Task, again_ms: int | None = None) -> Call[bool]:
-    """The task is finished, or due again in `again_ms`. False when the token is late."""
+    """Ends a task, or makes it due again in `again_ms`. False when the token is late."""
     return Call("done", (task.kind.value, task.id, task.token, or_never(again_ms)), bool)
 
 
 def next_due(kinds: Sequence[Due]) -> Call[dict[Due, int]]:
-    """kind -> milliseconds until its earliest entry is due (0 when overdue); kinds without entries are absent."""
+    """kind -> milliseconds until its earliest task is due, 0 when it is overdue. A kind without tasks is absent."""
 
     def read(answer: list[int | None]) -> dict[Due, int]:
         return {kind: wait for kind, wait in zip(kinds, answer, strict=True) if wait is not None}
