@@ -1,7 +1,7 @@
-"""What a job is and how it may move, without any I/O.
+"""The states of a job, the moves between them, and the numbers of scheduling, without any I/O.
 
-One table, TRANSITIONS, holds every legal move. The Lua scripts get it as a table of their own, docs/states.md is
-printed from it, and a test walks every pair of status and verb against the real store.
+One table, TRANSITIONS, has every legal move. The Lua scripts get the same table, docs/states.md is printed from it, and
+a test tries every pair of a status and a verb on the real store.
 
     python -m farm.job        prints docs/states.md
 """
@@ -37,7 +37,7 @@ class Lane(StrEnum):
 
 
 class Due(StrEnum):
-    """Kinds of timed work on the desk; leased by moving the due time forward."""
+    """The kinds of timed work of the desk. A lease on such work moves its due time forward."""
 
     BATCH = "batch"
     PLAN = "plan"
@@ -45,7 +45,7 @@ class Due(StrEnum):
     DELIVER = "deliver"
     EXPIRE = "expire"
     PURGE = "purge"
-    DRAFT = "draft"  # what was written to storage for a job or batch that was never accepted is taken away
+    DRAFT = "draft"  # delete what was written to storage for a job or batch that was never accepted
 
 
 _SENTENCES: Mapping[Status, str] = MappingProxyType(
@@ -64,7 +64,7 @@ OPEN = frozenset({Status.QUEUED, Status.RUNNING, Status.ASSEMBLING})
 ENDED = frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELED, Status.EXPIRED})
 
 # verb -> {from: to}. `complete` happens inside settle, fail and rescue, when the last segment is done or dead.
-# `retry` of a succeeded job is legal only while it has dead segments (on_error "skip").
+# `retry` of a succeeded job is legal only when it has dead segments (on_error "skip").
 TRANSITIONS: Mapping[str, Mapping[Status, Status]] = MappingProxyType(
     {
         "plan": MappingProxyType({Status.QUEUED: Status.RUNNING}),
@@ -78,24 +78,24 @@ TRANSITIONS: Mapping[str, Mapping[Status, Status]] = MappingProxyType(
     }
 )
 
-MAX_ATTEMPTS = 3  # losses or failures of a segment before it is dead
-QUARANTINE_AFTER = 2  # losses; then a segment is claimed alone, so that it takes no neighbours with it
+MAX_ATTEMPTS = 3  # lost attempts after which a segment is dead
+QUARANTINE_AFTER = 2  # lost attempts after which a segment is claimed alone, so that it takes no neighbours with it
 TURN = 8  # segments of a tenant's turn
-SHARE = 7  # turns that a waiting lane is owed before it gets one: an eighth of what is claimed
+SHARE = 7  # turns that lanes above a waiting lane get before it gets one, so it gets an eighth
 
-DEFAULT_TENANT = "default"  # of a farm without API keys; the operator's webhook secret is this tenant's own
+DEFAULT_TENANT = "default"  # of a farm without API keys; its webhooks are signed with the operator's own secret
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
 def new_id(prefix: str) -> str:
-    """`job_` or `batch_` and 80 random bits in 16 characters: ids stand in many Redis keys, so they are short."""
+    """`job_` or `batch_` and 80 random bits in 16 characters. An id is short because many Redis keys contain it."""
     bits = secrets.randbits(80)
     return prefix + "_" + "".join(_ALPHABET[bits >> shift & 31] for shift in range(0, 80, 5))
 
 
 def is_batch(id: str) -> bool:
-    """Whether an id of `new_id` names a batch; otherwise it names a job."""
+    """Whether an id names a batch and not a job."""
     return id.startswith("batch_")
 
 

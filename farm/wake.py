@@ -1,8 +1,8 @@
-"""Wake-ups: hints to workers, by Celery, that there is work of a kind.
+"""Wake-ups: Celery messages that tell workers to look for work.
 
-A wake may be lost, doubled or late, because the store holds the truth and the keeper wakes queues that were forgotten.
-So sending never blocks and never fails for the caller: a daemon thread sends, at most twenty times a second per queue
-(one `send_task` costs 0.4 ms of CPU), and a broker that is down is logged once.
+A wake-up may be lost, doubled or late, because the store holds the truth and the keeper wakes queues with work again.
+So a caller never waits and never gets an error. A daemon thread sends at most twenty wake-ups a second to a queue, as
+one `send_task` costs 0.4 ms of CPU. A broker that is down is logged once.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ DESK_QUEUE = "desk"
 RENDER_TASK = "worker.app.render"
 DESK_TASK = "worker.app.desk"
 
-_INTERVAL = 0.05  # seconds between two wakes of one queue
-_PAUSE = 1.0  # seconds without sending after the broker could not be reached
-_ENOUGH = 20  # wakes that lie in a queue already; without a bound they pile up (an expiry would trust two clocks)
+_INTERVAL = 0.05  # seconds between two wake-ups of one queue
+_PAUSE = 1.0  # seconds without sending, after the broker could not be reached
+_ENOUGH = 20  # wake-ups in a queue, above which none is added. An expiry would do the same, but it trusts two clocks
 
 
 def render_queue(model: str) -> str:
@@ -32,13 +32,13 @@ def render_queue(model: str) -> str:
 
 
 def celery_settings(settings: Settings) -> dict[str, Any]:
-    """What every Celery app of the farm is configured with. A message is acknowledged early and has no result, no
-    retry and no countdown; the broker's database may be emptied at any time."""
+    """The configuration of every Celery app of the farm. A message is acknowledged early and has no result, no retry
+    and no countdown. The broker's database may be emptied at any time."""
     return _celery_settings(settings.broker)
 
 
 class Waker:
-    """Sends wakes from any thread. Make one per process: threads do not survive a fork."""
+    """Sends wake-ups from any thread. Make one for each process, because threads do not survive a fork."""
 
     def __init__(self, broker_url: str) -> None:
         self._app = Celery("farm", set_as_current=False)
@@ -50,7 +50,7 @@ class Waker:
         self._thread: threading.Thread | None = None
 
     def wake(self, queue: str) -> None:
-        """The queue's workers will look for work soon. Wakes that wait to be sent are one."""
+        """Makes the queue's workers look for work soon. Wake-ups of one queue that wait to be sent become one."""
         with self._change:
             if queue in self._wanted or self._closed:
                 return
@@ -61,7 +61,7 @@ class Waker:
             self._change.notify()
 
     def close(self, timeout: float = 2.0) -> None:
-        """Sends what is wanted, if that is quick."""
+        """Sends the wake-ups that wait, for up to `timeout` seconds."""
         with self._change:
             self._closed = True
             self._change.notify()
@@ -74,7 +74,7 @@ class Waker:
         while (queue := self._next()) is not None:
             try:
                 self._send(queue)
-            except Exception as error:  # whatever the transport raises: the keeper wakes the queue in our place
+            except Exception as error:  # any error of the transport: the keeper wakes the queue instead
                 if reachable:
                     log.warning("no wake-ups for now, the broker can't be reached: %s", error)
                 reachable = False
@@ -84,7 +84,7 @@ class Waker:
                 reachable = True
 
     def _next(self) -> str | None:
-        """The next queue whose interval is over; None when closed and nothing is left."""
+        """Waits for the next queue whose interval is over; None when closed and nothing is left."""
         with self._change:
             while True:
                 now = time.monotonic()
@@ -118,8 +118,9 @@ def _celery_settings(broker_url: str) -> dict[str, Any]:
         "broker_connection_max_retries": None,
         "broker_channel_error_retry": True,
         "broker_transport_options": {
-            # Messages are hints and need no note in Redis until they are acknowledged. An acknowledgement that timed
-            # out would count as a message in hand for ever, and a worker with its hands full fetches none.
+            # No note in Redis of messages that are not acknowledged yet, because messages are hints. After an
+            # acknowledgement that timed out, the message would stay in hand for ever, and the worker would fetch no
+            # more.
             "ack_emulation": False,
             # Without these a half-open connection hung for more than 100 s; with them it recovers in 11 s.
             "socket_timeout": 5,

@@ -1,10 +1,10 @@
-"""Where the bytes lie: plans, clips, results, voices. One protocol, a folder and an S3 bucket behind it.
+"""Storage of bytes: plans, clips, results and voices. One protocol with two implementations, a folder and an S3 bucket.
 
     jobs/<id>/…               texts and plans            segments/<aa>/<digest>.flac   clips, named by content
     results/<id>/…            audio, manifest, subtitles voices/<tenant>/<digest>.flac uploaded reference audio
     batches/<id>/…            the lines of a batch
 
-Objects appear whole or not at all. Keys are never used as locks: work is arbitrated in the store.
+An object appears whole or not at all. A key is never used as a lock: the store decides who works on a job.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ __all__ = ["LocalStorage", "Object", "Storage", "open_storage"]
 
 
 def open_storage(settings: Settings, *, timeout: float = 20.0, attempts: int = 3) -> Storage:
-    """By FARM_STORAGE_URL: file:///folder or s3://bucket/prefix. `timeout` and `attempts` are a bucket's."""
+    """Opens FARM_STORAGE_URL: file:///folder or s3://bucket/prefix. `timeout` (seconds) and `attempts` of a request
+    concern a bucket. Raises Misconfigured for another URL."""
     url = urlsplit(settings.storage_url)
     if url.scheme == "file" and not url.netloc and url.path.startswith("/"):
         return LocalStorage(unquote(url.path))
     if url.scheme == "s3" and url.netloc:
-        # boto3 takes 0.4 s and 30 MB to import, which a farm on a folder need not pay.
+        # The import of boto3 takes 0.4 s and 30 MB, so a farm on a folder does without it.
         from farm.storage.bucket import S3Storage
 
         return S3Storage(

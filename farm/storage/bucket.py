@@ -1,8 +1,8 @@
 """Objects in an S3 bucket: the storage of every farm beyond one machine, on AWS or any server that speaks S3.
 
-Endpoint, region and keys come from the usual AWS_ variables. The bucket is never created here: one that appears by
-itself hides a misspelt name. An object is shown by S3 only when it is complete; the parts of a large upload whose
-process was killed stay invisible, and a lifecycle rule of the bucket should expire them.
+Endpoint, region and keys come from the usual AWS_ variables. This module never creates a bucket, because that would
+hide a misspelt name. S3 shows an object only when it is complete. When a process is killed during a large upload, the
+parts stay invisible; a lifecycle rule of the bucket should expire them.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _DELETE_FIRST, _DELETE_MOST = 10, 1000  # objects in one request; the latter is S3's own limit
-_DELETE_S = 1.0  # for one such request, in which Swift was seen to manage some 20 to 30 objects
+_DELETE_S = 1.0  # of one such request; Swift was seen to delete 20 to 30 objects in it
 _FORBIDDEN, _NOT_FOUND = 403, 404
 _RANGE_BEYOND_END = 416
 _NOT_UNDERSTOOD = (400, 405, 411, 501)
@@ -46,7 +46,7 @@ _LONGEST_URL = 7 * 24 * 3600  # seconds; the limit of signature version 4
 
 @dataclass(frozen=True, slots=True)
 class _Clients:
-    """`signer` makes presigned URLs for the host that clients reach; it never connects."""
+    """`signer` makes presigned URLs with the host name that clients use; it never connects."""
 
     caller: S3Client
     signer: S3Client
@@ -68,9 +68,9 @@ class S3Storage:
         timeout: float = 20.0,
         attempts: int = 3,
     ) -> None:
-        """Connects on first use, in every process anew. `part_bytes` (at least 5 MiB on S3) is the size of the parts
-        of a large upload, four of which travel at a time. A request that has had no answer for `timeout` seconds is
-        sent again, as one that was answered with a 5xx is, until it has been sent `attempts` times."""
+        """Connects on first use, and anew after a fork. A large upload goes in parts of `part_bytes` (at least 5 MiB on
+        S3), four at a time. A request is sent up to `attempts` times: again after `timeout` seconds without an answer,
+        and again after a 5xx."""
         if public_endpoint and not (
             urlsplit(public_endpoint).hostname and public_endpoint.startswith(("http://", "https://"))
         ):
@@ -109,7 +109,7 @@ class S3Storage:
             self.client.upload_fileobj(source, self.bucket, name, ExtraArgs=extra, Config=self._transfer)
 
     def delete(self, *keys: str) -> None:
-        """In requests of as many as the server manages within a second, so that none runs into its timeout."""
+        """Deletes in requests that take the server about a second each, so that no request runs into its timeout."""
         names = [self._name(key) for key in keys]
         start, size = 0, _DELETE_FIRST
         while batch := names[start : start + size]:
@@ -122,7 +122,7 @@ class S3Storage:
             size = max(1, min(_DELETE_MOST, round(len(batch) * _DELETE_S / took)))
 
     def abandon(self, prefix: str) -> None:
-        """Where the keys or the server do not allow it, nothing: a lifecycle rule of the bucket can do the same."""
+        """Does nothing where the keys or the server do not allow it; a lifecycle rule of the bucket can do the same."""
         below = self.prefix + checked_prefix(prefix)
         with self._translated():
             try:
@@ -142,7 +142,7 @@ class S3Storage:
         name = self._name(key)
         span: _Span = {}
         if start or length is not None:
-            # A range holds at least one byte: a length of 0 asks for one and drops it.
+            # A range has at least one byte, so a length of 0 asks for one byte and drops it.
             last = "" if length is None else start + max(length, 1) - 1
             span = {"Range": f"bytes={start}-{last}"}
 
@@ -171,7 +171,7 @@ class S3Storage:
         with self._translated():
             for page in self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=start):
                 for entry in page.get("Contents", []):
-                    # Consoles mark folders by empty objects with a slash at the end.
+                    # Consoles mark a folder by an empty object with a slash at the end.
                     if not entry["Key"].endswith("/"):
                         yield Object(entry["Key"].removeprefix(self.prefix), entry["Size"], entry["LastModified"])
 
@@ -196,7 +196,7 @@ class S3Storage:
         return self.prefix + checked_key(key)
 
     def _unless_missing(self, call: Callable[[], T]) -> T | None:
-        """The answer, or None where the bucket is there and the object is not."""
+        """The answer, or None when the bucket exists and the object does not."""
         with self._translated():
             try:
                 return call()
@@ -212,13 +212,14 @@ class S3Storage:
         return answer
 
     def _ensure_bucket(self) -> None:
-        """Once per process: the 404 to a HEAD does not tell a missing bucket, in which every clip would seem new."""
+        """Looks once per process. The 404 to a HEAD does not say whether the bucket is missing, and in a missing bucket
+        every clip would seem new."""
         if not self._bucket_seen:
             self.client.head_bucket(Bucket=self.bucket)
             self._bucket_seen = True
 
     def _delete_together(self, names: Sequence[str]) -> bool:
-        """False where the server does not know how (Google's), or wants a checksum that boto3 no longer sends."""
+        """False when the server has no such request (Google's), or wants a checksum that boto3 no longer sends."""
         try:
             answer = self.client.delete_objects(
                 Bucket=self.bucket, Delete={"Objects": [{"Key": name} for name in names], "Quiet": True}
@@ -267,7 +268,7 @@ class S3Storage:
             connect_timeout=3,
             read_timeout=self._timeout,
             tcp_keepalive=True,
-            # 32 looks for clips, uploads of finished ones and parts of a large file at the same time.
+            # At the same time: 32 looks for clips, uploads of finished clips, and parts of a large file.
             max_pool_connections=64,
             # Servers other than AWS's refuse the checksum trailers that boto3 sends by default.
             request_checksum_calculation="when_required",
@@ -288,7 +289,7 @@ class S3Storage:
 
 
 class _Body(io.RawIOBase):
-    """An object on its way. A stream that breaks off raises StorageUnavailable instead of seeming to end."""
+    """The stream of an object. A stream that breaks off raises StorageUnavailable, so that it never seems complete."""
 
     def __init__(self, storage: S3Storage, stream: StreamingBody) -> None:
         self._storage = storage

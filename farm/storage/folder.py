@@ -1,11 +1,11 @@
 """Objects as files in a folder: the storage of the embedded farm, or of machines that share a disk.
 
-An object is written to `.part/` and renamed into place, so a reader sees the old one or the new one. `.part/` is also
-how a mounted folder is told from an empty mount point: without it everything is unavailable, and nothing "missing".
+An object is written to `.part/` and renamed into place, so a reader sees the old object or the new one. `.part/` also
+tells a mounted folder from an empty mount point: without it every object is unavailable, and none is "missing".
 
-What survives a power cut is decided by what it would cost to have it again. A clip is not synced to disk: it can be
-rendered again, it is checked before it is joined, and on an SSD syncing made its write twelve times as slow (0.85 ms
-instead of 0.07 ms; docs/decisions/0003-storage.md). All else is synced, file and folder, before `put` returns.
+A clip is not synced to disk: after a power cut it can be rendered again, and it is checked before it is joined. On an
+SSD syncing made its write twelve times as slow (0.85 ms instead of 0.07 ms; docs/decisions/0003-storage.md). Every
+other object is synced, file and folder, before `put` returns.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from farm.errors import ObjectMissing, StorageRefused, StorageUnavailable
 from farm.storage.protocol import Object, checked_key, checked_prefix, checked_range, fatal_at_start, probe
 
 _RENDERED_AGAIN = "segments/"
-_UNLOCKED_SECONDS = 1.0  # from the making of a part to its lock, at most; later nobody writes a part that is not locked
-_ABANDONED_SECONDS = 3600.0  # without a write, where the file system has no locks
+_UNLOCKED_SECONDS = 1.0  # at most, from the creation of a part to its lock; an older part without a lock is abandoned
+_ABANDONED_SECONDS = 3600.0  # without a write; only where the file system has no locks
 _MISSING = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
 
 class LocalStorage:
     def __init__(self, root: str | Path) -> None:
-        """Creates the folder if need be, and removes what killed processes left half-written."""
+        """Creates the folder when it is missing, and removes half-written parts of processes that were killed."""
         self.root = Path(root).absolute()
         self._parts = self.root / ".part"
         with fatal_at_start(), self._translated():
@@ -131,7 +131,7 @@ class LocalStorage:
                 self._sync_folders(file.parent)
 
     def _sync_folders(self, folder: Path) -> None:
-        """Up to the root: a folder on the way may be as new as the file."""
+        """Syncs every folder up to the root, because any of them may be as new as the file."""
         while folder != self.root.parent:
             handle = os.open(folder, os.O_RDONLY)
             try:
@@ -141,7 +141,7 @@ class LocalStorage:
             folder = folder.parent
 
     def _walk(self, folder: str, start: str = "") -> Iterator[Object]:
-        """`folder` is empty or ends with a slash; so do the names of folders here, which sorts as whole keys do."""
+        """`folder` is empty or ends with a slash. Names of folders end with one too, to sort as keys do."""
         try:
             with os.scandir(self.root / folder) as entries:
                 names = sorted(
@@ -158,7 +158,7 @@ class LocalStorage:
                 yield found
 
     def _prune(self, folder: Path) -> None:
-        """Removes folders that became empty, so that a million jobs do not leave a million of them."""
+        """Removes folders that became empty, so that a million jobs do not leave a million folders."""
         with suppress(OSError):
             while folder != self.root:
                 folder.rmdir()
@@ -193,19 +193,19 @@ def _object(key: str, file: Path) -> Object | None:
 
 
 def _place(part: Path, file: Path) -> None:
-    """Tried again because another process may prune the folder between its making and the rename."""
+    """Tries again when another process prunes the folder between its creation and the rename."""
     for attempts_left in reversed(range(100)):
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
             part.replace(file)
             return
-        except (FileNotFoundError, FileExistsError):  # the latter where it is pruned while mkdir looks what is there
+        except (FileNotFoundError, FileExistsError):  # the latter when the folder is pruned during mkdir
             if not attempts_left:
                 raise
 
 
 def _is_abandoned(part: Path) -> bool:
-    """Whether its writer is dead, which let go of its lock."""
+    """Whether the writer of a part is dead: its death has released the lock."""
     with part.open("rb") as file:
         idle = time.time() - part.stat().st_mtime
         try:
@@ -218,7 +218,7 @@ def _is_abandoned(part: Path) -> bool:
 
 
 def _verdict(error: OSError, root: Path) -> StorageUnavailable:
-    """StorageRefused where only its owner can help; either way the farm pauses until it is mended."""
+    """StorageRefused when only the owner of the folder can help. The farm pauses after either error."""
     where = error.filename or root
     match error.errno:
         case errno.ENOSPC | errno.EDQUOT | errno.EFBIG:

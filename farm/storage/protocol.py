@@ -1,4 +1,4 @@
-"""What a storage promises, whichever it is: the protocol, the rules for keys, and the probe behind `check`."""
+"""The promises of every storage: the protocol, the rules for keys, and the probe behind `check`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import BinaryIO, Protocol
 
 from farm.errors import Misconfigured, StorageRefused
 
-# S3 ends a key at 1024 bytes, the bucket's prefix included; file systems end a name at 255.
+# A key of S3 has at most 1024 bytes with the prefix in the bucket; a name in a file system has at most 255.
 _MAX_KEY_BYTES = 900
 _MAX_NAME_BYTES = 255
 
@@ -25,17 +25,19 @@ class Object:
 
 
 class Storage(Protocol):
-    """Every method raises StorageUnavailable when the storage can't be reached or is full, and StorageRefused, which is
-    one of those, on wrong credentials, rights or a bucket that does not exist; ObjectMissing where a key is read that
-    is not there, and ValueError on a key that breaks the rules. Safe for use from many threads and after a fork."""
+    """Safe for use from many threads and after a fork.
+
+    Every method raises StorageUnavailable when the storage can't be reached or is full. StorageRefused, a subclass,
+    means wrong credentials, missing rights or a missing bucket. ObjectMissing means that a key to read has no object,
+    and ValueError that a key breaks the rules."""
 
     def put(self, key: str, data: bytes, content_type: str = "application/octet-stream") -> None: ...
     def put_file(self, key: str, path: Path, content_type: str = "application/octet-stream") -> None:
-        """In parts when large."""
+        """A large file goes in parts."""
         ...
 
     def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
-        """Up to `length` bytes from `start`; fewer, or none, where the object ends before."""
+        """Up to `length` bytes from `start`; fewer, or none, when the object ends before."""
         ...
 
     def open(self, key: str) -> BinaryIO:
@@ -44,33 +46,34 @@ class Storage(Protocol):
 
     def head(self, key: str) -> Object | None: ...
     def list(self, prefix: str) -> Iterator[Object]:
-        """Every object whose key starts with `prefix`, in the order of the keys' UTF-8 bytes."""
+        """Every object whose key starts with `prefix`, sorted by the UTF-8 bytes of the keys."""
         ...
 
     def delete(self, *keys: str) -> None:
-        """Keys that are not there are no error."""
+        """A key without an object is no error."""
         ...
 
     def abandon(self, prefix: str) -> None:
-        """Takes away uploads below this prefix that were begun and not finished, such as a killed process's. One that
-        is still under way fails."""
+        """Removes unfinished uploads below this prefix, such as those of a killed process. An upload that is still
+        under way fails."""
         ...
 
     def path(self, key: str) -> Path | None:
-        """Where objects are files, the file that holds this one if it is there (the API serves it); else None."""
+        """The file of an object, for the API to serve. None when there is none, or when objects are not files."""
         ...
 
     def url(self, key: str, *, seconds: int = 900, filename: str | None = None) -> str | None:
-        """A presigned GET that saves as `filename`; None where objects are files."""
+        """A presigned URL for a GET, which a browser saves as `filename`. None when objects are files."""
         ...
 
     def check(self) -> None:
-        """Writes, reads and removes a probe object. Raises Misconfigured where the storage refuses it."""
+        """Writes, reads and removes a probe object. Raises Misconfigured when the storage refuses that."""
         ...
 
 
 def checked_key(key: str) -> str:
-    """The key, or ValueError: relative, printable, no empty or hidden part (so no `..` either), not too long."""
+    """Returns a valid key: relative, printable, not too long, without an empty or hidden part (so without `..`). Raises
+    ValueError for another."""
     parts = key.split("/")
     if not key.isprintable() or "\\" in key or any(part == "" or part.startswith(".") for part in parts):
         raise ValueError(f"{key!r} is no key: use printable names without a leading dot, joined by single slashes")
@@ -80,7 +83,7 @@ def checked_key(key: str) -> str:
 
 
 def checked_prefix(prefix: str) -> str:
-    """Any beginning of a key, the empty one included."""
+    """Returns a valid beginning of a key, which may be empty. Raises ValueError for another."""
     if prefix:
         checked_key(prefix.removesuffix("/"))
     return prefix
@@ -93,8 +96,9 @@ def checked_range(start: int, length: int | None) -> None:
 
 @contextmanager
 def fatal_at_start() -> Iterator[None]:
-    """What is refused when a program starts is a wrong setting, and said at once. Of a farm that was at work it is an
-    outage: keys are changed and rights taken away by mistake, and its work must not be given up for that."""
+    """Turns StorageRefused into Misconfigured. At the start of a program a refusal means a wrong setting, which should
+    be told at once. In a running farm it is an outage: somebody has changed keys or rights by mistake, and no work may
+    be given up for that."""
     try:
         yield
     except StorageRefused as error:

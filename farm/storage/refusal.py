@@ -1,7 +1,8 @@
-"""What an S3 error means for the farm, and what its operator should do about it.
+"""Errors of S3 as errors of the farm, whose messages tell the operator what to do.
 
-keys, rights, bucket, region, clock, an endpoint that is not S3    StorageRefused: the farm pauses until it is mended
-unreachable, timeout, 5xx, throttling                              StorageUnavailable: the farm pauses and goes on
+keys, rights, bucket, region, clock, an endpoint that is not S3    StorageRefused: the farm pauses until this is
+corrected unreachable, timeout, 5xx, throttling                              StorageUnavailable: the farm pauses and
+goes on
 """
 
 from __future__ import annotations
@@ -60,5 +61,5 @@ def code_of(error: ClientError) -> str:
 
 
 def status_of(error: ClientError) -> int:
-    """The HTTP status; 0 for the refusal of one object within a batch."""
+    """The HTTP status; 0 when only one object of a request was refused."""
     return error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
