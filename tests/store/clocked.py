@@ -1,4 +1,4 @@
-"""A store whose clock the test holds, and short ways to bring a job where a test needs it."""
+"""A store whose clock is set by the test, and short ways to bring a job into the state that a test needs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LEASE = 10_000
 
 
 class Clock:
-    """The time that scripts of this store see, in a key: leases expire when the test says so."""
+    """The time for the scripts of this store, in a key: leases expire when the test moves it forward."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
@@ -51,7 +51,7 @@ def new_job(id: str = "job_a", **more: Any) -> jobs.NewJob:
 
 
 class Farm:
-    """One store, and what tests say often. Times are the clock's."""
+    """One store, and the steps that tests often need. Its times come from the clock."""
 
     def __init__(self, url: str, lua: Callable[[str], str] = Clock.lua) -> None:
         self._url, self._lua = url, lua
@@ -66,7 +66,7 @@ class Farm:
         self.redis.close()
 
     def run(self, call: Call[T], **constants: int) -> T:
-        """`constants` stand in the script of this one call in place of the farm's own: MAX_ATTEMPTS=1."""
+        """`constants` replace those of the farm in the script of this one call: MAX_ATTEMPTS=1."""
         if not constants:
             return self.store.run(call)
         key = tuple(sorted(constants.items()))
@@ -89,7 +89,7 @@ class Farm:
         return self.task(Due.ASSEMBLE, job)
 
     def task(self, kind: Due, id: str) -> tasks.Task:
-        """Takes until it comes; what else is due is taken as well."""
+        """Takes the task of this kind and id, and everything else of this kind that is due."""
         taken = self.run(tasks.take([kind], want=1000, lease_ms=LEASE))
         return next(task for task in taken if task.id == id)
 
@@ -103,7 +103,7 @@ class Farm:
         return self.run(segments.claim("m", want=32, worker="w", lease_ms=LEASE, **more)) is None
 
     def quarantine(self, job: str = "job_a", index: int = 0) -> None:
-        """Two workers are lost over one segment of a running job, whose other segments are done."""
+        """One segment of a running job loses two workers; its other segments are done."""
         self.run(
             segments.settle(
                 "0", [segments.Settled(job, other, 100) for other in range(self.record(job).total) if other != index]
@@ -116,7 +116,7 @@ class Farm:
             self.lose_workers()
 
     def lose_workers(self) -> None:
-        """Leases expire under the eyes of a keeper that sweeps in time."""
+        """Lets every lease expire, with a keeper that sweeps in time: no grace."""
         self.run(segments.rescue(LEASE))
         self.clock.forward(LEASE)
         self.run(segments.rescue(LEASE))

@@ -1,4 +1,4 @@
-"""Fixtures of the store's tests: farms whose clock the test holds."""
+"""Fixtures of the store's tests: farms whose clock is set by the test."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Every key of the store, as the model has it and as Redis has it, in one shape. Left out are sequences and counters of
-tokens, and the order of rings and of quarantined segments, which tests of turns look at.
+"""Every key of the store in one shape, from the model and from Redis. Sequences, counters of tokens, and the order of
+rings and of quarantined segments are left out: tests of turns check those.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def expected_keys(model: State) -> dict[str, Any]:
 
 
 def snapshot(client: Any) -> dict[str, Any]:
-    """What the model's keys() says, read from Redis."""
+    """The same as expected_keys, read from Redis."""
     names = [name.decode() for name in client.keys("f:*")]
     pipeline = client.pipeline(transaction=False)
     for name in names:

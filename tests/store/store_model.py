@@ -1,6 +1,6 @@
-"""The store as plain Python objects: what every verb should answer, and what it should change.
+"""The store as plain Python objects: the right answer of every verb, and the right changes.
 
-Verbs whose answer is a choice (claim, take) are given the store's own answer and check that it was a right one.
+A verb that may choose its answer (claim, take) gets the answer of the store, and checks that it is a right one.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the model of the store consists of, and what happens inside its verbs."""
+"""The parts of the store's model, and the steps that its verbs share."""
 
 from __future__ import annotations
 

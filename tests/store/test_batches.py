@@ -27,7 +27,7 @@ def events(farm: Farm, owner: str) -> list[str]:
     return [fields[b"s"].decode() for _, fields in stream if fields[b"o"].decode() == owner]
 
 
-def test_a_batch_is_due_to_be_unfolded(farm: Farm) -> None:
+def test_an_accepted_batch_is_due_for_the_desk(farm: Farm) -> None:
     assert farm.run(batches.accept(new_batch())) == jobs.Accepted("batch_a", replayed=False)
     assert farm.run(batches.accept(new_batch())) == jobs.Accepted("batch_a", replayed=True)
     assert farm.task(Due.BATCH, "batch_a")
@@ -37,7 +37,7 @@ def test_a_batch_is_due_to_be_unfolded(farm: Farm) -> None:
     assert farm.run(batches.record("batch_none")) is None
 
 
-def test_a_batch_has_keys_as_a_job_has(farm: Farm) -> None:
+def test_a_batch_has_idempotency_keys_like_a_job(farm: Farm) -> None:
     farm.run(batches.accept(new_batch(idempotency_key="k", request_digest="d")))
     again = farm.run(batches.accept(new_batch("batch_b", idempotency_key="k", request_digest="d")))
     assert again == jobs.Accepted("batch_a", replayed=True)
@@ -115,7 +115,7 @@ def test_jobs_of_a_canceled_batch_are_accepted_as_canceled(farm: Farm) -> None:
     assert farm.run(batches.cancel("batch_a", "bob")) is None
 
 
-def test_pages_of_a_batch_follow_its_lines(farm: Farm) -> None:
+def test_pages_of_a_batch_have_the_order_of_its_lines(farm: Farm) -> None:
     farm.run(batches.accept(new_batch(total=5)))
     for number in (3, 1, 4, 5, 9):
         farm.accept(f"job_{number}", batch="batch_a")

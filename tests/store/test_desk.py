@@ -31,7 +31,7 @@ def test_a_long_task_stays_leased_while_it_is_extended(farm: Farm) -> None:
     assert farm.run(jobs.plan("job_a", task.token, 1))
 
 
-def test_an_interactive_line_is_assembled_before_a_bulk_batch_is_planned(farm: Farm) -> None:
+def test_an_interactive_job_is_assembled_before_a_bulk_batch_is_planned(farm: Farm) -> None:
     farm.running("job_line", 1, lane=Lane.INTERACTIVE)
     for number in range(20):
         farm.accept(f"job_bulk{number}", lane=Lane.BULK)
@@ -40,7 +40,7 @@ def test_an_interactive_line_is_assembled_before_a_bulk_batch_is_planned(farm: F
     assert (Due.ASSEMBLE, "job_line") in [(task.kind, task.id) for task in first]
 
 
-def test_neither_planning_nor_assembling_waits_for_the_other_to_run_dry(farm: Farm) -> None:
+def test_planning_and_assembling_take_turns(farm: Farm) -> None:
     for number in range(10):
         farm.running(f"job_whole{number}", 1)
     for number in range(10):
@@ -50,7 +50,7 @@ def test_neither_planning_nor_assembling_waits_for_the_other_to_run_dry(farm: Fa
     assert sorted(task.kind for task in taken) == [Due.ASSEMBLE] * 5 + [Due.PLAN] * 5
 
 
-def test_an_express_take_is_for_interactive_work_alone(farm: Farm) -> None:
+def test_an_express_take_gets_interactive_work_only(farm: Farm) -> None:
     farm.accept("job_bulk", lane=Lane.BULK)
     farm.accept("job_a")
     assert farm.run(tasks.take([Due.PLAN], want=9, lease_ms=LEASE, express=True)) == []
@@ -58,7 +58,7 @@ def test_an_express_take_is_for_interactive_work_alone(farm: Farm) -> None:
     assert [task.id for task in farm.run(tasks.take([Due.PLAN], want=9, lease_ms=LEASE, express=True))] == ["job_line"]
 
 
-def test_a_task_may_be_put_off(farm: Farm) -> None:
+def test_a_task_can_be_made_due_again_later(farm: Farm) -> None:
     farm.accept()
     task = farm.task(Due.PLAN, "job_a")
     assert farm.run(tasks.done(task, again_ms=500))
@@ -126,7 +126,7 @@ def test_every_end_has_a_delivery_of_its_own(farm: Farm) -> None:
     assert {delivery.id: delivery.event for delivery in found or ()} == {"job_a.1": "canceled", "job_a.2": "failed"}
 
 
-def test_deliveries_outlive_expiry_and_go_with_the_record(farm: Farm) -> None:
+def test_deliveries_outlive_expiry_and_are_deleted_with_the_record(farm: Farm) -> None:
     farm.accept(events=["canceled"])
     farm.run(jobs.cancel("job_a", "ann"))
     farm.clock.forward(3600 * 1000)
@@ -149,7 +149,7 @@ DRAFT_MS = 60_000
 BATCH = batches.NewBatch("batch_a", "ann", total=1, spec="{}", retention_s=60, drafted=True)
 
 
-def test_what_is_accepted_in_time_is_a_draft_no_longer(farm: Farm) -> None:
+def test_a_draft_that_is_accepted_in_time_is_not_deleted(farm: Farm) -> None:
     for id in ("job_a", "batch_a"):
         farm.run(jobs.draft(id, DRAFT_MS))
     farm.clock.forward(DRAFT_MS - 1)
@@ -175,7 +175,7 @@ def test_a_draft_that_is_being_taken_away_can_not_be_accepted(farm: Farm) -> Non
     assert farm.redis.keys("f:j:*") == farm.redis.keys("f:b:*") == farm.redis.keys("f:due:draft*") == []
 
 
-def test_a_draft_that_a_desk_let_go_of_is_taken_by_another(farm: Farm) -> None:
+def test_a_draft_that_one_desk_left_is_taken_by_another(farm: Farm) -> None:
     farm.run(jobs.draft("job_a", 0))
     assert farm.run(tasks.take([Due.DRAFT], want=9, lease_ms=LEASE))
     farm.clock.forward(LEASE)

@@ -12,7 +12,7 @@ from farm.wire import Webhook
 from tests.store.clocked import NOON, Farm, new_job
 
 
-def test_what_was_accepted_is_read_back(farm: Farm) -> None:
+def test_an_accepted_job_is_read_back(farm: Farm) -> None:
     farm.accept(spec='{"a": 1}', characters=7, lane=Lane.BULK, retention_s=60)
     record = farm.record()
     assert (record.tenant, record.model, record.lane, record.spec) == ("ann", "m", Lane.BULK, '{"a": 1}')
@@ -27,7 +27,7 @@ def test_accepting_twice_under_one_id_changes_nothing(farm: Farm) -> None:
     assert farm.run(jobs.text("job_a")) == "Once upon."
 
 
-def test_another_tenants_job_is_no_job(farm: Farm) -> None:
+def test_a_job_of_another_tenant_can_not_be_seen_or_changed(farm: Farm) -> None:
     farm.accept()
     assert farm.run(jobs.record("job_a", "bob")) is None
     assert farm.run(jobs.cancel("job_a", "bob")) is None
@@ -37,7 +37,7 @@ def test_another_tenants_job_is_no_job(farm: Farm) -> None:
 
 
 @pytest.mark.parametrize("text", ["Once upon.", "x" * 9000], ids=["inline", "in storage"])
-def test_an_order_is_accepted_with_everything_that_it_asks_for(farm: Farm, text: str) -> None:
+def test_a_job_made_from_an_order_has_all_of_its_fields(farm: Farm, text: str) -> None:
     hook = Webhook(url="https://example.org", events=["job.failed", "batch.completed"])
     spec = Spec(language="en", voice="en-us", on_error="skip", webhook=hook)
     order = Order("job_a", "m", Lane.BULK, spec, text, 77, retention_s=60)
@@ -99,7 +99,7 @@ def test_a_reservation_becomes_the_job_that_it_was_made_for(farm: Farm) -> None:
     assert farm.run(jobs.reserve("ann", "k", "d")) == "job_a"
 
 
-def test_no_key_is_held_for_ever(farm: Farm) -> None:
+def test_every_key_expires(farm: Farm) -> None:
     farm.run(jobs.reserve("ann", "reserved", "d", ttl_ms=60_000))
     farm.accept(idempotency_key="accepted", request_digest="d")
     times = sorted(farm.redis.pttl(key) for key in farm.redis.keys("f:idem:*"))
@@ -131,7 +131,7 @@ def test_the_text_outlives_a_cancel_so_that_a_retry_can_plan_it(farm: Farm) -> N
     assert farm.run(jobs.text("job_a")) is None
 
 
-def test_the_text_goes_when_the_job_expires(farm: Farm) -> None:
+def test_the_text_is_deleted_when_the_job_expires(farm: Farm) -> None:
     farm.accept()
     farm.run(jobs.cancel("job_a", "ann"))
     farm.clock.forward(3600 * 1000)
@@ -155,7 +155,7 @@ def test_a_finished_job_has_its_outcome_and_is_due_to_expire(farm: Farm) -> None
     assert farm.task(Due.EXPIRE, "job_a")
 
 
-def test_nothing_of_its_work_outlives_a_job(farm: Farm) -> None:
+def test_the_work_of_a_job_is_removed_at_its_end(farm: Farm) -> None:
     farm.running(segments=40)
     farm.quarantine(index=7)
     farm.accept("job_b")
@@ -166,7 +166,7 @@ def test_nothing_of_its_work_outlives_a_job(farm: Farm) -> None:
     assert farm.idle()
 
 
-def test_an_aborted_job_says_why(farm: Farm) -> None:
+def test_an_aborted_job_has_the_reason_as_its_outcome(farm: Farm) -> None:
     farm.accept()
     task = farm.task(Due.PLAN, "job_a")
     assert farm.run(jobs.abort("job_a", Due.PLAN, task.token, '{"code": "no_text"}'))
@@ -235,7 +235,7 @@ def test_missing_clips_are_rendered_again(farm: Farm) -> None:
     assert farm.task(Due.ASSEMBLE, "job_a")
 
 
-def test_redo_of_nothing_keeps_the_job_and_its_token(farm: Farm) -> None:
+def test_a_redo_of_no_segment_keeps_the_job_and_its_token(farm: Farm) -> None:
     task = farm.assembling(count=4)
     assert farm.run(jobs.redo("job_a", task.token, [])) == 0
     assert farm.run(jobs.redo("job_a", task.token, [99])) == 0
@@ -303,7 +303,7 @@ def test_pages_run_from_the_newest_to_the_oldest(farm: Farm) -> None:
     )
 
 
-def test_a_page_goes_on_behind_a_job_that_was_deleted_since(farm: Farm) -> None:
+def test_a_page_starts_behind_the_last_job_seen_though_it_was_deleted(farm: Farm) -> None:
     for number in range(6):
         farm.accept(f"job_{number}")
     first = farm.run(jobs.page("ann", limit=2))
@@ -312,7 +312,7 @@ def test_a_page_goes_on_behind_a_job_that_was_deleted_since(farm: Farm) -> None:
     assert [record.id for record in first + rest] == [f"job_{number}" for number in (5, 4, 3, 2, 1, 0)]
 
 
-def test_attempts_and_cached_bits_serve_the_manifest(farm: Farm) -> None:
+def test_lost_attempts_and_cached_segments_are_read_for_the_manifest(farm: Farm) -> None:
     farm.running(segments=3, on_error="skip")
     grant = farm.claim()
     farm.run(segments.settle(grant.token, [segments.Settled("job_a", 2, 100, cached=True)]))

@@ -1,4 +1,4 @@
-"""A store knows its keyspace again: one that was emptied, is another's, or is of another version is refused."""
+"""A store recognises its keyspace: it refuses one that was emptied, belongs to another farm or has another version."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_an_emptied_redis_is_refused_by(call: Any, farm: Farm) -> None:
     assert farm.redis.keys("f:*") == [], "nothing was half accepted"
 
 
-def test_what_failed_over_to_an_empty_replica_goes_on_when_the_data_is_back(own_redis: Callable[..., Any]) -> None:
+def test_a_farm_on_an_empty_replica_goes_on_when_the_data_is_back(own_redis: Callable[..., Any]) -> None:
     server = own_redis(aof=True)
     store = Store.connect(server.url)
     store.run(jobs.accept(new_job()))
@@ -67,7 +67,7 @@ def test_what_failed_over_to_an_empty_replica_goes_on_when_the_data_is_back(own_
     store.close()
 
 
-def test_who_starts_after_it_was_emptied_goes_on_with_an_empty_farm_and_says_so(
+def test_a_start_on_an_emptied_redis_begins_an_empty_farm_and_logs_it(
     farm: Farm, redis_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     farm.accept("job_a")
@@ -81,14 +81,16 @@ def test_who_starts_after_it_was_emptied_goes_on_with_an_empty_farm_and_says_so(
     fresh.close()
 
 
-def test_opening_what_is_there_says_nothing(farm: Farm, redis_url: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_opening_an_existing_keyspace_logs_nothing(
+    farm: Farm, redis_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
     with caplog.at_level(logging.INFO, "farm.store"):
         Store.connect(redis_url).close()
     assert caplog.text == ""
 
 
 @pytest.mark.anyio
-async def test_of_calls_in_one_pipeline_each_is_refused(redis_url: str) -> None:
+async def test_every_call_of_a_pipeline_is_refused_by_an_emptied_redis(redis_url: str) -> None:
     store = await AsyncStore.connect(redis_url)
     with redis.Redis.from_url(redis_url) as client:
         client.flushdb()
@@ -101,7 +103,7 @@ async def test_of_calls_in_one_pipeline_each_is_refused(redis_url: str) -> None:
 # --- versions ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_keyspace_from_before_birth_marks_gets_one_and_its_jobs_go_on(
+def test_a_keyspace_without_a_birth_mark_gets_one_and_its_jobs_go_on(
     farm: Farm, farm_on: Callable[[str], Farm], redis_url: str
 ) -> None:
     farm.running("job_a", 2)
@@ -132,7 +134,7 @@ def test_a_full_redis_can_be_opened(own_redis: Callable[..., Any]) -> None:
 
 
 @pytest.mark.parametrize(("schema", "says"), [(SCHEMA + 1, "newer farm"), (SCHEMA - 1, "older farm")])
-def test_what_another_version_wrote_is_refused_and_left_alone(schema: int, says: str, redis_url: str) -> None:
+def test_a_keyspace_of_another_version_is_refused_and_not_changed(schema: int, says: str, redis_url: str) -> None:
     with redis.Redis.from_url(redis_url) as client:
         client.flushdb()
         client.set("f:schema", schema)

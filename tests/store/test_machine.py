@@ -1,6 +1,5 @@
-"""Any sequence of verbs, by any number of workers, with leases that run out at any time: what must hold in Redis after
-every step, and that one healthy worker brings everything to its end afterwards. It asks the keys themselves, not the
-model of test_walk.py.
+"""Sequences of verbs by several workers, with leases that expire at any time. After every step the rules hold in Redis,
+and at the end one healthy worker finishes every job. The rules read the keys; test_walk.py has a model instead.
 
 MACHINE_EXAMPLES makes it longer (`make nightly`: 1,000 sequences).
 """
@@ -32,7 +31,7 @@ HOME = {Status.QUEUED: {Due.PLAN}, Status.RUNNING: set(), Status.ASSEMBLING: {Du
 job_ids = st.sampled_from(JOBS)
 shares = st.sampled_from((1, 2, 3))  # every segment of a grant, every second, every third
 
-# what is wrong with it: (verb, what the script says, what it says with the bug)
+# what is wrong: (Lua file, its text, its text with the bug)
 BUGS = {
     "rescue forgets what had not begun": ("rescue", "give_back(job, waiting)", ""),
     "a late settle leaves the ready bit": ("settle", "call('SETBIT', 'f:r:' .. job, segment, 0) == 1", "false"),
@@ -141,15 +140,15 @@ class Machine(RuleBasedStateMachine):
                 assert (clip.job, clip.index) not in self.counted, f"{clip} is counted twice"
                 self.counted.add((clip.job, clip.index))
 
-    # --- what holds after each ----------------------------------------------------------------------------------------
+    # --- rules after each step ----------------------------------------------------------------------------------------
 
     @invariant()
-    def what_must_hold(self) -> None:
+    def rules_hold(self) -> None:
         keys = snapshot(self.farm.redis)
         records = {job: keys[f"f:j:{job}"] for job in JOBS if f"f:j:{job}" in keys}
         every_segment_is_in_one_place(keys, records)
         every_lease_has_segments(keys)
-        what_is_due_is_what_the_status_waits_for(keys, records)
+        a_job_is_due_for_the_work_of_its_status(keys, records)
         a_job_ends_once_for_each_time_it_was_queued(keys, records, self.farm.redis.xrange("f:ev"))
 
     # --- afterwards ---------------------------------------------------------------------------------------------------
@@ -175,7 +174,7 @@ class Machine(RuleBasedStateMachine):
         else:
             raise AssertionError(f"not ended: {[self.record(job) for job in self.jobs()]}")
         self.lose_workers()
-        self.what_must_hold()
+        self.rules_hold()
         left = ("f:g:", "f:lease", "f:solo:", "f:ring:", "f:jobs:", "f:r:", "f:d:", "f:a:")
         remains = {key: value for key, value in snapshot(self.farm.redis).items() if key.startswith(left)}
         assert not remains, f"left over: {remains}"
@@ -228,7 +227,7 @@ def every_lease_has_segments(keys: dict[str, Any]) -> None:
     assert all(len(held) > 2 for held in grants.values()), "beside its worker and its model"
 
 
-def what_is_due_is_what_the_status_waits_for(keys: dict[str, Any], records: dict[str, dict[str, str]]) -> None:
+def a_job_is_due_for_the_work_of_its_status(keys: dict[str, Any], records: dict[str, dict[str, str]]) -> None:
     due: dict[str, set[str]] = {job: set() for job in records}
     for key in keys:
         if key.startswith("f:due:") and key != "f:due:token":
@@ -258,7 +257,7 @@ def some(grant: segments.Grant, share: int) -> dict[str, list[int]]:
 
 
 def explore(farm: Farm, examples: int, start: int | None = None, **more: Any) -> None:
-    """Raises AssertionError at the first sequence after which something does not hold. `start` seeds the sequences."""
+    """Raises AssertionError at the first sequence that breaks a rule. `start` seeds the sequences."""
 
     def machine() -> Machine:
         return Machine(farm)

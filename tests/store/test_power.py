@@ -1,7 +1,7 @@
-"""Synchronous commit: what was answered is on the disk of Redis.
+"""Synchronous commit: an accepted job is on the disk of Redis before the answer.
 
-Needs a server with WAITAOF: FARM_TEST_REDIS, or a valkey-server or redis-server >= 7.2 on the PATH. That a disk keeps
-what it was told to keep only a power cut could show.
+Needs a server with WAITAOF: FARM_TEST_REDIS, or a valkey-server or redis-server >= 7.2 on the PATH. These tests can't
+show that the disk itself keeps its data in a power cut.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def calls_of(server: RedisServer, command: str) -> int:
 
 
 @pytest.mark.anyio
-async def test_what_was_accepted_is_in_the_file_when_it_is_answered(
+async def test_an_accepted_job_is_in_the_file_before_the_answer(
     syncing: Callable[..., RedisServer], tmp_path: Path
 ) -> None:
     server = syncing()
@@ -64,7 +64,7 @@ async def test_what_was_accepted_is_in_the_file_when_it_is_answered(
 
 
 @pytest.mark.anyio
-async def test_one_wait_covers_all_calls_of_a_flight_and_reading_waits_for_nothing(
+async def test_one_wait_serves_all_calls_of_a_flight_and_reading_does_not_wait(
     syncing: Callable[..., RedisServer],
 ) -> None:
     server = syncing()
@@ -79,7 +79,7 @@ async def test_one_wait_covers_all_calls_of_a_flight_and_reading_waits_for_nothi
 
 
 @pytest.mark.anyio
-async def test_without_the_setting_nobody_waits(syncing: Callable[..., RedisServer]) -> None:
+async def test_without_the_setting_no_call_waits_for_the_disk(syncing: Callable[..., RedisServer]) -> None:
     server = syncing()
     store = await AsyncStore.connect(server.url)
     await store.run(jobs.accept(new_job()))
@@ -88,7 +88,7 @@ async def test_without_the_setting_nobody_waits(syncing: Callable[..., RedisServ
 
 
 @pytest.mark.anyio
-async def test_what_does_not_reach_the_disk_is_no_success_and_is_accepted_once_when_it_is_sent_again(
+async def test_a_job_that_is_not_on_the_disk_in_time_is_an_error_and_is_accepted_once_when_sent_again(
     syncing: Callable[..., RedisServer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("farm.store.runner._SYNC_MS", 50)
@@ -110,7 +110,7 @@ async def test_what_does_not_reach_the_disk_is_no_success_and_is_accepted_once_w
 
 
 @pytest.mark.anyio
-async def test_a_full_redis_still_lets_go_of_work(syncing: Callable[..., RedisServer]) -> None:
+async def test_a_full_redis_still_cancels_jobs(syncing: Callable[..., RedisServer]) -> None:
     server = syncing()
     store = await AsyncStore.connect(server.url, synchronous=True)
     await store.run(jobs.accept(new_job()))
@@ -141,7 +141,9 @@ async def test_a_server_that_cannot_wait_is_refused_at_the_start(own_redis: Call
         ("8.2.0", None, 1, "everysec", None),
     ],
 )
-def test_which_servers_can(version: str, valkey: str | None, aof: int, fsync: str, says: str | None) -> None:
+def test_servers_that_can_wait_for_the_disk(
+    version: str, valkey: str | None, aof: int, fsync: str, says: str | None
+) -> None:
     info = {"redis_version": version, "aof_enabled": aof} | ({"valkey_version": valkey} if valkey else {})
     if says is None:
         check_sync(info, {"appendfsync": fsync})
@@ -151,7 +153,7 @@ def test_which_servers_can(version: str, valkey: str | None, aof: int, fsync: st
 
 
 @pytest.mark.anyio
-async def test_a_wait_that_is_refused_is_no_success(syncing: Callable[..., RedisServer]) -> None:
+async def test_a_wait_that_redis_refuses_is_an_error(syncing: Callable[..., RedisServer]) -> None:
     server = syncing()
     store = await AsyncStore.connect(server.url, synchronous=True)
     with redis.Redis.from_url(server.url) as client:

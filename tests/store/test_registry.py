@@ -1,4 +1,4 @@
-"""Voices, API keys, models, workers, locks, and how much work there is."""
+"""Voices, API keys, models, workers, locks, and the count of waiting work."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_worker_is_alive_while_it_beats(farm: Farm) -> None:
     assert farm.run(registry.workers()) == []
 
 
-def test_a_lock_has_one_holder_who_may_keep_it(farm: Farm) -> None:
+def test_a_lock_has_one_holder_and_the_holder_can_keep_it(farm: Farm) -> None:
     assert farm.run(registry.lock("keeper", "me", 60_000))
     assert farm.run(registry.lock("keeper", "me", 60_000))
     assert not farm.run(registry.lock("keeper", "other", 60_000))
@@ -57,7 +57,7 @@ def test_a_lock_has_one_holder_who_may_keep_it(farm: Farm) -> None:
     assert farm.run(registry.lock("keeper", "other", 60_000))
 
 
-def test_the_backlog_counts_what_waits_and_what_is_under_way(farm: Farm) -> None:
+def test_the_backlog_counts_waiting_and_leased_work(farm: Farm) -> None:
     farm.running("job_a", 3)
     farm.quarantine("job_a", 0)
     farm.running("job_b", 40, lane=Lane.BULK)

@@ -1,4 +1,4 @@
-"""The two runners: what they refuse to start on, how they share round trips, and what an error becomes."""
+"""The two runners: servers that they refuse, shared round trips, and the errors that they raise."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ NOWHERE = "redis://127.0.0.1:1/0"
 # --- connecting -------------------------------------------------------------------------------------------------------
 
 
-def test_nobody_listening_is_said_with_what_to_do() -> None:
+def test_the_error_for_a_missing_redis_names_the_setting() -> None:
     with pytest.raises(StoreUnavailable, match="FARM_REDIS_URL"):
         Store.connect(NOWHERE)
 
 
-def test_wrong_credentials_are_a_wrong_setting(own_redis: Callable[..., Any]) -> None:
+def test_wrong_credentials_are_misconfigured(own_redis: Callable[..., Any]) -> None:
     server = own_redis(aof=False)
     with server.client() as client:
         client.config_set("requirepass", "secret")
@@ -73,7 +73,7 @@ def test_data_of_a_newer_farm_is_refused(redis_url: str) -> None:
 # --- errors -----------------------------------------------------------------------------------------------------------
 
 
-def test_scripts_come_back_after_redis_forgot_them(farm: Farm) -> None:
+def test_scripts_are_loaded_again_after_redis_dropped_them(farm: Farm) -> None:
     farm.accept("job_a")
     farm.redis.script_flush()
     farm.accept("job_b")
@@ -92,7 +92,7 @@ def test_a_redis_that_goes_away_is_unavailable_until_it_is_back(own_redis: Calla
     store.close()
 
 
-def test_a_replica_is_said_to_be_one(own_redis: Callable[..., Any], redis_server: Any) -> None:
+def test_the_error_for_a_replica_names_it(own_redis: Callable[..., Any], redis_server: Any) -> None:
     server = own_redis()
     store = Store.connect(server.url)
     with server.client() as client:
@@ -102,7 +102,7 @@ def test_a_replica_is_said_to_be_one(own_redis: Callable[..., Any], redis_server
     store.close()
 
 
-def test_a_fault_in_a_script_is_seen_as_it_is(redis_url: str) -> None:
+def test_a_bug_in_a_script_raises_the_error_of_redis(redis_url: str) -> None:
     store = Store.connect(redis_url)
     with pytest.raises(redis.ResponseError):
         store.run(Call("plan", (), bool))
@@ -112,7 +112,7 @@ def test_a_fault_in_a_script_is_seen_as_it_is(redis_url: str) -> None:
 # --- a full Redis -----------------------------------------------------------------------------------------------------
 
 
-def test_a_full_redis_takes_nothing_in_and_lets_everything_out(
+def test_a_full_redis_accepts_nothing_and_finishes_everything(
     own_redis: Callable[..., Any], farm_on: Callable[[str], Farm]
 ) -> None:
     farm = farm_on(own_redis().url)
@@ -195,7 +195,7 @@ async def test_concurrent_calls_share_a_round_trip(redis_url: str) -> None:
 
 
 @pytest.mark.anyio
-async def test_calls_that_come_while_all_connections_are_busy_gather(redis_url: str) -> None:
+async def test_calls_wait_together_while_all_connections_are_busy(redis_url: str) -> None:
     store = await AsyncStore.connect(redis_url)
     await store.run(registry.models())  # loads the script
     trips: list[int] = []
@@ -236,7 +236,7 @@ async def test_an_error_goes_to_the_call_that_caused_it(redis_url: str) -> None:
 
 
 @pytest.mark.anyio
-async def test_scripts_come_back_for_all_of_a_pipeline(redis_url: str) -> None:
+async def test_scripts_are_loaded_again_for_all_calls_of_a_pipeline(redis_url: str) -> None:
     store = await AsyncStore.connect(redis_url)
     with redis.Redis.from_url(redis_url) as client:
         client.script_flush()
@@ -247,7 +247,7 @@ async def test_scripts_come_back_for_all_of_a_pipeline(redis_url: str) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_caller_who_goes_away_takes_nobody_with_him(redis_url: str) -> None:
+async def test_a_canceled_caller_does_not_disturb_the_others(redis_url: str) -> None:
     store = await AsyncStore.connect(redis_url)
     leaving = asyncio.create_task(store.run(jobs.accept(new_job("job_a"))))
     staying = asyncio.create_task(store.run(jobs.accept(new_job("job_b"))))
@@ -292,7 +292,7 @@ async def test_an_outage_fails_every_call_and_the_next_ones_succeed(own_redis: C
 
 
 @pytest.mark.anyio
-async def test_the_async_store_refuses_what_the_other_refuses(redis_url: str) -> None:
+async def test_both_stores_refuse_the_same_servers(redis_url: str) -> None:
     with pytest.raises(StoreUnavailable):
         await AsyncStore.connect(NOWHERE)
     with redis.Redis.from_url(redis_url) as client:
@@ -302,7 +302,7 @@ async def test_the_async_store_refuses_what_the_other_refuses(redis_url: str) ->
 
 
 @pytest.mark.anyio
-async def test_events_are_heard_when_they_happen(redis_url: str) -> None:
+async def test_a_listener_gets_events_when_they_happen(redis_url: str) -> None:
     store = await AsyncStore.connect(redis_url)
     await store.run(jobs.accept(new_job("job_a")))
     assert await store.events("$", 0) == []
@@ -321,13 +321,13 @@ async def test_events_are_heard_when_they_happen(redis_url: str) -> None:
 
 
 @pytest.mark.anyio
-async def test_listening_ends_with_nothing_when_nothing_happens(redis_url: str) -> None:
+async def test_a_listener_gets_an_empty_list_when_nothing_happens(redis_url: str) -> None:
     store = await AsyncStore.connect(redis_url)
     assert await store.events("$", 30) == []
     await store.close()
 
 
-def test_a_failed_segment_is_told_in_json_whatever_its_error_says(farm: Farm) -> None:
+def test_the_error_of_a_dead_segment_is_valid_json_for_any_text(farm: Farm) -> None:
     error = 'quote " backslash \\ newline \n snowman ☃' + "x" * 2000
     farm.running(segments=1, lane=Lane.BULK)
     grant = farm.run(segments.claim("m", want=1, worker="w", lease_ms=LEASE))

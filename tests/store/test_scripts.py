@@ -1,4 +1,4 @@
-"""The Lua scripts as texts: what a verb takes is said by its first comment, by its locals and by its caller alike."""
+"""The Lua scripts as texts: the first comment of a verb, its locals and its Python function name the same arguments."""
 
 from __future__ import annotations
 

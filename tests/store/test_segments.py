@@ -1,4 +1,4 @@
-"""Claims under leases: who may begin, settle, fail, release; what is lost with a worker and what is not."""
+"""Segments under leases: claim, begin, settle, fail, renew, release and rescue."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_a_segment_is_claimed_once(farm: Farm) -> None:
     assert farm.idle()
 
 
-def test_a_claim_of_many_or_none_is_refused_before_it_is_sent() -> None:
+def test_a_claim_of_too_many_or_no_segments_is_refused_before_it_is_sent() -> None:
     for want in (0, 1001):
         with pytest.raises(ValueError, match="claim 1 to 1000"):
             segments.claim("m", want=want, worker="w", lease_ms=LEASE)
@@ -52,7 +52,7 @@ def test_express_claims_interactive_work_only(farm: Farm) -> None:
     assert farm.claim(express=True).segments == {"job_b": [0, 1]}
 
 
-def test_begin_returns_what_is_still_held_and_wanted(farm: Farm) -> None:
+def test_begin_returns_the_segments_that_are_still_held_and_wanted(farm: Farm) -> None:
     farm.running("job_a", 6)
     farm.running("job_b", 2)
     grant = farm.claim()
@@ -160,7 +160,7 @@ def test_a_late_clip_of_a_job_that_no_longer_runs_does_not_count(farm: Farm, end
     assert not farm.redis.exists("f:lease")
 
 
-def test_found_clips_are_counted_as_cached(farm: Farm) -> None:
+def test_clips_that_were_found_in_storage_count_as_cached(farm: Farm) -> None:
     farm.running(segments=3)
     grant = farm.claim()
     farm.run(
@@ -175,7 +175,7 @@ def test_found_clips_are_counted_as_cached(farm: Farm) -> None:
 # --- fail -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_failed_segment_is_tried_again_then_alone_then_it_is_dead(farm: Farm) -> None:
+def test_a_failing_segment_is_ready_again_then_quarantined_then_dead(farm: Farm) -> None:
     farm.running(segments=2)
     for tries in ({"job_a": [0, 1]}, {"job_a": [0]}):
         grant = farm.claim()
@@ -231,7 +231,7 @@ def test_a_late_worker_cannot_fail_a_segment(farm: Farm) -> None:
 # --- renew and release ------------------------------------------------------------------------------------------------
 
 
-def test_renewing_keeps_a_lease_and_tells_of_jobs_that_ended(farm: Farm) -> None:
+def test_a_renewal_keeps_a_lease_and_names_jobs_that_ended(farm: Farm) -> None:
     farm.running("job_a", 2)
     farm.running("job_b", 2)
     grant = farm.claim()
@@ -251,7 +251,7 @@ def test_a_late_worker_cannot_renew(farm: Farm) -> None:
     assert farm.run(segments.renew(late.token, LEASE)) == segments.Renewal(False, frozenset())
 
 
-def test_released_segments_are_ready_again_unburnt(farm: Farm) -> None:
+def test_released_segments_are_ready_again_without_a_lost_attempt(farm: Farm) -> None:
     farm.running(segments=10)
     grant = farm.claim()
     farm.run(segments.begin(grant.token, {"job_a": [0, 1]}))
@@ -263,7 +263,7 @@ def test_released_segments_are_ready_again_unburnt(farm: Farm) -> None:
     assert farm.run(segments.release(grant.token)) == 0
 
 
-def test_a_late_worker_cannot_release_what_another_holds(farm: Farm) -> None:
+def test_a_late_worker_cannot_release_the_segments_of_another(farm: Farm) -> None:
     farm.running(segments=4)
     late = farm.claim()
     farm.lose_workers()
@@ -275,7 +275,7 @@ def test_a_late_worker_cannot_release_what_another_holds(farm: Farm) -> None:
 # --- rescue -----------------------------------------------------------------------------------------------------------
 
 
-def test_only_begun_segments_of_a_lost_worker_burn_an_attempt(farm: Farm) -> None:
+def test_only_begun_segments_lose_an_attempt_with_their_worker(farm: Farm) -> None:
     farm.running(segments=4)
     grant = farm.claim()
     farm.run(segments.begin(grant.token, {"job_a": [1, 2]}))
@@ -285,7 +285,7 @@ def test_only_begun_segments_of_a_lost_worker_burn_an_attempt(farm: Farm) -> Non
 
 
 def test_a_segment_that_kills_its_workers_takes_no_neighbours_with_it(farm: Farm) -> None:
-    """70 segments, number 40 kills whoever renders it; the worker holds one batch ahead."""
+    """Of 70 segments number 40 kills every worker that renders it. The worker holds one batch ahead."""
     farm.running(segments=70, on_error="skip")
     deaths = 0
     while farm.record().status == Status.RUNNING:
@@ -309,7 +309,7 @@ def test_quarantined_segments_do_not_hold_up_the_others(farm: Farm) -> None:
     assert (alone.segments, len(batch)) == ({"job_a": [0]}, 32)
 
 
-def test_after_an_outage_leases_are_extended_once_and_nothing_is_taken(farm: Farm) -> None:
+def test_after_an_outage_leases_are_extended_once_and_no_segment_is_taken_back(farm: Farm) -> None:
     farm.running(segments=2)
     grant = farm.claim()
     farm.run(segments.rescue(LEASE))
@@ -320,7 +320,7 @@ def test_after_an_outage_leases_are_extended_once_and_nothing_is_taken(farm: Far
     assert farm.run(segments.rescue(LEASE)) == segments.Rescued(2, 1, False)
 
 
-def test_the_keeper_takes_expired_leases_some_at_a_time(farm: Farm) -> None:
+def test_one_rescue_takes_back_a_limited_number_of_leases(farm: Farm) -> None:
     farm.running(segments=60)
     for _ in range(6):
         farm.claim(want=10)
@@ -331,7 +331,7 @@ def test_the_keeper_takes_expired_leases_some_at_a_time(farm: Farm) -> None:
 
 
 def test_a_lease_expires_by_the_clock_of_redis(redis_url: str) -> None:
-    """No clock of ours: a lease of 50 ms against a Redis that is asked until it has expired."""
+    """With the real clock: a lease of 50 ms, and rescues until it has expired."""
     store = Store.connect(redis_url)
     store.run(jobs.accept(new_job()))
     (task,) = store.run(tasks.take([Due.PLAN], want=1, lease_ms=LEASE))

@@ -1,4 +1,4 @@
-"""Every pair of a status and a verb, on the real store: the table in farm/job.py is what happens, and nothing else."""
+"""Every pair of a status and a verb on the real store: the table in farm/job.py has all moves that a verb makes."""
 
 from __future__ import annotations
 
@@ -72,10 +72,10 @@ DO: dict[str, Callable[[Farm], Any]] = {
 
 @pytest.mark.parametrize("verb", TRANSITIONS)
 @pytest.mark.parametrize("status", Status)
-def test_a_verb_moves_a_job_as_the_table_says_or_changes_nothing(farm: Farm, status: Status, verb: str) -> None:
+def test_a_verb_moves_a_job_by_the_table_or_changes_nothing(farm: Farm, status: Status, verb: str) -> None:
     BRING[status](farm)
     assert farm.record().status == status
-    # Given a caller who holds every token there is, so that only the status can refuse the verb.
+    # The caller holds the token of every kind, so that only the status can refuse the verb.
     for kind in Due:
         farm.redis.hset("f:due:token", f"{kind}:job_a", TOKEN)
     before = snapshot(farm.redis)
@@ -96,14 +96,14 @@ BY_TOKEN = [
 
 
 @pytest.mark.parametrize(("verb", "status"), BY_TOKEN)
-def test_what_the_desk_does_needs_the_token_of_its_task(farm: Farm, verb: str, status: Status) -> None:
+def test_verbs_of_the_desk_need_the_token_of_their_task(farm: Farm, verb: str, status: Status) -> None:
     BRING[status](farm)
     before = snapshot(farm.redis)
     assert not DO[verb](farm)
     assert snapshot(farm.redis) == before
 
 
-def test_a_job_that_succeeded_whole_has_nothing_to_retry(farm: Farm) -> None:
+def test_a_job_that_succeeded_with_every_segment_can_not_be_retried(farm: Farm) -> None:
     task = farm.assembling()
     farm.run(jobs.finish("job_a", task.token, "{}"))
     with pytest.raises(Conflict, match="nothing to retry"):

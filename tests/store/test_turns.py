@@ -1,4 +1,4 @@
-"""Nobody starves: turns of lanes, tenants and jobs, for segments and for the desk's work."""
+"""Turns of lanes, tenants and jobs, for segments and for timed work, so that none of them starves."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_tenants_take_turns_of_eight_segments(farm: Farm) -> None:
     assert later == {"ann": 80, "bob": 80, "cat": 80}
 
 
-def test_a_turn_runs_over_as_many_jobs_as_it_needs(farm: Farm) -> None:
+def test_one_turn_can_span_many_jobs_of_a_tenant(farm: Farm) -> None:
     farm.running("job_book", 1000, tenant="ann")
     for number in range(20):
         farm.running(f"job_{number}", 1, tenant="bob")
@@ -51,7 +51,7 @@ def test_jobs_of_a_tenant_take_turns(farm: Farm) -> None:
     assert jobs == ["job_a", "job_b"] * 3
 
 
-def test_whoever_comes_late_waits_for_one_round_and_no_longer(farm: Farm) -> None:
+def test_a_new_tenant_waits_for_one_round_at_most(farm: Farm) -> None:
     farm.running("job_a", 1000, tenant="ann")
     farm.running("job_b", 1000, tenant="bob")
     farm.claim(want=8)
@@ -67,7 +67,7 @@ def test_interactive_work_goes_first(farm: Farm) -> None:
 
 
 @pytest.mark.parametrize("express", [False, True], ids=["plain claims", "with express claims"])
-def test_every_lane_that_waits_gets_a_tenth_at_least(farm: Farm, express: bool) -> None:
+def test_every_waiting_lane_gets_at_least_a_tenth(farm: Farm, express: bool) -> None:
     for lane in Lane:
         farm.running(f"job_{lane}", 3000, lane=lane)
     grants = []
@@ -90,7 +90,7 @@ def test_express_claims_stop_where_a_lower_lane_is_owed_its_turn(farm: Farm) -> 
     assert len(farm.claim(want=50, express=True)) == 50
 
 
-def test_a_lane_is_owed_nothing_for_the_time_in_which_it_did_not_wait(farm: Farm) -> None:
+def test_a_lane_is_owed_nothing_for_a_time_without_waiting_work(farm: Farm) -> None:
     farm.running("job_a", 1000, lane=Lane.INTERACTIVE)
     for _ in range(4):
         farm.claim(want=32)
@@ -98,8 +98,8 @@ def test_a_lane_is_owed_nothing_for_the_time_in_which_it_did_not_wait(farm: Farm
     assert list(farm.claim(want=SHARE * TURN).segments) == ["job_a"]
 
 
-def test_a_ring_that_knows_too_much_is_put_right(farm: Farm) -> None:
-    """Counters that say more than there is end no worker's claims."""
+def test_a_ring_with_entries_of_missing_work_is_corrected(farm: Farm) -> None:
+    """A worker still gets its claims when counters say more than there is."""
     farm.running("job_a", 4)
     farm.redis.hincrby("f:ready", "m:bulk", 7)
     farm.redis.zadd("f:jobs:m:normal:ann", {"job_gone": 0})
@@ -107,7 +107,7 @@ def test_a_ring_that_knows_too_much_is_put_right(farm: Farm) -> None:
     assert farm.idle()
 
 
-def test_a_batch_is_as_full_as_there_is_work(farm: Farm) -> None:
+def test_a_claim_is_full_while_there_is_enough_work(farm: Farm) -> None:
     for number in range(30):
         farm.running(f"job_{number}", 3, tenant=f"t{number % 7}", lane=list(Lane)[number % 3])
     sizes = [len(farm.claim(want=32)) for _ in range(3)]
@@ -140,7 +140,7 @@ def test_tenants_take_turns_within_one_take(farm: Farm) -> None:
     assert [job[4] for job in taken(farm, want=8)] == list("abababaa")
 
 
-def test_the_lowest_lanes_have_every_fourth_take(farm: Farm) -> None:
+def test_the_lower_lanes_get_every_fourth_take(farm: Farm) -> None:
     for lane in Lane:
         for number in range(40):
             farm.accept(f"job_{lane}_{number}", lane=lane)
@@ -158,7 +158,7 @@ def test_a_tenant_whose_work_is_not_due_is_passed_over(farm: Farm) -> None:
     assert taken(farm, want=5, kinds=(Due.EXPIRE,)) == ["job_b"]
 
 
-def test_a_seat_that_came_too_early_or_is_empty_is_put_right(farm: Farm) -> None:
+def test_a_wrong_entry_in_the_index_of_due_times_is_corrected(farm: Farm) -> None:
     farm.accept("job_a", tenant="ann")
     farm.redis.zadd("f:desk:plan:normal", {"nobody": 1, "zoe": 2})
     farm.redis.zadd("f:due:plan:normal:zoe", {"job_z": farm.clock.now + 99_000})
@@ -168,7 +168,7 @@ def test_a_seat_that_came_too_early_or_is_empty_is_put_right(farm: Farm) -> None
     assert seats[b"zoe"] == farm.clock.now + 99_000
 
 
-def test_quarantined_segments_leave_with_their_job(farm: Farm) -> None:
+def test_quarantined_segments_are_removed_with_their_job(farm: Farm) -> None:
     farm.running("job_a", 3)
     farm.quarantine("job_a", 1)
     farm.run(jobs.forget("job_a"))

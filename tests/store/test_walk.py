@@ -1,4 +1,4 @@
-"""The store against its model, and bugs planted into the Lua that the comparison must notice.
+"""The store is compared with its model, and the comparison must notice bugs that are planted into the Lua.
 
 WALK_STEPS makes the walk longer (`make nightly`: 50,000 steps), WALK_SEED takes another one.
 """
@@ -37,7 +37,7 @@ BUGS = {
 
 
 @pytest.mark.timeout(1200)
-def test_a_random_walk_leaves_every_key_as_the_model_has_it(farm: Farm) -> None:
+def test_after_a_random_walk_every_key_is_as_in_the_model(farm: Farm) -> None:
     walk = Walk(farm, SEED)
     walk.run(STEPS)
     assert min(walk.hits[verb] for verb in ("redo", "retry", "expire", "forget_batch", "redeliver", "fail")) > 0
