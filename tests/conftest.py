@@ -71,6 +71,7 @@ class RedisServer:
         self.port = self._kept.number
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._config = {"appendonly": "yes" if aof else "no", "appendfsync": "everysec", "save": "", **config}
+        self.birth: Any = None  # the mark of the first farm on it, by which an API that serves the session knows it
         self._process: subprocess.Popen[bytes] | None = None
         self.start()
 
@@ -115,10 +116,10 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
 @pytest.fixture
 def redis_url(redis_server: RedisServer) -> str:
     with redis_server.client() as client:
-        born = client.get("f:born")
+        redis_server.birth = redis_server.birth or client.get("f:born")
         client.flushall()
-        if born is not None:
-            client.set("f:born", born)
+        if redis_server.birth is not None:
+            client.set("f:born", redis_server.birth)
     return redis_server.url
 
 
