@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,14 @@ def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_setting_has_a_default_and_a_sentence() -> None:
     Settings.read()
     assert not [name for name, field in Settings.model_fields.items() if field.is_required() or not field.description]
+
+
+def test_every_setting_is_read_by_the_product() -> None:
+    root = Path(__file__).parents[2]
+    product = [path for folder in ("farm", "api", "worker") for path in (root / folder).rglob("*.py")]
+    code = "".join(path.read_text() for path in product if path.name != "settings.py")
+    unread = [name for name in Settings.model_fields if not re.search(rf"\.{name}\b", code)]
+    assert unread == ["broker_url"]  # which Settings.broker reads
 
 
 def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
