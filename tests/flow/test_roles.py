@@ -74,6 +74,12 @@ def test_the_names_of_the_wake_ups_are_the_names_of_the_functions() -> None:
         assert getattr(import_module(module), function).name == name
 
 
+@pytest.mark.parametrize("task", ["render", "desk"])
+def test_a_wake_up_that_does_not_fit_the_role_is_refused_with_advice(task: str) -> None:
+    with pytest.raises(RuntimeError, match=f"start one with -Q {task}"):
+        getattr(import_module("worker.app"), task)()
+
+
 def test_the_queues_decide_the_role(settings: Settings) -> None:
     for queue, kind in ((render_queue("espeak"), RenderRole), (DESK_QUEUE, DeskRole)):
         role = role_for({queue}, settings)

@@ -11,7 +11,6 @@ import os
 import socket
 import uuid
 from collections import deque
-from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 
@@ -20,9 +19,8 @@ import psutil
 from farm import wire
 from farm.errors import EXIT_FAULT, StoreReplaced, StoreUnavailable
 from farm.store import Store, registry
-from worker.engine import Engine
 from worker.process.ticker import Ticker
-from worker.render.renderer import Figures
+from worker.render.renderer import Figures, Renderer
 
 log = logging.getLogger(__name__)
 
@@ -37,12 +35,10 @@ def new_worker_id() -> str:
 
 
 class Heartbeat:
-    def __init__(
-        self, store: Store, worker: str, figures: Callable[[], Figures] | None = None,
-        *, engine: Engine | None = None,
-    ) -> None:  # fmt: skip
-        self._store, self._worker, self._figures = store, worker, figures
-        self._engine = engine
+    """`renderer`: whose engine and figures to publish; a desk has none."""
+
+    def __init__(self, store: Store, worker: str, renderer: Renderer | None = None) -> None:
+        self._store, self._worker, self._renderer = store, worker, renderer
         self._started: datetime | None = None
         self._seen: deque[Figures] = deque([Figures()], maxlen=_WINDOW)
         self.ticker = Ticker(
@@ -68,15 +64,15 @@ class Heartbeat:
     def _describe(self, now: datetime) -> wire.Worker:
         memory = psutil.Process().memory_info().rss
         self._started = started = self._started or now
-        if self._figures is None or self._engine is None:
+        if self._renderer is None:
             return wire.Worker(id=self._worker, kind="desk", started_at=started, seen_at=now, memory_bytes=memory)
-        figures = self._figures()
+        engine, figures = self._renderer.engine, self._renderer.figures()
         if figures != self._seen[-1]:  # an idle worker keeps its last measured speed
             self._seen.append(figures)
         recent = figures - self._seen[0]
         return wire.Worker(
-            id=self._worker, kind="render", model=self._engine.card.name, device=self._engine.device,
-            capacity=self._engine.capacity, facts=dict(self._engine.facts()),
+            id=self._worker, kind="render", model=engine.card.name, device=engine.device,
+            capacity=engine.capacity, facts=dict(engine.facts()),
             started_at=started, seen_at=now, segments=figures.segments, memory_bytes=memory,
             segments_per_second=recent.segments / recent.seconds if recent.seconds else 0.0,
             real_time_factor=recent.seconds / recent.audio_seconds if recent.audio_seconds else None,

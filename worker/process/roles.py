@@ -80,8 +80,7 @@ class RenderRole(Role):
         worker, engine = new_worker_id(), load(settings)
         self._renderer = Renderer(self._store, open_storage(settings), engine, settings, worker)
         self._store.run(registry.announce(engine.card.name, engine.card.model_dump_json()))
-        heartbeat = Heartbeat(self._store, worker, self._renderer.figures, engine=engine)
-        super().__init__(settings, self._store, worker, heartbeat)
+        super().__init__(settings, self._store, worker, Heartbeat(self._store, worker, self._renderer))
 
     def drain(self) -> None:
         """An engine that raises ends the process, because nothing can be said of the engine's state."""
