@@ -22,7 +22,7 @@ import psutil
 
 GRACE_S = 10.0
 UNLOCK_S = 3.0  # a dying process closes its files one by one: the lock may be free only after the pipe is
-_LAST = ("api", "redis")  # workers go first, so that they can hand back what they hold; Redis goes last
+_LAST = ("api", "redis")  # workers go first, so that they can give their segments back; Redis goes last
 
 
 def sweep(data: Path, grace: float = GRACE_S) -> list[str]:

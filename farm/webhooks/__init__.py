@@ -1,1 +1,1 @@
-"""Webhooks, as far as the API and the desk share them: where one may go, how it is signed, when it is tried again."""
+"""The part of webhooks that API and desk share: allowed addresses, signing secrets, and the schedule of attempts."""

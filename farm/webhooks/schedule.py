@@ -76,7 +76,7 @@ class Record(BaseModel):
         )
 
     def shown(self, delivery: str, next_attempt_at: datetime | None) -> Delivery:
-        """As the API shows it. A delivery that is due again is pending, whatever its last attempt brought."""
+        """As the API shows it. A delivery that is due again is pending, even if it had ended."""
         return Delivery(
             id=delivery,
             event=self.event,

@@ -1,4 +1,4 @@
-"""A worker's heartbeat tells who the worker is and how fast it is, as long as it lives.
+"""A worker's heartbeat publishes its identity and its speed, as long as the worker lives.
 
 /v1/queue, the estimate of a job's end and autoscaling read it. The heartbeat also notices that Redis was emptied, and
 ends the worker. Its supervisor starts the worker again, which then announces itself and its model to the new Redis.

@@ -1,1 +1,1 @@
-"""Sending webhooks: what is sent, and one attempt to send it."""
+"""Webhooks: the payload of a delivery, and one attempt to post it."""

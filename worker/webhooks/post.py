@@ -108,7 +108,7 @@ class Sender:
                 response = await open_until_read.enter_async_context(
                     pool.stream(
                         "POST",
-                        # In parts, so that httpcore does not parse again what has been checked.
+                        # In parts, so that httpcore does not parse the checked URL once more.
                         httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
                         headers=[(b"Host", url.netloc), *_headers(message, now)],
                         content=message.body,
