@@ -230,7 +230,9 @@ class Ledger:
         client: Any = self._rig.redis
         left = [f"lease {token!r}" for token in client.zrange("f:lease", 0, -1)]
         left += [f"grant {key!r}" for key in client.scan_iter("f:g:*")]
-        left += [f"suspect {entry!r}" for key in client.scan_iter("f:solo:*") for entry in client.zrange(key, 0, -1)]
+        left += [
+            f"quarantined {entry!r}" for key in client.scan_iter("f:solo:*") for entry in client.zrange(key, 0, -1)
+        ]
         left += [f"{count!r} ready in {lane!r}" for lane, count in client.hgetall("f:ready").items() if int(count)]
         for kind in (Due.PLAN, Due.BATCH, Due.ASSEMBLE, Due.DELIVER):
             for key in client.scan_iter(f"f:due:{kind}:*"):

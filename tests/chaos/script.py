@@ -36,7 +36,7 @@ class Action:
     which: float
     priority: str
     on_error: str
-    poisoned: bool
+    ill: bool
     webhook: bool
 
 
@@ -71,7 +71,7 @@ def write(seed: int, seconds: float, *, tenants: tuple[str, ...], children: tupl
                 which=draw.random(),
                 priority=draw.choices(("interactive", "normal", "bulk"), (2, 5, 3))[0],
                 on_error=draw.choice(("fail", "skip")),
-                poisoned=draw.random() < 0.06,
+                ill=draw.random() < 0.06,
                 webhook=draw.random() < 0.6,
             )
         )

@@ -43,7 +43,7 @@ from tests.s3_server import S3Server
 BOUND_S = 30.0  # from the end of a fault until something is settled or ends: what the slowest of them may take, S3
 ENDS_S = 180.0  # for what is open when the last fault is over
 MOST_OPEN = 80  # jobs
-_POISON = sentence("declines")
+_ILL = sentence("declines")
 _LENGTHS = (1, 1, 2, 3, 5, 8, 13, 21, 34, 89)  # paragraphs
 _ERROR_500 = (
     b"HTTP/1.1 500 Internal Server Error\r\nContent-Type: application/xml\r\nContent-Length: 51\r\n"
@@ -51,12 +51,12 @@ _ERROR_500 = (
 )
 
 
-def text_of(number: int, *, poisoned: bool = False) -> str:
+def text_of(number: int, *, ill: bool = False) -> str:
     lines = [
         f"Keeper {number} wrote that {line} ships lay in the roads, the glass was falling, and none of them moved."
         for line in range(1, _LENGTHS[number] + 1)
     ]
-    return "\n\n".join([*lines, _POISON] if poisoned else lines)
+    return "\n\n".join([*lines, _ILL] if ill else lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +126,8 @@ class Users:
     # --- what users do ------------------------------------------------------------------------------------------------
 
     def _submit(self, action: Action) -> None:
-        text = text_of(int(action.pick * len(_LENGTHS)), poisoned=action.poisoned)
-        wanted = frozenset({"failed" if action.poisoned and action.on_error == "fail" else "succeeded"})
+        text = text_of(int(action.pick * len(_LENGTHS)), ill=action.ill)
+        wanted = frozenset({"failed" if action.ill and action.on_error == "fail" else "succeeded"})
         request = self._ledger.request(
             text, action.tenant, webhook=action.webhook, priority=action.priority, on_error=action.on_error
         )
@@ -218,7 +218,7 @@ class Users:
         return promise.wanted | {also}
 
     def _by_text(self, promise: Promise) -> frozenset[str]:
-        if _POISON not in promise.text:
+        if _ILL not in promise.text:
             return frozenset({"succeeded"})
         return frozenset({"succeeded", "failed"})
 
@@ -385,7 +385,7 @@ def soak(script: Script, rig: Rig) -> Tally:
     with Ledger(rig) as ledger:
         for number in range(len(_LENGTHS)):
             ledger.learn(text_of(number))
-            ledger.learn(text_of(number, poisoned=True), on_error="skip")
+            ledger.learn(text_of(number, ill=True), on_error="skip")
         say(f"{len(_LENGTHS)} texts learnt; {len(script.actions)} actions, {len(script.faults)} faults to come")
         users = Users(ledger)
         faults = Faults(rig, Watch(rig, ledger), script.seed)

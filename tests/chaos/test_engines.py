@@ -43,17 +43,17 @@ def error_of(job: Job) -> tuple[str, int | None]:
 
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("illness", DEATHS)
-def test_of_a_claim_with_one_poison_segment_exactly_that_one_dies(
+def test_exactly_the_segment_at_which_the_engine_falls_ill_dies(
     rig: Rig, ledger: Ledger, record: Record, illness: str
 ) -> None:
     healthy = f"Before one that {illness}.\n\nAnother that is well.\n\nAnd a third."
-    poisoned = f"The first is well.\n\n{sentence(illness)}\n\nThe last is well."
+    ill = f"The first is well.\n\n{sentence(illness)}\n\nThe last is well."
     ledger.learn(healthy)
     before, watch = starts(rig), Stopwatch()
     rig.freeze("render")  # until all of them are ready, so that they are claimed together
     neighbours = [ledger.submit(healthy, tenant=tenant) for tenant in ("ann", "bob")]
-    skipping = ledger.submit(poisoned, on_error="skip")
-    failing = ledger.submit(poisoned, tenant="bob")
+    skipping = ledger.submit(ill, on_error="skip")
+    failing = ledger.submit(ill, tenant="bob")
     ledger.promises[failing.id].wanted = frozenset({"failed"})
     for job in (*neighbours, skipping, failing):
         tenant = ledger.promises[job.id].tenant
@@ -73,4 +73,4 @@ def test_of_a_claim_with_one_poison_segment_exactly_that_one_dies(
         seconds=watch.seconds,
     )  # fmt: skip
     assert max(lost) < MAX_ATTEMPTS
-    assert DEATHS[illness] <= deaths <= 2 * DEATHS[illness], "the worker died more often than both poisons allow"
+    assert DEATHS[illness] <= deaths <= 2 * DEATHS[illness], "the worker died more often than both ill sentences allow"

@@ -81,9 +81,9 @@ class House:
 class Unwell:
     """An engine that wraps the real one and has trouble with one text: it fails it, raises, or warns."""
 
-    def __init__(self, real: Espeak, poison: str, *, raises: bool = False, warns: Notice | None = None) -> None:
+    def __init__(self, real: Espeak, stumbles_at: str, *, raises: bool = False, warns: Notice | None = None) -> None:
         self.card, self.capacity, self.device = real.card, real.capacity, real.device
-        self._real, self._poison, self._raises, self._warns = real, poison, raises, warns
+        self._real, self._stumbles_at, self._raises, self._warns = real, stumbles_at, raises, warns
         self.asked: list[str] = []
         self.speeches: list[Speech] = []
         self.batches: list[int] = []
@@ -94,7 +94,7 @@ class Unwell:
     def _render(self, feed: _Tapped) -> Iterator[Clip | Failure]:
         for outcome in self._real.render(feed):
             text = feed.texts[outcome.key]
-            if self._poison in text:
+            if self._stumbles_at in text:
                 if self._warns and isinstance(outcome, Clip):
                     yield replace(outcome, warnings=(self._warns,))
                     continue
@@ -130,7 +130,7 @@ class Greedy(Unwell):
     """Asks for three times the utterances that it says it can hold."""
 
     def __init__(self, real: Espeak) -> None:
-        super().__init__(real, poison="\0")
+        super().__init__(real, stumbles_at="\0")
         self.most = 0
 
     def render(self, feed: Feed) -> Iterator[Clip | Failure]:

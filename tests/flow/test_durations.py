@@ -114,7 +114,7 @@ def test_a_target_that_the_pauses_use_up_fails_the_job_and_names_the_field(house
 
 
 def test_normalisation_and_target_of_a_job_reach_the_engine(house: House) -> None:
-    listening = Unwell(house.engine, poison="\0")  # type: ignore[arg-type]
+    listening = Unwell(house.engine, stumbles_at="\0")  # type: ignore[arg-type]
     submit(house, input="The bell rang.", normalize=False, target_duration_ms=1000)
     submit(house, input="The bell rang.")
     house.desk.drain()

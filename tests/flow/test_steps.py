@@ -53,7 +53,7 @@ def test_a_text_becomes_audio_and_a_manifest_that_agrees_with_it(house: House) -
 def test_a_rendered_segment_is_never_rendered_again(house: House, espeak: object) -> None:
     first = house.submit(input=STORY)
     house.finish()
-    listening = Unwell(house.engine, poison="\0")  # type: ignore[arg-type]
+    listening = Unwell(house.engine, stumbles_at="\0")  # type: ignore[arg-type]
     second = house.submit(input=STORY)
     house.desk.drain()
     house.renderer(listening).drain()
@@ -68,7 +68,7 @@ def test_a_rendered_segment_is_never_rendered_again(house: House, espeak: object
 def test_editing_one_sentence_renders_one_segment(house: House) -> None:
     house.submit(input=STORY)
     house.finish()
-    listening = Unwell(house.engine, poison="\0")  # type: ignore[arg-type]
+    listening = Unwell(house.engine, stumbles_at="\0")  # type: ignore[arg-type]
     house.submit(input=STORY.replace("Nobody saw", "Somebody saw"))
     house.desk.drain()
     house.renderer(listening).drain()
@@ -77,7 +77,7 @@ def test_editing_one_sentence_renders_one_segment(house: House) -> None:
 
 
 def test_a_sentence_that_stands_twice_is_rendered_once(house: House) -> None:
-    listening = Unwell(house.engine, poison="\0")  # type: ignore[arg-type]
+    listening = Unwell(house.engine, stumbles_at="\0")  # type: ignore[arg-type]
     job = house.submit(input="\n\n".join(["The bell rang."] * 5))
     house.desk.drain()
     house.renderer(listening).drain()
@@ -131,7 +131,7 @@ def test_a_bucket_that_loses_every_clip_does_not_keep_the_gpu_busy_for_ever(hous
 
 
 def test_a_segment_that_always_fails_fails_its_job_and_is_named(house: House) -> None:
-    unwell = Unwell(house.engine, poison="ships")  # type: ignore[arg-type]
+    unwell = Unwell(house.engine, stumbles_at="ships")  # type: ignore[arg-type]
     job = house.submit(input=STORY)
     house.desk.drain()
     for _ in range(3):
@@ -145,13 +145,13 @@ def test_a_segment_that_always_fails_fails_its_job_and_is_named(house: House) ->
 
 
 def test_a_retry_renders_only_what_is_missing(house: House) -> None:
-    unwell = Unwell(house.engine, poison="ships")  # type: ignore[arg-type]
+    unwell = Unwell(house.engine, stumbles_at="ships")  # type: ignore[arg-type]
     job = house.submit(input=STORY)
     house.desk.drain()
     for _ in range(3):
         house.renderer(unwell).drain()
     assert house.store.run(jobs.retry(job, "default")) is Status.FAILED
-    well = Unwell(house.engine, poison="\0")  # type: ignore[arg-type]
+    well = Unwell(house.engine, stumbles_at="\0")  # type: ignore[arg-type]
     house.desk.drain()
     house.renderer(well).drain()
     house.desk.drain()
@@ -161,7 +161,7 @@ def test_a_retry_renders_only_what_is_missing(house: House) -> None:
 
 
 def test_a_job_that_skips_errors_finishes_without_the_segment_and_says_so(house: House) -> None:
-    unwell = Unwell(house.engine, poison="ships")  # type: ignore[arg-type]
+    unwell = Unwell(house.engine, stumbles_at="ships")  # type: ignore[arg-type]
     job = house.submit(input=STORY, on_error="skip")
     house.desk.drain()
     for _ in range(3):
@@ -174,14 +174,14 @@ def test_a_job_that_skips_errors_finishes_without_the_segment_and_says_so(house:
     assert [row["text"] for row in rows if "error" in row] == [row["text"] for row in rows if "ships" in row["text"]]
 
 
-def test_of_a_batch_with_one_poison_segment_exactly_that_one_dies(house: House) -> None:
+def test_exactly_the_segment_at_which_the_engine_falls_over_dies(house: House) -> None:
     job = house.submit(input=STORY, on_error="skip")
     house.desk.drain()
     crashes = 0
     while house.record(job).status is Status.RUNNING:
-        poisoned = Unwell(house.engine, poison="ships", raises=True)  # type: ignore[arg-type]
+        unwell = Unwell(house.engine, stumbles_at="ships", raises=True)  # type: ignore[arg-type]
         try:
-            house.renderer(poisoned).drain()
+            house.renderer(unwell).drain()
         except RuntimeError:
             crashes += 1
     house.desk.drain()
@@ -196,7 +196,7 @@ def test_after_an_engine_crash_everything_is_given_back_at_once(house: House) ->
     job = house.submit(input=STORY)
     house.desk.drain()
     with pytest.raises(RuntimeError):
-        house.renderer(Unwell(house.engine, poison="", raises=True)).drain()  # type: ignore[arg-type]
+        house.renderer(Unwell(house.engine, stumbles_at="", raises=True)).drain()  # type: ignore[arg-type]
     assert house.record(job).ready == house.record(job).total
     house.finish()
     assert house.record(job).status is Status.SUCCEEDED
@@ -216,7 +216,7 @@ def test_warnings_of_the_engine_stand_in_the_manifest_of_each_job_that_uses_the_
     warning = Notice(NoticeCode.CODE_LIMIT, "cut off after 1500 codes, twice")
     first = house.submit(input=STORY)
     house.desk.drain()
-    house.renderer(Unwell(house.engine, poison="ships", warns=warning)).drain()  # type: ignore[arg-type]
+    house.renderer(Unwell(house.engine, stumbles_at="ships", warns=warning)).drain()  # type: ignore[arg-type]
     second = house.submit(input=STORY)
     house.finish()
     for job in (first, second):
@@ -229,7 +229,7 @@ def test_warnings_of_the_engine_stand_in_the_manifest_of_each_job_that_uses_the_
 
 def test_an_emotion_that_is_copied_from_a_voice_brings_its_audio(house: House) -> None:
     house.storage.put(voice_key("default", "d1ge57"), b"as uploaded")
-    listening = Unwell(house.engine, poison="\0")  # type: ignore[arg-type]
+    listening = Unwell(house.engine, stumbles_at="\0")  # type: ignore[arg-type]
     job = house.submit(input="The bell rang.", emotion='{"strength":0.5,"voice":"d1ge57"}')
     house.desk.drain()
     renderer = house.renderer(listening)
@@ -241,13 +241,13 @@ def test_an_emotion_that_is_copied_from_a_voice_brings_its_audio(house: House) -
     assert speech.emotion_reference.read_bytes() == b"as uploaded"
 
 
-def test_a_suspect_is_rendered_with_nothing_beside_it(house: House) -> None:
+def test_a_quarantined_segment_is_rendered_with_nothing_beside_it(house: House) -> None:
     house.submit(input=STORY)
     house.desk.drain()
     for _ in range(2):
         with pytest.raises(RuntimeError):
-            house.renderer(Unwell(house.engine, poison="", raises=True)).drain()  # type: ignore[arg-type]
-    listening = Unwell(house.engine, poison="\0")  # type: ignore[arg-type]
+            house.renderer(Unwell(house.engine, stumbles_at="", raises=True)).drain()  # type: ignore[arg-type]
+    listening = Unwell(house.engine, stumbles_at="\0")  # type: ignore[arg-type]
     house.renderer(listening).drain()
     assert 1 in listening.batches
     assert all(size == 1 for size in listening.batches)

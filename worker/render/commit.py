@@ -43,6 +43,8 @@ class _Stored:
 
 
 class Commit:
+    """At most `room` pieces of work are on their way. `fault` is an error that is no outage; it ends the drain."""
+
     def __init__(self, store: Store, storage: Storage, leases: Leases, *, sample_rate: int, room: int) -> None:
         self._store, self._storage, self._leases = store, storage, leases
         self._sample_rate = sample_rate
@@ -71,6 +73,7 @@ class Commit:
         self._gone.set()
 
     def put(self, work: Work, outcome: Clip | Failure) -> None:
+        """Takes over a finished piece of work. Blocks while there is no room."""
         self._room.acquire()
         self._pool.submit(self._store_outcome, work, outcome)
 
