@@ -33,12 +33,12 @@ from worker.render.loader import Loader
 
 log = logging.getLogger(__name__)
 
-_PATIENCE = 20.0  # seconds that a stopping worker goes on trying to reach storage or store
+_PATIENCE = 20.0  # seconds for which a stopping worker tries to reach storage or store
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What the heartbeat publishes, summed over all drains."""
+    """The figures of the heartbeat, summed over all drains."""
 
     segments: int = 0
     cached: int = 0
@@ -46,7 +46,7 @@ class Figures:
     takes: int = 0
     taken: int = 0
     seconds: float = 0.0  # wall time inside drains
-    waited: float = 0.0  # of it, the engine waited to be fed
+    waited: float = 0.0  # of these, the engine waited for work
 
     def __add__(self, other: Figures) -> Figures:
         return Figures(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
@@ -57,7 +57,7 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class _Drain:
-    """The parts of one drain, which end with it."""
+    """The parts that live as long as one drain."""
 
     leases: Leases
     loader: Loader
@@ -74,6 +74,8 @@ class _Drain:
 
 
 class Renderer:
+    """One engine, and the drains that feed it, one at a time."""
+
     def __init__(self, store: Store, storage: Storage, engine: Engine, settings: Settings, worker: str) -> None:
         self._store, self._storage, self.engine = store, storage, engine
         self._worker = worker
@@ -120,7 +122,7 @@ class Renderer:
 
     def _render(self, intake: Intake, commit: Commit) -> None:
         for outcome in self.engine.render(intake):
-            self._committing = True  # may wait for storage as long as an outage lasts: that is no hang
+            self._committing = True  # may wait as long as an outage of storage lasts, which is not a hang
             commit.put(intake.finished(outcome.key), outcome)
             self._committing = False
             self._progress = time.monotonic()
@@ -146,8 +148,9 @@ class Renderer:
 
     @contextmanager
     def _watched(self, drain: _Drain) -> Iterator[None]:
-        """An engine that hangs and keeps Python's lock stops the watchdog as well. The system's alarm, which needs no
-        lock, ends the worker when the watchdog has not put it off for long, and its stacks are in the log."""
+        """The watchdog ends this worker when the engine makes no progress. An engine that hangs and keeps Python's lock
+        stops the watchdog too. Then the alarm of the system, which the watchdog puts off while it runs, ends the worker
+        and logs all stacks."""
         over = threading.Event()
 
         def watch() -> None:
