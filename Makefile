@@ -75,6 +75,7 @@ format: $(READY) ## bring the code into the style that lint asks for
 .PHONY: types
 types: $(READY) ## types, strictly, of all that needs no torch
 	@$(BIN)/mypy --exclude worker/engines/indextts
+	@$(BIN)/mypy examples/engine/tts_farm_tones.py
 
 .PHONY: types-model
 types-model: $(ENGINES) ## types, strictly, of everything
