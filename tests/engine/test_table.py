@@ -1,4 +1,4 @@
-"""The table of engines: what is listed, what is found, and what is said of an engine that can't be used."""
+"""The table of engines: its list, its entries, and the messages about engines that can't be used."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The process in which eSpeak NG speaks: it loads the C library once and forks a child for every utterance.
 
-eSpeak keeps state that no call of its API resets (the phase of its pitch flutter, the gain control), so the same
-sentence sounds different after another one. A child starts from the same untouched library and speaks once, so its
-samples are always the same. And a text that crashes or hangs the library costs one child, not the render worker.
+No call of eSpeak's API resets all of its state (the phase of its pitch flutter, the gain control). So in one process
+the same sentence sounds different after another one. A child starts from the same untouched library and speaks once, so
+its samples are always the same. And a text that crashes or hangs the library costs one child, not the render worker.
 
     parent -> speaker   one line of JSON per utterance: {"voice", "words_per_minute", "pitch", "text"}
     speaker -> parent   one line of JSON, {"bytes": n} or {"error": why}, then n bytes of 16 bit mono samples

@@ -9,7 +9,7 @@
     voice/       reference, reference_encoder, cache, emotion
     engine       the loop: preparation ─> decode/ (decoder, gpt, kv, sampling) ─> sound/ (regulator, flow, vocoder);
                  the first and the last run in a stage each, beside the decode
-    isolate      what happens to a batch that fails
+    isolate      the rules for a batch that fails
 
 Importing this imports no torch, which neither fetching nor checking a checkpoint needs.
 """
@@ -31,7 +31,7 @@ _START_S = 7200.0  # a first start may fetch 8 GB, from a hub that may be slow
 
 
 def load(version: str, settings: IndexTTSSettings) -> IndexTTS:
-    """The engine, warm. Raises Misconfigured, which names what is missing and how to get it."""
+    """The engine, warm. Raises Misconfigured, which names the missing library or file and the way to get it."""
     if settings.beams != 1:
         raise Misconfigured(
             f"FARM_INDEXTTS_BEAMS={settings.beams}: this engine decodes with one beam. Three would read each "

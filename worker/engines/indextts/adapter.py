@@ -1,7 +1,7 @@
 """The half of an adapter that both versions of the model share: segments, voices and emotions.
 
-A version says how a voice is conditioned (`_contents_of`, `_latents`), how its prompt is laid out and what its codes
-mean. Every number agrees with the package's own functions at batch 1.
+A version adds its voices (`_contents_of`, `_latents`), the layout of its prompt and the meaning of its codes. Every
+number agrees with the package's own functions at batch 1.
 """
 
 from __future__ import annotations

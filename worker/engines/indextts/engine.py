@@ -2,7 +2,7 @@
 
     feed ──> prepare ──> decode ──> finish ──> clip          prepare and finish are stages on threads of their own;
              text,       slots,      content,                the decode runs in the caller's, one code of every
-             voice,      one code    flow,                   row at a time, and takes in what is ready between
+             voice,      one code    flow,                   row at a time, and takes in new utterances between
              emotion     a step      vocoder                 two steps
 
 An utterance has several parts where its text was too long for one; they are joined again at the end. A part that ran
@@ -209,7 +209,8 @@ class _Run:
             self.decoding -= not rendition.decoding
 
     def collect(self) -> Iterator[Clip | Failure]:
-        """Takes what the stages have made, and yields what is done. Waits a moment when there is nothing else to do."""
+        """Takes the results of the stages, and yields finished clips. Waits a moment when there is nothing else to
+        do."""
         try:
             event = self.arrived.get(block=not self._decoder.busy, timeout=_ASK_S)
         except queue.Empty:

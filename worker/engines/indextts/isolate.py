@@ -1,4 +1,4 @@
-"""What happens to a batch that fails: one bad item never fails the others, and a full memory fails none.
+"""The rules for a batch that fails: one bad item never fails the others, and a full memory fails none.
 
 out of memory               the batch is halved
 a poisoned CUDA context     raised: no later call can succeed in this process

@@ -1,4 +1,4 @@
-"""The settings of IndexTTS, which a render worker reads. docs/indextts.md says what they are worth."""
+"""The settings of IndexTTS, which a render worker reads. docs/indextts.md says when to change them."""
 
 from __future__ import annotations
 

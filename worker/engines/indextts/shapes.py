@@ -56,11 +56,11 @@ class Network:
     speaker: torch.nn.Module  # CAMPPlus: filter banks -> style
     mel: Any  # callable: (1, samples) at 22050 Hz -> (1, 80, frames)
     emotion_rows: Sequence[torch.Tensor]  # for each of the 8 emotions (n, D)
-    speaker_rows: Sequence[torch.Tensor]  # for each of the 8 emotions (n, 192), what a style is compared with
+    speaker_rows: Sequence[torch.Tensor]  # for each of the 8 emotions (n, 192), to be compared with a style
     tokenizer: Any  # the package's TextTokenizer; of version 2.5 tiktoken's Encoding
     normalizer: Any  # the package's TextNormalizer, its grammars loaded
     emotion_model_dir: str  # of the language model that reads emotions out of text; loaded when first asked
-    spanish: Any = None  # NeMo's Spanish grammar; version 2.5 only, as what follows
+    spanish: Any = None  # NeMo's Spanish grammar; version 2.5 only, as the fields that follow
     japanese: Any = None  # the package's JapaneseG2PProcessor: puts spaces between words
     language_row: Callable[[str], int] | None = None  # which row of the GPT's language embedding a language has
 

@@ -1,7 +1,7 @@
 """IndexTTS-2 alone: the layout of its prompt, its voices, and the meaning of its codes.
 
     prompt     32 latents of the voice, each plus the emotion; speed rows 1 and 0; start, text, stop, with positions
-    contents   the embedding of each code, plus what the GPT makes of it in its context, in a second forward
+    contents   the embedding of each code, plus the GPT's latent for it in its context, from a second forward
 
 Every number agrees with the package's own functions at batch 1. Where those functions are wrong for a batch, a comment
 says so.
@@ -24,7 +24,7 @@ from worker.engines.indextts.voice.reference_encoder import Heard, masked, type_
 
 _FRAMES_PER_CODE = np.float32(1.72)  # 22050 / 256 frames a second over 50 codes
 
-# Prompts (L, D) and the codes behind each -> (N, D): what the GPT makes of each code in its context.
+# Prompts (L, D) and the codes behind each -> (N, D): the GPT's latent for each code in its context.
 Latents = Callable[[Sequence[torch.Tensor], Sequence[Sequence[int]]], Sequence[torch.Tensor]]
 
 

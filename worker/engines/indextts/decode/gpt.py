@@ -51,7 +51,7 @@ class Gpt:
         self.max_codes = len(self._places) - 2  # the start and the stop code have places too
 
     def prefill(self, prompts: Sequence[Tensor], pages: Pages, slots: Sequence[int]) -> Tensor:
-        """Reads prompts, (L, D) each, with the start code behind each, and writes their K and V into the slots' pages,
+        """Reads prompts, (L, D) each, with the start code behind each. Writes their K and V into the slots' pages,
         which must have room for L + 1. Returns logits (B, V) in fp32 for the first code of each."""
         start = self.embed(torch.tensor([self.start]), torch.tensor([0]))
         sequences = [torch.cat([prompt.to(self.dtype), start]) for prompt in prompts]

@@ -1,7 +1,7 @@
 """Weights out of files and into modules, with every weight accounted for.
 
-A weight that is missing, has another shape or holds NaN is an error that names file and weight, because a network with
-a random layer speaks too.
+A weight that is missing, has another shape or holds NaN is an error, which names file and weight. A network with a
+random layer would speak too.
 """
 
 from __future__ import annotations

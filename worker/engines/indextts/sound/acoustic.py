@@ -1,7 +1,7 @@
 """The acoustic stages as one: contents become samples, as many pieces at a time as memory holds.
 
-isolate.py says what happens to a batch that fails. After one that did not fit, later batches are smaller, and grow
-again with each that goes well.
+isolate.py has the rules for a batch that fails. After a batch that did not fit, later ones are smaller, and grow again
+with each success.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The network behind the flow, which estimates the velocity from noise to speech.
 
 It has the weights of the package's DiT and an arithmetic of its own. Time is the same for a whole batch and takes the
-same S values in every batch, so all that depends on time alone is computed once, when the model is loaded. Adjacent
+same S values in every batch. So all that depends on time alone is computed once, when the model is loaded. Adjacent
 linear layers are multiplied into one then, too. Both halves of guidance, with and without a condition, are computed
 side by side: (2, R, D).
 """

@@ -142,9 +142,8 @@ def _modulation(norm: Any, embedding: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _halves_apart(qkv: Tensor, heads: int) -> Tensor:
-    """Reorders each head so that the two numbers of a rotated pair stand half a head apart, and a rotation is three
-    kernels on whole halves. The package rotates neighbours 2i and 2i + 1; any order that queries and keys share
-    does."""
+    """Reorders each head: the two numbers of a rotated pair stand half a head apart, so a rotation is three kernels on
+    whole halves. The package rotates neighbours 2i and 2i + 1. Any order will do that queries and keys share."""
     queries, keys, values = qkv.chunk(3)
     pairs = torch.cat([queries, keys]).view(2 * heads, -1, 2, qkv.shape[1])
     return torch.cat([pairs.transpose(1, 2).reshape(-1, qkv.shape[1]), values])

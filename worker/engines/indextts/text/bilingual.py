@@ -2,9 +2,9 @@
 
     text ── clean ── words for numbers and signs ── tokens of the vocabulary ── segments of at most 120 ── ids
 
-A sentence gets exactly the ids that the package gives it. Four things differ, where the package does badly: a known
-language is not guessed, a grammar that fails neither loses nor logs a text, marks without a sound become silence, and
-no text raises.
+A sentence gets exactly the ids that the package gives it. Four things differ, where the package does badly. A known
+language is not guessed. A grammar that fails neither loses nor logs a text. Marks without a sound become silence. No
+text raises.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
     text ── clean ── without special tokens ── words for numbers ── letter case ── marks ── segments ── ids
 
 Each segment begins with the token of its language. A sentence gets exactly the ids that the package gives it. Five
-things differ: a text can't smuggle in a special token, marks are kept from the grammars of every language, a mark too
-long for a segment is read as it is written, words are not cut in two, and no text is printed or logged.
+things differ. A text can't smuggle in a special token. Marks are kept from the grammars of every language. A mark that
+is too long for a segment is read as it is written. Words are not cut in two. No text is printed or logged.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The emotion of an utterance: parsed from its job, and turned into one vector (D,) for the model.
 
     text      a language model reads eight weights out of the text; then as a vector
-    vector    a sum of rows of the checkpoint by these weights, and the voice's own emotion by what is left to 1
+    vector    a sum of rows of the checkpoint by these weights; the voice's own emotion has the rest of the weight 1
     voice     the voice's vector, moved by `strength` towards that of another clip
     nothing   the voice's own emotion
 
@@ -86,7 +86,7 @@ class Emotions:
 
     def _mix(self, weights: Sequence[float], voice: Voice, own: torch.Tensor) -> torch.Tensor:
         """A sum by weight: of each emotion, the row whose speaker sounds most like the voice. The voice's own emotion
-        gets what the weights leave to 1."""
+        has the rest of the weight 1."""
         chosen = [
             rows[functional.cosine_similarity(voice.style[None], speakers, dim=1).argmax()]
             for rows, speakers in zip(self._rows, self._speakers, strict=True)
@@ -127,8 +127,8 @@ class EmotionReader:
         except (AttributeError, TypeError, ValueError):  # the package takes any JSON for an object of numbers
             answer = ()
         if len(answer) != WEIGHTS or not all(map(math.isfinite, answer)):
-            what = "the emotion model found no emotion in this text"
-            raise BadInput(f"{what}; say it in other words, or give a vector", pointer="/emotion/text")
+            none = "the emotion model found no emotion in this text"
+            raise BadInput(f"{none}; say it in other words, or give a vector", pointer="/emotion/text")
         return answer
 
 
