@@ -1,7 +1,8 @@
--- settle: token, (job count (segment milliseconds cached(1|0))…)… -> per clip 1 when it counted, else 0
+-- settle: token, (job count (segment milliseconds cached(1|0))…)… -> per clip 1 when it counted, else 0;
+-- then how many jobs became due for assembly
 local token = unpack(ARGV, 1, 1)
 drains()
-local t, counted = now(), {}
+local t, counted, completed = now(), {}, 0
 
 local function add(job, batch, field, k)
   if k ~= 0 then
@@ -71,7 +72,9 @@ local function settle(job, first, count)
   add(job, batch, 'cached', cached)
   add(job, batch, 'ms', milliseconds)
   if record[4] + record[5] + #fresh >= total then
-    complete(job, t)
+    if complete(job, t) then
+      completed = completed + 1
+    end
   end
 end
 
@@ -81,4 +84,5 @@ while ARGV[x] do
   x = x + 2 + 3 * ARGV[x + 1]
 end
 drop_if_empty(token)
+counted[#counted + 1] = completed
 return counted

@@ -44,6 +44,14 @@ class Settled:
 
 
 @dataclass(frozen=True, slots=True)
+class Settlement:
+    """What became of the clips, in their order, and of their jobs."""
+
+    counted: list[bool]
+    completed_jobs: int  # that are due for assembly now
+
+
+@dataclass(frozen=True, slots=True)
 class Rescued:
     """The work of one sweep. With `grace`, the sweep before was longer ago than a lease: then `leases` were extended
     and nothing was taken back (farm/lua/rescue.lua says why). Otherwise `leases` had expired."""
@@ -79,10 +87,10 @@ def renew(token: str, lease_ms: int) -> Call[Renewal]:
     return Call("renew", (token, lease_ms), read)
 
 
-def settle(token: str, clips: Sequence[Settled]) -> Call[list[bool]]:
+def settle(token: str, clips: Sequence[Settled]) -> Call[Settlement]:
     """Counts clips that are in storage. A segment counts once, for the first sender, with or without a lease, because a
-    clip is named by its content. Returns for each clip whether it counted; a segment that its job does not have never
-    counts. The last segment makes the job due for assembly."""
+    clip is named by its content; a segment that its job does not have never counts. The last segment makes the job due
+    for assembly, and the caller wakes the desk."""
     if len(clips) > MOST:
         raise ValueError(f"settle at most {MOST} clips at once, not {len(clips)}")
     positions: dict[str, list[int]] = defaultdict(list)
@@ -98,11 +106,12 @@ def settle(token: str, clips: Sequence[Settled]) -> Call[list[bool]]:
             args += (clip.index, clip.milliseconds, int(clip.cached))
     order = [position for at in positions.values() for position in at]
 
-    def read(answer: list[int]) -> list[bool]:
+    def read(answer: list[int]) -> Settlement:
+        *ones, completed = answer
         counted = [False] * len(clips)
-        for position, one in zip(order, answer, strict=True):
+        for position, one in zip(order, ones, strict=True):
             counted[position] = one == 1
-        return counted
+        return Settlement(counted, completed)
 
     return Call("settle", tuple(args), read)
 

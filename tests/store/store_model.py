@@ -217,7 +217,7 @@ class StoreModel(State):
         unwanted = {id for id in held if id not in self.jobs or self.jobs[id].status != Status.RUNNING}
         return segments.Renewal(True, frozenset(unwanted))
 
-    def settle(self, token: str, clips: list[segments.Settled]) -> list[bool]:
+    def settle(self, token: str, clips: list[segments.Settled]) -> segments.Settlement:
         counted, lease = [], self.leases.get(token)
         for clip in clips:
             if lease:
@@ -241,10 +241,10 @@ class StoreModel(State):
             elif job.attempts.get(clip.index, "").startswith("x"):
                 del job.attempts[clip.index]
                 job.count("dead", -1)
-        for id in dict.fromkeys(clip.job for clip, fresh in zip(clips, counted, strict=True) if fresh):
-            self.complete(self.jobs[id])
+        changed = dict.fromkeys(clip.job for clip, fresh in zip(clips, counted, strict=True) if fresh)
+        completed = sum(self.complete(self.jobs[id]) for id in changed)
         self.drop_empty()
-        return counted
+        return segments.Settlement(counted, completed)
 
     def fail(self, token: str, id: str, index: int, error: str, max_attempts: int) -> bool:
         lease = self.leases.get(token)

@@ -126,11 +126,13 @@ class State:
         self.schedule(Due.EXPIRE, job.new.id, job.new.retention_s * 1000)
         self.record_end(job, job.new.id, job.status, job.status in job.new.events)
 
-    def complete(self, job: Job) -> None:
+    def complete(self, job: Job) -> bool:
         counters = job.counters
         if job.status == Status.RUNNING and counters and counters["total"] == counters["done"] + counters["dead"]:
             self.move(job, "complete")
             self.schedule(Due.ASSEMBLE, job.new.id)
+            return True
+        return False
 
     def offer(self, job: Job, segments: Any) -> int:
         fresh = set(segments) - job.ready

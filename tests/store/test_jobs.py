@@ -203,7 +203,9 @@ def test_a_holder_from_before_a_retry_cannot_give_segments_back_twice(farm: Farm
     assert farm.run(segments.release(old.token)) == 0
     farm.clock.forward(1)
     assert farm.idle()
-    assert all(farm.run(segments.settle(new.token, [segments.Settled("job_a", index, 100) for index in range(4)])))
+    assert all(
+        farm.run(segments.settle(new.token, [segments.Settled("job_a", index, 100) for index in range(4)])).counted
+    )
 
 
 def test_a_forgotten_job_leaves_nothing(farm: Farm) -> None:
@@ -215,7 +217,7 @@ def test_a_forgotten_job_leaves_nothing(farm: Farm) -> None:
     assert farm.redis.hget("f:count", "canceled") == b"0"
     assert not farm.redis.keys("f:due:*:*")
     # Its holder can still let go of it.
-    assert farm.run(segments.settle(grant.token, [segments.Settled("job_a", 0, 100)])) == [False]
+    assert farm.run(segments.settle(grant.token, [segments.Settled("job_a", 0, 100)])).counted == [False]
     assert farm.run(segments.release(grant.token)) == 0
     assert not farm.run(jobs.forget("job_a"))
 

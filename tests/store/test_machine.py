@@ -135,7 +135,7 @@ class Machine(RuleBasedStateMachine):
         self.farm.clock.forward(milliseconds)
 
     def settled(self, token: str, clips: list[segments.Settled]) -> None:
-        for clip, counts in zip(clips, self.farm.run(segments.settle(token, clips)), strict=True):
+        for clip, counts in zip(clips, self.farm.run(segments.settle(token, clips)).counted, strict=True):
             if counts:
                 assert (clip.job, clip.index) not in self.counted, f"{clip} is counted twice"
                 self.counted.add((clip.job, clip.index))

@@ -143,7 +143,7 @@ def test_a_full_redis_accepts_nothing_and_finishes_everything(
     job, index = next((job, indices[0]) for job, indices in first.segments.items())
     assert farm.run(segments.begin(first.token, first.segments))
     assert farm.run(segments.renew(first.token, LEASE)).held
-    assert farm.run(segments.settle(first.token, [segments.Settled(job, index, 100)])) == [True]
+    assert farm.run(segments.settle(first.token, [segments.Settled(job, index, 100)])).counted == [True]
     job, index = next((job, indices[-1]) for job, indices in first.segments.items())
     assert farm.run(segments.fail(first.token, job, index, "bad"))
     assert farm.run(segments.release(second.token)) == len(second)

@@ -23,6 +23,16 @@ def clips(job: str, *indices: int) -> list[segments.Settled]:
 # --- claim and begin --------------------------------------------------------------------------------------------------
 
 
+def test_a_settle_says_how_many_jobs_it_completed(farm: Farm) -> None:
+    """Whoever settles then wakes the desk, which would sleep until the keeper looks."""
+    farm.running("job_a", segments=2)
+    farm.running("job_b", segments=1)
+    assert farm.run(segments.settle("0", clips("job_a", 0))) == segments.Settlement([True], 0)
+    both = [*clips("job_a", 0, 1), *clips("job_b", 0)]
+    assert farm.run(segments.settle("0", both)) == segments.Settlement([False, True, True], 2)
+    assert farm.run(segments.settle("0", both)) == segments.Settlement([False, False, False], 0)
+
+
 def test_a_segment_is_claimed_once(farm: Farm) -> None:
     farm.running(segments=100)
     claimed = [index for _ in range(4) for index in farm.claim(want=30).segments["job_a"]]
@@ -69,9 +79,9 @@ def test_begin_returns_the_segments_that_are_still_held_and_wanted(farm: Farm) -
 def test_the_last_clip_makes_the_job_due_for_assembly(farm: Farm) -> None:
     farm.running(segments=3)
     grant = farm.claim()
-    assert farm.run(segments.settle(grant.token, clips("job_a", 0, 2))) == [True, True]
+    assert farm.run(segments.settle(grant.token, clips("job_a", 0, 2))).counted == [True, True]
     assert farm.record().status == Status.RUNNING
-    assert farm.run(segments.settle(grant.token, clips("job_a", 1))) == [True]
+    assert farm.run(segments.settle(grant.token, clips("job_a", 1))).counted == [True]
     assert farm.record().status == Status.ASSEMBLING
     assert farm.task(Due.ASSEMBLE, "job_a")
 
@@ -79,8 +89,8 @@ def test_the_last_clip_makes_the_job_due_for_assembly(farm: Farm) -> None:
 def test_a_clip_counts_once(farm: Farm) -> None:
     farm.running(segments=3)
     grant = farm.claim()
-    assert farm.run(segments.settle(grant.token, clips("job_a", 0, 0, 1))) == [True, False, True]
-    assert farm.run(segments.settle(grant.token, clips("job_a", 0, 1))) == [False, False]
+    assert farm.run(segments.settle(grant.token, clips("job_a", 0, 0, 1))).counted == [True, False, True]
+    assert farm.run(segments.settle(grant.token, clips("job_a", 0, 1))).counted == [False, False]
     assert (farm.record().done, farm.record().milliseconds) == (2, 200)
 
 
@@ -93,12 +103,18 @@ def test_clips_of_many_jobs_are_answered_in_the_order_given(farm: Farm) -> None:
         segments.Settled("job_a", 1, 1),
         segments.Settled("job_none", 0, 1),
     ]
-    assert farm.run(segments.settle("0", [*mixed, segments.Settled("job_b", 0, 1)])) == [True, False, True, False, True]
+    assert farm.run(segments.settle("0", [*mixed, segments.Settled("job_b", 0, 1)])).counted == [
+        True,
+        False,
+        True,
+        False,
+        True,
+    ]
 
 
 def test_a_segment_that_a_job_does_not_have_is_refused_before_anything_is_written(farm: Farm) -> None:
     farm.running(segments=3)
-    assert farm.run(segments.settle("0", clips("job_a", 3, 7, 2**32 - 1, 10**15))) == [False] * 4
+    assert farm.run(segments.settle("0", clips("job_a", 3, 7, 2**32 - 1, 10**15))).counted == [False] * 4
     assert farm.record().done == 0
     assert not farm.redis.exists("f:d:job_a")
     with pytest.raises(ValueError, match="negative"):
@@ -110,7 +126,7 @@ def test_a_late_worker_settles_a_segment_that_is_ready_again(farm: Farm) -> None
     grant = farm.claim()
     farm.lose_workers()
     assert farm.record().ready == 3
-    assert farm.run(segments.settle(grant.token, clips("job_a", 0, 1, 2))) == [True] * 3
+    assert farm.run(segments.settle(grant.token, clips("job_a", 0, 1, 2))).counted == [True] * 3
     assert farm.record().ready == 0
     assert farm.idle()
 
@@ -120,9 +136,9 @@ def test_a_late_worker_settles_a_segment_that_another_holds(farm: Farm) -> None:
     late = farm.claim()
     farm.lose_workers()
     other = farm.claim()
-    assert farm.run(segments.settle(late.token, clips("job_a", 0))) == [True]
+    assert farm.run(segments.settle(late.token, clips("job_a", 0))).counted == [True]
     assert farm.run(segments.begin(other.token, {"job_a": [0, 1]})) == {"job_a": [1]}
-    assert farm.run(segments.settle(other.token, clips("job_a", 0, 1))) == [False, True]
+    assert farm.run(segments.settle(other.token, clips("job_a", 0, 1))).counted == [False, True]
     farm.lose_workers()
     assert farm.claim().segments == {"job_a": [2]}
 
@@ -130,7 +146,7 @@ def test_a_late_worker_settles_a_segment_that_another_holds(farm: Farm) -> None:
 def test_a_late_worker_settles_a_quarantined_segment(farm: Farm) -> None:
     farm.running(segments=3)
     farm.quarantine(index=1)
-    assert farm.run(segments.settle("0", clips("job_a", 1))) == [True]
+    assert farm.run(segments.settle("0", clips("job_a", 1))).counted == [True]
     assert farm.record().status == Status.ASSEMBLING
     assert farm.idle()
 
@@ -140,7 +156,7 @@ def test_a_late_worker_brings_a_dead_segment_back(farm: Farm) -> None:
     grant = farm.claim()
     farm.run(segments.fail(grant.token, "job_a", 0, "bad"), MAX_ATTEMPTS=1)
     assert farm.record().dead == 1
-    assert farm.run(segments.settle("0", clips("job_a", 0))) == [True]
+    assert farm.run(segments.settle("0", clips("job_a", 0))).counted == [True]
     assert (farm.record().dead, farm.record().done, farm.run(jobs.attempts("job_a"))) == (0, 1, {})
     farm.run(segments.settle(grant.token, clips("job_a", 1)))
     assert farm.record().status == Status.ASSEMBLING
@@ -156,7 +172,7 @@ def test_a_late_clip_of_a_job_that_no_longer_runs_does_not_count(farm: Farm, end
         farm.run(jobs.cancel("job_a", "ann"))
     else:
         farm.redis.delete("f:j:job_a")
-    assert farm.run(segments.settle(grant.token, clips("job_a", 0, 1))) == [False, False]
+    assert farm.run(segments.settle(grant.token, clips("job_a", 0, 1))).counted == [False, False]
     assert not farm.redis.exists("f:lease")
 
 
@@ -256,7 +272,7 @@ def test_released_segments_are_ready_again_without_a_lost_attempt(farm: Farm) ->
     grant = farm.claim()
     farm.run(segments.begin(grant.token, {"job_a": [0, 1]}))
     assert farm.run(segments.release(grant.token, {"job_a": [0, 1, 99]})) == 2
-    assert farm.run(segments.settle(grant.token, clips("job_a", 2))) == [True]
+    assert farm.run(segments.settle(grant.token, clips("job_a", 2))).counted == [True]
     assert farm.run(segments.release(grant.token)) == 7
     assert farm.run(jobs.attempts("job_a")) == {}
     assert farm.record().ready == 9

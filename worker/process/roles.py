@@ -18,6 +18,7 @@ import os
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Set
+from functools import partial
 from typing import TYPE_CHECKING
 
 from farm.errors import EXIT_FAULT, Misconfigured
@@ -39,10 +40,10 @@ log = logging.getLogger(__name__)
 
 
 class Role(ABC):
-    def __init__(self, settings: Settings, store: Store, worker: str, heartbeat: Heartbeat) -> None:
+    def __init__(self, settings: Settings, store: Store, waker: Waker, worker: str, heartbeat: Heartbeat) -> None:
         self._heartbeat = heartbeat
         self._standby = Standby(settings.broker, self.has_work, self.drain)
-        keeper = Keeper(store, Waker(settings.broker), worker=worker, lease_ms=round(settings.lease_seconds * 1000))
+        keeper = Keeper(store, waker, worker=worker, lease_ms=round(settings.lease_seconds * 1000))
         self.tickers = (heartbeat.ticker, keeper.ticker, self._standby.ticker)
 
     @abstractmethod
@@ -78,9 +79,11 @@ class RenderRole(Role):
         self._store = Store.connect(settings.redis_url)
         self._turn = threading.Lock()  # there is one engine, for a message and for the standby
         worker, engine = new_worker_id(), load(settings)
-        self._renderer = Renderer(self._store, open_storage(settings), engine, settings, worker)
+        waker = Waker(settings.broker)
+        wake_desk = partial(waker.wake, DESK_QUEUE)
+        self._renderer = Renderer(self._store, open_storage(settings), engine, settings, worker, wake_desk)
         self._store.run(registry.announce(engine.card.name, engine.card.model_dump_json()))
-        super().__init__(settings, self._store, worker, Heartbeat(self._store, worker, self._renderer))
+        super().__init__(settings, self._store, waker, worker, Heartbeat(self._store, worker, self._renderer))
 
     def drain(self) -> None:
         """An engine that raises ends the process, because nothing can be said of the engine's state."""
@@ -116,7 +119,7 @@ class DeskRole(Role):
         self._stopping = mmap.mmap(-1, 1)  # shared with the pool, which SIGTERM does not reach; 1: stop
         self._desks: dict[int, Desk] = {}  # by process id: no process may use the desk of its parent
         worker_id = new_worker_id()
-        super().__init__(settings, self._store, worker_id, Heartbeat(self._store, worker_id))
+        super().__init__(settings, self._store, Waker(settings.broker), worker_id, Heartbeat(self._store, worker_id))
 
     def drain(self) -> None:
         desk = self._desks.get(os.getpid())

@@ -45,8 +45,12 @@ class _Stored:
 class Commit:
     """At most `room` pieces of work are on their way. `fault` is an error that is no outage; it ends the drain."""
 
-    def __init__(self, store: Store, storage: Storage, leases: Leases, *, sample_rate: int, room: int) -> None:
+    def __init__(
+        self, store: Store, storage: Storage, leases: Leases, wake_desk: Callable[[], object] = lambda: None,
+        *, sample_rate: int, room: int,
+    ) -> None:  # fmt: skip
         self._store, self._storage, self._leases = store, storage, leases
+        self._wake_desk = wake_desk
         self._sample_rate = sample_rate
         self._room = threading.BoundedSemaphore(room)
         self._stored: queue.SimpleQueue[_Stored | None] = queue.SimpleQueue()
@@ -106,6 +110,7 @@ class Commit:
             verb = segments.fail(held.token, held.job, held.index, failure.error)
             self._until_done(partial(self._store.run, verb), StoreUnavailable)
         self._leases.drop(work.held)
+        self._wake_desk()  # the job may have failed, or ended without this segment
 
     def _settling(self) -> None:
         over = False
@@ -134,10 +139,12 @@ class Commit:
                 by_lease.setdefault(held.token, []).append((held, stored.milliseconds))
         for token, clips in by_lease.items():
             rows = [segments.Settled(held.job, held.index, milliseconds) for held, milliseconds in clips]
-            counted = self._until_done(partial(self._store.run, segments.settle(token, rows)), StoreUnavailable)
+            settlement = self._until_done(partial(self._store.run, segments.settle(token, rows)), StoreUnavailable)
+            if settlement.completed_jobs:
+                self._wake_desk()
             self._leases.drop(held for held, _ in clips)
-            self.settled += sum(counted)
-            self.audio_ms += sum(row.milliseconds for row, fresh in zip(rows, counted, strict=True) if fresh)
+            self.settled += sum(settlement.counted)
+            self.audio_ms += sum(row.milliseconds for row, fresh in zip(rows, settlement.counted, strict=True) if fresh)
 
     def _until_done(self, act: Callable[[], T], outage: type[Exception]) -> T:
         pause = 0.25

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
@@ -42,8 +42,12 @@ class _Row:
 class Loader:
     """`cached` counts the segments whose clip was in storage."""
 
-    def __init__(self, store: Store, storage: Storage, leases: Leases, plans: Plans, references: References) -> None:
+    def __init__(
+        self, store: Store, storage: Storage, leases: Leases, plans: Plans, references: References,
+        wake_desk: Callable[[], object] = lambda: None,
+    ) -> None:  # fmt: skip
         self._store, self._storage, self._leases = store, storage, leases
+        self._wake_desk = wake_desk
         self._plans, self._references = plans, references
         self._looks = ThreadPoolExecutor(_LOOKS, "look")
         self.cached = 0
@@ -82,6 +86,7 @@ class Loader:
         except ObjectMissing as error:
             log.warning("segment %d of %s can't be loaded: %s", held.index, held.job, error)
             self._store.run(segments.fail(held.token, held.job, held.index, error.message))
+            self._wake_desk()
             self._leases.drop([held])
             return None
         speech = Speech(
@@ -103,7 +108,8 @@ class Loader:
         if not found:
             return
         clips = [segments.Settled(held.job, held.index, ms, cached=True) for held, ms in found]
-        self._store.run(segments.settle(token, clips))
+        if self._store.run(segments.settle(token, clips)).completed_jobs:
+            self._wake_desk()
         self._leases.drop(held for held, _ in found)
         self.cached += len(clips)
 

@@ -16,7 +16,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass
 
@@ -76,8 +76,13 @@ class _Drain:
 class Renderer:
     """One engine, and the drains that feed it, one at a time."""
 
-    def __init__(self, store: Store, storage: Storage, engine: Engine, settings: Settings, worker: str) -> None:
+    def __init__(
+        self, store: Store, storage: Storage, engine: Engine, settings: Settings, worker: str,
+        wake_desk: Callable[[], object] = lambda: None,
+    ) -> None:  # fmt: skip
+        """`wake_desk` is called when a job becomes due for the desk, so that its end does not wait for the keeper."""
         self._store, self._storage, self.engine = store, storage, engine
+        self._wake_desk = wake_desk
         self._worker = worker
         self._lease_ms = round(settings.lease_seconds * 1000)
         self._watchdog_seconds = settings.watchdog_seconds
@@ -113,11 +118,11 @@ class Renderer:
     def _new_drain(self) -> _Drain:
         store, storage, card, capacity = self._store, self._storage, self.engine.card, self.engine.capacity
         leases = Leases(store, self._lease_ms)
-        loader = Loader(store, storage, leases, self._plans, self._references)
+        loader = Loader(store, storage, leases, self._plans, self._references, self._wake_desk)
         intake = Intake(
             store, leases, loader, model=card.name, worker=self._worker, capacity=capacity, lease_ms=self._lease_ms
         )
-        commit = Commit(store, storage, leases, sample_rate=card.sample_rate, room=2 * capacity)
+        commit = Commit(store, storage, leases, self._wake_desk, sample_rate=card.sample_rate, room=2 * capacity)
         return _Drain(leases, loader, intake, commit, time.monotonic())
 
     def _render(self, intake: Intake, commit: Commit) -> None:

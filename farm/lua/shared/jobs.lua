@@ -102,13 +102,15 @@ local function close(job, verb, t)
   record_end('f:j:', job, status, wanted, t)
 end
 
--- Makes a running job due for assembly when all of its segments are done or dead.
+-- Makes a running job due for assembly when all of its segments are done or dead. Says whether it did.
 local function complete(job, t)
   local record = call('HMGET', 'f:j:' .. job, 'status', 'total', 'done', 'dead')
   if MOVES.complete[record[1]] and tonumber(record[2]) == record[3] + record[4] then
     move(job, 'complete', t)
     schedule('assemble', job, t, t)
+    return true
   end
+  return false
 end
 
 -- Idempotency keys ----------------------------------------------------------------------------------------------------
