@@ -19,8 +19,8 @@ import psutil
 import pytest
 
 from api import connection
+from farm.embedded.port import Port
 from tests.api.conftest import Served
-from tests.conftest import free_port
 from tests.patience import patient
 
 HEAD = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
@@ -44,8 +44,8 @@ def answer(client: socket.socket) -> bytes:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "HEAD_SECONDS", 0.5)
-    monkeypatch.setattr(connection, "BODY_CHECK_SECONDS", 0.5)
+    monkeypatch.setattr(connection, "HEAD_SECONDS", patient(0.5))
+    monkeypatch.setattr(connection, "BODY_CHECK_SECONDS", patient(0.5))
 
 
 @pytest.mark.parametrize(
@@ -109,13 +109,14 @@ def test_a_body_that_drips_ends_the_request(serve: Callable[..., httpx.Client], 
 def test_a_long_poll_is_not_taken_for_a_slow_client(serve: Callable[..., httpx.Client], quick: None) -> None:
     client = serve()
     job = client.post("/v1/jobs", json={"input": "Night."}).json()["id"]
-    assert client.get(f"/v1/jobs/{job}", params={"wait": 2}).status_code == 200
+    assert client.get(f"/v1/jobs/{job}", params={"wait": patient(2)}).status_code == 200
 
 
 @pytest.fixture
 def small_api(redis_url: str, tmp_path: Path) -> Iterator[tuple[psutil.Popen, int]]:
     """`python -m api`, with FILES open files."""
-    port = free_port()
+    kept = Port()
+    port = kept.number
     settings = {"FARM_PORT": str(port), "FARM_REDIS_URL": redis_url, "FARM_STORAGE_URL": f"file://{tmp_path}/storage"}
     log = (tmp_path / "api.log").open("wb")
     process = psutil.Popen(

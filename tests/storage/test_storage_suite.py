@@ -18,6 +18,7 @@ import pytest
 
 from farm.errors import ObjectMissing, StorageUnavailable
 from farm.storage import Storage
+from tests.patience import patient
 from tests.s3_server import PAGE
 
 MB = 1024 * 1024
@@ -285,7 +286,7 @@ def test_a_storage_in_use_survives_a_fork_on_both_sides(storage: Storage) -> Non
         child.start()
     _read_own(storage, 0)
     for child in children:
-        child.join(30)
+        child.join(patient(30))
 
     assert [child.exitcode for child in children] == [0, 0]
 
