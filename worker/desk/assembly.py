@@ -1,26 +1,37 @@
-"""From settled segments to a result: clips in order, fetched ahead, joined by stitch.py, with a manifest that accounts
-for every segment, uploaded under a key of its own run, so that two desks never write to one object."""
+"""Assembles the result of a job: its clips in order, stitched into one file, with a manifest that accounts for every
+segment. The result is uploaded under a key of its own run, so that two desks never write to one object.
+
+    clips are missing or damaged        their segments are rendered again, at most five times a job
+    plan gone, or every segment dead    the job fails: trying again would end the same
+    a late token                        another desk was faster, or the job was canceled: the result is deleted
+"""
 
 from __future__ import annotations
 
 import json
-from collections import deque
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from farm.errors import ClipCorrupt, FarmError, ObjectMissing
-from farm.plan import Plan, Segment, clip_key, decode_page, pages_key, plan_key
+from farm.errors import BadInput, ClipCorrupt, FarmError, ObjectMissing
+from farm.job import Status
+from farm.plan import Plan, Segment, decode_page, pages_key, plan_key
 from farm.pronunciation import plain
 from farm.scratch import Scratch
-from farm.spec import Rendered, Spec
+from farm.spec import Rendered, Spec, success
 from farm.storage import Storage
-from farm.store import Store, jobs
+from farm.store import Store, jobs, tasks
+from farm.wake import Waker, render_queue
 from farm.wire import AudioFormat
-from worker.desk.stitch import Piece, Span, Stitched, stitch
+from worker.desk.clips import Clips
+from worker.desk.failure import fail_job
+from worker.desk.manifest import Manifest, timing
+from worker.desk.stitch import Piece, Stitched, stitch
 from worker.desk.subtitles import Cue, subtitles
-from worker.flac import Decoded, decode
+from worker.desk.task_lease import TaskLost
+
+log = logging.getLogger(__name__)
 
 _MEDIA: Mapping[AudioFormat, tuple[str, str]] = {
     "wav": ("wav", "audio/wav"),
@@ -29,12 +40,12 @@ _MEDIA: Mapping[AudioFormat, tuple[str, str]] = {
     "opus": ("ogg", "audio/ogg"),
 }
 _SUBTITLES = {"vtt": "text/vtt", "srt": "application/x-subrip"}
-_FETCHERS = 8
-_AHEAD = 32  # clips in memory at once; a clip of 20 s is about 1 MB
+_REDOS = 5  # a bucket that loses clips as fast as they come must not keep a GPU busy for ever
+_LOSING = "clips of this job keep disappearing from storage; see to the bucket or disk, then retry"
 
 
 class ClipsMissing(FarmError):
-    """These segments have to be rendered again: their clips are gone, or are not what they should be."""
+    """The clips of these segments are gone or damaged: the segments have to be rendered again."""
 
     def __init__(self, indices: Sequence[int]) -> None:
         super().__init__(f"{len(indices)} clips are missing or damaged")
@@ -42,13 +53,51 @@ class ClipsMissing(FarmError):
 
 
 class Assembler:
-    def __init__(self, store: Store, storage: Storage) -> None:
-        self._store, self._storage = store, storage
+    def __init__(self, store: Store, storage: Storage, waker: Waker, lease_ms: int) -> None:
+        self._store, self._storage, self._waker, self._lease_ms = store, storage, waker, lease_ms
 
-    def assemble(self, job: jobs.JobRecord, spec: Spec, run: str, check: Callable[[], None]) -> Rendered:
-        """`run` makes the result's keys unique; `check` is called now and then; an exception from it ends the work.
+    def assemble(self, task: tasks.Task, check: Callable[[], None]) -> None:
+        """`check` is called now and then; an exception from it ends the work."""
+        job = self._store.run(jobs.record(task.id))
+        if job is None or job.status is not Status.ASSEMBLING:
+            self._store.run(tasks.done(task))
+            return
+        self._clear(task)
+        try:
+            rendered = self._upload(job, Spec.model_validate_json(job.spec), task.token, check)
+        except ClipsMissing as missing:
+            self._render_again(job, task, missing.indices)
+            return
+        except (ObjectMissing, BadInput) as error:
+            fail_job(self._store, task, error)
+            return
+        if not self._store.run(jobs.finish(job.id, task.token, success(rendered))):
+            log.info("assemble of %s is no longer ours; its result is dropped", job.id)
+            self._storage.delete(rendered.audio_key, rendered.manifest_key, *rendered.subtitles.values())
 
-        Raises ClipsMissing; ObjectMissing when the plan itself is gone."""
+    def _clear(self, task: tasks.Task) -> None:
+        """Deletes the uploads of an earlier run, such as of a desk that was killed. They are listed while the task is
+        ours, so the uploads of a later desk are not among them."""
+        results = f"results/{task.id}/"
+        left = [found.key for found in self._storage.list(results)]
+        if not self._store.run(tasks.extend(task, self._lease_ms)):
+            raise TaskLost
+        self._storage.abandon(results)
+        self._storage.delete(*left)
+
+    def _render_again(self, job: jobs.JobRecord, task: tasks.Task, indices: Sequence[int]) -> None:
+        if job.redos == _REDOS:
+            fail_job(self._store, task, ObjectMissing(_LOSING, code="clips_keep_missing"))
+            return
+        log.warning("%d clips of %s are missing and are rendered again", len(indices), job.id)
+        self._store.run(jobs.redo(job.id, task.token, indices))
+        self._waker.wake(render_queue(job.model))
+
+    # --- the result -------------------------------------------------------------------------------------------------
+
+    def _upload(self, job: jobs.JobRecord, spec: Spec, run: str, check: Callable[[], None]) -> Rendered:
+        """Makes and uploads audio, manifest and subtitles; `run` makes their keys unique. Raises ClipsMissing, or
+        ObjectMissing when the plan itself is gone."""
         plan = Plan.from_json(self._storage.get(plan_key(job.id)))
         lost = self._store.run(jobs.attempts(job.id))
         rows = [row for row in self._rows(job.id, plan) if lost.get(row.index, jobs.Lost()).error is None]
@@ -60,8 +109,8 @@ class Assembler:
             audio_key = f"{folder}/audio.{extension}"
             self._storage.put_file(audio_key, target, media_type)
         spans = dict(zip((row.index for row in rows), stitched.spans, strict=True))
-        timing = _timing(stitched.milliseconds(stitched.frames), spec.target_duration_ms)
-        manifest = _Manifest(job, plan, stitched, spans, warnings, timing)
+        times = timing(stitched.milliseconds(stitched.frames), spec.target_duration_ms)
+        manifest = Manifest(job, plan, stitched, spans, warnings, times)
         cached = self._store.run(jobs.cached_bits(job.id))
         table = [
             manifest.row(row, lost=lost.get(row.index, jobs.Lost()), cached=row.index in cached)
@@ -73,7 +122,7 @@ class Assembler:
         return Rendered(
             format=stitched.format, sample_rate=stitched.sample_rate, duration_seconds=stitched.seconds,
             bytes=stitched.bytes, sha256=stitched.sha256, loudness_lufs=stitched.loudness_lufs,
-            audio_key=audio_key, manifest_key=manifest_key, **timing,
+            audio_key=audio_key, manifest_key=manifest_key, **times,
             subtitles=self._subtitle(folder, spec, table, plain if plan.has_marks else str),
         )  # fmt: skip
 
@@ -87,55 +136,23 @@ class Assembler:
     def _stitch(
         self, rows: Sequence[Segment], plan: Plan, spec: Spec, target: Path, check: Callable[[], None]
     ) -> tuple[Stitched, Mapping[int, Sequence[str]]]:
-        """The recording, and what the engine had to say of which segment."""
+        """The recording in `target`, and the engine's warnings by segment."""
         warnings: dict[int, Sequence[str]] = {}
         if not rows:
             raise ObjectMissing("every segment failed, so there is nothing to assemble", code="nothing_rendered")
+        clips = Clips(self._storage, plan.sample_rate)
 
         def pieces() -> Iterator[Piece]:
-            for row, clip in self._fetched(rows, plan.sample_rate):
-                decoded = clip.result()
-                if decoded.warnings:
-                    warnings[row.index] = decoded.warnings
-                yield Piece(decoded.pcm, row.pause_ms if row is not rows[-1] else 0)
+            for row, clip in clips.fetched(rows):
+                if clip.warnings:
+                    warnings[row.index] = clip.warnings
+                yield Piece(clip.pcm, row.pause_ms if row is not rows[-1] else 0)
 
         try:
             stitched = stitch(pieces(), sample_rate=plan.sample_rate, output=spec.output, target=target, check=check)
         except (ObjectMissing, ClipCorrupt):
-            raise ClipsMissing(self._missing(rows, plan.sample_rate)) from None
+            raise ClipsMissing(clips.missing(rows)) from None
         return stitched, warnings
-
-    def _fetched(self, rows: Sequence[Segment], sample_rate: int) -> Iterator[tuple[Segment, Future[Decoded]]]:
-        """Clips in order, fetched and decoded some way ahead on other cores."""
-        with ThreadPoolExecutor(_FETCHERS, "fetch") as pool:
-            ahead: deque[tuple[Segment, Future[Decoded]]] = deque()
-            try:
-                for row in rows:
-                    ahead.append((row, pool.submit(self._clip, row, sample_rate)))
-                    if len(ahead) > _AHEAD:
-                        yield ahead.popleft()
-                yield from ahead
-            finally:
-                pool.shutdown(cancel_futures=True)
-
-    def _clip(self, row: Segment, sample_rate: int) -> Decoded:
-        return decode(self._storage.get(clip_key(row.digest)), sample_rate)
-
-    def _missing(self, rows: Sequence[Segment], sample_rate: int) -> list[int]:
-        """All of them at once: after a power cut there may be many."""
-
-        def missing(row: Segment) -> bool:
-            try:
-                self._clip(row, sample_rate)
-            except ObjectMissing:
-                return True
-            except ClipCorrupt:
-                self._storage.delete(clip_key(row.digest))  # or it would be found, and settled as if it were good
-                return True
-            return False
-
-        with ThreadPoolExecutor(_FETCHERS, "look") as pool:
-            return [row.index for row, is_missing in zip(rows, pool.map(missing, rows), strict=True) if is_missing]
 
     def _subtitle(
         self, folder: str, spec: Spec, table: Sequence[Mapping[str, Any]], shown: Callable[[str], str]
@@ -150,61 +167,3 @@ class Assembler:
             keys[kind] = f"{folder}/subtitles.{kind}"
             self._storage.put(keys[kind], subtitles(cues, kind).encode(), _SUBTITLES[kind])
         return keys
-
-
-class _Manifest:
-    def __init__(
-        self, job: jobs.JobRecord, plan: Plan, stitched: Stitched, spans: Mapping[int, Span],
-        warnings: Mapping[int, Sequence[str]], timing: Mapping[str, int],
-    ) -> None:  # fmt: skip
-        self._job, self._plan, self._stitched, self._spans, self._warnings = job, plan, stitched, spans, warnings
-        self._timing = timing
-
-    def row(self, segment: Segment, *, lost: jobs.Lost, cached: bool) -> dict[str, Any]:
-        """One segment: where it is in the text, where in the audio, and how it came about."""
-        row: dict[str, Any] = {
-            "index": segment.index, "chapter": segment.chapter, "start": segment.start, "end": segment.end,
-            "text": segment.text, "voice": segment.voice, "digest": segment.digest, "cached": cached,
-        }  # fmt: skip
-        if segment.target_duration_ms is not None:
-            row["target_ms"] = segment.target_duration_ms
-        span = self._spans.get(segment.index)
-        if span is None:
-            return row | {"error": lost.error or ""}
-        if segment.index in self._warnings:
-            row["warnings"] = list(self._warnings[segment.index])
-        start, end = (self._stitched.milliseconds(frames) for frames in (span.start, span.start + span.frames))
-        return row | {
-            "offset_ms": start, "duration_ms": end - start, "offset_frames": span.start, "frames": span.frames,
-            "pause_ms": segment.pause_ms, "attempts": lost.count + (0 if cached else 1),
-        }  # fmt: skip
-
-    def document(self, table: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        stitched, recipe = self._stitched, self._plan.recipe
-        return {
-            "job": self._job.id, "model": recipe.model, "revision": recipe.revision, "language": recipe.language,
-            "format": stitched.format, "sample_rate": stitched.sample_rate, "duration_seconds": stitched.seconds,
-            **self._timing, "frames": stitched.frames, "bytes": stitched.bytes, "sha256": stitched.sha256,
-            "loudness_lufs": stitched.loudness_lufs, "source_loudness_lufs": stitched.source_loudness_lufs,
-            "gain_db": stitched.gain_db, "peak_dbfs": stitched.peak_dbfs,
-            "warnings": sum(len(warnings) for warnings in self._warnings.values()),
-            "chapters": [self._chapter(number, table) for number in range(len(self._plan.chapters))],
-            "segments": table,
-        }  # fmt: skip
-
-    def _chapter(self, number: int, table: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        chapter = self._plan.chapters[number]
-        heard = [row for row in table[chapter.first : chapter.first + chapter.count] if "offset_ms" in row]
-        start = heard[0]["offset_ms"] if heard else 0
-        end = heard[-1]["offset_ms"] + heard[-1]["duration_ms"] if heard else start
-        return {
-            "title": chapter.title, "first_segment": chapter.first, "segments": chapter.count, "offset_ms": start,
-            "duration_ms": end - start, **_timing(end - start, chapter.target_duration_ms),
-        }  # fmt: skip
-
-
-def _timing(reached_ms: int, target_duration_ms: int | None) -> dict[str, int]:
-    """What was asked for, and by how much the audio is longer; nothing where nothing was."""
-    if target_duration_ms is None:
-        return {}
-    return {"target_duration_ms": target_duration_ms, "duration_error_ms": reached_ms - target_duration_ms}

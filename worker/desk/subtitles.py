@@ -24,7 +24,7 @@ def subtitles(cues: Iterable[Cue], kind: Literal["vtt", "srt"]) -> str:
             times = f"{_clock(cue.start_ms, '.')} --> {_clock(cue.end_ms, '.')}"
             blocks.append(f"{times}\n{escape(text, quote=False)}\n")
         else:
-            # SubRip knows no escapes, and readers take an arrow for times.
+            # SubRip has no escapes, and its readers take an arrow for the times of a cue.
             times = f"{_clock(cue.start_ms, ',')} --> {_clock(cue.end_ms, ',')}"
             blocks.append(f"{number}\n{times}\n{text.replace('-->', '->')}\n")
     return "\n".join(["WEBVTT\n", *blocks] if kind == "vtt" else blocks)

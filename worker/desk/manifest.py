@@ -1,0 +1,68 @@
+"""The manifest of a result: the recording as a whole, its chapters, and one row for each segment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from farm.plan import Plan, Segment
+from farm.store import jobs
+from worker.desk.stitch import Span, Stitched
+
+
+class Manifest:
+    def __init__(
+        self, job: jobs.JobRecord, plan: Plan, stitched: Stitched, spans: Mapping[int, Span],
+        warnings: Mapping[int, Sequence[str]], timing: Mapping[str, int],
+    ) -> None:  # fmt: skip
+        self._job, self._plan, self._stitched, self._spans, self._warnings = job, plan, stitched, spans, warnings
+        self._timing = timing
+
+    def row(self, segment: Segment, *, lost: jobs.Lost, cached: bool) -> dict[str, Any]:
+        """One segment: its place in the text, its place in the audio, and its history."""
+        row: dict[str, Any] = {
+            "index": segment.index, "chapter": segment.chapter, "start": segment.start, "end": segment.end,
+            "text": segment.text, "voice": segment.voice, "digest": segment.digest, "cached": cached,
+        }  # fmt: skip
+        if segment.target_duration_ms is not None:
+            row["target_ms"] = segment.target_duration_ms
+        span = self._spans.get(segment.index)
+        if span is None:
+            return row | {"error": lost.error or ""}
+        if segment.index in self._warnings:
+            row["warnings"] = list(self._warnings[segment.index])
+        start, end = (self._stitched.milliseconds(frames) for frames in (span.start, span.start + span.frames))
+        return row | {
+            "offset_ms": start, "duration_ms": end - start, "offset_frames": span.start, "frames": span.frames,
+            "pause_ms": segment.pause_ms, "attempts": lost.count + (0 if cached else 1),
+        }  # fmt: skip
+
+    def document(self, table: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        stitched, recipe = self._stitched, self._plan.recipe
+        return {
+            "job": self._job.id, "model": recipe.model, "revision": recipe.revision, "language": recipe.language,
+            "format": stitched.format, "sample_rate": stitched.sample_rate, "duration_seconds": stitched.seconds,
+            **self._timing, "frames": stitched.frames, "bytes": stitched.bytes, "sha256": stitched.sha256,
+            "loudness_lufs": stitched.loudness_lufs, "source_loudness_lufs": stitched.source_loudness_lufs,
+            "gain_db": stitched.gain_db, "peak_dbfs": stitched.peak_dbfs,
+            "warnings": sum(len(warnings) for warnings in self._warnings.values()),
+            "chapters": [self._chapter(number, table) for number in range(len(self._plan.chapters))],
+            "segments": table,
+        }  # fmt: skip
+
+    def _chapter(self, number: int, table: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        chapter = self._plan.chapters[number]
+        heard = [row for row in table[chapter.first : chapter.first + chapter.count] if "offset_ms" in row]
+        start = heard[0]["offset_ms"] if heard else 0
+        end = heard[-1]["offset_ms"] + heard[-1]["duration_ms"] if heard else start
+        return {
+            "title": chapter.title, "first_segment": chapter.first, "segments": chapter.count, "offset_ms": start,
+            "duration_ms": end - start, **timing(end - start, chapter.target_duration_ms),
+        }  # fmt: skip
+
+
+def timing(reached_ms: int, target_duration_ms: int | None) -> dict[str, int]:
+    """The target, and by how much the audio is longer; empty without a target."""
+    if target_duration_ms is None:
+        return {}
+    return {"target_duration_ms": target_duration_ms, "duration_error_ms": reached_ms - target_duration_ms}
