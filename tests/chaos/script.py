@@ -1,7 +1,7 @@
-"""What a soak does, and when: everything drawn from one seed before it begins, so that the same seed is the same script
-whatever the farm makes of it.
+"""The script of a soak: actions of users and faults, each with its moment. All are drawn from one seed before the soak
+begins, so the same seed is the same script, whatever the farm makes of it.
 
-An action is a user's; `pick` and `which` are numbers in [0, 1) that stand for "one of those that there are then".
+`pick` and `which` are numbers in [0, 1): each selects one of the texts or jobs that there are at that moment.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Action:
     which: float
     priority: str
     on_error: str
-    ill: bool
+    declined: bool  # with a sentence that the engine declines
     webhook: bool
 
 
@@ -57,8 +57,8 @@ class Script:
 
 
 def write(seed: int, seconds: float, *, tenants: tuple[str, ...], children: tuple[str, ...]) -> Script:
-    """Users act about twice a second; a fault comes 2 to 6 seconds after the one before was over, and some last longer
-    than a lease."""
+    """Users act about twice a second. A fault comes 2 to 6 seconds after the end of the last one, and some faults last
+    longer than a lease."""
     draw = random.Random(seed)
     actions, at = [], 0.0
     while (at := at + draw.expovariate(2.0)) < seconds:
@@ -71,7 +71,7 @@ def write(seed: int, seconds: float, *, tenants: tuple[str, ...], children: tupl
                 which=draw.random(),
                 priority=draw.choices(("interactive", "normal", "bulk"), (2, 5, 3))[0],
                 on_error=draw.choice(("fail", "skip")),
-                ill=draw.random() < 0.06,
+                declined=draw.random() < 0.06,
                 webhook=draw.random() < 0.6,
             )
         )

@@ -1,4 +1,4 @@
-"""A render worker whose engine falls ill at what it reads: `python -m tests.chaos.sickly render`, in place of
+"""A render worker whose engine fails at some sentences: `python -m tests.chaos.sickly render`, in place of
 `python -m worker render`. It wraps the real eSpeak engine and overrides how one utterance is rendered.
 
     sentence("hangs")       a sentence at which it hangs in native code, and other threads go on

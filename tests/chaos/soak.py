@@ -1,13 +1,12 @@
-"""A farm under random users and random faults, and the tally of what came of it.
+"""A farm under random users and random faults, and a tally of the results.
 
-    make soak MINUTES=30            SEED=… repeats what an earlier one did
+    make soak MINUTES=30            SEED=… repeats the script of an earlier soak
 
 Two render workers whose engine declines one sentence, two desk processes, S3, two tenants. Users submit, cancel, retry
-and delete, while one fault after the other hits a process, Redis, the bucket or a connection; after each the farm must
-be at work again within BOUND_S. Users submit nothing while MOST_OPEN jobs are open, so that the load is what the
-machine can do, and not a queue that grows for as long as the soak lasts. At the end everything is mended, every job
-that was answered 202 is held against the ledger, and the tally is printed.
-The exit code is 1 when a promise was broken.
+and delete, while one fault after the other hits a process, Redis, the bucket or a connection. After each fault the farm
+must be at work again within BOUND_S. Users submit nothing while MOST_OPEN jobs are open: the machine sets the load, and
+the queue does not grow with the length of the soak. At the end all is mended, the ledger checks every job that was
+answered 202, and the tally is printed. The exit code is 1 when a promise was broken.
 """
 
 from __future__ import annotations
@@ -38,12 +37,13 @@ from tests.chaos.ledger import Doubled, Ledger, Lost, Promise
 from tests.chaos.rig import TENANTS, Rig
 from tests.chaos.script import Action, Fault, Script, write
 from tests.chaos.sickly import sentence
+from tests.patience import patient
 from tests.s3_server import S3Server
 
-BOUND_S = 30.0  # from the end of a fault until something is settled or ends: what the slowest of them may take, S3
-ENDS_S = 180.0  # for what is open when the last fault is over
+BOUND_S = 30.0  # from the end of a fault until a segment is settled or a job ends; the slowest promise, that of S3
+ENDS_S = 180.0  # for the jobs that are open when the last fault is over
 MOST_OPEN = 80  # jobs
-_ILL = sentence("declines")
+_DECLINED = sentence("declines")
 _LENGTHS = (1, 1, 2, 3, 5, 8, 13, 21, 34, 89)  # paragraphs
 _ERROR_500 = (
     b"HTTP/1.1 500 Internal Server Error\r\nContent-Type: application/xml\r\nContent-Length: 51\r\n"
@@ -51,17 +51,17 @@ _ERROR_500 = (
 )
 
 
-def text_of(number: int, *, ill: bool = False) -> str:
+def text_of(number: int, *, declined: bool = False) -> str:
     lines = [
         f"Keeper {number} wrote that {line} ships lay in the roads, the glass was falling, and none of them moved."
         for line in range(1, _LENGTHS[number] + 1)
     ]
-    return "\n\n".join([*lines, _ILL] if ill else lines)
+    return "\n\n".join([*lines, _DECLINED] if declined else lines)
 
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """What can be sent again under the same key."""
+    """A request that can be sent again under its key."""
 
     key: str
     request: JobRequest
@@ -69,8 +69,8 @@ class Submission:
 
 
 class Users:
-    """Carries out the script's actions. Submissions side by side; what changes a job one after the other, so that it is
-    known how each must end."""
+    """Carries out the script's actions: submissions side by side, changes of jobs one after the other, so that the end
+    of each is known."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
@@ -91,7 +91,7 @@ class Users:
         self._under_way.append(crew.submit(self._carry_out, act, action))
 
     def finish(self) -> None:
-        """Everything that was begun is over; submissions without an answer are sent again under their keys."""
+        """Waits for all actions, and sends submissions without an answer again under their keys."""
         for future in self._under_way:
             future.result()
         for key, request, text, tenant, wanted in self.unsure:
@@ -105,7 +105,7 @@ class Users:
 
     def _unfold(self, batch: str, tenant: str, texts: list[str]) -> None:
         """The jobs of a batch become promises once it is complete."""
-        client, deadline = self._ledger.clients[tenant], time.monotonic() + ENDS_S
+        client, deadline = self._ledger.clients[tenant], time.monotonic() + patient(ENDS_S)
         while client.batch(batch, wait=10).status == "running":
             if time.monotonic() > deadline:
                 raise TimeoutError(f"not complete {ENDS_S:g} s after the last fault")
@@ -126,8 +126,8 @@ class Users:
     # --- what users do ------------------------------------------------------------------------------------------------
 
     def _submit(self, action: Action) -> None:
-        text = text_of(int(action.pick * len(_LENGTHS)), ill=action.ill)
-        wanted = frozenset({"failed" if action.ill and action.on_error == "fail" else "succeeded"})
+        text = text_of(int(action.pick * len(_LENGTHS)), declined=action.declined)
+        wanted = frozenset({"failed" if action.declined and action.on_error == "fail" else "succeeded"})
         request = self._ledger.request(
             text, action.tenant, webhook=action.webhook, priority=action.priority, on_error=action.on_error
         )
@@ -150,7 +150,7 @@ class Users:
         earlier = known[int(action.which * len(known))]
         job = self._client(action).submit(earlier.request, idempotency_key=earlier.key)
         if job.id != earlier.promise.id:  # right only where the first one was deleted, perhaps this moment
-            wanted = self._by_text(earlier.promise)  # whatever became of the first
+            wanted = self._by_text(earlier.promise)  # the first one's end says nothing about this one's
             self._ledger.accepted(job, earlier.promise.text, action.tenant, wanted=tuple(wanted))
             if not earlier.promise.deleted:
                 raise Doubled(f"{earlier.promise.id} and {job.id} were accepted under one key")
@@ -218,12 +218,12 @@ class Users:
         return promise.wanted | {also}
 
     def _by_text(self, promise: Promise) -> frozenset[str]:
-        if _ILL not in promise.text:
+        if _DECLINED not in promise.text:
             return frozenset({"succeeded"})
         return frozenset({"succeeded", "failed"})
 
     def _until_sure(self, act: Callable[[], object]) -> None:
-        """Repeats what is harmless to repeat until the farm has answered; it may say that it was done already."""
+        """Repeats a harmless request until the farm has answered, perhaps that it was done already."""
         for _ in range(5):
             try:
                 act()
@@ -250,9 +250,10 @@ class Faults:
         name = f"{fault.kind} {fault.child}" if fault.kind in ("kill", "terminate", "freeze") else fault.kind
         self._make(fault)
         self.count[name] += 1
-        seconds = self._watch.until_progress(BOUND_S)
+        bound = patient(BOUND_S)
+        seconds = self._watch.until_progress(bound)
         if seconds is None:
-            self.breaches.append(f"nothing moved for {BOUND_S:g} s after: {name}, {fault.seconds:.1f} s")
+            self.breaches.append(f"nothing moved for {bound:.0f} s after: {name}, {fault.seconds:.1f} s")
         elif seconds > self.slowest[0]:
             self.slowest = (seconds, f"{name}, {fault.seconds:.1f} s")
 
@@ -385,7 +386,7 @@ def soak(script: Script, rig: Rig) -> Tally:
     with Ledger(rig) as ledger:
         for number in range(len(_LENGTHS)):
             ledger.learn(text_of(number))
-            ledger.learn(text_of(number, ill=True), on_error="skip")
+            ledger.learn(text_of(number, declined=True), on_error="skip")
         say(f"{len(_LENGTHS)} texts learnt; {len(script.actions)} actions, {len(script.faults)} faults to come")
         users = Users(ledger)
         faults = Faults(rig, Watch(rig, ledger), script.seed)
@@ -401,7 +402,7 @@ def soak(script: Script, rig: Rig) -> Tally:
         breaking.join()
         say("the last fault is over; waiting for every end")
         users.finish()
-        jobs, found = ledger.audit(ENDS_S)
+        jobs, found = ledger.audit(patient(ENDS_S))
         found += users.breaches
         reruns = sum(_reruns(ledger, job) for job in jobs if job.status == "succeeded")
         return Tally(
@@ -420,8 +421,8 @@ def _open_jobs(rig: Rig) -> int:
     return 0
 
 
-def _lasts(fault: Fault, ailment: AbstractContextManager[None]) -> None:
-    with ailment:
+def _lasts(fault: Fault, effect: AbstractContextManager[None]) -> None:
+    with effect:
         time.sleep(fault.seconds)  # how long a fault lasts is its definition
 
 
