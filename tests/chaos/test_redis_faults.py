@@ -76,22 +76,22 @@ def disk_full(rig: Rig) -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class Ailment:
-    befalls: Callable[[Rig], AbstractContextManager[None]]
+class Fault:
+    during: Callable[[Rig], AbstractContextManager[None]]
     seconds: float
     told: str  # what the API says of it
     loses_answers: bool = False  # a write may be executed that nobody hears of
     drains: bool = False  # what was accepted goes on meanwhile
 
 
-AILMENTS = {
-    "unreachable": Ailment(unreachable, 22, "Redis can't be reached", loses_answers=True),
-    "half-open": Ailment(half_open, 20, "Redis does not answer", loses_answers=True),
-    "half-open, then cut": Ailment(half_open_and_then_cut, 12, "Redis does not answer", loses_answers=True),
-    "frozen": Ailment(frozen, 30, "Redis does not answer", loses_answers=True),
-    "read-only": Ailment(read_only, 4, "read-only replica"),
-    "out of memory": Ailment(out_of_memory, 4, "no new work is accepted", drains=True),
-    "disk full": Ailment(disk_full, 4, "can't write its data to disk"),
+FAULTS = {
+    "unreachable": Fault(unreachable, 22, "Redis can't be reached", loses_answers=True),
+    "half-open": Fault(half_open, 20, "Redis does not answer", loses_answers=True),
+    "half-open, then cut": Fault(half_open_and_then_cut, 12, "Redis does not answer", loses_answers=True),
+    "frozen": Fault(frozen, 30, "Redis does not answer", loses_answers=True),
+    "read-only": Fault(read_only, 4, "read-only replica"),
+    "out of memory": Fault(out_of_memory, 4, "no new work is accepted", drains=True),
+    "disk full": Fault(disk_full, 4, "can't write its data to disk"),
 }
 
 
@@ -104,11 +104,11 @@ def crowd(rig: Rig, ledger: Ledger) -> Iterator[Crowd]:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("name", AILMENTS)
+@pytest.mark.parametrize("name", FAULTS)
 def test_an_ill_redis_is_answered_for_and_survived(
     rig: Rig, ledger: Ledger, crowd: Crowd, record: Record, name: str
 ) -> None:
-    ailment = AILMENTS[name]
+    fault = FAULTS[name]
     book = ledger.submit(BOOK)
     open_job = ledger.submit(BOOK, priority="bulk", webhook=False)
     ledger.promises[open_job.id].wanted = frozenset({"succeeded", "canceled"})
@@ -125,8 +125,8 @@ def test_an_ill_redis_is_answered_for_and_survived(
     ]
 
     with crowd.asking(errands):
-        with ailment.befalls(rig):
-            time.sleep(ailment.seconds)  # how long it lasts is its definition
+        with fault.during(rig):
+            time.sleep(fault.seconds)  # how long it lasts is its definition
         back, reached = Stopwatch(), done(rig, book)
     line = first_accepted(crowd, name)
     accepts_s = back.seconds
@@ -136,10 +136,10 @@ def test_an_ill_redis_is_answered_for_and_survived(
     line_s = back.seconds
 
     slowest = crowd.check_answers(LONGEST_ANSWER_S)
-    assert any(ailment.told in answer.detail for answer in crowd.answers), {a.detail for a in crowd.answers}
-    crowd.check_nothing_half_accepted(lost_answers=ailment.loses_answers)
+    assert any(fault.told in answer.detail for answer in crowd.answers), {a.detail for a in crowd.answers}
+    crowd.check_nothing_half_accepted(lost_answers=fault.loses_answers)
     record(
-        f"Redis {name}, {ailment.seconds:g} s", requests=len(crowd.answers), slowest_answer_s=slowest,
+        f"Redis {name}, {fault.seconds:g} s", requests=len(crowd.answers), slowest_answer_s=slowest,
         refused=len(crowd.refused), accepts_s=accepts_s, renders_s=works_s, line_done_s=line_s,
     )  # fmt: skip
     crowd.check_retries()
@@ -153,7 +153,7 @@ def test_an_ill_redis_is_answered_for_and_survived(
 
 
 def done(rig: Rig, job: Job) -> int:
-    """Segments, by a connection that the ailment does not concern."""
+    """Segments, by a connection that the fault does not concern."""
     return int(rig.redis.hget(f"f:j:{job.id}", "done") or 0)  # type: ignore[arg-type]
 
 

@@ -22,7 +22,7 @@ from tests.s3_server import S3Server
 SEGMENTS = 160
 BOOK = "\n\n".join(f"Wave {n} came in, and nobody was there to see it go out again." for n in range(SEGMENTS))
 LETTER = "\n\n".join(f"Letter {n}. " + "We have seen nothing but water. " * 9 for n in range(30))  # lies in storage
-LETTERS = 20  # of one ailment: who is refused sends the same one again
+LETTERS = 20  # of one fault: who is refused sends the same one again
 LINE = "The tide went out."  # lies in Redis until it is planned
 LONGEST_ANSWER_S = 15.0
 LONGEST_RECOVERY_S = 30.0
@@ -69,19 +69,19 @@ def other_keys(bucket: Bucket) -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class Ailment:
-    befalls: Callable[[Bucket], AbstractContextManager[None]]
+class Fault:
+    during: Callable[[Bucket], AbstractContextManager[None]]
     seconds: float
     told: str | None  # what the API says of it; None: nothing, it works
 
 
-AILMENTS = {
-    "down": Ailment(down, 60, "can't reach"),
-    "half-open": Ailment(half_open, 15, "can't reach"),
-    "slow": Ailment(slow, 5, None),
-    "500": Ailment(answering(b"500 Internal Server Error", b"InternalError"), 6, "InternalError"),
-    "503": Ailment(answering(b"503 Slow Down", b"SlowDown"), 6, "SlowDown"),
-    "other keys": Ailment(other_keys, 10, "AWS_SECRET_ACCESS_KEY"),
+FAULTS = {
+    "down": Fault(down, 60, "can't reach"),
+    "half-open": Fault(half_open, 15, "can't reach"),
+    "slow": Fault(slow, 5, None),
+    "500": Fault(answering(b"500 Internal Server Error", b"InternalError"), 6, "InternalError"),
+    "503": Fault(answering(b"503 Slow Down", b"SlowDown"), 6, "SlowDown"),
+    "other keys": Fault(other_keys, 10, "AWS_SECRET_ACCESS_KEY"),
 }
 
 
@@ -109,11 +109,11 @@ def crowd(rig: Rig, ledger: Ledger) -> Iterator[Crowd]:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("name", AILMENTS)
+@pytest.mark.parametrize("name", FAULTS)
 def test_an_ill_bucket_is_waited_for(
     bucket: Bucket, rig: Rig, ledger: Ledger, crowd: Crowd, record: Record, name: str
 ) -> None:
-    ailment = AILMENTS[name]
+    fault = FAULTS[name]
     for text in (BOOK, LETTER, LINE):
         ledger.learn(text, pitch=0)
     spoken = next(id for id, promise in ledger.promises.items() if promise.text == LINE)
@@ -130,8 +130,8 @@ def test_an_ill_bucket_is_waited_for(
     worker = rig.pid("render")
 
     with crowd.asking(errands):
-        with ailment.befalls(bucket):
-            time.sleep(ailment.seconds)  # how long it lasts is its definition
+        with fault.during(bucket):
+            time.sleep(fault.seconds)  # how long it lasts is its definition
         back, reached = Stopwatch(), done(rig, book)
     until(lambda: crowd.submit(LETTER, next(keys), pitch=0).status == 202, "a long text is accepted")
     accepts_s = back.seconds
@@ -141,19 +141,19 @@ def test_an_ill_bucket_is_waited_for(
     slowest = crowd.check_answers(LONGEST_ANSWER_S)
     refused = [answer for answer in crowd.answers if answer.asked == "POST /v1/jobs" and answer.status == 503]
     details = {answer.detail for answer in crowd.answers if answer.status == 503}
-    if ailment.told is None:
+    if fault.told is None:
         assert not details
     else:
         ill = [answer for answer in crowd.answers if answer.asked == "GET /readyz" and answer.status == 503]
-        assert any(ailment.told in answer.detail for answer in ill), f"/readyz says nothing of it: {ill}"
-        assert any(ailment.told in detail for detail in details), details
+        assert any(fault.told in answer.detail for answer in ill), f"/readyz says nothing of it: {ill}"
+        assert any(fault.told in detail for detail in details), details
         assert refused
     crowd.check_nothing_half_accepted(lost_answers=False)
     crowd.check_retries()
     late = remove_late_uploads(rig) if name == "half-open" else 0
     jobs = ledger.check(within=90)
     record(
-        f"S3 {name}, {ailment.seconds:g} s", requests=len(crowd.answers), slowest_answer_s=slowest,
+        f"S3 {name}, {fault.seconds:g} s", requests=len(crowd.answers), slowest_answer_s=slowest,
         refused=len(refused), late_uploads=late, accepts_s=accepts_s, renders_s=works_s,
     )  # fmt: skip
     assert rig.pid("render") == worker, "a worker ended because of its storage"

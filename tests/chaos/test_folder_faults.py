@@ -17,7 +17,7 @@ from tests.chaos.crowd import Crowd
 from tests.chaos.ledger import Ledger
 from tests.chaos.record import Record
 from tests.chaos.rig import Rig, Stopwatch
-from tests.chaos.test_storage_ailments import BOOK, LETTER, LONGEST_RECOVERY_S, SEGMENTS, attempts, done, until
+from tests.chaos.test_storage_faults import BOOK, LETTER, LONGEST_RECOVERY_S, SEGMENTS, attempts, done, until
 
 
 @contextmanager
@@ -45,16 +45,16 @@ def unmounted(rig: Rig) -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class Ailment:
-    befalls: Callable[[Rig], AbstractContextManager[None]]
+class Fault:
+    during: Callable[[Rig], AbstractContextManager[None]]
     told: str
 
 
-AILMENTS = {"full": Ailment(full, "no space left"), "unmounted": Ailment(unmounted, "is gone: mount it again")}
+FAULTS = {"full": Fault(full, "no space left"), "unmounted": Fault(unmounted, "is gone: mount it again")}
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("name", AILMENTS)
+@pytest.mark.parametrize("name", FAULTS)
 def test_a_folder_that_takes_nothing_is_waited_for(rig: Rig, ledger: Ledger, record: Record, name: str) -> None:
     for text in (BOOK, LETTER):
         ledger.learn(text, pitch=0)
@@ -67,7 +67,7 @@ def test_a_folder_that_takes_nothing_is_waited_for(rig: Rig, ledger: Ledger, rec
             lambda: crowd.ask("GET", f"/v1/jobs/{book.id}/segments"),
             lambda: crowd.ask("GET", "/v1/queue"),
         ]
-        with crowd.asking(errands), AILMENTS[name].befalls(rig):
+        with crowd.asking(errands), FAULTS[name].during(rig):
             time.sleep(5)
         back, reached = Stopwatch(), done(rig, book)
         until(lambda: crowd.submit(LETTER, f"{name} {next(numbers)}", pitch=0).status == 202, "a long text is accepted")
@@ -77,7 +77,7 @@ def test_a_folder_that_takes_nothing_is_waited_for(rig: Rig, ledger: Ledger, rec
 
         slowest = crowd.check_answers(5)
         told = {answer.detail for answer in crowd.answers if answer.status == 503}
-        assert any(AILMENTS[name].told in detail for detail in told), told
+        assert any(FAULTS[name].told in detail for detail in told), told
         crowd.check_nothing_half_accepted(lost_answers=False)
         crowd.check_retries()
     jobs = ledger.check()
