@@ -1,18 +1,35 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.chaos.ledger import Ledger
 from tests.chaos.record import Figures, Record
 from tests.chaos.rig import Rig
+from tests.chaos.shared import SharedFarm
 
+HANG_S = 300  # the usual two minutes are too short for some of them
 _FIGURES = pytest.StashKey[Figures]()
+_FAILED = pytest.StashKey[bool]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_FIGURES] = Figures()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.timeout(HANG_S))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    item.stash[_FAILED] = item.stash.get(_FAILED, False) or report.failed
+    return report
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -28,15 +45,20 @@ def record(request: pytest.FixtureRequest) -> Record:
     return request.config.stash[_FIGURES].record
 
 
-@pytest.fixture(scope="module")
-def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    """One farm per file, on a folder. What a test breaks it mends."""
-    with Rig(tmp_path_factory.mktemp("rig")) as rig:
-        yield rig
-        processes = rig.processes()
-    gone = [process for process in processes if process.is_running() and process.status() != "zombie"]
-    assert not gone, f"still there after the farm was stopped: {gone}"
-    assert not list(rig.scratch.glob("tts-farm-*"))
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedFarm]:
+    """The farm of all files that need no settings of their own, on a folder. The others override this fixture."""
+    with SharedFarm(lambda: Rig(tmp_path_factory.mktemp("rig")).start()) as shared:
+        yield shared
+
+
+@pytest.fixture
+def rig(shared: SharedFarm, request: pytest.FixtureRequest) -> Iterator[Rig]:
+    yield shared.rig()
+    if request.node.stash.get(_FAILED, False):
+        shared.discard()
+    else:
+        shared.check()
 
 
 @pytest.fixture

@@ -1,13 +1,13 @@
-"""What the farm has promised, and whether it kept it. Every test of a fault submits through a ledger, and checks it
-when the fault is over:
+"""The jobs that the farm has accepted, and a check that it kept its promises. Every test of a fault submits through a
+ledger, and checks it when the fault is over:
 
     ends        each job that was answered 202 ends, and has ended as often as it was accepted or retried
     states      it moved as farm/job.py allows, and never after its end
     audio       a succeeded one is byte for byte what an undisturbed run made of the same text
     segments    each is accounted for once: done or dead, in the counters and in the manifest
     webhooks    each end was told, under one id, of this state, to its tenant and to no other
-    leftovers   no lease, no grant, nothing ready or due but expiry, no half-written object, no object without an owner,
-                no temporary folder of a dead process
+    leftovers   no lease, no grant, no quarantined or ready segment, nothing due but expiry, no half-written object, no
+                object without an owner, no temporary folder of a dead process
 """
 
 from __future__ import annotations
@@ -34,8 +34,10 @@ from farm.storage.bucket import S3Storage
 from farm.webhooks.secrets import secret_for
 from farm.wire import Job, JobRequest, Output, Webhook
 from tests.chaos.rig import TENANTS, Rig
+from tests.patience import patient
 
-_PITCHES = (number * 1e-7 for number in itertools.count(1))  # one for all ledgers: two may share a farm
+_PITCHES = (number * 1e-7 for number in itertools.count(1))  # one for all ledgers: many share a farm
+_UNDISTURBED: dict[str, str] = {}  # of this session: request without pitch -> SHA-256 of its audio
 _MOVES = {(start, end) for moves in TRANSITIONS.values() for start, end in moves.items()}
 
 
@@ -105,19 +107,35 @@ class Ledger:
     # --- promises -----------------------------------------------------------------------------------------------------
 
     def learn(self, text: str, **more: Any) -> str:
-        """The SHA-256 of what an undisturbed farm makes of this text; to be called while nothing is broken."""
-        if text not in self._undisturbed:
-            job = self.clients["ann"].submit(self.request(text, "ann", webhook=False, **more))
-            job = self.clients["ann"].wait(job.id, timeout=300)
-            assert job.status == "succeeded", job.error
+        """The SHA-256 of the audio that an undisturbed farm makes of this text, rendered once in a session. To be
+        called while nothing is broken."""
+        request = self.request(text, "ann", webhook=False, **more)
+        known = request.model_dump_json(exclude={"pitch"})
+        if known not in _UNDISTURBED:
+            job = self._rendered(request)
             assert job.result is not None
-            self._undisturbed[text] = job.result.sha256
-            self.promises[job.id] = Promise(job.id, "ann", text)
+            _UNDISTURBED[known] = job.result.sha256
+        self._undisturbed[text] = _UNDISTURBED[known]
         return self._undisturbed[text]
 
+    def stock(self, text: str, pitch: float) -> None:
+        """Puts the clips of this text and pitch into the farm's storage, once: a later job of both needs no rendering.
+        To be called while nothing is broken."""
+        if (text, pitch) not in self._rig.stocked:
+            self._rendered(self.request(text, "ann", webhook=False, pitch=pitch))
+            self._rig.stocked.add((text, pitch))
+
+    def _rendered(self, request: JobRequest) -> Job:
+        assert request.input is not None
+        job = self.clients["ann"].submit(request)
+        self.promises[job.id] = Promise(job.id, "ann", request.input)
+        job = self.clients["ann"].wait(job.id, timeout=patient(300))
+        assert job.status == "succeeded", job.error
+        return job
+
     def request(self, text: str, tenant: str, *, webhook: bool = True, **more: Any) -> JobRequest:
-        """espeak rounds a pitch to a sixth of a semitone: one near zero is the same audio under another name, so that
-        nothing comes from the cache of an earlier run."""
+        """A request that no cached clip answers: each has a pitch of its own, which names its clips anew. espeak rounds
+        a pitch to a sixth of a semitone, so one near zero is the same audio."""
         hook = Webhook(url=self.mailboxes[tenant].url) if webhook else None
         fields = {"pitch": next(_PITCHES), "output": Output(format="wav"), **({"webhook": hook} if hook else {})}
         return JobRequest(input=text, **{**fields, **more})
@@ -136,7 +154,7 @@ class Ledger:
 
     def check(self, within: float = 60) -> list[Job]:
         """Waits so many seconds at most for every end, and then for everything to be put away. Returns the jobs."""
-        jobs, breaches = self.audit(within)
+        jobs, breaches = self.audit(patient(within))
         assert not breaches, "\n".join(str(breach) for breach in breaches)
         return jobs
 
@@ -205,7 +223,7 @@ class Ledger:
         if not self._rig.redis.hget(f"f:j:{promise.id}", "events"):
             return
         mailbox = self.mailboxes[promise.tenant]
-        self._await(lambda: len(mailbox.told(promise.id)) >= promise.lives, deadline, f"webhooks of {promise.id}")
+        _await(lambda: len(mailbox.told(promise.id)) >= promise.lives, deadline, f"webhooks of {promise.id}")
         told = mailbox.told(promise.id)
         if len({id for id, _ in told}) != len(told) or len(told) > promise.lives + promise.perhaps:
             raise Doubled(f"{promise.id} was told as {told}")
@@ -213,50 +231,11 @@ class Ledger:
         assert last[1] == f"job.{job.status}", f"{promise.id} is {job.status} and was told as {told}"
         assert not mailbox.refused, f"{mailbox.refused} webhooks of {promise.tenant} were not signed by its secret"
 
-    def check_leftovers(self, within: float = 10) -> None:
-        """Asked for a while: what ended last is put away a moment after its end."""
-        self._await(lambda: not self.leftovers(), time.monotonic() + within, "leftovers", self.leftovers)
-        assert not self._orphans(), f"objects of no job, batch or draft: {self._orphans()}"
-
-    def _orphans(self) -> list[str]:
-        """Objects of jobs and batches that are not there. What was written for one that was refused is a draft."""
-        client: Any = self._rig.redis
-        known = {key.decode()[4:] for kind in "jb" for key in client.scan_iter(f"f:{kind}:*")}
-        known |= {draft.decode() for draft in client.zrange("f:due:draft:bulk:", 0, -1)}
-        found = [key for key in self._objects() if key.startswith(("results/", "jobs/", "batches/"))]
-        return [key for key in found if key.split("/")[1] not in known]
+    def check_leftovers(self) -> None:
+        check_leftovers(self._rig)
 
     def leftovers(self) -> list[str]:
-        client: Any = self._rig.redis
-        left = [f"lease {token!r}" for token in client.zrange("f:lease", 0, -1)]
-        left += [f"grant {key!r}" for key in client.scan_iter("f:g:*")]
-        left += [
-            f"quarantined {entry!r}" for key in client.scan_iter("f:solo:*") for entry in client.zrange(key, 0, -1)
-        ]
-        left += [f"{count!r} ready in {lane!r}" for lane, count in client.hgetall("f:ready").items() if int(count)]
-        for kind in (Due.PLAN, Due.BATCH, Due.ASSEMBLE, Due.DELIVER):
-            for key in client.scan_iter(f"f:due:{kind}:*"):
-                left += [f"due {key!r} {entry!r}" for entry in client.zrange(key, 0, -1)]
-        left += [f"half-written {name}" for name in self._unfinished()]
-        left += [f"scratch {folder.name}" for folder in self._rig.scratch.glob("tts-farm-*") if not _in_use(folder)]
-        runs = defaultdict(set)
-        for key in self._objects():
-            if key.startswith("results/"):
-                _, job, run, _ = key.split("/", 3)
-                runs[job].add(run)
-        left += [f"{len(found)} results of {job}: {sorted(found)}" for job, found in runs.items() if len(found) > 1]
-        return left
-
-    def _unfinished(self) -> list[str]:
-        storage = self._rig.storage()
-        if isinstance(storage, LocalStorage):
-            return [part.name for part in (storage.root / ".part").iterdir()]
-        assert isinstance(storage, S3Storage)
-        found = storage.client.list_multipart_uploads(Bucket=storage.bucket).get("Uploads", [])
-        return [upload["Key"] for upload in found if upload["Key"].startswith(self._rig.data.name)]
-
-    def _objects(self) -> list[str]:
-        return [found.key for found in self._rig.storage().list("")]
+        return leftovers(self._rig)
 
     def _history(self) -> dict[str, list[str]]:
         """owner -> its states in order, from the store's event stream."""
@@ -266,12 +245,61 @@ class Ledger:
             history[entry[b"o"].decode()].append(entry[b"s"].decode())
         return history
 
-    def _await(
-        self, holds: Callable[[], bool], deadline: float, what: str, found: Callable[[], object] = lambda: ""
-    ) -> None:
-        while not holds():
-            assert time.monotonic() < deadline, f"waited in vain for {what} {found()}"
-            time.sleep(0.05)  # Redis, the receiver and a folder are watched at once, and have no event in common
+
+# --- what a farm without open jobs may not have -----------------------------------------------------------------------
+
+
+def check_leftovers(rig: Rig, within: float = 10) -> None:
+    """Looks for a while: what ended last is put away a moment after its end."""
+    _await(lambda: not leftovers(rig), time.monotonic() + patient(within), "leftovers", lambda: leftovers(rig))
+    assert not (orphans := _orphans(rig)), f"objects of no job, batch or draft: {orphans}"
+
+
+def leftovers(rig: Rig) -> list[str]:
+    client: Any = rig.redis
+    left = [f"lease {token!r}" for token in client.zrange("f:lease", 0, -1)]
+    left += [f"grant {key!r}" for key in client.scan_iter("f:g:*")]
+    left += [f"quarantined {entry!r}" for key in client.scan_iter("f:solo:*") for entry in client.zrange(key, 0, -1)]
+    left += [f"{count!r} ready in {lane!r}" for lane, count in client.hgetall("f:ready").items() if int(count)]
+    for kind in (Due.PLAN, Due.BATCH, Due.ASSEMBLE, Due.DELIVER):
+        for key in client.scan_iter(f"f:due:{kind}:*"):
+            left += [f"due {key!r} {entry!r}" for entry in client.zrange(key, 0, -1)]
+    left += [f"half-written {name}" for name in _unfinished(rig)]
+    left += [f"scratch {folder.name}" for folder in rig.scratch.glob("tts-farm-*") if not _in_use(folder)]
+    runs = defaultdict(set)
+    for key in _objects(rig, "results/"):
+        _, job, run, _ = key.split("/", 3)
+        runs[job].add(run)
+    left += [f"{len(found)} results of {job}: {sorted(found)}" for job, found in runs.items() if len(found) > 1]
+    return left
+
+
+def _orphans(rig: Rig) -> list[str]:
+    """Objects of jobs and batches that are not there. A text that was written for a refused job is a draft."""
+    client: Any = rig.redis
+    known = {key.decode()[4:] for kind in "jb" for key in client.scan_iter(f"f:{kind}:*")}
+    known |= {draft.decode() for draft in client.zrange("f:due:draft:bulk:", 0, -1)}
+    found = [key for prefix in ("results/", "jobs/", "batches/") for key in _objects(rig, prefix)]
+    return [key for key in found if key.split("/")[1] not in known]
+
+
+def _unfinished(rig: Rig) -> list[str]:
+    storage = rig.storage()
+    if isinstance(storage, LocalStorage):
+        return [part.name for part in (storage.root / ".part").iterdir()]
+    assert isinstance(storage, S3Storage)
+    found = storage.client.list_multipart_uploads(Bucket=storage.bucket).get("Uploads", [])
+    return [upload["Key"] for upload in found if upload["Key"].startswith(rig.data.name)]
+
+
+def _objects(rig: Rig, prefix: str) -> list[str]:
+    return [found.key for found in rig.storage().list(prefix)]
+
+
+def _await(holds: Callable[[], bool], deadline: float, what: str, found: Callable[[], object] = lambda: "") -> None:
+    while not holds():
+        assert time.monotonic() < deadline, f"waited in vain for {what} {found()}"
+        time.sleep(0.05)  # Redis, the receiver and a folder are watched at once, and have no event in common
 
 
 def _in_use(folder: Path) -> bool:

@@ -1,14 +1,17 @@
-"""What the tests of faults counted and measured: a line for each scenario, shown as a table at the end of the run.
+"""The figures that the tests of faults counted and measured: a line for each scenario, a table at the end of the run.
 
     def test_a_killed_worker(…, record: Record) -> None:
-        record("render worker killed", kills=20, lost=0, slowest_s=2.9)
+        record("render worker killed", kills=20, lost=0, slowest_s=2.9, bound_s=12)
 
-Figures are kept as they are given; a number with a fraction is shown with one digit of it, or two below ten.
+Figures are kept as they are given; a number with a fraction is shown with one digit after the point, or two below ten.
+A bound is the plain one, of a quiet machine. When this machine was busy, a last line names the largest factor.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+
+from tests.patience import patience
 
 Figure = int | float | str
 Record = Callable[..., None]  # record(scenario, **figures)
@@ -19,13 +22,18 @@ class Figures:
 
     def __init__(self) -> None:
         self._lines: list[tuple[str, Mapping[str, Figure]]] = []
+        self._patience = 1.0
 
     def record(self, scenario: str, **figures: Figure) -> None:
         self._lines.append((scenario, figures))
+        self._patience = max(self._patience, patience())
 
     def table(self) -> list[str]:
         width = max((len(scenario) for scenario, _ in self._lines), default=0)
-        return [f"{scenario:<{width}}  {_told(figures)}" for scenario, figures in self._lines]
+        lines = [f"{scenario:<{width}}  {_told(figures)}" for scenario, figures in self._lines]
+        if lines and self._patience > 1:
+            lines += ["", f"This machine was busy: bounds were multiplied by up to {self._patience:.2f}."]
+        return lines
 
 
 def _told(figures: Mapping[str, Figure]) -> str:

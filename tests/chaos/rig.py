@@ -1,11 +1,12 @@
-"""The embedded farm, set up so that everything about it can be broken: every process of it is the real one, and all of
-them reach Redis, and S3 where it is used, through a proxy.
+"""The embedded farm, set up so that every part of it can be broken. All its processes are the real ones, and they reach
+Redis and S3 through a proxy.
 
     with Rig(tmp_path) as rig:
         rig.kill("render")                      # the supervisor starts it again
         rig.freeze("render"); rig.thaw("render")
         rig.redis_line.hang()
         rig.redis.config_set("maxmemory", 1)    # by a connection of the test's own, past the proxy
+        rig.unmended()                          # ["maxmemory is 1"]: what a test has not mended
 
 Two tenants have API keys, `ann` and `bob`; `rig.client("ann")` speaks for one of them.
 """
@@ -30,11 +31,13 @@ from farm.embedded.supervisor import Local
 from farm.settings import Settings
 from farm.storage import Storage, open_storage
 from farm.store import Store, registry
-from tests.chaos.proxy import Proxy
+from tests.chaos.proxy import CALM, Proxy
+from tests.patience import patient
 from tests.s3_server import S3Server
 
 TENANTS = ("ann", "bob")
-LEASE_S = 2.0
+LEASE_S = 2.0  # on a quiet machine; a busy one would let living workers miss it
+MAXMEMORY = 1 << 30  # bytes, as farm/embedded/supervisor.py configures it
 _LATER = """
 import os, sys, time
 while os.path.exists(sys.argv[1]):
@@ -44,7 +47,8 @@ os.execv(sys.argv[2], sys.argv[2:])
 
 
 class Rig(Local):
-    """`stands_in`: child -> the command that runs in its place, such as a worker with another engine."""
+    """`stands_in`: child -> the command that runs in its place, such as a worker with another engine. `lease_s` is the
+    farm's lease, which bounds on recovery have to include."""
 
     def __init__(
         self,
@@ -62,9 +66,14 @@ class Rig(Local):
             bucket = {**s3.environment, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.s3_line.port}"}
         self.scratch = data / "scratch"
         self.scratch.mkdir(parents=True, exist_ok=True)
-        given = {"FARM_LEASE_SECONDS": f"{LEASE_S:g}", "TMPDIR": str(self.scratch), **bucket, **(environment or {})}
+        given = {
+            "FARM_LEASE_SECONDS": f"{patient(LEASE_S):.2f}", "TMPDIR": str(self.scratch),
+            **bucket, **(environment or {}),
+        }  # fmt: skip
+        self.lease_s = float(given["FARM_LEASE_SECONDS"])
         super().__init__(data, workers=workers, environment=given)
         self._stands_in = stands_in or {}
+        self.stocked: set[tuple[str, float]] = set()  # text, pitch: their clips are in storage
         self._hold = data / "hold"  # while this file is there, Redis is not started again
         self.redis_line = Proxy(self._redis_port)
         self.redis = redis.Redis(port=self._redis_port, socket_timeout=10)
@@ -123,6 +132,28 @@ class Rig(Local):
                 line.close()
 
     # --- faults -------------------------------------------------------------------------------------------------------
+
+    def replaced(self, name: str, old: int | None, timeout: float = 30) -> int:
+        return super().replaced(name, old, patient(timeout))
+
+    def unmended(self) -> list[str]:
+        """The faults that a test has left behind."""
+        left = [f"{name} does not run" for name in self.names if not self._runs(name)]
+        lines = [line for line in (self.redis_line, self.s3_line) if line is not None]
+        left += [f"the line to port {line.target}: {line.weather()}" for line in lines if line.weather() != CALM]
+        try:
+            info = self.redis.info()
+        except redis.RedisError as error:
+            return [*left, f"Redis does not answer: {error}"]
+        left += [f"Redis is a {info['role']}"] if info["role"] != "master" else []
+        left += [f"maxmemory is {info['maxmemory']}"] if info["maxmemory"] != MAXMEMORY else []
+        return left
+
+    def _runs(self, name: str) -> bool:
+        with suppress(psutil.NoSuchProcess):
+            family = self.family(name)
+            return bool(family) and all(process.status() != psutil.STATUS_STOPPED for process in family)
+        return False
 
     def freeze(self, name: str) -> int:
         """The child and all that it started stand still. Returns its pid."""

@@ -1,5 +1,9 @@
-"""Engines that fall ill at one sentence: they hang, raise, decline, run out of memory. That sentence is dead after
-three attempts and its job names it; every other segment is rendered, and sounds as if nothing had happened."""
+"""Engines that fail at one sentence: they hang, raise, decline, run out of memory. The segment with this sentence is
+dead after three attempts, and its job names it. Every other segment is rendered, and sounds as if nothing had happened.
+
+Such a text is poison: it costs workers. A segment that has cost two is quarantined, and rendered with nothing beside
+it.
+"""
 
 from __future__ import annotations
 
@@ -13,22 +17,29 @@ import pytest
 from farm.job import MAX_ATTEMPTS
 from farm.wire import Job
 from tests.chaos.ledger import Ledger
+from tests.chaos.lengths import length
 from tests.chaos.record import Record
 from tests.chaos.rig import Rig, Stopwatch
+from tests.chaos.shared import SharedFarm
 from tests.chaos.sickly import sentence
+from tests.patience import patient
 
 ROOT = Path(__file__).parents[2]
-WATCHDOG_S = 3.0
+WATCHDOG_S = length(1.5, full=3.0)  # an utterance takes 0.03 s; a hang costs five of these, one a death
 SICK = (sys.executable, "-m", "tests.chaos.sickly", "render")
 DEATHS = {"hangs": MAX_ATTEMPTS, "seizes": MAX_ATTEMPTS, "raises": MAX_ATTEMPTS, "hoards": MAX_ATTEMPTS,
           "dies": MAX_ATTEMPTS, "declines": 0}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
-def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    environment = {"FARM_WATCHDOG_SECONDS": f"{WATCHDOG_S:g}", "PYTHONPATH": os.fspath(ROOT)}
-    with Rig(tmp_path_factory.mktemp("rig"), environment=environment, stands_in={"render": SICK}) as rig:
-        yield rig
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedFarm]:
+    environment = {"FARM_WATCHDOG_SECONDS": f"{patient(WATCHDOG_S):.2f}", "PYTHONPATH": os.fspath(ROOT)}
+
+    def start() -> Rig:
+        return Rig(tmp_path_factory.mktemp("rig"), environment=environment, stands_in={"render": SICK}).start()
+
+    with SharedFarm(start) as shared:
+        yield shared
 
 
 def starts(rig: Rig) -> int:
@@ -41,19 +52,18 @@ def error_of(job: Job) -> tuple[str, int | None]:
     return job.error.code, job.error.segment
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize("illness", DEATHS)
-def test_exactly_the_segment_at_which_the_engine_falls_ill_dies(
+def test_the_poison_segment_of_a_claim_is_the_only_one_that_dies(
     rig: Rig, ledger: Ledger, record: Record, illness: str
 ) -> None:
     healthy = f"Before one that {illness}.\n\nAnother that is well.\n\nAnd a third."
-    ill = f"The first is well.\n\n{sentence(illness)}\n\nThe last is well."
+    poison = f"The first is well.\n\n{sentence(illness)}\n\nThe last is well."
     ledger.learn(healthy)
     before, watch = starts(rig), Stopwatch()
     rig.freeze("render")  # until all of them are ready, so that they are claimed together
     neighbours = [ledger.submit(healthy, tenant=tenant) for tenant in ("ann", "bob")]
-    skipping = ledger.submit(ill, on_error="skip")
-    failing = ledger.submit(ill, tenant="bob")
+    skipping = ledger.submit(poison, on_error="skip")
+    failing = ledger.submit(poison, tenant="bob")
     ledger.promises[failing.id].wanted = frozenset({"failed"})
     for job in (*neighbours, skipping, failing):
         tenant = ledger.promises[job.id].tenant
@@ -73,4 +83,4 @@ def test_exactly_the_segment_at_which_the_engine_falls_ill_dies(
         seconds=watch.seconds,
     )  # fmt: skip
     assert max(lost) < MAX_ATTEMPTS
-    assert DEATHS[illness] <= deaths <= 2 * DEATHS[illness], "the worker died more often than both ill sentences allow"
+    assert DEATHS[illness] <= deaths <= 2 * DEATHS[illness], "the worker died more often than two poison texts allow"

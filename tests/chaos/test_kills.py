@@ -1,5 +1,5 @@
-"""kill -9, at every stage of a job and over and over: nothing accepted is lost, only what had begun is rendered once
-more, and the audio is that of an undisturbed run."""
+"""kill -9, at every stage of a job and over and over: no accepted job is lost, only segments that had begun are
+rendered once more, and the audio is that of an undisturbed run."""
 
 from __future__ import annotations
 
@@ -14,23 +14,26 @@ import pytest
 from farm.settings import Settings
 from farm.wire import JobRequest
 from tests.chaos.ledger import Ledger
-from tests.chaos.progress import Progress, until
+from tests.chaos.lengths import length
+from tests.chaos.progress import Progress, attempts, until
 from tests.chaos.record import Record
 from tests.chaos.rig import LEASE_S, Rig, Stopwatch
+from tests.patience import patient
 
-BOOK = "\n\n".join(f"Lamp {n}." for n in range(3000))
+KILLS = length(6, full=20)  # each costs a start of the worker
+BETWEEN = 140  # segments, from one kill to the next
+BOOK = "\n\n".join(f"Lamp {n}." for n in range(length(1500, full=3000)))
 HALF = "\n\n".join(f"Lamp {n}." for n in range(1500))
 LINE = "The tide went out."
 KNOWN = -1e-7  # the pitch with which every clip is in storage already, so that a job is soon assembled
-BACK_TO_WORK_S = LEASE_S + 2
+BACK_S = 2.0  # beyond the lease
 BATCH = 8  # espeak's capacity
 BEGUN = 3 * BATCH  # the batch that runs, and two behind it that may be on their way into storage
 DESK_S = 30.0
 
 
-@pytest.mark.timeout(300)
-def test_a_render_worker_is_killed_twenty_times_in_one_book(tmp_path: Path, record: Record) -> None:
-    """With the lease that a farm has by default: the one worker's own start is most of the time."""
+def test_a_book_survives_many_kills_of_its_render_worker(tmp_path: Path, record: Record) -> None:
+    """With the lease that a farm has by default: the start of the only worker is most of the time."""
     lost: list[set[int]] = []
     dead: set[str] = set()  # workers whose leases are perhaps not over yet
     recoveries: list[float] = []
@@ -38,8 +41,8 @@ def test_a_render_worker_is_killed_twenty_times_in_one_book(tmp_path: Path, reco
     with Rig(tmp_path, environment={"FARM_LEASE_SECONDS": f"{lease_s:g}"}) as rig, Ledger(rig) as ledger:
         ledger.learn(BOOK)
         book = Progress(rig, ledger.submit(BOOK, priority="bulk").id)
-        for kill in range(20):
-            book.until_done(140 * kill + 100)
+        for kill in range(KILLS):
+            book.until_done(BETWEEN * kill + 100)
             watch = Stopwatch()
             rig.replaced("render", rig.kill("render"))
             held = book.held()
@@ -50,16 +53,15 @@ def test_a_render_worker_is_killed_twenty_times_in_one_book(tmp_path: Path, reco
         ledger.check(90)
         again = rendered_again(ledger, book.job)
     record(
-        "render worker killed", kills=20, lost=0, begun_at_most=max(map(len, lost)), rendered_again=len(again),
-        back_to_work_s=median(recoveries), slowest_s=max(recoveries),
+        "render worker killed", kills=KILLS, lost=0, begun_at_most=max(map(len, lost)), rendered_again=len(again),
+        back_to_work_s=median(recoveries), slowest_s=max(recoveries), bound_s=lease_s + BACK_S,
     )  # fmt: skip
     assert again <= set().union(*lost), "a segment that had not begun was rendered again"
     assert max(map(len, lost)) <= BEGUN
-    assert max(recoveries) <= lease_s + 2
+    assert max(recoveries) <= lease_s + patient(BACK_S)
 
 
-@pytest.mark.timeout(200)
-def test_of_two_render_workers_the_survivor_goes_on(tmp_path: Path, record: Record) -> None:
+def test_a_render_worker_goes_on_when_another_is_killed(tmp_path: Path, record: Record) -> None:
     recoveries, pauses = [], []
     with Rig(tmp_path, workers=2) as rig, Ledger(rig) as ledger:
         ledger.learn(HALF)
@@ -71,12 +73,15 @@ def test_of_two_render_workers_the_survivor_goes_on(tmp_path: Path, record: Reco
             rig.kill("render-2")
             book.until_further(book.done, within=DESK_S)
             pauses.append(watch.seconds)
-            until(lambda held=held: not held & book.held(), DESK_S, "what the dead one had begun to be taken back")
+            until(lambda held=held: not held & book.held(), DESK_S, "the dead worker's segments to be taken back")
             recoveries.append(watch.seconds)
         ledger.check()
-    record("one of two render workers killed", kills=3, lost=0, pause_s=max(pauses), taken_back_s=max(recoveries))
-    assert max(pauses) < LEASE_S, "the survivor waited for the dead one's lease"
-    assert max(recoveries) <= BACK_TO_WORK_S
+    record(
+        "one of two render workers killed", kills=3, lost=0, pause_s=max(pauses), pause_bound_s=LEASE_S,
+        taken_back_s=max(recoveries), bound_s=LEASE_S + BACK_S,
+    )  # fmt: skip
+    assert max(pauses) < rig.lease_s, "the survivor waited for the dead one's lease"
+    assert max(recoveries) <= rig.lease_s + patient(BACK_S)
 
 
 # --- the desk ---------------------------------------------------------------------------------------------------------
@@ -97,10 +102,11 @@ def uploaded(rig: Rig, book: Progress) -> bool:
 @pytest.mark.parametrize(
     ("stage", "status"), [(planning, "queued"), (assembling, "assembling"), (uploaded, "assembling")]
 )
-def test_the_desk_is_killed(
+def test_a_job_survives_a_kill_of_the_desk(
     rig: Rig, ledger: Ledger, record: Record, stage: Callable[[Rig, Progress], bool], status: str
 ) -> None:
-    ledger.learn(BOOK, pitch=KNOWN)
+    ledger.learn(BOOK)
+    ledger.stock(BOOK, KNOWN)
     for _ in range(5):  # a desk may get on faster than one can look
         book = Progress(rig, ledger.submit(BOOK, pitch=KNOWN).id)
         until(lambda book=book: stage(rig, book), 60, stage.__name__)
@@ -114,11 +120,11 @@ def test_the_desk_is_killed(
     book.until_status("succeeded", DESK_S)
     seconds = watch.seconds
     ledger.check()
-    record(f"desk killed: {stage.__name__}", lost=0, ended_after_s=seconds)
-    assert seconds <= DESK_S
+    record(f"desk killed: {stage.__name__}", lost=0, ended_after_s=seconds, bound_s=DESK_S)
+    assert seconds <= patient(DESK_S)
 
 
-def test_the_desk_is_killed_while_a_receiver_has_its_webhook_in_hand(
+def test_a_webhook_comes_again_when_the_desk_is_killed_during_its_delivery(
     rig: Rig, ledger: Ledger, record: Record, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mailbox = ledger.mailboxes["ann"]
@@ -127,26 +133,26 @@ def test_the_desk_is_killed_while_a_receiver_has_its_webhook_in_hand(
 
     def hesitant(body: bytes, headers: dict[str, str]) -> int:
         asked.set()
-        answer.wait(DESK_S)
+        answer.wait(patient(DESK_S))
         return take(body, headers)
 
     monkeypatch.setattr(mailbox, "_take", hesitant)
     job = ledger.submit(LINE)
-    assert asked.wait(DESK_S)
+    assert asked.wait(patient(DESK_S))
     rig.replaced("desk", rig.kill("desk"))
     watch = Stopwatch()
     answer.set()
     until(lambda: len(mailbox.deliveries) == 2, DESK_S, "the webhook to come again")
     seconds = watch.seconds
     ledger.check()
-    record("desk killed: delivering", told=2, ids=len(mailbox.told(job.id)), told_again_after_s=seconds)
+    record("desk killed: delivering", told=2, ids=len(mailbox.told(job.id)), told_again_after_s=seconds, bound_s=DESK_S)
 
 
 # --- the API ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.timeout(200)
-def test_the_api_is_killed_while_four_clients_submit(rig: Rig, ledger: Ledger, record: Record) -> None:
+def test_no_submission_is_lost_or_doubled_when_the_api_is_killed(rig: Rig, ledger: Ledger, record: Record) -> None:
+    """Four clients submit while it is killed."""
     ledger.learn(LINE)
     before = set(rig.redis.zrange("f:list:ann", 0, -1))
     answered: dict[str, tuple[JobRequest, str]] = {}
@@ -163,10 +169,12 @@ def test_the_api_is_killed_while_four_clients_submit(rig: Rig, ledger: Ledger, r
 
     with ThreadPoolExecutor(4) as pool:
         clients = [pool.submit(submitting, name) for name in ("north", "east", "south", "west")]
-        for kill in range(5):
-            until(lambda kill=kill: len(answered) >= 12 * (kill + 1), 60, "more to be accepted")
-            rig.replaced("api", rig.kill("api"))
-        over.set()
+        try:
+            for kill in range(5):
+                until(lambda kill=kill: len(answered) >= 12 * (kill + 1), 60, "more to be accepted")
+                rig.replaced("api", rig.kill("api"))
+        finally:
+            over.set()
         for client in clients:
             client.result()
     ids = {id for _, id in answered.values()}
@@ -181,5 +189,4 @@ def test_the_api_is_killed_while_four_clients_submit(rig: Rig, ledger: Ledger, r
 
 def rendered_again(ledger: Ledger, job: str) -> set[int]:
     """Segments that were begun more than once; one whose clip was in storage by then was not."""
-    rows = ledger.clients["ann"].manifest(job)["segments"]
-    return {row["index"] for row in rows if row["attempts"] > 1}
+    return {segment for segment, count in attempts(ledger, job).items() if count > 1}

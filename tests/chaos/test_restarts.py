@@ -1,5 +1,5 @@
-"""What comes back: Redis after kill -9, the farm after a stop of everything at once, and work whose wake-ups are gone.
-It goes on where it stood, and no segment has paid for it with an attempt."""
+"""Work goes on after kill -9 of Redis, after a stop of the whole farm, and after all its wake-ups are lost. It goes on
+where it stood, and no segment has paid for it with an attempt."""
 
 from __future__ import annotations
 
@@ -8,24 +8,23 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
-import pytest
 import redis
 
 from farm.settings import Settings
 from tests.chaos.ledger import Ledger
-from tests.chaos.progress import Progress, until
+from tests.chaos.progress import Progress, attempts_lost, until
 from tests.chaos.record import Record
-from tests.chaos.rig import LEASE_S, Rig, Stopwatch
+from tests.chaos.rig import Rig, Stopwatch
+from tests.patience import patient
 
 BOOK = "\n\n".join(f"Lamp {n}." for n in range(600))
 LINE = "The tide went out."
 BATCH = 8  # espeak's capacity
 BACK_S = 5.0
-DOWN_S = (0.25 * LEASE_S, 1.75 * LEASE_S)  # for less and for more than a lease
+DOWN_LEASES = (0.25, 1.75)  # for less and for more than a lease
 
 
-@pytest.mark.timeout(300)
-def test_redis_is_killed_six_times_under_load(rig: Rig, ledger: Ledger, record: Record) -> None:
+def test_work_goes_on_after_each_of_six_kills_of_redis(rig: Rig, ledger: Ledger, record: Record) -> None:
     ledger.learn(LINE)
     ledger.learn(BOOK)
     book = Progress(rig, ledger.submit(BOOK, priority="bulk").id)
@@ -39,25 +38,28 @@ def test_redis_is_killed_six_times_under_load(rig: Rig, ledger: Ledger, record: 
 
     with ThreadPoolExecutor(1) as pool:
         user = pool.submit(submitting)
-        for kill in range(6):
-            book.until_done(90 * kill + 20)
-            with rig.redis_down():
-                over.wait(DOWN_S[kill % 2])
-            until(rig.redis.ping, 30, "Redis to be back")
-            recoveries.append(until(lambda then=book.done: book.done > then, 60, "work to go on"))
-        over.set()
+        try:
+            for kill in range(6):
+                book.until_done(90 * kill + 20)
+                with rig.redis_down():
+                    over.wait(DOWN_LEASES[kill % 2] * rig.lease_s)
+                until(rig.redis.ping, 30, "Redis to be back")
+                recoveries.append(until(lambda then=book.done: book.done > then, 60, "work to go on"))
+        finally:
+            over.set()
         user.result()
     jobs = ledger.check()
     burnt = sum(attempts_lost(ledger, job.id, tenant=ledger.promises[job.id].tenant) for job in jobs)
     record(
-        "Redis killed under load", kills=6, accepted=len(jobs), lost=0, attempts_burnt=burnt, slowest_s=max(recoveries)
-    )
+        "Redis killed under load", kills=6, accepted=len(jobs), lost=0, attempts_burnt=burnt, slowest_s=max(recoveries),
+        bound_s=BACK_S,
+    )  # fmt: skip
     assert burnt == 0
-    assert max(recoveries) <= BACK_S
+    assert max(recoveries) <= patient(BACK_S)
 
 
-def test_every_wake_up_is_gone(rig: Rig, ledger: Ledger, record: Record) -> None:
-    """Also those of a job that nobody works on yet, and whose sender does not wake a second time."""
+def test_a_job_ends_although_all_wake_ups_are_lost(rig: Rig, ledger: Ledger, record: Record) -> None:
+    """Also those of a job that no worker has seen yet, whose sender does not wake a second time."""
     ledger.learn(BOOK)
     broker = redis.Redis.from_url(Settings(redis_url=rig.direct_redis_url).broker)
     flushes = 0
@@ -71,15 +73,14 @@ def test_every_wake_up_is_gone(rig: Rig, ledger: Ledger, record: Record) -> None
         while book.status != "succeeded":
             broker.flushdb()
             flushes += 1
-            assert watch.seconds < 60, f"{book.job} is {book.status} with {book.done} done"
+            assert watch.seconds < patient(60), f"{book.job} is {book.status} with {book.done} done"
             threading.Event().wait(0.05)
     seconds = watch.seconds
     ledger.check()
     record("the broker's database flushed", flushes=flushes, lost=0, book_s=seconds)
 
 
-@pytest.mark.timeout(200)
-def test_everything_is_stopped_at_once_and_started_again(tmp_path: Path, record: Record) -> None:
+def test_a_job_goes_on_after_the_whole_farm_was_stopped_and_started(tmp_path: Path, record: Record) -> None:
     with Rig(tmp_path) as rig, Ledger(rig) as ledger:
         undisturbed = ledger.learn(BOOK)
         with rig.client() as client:
@@ -102,8 +103,3 @@ def test_everything_is_stopped_at_once_and_started_again(tmp_path: Path, record:
     assert rendered <= 600 - done
     # Redis went at the same moment, so what was in flight could be neither settled nor given back.
     assert burnt <= BATCH
-
-
-def attempts_lost(ledger: Ledger, job: str, *, tenant: str = "ann") -> int:
-    rows = ledger.clients[tenant].manifest(job)["segments"]
-    return sum(row["attempts"] - (0 if row["cached"] else 1) for row in rows)

@@ -1,9 +1,6 @@
-"""A line that somebody waits for comes into the middle of a book, and waits for the batch that is running, not for the
-book."""
+"""An interactive line that comes during a book waits for the batch that is running, and not for the book."""
 
 from __future__ import annotations
-
-import pytest
 
 from tests.chaos.ledger import Ledger
 from tests.chaos.progress import Progress
@@ -15,8 +12,9 @@ LINE = "The tide went out."
 BATCH = 8  # espeak's capacity
 
 
-@pytest.mark.timeout(200)
-def test_a_line_waits_for_the_batch_that_runs_and_not_for_the_book(rig: Rig, ledger: Ledger, record: Record) -> None:
+def test_an_interactive_line_waits_for_the_running_batch_and_not_for_the_book(
+    rig: Rig, ledger: Ledger, record: Record
+) -> None:
     ledger.learn(LINE)
     job = ledger.clients["ann"].submit(ledger.request(BOOK, "ann"))
     ledger.accepted(job, BOOK, wanted=("canceled",))
