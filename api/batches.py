@@ -32,8 +32,9 @@ from api.state import AppState, state_of, tenant_of
 from api.views import base_url, batch_view
 from farm.errors import BadInput, Conflict, FieldError, NotFound, TooLarge
 from farm.job import Status, new_id
+from farm.layout import lines_key
 from farm.scratch import Scratch
-from farm.spec import BatchSpec, Order, lines_key, write_lines
+from farm.spec import BatchSpec, Order, write_lines
 from farm.store import batches, jobs
 from farm.wake import DESK_QUEUE
 from farm.wire import MAX_BATCH_JOBS, MAX_JSON_BYTES, Batch, BatchRequest, Job, JobRequest, Page

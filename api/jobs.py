@@ -18,8 +18,9 @@ from api.views import accepted_view, base_url, job_view
 from api.watch import LONGEST_WAIT
 from farm.errors import Conflict, NotFound
 from farm.job import ENDED, TRANSITIONS, Status
+from farm.layout import text_key
 from farm.removal import remove_objects
-from farm.spec import Order, Spec, text_key
+from farm.spec import Order, Spec
 from farm.store import jobs
 from farm.wake import DESK_QUEUE
 from farm.wire import Job, JobRequest, Page

@@ -20,7 +20,8 @@ from api.problems import Gone
 from api.state import AppState, state_of
 from farm.errors import BadInput, Conflict, NotFound, ObjectMissing
 from farm.job import ENDED, Status
-from farm.plan import Plan, decode_page, pages_key, plan_key
+from farm.layout import pages_key, plan_key
+from farm.plan import Plan, decode_page
 from farm.spec import Rendered, read_outcome
 from farm.store import jobs
 from farm.wire import Page

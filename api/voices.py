@@ -17,7 +17,8 @@ from api.reference_audio import ingest
 from api.state import AppState, state_of, tenant_of
 from api.views import moment
 from farm.errors import BadInput, Conflict, NotFound
-from farm.spec import StoredVoice, voice_key
+from farm.layout import voice_key
+from farm.spec import StoredVoice
 from farm.store import registry
 from farm.wire import Name, Page, Voice
 

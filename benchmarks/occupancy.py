@@ -17,7 +17,8 @@ import numpy as np
 
 from benchmarks.redis_server import redis_server
 from farm.job import Due, Lane, new_id
-from farm.plan import Part, Recipe, encode_plan, pages_key, plan_key, segments
+from farm.layout import pages_key, plan_key
+from farm.plan import Part, Recipe, encode_plan, segments
 from farm.settings import Settings
 from farm.storage import Storage, open_storage
 from farm.store import Store, jobs, tasks

@@ -1,8 +1,8 @@
 """A job's plan: its segments in order, each with the digest that names its clip, and the form that storage keeps.
 
-    jobs/<id>/plan.json        Plan: what all segments share, the chapters, where each page lies
-    jobs/<id>/plan.jsonl.gz    the segments, one JSON line each, in pages of 512; every page is a gzip member of its
-                               own, so that the whole is one gzip file and a worker reads only the page it needs
+    plan.json        Plan: what all segments share, the chapters, where each page lies
+    plan.jsonl.gz    the segments, one JSON line each, in pages of 512; every page is a gzip member of its own, so that
+                     the whole is one gzip file and a worker reads only the page it needs
 
 Planning is pure and deterministic: the same parts and recipe give the same bytes, so a retry finds its clips again.
 (A plan of 13,000 rows takes 130 ms to read, a page 5 ms.)
@@ -159,19 +159,7 @@ def clip_digest(recipe: Recipe, voice: str, text: str, target_duration_ms: int |
     return hashlib.sha256(json.dumps(sound, separators=(",", ":")).encode()).hexdigest()
 
 
-def clip_key(digest: str) -> str:
-    return f"segments/{digest[:2]}/{digest}.flac"
-
-
 # --- the stored form --------------------------------------------------------------------------------------------------
-
-
-def plan_key(job: str) -> str:
-    return f"jobs/{job}/plan.json"
-
-
-def pages_key(job: str) -> str:
-    return f"jobs/{job}/plan.jsonl.gz"
 
 
 @dataclass(frozen=True, slots=True)

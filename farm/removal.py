@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from farm.errors import ObjectMissing
-from farm.plan import Plan, clip_key, decode_page, pages_key, plan_key
+from farm.layout import clip_key, job_prefix, pages_key, plan_key, result_prefix
+from farm.plan import Plan, decode_page
 from farm.storage import Storage
 
 
@@ -14,8 +15,8 @@ def remove_objects(storage: Storage, job: str, *, clips: bool = False) -> None:
     again when it is assembled."""
     if clips:
         storage.delete(*_clips(storage, job))
-    storage.abandon(f"results/{job}/")
-    for prefix in (f"results/{job}/", f"jobs/{job}/"):  # the plan last, because it names the clips
+    storage.abandon(result_prefix(job))
+    for prefix in (result_prefix(job), job_prefix(job)):  # the plan last, because it names the clips
         storage.delete(*(found.key for found in storage.list(prefix)))
 
 

@@ -34,18 +34,6 @@ _HEARD_BY_JOBS = {
 }
 
 
-def text_key(job: str) -> str:
-    return f"jobs/{job}/text.json"
-
-
-def lines_key(batch: str) -> str:
-    return f"batches/{batch}/jobs.jsonl.gz"
-
-
-def voice_key(tenant: str, digest: str) -> str:
-    return f"voices/{tenant}/{digest}.flac"
-
-
 class _Stored(BaseModel):
     """Read leniently: a record outlives the release that wrote it."""
 

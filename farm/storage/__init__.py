@@ -1,8 +1,4 @@
-"""Storage of bytes: plans, clips, results and voices. One protocol with two implementations, a folder and an S3 bucket.
-
-    jobs/<id>/…               texts and plans            segments/<aa>/<digest>.flac   clips, named by content
-    results/<id>/…            audio, manifest, subtitles voices/<tenant>/<digest>.flac uploaded reference audio
-    batches/<id>/…            the lines of a batch
+"""Storage of bytes: one protocol with two implementations, a folder and an S3 bucket. farm/layout.py makes the keys.
 
 An object appears whole or not at all. A key is never used as a lock: the store decides who works on a job.
 """

@@ -25,9 +25,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from farm.errors import ObjectMissing, StorageRefused, StorageUnavailable
+from farm.layout import is_rerenderable
 from farm.storage.protocol import Object, checked_key, checked_prefix, checked_range, fatal_at_start, probe
 
-_RENDERED_AGAIN = "segments/"
 _UNLOCKED_SECONDS = 1.0  # at most, from the creation of a part to its lock; an older part without a lock is abandoned
 _ABANDONED_SECONDS = 3600.0  # without a write; only where the file system has no locks
 _MISSING = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
@@ -111,7 +111,7 @@ class LocalStorage:
 
     def _write(self, key: str, source: BinaryIO) -> None:
         file = self._file(key)
-        durable = not key.startswith(_RENDERED_AGAIN)
+        durable = not is_rerenderable(key)
         part = self._parts / secrets.token_hex(16)
         with self._translated():
             try:

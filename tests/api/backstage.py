@@ -6,7 +6,8 @@ import hashlib
 import json
 
 from farm.job import Due
-from farm.plan import Part, Recipe, encode_plan, pages_key, plan_key
+from farm.layout import audio_key, manifest_key, pages_key, plan_key, subtitles_key, text_key
+from farm.plan import Part, Recipe, encode_plan
 from farm.plan import segments as planned
 from farm.settings import Settings
 from farm.spec import Rendered, Spec, failure, read_text, success
@@ -66,7 +67,7 @@ class Backstage:
         """As the desk does it; the number of segments. Every sentence is one, and shorter than 40 characters."""
         task = self._take(Due.PLAN, job)
         spec, text = self.spec(job), self.store.run(jobs.text(job))
-        document = self.storage.get(f"jobs/{job}/text.json") if text is None else text
+        document = self.storage.get(text_key(job)) if text is None else text
         chapters = read_text(document)
         parts = [
             Part(chapter.title, chapter.input, *spec.speaker(chapter.voice), chapter.target_duration_ms)
@@ -95,21 +96,21 @@ class Backstage:
 
     def finish(self, job: str, audio: bytes = b"mp3 of it", **figures: int) -> None:
         task = self._take(Due.ASSEMBLE, job)
-        folder = f"results/{job}/{task.token}"
-        self.storage.put(f"{folder}/audio.mp3", audio)
+        key = audio_key(job, task.token, ".mp3")
+        self.storage.put(key, audio)
         rows = [{"index": 0, "chapter": 0, "start": 0, "end": 3, "text": "One", "voice": "de", "digest": "aa",
                  "cached": True, "offset_ms": 0, "duration_ms": 1500, "attempts": 0}]  # fmt: skip
-        self.storage.put(f"{folder}/manifest.json", json.dumps({"job": job, "segments": rows}).encode())
-        self.storage.put(f"{folder}/subtitles.vtt", b"WEBVTT\n")
+        self.storage.put(manifest_key(job, task.token), json.dumps({"job": job, "segments": rows}).encode())
+        self.storage.put(subtitles_key(job, task.token, "vtt"), b"WEBVTT\n")
         rendered = Rendered(
             format="mp3",
             sample_rate=22050,
             duration_seconds=1.5,
             bytes=len(audio),
             sha256=hashlib.sha256(audio).hexdigest(),
-            audio_key=f"{folder}/audio.mp3",
-            manifest_key=f"{folder}/manifest.json",
-            subtitles={"vtt": f"{folder}/subtitles.vtt"},
+            audio_key=key,
+            manifest_key=manifest_key(job, task.token),
+            subtitles={"vtt": subtitles_key(job, task.token, "vtt")},
             **figures,
         )
         assert self.store.run(jobs.finish(job, task.token, success(rendered)))

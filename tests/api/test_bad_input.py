@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from farm.spec import voice_key
+from farm.layout import voice_key
 from farm.store import registry
 from tests.api.backstage import Backstage
 from tests.patience import patient

@@ -10,7 +10,8 @@ import httpx
 import pytest
 
 from farm.job import Due
-from farm.spec import Order, lines_key, read_lines
+from farm.layout import BATCHES, lines_key
+from farm.spec import Order, read_lines
 from farm.store import jobs, tasks
 from tests.api.backstage import LEASE_MS, Backstage
 from tests.patience import patient
@@ -40,7 +41,7 @@ def unfold(backstage: Backstage, batch: str) -> list[str]:
 def refused(api: httpx.Client, backstage: Backstage, **request: Any) -> dict[str, Any]:
     answer = api.post("/v1/batches", **request)
     assert answer.status_code == 422, answer.text
-    assert list(backstage.storage.list("batches/")) == []
+    assert list(backstage.storage.list(BATCHES)) == []
     assert backstage.store.run(tasks.take((Due.BATCH,), want=1, lease_ms=LEASE_MS)) == []
     problem: dict[str, Any] = answer.json()
     return problem

@@ -11,6 +11,7 @@ import pytest
 
 from farm.errors import StorageUnavailable, StoreUnavailable
 from farm.job import Due
+from farm.layout import text_key
 from farm.spec import INLINE_BYTES, read_text
 from farm.storage import LocalStorage, Storage
 from farm.store import jobs, registry, tasks
@@ -55,7 +56,7 @@ def test_a_long_text_is_in_storage_before_its_job_is_accepted(api: httpx.Client,
     text = "Ä" * (INLINE_BYTES // 2)  # short in characters, long in bytes
     job = api.post("/v1/jobs", json={"chapters": [{"title": "One", "input": text, "voice": "de"}]}).json()
     assert backstage.store.run(jobs.text(job["id"])) is None
-    (chapter,) = read_text(backstage.storage.get(f"jobs/{job['id']}/text.json"))
+    (chapter,) = read_text(backstage.storage.get(text_key(job["id"])))
     assert (chapter.title, chapter.input, chapter.voice) == ("One", text, "de")
 
 

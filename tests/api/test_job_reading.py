@@ -7,7 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from farm.plan import Plan, clip_key, decode_page, pages_key, plan_key
+from farm.layout import clip_key, pages_key, plan_key
+from farm.plan import Plan, decode_page
 from farm.removal import remove_objects
 from farm.store import jobs, registry, segments
 from farm.wire import Worker

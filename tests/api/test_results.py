@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from farm.job import Due
+from farm.layout import result_prefix
 from farm.storage import LocalStorage
 from farm.store import jobs, tasks
 from tests.api.backstage import LEASE_MS, Backstage
@@ -89,5 +90,5 @@ def test_after_its_retention_a_result_is_gone(serve: Callable[..., httpx.Client]
 
 
 def test_a_result_that_storage_has_lost_is_gone(api: httpx.Client, backstage: Backstage, job: str) -> None:
-    backstage.storage.delete(*(found.key for found in backstage.storage.list(f"results/{job}/")))
+    backstage.storage.delete(*(found.key for found in backstage.storage.list(result_prefix(job))))
     assert api.get(f"/v1/jobs/{job}/audio").status_code == 410

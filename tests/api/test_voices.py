@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from farm.spec import voice_key
+from farm.layout import VOICES, voice_key
 from farm.store import registry
 from tests.api.backstage import Backstage
 from tests.patience import patient
@@ -63,7 +63,7 @@ def test_a_deleted_voice_leaves_no_recording(api: httpx.Client, backstage: Backs
     assert api.delete("/v1/voices/anna").status_code == 204
     assert backstage.storage.head(voice_key("default", twin["digest"])) is not None
     assert api.delete("/v1/voices/twin").status_code == 204
-    assert list(backstage.storage.list("voices/")) == []
+    assert list(backstage.storage.list(VOICES)) == []
     assert api.delete("/v1/voices/twin").status_code == 404
     assert api.get("/v1/voices/anna").status_code == 404
 
@@ -83,7 +83,7 @@ def test_an_unusable_recording_is_refused(api: httpx.Client, backstage: Backstag
     assert (answer.status_code, answer.json()["code"]) == (422, "bad_audio")
     assert answer.json()["errors"][0]["pointer"] == "/audio"
     assert said in answer.json()["detail"]
-    assert list(backstage.storage.list("voices/")) == []
+    assert list(backstage.storage.list(VOICES)) == []
 
 
 @pytest.mark.parametrize(

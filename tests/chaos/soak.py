@@ -32,6 +32,7 @@ import redis
 
 from farm.client import Farm, Refused, Unreachable
 from farm.job import OPEN
+from farm.layout import CLIPS
 from farm.wire import Job, JobOptions, JobRequest, Output
 from tests.chaos.ledger import Doubled, Ledger, Lost, Promise
 from tests.chaos.rig import TENANTS, Rig
@@ -289,7 +290,7 @@ class Faults:
                 rig.redis.script_flush()
             case "lose clips":
                 storage = rig.storage()
-                keys = [found.key for found in storage.list("segments/")]
+                keys = [found.key for found in storage.list(CLIPS)]
                 storage.delete(*self._choice.sample(keys, min(5, len(keys))))
 
     @contextmanager

@@ -11,6 +11,7 @@ from statistics import median
 
 import pytest
 
+from farm.layout import result_prefix
 from farm.settings import Settings
 from farm.wire import JobRequest
 from tests.chaos.ledger import Ledger
@@ -96,7 +97,7 @@ def assembling(rig: Rig, book: Progress) -> bool:
 
 
 def uploaded(rig: Rig, book: Progress) -> bool:
-    return any(rig.storage().list(f"results/{book.job}/"))
+    return any(rig.storage().list(result_prefix(book.job)))
 
 
 @pytest.mark.parametrize(

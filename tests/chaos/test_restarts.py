@@ -10,6 +10,7 @@ from pathlib import Path
 
 import redis
 
+from farm.layout import CLIPS
 from farm.settings import Settings
 from tests.chaos.ledger import Ledger
 from tests.chaos.progress import Progress, attempts_lost, until
@@ -95,7 +96,7 @@ def test_a_job_goes_on_after_the_whole_farm_was_stopped_and_started(tmp_path: Pa
     with Rig(tmp_path) as rig, Ledger(rig) as ledger:
         ledger.accepted(book, BOOK)
         (ended,) = ledger.check(90)
-        rendered = sum(clip.modified >= began for clip in rig.storage().list("segments/"))
+        rendered = sum(clip.modified >= began for clip in rig.storage().list(CLIPS))
         burnt = attempts_lost(ledger, book.id)
     record("all stopped at once", stopped_in_s=stopped, stood_at=done, rendered_after=rendered, attempts_burnt=burnt)
     assert ended.result is not None

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from farm.job import Lane, Status
-from farm.plan import clip_key, decode_page, pages_key, plan_key
-from farm.spec import Rendered, lines_key, text_key
+from farm.layout import BATCHES, JOBS, audio_key, clip_key, lines_key, pages_key, plan_key, result_prefix, text_key
+from farm.plan import decode_page
+from farm.spec import Rendered
 from farm.storage import Object, Storage
 from farm.store import jobs
 from tests.flow.house import House
@@ -129,12 +130,12 @@ class Overtaken:
 
 
 def results(house: House, book: str) -> set[str]:
-    return {found.key for found in house.storage.list(f"results/{book}/")}
+    return {found.key for found in house.storage.list(result_prefix(book))}
 
 
 def test_uploads_of_a_dead_desk_are_deleted(house: House) -> None:
     (book,), _ = settled_books(house, 1)
-    house.storage.put(f"results/{book}/0/audio.wav", b"of a desk that was killed before it could finish")
+    house.storage.put(audio_key(book, "0", ".wav"), b"of a desk that was killed before it could finish")
     house.desk.drain()
     outcome = house.outcome(book)
     assert isinstance(outcome, Rendered)
@@ -163,5 +164,5 @@ def test_texts_of_jobs_and_batches_that_were_never_accepted_are_deleted(house: H
             house.store.run(jobs.draft(id, after_ms))
             house.storage.put(key(id), b"{}")
     house.desk.drain()
-    left = {found.key for prefix in ("jobs/", "batches/") for found in house.storage.list(prefix)}
+    left = {found.key for prefix in (JOBS, BATCHES) for found in house.storage.list(prefix)}
     assert left == {text_key("job_early"), text_key(job), plan_key(job), pages_key(job)}

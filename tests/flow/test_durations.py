@@ -10,7 +10,8 @@ import soundfile as sf
 
 from farm.client import Farm
 from farm.job import Status
-from farm.plan import decode_page, pages_key
+from farm.layout import pages_key
+from farm.plan import decode_page
 from farm.spec import Rendered
 from farm.wire import Chapter, JobRequest, Output
 from tests.flow.house import House, Unwell

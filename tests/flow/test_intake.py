@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from farm.job import MAX_ATTEMPTS, Status
-from farm.plan import pages_key, plan_key
+from farm.layout import pages_key, plan_key
 from farm.store import jobs, segments
 from tests.flow.house import House
 from worker.engine import Utterance

@@ -9,8 +9,9 @@ import pytest
 import soundfile as sf
 
 from farm.job import Status
-from farm.plan import clip_key, decode_page, pages_key
-from farm.spec import Rendered, voice_key
+from farm.layout import clip_key, pages_key, voice_key
+from farm.plan import decode_page
+from farm.spec import Rendered
 from farm.store import jobs
 from farm.wire import JobError
 from tests.flow.house import Flaky, Greedy, House, Unwell

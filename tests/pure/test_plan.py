@@ -11,7 +11,8 @@ from dataclasses import replace
 import pytest
 
 from farm.errors import BadInput, Misconfigured, ObjectMissing
-from farm.plan import PAGE, Part, Plan, Recipe, Segment, clip_digest, clip_key, decode_page, encode_plan, segments
+from farm.layout import clip_key
+from farm.plan import PAGE, Part, Plan, Recipe, Segment, clip_digest, decode_page, encode_plan, segments
 from farm.speech import Manner
 from farm.wire import Pauses
 

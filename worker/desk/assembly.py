@@ -16,7 +16,8 @@ from typing import Any
 
 from farm.errors import BadInput, ClipCorrupt, FarmError, ObjectMissing
 from farm.job import Status
-from farm.plan import Plan, Segment, decode_page, pages_key, plan_key
+from farm.layout import audio_key, manifest_key, pages_key, plan_key, result_prefix, subtitles_key
+from farm.plan import Plan, Segment, decode_page
 from farm.pronunciation import plain
 from farm.scratch import Scratch
 from farm.spec import Rendered, Spec, success
@@ -78,7 +79,7 @@ class Assembler:
     def _clear(self, task: tasks.Task) -> None:
         """Deletes the uploads of an earlier run, such as of a desk that was killed. They are listed while the task is
         ours, so the uploads of a later desk are not among them."""
-        results = f"results/{task.id}/"
+        results = result_prefix(task.id)
         left = [found.key for found in self._storage.list(results)]
         if not self._store.run(tasks.extend(task, self._lease_ms)):
             raise TaskLost
@@ -102,12 +103,11 @@ class Assembler:
         lost = self._store.run(jobs.attempts(job.id))
         rows = [row for row in self._rows(job.id, plan) if lost.get(row.index, jobs.Lost()).error is None]
         extension, media_type = _MEDIA[spec.output.format]
-        folder = f"results/{job.id}/{run}"
         with Scratch("assembly") as scratch:
             target = scratch.path / f"audio.{extension}"
             stitched, warnings = self._stitch(rows, plan, spec, target, check)
-            audio_key = f"{folder}/audio.{extension}"
-            self._storage.put_file(audio_key, target, media_type)
+            audio = audio_key(job.id, run, target.suffix)
+            self._storage.put_file(audio, target, media_type)
         spans = dict(zip((row.index for row in rows), stitched.spans, strict=True))
         times = timing(stitched.milliseconds(stitched.frames), spec.target_duration_ms)
         manifest = Manifest(job, plan, stitched, spans, warnings, times)
@@ -116,14 +116,13 @@ class Assembler:
             manifest.row(row, lost=lost.get(row.index, jobs.Lost()), cached=row.index in cached)
             for row in self._rows(job.id, plan)
         ]
-        manifest_key = f"{folder}/manifest.json"
         document = json.dumps(manifest.document(table), ensure_ascii=False, indent=1)
-        self._storage.put(manifest_key, document.encode(), "application/json")
+        self._storage.put(manifest_key(job.id, run), document.encode(), "application/json")
         return Rendered(
             format=stitched.format, sample_rate=stitched.sample_rate, duration_seconds=stitched.seconds,
             bytes=stitched.bytes, sha256=stitched.sha256, loudness_lufs=stitched.loudness_lufs,
-            audio_key=audio_key, manifest_key=manifest_key, **times,
-            subtitles=self._subtitle(folder, spec, table, plain if plan.has_marks else str),
+            audio_key=audio, manifest_key=manifest_key(job.id, run), **times,
+            subtitles=self._subtitle(job.id, run, spec, table, plain if plan.has_marks else str),
         )  # fmt: skip
 
     def _rows(self, job: str, plan: Plan) -> Iterator[Segment]:
@@ -155,7 +154,7 @@ class Assembler:
         return stitched, warnings
 
     def _subtitle(
-        self, folder: str, spec: Spec, table: Sequence[Mapping[str, Any]], shown: Callable[[str], str]
+        self, job: str, run: str, spec: Spec, table: Sequence[Mapping[str, Any]], shown: Callable[[str], str]
     ) -> dict[str, str]:
         cues = [
             Cue(row["offset_ms"], row["offset_ms"] + row["duration_ms"], shown(row["text"]))
@@ -164,6 +163,6 @@ class Assembler:
         ]
         keys: dict[str, str] = {}
         for kind in spec.output.subtitles:
-            keys[kind] = f"{folder}/subtitles.{kind}"
+            keys[kind] = subtitles_key(job, run, kind)
             self._storage.put(keys[kind], subtitles(cues, kind).encode(), _SUBTITLES[kind])
         return keys

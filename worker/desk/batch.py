@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import time
 
-from farm.spec import Order, lines_key, read_lines, text_key
+from farm.layout import lines_key, text_key
+from farm.spec import Order, read_lines
 from farm.storage import Storage
 from farm.store import Store, batches, jobs, tasks
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from farm.errors import ClipCorrupt, ObjectMissing
-from farm.plan import Segment, clip_key
+from farm.layout import clip_key
+from farm.plan import Segment
 from farm.storage import Storage
 from worker.flac import Decoded, decode
 

@@ -4,9 +4,10 @@ one call of the store. So a job that is planned twice, or halfway, is still plan
 from __future__ import annotations
 
 from farm.errors import BadInput, ObjectMissing
-from farm.plan import Part, Recipe, encode_plan, pages_key, plan_key, segments
+from farm.layout import pages_key, plan_key, text_key
+from farm.plan import Part, Recipe, encode_plan, segments
 from farm.removal import remove_objects
-from farm.spec import Spec, read_text, text_key
+from farm.spec import Spec, read_text
 from farm.speech import Parameter
 from farm.storage import Storage
 from farm.store import Store, jobs, registry, tasks

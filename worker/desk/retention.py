@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from farm.job import is_batch
+from farm.layout import lines_key, text_key
 from farm.removal import remove_objects
-from farm.spec import lines_key, text_key
 from farm.storage import Storage
 from farm.store import Store, batches, jobs, tasks
 

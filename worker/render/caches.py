@@ -12,9 +12,9 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import TypeVar
 
-from farm.plan import Plan, Segment, decode_page, pages_key, plan_key
+from farm.layout import pages_key, plan_key, voice_key
+from farm.plan import Plan, Segment, decode_page
 from farm.scratch import Scratch
-from farm.spec import voice_key
 from farm.storage import Storage
 
 K = TypeVar("K")

@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import TypeVar
 
 from farm.errors import StorageUnavailable, StoreUnavailable
-from farm.plan import clip_key
+from farm.layout import clip_key
 from farm.storage import Storage
 from farm.store import Store, segments
 from worker.engine import Clip, Failure

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from farm.errors import ClipCorrupt, ObjectMissing
-from farm.plan import Segment, clip_key
+from farm.layout import clip_key
+from farm.plan import Segment
 from farm.storage import Storage
 from farm.store import Store, segments
 from worker.engine import Speech, Utterance

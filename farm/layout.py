@@ -1,0 +1,70 @@
+"""Where every object lies: the layout of the folder or bucket.
+
+    jobs/<job>/text.json                        the chapters of a job that is planned, or whose text is long
+    jobs/<job>/plan.json, plan.jsonl.gz         its plan, and the segments of the plan in pages
+    batches/<batch>/jobs.jsonl.gz               the jobs of a batch, one on each line
+    voices/<tenant>/<digest>.flac               uploaded reference audio, named by its content
+    segments/<2 digits>/<digest>.flac           clips, each named by all that is heard in it; shared by a tenant's jobs
+    results/<job>/<run>/audio.<suffix>          what assembly made. `run` is the token of the assembly, so that two
+                       /manifest.json           desks never write to one object
+                       /subtitles.<kind>
+
+Objects of running farms lie under these keys: a changed key loses them.
+"""
+
+from __future__ import annotations
+
+JOBS, BATCHES, VOICES, CLIPS, RESULTS = "jobs/", "batches/", "voices/", "segments/", "results/"
+
+
+def is_rerenderable(key: str) -> bool:
+    """Whether the farm can make the object again by itself, so that losing it costs time only."""
+    return key.startswith(CLIPS)
+
+
+def job_prefix(job: str) -> str:
+    """Of all that a job has but its result."""
+    return f"{JOBS}{job}/"
+
+
+def text_key(job: str) -> str:
+    return f"{JOBS}{job}/text.json"
+
+
+def plan_key(job: str) -> str:
+    return f"{JOBS}{job}/plan.json"
+
+
+def pages_key(job: str) -> str:
+    return f"{JOBS}{job}/plan.jsonl.gz"
+
+
+def lines_key(batch: str) -> str:
+    return f"{BATCHES}{batch}/jobs.jsonl.gz"
+
+
+def voice_key(tenant: str, digest: str) -> str:
+    return f"{VOICES}{tenant}/{digest}.flac"
+
+
+def clip_key(digest: str) -> str:
+    return f"{CLIPS}{digest[:2]}/{digest}.flac"
+
+
+def result_prefix(job: str) -> str:
+    """Of the results of all runs of a job's assembly."""
+    return f"{RESULTS}{job}/"
+
+
+def audio_key(job: str, run: str, suffix: str) -> str:
+    """`suffix` has its dot."""
+    return f"{RESULTS}{job}/{run}/audio{suffix}"
+
+
+def manifest_key(job: str, run: str) -> str:
+    return f"{RESULTS}{job}/{run}/manifest.json"
+
+
+def subtitles_key(job: str, run: str, kind: str) -> str:
+    """`kind` is vtt or srt."""
+    return f"{RESULTS}{job}/{run}/subtitles.{kind}"
