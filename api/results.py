@@ -20,8 +20,8 @@ from api.problems import Gone
 from api.state import AppState, state_of
 from farm.errors import BadInput, Conflict, NotFound, ObjectMissing
 from farm.job import ENDED, Status
-from farm.layout import pages_key, plan_key
-from farm.plan import Plan, decode_page
+from farm.plan import Segment as PlannedSegment
+from farm.plan_reader import PlanReader
 from farm.spec import Rendered, read_outcome
 from farm.store import jobs
 from farm.wire import Page
@@ -121,29 +121,24 @@ def _from_manifest(state: AppState, key: str, first: int, limit: int) -> tuple[l
 def _from_plan(
     state: AppState, job: str, lost: Mapping[int, jobs.Lost], first: int, limit: int
 ) -> tuple[list[Segment], int]:
-    """Reads only the plan's pages that hold the rows."""
-    plan = Plan.from_json(state.storage.get(plan_key(job)))
-    rows: list[Segment] = []
-    while len(rows) < limit and first + len(rows) < plan.total:
-        index = first + len(rows)
-        page = decode_page(state.storage.get(pages_key(job), *plan.page_range(plan.page_of(index))))
-        for row in page[index - page[0].index :][: limit - len(rows)]:
-            trouble = lost.get(row.index, jobs.Lost())
-            rows.append(
-                Segment(
-                    index=row.index,
-                    chapter=row.chapter,
-                    start=row.start,
-                    end=row.end,
-                    text=row.text,
-                    voice=row.voice,
-                    digest=row.digest,
-                    target_ms=row.target_duration_ms,
-                    attempts=trouble.count,
-                    error=trouble.error,
-                )
-            )
-    return rows, plan.total
+    reader = PlanReader(state.storage, job)
+    rows = [_segment(row, lost.get(row.index, jobs.Lost())) for row in reader.rows(first, limit)]
+    return rows, reader.plan.total
+
+
+def _segment(row: PlannedSegment, lost: jobs.Lost) -> Segment:
+    return Segment(
+        index=row.index,
+        chapter=row.chapter,
+        start=row.start,
+        end=row.end,
+        text=row.text,
+        voice=row.voice,
+        digest=row.digest,
+        target_ms=row.target_duration_ms,
+        attempts=lost.count,
+        error=lost.error,
+    )
 
 
 async def _object(request: Request, job_id: str, key_of: Callable[[Rendered], str | None]) -> Response:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from farm.errors import ObjectMissing
-from farm.layout import clip_key, job_prefix, pages_key, plan_key, result_prefix
-from farm.plan import Plan, decode_page
+from farm.layout import clip_key, job_prefix, result_prefix
+from farm.plan_reader import PlanReader
 from farm.storage import Storage
 
 
@@ -22,12 +22,8 @@ def remove_objects(storage: Storage, job: str, *, clips: bool = False) -> None:
 
 def _clips(storage: Storage, job: str) -> Iterator[str]:
     try:
-        plan = Plan.from_json(storage.get(plan_key(job)))
+        reader = PlanReader(storage, job)
     except ObjectMissing:
         return  # never planned, or removed before
-    index = 0
-    while index < plan.total:
-        page = decode_page(storage.get(pages_key(job), *plan.page_range(plan.page_of(index))))
-        for segment in page:
-            yield clip_key(segment.digest)
-        index += len(page)
+    for segment in reader.rows():
+        yield clip_key(segment.digest)

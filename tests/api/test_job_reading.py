@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from farm.layout import clip_key, pages_key, plan_key
-from farm.plan import Plan, decode_page
+from farm.layout import clip_key, plan_key
+from farm.plan_reader import PlanReader
 from farm.removal import remove_objects
 from farm.store import jobs, registry, segments
 from farm.wire import Worker
@@ -226,5 +226,4 @@ def test_a_malformed_job_id_is_not_found(api: httpx.Client, job: str, path: str)
 
 
 def clip_digests(backstage: Backstage, job: str) -> list[str]:
-    plan = Plan.from_json(backstage.storage.get(plan_key(job)))
-    return [row.digest for row in decode_page(backstage.storage.get(pages_key(job), *plan.page_range(0)))]
+    return [row.digest for row in PlanReader(backstage.storage, job).rows()]

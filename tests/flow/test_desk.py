@@ -9,7 +9,7 @@ from typing import Any
 
 from farm.job import Lane, Status
 from farm.layout import BATCHES, JOBS, audio_key, clip_key, lines_key, pages_key, plan_key, result_prefix, text_key
-from farm.plan import decode_page
+from farm.plan_reader import PlanReader
 from farm.spec import Rendered
 from farm.storage import Object, Storage
 from farm.store import jobs
@@ -56,7 +56,7 @@ def settled_books(house: House, count: int) -> tuple[list[str], set[str]]:
     books = [house.submit(input=text, priority=Lane.BULK) for text in texts]
     house.desk.drain()
     house.renderer().drain()
-    rows = [row for book in books for row in decode_page(house.storage.get(pages_key(book)))]
+    rows = [row for book in books for row in PlanReader(house.storage, book).rows()]
     return books, {clip_key(row.digest) for row in rows}
 
 

@@ -10,8 +10,7 @@ import soundfile as sf
 
 from farm.client import Farm
 from farm.job import Status
-from farm.layout import pages_key
-from farm.plan import decode_page
+from farm.plan_reader import PlanReader
 from farm.spec import Rendered
 from farm.wire import Chapter, JobRequest, Output
 from tests.flow.house import House, Unwell
@@ -79,7 +78,7 @@ def test_a_segment_shows_its_target_beside_its_duration(house: House) -> None:
     house.finish()
     rows = manifest_of(house, job)["segments"]
     assert [row.get("target_ms") for row in rows] == [
-        row.target_duration_ms for row in decode_page(house.storage.get(pages_key(job)))
+        row.target_duration_ms for row in PlanReader(house.storage, job).rows()
     ]
     for row in rows[:-1]:
         assert row["duration_ms"] == pytest.approx(row["target_ms"], rel=0.03)

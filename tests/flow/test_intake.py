@@ -14,11 +14,12 @@ from farm.layout import pages_key, plan_key
 from farm.store import jobs, segments
 from tests.flow.house import House
 from worker.engine import Utterance
-from worker.render.caches import Plans, References
 from worker.render.intake import Intake
 from worker.render.leases import Leases
 from worker.render.loader import Loader
+from worker.render.plan_cache import PlanCache
 from worker.render.quarantine import batch_is_ready
+from worker.render.reference_cache import ReferenceCache
 from worker.render.work import Work
 
 STORY = "The tide went out.\n\nNobody saw it go.\n\nIn the morning there were ships on the sand."
@@ -77,8 +78,8 @@ class Feed:
 
 @contextmanager
 def feed_of(house: House, capacity: int = CAPACITY) -> Iterator[Feed]:
-    leases, references = Leases(house.store, LEASE_MS), References(house.storage)
-    loader = NotedLoader(house.store, house.storage, leases, Plans(house.storage), references)
+    leases, references = Leases(house.store, LEASE_MS), ReferenceCache(house.storage)
+    loader = NotedLoader(house.store, house.storage, leases, PlanCache(house.storage), references)
     intake = Intake(
         house.store, leases, loader, model=house.engine.card.name, worker="w", capacity=capacity, lease_ms=LEASE_MS
     )

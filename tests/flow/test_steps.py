@@ -9,8 +9,8 @@ import pytest
 import soundfile as sf
 
 from farm.job import Status
-from farm.layout import clip_key, pages_key, voice_key
-from farm.plan import decode_page
+from farm.layout import clip_key, voice_key
+from farm.plan_reader import PlanReader
 from farm.spec import Rendered
 from farm.store import jobs
 from farm.wire import JobError
@@ -23,7 +23,7 @@ STORY = "The tide went out. Nobody saw it go.\n\nIn the morning there were ships
 
 
 def digests(house: House, job: str) -> list[str]:
-    return [row.digest for row in decode_page(house.storage.get(pages_key(job)))]
+    return [row.digest for row in PlanReader(house.storage, job).rows()]
 
 
 def audio(house: House, job: str) -> bytes:

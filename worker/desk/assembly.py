@@ -16,8 +16,9 @@ from typing import Any
 
 from farm.errors import BadInput, ClipCorrupt, FarmError, ObjectMissing
 from farm.job import Status
-from farm.layout import audio_key, manifest_key, pages_key, plan_key, result_prefix, subtitles_key
-from farm.plan import Plan, Segment, decode_page
+from farm.layout import audio_key, manifest_key, result_prefix, subtitles_key
+from farm.plan import Plan, Segment
+from farm.plan_reader import PlanReader
 from farm.pronunciation import plain
 from farm.scratch import Scratch
 from farm.spec import Rendered, Spec, success
@@ -99,9 +100,10 @@ class Assembler:
     def _upload(self, job: jobs.JobRecord, spec: Spec, run: str, check: Callable[[], None]) -> Rendered:
         """Makes and uploads audio, manifest and subtitles; `run` makes their keys unique. Raises ClipsMissing, or
         ObjectMissing when the plan itself is gone."""
-        plan = Plan.from_json(self._storage.get(plan_key(job.id)))
+        reader = PlanReader(self._storage, job.id)
+        plan = reader.plan
         lost = self._store.run(jobs.attempts(job.id))
-        rows = [row for row in self._rows(job.id, plan) if lost.get(row.index, jobs.Lost()).error is None]
+        rows = [row for row in reader.rows() if lost.get(row.index, jobs.Lost()).error is None]
         extension, media_type = _MEDIA[spec.output.format]
         with Scratch("assembly") as scratch:
             target = scratch.path / f"audio.{extension}"
@@ -114,7 +116,7 @@ class Assembler:
         cached = self._store.run(jobs.cached_bits(job.id))
         table = [
             manifest.row(row, lost=lost.get(row.index, jobs.Lost()), cached=row.index in cached)
-            for row in self._rows(job.id, plan)
+            for row in reader.rows()
         ]
         document = json.dumps(manifest.document(table), ensure_ascii=False, indent=1)
         self._storage.put(manifest_key(job.id, run), document.encode(), "application/json")
@@ -124,13 +126,6 @@ class Assembler:
             audio_key=audio, manifest_key=manifest_key(job.id, run), **times,
             subtitles=self._subtitle(job.id, run, spec, table, plain if plan.has_marks else str),
         )  # fmt: skip
-
-    def _rows(self, job: str, plan: Plan) -> Iterator[Segment]:
-        index = 0
-        while index < plan.total:
-            page = decode_page(self._storage.get(pages_key(job), *plan.page_range(plan.page_of(index))))
-            yield from page
-            index += len(page)
 
     def _stitch(
         self, rows: Sequence[Segment], plan: Plan, spec: Spec, target: Path, check: Callable[[], None]

@@ -23,8 +23,9 @@ from farm.storage import Storage
 from farm.store import Store, segments
 from worker.engine import Speech, Utterance
 from worker.flac import duration_ms
-from worker.render.caches import Plans, References
 from worker.render.leases import Held, Leases
+from worker.render.plan_cache import PlanCache
+from worker.render.reference_cache import ReferenceCache
 from worker.render.work import Work
 
 log = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ class Loader:
     """`cached` counts the segments whose clip was in storage."""
 
     def __init__(
-        self, store: Store, storage: Storage, leases: Leases, plans: Plans, references: References,
+        self, store: Store, storage: Storage, leases: Leases, plans: PlanCache, references: ReferenceCache,
         wake_desk: Callable[[], object] = lambda: None,
     ) -> None:  # fmt: skip
         self._store, self._storage, self._leases = store, storage, leases

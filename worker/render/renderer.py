@@ -25,11 +25,12 @@ from farm.settings import Settings
 from farm.storage import Storage
 from farm.store import Store
 from worker.engine import Engine
-from worker.render.caches import Plans, References
 from worker.render.commit import Commit
 from worker.render.intake import Intake
 from worker.render.leases import Leases
 from worker.render.loader import Loader
+from worker.render.plan_cache import PlanCache
+from worker.render.reference_cache import ReferenceCache
 
 log = logging.getLogger(__name__)
 
@@ -86,8 +87,8 @@ class Renderer:
         self._worker = worker
         self._lease_ms = round(settings.lease_seconds * 1000)
         self._watchdog_seconds = settings.watchdog_seconds
-        self._plans = Plans(storage)
-        self._references = References(storage)
+        self._plans = PlanCache(storage)
+        self._references = ReferenceCache(storage)
         self._current: _Drain | None = None
         self._done = Figures()
         self._stopping = threading.Event()
