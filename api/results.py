@@ -18,6 +18,7 @@ from api.answers import json_response
 from api.jobs import find
 from api.problems import Gone
 from api.state import AppState, state_of
+from farm.audio_formats import MEDIA_TYPE_OF_SUFFIX
 from farm.errors import BadInput, Conflict, NotFound, ObjectMissing
 from farm.job import ENDED, Status
 from farm.plan import Segment as PlannedSegment
@@ -28,15 +29,6 @@ from farm.wire import Page
 
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["results"])
 
-_MEDIA_TYPES = {
-    ".wav": "audio/wav",
-    ".flac": "audio/flac",
-    ".mp3": "audio/mpeg",
-    ".ogg": "audio/ogg",
-    ".json": "application/json",
-    ".vtt": "text/vtt",
-    ".srt": "application/x-subrip",
-}
 _BYTES: dict[int | str, dict[str, Any]] = {
     200: {"description": "The file; Range is honoured"},
     307: {"description": "It is at a presigned URL of the storage, good for 15 minutes"},
@@ -157,7 +149,7 @@ async def _object(request: Request, job_id: str, key_of: Callable[[Rendered], st
     path = await state.blocking(state.storage.path, key)
     if path is None or not path.is_file():
         raise Gone(f"the result of job {job_id} is no longer in storage; retry or submit the job anew")
-    return FileResponse(path, media_type=_MEDIA_TYPES.get(suffix), filename=filename)
+    return FileResponse(path, media_type=MEDIA_TYPE_OF_SUFFIX.get(suffix), filename=filename)
 
 
 def _rendered(job: jobs.JobRecord) -> Rendered:

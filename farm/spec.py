@@ -20,9 +20,10 @@ from typing import Any, BinaryIO, cast
 
 from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer, model_validator
 
+from farm.audio_formats import AudioFormat
 from farm.job import Lane, Status
 from farm.speech import MANNER_FIELDS, NEUTRAL, Manner
-from farm.wire import AudioFormat, Chapter, JobError, Output, Webhook
+from farm.wire import Chapter, JobError, Output, Webhook
 
 SEGMENT_FAILED = "segment_failed"  # the error of a job that fails because one of its segments is dead
 INLINE_BYTES = 8_000  # UTF-8; longer texts are written to storage before the job is accepted

@@ -20,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from farm.audio_formats import AudioFormat, SubtitleFormat
 from farm.job import Lane, Status
 from farm.speech import PARAMETERS
 
@@ -116,9 +117,6 @@ class Pauses(_Request):
     chapter: Milliseconds = 1500
 
 
-AudioFormat = Literal["wav", "flac", "mp3", "opus"]
-
-
 class Output(_Request):
     format: AudioFormat = "mp3"
     sample_rate: Literal[8000, 16000, 22050, 24000, 44100, 48000] | None = Field(
@@ -128,7 +126,7 @@ class Output(_Request):
         None, description="integrated loudness to reach (ITU-R BS.1770); gain stops where peaks would pass -1 dBFS"
     )
     pause_ms: Pauses = Pauses()
-    subtitles: Annotated[list[Literal["vtt", "srt"]], Field(max_length=2)] = []
+    subtitles: Annotated[list[SubtitleFormat], Field(max_length=2)] = []
 
 
 WebhookEvent = Literal["job.succeeded", "job.failed", "job.canceled", "batch.completed"]

@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from farm.audio_formats import FORMAT_OF_SUFFIX
 from farm.cli.manuscript import chapters, read
 from farm.cli.progress import follow_batch, follow_jobs
 from farm.cli.screen import FAILED, OK, connected, in_words, line, remark, show, stderr, why
@@ -24,7 +25,6 @@ from farm.settings import Settings
 from farm.speech import PARAMETERS
 from farm.wire import Job, JobRequest
 
-_FORMATS = {".mp3": "mp3", ".wav": "wav", ".flac": "flac", ".opus": "opus", ".ogg": "opus"}
 _NAME_BYTES = 255
 
 
@@ -165,9 +165,9 @@ def _target(given: argparse.Namespace) -> Path:
 
 
 def _format_of(target: Path) -> str:
-    if target.suffix.lower() not in _FORMATS:
-        raise BadInput(f"{target}: no format goes by this suffix; use {' '.join(_FORMATS)}, or say --format")
-    return _FORMATS[target.suffix.lower()]
+    if target.suffix.lower() not in FORMAT_OF_SUFFIX:
+        raise BadInput(f"{target}: no format goes by this suffix; use {' '.join(FORMAT_OF_SUFFIX)}, or say --format")
+    return FORMAT_OF_SUFFIX[target.suffix.lower()]
 
 
 def _file_name(job: Job, place: int, total: int) -> str:

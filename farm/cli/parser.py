@@ -7,6 +7,7 @@ import argparse
 import importlib
 from collections.abc import Callable
 
+from farm.audio_formats import AUDIO_FORMATS, SUBTITLE_FORMATS
 from farm.cli import narrate, orders, up, voices
 from farm.cli.screen import EXIT_CODES
 from farm.job import Lane
@@ -105,9 +106,9 @@ def _add_text(command: argparse.ArgumentParser) -> None:
         if field.option is not None:
             _add_parameter(command, field.option)
     command.add_argument("--chapters", action="store_true", help='cut at Markdown headings, or lines like "Chapter 1"')
-    command.add_argument("--format", choices=("mp3", "wav", "flac", "opus"), help="of the audio (mp3)")
+    command.add_argument("--format", choices=tuple(AUDIO_FORMATS), help="of the audio (mp3)")
     command.add_argument("--loudness", type=float, metavar="LUFS", help="integrated loudness to reach, like -18")
-    command.add_argument("--subtitles", action="append", choices=("vtt", "srt"), help="also saved; repeatable")
+    command.add_argument("--subtitles", action="append", choices=tuple(SUBTITLE_FORMATS), help="also saved; repeatable")
     command.add_argument("--priority", choices=[str(lane) for lane in Lane], help="lane (normal)")
     command.add_argument("--on-error", choices=("fail", "skip"), help="when a sentence can't be spoken (fail)")
     command.add_argument("--custom-id", metavar="NAME", help="your own name for the job")

@@ -16,8 +16,9 @@ import pyloudnorm
 import pytest
 import soundfile as sf
 
+from farm.audio_formats import AudioFormat
 from farm.errors import ClipCorrupt
-from farm.wire import AudioFormat, Output
+from farm.wire import Output
 from worker.desk.encoder import Encoder, encodable_rate
 from worker.desk.loudness import Meter, decibels
 from worker.desk.stitch import Piece, Span, Stitched, stitch

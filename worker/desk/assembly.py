@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from farm.audio_formats import AUDIO_FORMATS, SUBTITLE_FORMATS
 from farm.errors import BadInput, ClipCorrupt, FarmError, ObjectMissing
 from farm.job import Status
 from farm.layout import audio_key, manifest_key, result_prefix, subtitles_key
@@ -25,7 +26,6 @@ from farm.spec import Rendered, Spec, success
 from farm.storage import Storage
 from farm.store import Store, jobs, tasks
 from farm.wake import Waker, render_queue
-from farm.wire import AudioFormat
 from worker.desk.clips import Clips
 from worker.desk.failure import fail_job
 from worker.desk.manifest import Manifest, timing
@@ -35,13 +35,6 @@ from worker.desk.task_lease import TaskLost
 
 log = logging.getLogger(__name__)
 
-_MEDIA: Mapping[AudioFormat, tuple[str, str]] = {
-    "wav": ("wav", "audio/wav"),
-    "flac": ("flac", "audio/flac"),
-    "mp3": ("mp3", "audio/mpeg"),
-    "opus": ("ogg", "audio/ogg"),
-}
-_SUBTITLES = {"vtt": "text/vtt", "srt": "application/x-subrip"}
 _REDOS = 5  # a bucket that loses clips as fast as they come must not keep a GPU busy for ever
 _LOSING = "clips of this job keep disappearing from storage; see to the bucket or disk, then retry"
 
@@ -104,12 +97,12 @@ class Assembler:
         plan = reader.plan
         lost = self._store.run(jobs.attempts(job.id))
         rows = [row for row in reader.rows() if lost.get(row.index, jobs.Lost()).error is None]
-        extension, media_type = _MEDIA[spec.output.format]
+        encoding = AUDIO_FORMATS[spec.output.format]
         with Scratch("assembly") as scratch:
-            target = scratch.path / f"audio.{extension}"
+            target = scratch.path / f"audio{encoding.suffix}"
             stitched, warnings = self._stitch(rows, plan, spec, target, check)
-            audio = audio_key(job.id, run, target.suffix)
-            self._storage.put_file(audio, target, media_type)
+            audio = audio_key(job.id, run, encoding.suffix)
+            self._storage.put_file(audio, target, encoding.media_type)
         spans = dict(zip((row.index for row in rows), stitched.spans, strict=True))
         times = timing(stitched.milliseconds(stitched.frames), spec.target_duration_ms)
         manifest = Manifest(job, plan, stitched, spans, warnings, times)
@@ -159,5 +152,5 @@ class Assembler:
         keys: dict[str, str] = {}
         for kind in spec.output.subtitles:
             keys[kind] = subtitles_key(job, run, kind)
-            self._storage.put(keys[kind], subtitles(cues, kind).encode(), _SUBTITLES[kind])
+            self._storage.put(keys[kind], subtitles(cues, kind).encode(), SUBTITLE_FORMATS[kind])
         return keys

@@ -10,32 +10,27 @@ from pathlib import Path
 
 import soundfile as sf
 
-from farm.wire import AudioFormat
+from farm.audio_formats import AUDIO_FORMATS, AudioFormat
 from worker.flac import Samples, to_pcm
 
-_CONTAINERS: dict[AudioFormat, tuple[str, str]] = {
-    "wav": ("WAV", "PCM_16"),
-    "flac": ("FLAC", "PCM_16"),
-    "mp3": ("MP3", "MPEG_LAYER_III"),
-    "opus": ("OGG", "OPUS"),
-}
-_OPUS_RATES = (8000, 12000, 16000, 24000, 48000)
 _WAV_FRAMES = (2**32 - 4096) // 2  # 16 bit mono, with room for the header
 _COPY_FRAMES = 1 << 20
 
 
 def encodable_rate(format: AudioFormat, sample_rate: int) -> int:
     """`sample_rate`, or the next higher one that the format allows."""
-    if format != "opus":
+    rates = AUDIO_FORMATS[format].sample_rates
+    if not rates:
         return sample_rate
-    return next((rate for rate in _OPUS_RATES if rate >= sample_rate), _OPUS_RATES[-1])
+    return next((rate for rate in rates if rate >= sample_rate), rates[-1])
 
 
 class Encoder:
     def __init__(self, path: Path, format: AudioFormat, sample_rate: int, wav_frames: int = _WAV_FRAMES) -> None:
         self.frames = 0
         self._path = path
-        self._container, self._subtype = _CONTAINERS[format]
+        encoding = AUDIO_FORMATS[format]
+        self._container, self._subtype = encoding.container, encoding.subtype
         self._rate = sample_rate
         self._wav_frames = wav_frames
         self._file = self._open(path, self._container)

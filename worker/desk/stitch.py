@@ -18,7 +18,8 @@ from typing import BinaryIO
 import numpy as np
 import soxr
 
-from farm.wire import AudioFormat, Output
+from farm.audio_formats import AudioFormat
+from farm.wire import Output
 from worker.desk.encoder import Encoder, encodable_rate
 from worker.desk.loudness import Meter, decibels
 from worker.flac import Pcm, Samples, from_pcm

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
-from typing import Literal
+
+from farm.audio_formats import SubtitleFormat
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +16,7 @@ class Cue:
     text: str
 
 
-def subtitles(cues: Iterable[Cue], kind: Literal["vtt", "srt"]) -> str:
+def subtitles(cues: Iterable[Cue], kind: SubtitleFormat) -> str:
     """The whole file. Text is one line per cue: a blank line would end the cue."""
     blocks = []
     for number, cue in enumerate(cues, 1):

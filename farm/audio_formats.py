@@ -1,0 +1,46 @@
+"""The formats of a result: the audio that a job can ask for, its subtitles, and how their files are named and served.
+
+The client imports this module, so the encoders appear by name only: `container` and `subtype` are libsndfile's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+AudioFormat = Literal["wav", "flac", "mp3", "opus"]
+SubtitleFormat = Literal["vtt", "srt"]
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    suffix: str  # of the file in storage
+    media_type: str
+    container: str
+    subtype: str
+    sample_rates: tuple[int, ...] = ()  # Hz, in ascending order; empty where every rate is allowed
+
+
+AUDIO_FORMATS: Mapping[AudioFormat, Encoding] = MappingProxyType(
+    {
+        "mp3": Encoding(".mp3", "audio/mpeg", "MP3", "MPEG_LAYER_III"),
+        "wav": Encoding(".wav", "audio/wav", "WAV", "PCM_16"),
+        "flac": Encoding(".flac", "audio/flac", "FLAC", "PCM_16"),
+        "opus": Encoding(".ogg", "audio/ogg", "OGG", "OPUS", (8000, 12000, 16000, 24000, 48000)),
+    }
+)
+SUBTITLE_FORMATS: Mapping[SubtitleFormat, str] = MappingProxyType(  # with their media types
+    {"vtt": "text/vtt", "srt": "application/x-subrip"}
+)
+
+# A user may name a file by its format, or by the suffix that storage has.
+FORMAT_OF_SUFFIX: Mapping[str, AudioFormat] = MappingProxyType(
+    {suffix: name for name, encoding in AUDIO_FORMATS.items() for suffix in (f".{name}", encoding.suffix)}
+)
+MEDIA_TYPE_OF_SUFFIX: Mapping[str, str] = MappingProxyType(
+    {encoding.suffix: encoding.media_type for encoding in AUDIO_FORMATS.values()}
+    | {f".{name}": media_type for name, media_type in SUBTITLE_FORMATS.items()}
+    | {".json": "application/json"}  # the manifest
+)
