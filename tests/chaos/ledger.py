@@ -29,6 +29,7 @@ from examples.receiver import Receiver
 from farm.client import Farm, Refused
 from farm.embedded.supervisor import webhook_secret
 from farm.job import ENDED, TRANSITIONS, Due, Status
+from farm.layout import BATCHES, JOBS, RESULTS
 from farm.storage import LocalStorage
 from farm.storage.bucket import S3Storage
 from farm.webhooks.secrets import secret_for
@@ -267,7 +268,7 @@ def leftovers(rig: Rig) -> list[str]:
     left += [f"half-written {name}" for name in _unfinished(rig)]
     left += [f"scratch {folder.name}" for folder in rig.scratch.glob("tts-farm-*") if not _in_use(folder)]
     runs = defaultdict(set)
-    for key in _objects(rig, "results/"):
+    for key in _objects(rig, RESULTS):
         _, job, run, _ = key.split("/", 3)
         runs[job].add(run)
     left += [f"{len(found)} results of {job}: {sorted(found)}" for job, found in runs.items() if len(found) > 1]
@@ -279,7 +280,7 @@ def _orphans(rig: Rig) -> list[str]:
     client: Any = rig.redis
     known = {key.decode()[4:] for kind in "jb" for key in client.scan_iter(f"f:{kind}:*")}
     known |= {draft.decode() for draft in client.zrange("f:due:draft:bulk:", 0, -1)}
-    found = [key for prefix in ("results/", "jobs/", "batches/") for key in _objects(rig, prefix)]
+    found = [key for prefix in (RESULTS, JOBS, BATCHES) for key in _objects(rig, prefix)]
     return [key for key in found if key.split("/")[1] not in known]
 
 

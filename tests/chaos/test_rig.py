@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from farm.layout import audio_key
 from tests.chaos.crowd import Crowd
 from tests.chaos.ledger import Ledger
 from tests.chaos.rig import MAXMEMORY, Rig
@@ -43,10 +44,10 @@ def test_the_ledger_notices_leftovers(rig: Rig, ledger: Ledger) -> None:
     rig.redis.zadd("f:lease", {"nobody": 1})
     assert ledger.leftovers() == ["lease b'nobody'"]
     rig.redis.zrem("f:lease", "nobody")
-    rig.storage().put("results/job_x/1/audio.wav", b"")
+    rig.storage().put(audio_key("job_x", "1", ".wav"), b"")
     with pytest.raises(AssertionError, match="objects of no job"):
         ledger.check_leftovers()
-    rig.storage().delete("results/job_x/1/audio.wav")
+    rig.storage().delete(audio_key("job_x", "1", ".wav"))
 
 
 def test_the_rig_notices_a_fault_that_was_not_mended(rig: Rig) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from farm.layout import JOBS
 from tests.chaos.crowd import ANSWERED_S, Crowd
 from tests.chaos.ledger import Ledger
 from tests.chaos.lengths import length
@@ -203,7 +204,7 @@ def test_a_broken_upload_is_made_again_in_full(bucket: Bucket, rig: Rig, ledger:
 def remove_late_uploads(rig: Rig) -> int:
     """Removes the texts of refused jobs whose upload arrived when the line was well again. Nothing leads to them."""
     storage = rig.storage()
-    texts = [found.key for found in storage.list("jobs/")]
+    texts = [found.key for found in storage.list(JOBS)]
     late = [key for key in texts if not rig.redis.exists(f"f:j:{key.split('/')[1]}")]
     storage.delete(*late)
     return len(late)
