@@ -50,18 +50,8 @@ def main() -> int:
         signals.worker_ready.connect(lambda **_: health.ready(), weak=False)
         signals.worker_shutting_down.connect(lambda **_: health.draining(), weak=False)
         health.start()
-        app.worker_main(
-            [
-                "worker",
-                *pool,
-                "-l",
-                settings.log_level,
-                "--without-gossip",
-                "--without-mingle",
-                "-n",
-                f"{options.role}@%h",
-            ]
-        )
+        quiet = ["--without-gossip", "--without-mingle"]  # workers tell each other nothing: Redis knows it all
+        app.worker_main(["worker", *pool, "-l", settings.log_level, *quiet, "-n", f"{options.role}@%h"])
     except FarmError as error:
         print(f"error: {error.message}", file=sys.stderr)  # noqa: T201
         return EXIT_MISCONFIGURED if isinstance(error, Misconfigured) else 1
