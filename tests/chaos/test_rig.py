@@ -77,8 +77,10 @@ def test_a_fault_lasts_until_each_user_has_an_answer(rig: Rig, ledger: Ledger) -
     with Crowd(rig, ledger) as crowd, crowd.asking([lambda: crowd.ask("GET", "/v1/queue"), hang]):
         lasting = threading.Thread(target=fault)
         lasting.start()
-        assert asked.wait(patient(10))
-        assert not over.wait(0.5), "the fault was over before a request in it was answered"
-        answered.set()
+        try:
+            assert asked.wait(patient(10))
+            assert not over.wait(0.5), "the fault was over before a request in it was answered"
+        finally:
+            answered.set()
         assert over.wait(patient(10))
         lasting.join()
