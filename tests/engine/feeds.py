@@ -76,10 +76,10 @@ def clip(engine: Engine, text: str, **speech: object) -> Clip:
 
 @cache
 def reference() -> Path:
-    """Three seconds of a wobbling chord, which an engine that copies voices accepts as one."""
+    """A second of a wobbling chord, which an engine that copies voices accepts as one."""
     folder = tempfile.mkdtemp(prefix="farm-reference-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    moment = np.arange(3 * 24_000) / 24_000
+    moment = np.arange(24_000) / 24_000
     wobble = moment + 0.002 * np.sin(2 * np.pi * 4 * moment)
     chord = sum(np.sin(2 * np.pi * 140 * harmonic * wobble) / harmonic for harmonic in range(1, 9))
     sf.write(Path(folder, "reference.flac"), np.asarray(0.2 * chord, np.float32), 24_000)

@@ -7,14 +7,24 @@ network      the engine's Network on the same
 
 checkpoint25, package25 and network25 are the same of IndexTTS-2.5, for which the official repository must be installed;
 where it is not, the tests that ask for them are skipped.
+
+Test processes of one run (pytest -n 2) share the checkpoints: one process writes, the others wait and read. The
+package builds its grammars of numbers once in an environment, for a minute or more; a lock keeps processes from
+building them side by side.
+
+MODEL=full    compares whole engines with the package itself instead of a recording of it (tests/indextts/recording.py)
 """
 
 from __future__ import annotations
 
+import logging
+import os
+import tempfile
 import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
-from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -27,8 +37,9 @@ OFFICIAL_IS_NEEDED = "needs the official repository of IndexTTS as the package i
 ABSENT = [name for name in ("torch", "indextts") if find_spec(name) is None]
 if not ABSENT:
     import torch
+    from filelock import FileLock  # torch brings it
 
-    torch.set_num_threads(1)  # sums in the same order on any machine
+    torch.set_num_threads(1)  # sums in the same order on any machine, and a core for each test process
 
 
 class Skipped(pytest.Module):
@@ -38,17 +49,65 @@ class Skipped(pytest.Module):
         pytest.skip(f"the IndexTTS tests need {' and '.join(ABSENT)}: pip install 'tts-farm[indextts]'")
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Before the first test, whose time limit would be too short."""
+    fixtures = {name for item in session.items if isinstance(item, pytest.Function) for name in item.fixturenames}
+    if fixtures & {"checkpoint", "checkpoint25"} and not session.config.option.collectonly:
+        _build_grammars()
+
+
+def _build_grammars() -> None:
+    """The package keeps them in a folder of its own. To read them from there takes a second."""
+    lock = FileLock(Path(tempfile.gettempdir(), f"tts-farm-grammars-{os.getuid()}.lock"))
+    with lock, _quiet(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the package's modules are imported here for the first time
+        from worker.engines.indextts.load.package import Package, has_25, place_of_package
+        from worker.engines.indextts.text.wording import spanish_grammar
+
+        Package.find().text_normalizer().load()
+        if has_25():
+            spanish_grammar(place_of_package())
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The grammars' package logs every file that it reads; here, no test captures that."""
+    logging.disable(logging.INFO)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
+
+
 def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
     return Skipped.from_parent(parent, path=module_path) if ABSENT else None
 
 
 @pytest.fixture(scope="session")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def common(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that all test processes of this run have in common."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+def once(folder: Path, write: Callable[[Path], object]) -> Path:
+    """The folder as `write` fills it in the first process that asks; the others wait. A process that dies in the middle
+    leaves it to the next."""
+    with FileLock(folder.with_suffix(".lock")):
+        if not folder.exists():
+            unfinished = folder.with_suffix(".unfinished")
+            write(unfinished)
+            unfinished.rename(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def checkpoint(common: Path) -> Path:
     from tests.indextts.checkpoint import write
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the package's modules are imported here for the first time
-        return write(tmp_path_factory.mktemp("indextts"))
+        return once(common / "indextts", write)
 
 
 @pytest.fixture(scope="session")
@@ -60,26 +119,11 @@ def references(checkpoint: Path) -> list[str]:
 
 @pytest.fixture(scope="session")
 def package(checkpoint: Path) -> Any:
-    """Its hub client may have been imported by anyone before, so that the environment alone would come too late."""
-    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+    from tests.indextts.oracle import load
+
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        import_module("audioread.rawread")  # when librosa reads its first file, it would warn of the end of aifc
-        from huggingface_hub import constants
-        from indextts.infer_v2 import IndexTTS2
-
-        from worker.engines.indextts.load.checkpoint import find_checkpoint
-
-        patch.setattr(constants, "HF_HUB_OFFLINE", True)
-        patch.setattr(constants, "HF_HUB_CACHE", str(checkpoint / "hf_cache"))
-        if "aux_paths" not in signature(IndexTTS2).parameters:
-            return IndexTTS2(model_dir=str(checkpoint), device="cpu")
-        files = find_checkpoint(checkpoint)  # the official repository is told where everything lies
-        auxiliary = {"w2v_bert": files.semantic, "semantic_codec": files.codec, "campplus": files.speaker}
-        auxiliary["bigvgan"] = files.vocoder
-        return IndexTTS2(
-            cfg_path=str(files.config_file), model_dir=str(checkpoint), device="cpu",
-            aux_paths={name: str(path) for name, path in auxiliary.items()},
-        )  # fmt: skip
+        return load(checkpoint)
 
 
 @pytest.fixture(scope="session")
@@ -92,7 +136,7 @@ def network(checkpoint: Path) -> Network:
 
 
 @pytest.fixture(scope="session")
-def checkpoint25(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def checkpoint25(common: Path) -> Path:
     from worker.engines.indextts.load.package import has_25
 
     if not has_25():
@@ -101,7 +145,7 @@ def checkpoint25(tmp_path_factory: pytest.TempPathFactory) -> Path:
         warnings.simplefilter("ignore")
         from tests.indextts.checkpoint25 import write
 
-        return write(tmp_path_factory.mktemp("indextts25"))
+        return once(common / "indextts25", write)
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from importlib import import_module
+from inspect import signature
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -17,6 +20,27 @@ import numpy.typing as npt
 import torch
 
 from worker.engines.indextts.decode.sampling import pick, uniform
+from worker.engines.indextts.load.checkpoint import find_checkpoint
+
+
+def load(checkpoint: Path) -> Any:
+    """The package's IndexTTS2 on that folder."""
+    import_module("audioread.rawread")  # when librosa reads its first file, it would warn of the end of aifc
+    from huggingface_hub import constants
+    from indextts.infer_v2 import IndexTTS2
+
+    cache = str(checkpoint / "hf_cache")
+    # The hub's client may have been imported before, so that the environment alone would come too late.
+    with patch.object(constants, "HF_HUB_OFFLINE", True), patch.object(constants, "HF_HUB_CACHE", cache):
+        if "aux_paths" not in signature(IndexTTS2).parameters:
+            return IndexTTS2(model_dir=str(checkpoint), device="cpu")
+        files = find_checkpoint(checkpoint)  # the official repository is told where everything lies
+        auxiliary = {"w2v_bert": files.semantic, "semantic_codec": files.codec, "campplus": files.speaker}
+        auxiliary["bigvgan"] = files.vocoder
+        return IndexTTS2(
+            cfg_path=str(files.config_file), model_dir=str(checkpoint), device="cpu",
+            aux_paths={name: str(path) for name, path in auxiliary.items()},
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -24,6 +48,12 @@ class Spoken:
     codes: list[list[int]]  # of each segment
     mels: list[torch.Tensor]  # (80, frames)
     waves: list[npt.NDArray[np.float32]]  # (samples,), clamped as infer() does
+
+    @property
+    def whole(self) -> npt.NDArray[np.float32]:
+        """(samples,): its waves with 0.2 s of silence between them, as infer() joins them."""
+        gap = np.zeros(int(22050 * 0.2), np.float32)
+        return np.concatenate([samples for wave in self.waves for samples in (gap, wave)][1:])
 
 
 def speak(
