@@ -77,7 +77,7 @@ class Commit:
         self._gone.set()
 
     def put(self, work: Work, outcome: Clip | Failure) -> None:
-        """Takes over a finished piece of work. Blocks while there is no room."""
+        """Accepts a finished piece of work. Blocks while there is no room."""
         self._room.acquire()
         self._pool.submit(self._store_outcome, work, outcome)
 

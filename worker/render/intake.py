@@ -128,21 +128,21 @@ class Intake:
         of no others."""
         with self._change:
             chosen = [self._ready.popleft() for _ in range(may_begin(*self._flags(), count))]
-            segments_of = {held: work.quarantined for work in chosen for held in work.held}
+            beginning = {held: work.quarantined for work in chosen for held in work.held}
             self._running.update((work.id, work) for work in chosen)
-            self._begun.update(segments_of)
+            self._begun.update(beginning)
             self._change.notify_all()
         if not chosen:
             return []
         try:
-            refused = segments_of.keys() - self._begin_in_store(segments_of)
+            refused = beginning.keys() - self._begin_in_store(beginning)
         except StoreUnavailable as error:
             log.warning("rendering on without the store: %s", error)  # settle is retried; the lease's grace covers us
             return chosen
         self._leases.drop(refused)
         with self._change:
             for work in chosen:
-                self._take_off(work, refused)
+                self._remove_segments(work, refused)
                 if not work.held:
                     del self._running[work.id]
             return [work for work in chosen if work.held]
@@ -235,7 +235,7 @@ class Intake:
         twin.held.extend(work.held)
         return True
 
-    def _take_off(self, work: Work, gone: Collection[Held]) -> None:
+    def _remove_segments(self, work: Work, gone: Collection[Held]) -> None:
         work.held = [held for held in work.held if held not in gone]
         if not work.held:
             self._forget(work)
@@ -250,7 +250,7 @@ class Intake:
         """Work without segments is not begun. Work that runs already is finished: its clip is as good for others."""
         with self._change:
             for work in self._ready:
-                self._take_off(work, held)
+                self._remove_segments(work, held)
             self._ready = deque(work for work in self._ready if work.held)
             self._change.notify_all()
 
