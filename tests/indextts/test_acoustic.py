@@ -50,7 +50,7 @@ def failing(when: Callable[[Sequence[int]], bool], error: Exception) -> Iterator
         yield sizes
 
 
-def test_a_batch_sounds_as_the_package_makes_it_sound_one_by_one(network: Network, package: Any) -> None:
+def test_a_batch_sounds_like_the_packages_clips_made_one_by_one(network: Network, package: Any) -> None:
     batch = pieces(network, [3, 86, 149, 260, 1], [90, 258, 371, 120])
 
     found = render(Acoustic(network), batch)
@@ -75,7 +75,7 @@ def test_a_batch_holds_no_more_rows_than_it_may(network: Network) -> None:
     assert sizes == [2, 1, 1, 1]  # 60 + 70; 80; 90; and the last alone, although it is too long
 
 
-def test_memory_that_runs_out_halves_the_batch_and_changes_nothing(network: Network, acoustic: Acoustic) -> None:
+def test_out_of_memory_halves_the_batch_and_keeps_the_sound(network: Network, acoustic: Acoustic) -> None:
     batch = pieces(network, [10, 20, 30, 40, 50, 60], [30])
     whole = render(acoustic, batch)
     out = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
@@ -87,7 +87,7 @@ def test_memory_that_runs_out_halves_the_batch_and_changes_nothing(network: Netw
     assert difference(halved, whole) < FLOAT_NOISE
 
 
-def test_after_memory_ran_out_batches_are_smaller_until_it_goes_well_again(network: Network) -> None:
+def test_batches_stay_smaller_after_out_of_memory_and_grow_again(network: Network) -> None:
     batch = pieces(network, [10] * 8, [30])
     tight = Acoustic(network, QUICK, rows=320)
     with failing(lambda seeds: len(seeds) > 4, torch.OutOfMemoryError()):
@@ -104,7 +104,7 @@ def test_after_memory_ran_out_batches_are_smaller_until_it_goes_well_again(netwo
     assert later == [8]
 
 
-def test_a_piece_that_does_not_fit_alone_is_a_fault_and_the_rest_is_not(network: Network, acoustic: Acoustic) -> None:
+def test_a_piece_too_large_for_memory_is_the_only_fault_of_its_batch(network: Network, acoustic: Acoustic) -> None:
     batch = pieces(network, [10, 20, 30], [30])
     with failing(lambda seeds: 1 in seeds, torch.OutOfMemoryError()):
         first, second, third = acoustic.render(batch)
@@ -114,7 +114,7 @@ def test_a_piece_that_does_not_fit_alone_is_a_fault_and_the_rest_is_not(network:
     assert not isinstance(third, Fault)
 
 
-def test_only_the_piece_that_fails_alone_too_is_a_fault(network: Network, acoustic: Acoustic) -> None:
+def test_a_broken_piece_is_the_only_fault_of_its_batch(network: Network, acoustic: Acoustic) -> None:
     good, other = pieces(network, [10, 20], [30])
     wrong = replace(good, key="wrong", contents=good.contents[:, :7])
 
@@ -127,7 +127,7 @@ def test_only_the_piece_that_fails_alone_too_is_a_fault(network: Network, acoust
     assert not isinstance(made[2], Fault)
 
 
-def test_sound_that_is_no_number_is_a_fault_of_its_piece(network: Network, acoustic: Acoustic) -> None:
+def test_nan_in_the_sound_is_a_fault_of_its_piece(network: Network, acoustic: Acoustic) -> None:
     good, other = pieces(network, [10, 20], [30])
     made = acoustic.render([replace(other, contents=other.contents * torch.nan), good])
     assert isinstance(made[0], Fault)
@@ -136,7 +136,7 @@ def test_sound_that_is_no_number_is_a_fault_of_its_piece(network: Network, acous
 
 
 @pytest.mark.parametrize("nothing", [{"frames": 0}, {"contents": torch.zeros(0, 1024)}], ids=["frames", "contents"])
-def test_a_piece_of_nothing_is_a_fault(network: Network, acoustic: Acoustic, nothing: dict[str, Any]) -> None:
+def test_an_empty_piece_is_a_fault(network: Network, acoustic: Acoustic, nothing: dict[str, Any]) -> None:
     good, other = pieces(network, [10, 20], [30])
     made = acoustic.render([good, replace(other, **nothing)])
     assert isinstance(made[1], Fault)
@@ -144,13 +144,13 @@ def test_a_piece_of_nothing_is_a_fault(network: Network, acoustic: Acoustic, not
     assert not isinstance(made[0], Fault)
 
 
-def test_a_lost_gpu_is_nobodys_fault(network: Network, acoustic: Acoustic) -> None:
+def test_a_lost_gpu_raises_and_blames_no_piece(network: Network, acoustic: Acoustic) -> None:
     lost = RuntimeError("CUDA error: an illegal memory access was encountered")
     with failing(lambda seeds: True, lost), pytest.raises(RuntimeError, match="illegal memory access"):
         acoustic.render(pieces(network, [10, 20], [30]))
 
 
-def test_no_pieces_are_no_work(acoustic: Acoustic) -> None:
+def test_an_empty_batch_renders_to_an_empty_list(acoustic: Acoustic) -> None:
     assert acoustic.render([]) == []
 
 

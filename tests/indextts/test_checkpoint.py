@@ -67,7 +67,7 @@ def test_a_folder_as_the_official_repository_lays_it_out_is_found(folder: Path) 
     assert found.speaker == cache / "campplus_cn_common.bin"
 
 
-def test_what_a_folder_lacks_is_taken_from_the_hubs_cache(folder: Path, tmp_path: Path) -> None:
+def test_files_missing_in_a_folder_are_taken_from_the_hubs_cache(folder: Path, tmp_path: Path) -> None:
     cache = (folder / "hf_cache").rename(tmp_path / "hub")
     assert find_checkpoint(folder, cache).vocoder == VOCODER.snapshot(cache)
 
@@ -114,7 +114,7 @@ def test_a_folder_is_of_the_version_that_its_config_says(folder25: Path, checkpo
     assert set(found.required) >= {found.tokenizer, found.codec, found.gpt}
 
 
-def test_a_folder_of_another_version_than_the_models_is_told_with_both_ways_out(folder25: Path) -> None:
+def test_a_folder_of_another_version_is_reported_with_both_remedies(folder25: Path) -> None:
     with pytest.raises(
         Misconfigured, match=r"is of IndexTTS 2\.5, and FARM_MODEL=indextts-2; set FARM_MODEL=indextts-2\.5"
     ):
@@ -189,7 +189,7 @@ def test_a_pointer_of_git_lfs_is_told_from_a_damaged_file(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("header", [b"", b"\xff" * 8, b"\x09" + bytes(7) + b"not json.", b"\x02" + bytes(7) + b"[]"])
-def test_a_header_of_safetensors_that_makes_no_sense_is_named(folder: Path, header: bytes) -> None:
+def test_a_damaged_header_of_safetensors_is_named(folder: Path, header: bytes) -> None:
     path = folder / SNAPSHOTS[CODEC] / "semantic_codec/model.safetensors"
     path.write_bytes(header + b"more")
     with pytest.raises(Misconfigured, match=r"model\.safetensors is cut short or damaged"):
@@ -248,7 +248,7 @@ WRONG: Mapping[str, tuple[Change, str]] = {
 
 
 @pytest.mark.parametrize("what", WRONG)
-def test_a_config_that_is_wrong_is_told_by_key_and_file(folder: Path, what: str) -> None:
+def test_a_wrong_config_is_reported_by_key_and_file(folder: Path, what: str) -> None:
     change, message = WRONG[what]
     path = folder / "config.yaml"
     config = yaml.safe_load(path.read_text())
@@ -258,7 +258,7 @@ def test_a_config_that_is_wrong_is_told_by_key_and_file(folder: Path, what: str)
         find_checkpoint(folder, NOWHERE)
 
 
-def test_a_config_that_is_no_yaml_is_told(folder: Path) -> None:
+def test_a_config_in_broken_yaml_is_reported(folder: Path) -> None:
     (folder / "config.yaml").write_text("gpt: [")
     with pytest.raises(Misconfigured, match=r"config\.yaml is not YAML"):
         find_checkpoint(folder, NOWHERE)

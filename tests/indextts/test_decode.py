@@ -140,7 +140,7 @@ def test_a_row_that_ends_leaves_at_once_and_its_place_is_taken(small: Any, reque
     assert timeline == [([], 2), ([], 2), ([0], 1), ([], 2), ([2], 1)]
 
 
-def test_room_is_what_would_be_admitted_at_the_next_step(small: Any, requests: list[Request]) -> None:
+def test_room_counts_the_rows_that_the_next_step_would_admit(small: Any, requests: list[Request]) -> None:
     decoder = Decoder(Gpt(small), slots=3, pages=16)
     assert (decoder.room, decoder.busy) == (3, False)
     decoder.submit(requests[0])
@@ -159,7 +159,7 @@ def test_the_limit_cuts_and_says_so(small: Any, requests: list[Request], alone: 
         assert (end.codes, end.cut) == (whole.codes, cut)
 
 
-def test_no_row_outgrows_the_places_that_the_model_has(small: Any, requests: list[Request]) -> None:
+def test_a_row_ends_at_the_last_position_of_the_model(small: Any, requests: list[Request]) -> None:
     never = Gpt(small)
     never.stop = -5
     decoder = Decoder(never, slots=1, pages=12)
@@ -168,7 +168,7 @@ def test_no_row_outgrows_the_places_that_the_model_has(small: Any, requests: lis
     assert (len(end.codes), end.cut) == (never.max_codes, True)
 
 
-def test_what_is_cleared_leaves_nothing_behind(small: Any, requests: list[Request], alone: dict[Any, Codes]) -> None:
+def test_a_cleared_decoder_starts_afresh(small: Any, requests: list[Request], alone: dict[Any, Codes]) -> None:
     decoder = Decoder(Gpt(small), slots=2, pages=16)
     for request in requests[:4]:
         decoder.submit(request)
@@ -198,7 +198,7 @@ def test_when_pages_run_out_the_youngest_starts_again(
     assert gpt.prefilled == [2, 1]
 
 
-def test_a_newcomer_waits_while_its_pages_may_be_needed_by_those_who_run(small: Any, requests: list[Request]) -> None:
+def test_a_new_row_waits_while_running_rows_may_need_its_pages(small: Any, requests: list[Request]) -> None:
     decoder = Decoder(Gpt(small), slots=4, pages=4)
     for request in requests[:4]:  # a page each, and one more for each that runs
         decoder.submit(request)
@@ -220,7 +220,7 @@ def test_out_of_memory_halves_the_rows_and_grows_back(small: Any, requests: list
     assert peaks == [4, 5, 6, 7, 8]
 
 
-def test_what_was_prefilling_when_memory_ran_out_waits_in_its_order(small: Any, requests: list[Request]) -> None:
+def test_rows_in_prefill_at_out_of_memory_wait_in_their_order(small: Any, requests: list[Request]) -> None:
     decoder = Decoder(Tight(small, failing={0}), slots=4, pages=32)
     for request in requests[:4]:
         decoder.submit(request)
@@ -229,7 +229,7 @@ def test_what_was_prefilling_when_memory_ran_out_waits_in_its_order(small: Any, 
     assert [request.key for request in decoder._waiting] == [2, 3]
 
 
-def test_a_row_that_memory_can_not_hold_alone_is_a_fault_and_its_successor_goes_on(
+def test_a_row_too_large_for_memory_is_a_fault_and_the_next_row_runs(
     small: Any, requests: list[Request], alone: dict[Any, Codes]
 ) -> None:
     decoder = Decoder(Tight(small, failing={0}, even_alone=True), slots=1, pages=8)
@@ -241,9 +241,7 @@ def test_a_row_that_memory_can_not_hold_alone_is_a_fault_and_its_successor_goes_
     assert codes == alone[3]
 
 
-def test_a_prompt_that_no_pool_of_this_size_holds_is_a_fault(
-    small: Any, requests: list[Request], alone: dict[Any, Codes]
-) -> None:
+def test_a_prompt_larger_than_the_pool_is_a_fault(small: Any, requests: list[Request], alone: dict[Any, Codes]) -> None:
     decoder = Decoder(Gpt(small), slots=2, pages=2)
     decoder.submit(requests[11])
     decoder.submit(requests[0])
@@ -264,7 +262,7 @@ def test_a_row_that_outgrows_the_whole_pool_is_a_fault(small: Any, requests: lis
 # --- when something is wrong ------------------------------------------------------------------------------------------
 
 
-def test_a_prompt_of_nan_is_a_fault_and_harms_nobody(
+def test_a_prompt_of_nan_is_a_fault_and_spares_other_rows(
     small: Any, requests: list[Request], alone: dict[Any, Codes]
 ) -> None:
     """Its pages, full of NaN, go to the next that needs some."""
@@ -287,7 +285,7 @@ def test_the_start_code_among_the_codes_is_a_fault(small: Any, requests: list[Re
     assert fault.error.startswith("the decoder drew its start code after 0 codes")
 
 
-def test_parameters_that_mean_nothing_are_a_fault_at_the_next_step(small: Any, requests: list[Request]) -> None:
+def test_invalid_parameters_are_a_fault_at_the_next_step(small: Any, requests: list[Request]) -> None:
     decoder = Decoder(Gpt(small), slots=1, pages=8)
     decoder.submit(replace(requests[0], sampling=Sampling(temperature=0)))
     assert decoder.busy
@@ -342,9 +340,7 @@ def test_a_compiled_step_over_padded_batches_gives_the_same_codes(
     assert {width for _, width in shapes} <= {2, 4}
 
 
-def test_where_nothing_can_be_compiled_the_error_says_what_to_install(
-    small: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_a_compiler_the_error_asks_to_install_one(small: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> Any:
         raise RuntimeError("No working C++ compiler found\nin a long story")
 

@@ -23,12 +23,12 @@ class Even:
 EVEN: Any = Even()
 
 
-def test_one_part_has_all_of_it() -> None:
+def test_a_single_part_gets_the_whole_target() -> None:
     (frames,) = duration.shares(1000, [17], GAP)
     assert frames == round(22050 / 256)
 
 
-def test_parts_share_what_the_silences_leave_by_their_tokens() -> None:
+def test_parts_share_the_target_less_its_silences_by_their_tokens() -> None:
     frames = duration.shares(10_000, [10, 30], GAP)
     assert sum(frames) == round((220_500 - GAP) / 256)
     assert frames[1] == pytest.approx(3 * frames[0], abs=2)
@@ -47,13 +47,13 @@ def test_frames_are_held_within_half_and_twice_the_natural_ones(target: int, fra
     assert duration.held(target, EVEN, 10) == frames
 
 
-def test_what_is_as_near_as_frames_can_be_is_not_told() -> None:
+def test_a_miss_of_less_than_half_a_frame_gives_no_warning() -> None:
     for target_ms in range(900, 1100):
         (frames,) = duration.shares(target_ms, [5], GAP)
         assert duration.missed(target_ms, 256 * frames) is None
 
 
-def test_what_is_missed_is_told_with_target_and_result() -> None:
+def test_a_missed_target_is_reported_with_target_and_result() -> None:
     said = str(duration.missed(5000, 22050))
     assert said.startswith("duration_limit: target 5000 ms, ")
     assert "1000 ms" in said

@@ -132,7 +132,7 @@ def test_a_text_is_the_vector_that_the_packages_language_model_reads_in_it(
 
 
 @pytest.mark.parametrize("answer", ["[1, 2]", '"calm"', '{"高兴": "very"}', '{"高兴": [1]}', "高兴: 1.2.3"])
-def test_an_answer_that_is_no_emotion_is_the_texts_fault(network: Network, answering: Any, answer: str):
+def test_an_answer_without_an_emotion_is_the_texts_fault(network: Network, answering: Any, answer: str):
     answering.return_value = answer
     with pytest.raises(BadInput, match="say it in other words, or give a vector") as refusal:
         EmotionReader(network.emotion_model_dir).read("a gloomy secret")

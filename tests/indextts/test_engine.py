@@ -152,7 +152,7 @@ def answers(request: pytest.FixtureRequest, checkpoint: Path, references: Sequen
 
 
 @pytest.mark.parametrize("greedy", [True, False])
-def test_a_full_batch_is_what_the_package_says_one_by_one(
+def test_a_full_batch_equals_the_packages_clips_made_one_by_one(
     built: Assemble, answers: Callable[[str], Answer], references: Sequence[str], greedy: bool
 ) -> None:
     engine = built(slots=8, steps=25, greedy=greedy)
@@ -198,7 +198,7 @@ def _mixed(number: int, brief: Sequence[str]) -> Utterance:
     pages=st.sampled_from([None, 1, 3]),
 )  # fmt: skip
 @settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_order_company_and_room_change_nothing(
+def test_order_neighbours_and_room_do_not_change_a_clip(
     network: Network, brief: Sequence[str], alone: dict[str, Any], order: list[int], slots: int, step: int,
     pages: int | None,
 ) -> None:  # fmt: skip
@@ -221,7 +221,7 @@ class _Later:
         return [self._waiting.pop(0)] if self._waiting else []
 
 
-def test_a_line_that_comes_while_another_is_decoded_joins_it(
+def test_an_utterance_joins_a_running_decode(
     built: Assemble, brief: Sequence[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = built(slots=2)
@@ -243,7 +243,7 @@ def test_a_line_that_comes_while_another_is_decoded_joins_it(
 # --- cut off --------------------------------------------------------------------------------------------------------
 
 
-def test_what_is_cut_off_is_tried_under_another_seed_and_named_if_that_is_cut_too(
+def test_a_clip_that_is_cut_off_is_tried_under_another_seed_and_named_if_cut_again(
     built: Assemble, brief: Sequence[str]
 ) -> None:
     def codes(limit: int, seed: int) -> tuple[int, tuple[str, ...]]:
@@ -282,7 +282,7 @@ def _audio(path: Path, samples: Any) -> str:
         ({"mood": "sour"}, "object"),
     ],
 )
-def test_an_emotion_that_makes_no_sense_fails_its_utterance_alone(
+def test_an_invalid_emotion_fails_its_utterance_alone(
     engine: IndexTTS, brief: Sequence[str], emotion: dict[str, object], says: str
 ) -> None:
     bad = utterance(TEXTS[0], brief[0], key="bad", emotion=emotion)
@@ -292,7 +292,7 @@ def test_an_emotion_that_makes_no_sense_fails_its_utterance_alone(
     assert says in got["bad"].error
 
 
-def test_a_reference_of_silence_is_refused_and_one_of_noise_harms_nobody(
+def test_a_silent_reference_is_refused_and_a_noisy_one_spares_its_neighbours(
     engine: IndexTTS, brief: Sequence[str], tmp_path: Path
 ) -> None:
     noise = np.random.default_rng(0).uniform(-1, 1, 72_000)
@@ -317,9 +317,7 @@ def test_a_reference_of_silence_is_refused_and_one_of_noise_harms_nobody(
         assert says in failure.error
 
 
-def test_what_the_model_has_no_token_for_is_named_and_nothing_becomes_a_short_silence(
-    engine: IndexTTS, brief: Sequence[str]
-) -> None:
+def test_a_text_without_words_becomes_a_short_silence_and_is_named(engine: IndexTTS, brief: Sequence[str]) -> None:
     silent = render(engine, [utterance(" … ", brief[0])])["only"]
     assert isinstance(silent, Clip)
     assert len(silent.samples) == 2205
@@ -330,7 +328,7 @@ def test_what_the_model_has_no_token_for_is_named_and_nothing_becomes_a_short_si
 # --- trouble on the device ------------------------------------------------------------------------------------------
 
 
-def test_memory_that_runs_out_while_voices_are_made_costs_nobody(
+def test_out_of_memory_while_prompts_are_made_costs_no_utterance(
     built: Assemble, brief: Sequence[str], alone: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = built(limit=SHORT.limit)
@@ -364,7 +362,7 @@ def test_a_poisoned_gpu_ends_the_engine_and_blames_no_text(
             render(engine, [utterance(TEXTS[0], brief[0])])
 
 
-def test_what_one_utterance_breaks_is_no_concern_of_the_others(
+def test_an_utterance_that_fails_spares_the_others(
     built: Assemble, brief: Sequence[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = built(limit=SHORT.limit)
@@ -384,14 +382,14 @@ def test_what_one_utterance_breaks_is_no_concern_of_the_others(
     assert "what is this?" in got[failed[0]].error  # type: ignore[union-attr]
 
 
-def test_an_engine_that_was_left_in_the_middle_renders_again(engine: IndexTTS, brief: Sequence[str]) -> None:
+def test_an_engine_renders_again_after_an_abandoned_feed(engine: IndexTTS, brief: Sequence[str]) -> None:
     for outcome in engine.render(ListFeed([_mixed(number, brief) for number in MIXED])):
         assert isinstance(outcome, Clip)
         break
     assert isinstance(render(engine, [_mixed(0, brief)])["0"], Clip)
 
 
-def test_it_is_warm_before_the_first_job_and_tells_of_itself(built: Assemble) -> None:
+def test_an_engine_warms_up_and_states_its_facts(built: Assemble) -> None:
     engine = built(limit=SHORT.limit)
     warm_up(engine)
     assert engine.device == "cpu"

@@ -73,7 +73,7 @@ def test_a_book_in_two_voices_is_narrated_and_accounted_for(client: Farm, voices
     assert manifest["segments"][-1]["warnings"][0].startswith("unspeakable: ")
 
 
-def test_doctor_and_queue_see_what_it_runs_on(client: Farm) -> None:
+def test_the_queue_names_device_precision_and_attention(client: Farm) -> None:
     (worker,) = [worker for worker in client.queue().workers if worker.kind == "render"]
     assert (worker.model, worker.device, worker.capacity) == ("indextts-2", "cpu", 4)
     assert worker.facts["precision"] == "gpt fp32, s2mel fp32, vocoder fp32"
@@ -88,7 +88,7 @@ def test_doctor_and_queue_see_what_it_runs_on(client: Farm) -> None:
         (JobRequest(input="A line.", voice="reader-0", language="fr"), "does not speak 'fr'"),
     ],
 )
-def test_what_it_can_not_do_is_refused_before_it_is_accepted(
+def test_a_request_beyond_version_2_is_refused_at_once(
     client: Farm, voices: list[str], request_: JobRequest, says: str
 ) -> None:
     with pytest.raises(FarmError, match=says):
@@ -133,7 +133,7 @@ def test_five_languages_are_narrated_and_nothing_of_them_is_logged(client25: Far
     assert not [word for word in ("letters", "银", "上手", "tarde", "البحر") if word in logged]
 
 
-def test_a_cue_is_as_long_as_it_should_be_or_says_by_how_much_it_is_not(client25: Farm) -> None:
+def test_a_cue_meets_its_duration_or_reports_the_difference(client25: Farm) -> None:
     line = JobRequest(input="The tide went out, and nobody saw it go.", voice="reader-1", output=Output(format="wav"))
     plain = client25.wait(client25.submit(line).id).result
     assert plain is not None
@@ -162,13 +162,13 @@ def test_a_cue_is_as_long_as_it_should_be_or_says_by_how_much_it_is_not(client25
         ({"pitch": 2}, "does not honour pitch"),
     ],
 )
-def test_what_the_newer_one_can_not_do_is_refused_as_well(client25: Farm, asked: dict[str, object], says: str) -> None:
+def test_a_request_beyond_version_25_is_refused_at_once(client25: Farm, asked: dict[str, object], says: str) -> None:
     request = JobRequest.model_validate({"input": "A line.", "voice": "reader-0", **asked})
     with pytest.raises(FarmError, match=says):
         client25.submit(request)
 
 
-def test_marks_of_exclamation_alone_are_silence(client25: Farm) -> None:
+def test_exclamation_marks_alone_become_silence(client25: Farm) -> None:
     job = client25.wait(client25.submit(JobRequest(input="!!!", voice="reader-0", language="zh")).id)
     assert job.status == "succeeded", job.error
     assert client25.manifest(job.id)["segments"][0]["warnings"][0].startswith("unspeakable: ")

@@ -48,9 +48,7 @@ def run(flow: Flow, batch: Sequence[Item]) -> list[torch.Tensor]:
     )
 
 
-def test_a_batch_of_mixed_lengths_and_voices_is_what_the_package_makes_one_by_one(
-    network: Network, package: Any, flow: Flow
-) -> None:
+def test_a_mixed_batch_equals_the_packages_mels_made_one_by_one(network: Network, package: Any, flow: Flow) -> None:
     mixed = items(network, MIXED, [90, 258, 371, 1290])
 
     batch = run(flow, mixed)
@@ -59,7 +57,7 @@ def test_a_batch_of_mixed_lengths_and_voices_is_what_the_package_makes_one_by_on
     assert worst(batch, [mel(package, *item, STEPS) for item in mixed]) < FLOAT_NOISE
 
 
-def test_company_and_order_change_nothing(network: Network, quick: Flow) -> None:
+def test_neighbours_and_order_do_not_change_an_item(network: Network, quick: Flow) -> None:
     lengths = st.tuples(st.integers(1, 60), st.integers(3, 90))
 
     @settings(deadline=None, max_examples=20)
@@ -100,7 +98,7 @@ def test_a_dilated_convolution_finds_as_much_mirrored_as_it_looks_at(network: Ne
     assert worst(run(flow_of(wide, 2), two), expected) < FLOAT_NOISE
 
 
-def test_one_launch_for_all_lengths_hears_what_each_item_hears_alone(network: Network, quick: Flow) -> None:
+def test_one_launch_for_all_lengths_equals_a_launch_for_each(network: Network, quick: Flow) -> None:
     def varlen(queries: Any, keys: Any, values: Any, bounds: Any, same: Any, longest: int, also: int) -> torch.Tensor:
         """What flash_attn_varlen_func is documented to do."""
         assert bounds is same
@@ -119,7 +117,7 @@ def test_one_launch_for_all_lengths_hears_what_each_item_hears_alone(network: Ne
     assert worst(together, each) < FLOAT_NOISE
 
 
-def test_what_is_no_number_stays_in_its_own_item(network: Network, quick: Flow) -> None:
+def test_nan_does_not_spread_between_items(network: Network, quick: Flow) -> None:
     first, (condition, voice, seed), third = items(network, [20, 30, 40], [10, 20, 30])
 
     before, spoiled, after = run(quick, [first, (condition * torch.nan, voice, seed), third])
@@ -133,7 +131,7 @@ def test_an_item_too_short_to_be_mirrored_is_refused(network: Network, quick: Fl
         run(quick, items(network, [1], [1]))
 
 
-def test_a_network_that_is_put_together_otherwise_is_refused(network: Network) -> None:
+def test_a_network_of_another_structure_is_refused(network: Network) -> None:
     other = rebuilt(network)
     other.time_as_token = True
     with pytest.raises(Misconfigured, match="time_as_token"):

@@ -69,7 +69,7 @@ def test_the_latents_of_a_mixed_batch_are_the_packages_one_by_one(gpt: Gpt, gene
         torch.testing.assert_close(states, row.latents, rtol=0, atol=1e-5)
 
 
-def test_no_codes_have_no_latents(gpt: Gpt, generated: list[Generated]) -> None:
+def test_an_empty_list_of_codes_has_no_latents(gpt: Gpt, generated: list[Generated]) -> None:
     prompts = [row.prompt for row in generated[:2]]
     assert [len(states) for states in gpt.latents(prompts, [[], [5]])] == [0, 1]
 

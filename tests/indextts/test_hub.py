@@ -44,7 +44,7 @@ def hub(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
         yield hub
 
 
-def test_what_is_missing_is_fetched_at_its_revision_and_found(hub: Hub, tmp_path: Path) -> None:
+def test_missing_files_are_fetched_at_their_revision_and_found(hub: Hub, tmp_path: Path) -> None:
     fetch("2", cache=tmp_path)
 
     found = find_checkpoint(cache=tmp_path)
@@ -71,7 +71,7 @@ def test_version_25_is_fetched_at_its_own_revisions_and_found(tmp_path: Path, mo
         assert hub.requests == []
 
 
-def test_what_is_there_is_not_asked_for(hub: Hub, tmp_path: Path) -> None:
+def test_files_that_are_there_are_not_requested(hub: Hub, tmp_path: Path) -> None:
     fetch("2", cache=tmp_path)
     hub.requests.clear()
 
@@ -80,7 +80,7 @@ def test_what_is_there_is_not_asked_for(hub: Hub, tmp_path: Path) -> None:
     assert hub.requests == []
 
 
-def test_a_folder_of_the_users_gets_what_it_lacks(hub: Hub, tmp_path: Path) -> None:
+def test_a_folder_of_the_user_gets_its_missing_files(hub: Hub, tmp_path: Path) -> None:
     vocoder = tmp_path / "hf_cache" / "bigvgan"
     vocoder.mkdir(parents=True)
     for name in VOCODER.files:
@@ -153,7 +153,7 @@ def test_a_mirror_without_the_revision_is_named(hub: Hub, tmp_path: Path) -> Non
         fetch("2", cache=tmp_path, wait=_not_at_all)
 
 
-def test_offline_nothing_is_tried(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_offline_client_sends_no_request(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     renew = getattr(_http, "reset_sessions", lambda: None)  # clients before version 1 look when they open one
     renew()
@@ -163,7 +163,7 @@ def test_offline_nothing_is_tried(hub: Hub, tmp_path: Path, monkeypatch: pytest.
     renew()
 
 
-def test_a_full_disk_is_told_with_what_is_free(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported_with_its_free_space(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fill(*_: Any, **__: Any) -> NoReturn:
         raise OSError(errno.ENOSPC, "No space left on device")
 

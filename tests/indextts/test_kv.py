@@ -96,7 +96,7 @@ def test_the_new_key_and_value_are_written_where_the_prefill_would_have_written_
     assert written == 2
 
 
-def test_what_others_hold_and_what_was_left_behind_weigh_nothing(bench: Bench) -> None:
+def test_pages_of_others_and_old_contents_have_no_weight(bench: Bench) -> None:
     length = 2
     for pool in (*bench.pages.keys, *bench.pages.values):
         pool.fill_(100)
@@ -137,7 +137,7 @@ def test_flash_attention_stays_one_node_of_a_compiled_step(stand_in: None) -> No
 
 
 class TestPages:
-    def test_a_slot_that_asks_for_too_much_gets_nothing(self) -> None:
+    def test_a_slot_that_asks_for_too_many_pages_gets_none(self) -> None:
         pages = _pages(3)
         assert pages.extend(0, 8)
         assert not pages.extend(1, 9)
@@ -170,7 +170,7 @@ class TestPages:
             assert not pool[soiled].any()
             assert pool[kept].all()
 
-    def test_the_page_that_pads_tables_is_nobodys(self) -> None:
+    def test_the_page_that_pads_tables_belongs_to_no_slot(self) -> None:
         pages = _pages(4)
         pages.extend(0, 4)
         pages.extend(1, 12)
@@ -209,7 +209,7 @@ class TestPages:
 
 
 class TestChoose:
-    def test_auto_takes_what_runs_anywhere_where_flash_attention_can_not_run(self) -> None:
+    def test_auto_takes_sdpa_on_a_cpu(self) -> None:
         assert choose(CPU, torch.float16).name == "sdpa"
 
     def test_flash_attention_on_a_cpu_is_refused_with_the_reason(self) -> None:

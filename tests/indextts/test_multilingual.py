@@ -97,7 +97,7 @@ def test_numbers_become_words_where_there_is_a_grammar_and_it_is_wanted(read: Re
     assert read("عندي 3", "ar") == ["<|ar|> عندي 3"]
 
 
-def test_english_is_english_whatever_it_looks_like(read: Reader) -> None:
+def test_english_without_chinese_always_takes_the_english_grammar(read: Reader) -> None:
     read("1984.")
     read("In 1984, 你好.")
     read("1984.", "zh")
@@ -161,11 +161,11 @@ def test_a_mark_becomes_the_tokens_that_the_model_reads_it_by(read: Reader) -> N
 
 
 @pytest.mark.parametrize("language", sorted({"es", "ar", "ja"}))
-def test_what_is_within_a_mark_meets_no_grammar_no_spaces_and_no_other_case(read: Reader, language: str) -> None:
+def test_the_inside_of_a_mark_keeps_its_digits_spaces_and_case(read: Reader, language: str) -> None:
     assert read("<aは|HH3>", language) == [f"<|{language}|> {PHONES}HH3{PHONES}"]
 
 
-def test_what_stands_beside_a_mark_is_put_into_words(read: Reader) -> None:
+def test_numbers_beside_a_mark_become_words(read: Reader) -> None:
     assert read("3 <casa|K AA1> 3", "es") == [f"<|es|> THREE {PHONES}K AA1{PHONES} THREE"]
     assert [text for text, _ in read.words.asked] == ["3 ", " 3"]
 
@@ -221,5 +221,5 @@ def test_all_of_a_long_text_is_read_and_in_its_order(read: Reader) -> None:
 
 @pytest.mark.parametrize("text", ["", " \n", "!", "!!!", "* * *", "…", "<|TTS/SP01|>", "😀", "\ud800"])
 @pytest.mark.parametrize("language", sorted(MAX_TOKENS))
-def test_what_nobody_can_pronounce_has_no_ids(read: Reader, text: str, language: str) -> None:
+def test_unpronounceable_text_has_no_ids(read: Reader, text: str, language: str) -> None:
     assert read(text, language) == []

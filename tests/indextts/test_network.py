@@ -82,7 +82,7 @@ def test_the_tokenizer_reads_as_the_packages(network: Network, package: Any) -> 
     assert network.tokenizer.tokenize(text) == package.tokenizer.tokenize(text)
 
 
-def test_half_precision_spares_what_runs_once_for_each_voice(checkpoint: Path) -> None:
+def test_half_precision_spares_the_modules_that_run_once_for_each_voice(checkpoint: Path) -> None:
     network = _load(checkpoint, Precisions(gpt="bf16", s2mel="fp16", vocoder="bf16"))
 
     types = {name: {parameter.dtype for parameter in getattr(network, name).parameters()} for name in MODULES}
@@ -136,7 +136,7 @@ def test_a_weight_of_another_shape_is_named_with_both(folder: Path) -> None:
         _load(folder)
 
 
-def test_a_weight_that_is_no_number_is_named(folder: Path) -> None:
+def test_a_weight_of_nan_is_named(folder: Path) -> None:
     def spoil(state: dict[str, torch.Tensor]) -> None:
         state["mel_head.bias"][3] = torch.nan
 
@@ -157,7 +157,7 @@ def test_a_file_without_its_networks_is_named(folder: Path) -> None:
         _load(folder)
 
 
-def test_rows_that_do_not_add_up_are_told(folder: Path) -> None:
+def test_a_wrong_count_of_emotion_rows_is_reported(folder: Path) -> None:
     _configure(folder, lambda config: config.update(emo_num=[3, 17, 2, 8, 4, 5, 10, 25]))
     with pytest.raises(Misconfigured, match=r"feat2\.pt is \(73, 1280\) where emo_num .* asks for \(74, 1280\)"):
         _load(folder)
@@ -185,7 +185,7 @@ def test_a_weight_that_w2v_bert_lacks_is_named(folder: Path) -> None:
         _load(folder)
 
 
-def test_a_w2v_bert_of_too_few_layers_is_told(folder: Path) -> None:
+def test_a_w2v_bert_of_too_few_layers_is_reported(folder: Path) -> None:
     path = SEMANTIC.snapshot(folder / "hf_cache") / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"num_hidden_layers": 12}))
     with pytest.raises(Misconfigured, match=f"{path}: num_hidden_layers is 12, .* behind layer 17"):
@@ -215,7 +215,9 @@ def _configure(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
         (lambda config: config["s2mel"]["preprocess_params"].update(sr=24000), "sr is 24000, and IndexTTS-2 has 22050"),
     ],
 )
-def test_a_config_that_fits_no_network_is_told(folder: Path, change: Callable[[Any], None], message: str) -> None:
+def test_a_config_without_a_possible_network_is_reported(
+    folder: Path, change: Callable[[Any], None], message: str
+) -> None:
     _configure(folder, change)
     with pytest.raises(Misconfigured, match=rf"config\.yaml: .*{message}"):
         _load(folder)

@@ -16,7 +16,7 @@ def install(monkeypatch: pytest.MonkeyPatch, folder: Path, *names: str) -> None:
     monkeypatch.setattr(package, "find_spec", specs.get)
 
 
-def test_the_indexed_package_has_version_2_alone_and_it_is_said_what_gives_the_other(
+def test_the_indexed_package_lacks_version_25_and_the_error_names_the_remedy(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     install(monkeypatch, tmp_path, "torch", "indextts")
@@ -41,7 +41,7 @@ def test_the_official_repository_has_both(monkeypatch: pytest.MonkeyPatch, tmp_p
         (("indextts",), "2.5", "needs torch, "),
     ],
 )
-def test_what_is_missing_is_named_with_what_gives_it(
+def test_a_missing_package_is_named_with_its_remedy(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, there: tuple[str, ...], version: str, says: str
 ) -> None:
     install(monkeypatch, tmp_path, *there)

@@ -45,7 +45,7 @@ Stage = Callable[[Tensors], Tensors]
 
 
 @pytest.mark.parametrize("precision", BOUNDS)
-def test_less_than_fp32_costs_no_more_than_is_said(network: Network, precision: str) -> None:
+def test_a_lower_precision_keeps_the_stated_signal_to_noise_ratio(network: Network, precision: str) -> None:
     batch = pieces(network, [86, 120], [90, 258])
     exact = stages(network, batch, torch.float32)
     rough = stages(network, batch, DTYPES[precision])

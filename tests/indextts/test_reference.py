@@ -49,7 +49,7 @@ def refused(path: Path) -> str:
     return refusal.value.message
 
 
-def test_what_is_no_audio_is_refused(tmp_path: Path):
+def test_a_file_without_audio_is_refused(tmp_path: Path):
     path = tmp_path / "voice.wav"
     path.write_bytes(b"RIFF of something else")
     assert "can't be decoded" in refused(path)
@@ -57,7 +57,7 @@ def test_what_is_no_audio_is_refused(tmp_path: Path):
     assert "can't be decoded" in refused(path)
 
 
-def test_what_is_too_short_is_refused_with_its_length(tmp_path: Path):
+def test_a_short_reference_is_refused_with_its_length(tmp_path: Path):
     path = tmp_path / "voice.flac"
     sf.write(path, tone(0.3, 24000), 24000)
     assert "0.30 s; send at least 0.5 s" in refused(path)
@@ -73,14 +73,14 @@ def test_silence_is_refused_at_any_level_it_stands_at(tmp_path: Path, level: flo
     assert "silent for its first 1 s" in refused(path)
 
 
-def test_speech_that_begins_after_what_is_used_is_refused_as_silence(tmp_path: Path):
+def test_speech_after_the_used_seconds_is_refused_as_silence(tmp_path: Path):
     path = tmp_path / "voice.wav"
     sf.write(path, np.concatenate([np.zeros((16 * 8000, 1)), tone(5, 8000)]), 8000)
     assert "silent for its first 15 s" in refused(path)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_samples_that_are_not_numbers_are_refused(tmp_path: Path, value: float):
+def test_samples_of_nan_or_infinity_are_refused(tmp_path: Path, value: float):
     path = tmp_path / "voice.wav"
     samples = tone(20, 22050)
     samples[-500] = value

@@ -22,7 +22,7 @@ def test_in_a_batch_every_item_is_stretched_as_the_package_does_it_alone(network
     assert worst(batch, expected) < FLOAT_NOISE
 
 
-def test_an_item_is_the_same_in_any_company(network: Network) -> None:
+def test_an_item_is_the_same_beside_any_neighbours(network: Network) -> None:
     lengths = st.tuples(st.integers(1, 120), st.integers(1, 240))
 
     @settings(deadline=None, max_examples=25)
@@ -36,7 +36,7 @@ def test_an_item_is_the_same_in_any_company(network: Network) -> None:
     check()
 
 
-def test_what_is_no_number_stays_in_its_own_item(network: Network) -> None:
+def test_nan_does_not_spread_between_items(network: Network) -> None:
     good = contents(50)
     _, after = regulate(network.regulator, [torch.full((9, 1024), torch.nan), good], [15, 86])
     assert worst([after], regulate(network.regulator, [good], [86])) < FLOAT_NOISE

@@ -51,7 +51,7 @@ def rows(draw: st.DrawFn) -> tuple[list[Sampling], torch.Tensor, torch.Tensor]:
 
 @settings(deadline=None, max_examples=200)
 @given(rows())
-def test_what_survives_and_how_likely_it_is_are_hugging_faces(
+def test_surviving_codes_and_their_probabilities_are_hugging_faces(
     given_rows: tuple[list[Sampling], torch.Tensor, torch.Tensor],
 ) -> None:
     chosen, logits, seen = given_rows
@@ -145,7 +145,7 @@ def test_the_ends_of_the_distribution_are_never_outside_of_it(drawn: float, code
         (Sampling(limit=0), "limit"),
     ],
 )
-def test_parameters_that_mean_nothing_are_named(sampling: Sampling, named: str) -> None:
+def test_invalid_parameters_are_named(sampling: Sampling, named: str) -> None:
     assert (defect(sampling) or "").startswith(named)
 
 
@@ -154,7 +154,7 @@ def test_the_default_parameters_are_sound() -> None:
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="compares a GPU with the CPU")
-def test_a_gpu_draws_what_the_cpu_draws() -> None:
+def test_a_gpu_draws_the_codes_of_the_cpu() -> None:
     noise = torch.Generator().manual_seed(0)
     logits, positions = torch.randn(64, 8194, generator=noise) * 4, torch.arange(64)
     seen, chosen = torch.rand(logits.shape, generator=noise) < 0.01, [Sampling(seed=seed) for seed in range(64)]

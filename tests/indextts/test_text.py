@@ -66,11 +66,11 @@ def test_a_single_character_is_put_into_words_like_any_other_text(front: Bilingu
 
 
 @pytest.mark.parametrize("text", ["", " \n\t ", "...", "* * *", "?!", "—", "@#$%^&*", "\u200b\ufeff", "😀☃", "\ud800"])
-def test_what_nobody_can_pronounce_becomes_nothing(front: BilingualSegmenter, text: str):
+def test_unpronounceable_text_has_no_ids(front: BilingualSegmenter, text: str):
     assert front.segments(text, "en").ids == []
 
 
-def test_line_breaks_and_what_has_no_width_change_nothing(front: BilingualSegmenter):
+def test_line_breaks_and_zero_width_characters_keep_the_ids(front: BilingualSegmenter):
     messy = "\ufeffThe quick\u200b brown\r\nfox\x00jumps\u2028o\u00adver a\u3000lazy dog.\n"
     assert front.segments(messy, "en") == front.segments("The quick brown fox jumps over a lazy dog.", "en")
 
@@ -79,7 +79,7 @@ def test_a_letter_is_the_same_however_it_is_composed(front: BilingualSegmenter):
     assert front.segments("caf\u0065\u0301", "en") == front.segments("caf\u00e9", "en")
 
 
-def test_what_has_no_token_stays_in_its_place_and_is_reported(front: BilingualSegmenter, network: Network):
+def test_a_character_without_a_token_keeps_its_place_and_is_reported(front: BilingualSegmenter, network: Network):
     found = front.segments("The ☃ fox and the 😀☃ dog.", "en")
     assert found.unknown == ["☃", "😀"]
     assert found.ids == as_the_package_reads(network.tokenizer, "The ☃ fox and the 😀☃ dog.")

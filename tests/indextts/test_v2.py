@@ -83,7 +83,7 @@ def differences(mine: Voice, theirs: Voice) -> dict[str, float]:
     return {name: (a - b).abs().max().item() for name, (a, b) in zip(names, pairs, strict=True)}
 
 
-def test_voices_made_together_are_what_the_package_makes_of_each(package: Any, files: list[str], batch: list[Voice]):
+def test_voices_made_together_equal_the_packages(package: Any, files: list[str], batch: list[Voice]):
     for path, voice in zip(files, batch, strict=True):
         assert max(differences(voice, of_the_package(package, path)).values()) < 1e-5
 
@@ -131,7 +131,7 @@ def test_a_reference_that_the_model_cannot_hear_is_refused_instead_of_reaching_a
         assert isinstance(answer, BadInput)
 
 
-def test_no_reference_is_no_voice(adapter: Adapter):
+def test_an_empty_list_of_references_gives_no_voices(adapter: Adapter):
     assert adapter.voices([]) == []
     assert adapter.emotions([]) == []
 
@@ -151,7 +151,7 @@ def prompts(adapter: Adapter, network: Network, batch: list[Voice]) -> list[torc
     return adapter.prompts(ids, batch, vectors, ["en"] * 3)
 
 
-def test_prompts_are_what_the_package_prefills(package: Any, files: list[str], prompts: list[torch.Tensor]):
+def test_prompts_equal_the_packages(package: Any, files: list[str], prompts: list[torch.Tensor]):
     for text, path, vector, mine in zip(TEXTS, files, EMOTIONS, prompts, strict=True):
         with patch.object(
             package.gpt.inference_model, "store_mel_emb", wraps=package.gpt.inference_model.store_mel_emb
@@ -162,7 +162,7 @@ def test_prompts_are_what_the_package_prefills(package: Any, files: list[str], p
         assert (mine - theirs[0]).abs().max() < 1e-5
 
 
-def test_contents_read_together_are_what_the_package_stretches(
+def test_contents_read_together_equal_the_packages(
     adapter: Adapter, package: Any, files: list[str], prompts: list[torch.Tensor]
 ):
     regulator = package.s2mel.models["length_regulator"]
@@ -187,5 +187,5 @@ def test_frames_are_cut_as_the_package_cuts_them(adapter: Adapter):
     assert [adapter.frames(count, 1.0) for count in counts.tolist()] == (counts * 1.72).long().tolist()
 
 
-def test_speed_shortens_what_codes_become(adapter: Adapter):
+def test_speed_shortens_the_frames_of_codes(adapter: Adapter):
     assert adapter.frames(100, 2.0) == 86

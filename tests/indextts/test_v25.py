@@ -104,7 +104,7 @@ def sound(outcome: Clip | Failure) -> Any:
 
 
 @pytest.mark.parametrize("greedy", [True, False])
-def test_a_full_batch_is_what_the_official_code_says_one_by_one(
+def test_a_full_batch_equals_the_official_clips_made_one_by_one(
     network25: Network, package25: Any, references25: Sequence[str], greedy: bool
 ) -> None:
     engine = assemble(network25, "tiny", Options(slots=8, sampling=Sampling(greedy=greedy)))
@@ -141,7 +141,7 @@ def test_every_weight_is_the_official_codes(network25: Network, package25: Any, 
     assert network25.gpt_layer is None
 
 
-def test_voices_made_together_are_what_the_official_code_makes_of_each(
+def test_voices_made_together_equal_the_official_ones(
     adapter: V25, package25: Any, references25: Sequence[str]
 ) -> None:
     made = adapter.voices(references25)
@@ -164,7 +164,7 @@ def test_voices_made_together_are_what_the_official_code_makes_of_each(
             assert (ours - official).abs().max() < 1e-5, field.name
 
 
-def test_codes_read_together_are_what_the_official_codec_makes_of_each(adapter: V25, package25: Any) -> None:
+def test_contents_read_together_equal_the_official_ones(adapter: V25, package25: Any) -> None:
     drawn = np.random.default_rng(0)
     codes = [drawn.integers(0, 64, count).tolist() for count in (40, 1, 7, 23, 90)]
     together = adapter.contents([torch.zeros(0)] * len(codes), codes)
@@ -255,7 +255,7 @@ def test_nothing_of_a_text_is_printed_or_logged(
 
 
 @pytest.mark.parametrize("text", ["", "!", "!!!", " … ", "<|TTS/SP01|>", "¡!", '"'])
-def test_what_nobody_can_pronounce_is_a_short_silence(brisk: IndexTTS, references25: Sequence[str], text: str) -> None:
+def test_unpronounceable_text_becomes_a_short_silence(brisk: IndexTTS, references25: Sequence[str], text: str) -> None:
     clip = render(brisk, [Case("es", text, 0).utterance("only", references25, 0)])["only"]
     assert isinstance(clip, Clip)
     assert clip.samples.shape == (2205,)
@@ -264,7 +264,7 @@ def test_what_nobody_can_pronounce_is_a_short_silence(brisk: IndexTTS, reference
 
 
 @pytest.mark.parametrize("language", ["yue", "ZHEN", "de", "zh/en", ""])
-def test_a_language_that_it_does_not_speak_is_refused_by_name(
+def test_an_unsupported_language_is_refused_by_name(
     brisk: IndexTTS, references25: Sequence[str], language: str
 ) -> None:
     failure = render(brisk, [Case(language, "One.", 0).utterance("only", references25, 0)])["only"]
@@ -276,7 +276,7 @@ def test_a_language_that_it_does_not_speak_is_refused_by_name(
 # --- what it says of itself, and what changes nothing ---------------------------------------------------------------
 
 
-def test_its_card_says_what_it_speaks_and_honours(engine: IndexTTS) -> None:
+def test_the_card_names_languages_and_parameters(engine: IndexTTS) -> None:
     assert engine.card.name == "indextts-2.5"
     limits = {language: about.max_characters for language, about in engine.card.languages.items()}
     assert limits == {"zh": 110, "en": 290, "ja": 70, "es": 240, "ar": 220}
@@ -284,7 +284,7 @@ def test_its_card_says_what_it_speaks_and_honours(engine: IndexTTS) -> None:
     assert set(engine.card.parameters) == honoured
 
 
-def test_the_process_random_numbers_are_no_part_of_a_clip(brisk: IndexTTS, references25: Sequence[str]) -> None:
+def test_random_numbers_of_the_process_do_not_change_a_clip(brisk: IndexTTS, references25: Sequence[str]) -> None:
     clips = []
     for seed in (1, 2):
         torch.manual_seed(seed)
@@ -333,7 +333,7 @@ def test_a_clip_keeps_its_target_to_half_a_frame(
 
 
 @pytest.mark.parametrize(("factor", "reached"), [(0.3, 0.5), (3.0, 2.0)])
-def test_a_target_out_of_reach_becomes_the_nearest_and_is_told(
+def test_a_target_out_of_reach_becomes_the_nearest_and_is_reported(
     brisk: IndexTTS, references25: Sequence[str], factor: float, reached: float
 ) -> None:
     text = "The tide went out, and nobody saw it go."
@@ -347,7 +347,7 @@ def test_a_target_out_of_reach_becomes_the_nearest_and_is_told(
     assert f"{round(len(clip.samples) / 22.05)} ms" in warning
 
 
-def test_a_stretched_clip_is_what_the_official_code_makes_with_that_factor(
+def test_a_stretched_clip_equals_the_official_one_of_that_factor(
     engine: IndexTTS, package25: Any, references25: Sequence[str]
 ) -> None:
     text = "The tide went out, and nobody saw it go."
@@ -358,7 +358,7 @@ def test_a_stretched_clip_is_what_the_official_code_makes_with_that_factor(
     assert np.abs(sound(clip) - wave).max() < 1e-5
 
 
-def test_a_silence_is_as_long_as_it_is_to_be(brisk: IndexTTS, references25: Sequence[str]) -> None:
+def test_a_silence_meets_its_target(brisk: IndexTTS, references25: Sequence[str]) -> None:
     clip = render(brisk, [timed("!", references25, 1500)])["only"]
     assert isinstance(clip, Clip)
     assert len(clip.samples) == round(1.5 * 22050)
@@ -388,7 +388,7 @@ RECORDED = Path(__file__).with_name("recorded") / "v25.json"
 
 
 @pytest.mark.parametrize("number", range(len(CASES)))
-def test_the_engine_says_what_was_recorded_of_the_official_code(
+def test_the_engine_equals_the_recording_of_the_official_code(
     engine: IndexTTS, references25: Sequence[str], number: int
 ) -> None:
     recorded = json.loads(RECORDED.read_text(encoding="utf-8"))["spoken"][number]
@@ -444,7 +444,7 @@ class Codec(nn.Module):
 
 
 @torch.inference_mode()
-def test_a_masked_decode_of_a_batch_is_that_of_each_row_alone() -> None:
+def test_a_masked_decode_of_a_batch_equals_each_row_alone() -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         codec = Codec().eval()

@@ -33,7 +33,7 @@ def mels(lengths: list[int]) -> list[torch.Tensor]:
 
 
 @pytest.mark.usefixtures("one_batch")
-def test_a_padded_batch_sounds_as_the_package_does_one_by_one(package: Any, vocoder: Vocoder) -> None:
+def test_a_padded_batch_equals_the_packages_waves_made_one_by_one(package: Any, vocoder: Vocoder) -> None:
     mixed = mels([1, 2, 3, 5, 9, 86, 130, 150, 150, 57])
 
     batch = vocoder.samples(mixed)
@@ -43,7 +43,7 @@ def test_a_padded_batch_sounds_as_the_package_does_one_by_one(package: Any, voco
 
 
 @pytest.mark.usefixtures("one_batch")
-def test_company_and_order_change_nothing(vocoder: Vocoder) -> None:
+def test_neighbours_and_order_do_not_change_an_item(vocoder: Vocoder) -> None:
     @settings(deadline=None, max_examples=8)
     @given(st.lists(st.integers(1, 40), min_size=2, max_size=5), st.randoms(use_true_random=False))
     def check(lengths: list[int], random: Any) -> None:
@@ -61,7 +61,7 @@ def test_after_a_batch_the_module_is_the_packages_again(network: Network, vocode
     assert worst([network.vocoder(mel[None])[0, 0]], [pieces.samples(package, mel)]) < FLOAT_NOISE
 
 
-def test_what_is_too_loud_is_clipped(network: Network, vocoder: Vocoder) -> None:
+def test_too_loud_samples_are_clipped(network: Network, vocoder: Vocoder) -> None:
     [wave] = vocoder.samples([1e4 * mels([20])[0]])
     assert wave.abs().max() == 1
 

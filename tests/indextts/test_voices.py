@@ -65,7 +65,7 @@ def test_the_voice_that_was_wanted_longest_ago_goes_first():
     assert make.asked[4:] == [["b.flac"]]
 
 
-def test_what_is_answered_is_kept_even_where_it_is_more_than_there_is_room_for():
+def test_an_answer_is_kept_even_if_it_exceeds_the_room():
     make = Maker()
     cache = VoiceCache(make, bytes=2 * SIZE)
     cache.get(wanted("old"))

@@ -27,7 +27,9 @@ def readers(here: Grammars) -> Iterator[GrammarProcesses]:
     made.close()
 
 
-def test_readers_say_what_the_grammars_say_here_many_at_a_time(here: Grammars, readers: GrammarProcesses) -> None:
+def test_readers_give_the_words_of_the_grammars_here_several_at_a_time(
+    here: Grammars, readers: GrammarProcesses
+) -> None:
     with ThreadPoolExecutor(8) as pool:
         said = list(pool.map(lambda text: readers.normalize(text, _tongue(text)), TEXTS * 5))
     assert said == [here.normalize(text, _tongue(text)) for text in TEXTS * 5]
@@ -51,7 +53,7 @@ def test_the_farms_glossary_reaches_the_readers(network: Network, here: Grammars
     assert not _children()
 
 
-def test_a_reader_speaks_the_spanish_that_is_spoken_here(network25: Network) -> None:
+def test_a_reader_gives_the_spanish_words_of_the_grammar_here(network25: Network) -> None:
     here = Grammars(network25.normalizer, network25.spanish)
     readers = GrammarProcesses(1, here, {}, spanish=True)
     said = readers.normalize("Tengo 25 años.", "es")
