@@ -96,7 +96,7 @@ def test_an_unknown_voice_or_language_fails_alone_and_says_why(engine: Engine, b
 
 @pytest.fixture(scope="module")
 def among_odd(engine: Engine) -> dict[str, Clip | Failure]:
-    """All odd texts in one batch, which takes a tenth of the time. Each has a plain sentence as its neighbour."""
+    """All odd texts in one batch, rendered once. Each has a plain sentence as its neighbour."""
     batch = [
         one
         for text in ODD
