@@ -140,9 +140,9 @@ class Commit:
         for token, clips in by_lease.items():
             rows = [segments.Settled(held.job, held.index, milliseconds) for held, milliseconds in clips]
             settlement = self._until_done(partial(self._store.run, segments.settle(token, rows)), StoreUnavailable)
+            self._leases.drop(held for held, _ in clips)
             if settlement.completed_jobs:
                 self._wake_desk()
-            self._leases.drop(held for held, _ in clips)
             self.settled += sum(settlement.counted)
             self.audio_ms += sum(row.milliseconds for row, fresh in zip(rows, settlement.counted, strict=True) if fresh)
 

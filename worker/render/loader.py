@@ -88,8 +88,8 @@ class Loader:
         except ObjectMissing as error:
             log.warning("segment %d of %s can't be loaded: %s", held.index, held.job, error)
             self._store.run(segments.fail(held.token, held.job, held.index, error.message))
-            self._wake_desk()
             self._leases.drop([held])
+            self._wake_desk()
             return None
         speech = Speech(
             recipe.language, segment.voice, reference, recipe.manner, emotion_reference, segment.target_duration_ms
@@ -110,9 +110,10 @@ class Loader:
         if not found:
             return
         clips = [segments.Settled(held.job, held.index, ms, cached=True) for held, ms in found]
-        if self._store.run(segments.settle(token, clips)).completed_jobs:
-            self._wake_desk()
+        settlement = self._store.run(segments.settle(token, clips))
         self._leases.drop(held for held, _ in found)
+        if settlement.completed_jobs:
+            self._wake_desk()
         self.cached += len(clips)
 
 
