@@ -105,7 +105,7 @@ def test_a_desk_frozen_in_an_assembly_leaves_one_result(rig: Rig, ledger: Ledger
     rig.freeze("desk-2")
     job = ledger.submit(text, output=Output(format="wav", loudness_lufs=-18))
     key = f"f:j:{job.id}"
-    until(lambda: rig.redis.hexists("f:due:token", f"assemble:{job.id}"), 60, "the assembly")
+    until(lambda: any(rig.scratch.glob("tts-farm-scratch-assembly-*/*")), 60, "the assembly")
     rig.freeze("desk")
     assert rig.redis.hget(key, "status") == b"assembling", "frozen too late to prove anything; make the book longer"
     rig.thaw("desk-2")
