@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -77,22 +77,29 @@ def test_the_images_of_this_project_have_extras_to_install() -> None:
 
 
 @pytest.fixture
-def machine(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
+def machine(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Starts take-gpu on a machine whose nvidia-smi lists so many GPUs. Its command says which it has, and stays."""
+    started: list[subprocess.Popen[str]] = []
 
     def start(gpus: int) -> subprocess.Popen[str]:
-        (tmp_path / "bin").mkdir(exist_ok=True)
         lister = tmp_path / "bin" / "nvidia-smi"
-        lister.write_text("#!/bin/sh\n" + "".join(f"echo GPU {number}\n" for number in range(gpus)))
-        lister.chmod(0o755)
-        (tmp_path / "locks").mkdir(exist_ok=True)
+        if not started:  # a worker that has just started may be running it
+            lister.parent.mkdir()
+            lister.write_text("#!/bin/sh\n" + "".join(f"echo GPU {number}\n" for number in range(gpus)))
+            lister.chmod(0o755)
+            (tmp_path / "locks").mkdir()
         environment = {"PATH": f"{tmp_path}/bin:{os.environ['PATH']}", "GPU_LOCKS": str(tmp_path / "locks")}
-        return subprocess.Popen(
+        worker = subprocess.Popen(
             [str(TAKE_GPU), "sh", "-c", "echo CUDA_VISIBLE_DEVICES=$CUDA_VISIBLE_DEVICES; exec cat"],
             env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
+        started.append(worker)
+        return worker
 
-    return start
+    yield start
+    for worker in started:
+        with worker:  # closes its pipes, also after a failed assertion
+            worker.kill()
 
 
 def taken(worker: subprocess.Popen[str]) -> str:
