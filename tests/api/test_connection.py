@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -127,7 +128,7 @@ def small_api(redis_url: str, tmp_path: Path) -> Iterator[tuple[psutil.Popen, in
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (FILES, FILES)),
     )
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=patient(5)) as client:
-        _until_up(client)
+        _until_up(process, client)
     yield process, port
     process.terminate()
     process.wait()
@@ -183,10 +184,11 @@ def _flood(client: socket.socket, data: bytes) -> None:
         client.sendall(data)
 
 
-def _until_up(client: httpx.Client) -> None:
-    while True:  # pytest's timeout is the limit
-        try:
+def _until_up(process: psutil.Popen, client: httpx.Client) -> None:
+    """pytest's timeout is the limit."""
+    while process.poll() is None:
+        with suppress(httpx.ConnectError):
             client.get("/healthz")
             return
-        except httpx.ConnectError:
-            continue
+        time.sleep(0.05)  # a port that is opened tells nobody; without a pause this takes the processor of the API
+    raise AssertionError(f"the API ended with {process.returncode}")

@@ -107,7 +107,7 @@ def killed(data: Path, archive: Path) -> dict[str, str]:
 
 def _until(holds: Callable[[], object]) -> None:
     while not holds():
-        time.sleep(0.002)
+        time.sleep(0.002)  # the store tells of states and not of segments: it has to be asked
 
 
 if __name__ == "__main__":

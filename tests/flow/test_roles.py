@@ -31,7 +31,7 @@ desks = []
 def drain(desk, stopping):
     desks.append(desk)
     while os.getpid() != parent and not stopping():
-        time.sleep(0.01)
+        time.sleep(0.01)  # the byte in shared memory has no event: the fork is to see it change
 
 parent = os.getpid()
 Desk.drain = drain
