@@ -39,9 +39,10 @@ test: $(READY) ## the quick tests, without torch and Docker; some of any tier: m
 test-model: $(if $(NAMED),$(ENGINES),types-model) ## the tests and the types of the IndexTTS engine (2 GB, a C++ compiler)
 	@$(PYTEST) $(if $(NAMED),,tests/indextts) $(ARGS)
 
+# Two processes, because these tests mostly wait. The long form has one: its table of seconds is published.
 .PHONY: test-faults
 test-faults: $(READY) ## break a farm of real processes in some thirty ways; measures seconds, so leave the machine alone
-	@$(BIN)/pytest $(if $(NAMED),,tests/chaos) $(ARGS)
+	@$(BIN)/pytest -n $(if $(FAULTS),0,$(PROCESSES)) --dist worksteal $(if $(NAMED),,tests/chaos) $(ARGS)
 
 .PHONY: test-all
 test-all: ## the three above, one after another

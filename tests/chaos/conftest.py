@@ -6,17 +6,16 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.ledger import Ledger
-from tests.chaos.record import Figures, Record
+from tests.chaos.record import Figures, Record, record_into
 from tests.chaos.rig import Rig
 from tests.chaos.shared import SharedFarm
 
 HANG_S = 300  # the usual two minutes are too short for some of them
-_FIGURES = pytest.StashKey[Figures]()
 _FAILED = pytest.StashKey[bool]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_FIGURES] = Figures()
+    config.pluginmanager.register(Figures())
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -32,17 +31,10 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if table := config.stash[_FIGURES].table():
-        terminalreporter.section("faults")
-        for line in table:
-            terminalreporter.write_line(line)
-
-
 @pytest.fixture
 def record(request: pytest.FixtureRequest) -> Record:
     """record("render worker killed", kills=20, slowest_s=2.9) is a line of the table at the end of the run."""
-    return request.config.stash[_FIGURES].record
+    return record_into(request.node.user_properties)
 
 
 @pytest.fixture(scope="session")

@@ -5,16 +5,34 @@
 
 Figures are kept as they are given; a number with a fraction is shown with one digit after the point, or two below ten.
 A bound is the plain one, of a quiet machine. When this machine was busy, a last line names the largest factor.
+
+Figures is a plugin of pytest. The figures of a test travel in its report, because with several processes the one that
+prints the table runs no test.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import pytest
 
 from tests.patience import patience
 
 Figure = int | float | str
 Record = Callable[..., None]  # record(scenario, **figures)
+
+_PROPERTY = "figures of faults"  # of a test's report: [scenario, figures, patience]
+
+
+def record_into(properties: list[tuple[str, Any]]) -> Record:
+    """What a test records goes into `properties`, the user_properties of its item."""
+    return partial(_record, properties)
+
+
+def _record(properties: list[tuple[str, Any]], scenario: str, **figures: Figure) -> None:
+    properties.append((_PROPERTY, [scenario, figures, patience()]))
 
 
 class Figures:
@@ -24,9 +42,21 @@ class Figures:
         self._lines: list[tuple[str, Mapping[str, Figure]]] = []
         self._patience = 1.0
 
-    def record(self, scenario: str, **figures: Figure) -> None:
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "call":
+            for name, value in report.user_properties:
+                if name == _PROPERTY:
+                    self.add(*value)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if table := self.table():
+            terminalreporter.section("faults")
+            for line in table:
+                terminalreporter.write_line(line)
+
+    def add(self, scenario: str, figures: Mapping[str, Figure], patience: float) -> None:
         self._lines.append((scenario, figures))
-        self._patience = max(self._patience, patience())
+        self._patience = max(self._patience, patience)
 
     def table(self) -> list[str]:
         width = max((len(scenario) for scenario, _ in self._lines), default=0)

@@ -14,6 +14,7 @@ Two tenants have API keys, `ann` and `bob`; `rig.client("ann")` speaks for one o
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import signal
 import sys
@@ -130,6 +131,17 @@ class Rig(Local):
         for line in (self.redis_line, self.s3_line):
             if line is not None:
                 line.close()
+
+    # --- workers ------------------------------------------------------------------------------------------------------
+
+    def render_workers(self) -> int:
+        """How many have said lately that they are alive."""
+        beats = self.redis.hvals("f:beats")
+        return sum(json.loads(beat)["kind"] == "render" for beat in beats)
+
+    def forget_workers(self) -> None:
+        """The living say so again within two seconds, and the dead are no longer counted."""
+        self.redis.delete("f:beats", "f:alive")
 
     # --- faults -------------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.chaos.record import Figures
+from tests.chaos.record import Figures, record_into
 
 
 @pytest.mark.parametrize(("patience", "last"), [("1", "a fault  bound s 4.00"), ("3", "by up to 3.00.")])
@@ -16,8 +16,10 @@ def test_the_table_shows_plain_bounds_and_names_the_factor_of_a_busy_machine(
     monkeypatch: pytest.MonkeyPatch, patience: str, last: str
 ) -> None:
     monkeypatch.setenv("FARM_TEST_PATIENCE", patience)
+    properties: list[tuple[str, object]] = []
+    record_into(properties)("a fault", bound_s=4.0)
     figures = Figures()
-    figures.record("a fault", bound_s=4.0)
+    figures.pytest_runtest_logreport(report(properties))
     assert figures.table()[0] == "a fault  bound s 4.00"
     assert figures.table()[-1].endswith(last)
 
@@ -29,6 +31,11 @@ def test_faults_are_short_by_default_and_long_in_the_full_form(form: str, second
 
 def test_a_misspelt_form_is_refused() -> None:
     assert "FAULTS is 'ful'; set it to 'full'" in told("ful").stderr
+
+
+def report(properties: list[tuple[str, object]]) -> pytest.TestReport:
+    place = ("tests/chaos/test_any.py", 1, "test_any")
+    return pytest.TestReport(place[0], place, {}, "passed", None, "call", user_properties=properties)
 
 
 def told(form: str) -> subprocess.CompletedProcess[str]:

@@ -23,15 +23,19 @@ def environment(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def command(environment: Path, target: str, arguments: str = "") -> list[str]:
+def command(environment: Path, target: str, arguments: str = "", faults: str = "") -> list[str]:
     """The words of pytest's command line, as make would run it."""
     outside = {name: value for name, value in os.environ.items() if name not in ("ARGS", "PROCESSES", "MAKEFLAGS")}
     said = subprocess.run(
-        ("make", "--dry-run", target, f"FARM_VENV={environment}", f"ARGS={arguments}"),
+        ("make", "--dry-run", target, f"FARM_VENV={environment}", f"ARGS={arguments}", f"FAULTS={faults}"),
         cwd=ROOT, env=outside, capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
     (line,) = (line for line in said.splitlines() if line.startswith(f"{environment}/bin/pytest "))
     return line.split()[1:]
+
+
+def processes(words: list[str]) -> str:
+    return words[words.index("-n") + 1]
 
 
 def paths(words: list[str]) -> set[str]:
@@ -63,10 +67,10 @@ def test_named_tests_run_alone_of_whatever_tier(target: str, environment: Path) 
     assert paths(words) == {"tests/chaos/test_kills.py"}
 
 
-def test_what_measures_seconds_runs_in_one_process(environment: Path) -> None:
-    assert "-n" not in command(environment, "test-faults")
-    named = command(environment, QUICK, "tests/chaos")
-    assert named[named.index("-n") + 1] == "0"
+def test_faults_whose_seconds_are_published_run_in_one_process(environment: Path) -> None:
+    assert processes(command(environment, "test-faults", faults="full")) == "0"
+    assert processes(command(environment, QUICK, "tests/chaos")) == "0"
+    assert processes(command(environment, "test-faults")) == "2"
 
 
 @pytest.mark.parametrize("target", TIERS)
