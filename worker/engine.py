@@ -85,6 +85,20 @@ class Failure:
     error: str
 
 
+class DeviceFault(RuntimeError):
+    """Raised by an engine's render: the device or one of its libraries failed, and this process can't go on.
+
+    The worker ends, as after any exception of an engine, and each segment that had begun has lost an attempt: a text
+    may have brought the device down. `certain` says that no text can have done so, because the device itself, its
+    driver or the build is broken: then the segments go back and have lost nothing. A worker that ends so again and
+    again waits before its next start (worker/process/relapse.py).
+    """
+
+    def __init__(self, message: str, *, certain: bool = False) -> None:
+        super().__init__(message)
+        self.certain = certain
+
+
 class Feed(Protocol):
     def take(self, count: int, *, wait: bool) -> Sequence[Utterance]:
         """Up to `count` utterances, in the order in which they should start. With `wait`, blocks until there is at

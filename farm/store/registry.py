@@ -94,6 +94,15 @@ def workers() -> Call[list[str]]:
     return Call("workers", (), lambda answer: [word(heartbeat) for heartbeat in answer])
 
 
+def ends(place: str) -> Call[str | None]:
+    """The latest ends of the workers of one place (JSON, opaque to the store); None where none is known."""
+    return command("GET", f"f:ends:{place}", read=word_or_none)
+
+
+def keep_ends(place: str, stored: str, ttl_ms: int) -> Call[None]:
+    return command("SET", f"f:ends:{place}", stored, "PX", ttl_ms, read=nothing)
+
+
 def lock(name: str, holder: str, ttl_ms: int) -> Call[bool]:
     """Takes or keeps a named lock for `ttl_ms`. False while somebody else holds it."""
     return Call("lock", (name, holder, ttl_ms), bool)

@@ -81,7 +81,9 @@ class House:
 class Unwell:
     """An engine that wraps the real one and has trouble with one text: it fails it, raises, or warns."""
 
-    def __init__(self, real: Espeak, stumbles_at: str, *, raises: bool = False, warns: Notice | None = None) -> None:
+    def __init__(
+        self, real: Espeak, stumbles_at: str, *, raises: Exception | None = None, warns: Notice | None = None
+    ) -> None:
         self.card, self.capacity, self.device = real.card, real.capacity, real.device
         self._real, self._stumbles_at, self._raises, self._warns = real, stumbles_at, raises, warns
         self.asked: list[str] = []
@@ -99,7 +101,7 @@ class Unwell:
                     yield replace(outcome, warnings=(self._warns,))
                     continue
                 if self._raises:
-                    raise RuntimeError("the engine fell over")
+                    raise self._raises
                 yield Failure(outcome.key, "can't say that")
             else:
                 yield outcome

@@ -8,7 +8,7 @@ import threading
 import pytest
 import soundfile as sf
 
-from farm.job import Status
+from farm.job import MAX_ATTEMPTS, Status
 from farm.layout import clip_key, voice_key
 from farm.plan_reader import PlanReader
 from farm.spec import Rendered
@@ -16,7 +16,7 @@ from farm.store import jobs
 from farm.wire import JobError
 from tests.flow.house import Flaky, Greedy, House, Unwell
 from tests.patience import patient
-from worker.engine import Notice, NoticeCode
+from worker.engine import DeviceFault, Notice, NoticeCode
 from worker.render.renderer import Renderer
 
 STORY = "The tide went out. Nobody saw it go.\n\nIn the morning there were ships on the sand. They waited for the sea."
@@ -180,7 +180,7 @@ def test_exactly_the_segment_at_which_the_engine_falls_over_dies(house: House) -
     house.desk.drain()
     crashes = 0
     while house.record(job).status is Status.RUNNING:
-        unwell = Unwell(house.engine, stumbles_at="ships", raises=True)  # type: ignore[arg-type]
+        unwell = Unwell(house.engine, stumbles_at="ships", raises=RuntimeError("the engine fell over"))  # type: ignore[arg-type]
         try:
             house.renderer(unwell).drain()
         except RuntimeError:
@@ -197,10 +197,36 @@ def test_after_an_engine_crash_everything_is_given_back_at_once(house: House) ->
     job = house.submit(input=STORY)
     house.desk.drain()
     with pytest.raises(RuntimeError):
-        house.renderer(Unwell(house.engine, stumbles_at="", raises=True)).drain()  # type: ignore[arg-type]
+        house.renderer(Unwell(house.engine, stumbles_at="", raises=RuntimeError("the engine fell over"))).drain()  # type: ignore[arg-type]
     assert house.record(job).ready == house.record(job).total
     house.finish()
     assert house.record(job).status is Status.SUCCEEDED
+
+
+def test_a_broken_device_burns_no_attempt_however_often_it_breaks(house: House) -> None:
+    job = house.submit(input=STORY)
+    house.desk.drain()
+    for _ in range(MAX_ATTEMPTS + 1):
+        broken = DeviceFault("CUDA error: the GPU requires reset", certain=True)
+        with pytest.raises(DeviceFault):
+            house.renderer(Unwell(house.engine, stumbles_at="", raises=broken)).drain()  # type: ignore[arg-type]
+        assert house.record(job).ready == house.record(job).total
+    house.finish()
+    assert house.record(job).status is Status.SUCCEEDED
+    rows = json.loads(house.storage.get(house.outcome(job).manifest_key))["segments"]
+    assert {row["attempts"] for row in rows} == {1}
+
+
+def test_a_device_that_fails_burns_one_attempt_of_what_had_begun(house: House) -> None:
+    job = house.submit(input=STORY)
+    house.desk.drain()
+    failed = DeviceFault("CUDA error: device-side assert triggered")
+    with pytest.raises(DeviceFault):
+        house.renderer(Unwell(house.engine, stumbles_at="", raises=failed)).drain()  # type: ignore[arg-type]
+    assert house.record(job).ready == house.record(job).total
+    house.finish()
+    rows = json.loads(house.storage.get(house.outcome(job).manifest_key))["segments"]
+    assert max(row["attempts"] for row in rows) == 2
 
 
 def test_an_engine_that_asks_for_more_than_its_capacity_gets_what_there_is(house: House) -> None:
@@ -247,7 +273,7 @@ def test_a_quarantined_segment_is_rendered_with_nothing_beside_it(house: House) 
     house.desk.drain()
     for _ in range(2):
         with pytest.raises(RuntimeError):
-            house.renderer(Unwell(house.engine, stumbles_at="", raises=True)).drain()  # type: ignore[arg-type]
+            house.renderer(Unwell(house.engine, stumbles_at="", raises=RuntimeError("the engine fell over"))).drain()  # type: ignore[arg-type]
     listening = Unwell(house.engine, stumbles_at="\0")  # type: ignore[arg-type]
     house.renderer(listening).drain()
     assert 1 in listening.batches

@@ -27,9 +27,11 @@ from farm.settings import Settings
 from farm.storage import open_storage
 from farm.store import Store, registry, tasks
 from farm.wake import DESK_QUEUE, Waker, render_queue
+from worker.engine import DeviceFault
 from worker.engines import load
 from worker.process.heartbeat import Heartbeat, new_worker_id
 from worker.process.keeper import Keeper
+from worker.process.relapse import Relapse
 from worker.process.standby import Standby
 from worker.render.renderer import Renderer
 
@@ -78,20 +80,26 @@ class RenderRole(Role):
         self._model = settings.model
         self._store = Store.connect(settings.redis_url)
         self._turn = threading.Lock()  # there is one engine, for a message and for the standby
-        worker, engine = new_worker_id(), load(settings)
+        worker = new_worker_id()
+        self._relapse = Relapse(self._store, worker, settings.model)
+        self._relapse.hold_back()
+        engine = load(settings)
         waker = Waker(settings.broker)
         wake_desk = partial(waker.wake, DESK_QUEUE)
         self._renderer = Renderer(self._store, open_storage(settings), engine, settings, worker, wake_desk)
         self._store.run(registry.announce(engine.card.name, engine.card.model_dump_json()))
         super().__init__(settings, self._store, waker, worker, Heartbeat(self._store, worker, self._renderer))
+        self._relapse.begin()
 
     def drain(self) -> None:
         """An engine that raises ends the process, because nothing can be said of the engine's state."""
         try:
             with self._turn:
                 self._renderer.drain()
-        except Exception:
+        except Exception as error:
             log.critical("this worker ends", exc_info=True)
+            if isinstance(error, DeviceFault):
+                self._relapse.note(error)
             logging.shutdown()
             os._exit(EXIT_FAULT)
 

@@ -106,18 +106,27 @@ class Intake:
     def fail_running(self, reason: str) -> None:
         """The engine broke down: the segments that run lose their attempt now, and not when their leases run out. This
         worker claims none of them again."""
-        self.stop()
-        with self._change:
-            broken = [held for work in self._running.values() for held in work.held]
-            for work in self._running.values():
-                self._forget(work)
-            self._running.clear()
+        broken = self._stop_running()
         try:
             for held in broken:
                 self._store.run(segments.fail(held.token, held.job, held.index, reason))
         except StoreUnavailable as error:
             log.warning("segments lose their attempt when their leases run out, not now: %s", error)
         self._leases.drop(broken)
+
+    def spare_running(self) -> None:
+        """The device broke down: the segments that run go back and lose nothing. This worker claims none of them
+        again."""
+        self._leases.give_back(self._stop_running())
+
+    def _stop_running(self) -> list[Held]:
+        self.stop()
+        with self._change:
+            stopped = [held for work in self._running.values() for held in work.held]
+            for work in self._running.values():
+                self._forget(work)
+            self._running.clear()
+        return stopped
 
     @property
     def running(self) -> int:

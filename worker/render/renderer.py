@@ -24,7 +24,7 @@ from farm.errors import EXIT_HUNG
 from farm.settings import Settings
 from farm.storage import Storage
 from farm.store import Store
-from worker.engine import Engine
+from worker.engine import DeviceFault, Engine
 from worker.render.commit import Commit
 from worker.render.intake import Intake
 from worker.render.leases import Leases
@@ -97,7 +97,8 @@ class Renderer:
 
     def drain(self) -> None:
         """Renders until no segment of this model is left. An engine that raises ends the worker, because its state is
-        unknown: the segments that had begun burn one attempt each, the others go back unburnt, both at once."""
+        unknown: the segments that had begun burn one attempt each, unless the device was to blame; the others go back
+        unburnt, both at once."""
         if self._stopping.is_set():
             return
         drain = self._new_drain()
@@ -108,7 +109,10 @@ class Renderer:
             try:
                 self._render(drain.intake, drain.commit)
             except Exception as error:
-                drain.intake.fail_running(f"the engine fell over: {error}")
+                if isinstance(error, DeviceFault) and error.certain:
+                    drain.intake.spare_running()
+                else:
+                    drain.intake.fail_running(f"the engine fell over: {error}")
                 raise
         self._current = None
         self._done = self._done + drain.figures()

@@ -64,6 +64,7 @@
 --   f:keys                         hash    name -> digest, time and tenant of an API key
 --   f:models                       hash    model -> its card
 --   f:beats f:alive                hash, zset  worker -> its heartbeat, and the time at which that ends
+--   f:ends:<place>                 string  how the latest workers of a host, model and GPU ended, opaque to the store
 --   f:lock:<name>                  string  holder
 --
 -- The status of a job is in f:j. A segment of a running job is ready (a bit), done (a bit), dead ("x"), quarantined

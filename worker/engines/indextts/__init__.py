@@ -9,7 +9,7 @@
     voice/       reference, reference_encoder, cache, emotion
     engine       the loop: preparation ─> decode/ (decoder, gpt, kv, sampling) ─> sound/ (regulator, flow, vocoder);
                  the first and the last run in a stage each, beside the decode
-    isolate      the rules for a batch that fails
+    isolation    the rules for a batch that fails; device_error: whether the device failed
 
 Importing this imports no torch, which neither fetching nor checking a checkpoint needs.
 """

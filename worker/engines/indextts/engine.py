@@ -20,10 +20,11 @@ from itertools import count
 import torch
 
 from farm.wire import Model
-from worker.engine import Clip, Failure, Feed, Notice, NoticeCode, Utterance
+from worker.engine import Clip, DeviceFault, Failure, Feed, Notice, NoticeCode, Utterance
 from worker.engines.indextts.decode.decoder import Decoder
+from worker.engines.indextts.device_error import broken_hardware, device_failed
 from worker.engines.indextts.duration import held
-from worker.engines.indextts.isolate import isolate
+from worker.engines.indextts.isolation import Broken, Isolation
 from worker.engines.indextts.preparation import Preparation
 from worker.engines.indextts.rendition import Rendition, Samples
 from worker.engines.indextts.shapes import Adapter, Codes, Fault, Piece, Request, Sampling, Voice
@@ -63,9 +64,18 @@ class IndexTTS:
         self._preparation, self._adapter, self._decoder, self._acoustic = preparation, adapter, decoder, acoustic
         self._sampling, self._standing = sampling, standing
         self._ahead = max(1, slots // 4)
+        self._isolation = Isolation("the reading of codes")
         self._steps = self._rows = 0
 
     def render(self, feed: Feed) -> Iterator[Clip | Failure]:
+        try:
+            yield from self._render(feed)
+        except RuntimeError as error:
+            if device_failed(error) or isinstance(error, Broken):
+                raise DeviceFault(str(error).partition("\n")[0], certain=broken_hardware(error)) from error
+            raise
+
+    def _render(self, feed: Feed) -> Iterator[Clip | Failure]:
         decoder = self._decoder
         decoder.clear()
         run = _Run(decoder, self._sampling)
@@ -123,7 +133,7 @@ class IndexTTS:
         read = [
             piece
             for start in range(0, len(decoded), _CONTENTS)
-            for piece in isolate(decoded[start : start + _CONTENTS], self._pieces, _unread)
+            for piece in self._isolation.run(decoded[start : start + _CONTENTS], self._pieces, _unread)
         ]
         faults = [piece for piece in read if isinstance(piece, Fault)]
         sounds = self._acoustic.render([piece for piece in read if isinstance(piece, Piece)])

@@ -16,7 +16,7 @@ import torch
 from farm.errors import BadInput, FarmError
 from worker.engine import Failure, Notice, NoticeCode, Utterance
 from worker.engines.indextts.duration import shares
-from worker.engines.indextts.isolate import isolate
+from worker.engines.indextts.isolation import Isolation
 from worker.engines.indextts.rendition import GAP, Rendition
 from worker.engines.indextts.shapes import Adapter, Segments, Voice
 from worker.engines.indextts.text.wording import Wording
@@ -47,10 +47,12 @@ class Preparation:
         self._adapter, self._voices, self._clips, self._emotions = adapter, voices, clips, emotions
         self._wording = wording
         self._readers = ThreadPoolExecutor(max(1, readers), "read")
+        self._isolation = Isolation("the preparation")
 
     def prepare(self, utterances: Sequence[Utterance]) -> list[Rendition | Failure]:
-        """In the order of the utterances. Raises only when the GPU can't be used any more."""
-        return isolate(utterances, self._renditions, _unprepared)
+        """In the order of the utterances. Raises only when the device failed, or so many utterances in a
+        row that they are not to blame."""
+        return self._isolation.run(utterances, self._renditions, _unprepared)
 
     def close(self) -> None:
         self._readers.shutdown()

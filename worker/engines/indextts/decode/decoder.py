@@ -23,7 +23,7 @@ from farm.errors import Misconfigured
 from worker.engines.indextts.decode.gpt import Gpt
 from worker.engines.indextts.decode.kv import Pages, Wanted, choose
 from worker.engines.indextts.decode.sampling import NOT_FINITE, Parameters, defect, sample
-from worker.engines.indextts.memory import out_of_memory
+from worker.engines.indextts.device_error import out_of_memory
 from worker.engines.indextts.shapes import Codes, Fault, Request, Sampling
 
 _FINISHED_PER_GROWTH = 16  # rows that must end before one more is tried, after memory ran out
@@ -96,7 +96,7 @@ class Decoder:
         """Admits waiting requests, moves every row one code on, and returns the results of the rows that ended.
 
         Raises:
-            RuntimeError: any error of the device that is not about memory; `memory.poisoned` tells a lost context.
+            RuntimeError: any error of the device that is not about memory; device_error.py tells what it means.
         """
         codes = None
         while codes is None:

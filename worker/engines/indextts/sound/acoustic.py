@@ -1,7 +1,7 @@
 """The acoustic stages as one: contents become samples, as many pieces at a time as memory holds.
 
-isolate.py has the rules for a batch that fails. After a batch that did not fit, later ones are smaller, and grow again
-with each success.
+isolation.py has the rules for a batch that fails. After a batch that did not fit, later ones are smaller, and grow
+again with each success.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from worker.engines.indextts.isolate import isolate
-from worker.engines.indextts.memory import out_of_memory
+from worker.engines.indextts.device_error import out_of_memory
+from worker.engines.indextts.isolation import Isolation
 from worker.engines.indextts.shapes import Fault, Network, Piece
 from worker.engines.indextts.sound.flow import Flow
 from worker.engines.indextts.sound.regulator import regulate
@@ -36,13 +36,14 @@ class Acoustic:
             self._flow = Flow(network.estimator, network.device, dtype, steps, guidance)
             self._vocoder = Vocoder(network.vocoder)
         self._most = self._room = rows
+        self._isolation = Isolation("the acoustic stages")
 
     @torch.inference_mode()
     def render(self, pieces: Sequence[Piece]) -> list[Sound | Fault]:
         """In the order of the pieces.
 
         Raises:
-            RuntimeError: the CUDA context is lost, and with it every later call.
+            Exception: the device failed, or so many pieces in a row that they are not to blame.
         """
         made: dict[int, Sound | Fault] = {
             index: Fault(piece.key, "there are no codes to make sound of; try another seed")
@@ -52,7 +53,7 @@ class Acoustic:
         order = sorted(range(len(pieces)) - made.keys(), key=lambda index: pieces[index].frames)
         while order:
             batch = self._fitting(pieces, order)
-            sounds = isolate([pieces[index] for index in batch], self._sounds, _fault, self._give_way)
+            sounds = self._isolation.run([pieces[index] for index in batch], self._sounds, _fault, self._give_way)
             made |= zip(batch, sounds, strict=True)
             del order[: len(batch)]
         return [made[index] for index in range(len(pieces))]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 import torch
 
-from worker.engines.indextts.isolate import isolate
+from farm.errors import BadInput
+from worker.engines.indextts.isolation import MOST_IN_A_ROW, Broken, Isolation
 
 
 class Device:
@@ -25,6 +27,10 @@ class Device:
         if self._bad in numbers:
             raise self._error
         return [2 * number for number in numbers]
+
+
+def isolate(numbers: Sequence[int], work: Any, failed: Any, *retried: Any) -> list[Any]:
+    return Isolation("a test").run(numbers, work, failed, *retried)
 
 
 def failed(number: int, error: Exception) -> str:
@@ -59,7 +65,7 @@ def test_any_other_error_tries_the_items_one_by_one_and_only_the_bad_one_fails()
     assert device.batches == [[1, 2, 3, 4], [1], [2], [3], [4]]
 
 
-def test_a_poisoned_context_is_raised_and_nothing_is_tried_again() -> None:
+def test_a_lost_context_is_raised_and_nothing_is_tried_again() -> None:
     device = Device(bad=2, error=RuntimeError("CUDA error: an illegal memory access was encountered"))
     with pytest.raises(RuntimeError, match="illegal memory access"):
         isolate([1, 2, 3], device.double, failed)
@@ -70,3 +76,34 @@ def test_the_caller_is_told_of_each_batch_that_is_tried_again() -> None:
     told: list[tuple[list[int], str]] = []
     isolate([1, 2, 3], Device(room=1).double, failed, lambda items, error: told.append((list(items), str(error))))
     assert told == [([1, 2, 3], "CUDA out of memory"), ([1, 2], "CUDA out of memory")]
+
+
+def test_eight_that_fail_alone_in_a_row_are_the_fault_of_none_of_them() -> None:
+    isolation = Isolation("a test")
+    numbers = list(range(MOST_IN_A_ROW))
+    with pytest.raises(Broken, match=r"8 texts in a row failed in a test.*the last error: 7 is bad"):
+        isolation.run(numbers, refuse(ValueError), failed)
+
+
+def test_failures_are_counted_over_batches_and_forgotten_at_a_success() -> None:
+    isolation = Isolation("a test")
+    for number in range(MOST_IN_A_ROW - 1):
+        isolation.run([number], refuse(ValueError), failed)
+    isolation.run([1], Device().double, failed)
+    for number in range(MOST_IN_A_ROW - 1):
+        isolation.run([number], refuse(ValueError), failed)
+    with pytest.raises(Broken):
+        isolation.run([1], refuse(ValueError), failed)
+
+
+def test_what_the_farm_refuses_on_purpose_is_about_the_item_and_counts_nothing() -> None:
+    isolation = Isolation("a test")
+    numbers = list(range(2 * MOST_IN_A_ROW))
+    assert isolation.run(numbers, refuse(BadInput), failed) == [f"{number}: {number} is bad" for number in numbers]
+
+
+def refuse(kind: type[Exception]) -> Any:
+    def work(numbers: Sequence[int]) -> list[int]:
+        raise kind(f"{numbers[0]} is bad")
+
+    return work
