@@ -13,12 +13,12 @@ import logging
 import sys
 import time
 from typing import TYPE_CHECKING, cast
-from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from farm.errors import EXIT_MISCONFIGURED, FarmError, Misconfigured, StorageRefused, Unavailable
 from farm.job import DEFAULT_TENANT
+from farm.redis_address import RedisAddress
 from farm.settings import Settings
 from farm.storage import open_storage
 from farm.storage.bucket import S3Storage
@@ -121,8 +121,8 @@ def make_key(settings: Settings) -> None:
         store.run(registry.put_key(digest, DEFAULT_TENANT, KEY_NAME))
     finally:
         store.close()
-    where = urlsplit(settings.redis_url)
-    log.info("FARM_API_KEY opens the farm on %s:%s as tenant %s", where.hostname, where.port or 6379, DEFAULT_TENANT)
+    where = RedisAddress.read(settings.redis_url, "FARM_REDIS_URL")
+    log.info("FARM_API_KEY opens the farm on %s as tenant %s", where, DEFAULT_TENANT)
 
 
 if __name__ == "__main__":

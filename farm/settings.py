@@ -17,13 +17,13 @@ from functools import cached_property
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import BeforeValidator, Field, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from farm.errors import Misconfigured
+from farm.redis_address import RedisAddress
 
 ENGINE_GROUP = "tts_farm.engines"  # the entry points by which other distributions bring engines
 
@@ -76,7 +76,10 @@ class Settings(Variables):
     api_key: str | None = Field(None, description="the key that the CLI and the client send")
     data_dir: Path = Field(Path("data"), description="the embedded farm's folder: Redis AOF, audio, logs, pids")
 
-    redis_url: str = Field("redis://127.0.0.1:6379/0", description="the store: jobs, segments, leases")
+    redis_url: str = Field(
+        "redis://127.0.0.1:6379/0",
+        description="the store: jobs, segments, leases; redis://, rediss:// for TLS, or unix:///path/of.sock",
+    )
     broker_url: str | None = Field(
         None, description="Celery's own database; redis_url with the next database number when absent"
     )
@@ -110,16 +113,11 @@ class Settings(Variables):
 
     @cached_property
     def broker(self) -> str:
+        """The address of Celery's database. Raises Misconfigured, which begins with the setting that is wrong."""
         if self.broker_url:
-            return self.broker_url
-        parts = urlsplit(self.redis_url)
-        database = parts.path.strip("/") or "0"
-        if parts.scheme not in ("redis", "rediss") or not database.isdecimal():
-            raise Misconfigured(
-                "FARM_REDIS_URL: has no database number that the broker's could follow; set FARM_BROKER_URL as well, "
-                "or write it as redis://host:6379/0"
-            )
-        return urlunsplit(parts._replace(path=f"/{int(database) + 1}"))
+            return RedisAddress.read(self.broker_url, "FARM_BROKER_URL").url
+        store = RedisAddress.read(self.redis_url, "FARM_REDIS_URL")
+        return store.with_database(store.database + 1).url
 
 
 def misspelt(environment: Mapping[str, str], settings: type[Variables] = Settings) -> list[str]:

@@ -14,6 +14,7 @@ from typing import Any
 
 from celery import Celery
 
+from farm.redis_address import RedisAddress
 from farm.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -113,7 +114,7 @@ class Waker:
 
 def _celery_settings(broker_url: str) -> dict[str, Any]:
     return {
-        "broker_url": broker_url,
+        "broker_url": RedisAddress.read(broker_url, "FARM_BROKER_URL").kombu_url,
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         "broker_channel_error_retry": True,

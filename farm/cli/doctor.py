@@ -11,13 +11,13 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 from farm.cli.screen import FAILED, OK, line, needs, show
 from farm.cli.site import Site, site
 from farm.client import Farm
 from farm.errors import FarmError, Misconfigured, Unauthorized
 from farm.job import DEFAULT_TENANT
+from farm.redis_address import RedisAddress
 from farm.settings import Settings, misspelt
 from farm.webhooks.secrets import secret_for
 
@@ -94,13 +94,14 @@ def _redis(url: str) -> Iterator[Finding]:
     with needs("store"):
         import redis
 
-        from farm.store import Store
+        from farm.store import Store, connection
     try:
+        where = RedisAddress.read(url, "FARM_REDIS_URL")
         Store.connect(url).close()
-        with redis.Redis.from_url(url, decode_responses=True, socket_timeout=5) as connection:
-            facts: Mapping[str, Any] = connection.info()
+        with connection.client(url, decode_responses=True) as client:
+            facts: Mapping[str, Any] = client.info()
     except (FarmError, redis.RedisError) as error:
-        yield Finding("redis", False, f"{_without_password(url)}: {error}")
+        yield Finding("redis", False, str(error) if isinstance(error, Misconfigured) else f"{where}: {error}")
         return
     ills = list(_ills(facts))
     well = f"version {facts['redis_version']}, durable, {int(facts['used_memory']):,} bytes in use"
@@ -140,8 +141,3 @@ def _webhooks(settings: Settings) -> Finding:
         True,
         "signed; networks allowed beside public ones: " + (", ".join(settings.webhook_allow) or "none"),
     )
-
-
-def _without_password(url: str) -> str:
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))

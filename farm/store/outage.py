@@ -47,6 +47,8 @@ def farm_error(error: Exception) -> FarmError | None:
     """The error to raise in place of redis-py's. None for a bug of the farm, whose own error should be seen."""
     if isinstance(error, (AuthenticationError, NoPermissionError)):
         return Misconfigured(f"Redis refuses these credentials ({error}); correct FARM_REDIS_URL")
+    if isinstance(error, ResponseError) and "DB index is out of range" in str(error):
+        return Misconfigured("this Redis has no database of this number; correct the number in FARM_REDIS_URL")
     if isinstance(error, ResponseError) and str(error).startswith("REPLACED"):
         return StoreReplaced(_REPLACED)
     code = _CODE_BY_TYPE.get(type(error))

@@ -13,12 +13,10 @@ from typing import Any, TypeVar
 
 import redis
 import redis.asyncio
-from redis.asyncio.retry import Retry as AsyncRetry
-from redis.backoff import ExponentialBackoff
-from redis.exceptions import ConnectionError, NoScriptError, RedisError
-from redis.retry import Retry
+from redis.exceptions import NoScriptError, RedisError
 
 from farm.errors import Misconfigured, StoreUnavailable
+from farm.store import connection
 from farm.store.call import Argument, Call, Script, render_scripts
 from farm.store.outage import farm_error
 
@@ -32,16 +30,6 @@ log = logging.getLogger(__name__)
 SCHEMA = 1
 _OLDEST = (6, 2)
 _WAITAOF = (7, 2)
-# With redis-py's defaults a half-open connection hung for more than 100 s; with these it is noticed within about 10 s.
-_OPTIONS: Mapping[str, Any] = {
-    "socket_timeout": 5,
-    "socket_connect_timeout": 3,
-    "socket_keepalive": True,
-    "health_check_interval": 5,
-    "protocol": 2,
-}
-_RETRIES = 2
-_BACKOFF = ExponentialBackoff(cap=0.5, base=0.05)
 _FLIGHTS = 2  # round trips at the same time; more of them are smaller, and a round trip costs more than a call in it
 _PER_FLIGHT = 200  # calls; at some 15 microseconds each, Redis is free for others after 3 ms
 _SYNC_MS = 3_000  # to wait for an fsync: with everysec it comes after 1 to 2 s, and socket_timeout is 5 s
@@ -86,8 +74,7 @@ class Store:
         """Checks the server's version (>= 6.2), cluster mode, eviction and schema; with `synchronous` also that an
         AsyncStore could wait for its disk. The store remembers the birth mark of the keyspace: when Redis later has
         another mark or none, every call raises StoreReplaced."""
-        retry = Retry(_BACKOFF, _RETRIES, supported_errors=(ConnectionError,))
-        store = cls(redis.Redis.from_url(url, retry=retry, **_OPTIONS), scripts or render_scripts())
+        store = cls(connection.client(url), scripts or render_scripts())
         try:
             info = store._execute("INFO")
             check_server(info)
@@ -141,11 +128,7 @@ class AsyncStore:
     async def connect(
         cls, url: str, scripts: Mapping[str, Script] | None = None, *, synchronous: bool = False
     ) -> AsyncStore:
-        # uvloop raises RuntimeError when the connection was lost just before a write.
-        supported = (ConnectionError, RuntimeError)
-        retry = AsyncRetry(_BACKOFF, _RETRIES, supported_errors=supported)  # type: ignore[arg-type]
-        client = redis.asyncio.Redis.from_url(url, retry=retry, **_OPTIONS)
-        store = cls(client, scripts or render_scripts(), synchronous)
+        store = cls(connection.async_client(url), scripts or render_scripts(), synchronous)
         try:
             info = await store._execute("INFO")
             check_server(info)

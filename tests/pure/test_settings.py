@@ -102,6 +102,8 @@ def test_networks_are_listed_with_commas(
         ("redis://127.0.0.1:6379/0", "redis://127.0.0.1:6379/1"),
         ("redis://:secret@redis:6380", "redis://:secret@redis:6380/1"),
         ("rediss://redis/3?ssl_cert_reqs=none", "rediss://redis/4?ssl_cert_reqs=none"),
+        ("redis://redis?db=3", "redis://redis/4"),
+        ("unix:///run/redis.sock?db=0", "unix:///run/redis.sock?db=1"),
     ],
 )
 def test_the_broker_has_the_database_after_the_stores(store: str, broker: str) -> None:
@@ -109,10 +111,15 @@ def test_the_broker_has_the_database_after_the_stores(store: str, broker: str) -
     assert Settings.read(redis_url=store, broker_url="redis://elsewhere/7").broker == "redis://elsewhere/7"
 
 
-@pytest.mark.parametrize("store", ["unix:///run/redis.sock?db=0", "redis://127.0.0.1/farm"])
-def test_a_store_whose_next_database_can_not_be_known_wants_the_broker_named(store: str) -> None:
-    with pytest.raises(Misconfigured, match=r"^FARM_REDIS_URL: .*FARM_BROKER_URL"):
+@pytest.mark.parametrize("store", ["redis://127.0.0.1/farm", "unix://redis.sock"])
+def test_a_store_whose_next_database_can_not_be_known_is_refused(store: str) -> None:
+    with pytest.raises(Misconfigured, match=r"^FARM_REDIS_URL: "):
         _ = Settings.read(redis_url=store).broker
+
+
+def test_a_broker_of_another_kind_is_refused() -> None:
+    with pytest.raises(Misconfigured, match=r"^FARM_BROKER_URL: "):
+        _ = Settings.read(broker_url="amqp://guest@127.0.0.1//").broker
 
 
 @pytest.mark.parametrize(

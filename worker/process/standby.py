@@ -13,6 +13,7 @@ from functools import partial
 
 import redis
 
+from farm.store import connection
 from worker.process.ticker import Ticker
 
 log = logging.getLogger(__name__)
@@ -24,7 +25,7 @@ class Standby:
     """`has_work` asks the store; `drain` works until nothing is left."""
 
     def __init__(self, broker_url: str, has_work: Callable[[], bool], drain: Callable[[], None]) -> None:
-        self._broker = redis.Redis.from_url(broker_url, socket_timeout=5, socket_connect_timeout=3)
+        self._broker = connection.client(broker_url, "FARM_BROKER_URL")
         self._has_work, self._drain = has_work, drain
         self.ticker = Ticker(
             "standby", _EVERY_S, self._work_if_nobody_can_wake,
