@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from farm import environment
+
+environment.drop_strange()
+
 import ipaddress
 import logging
 import os
@@ -21,6 +25,7 @@ from farm.webhooks.addresses import allowed_networks
 
 log = logging.getLogger("api")
 
+_PROXIES = "127.0.0.1,::1"  # whose X-Forwarded-Proto is believed
 _GRACE_SECONDS = 10  # for requests in flight on SIGTERM; long polls are cut off then and ask again
 
 
@@ -40,10 +45,12 @@ def main() -> int:
         create_app(settings),
         host=settings.host,
         port=settings.port,
+        workers=1,
         loop="uvloop",
         http=Connection,
         access_log=False,
         log_config=None,
+        forwarded_allow_ips=_PROXIES,
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
     return 0

@@ -92,6 +92,9 @@ class Settings(Variables):
     s3_public_endpoint: str | None = Field(
         None, description="host of presigned URLs where it is not the workers' endpoint"
     )
+    s3_proxy: str | None = Field(
+        None, description="the HTTP proxy on the way to S3; proxies of the environment (HTTPS_PROXY) are not used"
+    )
     s3_path_style: bool = Field(True, description="bucket in the path, as most self-hosted S3 servers want it")
 
     model: str = Field("espeak", description="the default model of the API, and what a render worker serves")

@@ -15,7 +15,6 @@ from typing import Any
 from celery import Celery
 
 from farm.redis_address import RedisAddress
-from farm.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -32,18 +31,19 @@ def render_queue(model: str) -> str:
     return f"render.{model}"
 
 
-def celery_settings(settings: Settings) -> dict[str, Any]:
-    """The configuration of every Celery app of the farm. A message is acknowledged early and has no result, no retry
-    and no countdown. The broker's database may be emptied at any time."""
-    return _celery_settings(settings.broker)
+def celery_app(broker_url: str, **settings: Any) -> Celery:
+    """Every Celery app of the farm. A message is acknowledged early and has no result, no retry and no countdown. The
+    broker's database may be emptied at any time. Call environment.drop_strange() before."""
+    app = Celery("farm", set_as_current=False, fixups=[])  # a fixup would read the settings of Django
+    app.conf.update(celery_settings(broker_url), **settings)
+    return app
 
 
 class Waker:
     """Sends wake-ups from any thread. Make one for each process, because threads do not survive a fork."""
 
     def __init__(self, broker_url: str) -> None:
-        self._app = Celery("farm", set_as_current=False)
-        self._app.conf.update(_celery_settings(broker_url))
+        self._app = celery_app(broker_url)
         self._wanted: set[str] = set()
         self._sent: dict[str, float] = {}
         self._closed = False
@@ -112,7 +112,7 @@ class Waker:
                 self._sent[queue] += _PAUSE
 
 
-def _celery_settings(broker_url: str) -> dict[str, Any]:
+def celery_settings(broker_url: str) -> dict[str, Any]:
     return {
         "broker_url": RedisAddress.read(broker_url, "FARM_BROKER_URL").kombu_url,
         "broker_connection_retry_on_startup": True,

@@ -7,6 +7,10 @@ python -m worker fetch indextts-2
 
 from __future__ import annotations
 
+from farm import environment
+
+environment.drop_strange()
+
 import argparse
 import logging
 import sys

@@ -19,19 +19,21 @@ import os
 import sys
 from typing import Any
 
-from celery import Celery, signals
+from celery import signals
 
+from farm import environment
 from farm.errors import EXIT_FAULT, EXIT_MISCONFIGURED, FarmError, Misconfigured
 from farm.settings import Settings, misspelt
-from farm.wake import DESK_TASK, RENDER_TASK, celery_settings
+from farm.wake import DESK_TASK, RENDER_TASK, celery_app
 from worker.process.consumer import started as consumer_started
 from worker.process.roles import DeskRole, RenderRole, Role, role_for
 
 log = logging.getLogger(__name__)
 
 settings = Settings.read()
-app = Celery("farm")
-app.conf.update(celery_settings(settings), worker_consumer="worker.process.consumer:SteadyConsumer")
+environment.drop_strange()  # for a worker that the `celery` command starts
+app = celery_app(settings.broker, worker_consumer="worker.process.consumer:SteadyConsumer")
+app.set_current()
 role: Role | None = None
 
 

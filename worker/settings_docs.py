@@ -15,10 +15,14 @@ _TITLE = """# Settings
 
 Printed by `python -m worker.settings_docs` from `farm/settings.py` and the settings of each engine; a test keeps it so.
 """
-_S3 = (
-    "\nS3 is reached by the usual `AWS_` variables: `AWS_ENDPOINT_URL`, `AWS_ACCESS_KEY_ID`, "
-    "`AWS_SECRET_ACCESS_KEY`, `AWS_REGION`."
-)
+_S3 = """
+S3 is reached by these of the `AWS_` variables: `AWS_ENDPOINT_URL` (else `AWS_ENDPOINT_URL_S3`), `AWS_ACCESS_KEY_ID`,
+`AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_REGION` (else `AWS_DEFAULT_REGION`), `AWS_CA_BUNDLE`, and those by
+which a cloud gives keys to its machines (`AWS_ROLE_ARN`, `AWS_WEB_IDENTITY_TOKEN_FILE`, `AWS_CONTAINER_…`,
+`AWS_EC2_METADATA_…`).
+
+Nothing else decides: no other variable of a library (`CELERY_BROKER_URL`, `WEB_CONCURRENCY`, `AWS_PROFILE`,
+`HTTPS_PROXY`, …), and no file in a home folder (`~/.aws`). A process says at its start which of them it ignores."""
 
 
 def main() -> None:

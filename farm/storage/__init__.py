@@ -30,6 +30,7 @@ def open_storage(settings: Settings, *, timeout: float = 20.0, attempts: int = 3
             prefix=unquote(url.path),
             path_style=settings.s3_path_style,
             public_endpoint=settings.s3_public_endpoint,
+            proxy=settings.s3_proxy,
             timeout=timeout,
             attempts=attempts,
         )

@@ -1,8 +1,9 @@
 """Objects in an S3 bucket: the storage of every farm beyond one machine, on AWS or any server that speaks S3.
 
-Endpoint, region and keys come from the usual AWS_ variables. This module never creates a bucket, because that would
-hide a misspelt name. S3 shows an object only when it is complete. When a process is killed during a large upload, the
-parts stay invisible; a lifecycle rule of the bucket should expire them.
+Endpoint, region and keys come from the AWS_ variables that farm/environment.py lists, and from nowhere else: not from
+other variables, files in a home folder or proxies of the environment. This module never creates a bucket, because that
+would hide a misspelt name. S3 shows an object only when it is complete. When a process is killed during a large upload,
+the parts stay invisible; a lifecycle rule of the bucket should expire them.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ import boto3
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.session import Session
 
+from farm import environment
 from farm.errors import Misconfigured, ObjectMissing
 from farm.storage.protocol import Object, checked_key, checked_prefix, checked_range, probe
 from farm.storage.refusal import status_of, verdict
@@ -64,6 +67,7 @@ class S3Storage:
         *,
         path_style: bool = True,
         public_endpoint: str | None = None,
+        proxy: str | None = None,
         part_bytes: int = 16 * 1024 * 1024,
         timeout: float = 20.0,
         attempts: int = 3,
@@ -82,6 +86,7 @@ class S3Storage:
         self._path_style = path_style
         self._timeout, self._attempts = timeout, attempts
         self._public_endpoint = public_endpoint or None
+        self._proxy = proxy
         self._transfer = TransferConfig(
             multipart_threshold=part_bytes,
             multipart_chunksize=part_bytes,
@@ -259,9 +264,10 @@ class S3Storage:
             return self._connected
 
     def _connect(self) -> _Clients:
-        session = boto3.Session()
+        session = boto3.Session(botocore_session=_session())
         config = Config(
             region_name=os.environ.get("AWS_REGION") or session.region_name or "us-east-1",
+            proxies={"http": self._proxy, "https": self._proxy} if self._proxy else {},
             signature_version="s3v4",
             s3={"addressing_style": "path" if self._path_style else "virtual"},
             retries={"mode": "standard", "total_max_attempts": self._attempts},
@@ -275,7 +281,8 @@ class S3Storage:
             response_checksum_validation="when_required",
         )
         try:
-            caller = session.client("s3", config=config)
+            trusted = os.environ.get("AWS_CA_BUNDLE") or True
+            caller = session.client("s3", config=config, endpoint_url=_endpoint(), verify=trusted)
             self._endpoint = caller.meta.endpoint_url
             if self._public_endpoint is None:
                 return _Clients(caller, caller)
@@ -305,6 +312,29 @@ class _Body(io.RawIOBase):
     def close(self) -> None:
         self._stream.close()
         super().close()
+
+
+def _endpoint() -> str | None:
+    """None: that of AWS. Raises ValueError for a malformed one, even for one that is not used."""
+    given = [os.environ.get(name, "") for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3")]
+    for url in filter(None, given):
+        if not (url.startswith(("http://", "https://")) and urlsplit(url).hostname):
+            raise ValueError(f"Invalid endpoint: {url}")
+    return next(filter(None, given), None)
+
+
+def _session() -> Session:
+    """One that reads no variables but those of the farm, and no files."""
+    variables = {
+        name: (None, variable if str(variable) in environment.AWS else None, default, convert)
+        for name, (_, variable, default, convert) in Session.SESSION_VARIABLES.items()
+    }
+    for file in ("config_file", "credentials_file"):
+        variables[file] = (None, None, os.devnull, None)
+    variables["ignore_configured_endpoint_urls"] = (None, None, True, None)  # else boto3 prefers AWS_ENDPOINT_URL_S3
+    session = Session(session_vars=variables)
+    session.get_component("credential_provider").remove("boto-config")
+    return session
 
 
 def _folder(prefix: str) -> str:

@@ -10,7 +10,6 @@ import pytest
 from kombu import Connection, Consumer, Queue
 from kombu.message import Message
 
-from farm.settings import Settings
 from farm.wake import celery_settings
 from tests.chaos.proxy import Proxy
 from tests.patience import patient
@@ -27,7 +26,7 @@ def line(redis_url: str) -> Iterator[Proxy]:
 
 
 def test_a_worker_hears_the_next_wake_up_after_a_lost_acknowledgement(redis_url: str, line: Proxy) -> None:
-    settings = celery_settings(Settings(redis_url=f"redis://127.0.0.1:{line.port}/0"))
+    settings = celery_settings(f"redis://127.0.0.1:{line.port}/1")
     queue, heard = Queue("desk"), list[Message]()
     worker = Connection(
         settings["broker_url"], transport_options={**settings["broker_transport_options"], "socket_timeout": 1}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,8 +21,9 @@ from botocore.compat import HTTPHeaders
 from farm.errors import FarmError, Misconfigured, StorageRefused, StorageUnavailable
 from farm.storage import Storage
 from farm.storage.bucket import S3Storage
+from tests.conftest import free_port
 from tests.patience import patient
-from tests.s3_server import S3Server
+from tests.s3_server import ACCESS_KEY, SECRET_KEY, S3Server
 
 VERBS: dict[str, Callable[[Storage], Any]] = {
     "put": lambda storage: storage.put("jobs/one/plan", b"plan"),
@@ -347,3 +350,68 @@ def test_an_object_in_a_bucket_has_no_local_file(bucket: S3Storage) -> None:
     bucket.put("jobs/one", b"x")
 
     assert bucket.path("jobs/one") is None
+
+
+# --- the environment --------------------------------------------------------------------------------------------------
+
+
+def test_what_is_not_the_farms_decides_nothing(
+    s3_environment: None, s3_server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nowhere = f"http://127.0.0.1:{free_port()}"
+    config = (
+        f"[default]\nregion = mars-1\nendpoint_url = {nowhere}\nca_bundle = /nonexistent\n"
+        "s3 =\n  use_accelerate_endpoint = true\n"
+    )
+    (tmp_path / ".aws").mkdir()
+    for name in (".aws/config", "config"):
+        (tmp_path / name).write_text(config)
+    for name in (".aws/credentials", "credentials"):
+        (tmp_path / name).write_text("[default]\naws_access_key_id = other\naws_secret_access_key = other\n")
+    strange = {
+        "HOME": str(tmp_path),
+        "AWS_CONFIG_FILE": str(tmp_path / "config"),
+        "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "credentials"),
+        "AWS_PROFILE": "nobody",
+        "AWS_DEFAULT_PROFILE": "nobody",
+        "AWS_ENDPOINT_URL_S3": nowhere,
+        "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true",
+        "AWS_USE_FIPS_ENDPOINT": "true",
+        "AWS_USE_DUALSTACK_ENDPOINT": "true",
+        "AWS_DATA_PATH": "/nonexistent",
+        "AWS_MAX_ATTEMPTS": "no number",
+        "AWS_RETRY_MODE": "nonsense",
+        "AWS_DEFAULTS_MODE": "nonsense",
+        "AWS_REQUEST_CHECKSUM_CALCULATION": "nonsense",
+        "REQUESTS_CA_BUNDLE": "/nonexistent",
+        **dict.fromkeys(("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY"), nowhere),
+    }
+    for name, value in strange.items():
+        monkeypatch.setenv(name, value)
+    bucket = S3Storage(s3_server.bucket, prefix="strange", timeout=5, attempts=1)
+
+    bucket.check()
+
+    assert bucket.client.meta.endpoint_url == s3_server.endpoint
+    assert bucket.client.meta.region_name == "us-east-1"
+
+
+def test_keys_in_a_home_folder_open_no_bucket(
+    s3_environment: None, s3_server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".aws").mkdir()
+    keys = f"[default]\naws_access_key_id = {ACCESS_KEY}\naws_secret_access_key = {SECRET_KEY}\n"
+    (tmp_path / ".aws" / "credentials").write_text(keys)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.delenv(name)
+    with pytest.raises(Misconfigured, match="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"):
+        S3Storage(s3_server.bucket).check()
+
+
+def test_the_proxy_of_the_farm_is_used(s3_environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    with impostor(monkeypatch, 200, b"from the proxy") as proxy:
+        address = os.environ["AWS_ENDPOINT_URL"]
+        monkeypatch.setenv("AWS_ENDPOINT_URL", "http://s3.invalid")
+        storage = S3Storage(proxy.bucket, proxy=address, attempts=1)
+        assert storage.get("jobs/one/plan") == b"from the proxy"
