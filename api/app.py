@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from fastapi.middleware import Middleware
 
 from api import batches, deliveries, health, jobs, openapi, problems, results, voices
+from api.decoder import Decoder
 from api.gate import Gate
 from api.state import opened
 from api.ttl_cache import TtlCache
@@ -36,7 +37,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with opened(settings) as state:
-            app.state.farm = state
+            app.state.farm, app.state.decoder = state, Decoder()
             # What start-up made lives as long as we do: going through it again takes 30 to 70 ms in which
             # nobody is answered.
             gc.collect()

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 import time
-from typing import Annotated
+from contextlib import AbstractAsyncContextManager
+from typing import Annotated, cast
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import TypeAdapter, ValidationError
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 
 from api.answers import json_response
+from api.decoder import Decoder
 from api.openapi import form_body
 from api.problems import UnsupportedMediaType, invalid
-from api.reference_audio import ingest
 from api.state import AppState, state_of, tenant_of
 from api.views import moment
 from farm.errors import BadInput, Conflict, NotFound
@@ -53,10 +54,12 @@ async def add(request: Request) -> Response:
     from now on; jobs that were accepted before keep the old one."""
     state, tenant = state_of(request), tenant_of(request)
     state.check_room()
-    name, recording, filename, consent = await _form(request)
-    if any(name in card.voices for card in (await state.cards.get()).values()):
-        raise Conflict(f"{name!r} is a built-in voice; choose another name", code="name_taken")
-    reference = await state.blocking(ingest, recording, filename)
+    cards = await state.cards.get()
+    async with _form(request) as form:
+        name, audio, consent = _fields(form)
+        if any(name in card.voices for card in cards.values()):
+            raise Conflict(f"{name!r} is a built-in voice; choose another name", code="name_taken")
+        reference = await decoder_of(request).reference(audio.file, audio.filename or "the recording")
     await state.blocking(state.storage.put, voice_key(tenant, reference.digest), reference.flac, "audio/flac")
     stored = StoredVoice(
         digest=reference.digest,
@@ -107,27 +110,34 @@ async def delete(request: Request, name: str) -> Response:
     return Response(status_code=204)
 
 
-async def _form(request: Request) -> tuple[str, bytes, str, str]:
-    """Returns name, recording, file name and consent."""
+def decoder_of(request: Request) -> Decoder:
+    return cast(Decoder, request.app.state.decoder)
+
+
+def _form(request: Request) -> AbstractAsyncContextManager[FormData]:
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
         raise UnsupportedMediaType("send a form (multipart/form-data) with name, audio and consent")
-    async with request.form(max_files=1, max_fields=10) as form:
-        audio = form.get("audio")
-        if not isinstance(audio, UploadFile):
-            raise BadInput("is required: a file with 1 to 60 s of speech", pointer="/audio")
-        try:
-            name = _NAME.validate_python(form.get("name"))
-        except ValidationError as error:
-            raise invalid(error, "/name") from None
-        consent = form.get("consent")
-        if not isinstance(consent, str) or not _is_consent(consent):
-            raise BadInput(
-                "must be `true`, or name the person who agreed, in at most 500 characters; only a speaker who has "
-                "agreed may be imitated",
-                code="consent_required",
-                pointer="/consent",
-            )
-        return name, await audio.read(), audio.filename or "the recording", consent.strip()
+    return request.form(max_files=1, max_fields=10)
+
+
+def _fields(form: FormData) -> tuple[str, UploadFile, str]:
+    """Returns name, recording and consent."""
+    audio = form.get("audio")
+    if not isinstance(audio, UploadFile):
+        raise BadInput("is required: a file with 1 to 60 s of speech", pointer="/audio")
+    try:
+        name = _NAME.validate_python(form.get("name"))
+    except ValidationError as error:
+        raise invalid(error, "/name") from None
+    consent = form.get("consent")
+    if not isinstance(consent, str) or not _is_consent(consent):
+        raise BadInput(
+            "must be `true`, or name the person who agreed, in at most 500 characters; only a speaker who has "
+            "agreed may be imitated",
+            code="consent_required",
+            pointer="/consent",
+        )
+    return name, audio, consent.strip()
 
 
 def _is_consent(said: str) -> bool:

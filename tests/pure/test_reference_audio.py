@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import time
 import tracemalloc
+from contextlib import suppress
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,7 @@ import pytest
 import soundfile as sf
 
 from api.reference_audio import SAMPLE_RATE, ingest
+from api.true_length import counted
 from farm.errors import BadInput, TooLarge
 from tests.patience import patient
 
@@ -81,7 +83,11 @@ def test_one_to_sixty_seconds(seconds: float, taken: bool) -> None:
             ingest(data, "me.wav")
 
 
-_WAV, _FLAC, _OGG = (_file(_voice(), format=format) for format in ("WAV", "FLAC", "OGG"))
+def _after_silence(samples: npt.NDArray[np.int16], seconds: float = 20) -> npt.NDArray[np.int16]:
+    return np.concatenate([np.zeros(round(seconds * SAMPLE_RATE), np.int16), samples])
+
+
+_WAV, _FLAC, _OGG, _MP3 = (_file(_voice(), format=format) for format in ("WAV", "FLAC", "OGG", "MP3"))
 _NAN = np.where(np.arange(72000) == 70000, np.float32(np.nan), _voice() / np.float32(32768))
 
 REFUSED = {
@@ -95,7 +101,20 @@ REFUSED = {
     "silence": (_file(np.zeros(72000, np.int16)), "silent"),
     "a whisper below -60 dBFS": (_file(_voice() // 500), "silent"),
     "a constant": (_file(np.full(72000, 9000, np.int16)), "silent"),
-    "opposite channels": (_file(np.stack([_voice(), -_voice()], axis=1)), "silent"),
+    "silent channels": (_file(np.zeros((72000, 2), np.int16)), "silent"),
+    "two oggs in a row": (_OGG + _OGG, "several recordings"),
+    "two flacs in a row": (_FLAC + _FLAC, "several recordings"),
+    "a wav with a third of its size": (_patched(_WAV, 40, 48_000, 4), r"only 1\.0 of the 3\.0 s"),
+    "an mp3 that changes its rate": (_MP3 + _file(_voice(rate=16_000), 16_000, "MP3"), r"only 3\.\d of the 6\.\d s"),
+    "an mp3 that changes its channels": (
+        _MP3 + _file(np.stack([_voice(), _voice()], axis=1), format="MP3"),
+        r"only 3\.\d of the 6\.\d s",
+    ),
+    "a click, then silence": (_file(_after_silence(np.full(500, 9000, np.int16))), r"0\.1 s of sound in the 15 s"),
+    "a word, then silence": (
+        _file(np.concatenate([_voice(0.3), np.zeros(16 * SAMPLE_RATE, np.int16), _voice()])),
+        r"0\.3 s of sound in the 15 s",
+    ),
     "0.2 s": (_file(_voice(0.2)), "0.2 s of audio"),
     "not a number": (_file(_NAN, subtype="FLOAT"), "not numbers"),
     "no channels": (_patched(_WAV, 22, 0, 2), "can't be decoded"),
@@ -137,3 +156,130 @@ def test_two_hours_in_half_a_megabyte_are_not_unpacked() -> None:
 def test_a_long_recording_is_accepted_with_the_seconds_that_count() -> None:
     assert ingest(_file(_voice(15)), "me").notes == ()
     assert "first 15 s" in ingest(_file(_voice(15.1)), "me").notes[0]
+
+
+# --- lengths that a header hides --------------------------------------------------------------------------------------
+
+
+def _mp3(seconds: float, mode: str = "VARIABLE", rate: int = 44_100, channels: int = 1) -> bytes:
+    """Quiet at first, so that its first frames are small where their size may vary."""
+    noise = np.random.default_rng(1).normal(0, 3000, (round(seconds * rate), channels)).astype(np.int16)
+    noise[: rate // 2] = 5 * np.sign(noise[: rate // 2])
+    buffer = io.BytesIO()
+    kind = {"format": "MP3", "subtype": "MPEG_LAYER_III", "bitrate_mode": mode, "compression_level": 0.6}
+    with sf.SoundFile(buffer, "w", rate, channels, **kind) as file:
+        file.write(noise)
+    return buffer.getvalue()
+
+
+def _without_xing(mp3: bytes) -> bytes:
+    """The frame with the header is the first; the second begins with the same two bytes."""
+    assert {b"Xing", b"Info"} & {mp3[21:25], mp3[36:40], mp3[13:17]}
+    return mp3[mp3.index(mp3[:2], 40) :]
+
+
+def _with_xing_frames(mp3: bytes, frames: int) -> bytes:
+    at = max(mp3.find(b"Xing"), mp3.find(b"Info"))
+    return mp3[: at + 8] + frames.to_bytes(4, "big") + mp3[at + 12 :]
+
+
+def _with_flac_total(flac: bytes, samples: int) -> bytes:
+    fields = int.from_bytes(flac[18:26], "big") >> 36 << 36 | samples
+    return flac[:18] + fields.to_bytes(8, "big") + flac[26:]
+
+
+_VBR = _mp3(8)
+_ID3 = b"ID3\x04\0\0\0\0\x10\0" + b"\xff\xfb\x90\x64" * 512
+HIDDEN = {
+    "mp3, variable, no Xing header": (_without_xing(_VBR), 8),
+    "mp3, average, no Xing header": (_without_xing(_mp3(8, "AVERAGE")), 8),
+    "mp3, constant, no Xing header": (_without_xing(_mp3(8, "CONSTANT")), 8),
+    "mp3, stereo, no Xing header": (_without_xing(_mp3(8, channels=2)), 8),
+    "mp3 of 16 kHz, no Xing header": (_without_xing(_mp3(8, rate=16_000)), 8),
+    "mp3 of 8 kHz, no Xing header": (_without_xing(_mp3(8, rate=8_000)), 8),
+    "mp3, no Xing header, behind tags": (_ID3 + _ID3 + _without_xing(_VBR), 8),
+    "mp3, no Xing header, before a tag": (_without_xing(_VBR) + b"TAG".ljust(128, b"\xff"), 8),
+    "mp3, no Xing header, junk in the middle": (
+        _without_xing(_VBR)[:30_000] + b"\xff\xfb junk " * 50 + _without_xing(_VBR)[30_000:],
+        8,
+    ),
+    "mp3, too few frames in its Xing header": (_with_xing_frames(_VBR, 60), 8),
+    "mp3, too many frames in its Xing header": (_with_xing_frames(_VBR, 60_000), 8),
+    "two mp3 in a row": (_VBR + _mp3(4), 12),
+    "flac without a total": (_with_flac_total(_FLAC, 0), 3),
+    "flac with a total that is too small": (_with_flac_total(_FLAC, 30_000), 3),
+    "flac with a total that is too large": (_with_flac_total(_FLAC, 90_000), 3),
+    "wav with the size of a stream": (_patched(_WAV, 40, 0xFFFFFFFF, 4), 3),
+    "wav with a chunk behind its audio": (_WAV + b"LIST" + (50_000).to_bytes(4, "little") + bytes(50_000), 3),
+    "wav with zeros behind its audio": (_WAV + bytes(70_000), 3),
+}
+
+
+@pytest.mark.parametrize("name", HIDDEN)
+def test_a_recording_is_as_long_as_it_truly_is(name: str) -> None:
+    data, seconds = HIDDEN[name]
+    assert ingest(data, "me").seconds == pytest.approx(seconds, abs=0.35)
+
+
+def test_a_right_header_is_left_as_it_is() -> None:
+    """A Xing header also says how much silence the encoder added; without it that would be heard."""
+    for data in (_VBR, _FLAC, _WAV, _OGG):
+        assert counted(data).data is data
+    assert ingest(_VBR, "me").seconds == pytest.approx(8, abs=0.001)
+
+
+@pytest.mark.parametrize("format", ["WAV", "FLAC", "MP3", "OGG"])
+def test_a_file_that_is_cut_anywhere_is_taken_or_refused(format: str) -> None:
+    data = _file(_voice(2), format=format)
+    for length in (1, 3, 4, 11, 27, 28, 41, 43, 60, 200, len(data) // 3, len(data) - 1):
+        with suppress(BadInput):
+            assert ingest(data[:length], "me").seconds <= 2.1
+
+
+# --- what a model hears -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("leak", [0.0, 0.1])
+def test_channels_that_cancel_each_other_give_the_louder_one(leak: float) -> None:
+    voice = _voice()
+    reference = ingest(_file(np.stack([voice // 2, (leak - 0.5) * voice], axis=1).astype(np.int16)), "me")
+    samples, _ = sf.read(io.BytesIO(reference.flac), dtype="int16")
+    assert np.abs(samples).max() == pytest.approx(6000, rel=0.01)
+    assert reference.notes == ("channel 1 of 2 was taken, because together they cancel each other",)
+
+
+def test_one_voice_in_one_of_many_channels_is_mixed() -> None:
+    samples = np.zeros((len(_voice()), 8), np.int16)
+    samples[:, 3] = _voice()
+    assert ingest(_file(samples), "me").notes == ("8 channels were mixed down to one",)
+
+
+def test_a_long_silence_before_the_speech_is_left_out() -> None:
+    reference = ingest(_file(_after_silence(_voice())), "me")
+    assert reference.seconds == pytest.approx(3.25, abs=0.1)
+    assert reference.notes == ("the first 19.8 s are silence and were left out",)
+    samples, rate = sf.read(io.BytesIO(reference.flac), dtype="int16")
+    assert np.abs(samples[: rate // 2]).max() > 3000
+
+
+def test_noise_before_the_speech_is_silence_too() -> None:
+    noise = np.random.default_rng(1).normal(0, 40, 20 * SAMPLE_RATE).astype(np.int16)
+    assert "silence" in ingest(_file(np.concatenate([noise, _voice()])), "me").notes[0]
+
+
+def test_a_short_pause_before_the_speech_is_kept() -> None:
+    assert ingest(_file(_after_silence(_voice(), 0.9)), "me").seconds == pytest.approx(3.9)
+
+
+def test_a_minute_of_eight_channels_at_192_khz_takes_little_memory() -> None:
+    tone = np.repeat(_voice(1, 192_000)[:, None], 8, axis=1)
+    buffer = io.BytesIO()
+    with sf.SoundFile(buffer, "w", 192_000, 8, format="FLAC") as file:
+        for _ in range(59):
+            file.write(tone)
+    tracemalloc.start()
+    reference = ingest(buffer.getvalue(), "me")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (round(reference.seconds), reference.sample_rate) == (59, SAMPLE_RATE)
+    assert peak < 60_000_000
