@@ -22,10 +22,11 @@ from pydantic import ValidationError
 from starlette.datastructures import UploadFile
 
 from api.admission import Catalog, with_defaults
-from api.answers import Wait, json_response, require_json
+from api.answers import Wait, form_of, json_response, require_json, require_plain
 from api.gate import JSONL_TYPES
 from api.idempotency import key_of, reserved
 from api.jobs import page_of_jobs
+from api.json_width import check_width
 from api.openapi import IDEMPOTENCY_KEY, json_body, query, ref
 from api.problems import MAX_ERRORS, invalid, parse, without_bom
 from api.state import AppState, state_of, tenant_of
@@ -195,12 +196,13 @@ async def _answer(
 
 
 async def _receive(request: Request, state: AppState, folder: Path) -> _Upload:
+    require_plain(request)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind in JSONL_TYPES:
         digest = await _save(request.stream(), state, folder / "lines")
         return _upload_of_lines(folder / "lines", dict(request.query_params), digest)
     if kind == "multipart/form-data":
-        async with request.form(max_files=1, max_fields=10) as form:
+        async with form_of(request) as form:
             file = form.get("file")
             if not isinstance(file, UploadFile):
                 raise BadInput("the form needs a file with one job per line", pointer="/file")
@@ -241,6 +243,7 @@ def _upload_of_lines(path: Path, options: dict[str, str], digest: str) -> _Uploa
     """Reads the options of an upload; each travels beside the lines as JSON."""
     envelope: dict[str, Any] = {}
     for name, value in options.items():
+        check_width(value.encode(errors="replace"))
         try:
             envelope[name] = json.loads(value.removeprefix("\ufeff"))
         except (ValueError, RecursionError) as error:

@@ -104,7 +104,10 @@ class Gate:
     def _is_own_name(self, host: bytes) -> bool:
         """False for a Host that is not this farm's: a web page may have made its own name resolve here (DNS
         rebinding)."""
-        name = urlsplit("//" + host.decode("latin-1")).hostname or ""
+        try:
+            name = urlsplit("//" + host.decode("latin-1")).hostname or ""
+        except ValueError:  # brackets without an address in them
+            return False
         return name == self._public_host or _is_loopback(name)
 
 

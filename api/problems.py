@@ -19,6 +19,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 
+from api.json_width import check_width
 from farm.errors import BadInput, FarmError, FieldError
 from farm.wire import Problem
 
@@ -28,6 +29,7 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 MEDIA_TYPE = "application/problem+json"
 MAX_ERRORS = 20  # wrong fields that one answer names
+_MANY = 1_000  # faults; putting more into words takes seconds, and nobody reads them
 _RETRY_AFTER = "2"  # seconds
 
 _SENTENCES = {
@@ -105,8 +107,13 @@ def document(error: FarmError, request_id: str) -> bytes:
 
 def invalid(error: ValidationError, at: str = "") -> BadInput:
     """Failed validation of a request's body, or of its part at the pointer `at`."""
-    fields = field_errors(error.errors(include_url=False, include_context=False, include_input=False), at)
-    return BadInput(_summary(fields), code=_code(error), fields=fields)
+    if error.error_count() > _MANY:
+        return BadInput(
+            f"{error.error_count():,} fields or values are wrong; see /docs for those there are", pointer=at
+        )
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    fields = field_errors(found, at)
+    return BadInput(_summary(fields), code=_code(found), fields=fields)
 
 
 def field_errors(errors: Iterable[Mapping[str, Any]], at: str = "") -> list[FieldError]:
@@ -119,9 +126,11 @@ def pointer(path: Iterable[object]) -> str:
 
 
 def without_bom(text: bytes) -> bytes:
-    """UTF-8 without the mark that some editors and shells write first. Raises BadInput for UTF-16, named as such."""
-    if text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise BadInput("is UTF-16; send JSON as UTF-8", code="malformed_json", pointer="")
+    """UTF-8 without the mark that some editors and shells write first. Raises BadInput for UTF-16 and UTF-32, named as
+    such; without a mark their zeros give them away."""
+    if text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in text[:4]:
+        encoding = "UTF-32" if b"\0\0" in text[:4] else "UTF-16"
+        raise BadInput(f"is {encoding}; send JSON as UTF-8", code="malformed_json", pointer="")
     return text.removeprefix(codecs.BOM_UTF8)
 
 
@@ -129,10 +138,11 @@ def parse(model: type[_Model], body: bytes) -> _Model:
     """A request from its JSON, with or without a byte order mark. Raises BadInput with every wrong field named. The
     fast parser reports a lone surrogate by its position alone, so a slow parser then finds its field."""
     body = without_bom(body)
+    check_width(body)
     try:
         return model.model_validate_json(body)
     except ValidationError as error:
-        if _code(error) == "malformed_json" and b"\\u" in body:
+        if error.error_count() == 1 and _code(error.errors()) == "malformed_json" and b"\\u" in body:
             try:
                 return model.model_validate(json.loads(body))
             except ValidationError as found:
@@ -180,6 +190,5 @@ def _summary(fields: list[FieldError]) -> str:
     return f"{first.pointer or 'the body'} {first.message}{more}"
 
 
-def _code(error: ValidationError) -> str:
-    kinds = {item["type"] for item in error.errors(include_url=False, include_context=False, include_input=False)}
-    return "malformed_json" if kinds == {"json_invalid"} else "invalid_request"
+def _code(errors: Iterable[Mapping[str, Any]]) -> str:
+    return "malformed_json" if {item["type"] for item in errors} == {"json_invalid"} else "invalid_request"

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import re
 import time
-from contextlib import AbstractAsyncContextManager
 from typing import Annotated, cast
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import TypeAdapter, ValidationError
 from starlette.datastructures import FormData, UploadFile
 
-from api.answers import json_response
+from api.answers import form_of, json_response
 from api.decoder import Decoder
 from api.openapi import form_body
-from api.problems import UnsupportedMediaType, invalid
+from api.problems import invalid
 from api.state import AppState, state_of, tenant_of
 from api.views import moment
 from farm.errors import BadInput, Conflict, NotFound
@@ -55,7 +54,7 @@ async def add(request: Request) -> Response:
     state, tenant = state_of(request), tenant_of(request)
     state.check_room()
     cards = await state.cards.get()
-    async with _form(request) as form:
+    async with form_of(request) as form:
         name, audio, consent = _fields(form)
         if any(name in card.voices for card in cards.values()):
             raise Conflict(f"{name!r} is a built-in voice; choose another name", code="name_taken")
@@ -112,12 +111,6 @@ async def delete(request: Request, name: str) -> Response:
 
 def decoder_of(request: Request) -> Decoder:
     return cast(Decoder, request.app.state.decoder)
-
-
-def _form(request: Request) -> AbstractAsyncContextManager[FormData]:
-    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
-        raise UnsupportedMediaType("send a form (multipart/form-data) with name, audio and consent")
-    return request.form(max_files=1, max_fields=10)
 
 
 def _fields(form: FormData) -> tuple[str, UploadFile, str]:

@@ -193,3 +193,17 @@ def test_a_page_of_the_farm_itself_may_use_a_farm_without_keys(api: httpx.Client
 def test_with_a_key_proxies_and_pages_are_answered(ann: httpx.Client) -> None:
     headers = {"X-Forwarded-For": "10.0.0.1", "Origin": "https://dashboard.example"}
     assert ann.get("/v1/jobs", headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["[", "[zz]:1", "a]b", "[::1", "::1]:80", "[v1.x]:1", "\xff", "a b", ""])
+def test_a_malformed_host_is_not_this_farm(api: httpx.Client, host: str) -> None:
+    answer = api.get("/v1/jobs", headers={"Host": host.encode("latin-1")})
+    assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
+    assert api.get("/healthz", headers={"Host": host.encode("latin-1")}).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["[", "[zz]:1", "a]b", "localhost:abc", "a b", "user@farm", "farm/x", "\xff", ""])
+def test_a_malformed_host_gets_into_no_url(ann: httpx.Client, host: str) -> None:
+    answer = ann.post("/v1/jobs", json=NIGHT, headers={"Host": host.encode("latin-1")})
+    assert answer.headers["location"].startswith(f"{ann.base_url}/v1/jobs/")
+    assert answer.json()["status_url"] == answer.headers["location"]

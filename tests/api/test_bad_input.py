@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import json
 import time
 from collections.abc import Callable
@@ -108,6 +109,60 @@ def test_json_in_utf_16_is_refused_by_the_name_of_its_encoding(api: httpx.Client
     assert (problem["code"], problem["detail"]) == ("malformed_json", "is UTF-16; send JSON as UTF-8")
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be", "utf-32"])
+def test_json_in_another_encoding_is_named_without_a_mark_too(api: httpx.Client, encoding: str) -> None:
+    problem = refused(api, '{"input": "Hello."}'.encode(encoding))
+    assert problem["code"] == "malformed_json"
+    assert problem["detail"] == f"is {encoding[:6].upper()}; send JSON as UTF-8"
+
+
+@pytest.mark.parametrize("path", ["/v1/jobs", "/v1/batches", "/v1/voices"])
+@pytest.mark.parametrize("kind", ["application/json", "application/jsonl", "multipart/form-data; boundary=x"])
+def test_a_compressed_body_is_refused_by_the_name_of_its_compression(api: httpx.Client, path: str, kind: str) -> None:
+    headers = {"Content-Type": kind, "Content-Encoding": "gzip"}
+    answer = api.post(path, content=gzip.compress(b'{"input": "Hello."}'), headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media_type")
+    if kind == "application/json" and path != "/v1/voices":
+        assert answer.json()["detail"] == "send the body as it is, without `Content-Encoding: gzip`"
+
+
+def many(count: int, item: str) -> str:
+    return ",".join(item.format(n) for n in range(count))
+
+
+FLOODS = {
+    "fields": "{" + many(400_000, '"k{}":1') + "}",
+    "metadata": '{"input":"a","metadata":{' + many(400_000, '"k{}":1') + "}}",
+    "events": '{"input":"a","webhook":{"url":"https://a.example","events":[' + many(90_000, "1") + "]}}",
+    "fields of chapters": '{"chapters":[' + many(2_000, "{{" + many(90, '"k{}":1') + "}}") + "]}",
+    "fields of a batch": '{"jobs":[{"input":"a"}],' + many(400_000, '"k{}":1') + "}",
+    "fields of its job": '{"jobs":[{' + many(400_000, '"k{}":1') + "}]}",
+}
+
+
+@pytest.mark.parametrize("flood", FLOODS)
+def test_any_number_of_wrong_fields_is_refused_at_once(api: httpx.Client, flood: str) -> None:
+    """800,000 unknown fields took 34 s and 700 MB."""
+    path = "/v1/batches" if "jobs" in FLOODS[flood][:10] else "/v1/jobs"
+    began = time.monotonic()
+    problem = refused(api, FLOODS[flood].encode(), path)
+    assert time.monotonic() - began < patient(2)
+    assert len(problem["errors"]) <= 20
+
+
+@pytest.mark.parametrize("name", ["defaults", "metadata"])
+def test_the_options_of_a_batch_are_no_way_around_it(api: httpx.Client, name: str) -> None:
+    options = {name: "{" + many(80_000, '"k{}":1') + "}"}
+    answer = api.post("/v1/batches", files={"file": ("jobs.jsonl", b'{"input":"a"}')}, data=options)
+    assert answer.status_code == 422
+    assert "more than 100 fields" in answer.json()["detail"]
+
+
+def test_commas_and_brackets_of_a_text_are_no_fields(api: httpx.Client) -> None:
+    text = 'He said, "{[' + "," * 5_000 + '\\", he did' + "]}" * 500
+    assert api.post("/v1/jobs", json={"input": text}).status_code == 202
+
+
 def test_two_thousand_unknown_voices_are_refused_without_delay(api: httpx.Client) -> None:
     chapters = [{"input": "a", "voice": f"nobody-{number}"} for number in range(2_000)]
     began = time.monotonic()
@@ -198,3 +253,14 @@ def test_a_body_that_a_web_page_could_send_anywhere_is_refused(api: httpx.Client
     answer = api.post("/v1/jobs", content=b'{"input":"a"}', headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media_type")
     assert "Content-Type: application/json" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("charset", ["punycode", "undefined", "idna", "rot13", "utf-16", "bogus"])
+@pytest.mark.parametrize("path", ["/v1/voices", "/v1/batches"])
+def test_a_form_in_a_strange_encoding_is_refused_by_its_name(api: httpx.Client, path: str, charset: str) -> None:
+    body = b'--x\r\nContent-Disposition: form-data; name="name"\r\n\r\nan\xffna..\r\n--x--\r\n'
+    answer = api.post(
+        path, content=body, headers={"Content-Type": f"multipart/form-data; boundary=x; charset={charset}"}
+    )
+    assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media_type")
+    assert repr(charset) in answer.json()["detail"]
