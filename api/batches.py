@@ -35,7 +35,7 @@ from farm.errors import BadInput, Conflict, FieldError, NotFound, TooLarge
 from farm.job import Status, new_id
 from farm.layout import lines_key
 from farm.scratch import Scratch
-from farm.spec import BatchSpec, Order, write_lines
+from farm.spec import BatchSpec, Order, Shared, write_lines
 from farm.store import batches, jobs
 from farm.wake import DESK_QUEUE
 from farm.wire import MAX_BATCH_JOBS, MAX_JSON_BYTES, Batch, BatchRequest, Job, JobRequest, Page
@@ -290,10 +290,11 @@ def _pack(catalog: Catalog, upload: _Upload, tenant: str, key: str | None, packe
     """Validates every job and writes the orders to a file. Raises BadInput that names the faults of the first wrong
     jobs."""
     models: set[str] = set()
+    shared = Shared.of(upload.envelope.defaults)
     if upload.envelope.webhook is not None:
         catalog.check_batch_webhook(upload.envelope.webhook)
     with packed.open("wb") as file:
-        total = write_lines(_orders(upload, catalog, models), file)
+        total = write_lines(_orders(upload, catalog, models, shared), file, shared)
     spec = BatchSpec(models=sorted(models), metadata=upload.envelope.metadata, webhook=upload.envelope.webhook)
     return batches.NewBatch(
         id=new_id("batch"),
@@ -302,14 +303,16 @@ def _pack(catalog: Catalog, upload: _Upload, tenant: str, key: str | None, packe
         spec=spec.to_json(),
         retention_s=catalog.retention_s,
         webhook=spec.webhook is not None,
+        shared=None if shared is None else shared.to_json(),
         idempotency_key=key,
         request_digest=upload.digest if key is not None else "",
         drafted=True,
     )
 
 
-def _orders(upload: _Upload, catalog: Catalog, models: set[str]) -> Iterator[Order]:
-    """The orders one by one, because 200 MB of them must not lie in memory. A refusal comes once all were read."""
+def _orders(upload: _Upload, catalog: Catalog, models: set[str], shared: Shared | None) -> Iterator[Order]:
+    """The orders one by one, because 200 MB of them must not lie in memory. A refusal comes once all were read.
+    `models` and `shared` are filled by the way."""
     faults: list[FieldError] = []
     wrong = 0
     named: dict[str, str] = {}
@@ -318,7 +321,8 @@ def _orders(upload: _Upload, catalog: Catalog, models: set[str]) -> Iterator[Ord
         if number > MAX_BATCH_JOBS:
             raise TooLarge(f"a batch has at most {MAX_BATCH_JOBS:,} jobs; send the rest as another", pointer="/jobs")
         try:
-            request = with_defaults(entry.read(), upload.envelope.defaults)
+            own = entry.read()
+            request = with_defaults(own, upload.envelope.defaults)
             if request.custom_id is not None:
                 twin = named.setdefault(request.custom_id, entry.name)
                 if twin != entry.name:
@@ -333,6 +337,8 @@ def _orders(upload: _Upload, catalog: Catalog, models: set[str]) -> Iterator[Ord
                 break
         else:
             models.add(order.model)
+            if shared is not None:
+                shared.learn(order.spec, own.model_fields_set)
             if not faults:
                 yield order
     if faults:

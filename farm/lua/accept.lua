@@ -1,7 +1,7 @@
--- accept: id tenant model lane characters keep_s on_error batch events idem_key request_digest spec text drafted(1|0)
+-- accept: id tenant model lane characters keep_s on_error batch shares(1|0) events idem_key request_digest spec text drafted(1|0)
 -- -> "new" | "again" id | "reused" | "no batch" | "late"
-local id, tenant, model, lane, characters, keep_s, on_error, batch, events, idem_key, request_digest, spec, text, drafted =
-  unpack(ARGV)
+local id, tenant, model, lane, characters, keep_s, on_error, batch, shares, events, idem_key, request_digest, spec, text,
+  drafted = unpack(ARGV)
 if call('EXISTS', 'f:j:' .. id) == 1 then
   return {'again', id}
 end
@@ -36,6 +36,10 @@ call('HINCRBY', 'f:count', 'queued', 1)
 event(id, 'queued')
 if batch ~= '' then
   call('HSET', 'f:j:' .. id, 'batch', batch)
+  if shares == '1' then
+    call('HSET', 'f:j:' .. id, 'shares', 1)
+    call('HINCRBY', 'f:shared:' .. batch, 'jobs', 1)
+  end
   call('HINCRBY', 'f:b:' .. batch, 'queued', 1)
   call('ZADD', 'f:lines:' .. batch, call('HINCRBY', 'f:b:' .. batch, 'accepted', 1), id)
 end

@@ -1,6 +1,6 @@
 -- forget: job tenant("" for any) -> 1 | 0
 local job, tenant = unpack(ARGV)
-local record = call('HMGET', 'f:j:' .. job, 'status', 'tenant', 'batch')
+local record = call('HMGET', 'f:j:' .. job, 'status', 'tenant', 'batch', 'shares')
 if not record[1] or (tenant ~= '' and tenant ~= record[2]) then
   return 0
 end
@@ -13,6 +13,10 @@ call('HINCRBY', 'f:count', call('HGET', 'f:j:' .. job, 'status'), -1)
 call('ZREM', 'f:list:' .. record[2], job)
 if record[3] then
   call('ZREM', 'f:lines:' .. record[3], job)
+  if record[4] then
+    call('HINCRBY', 'f:shared:' .. record[3], 'jobs', -1)
+    drop_shared(record[3])
+  end
 end
 unschedule('expire', job, t)
 unschedule('purge', job, t)

@@ -9,4 +9,5 @@ unschedule('batch', batch, t)
 unschedule('purge', batch, t)
 forget_deliveries(batch, t)
 call('UNLINK', 'f:b:' .. batch, 'f:s:' .. batch, 'f:lines:' .. batch) -- lines may be 50,000, too many to free here
+drop_shared(batch)
 return 1

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from farm.job import Status
-from farm.store.call import Call, words
+from farm.store.call import Call, word_or_none, words
 from farm.store.jobs import Accepted, idempotency_field, read_accepted
 
 
@@ -21,6 +21,7 @@ class NewBatch:
     spec: str  # opaque JSON: models, metadata, webhook
     retention_s: int
     webhook: bool = False
+    shared: str | None = None  # JSON: what its jobs share of their specs
     idempotency_key: str | None = None
     request_digest: str = ""
     drafted: bool = False  # its lines were written under a draft
@@ -42,6 +43,7 @@ class BatchRecord:
     milliseconds: int
     canceled: bool
     spec: str
+    shared: str | None
     created_ms: int
     ended_ms: int | None
 
@@ -54,7 +56,7 @@ def accept(batch: NewBatch) -> Call[Accepted]:
         (
             *(batch.id, batch.tenant, batch.total, batch.retention_s, int(batch.webhook)),
             *(idempotency_field(batch.tenant, batch.idempotency_key), batch.request_digest),
-            *(batch.spec, int(batch.drafted)),
+            *(batch.spec, batch.shared or "", int(batch.drafted)),
         ),
         read_accepted,
         lasting=True,
@@ -79,7 +81,7 @@ def forget(batch: str) -> Call[bool]:
 def _read_record(id: str, answer: list[Any] | None) -> BatchRecord | None:
     if answer is None:
         return None
-    flat, spec = answer
+    flat, spec, shared = answer
     fields = words(flat)
     return BatchRecord(
         id=id,
@@ -94,6 +96,7 @@ def _read_record(id: str, answer: list[Any] | None) -> BatchRecord | None:
         milliseconds=int(fields.get("ms", 0)),
         canceled="stopped" in fields,
         spec=spec.decode(),
+        shared=word_or_none(shared),
         created_ms=int(fields["created"]),
         ended_ms=int(fields["completed"]) if "completed" in fields else None,
     )

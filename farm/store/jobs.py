@@ -10,7 +10,7 @@ from typing import Any
 
 from farm.errors import BadInput, Conflict, NotFound, StoreUnavailable
 from farm.job import Due, Lane, Status
-from farm.spec import Order
+from farm.spec import Order, merged, patch
 from farm.store.call import Call, command, nothing, word_or_none, words
 
 
@@ -29,6 +29,7 @@ class NewJob:
     retention_s: int
     on_error: str = "fail"  # or "skip"
     batch: str | None = None
+    shares: bool = False  # its spec is a merge patch of what the jobs of its batch share
     events: Sequence[str] = ()  # ends that its webhook wants: succeeded, failed, canceled
     idempotency_key: str | None = None
     request_digest: str = ""
@@ -36,21 +37,30 @@ class NewJob:
 
     @classmethod
     def of(
-        cls, order: Order, tenant: str, *, batch: str | None = None, key: str | None = None, digest: str = ""
+        cls,
+        order: Order,
+        tenant: str,
+        *,
+        batch: str | None = None,
+        shared: Mapping[str, Any] | None = None,
+        key: str | None = None,
+        digest: str = "",
     ) -> NewJob:
         """A tenant's job from an order: either a single one, with the idempotency key and digest of its request, or one
-        line of a batch. The caller writes a text that is not inline to storage first."""
+        line of a batch, with what the jobs of that batch share. The caller writes a text that is not inline to storage
+        first."""
         return cls(
             id=order.id,
             tenant=tenant,
             model=order.model,
             lane=order.lane,
-            spec=order.spec.to_json(),
+            spec=order.spec.to_json() if shared is None else patch(order.spec, shared),
             text=order.text if order.inline else None,
             characters=order.characters,
             retention_s=order.retention_s,
             on_error=order.spec.on_error,
             batch=batch,
+            shares=shared is not None,
             events=order.spec.events,
             idempotency_key=key,
             request_digest=digest,
@@ -119,7 +129,7 @@ class JobRecord:
     milliseconds: int  # audio settled so far
     redos: int  # how many assemblies found clips missing
     started: bool  # a segment has been claimed since the job was planned
-    spec: str
+    spec: str  # whole, with what the jobs of its batch share
     outcome: str | None  # opaque JSON: the result, or the error
     created_ms: int
     running_ms: int | None
@@ -144,7 +154,7 @@ def accept(job: NewJob) -> Call[Accepted]:
         "accept",
         (
             *(job.id, job.tenant, job.model, job.lane.value, job.characters, job.retention_s, job.on_error),
-            *(job.batch or "", ",".join(job.events)),
+            *(job.batch or "", int(job.shares), ",".join(job.events)),
             *(idempotency_field(job.tenant, job.idempotency_key), job.request_digest),
             *(job.spec, job.text or "", int(job.drafted)),
         ),
@@ -308,7 +318,7 @@ def _read_record_and_place(answer: list[Any] | None) -> JobRecord | None:
 
 
 def _read_record(answer: list[Any], place: Place | None = None) -> JobRecord:
-    id, flat, spec, outcome = answer
+    id, flat, spec, outcome, shared = answer
     fields = words(flat)
 
     def count(field: str) -> int:
@@ -333,7 +343,7 @@ def _read_record(answer: list[Any], place: Place | None = None) -> JobRecord:
         milliseconds=count("ms"),
         redos=count("redos"),
         started="started" in fields,
-        spec=spec.decode(),
+        spec=spec.decode() if shared is None else merged(spec, shared),
         outcome=word_or_none(outcome),
         created_ms=int(fields["created"]),
         running_ms=time("running"),

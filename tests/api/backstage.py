@@ -56,6 +56,7 @@ INDEXTTS_25 = Model(
 class Backstage:
     def __init__(self, store: Store, settings: Settings) -> None:
         self.store = store
+        self.redis_url = settings.redis_url
         self.storage = open_storage(settings)
 
     def spec(self, job: str) -> Spec:

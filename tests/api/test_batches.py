@@ -8,11 +8,12 @@ from typing import Any
 
 import httpx
 import pytest
+import redis
 
 from farm.job import Due
 from farm.layout import BATCHES, lines_key
 from farm.spec import Order, read_lines
-from farm.store import jobs, tasks
+from farm.store import batches, jobs, tasks
 from tests.api.backstage import LEASE_MS, Backstage
 from tests.patience import patient
 
@@ -23,8 +24,14 @@ def lines(jobs: Sequence[dict[str, Any] | str]) -> bytes:
     return "\n".join(job if isinstance(job, str) else json.dumps(job) for job in jobs).encode() + b"\n"
 
 
+def shared(backstage: Backstage, batch: str) -> dict[str, Any] | None:
+    record = backstage.store.run(batches.record(batch))
+    assert record is not None
+    return None if record.shared is None else json.loads(record.shared)
+
+
 def stored(backstage: Backstage, batch: str) -> list[Order]:
-    return list(read_lines(io.BytesIO(backstage.storage.get(lines_key(batch)))))
+    return list(read_lines(io.BytesIO(backstage.storage.get(lines_key(batch))), shared=shared(backstage, batch)))
 
 
 def unfold(backstage: Backstage, batch: str) -> list[str]:
@@ -33,7 +40,8 @@ def unfold(backstage: Backstage, batch: str) -> list[str]:
     assert task.id == batch
     orders = stored(backstage, batch)
     for order in orders:
-        backstage.store.run(jobs.accept(jobs.NewJob.of(order, "default", batch=batch)))
+        new = jobs.NewJob.of(order, "default", batch=batch, shared=shared(backstage, batch))
+        backstage.store.run(jobs.accept(new))
     assert backstage.store.run(tasks.done(task))
     return [order.id for order in orders]
 
@@ -58,6 +66,35 @@ def test_a_batch_is_accepted_whole_with_its_lines_resolved(api: httpx.Client, ba
     one, two = stored(backstage, batch["id"])
     assert (one.spec.voice, one.spec.language, one.spec.custom_id, one.lane) == ("en-gb", "en-gb", "a", "normal")
     assert (two.spec.voice, two.spec.language, two.spec.manner.speed, two.lane) == ("de", "de", 1.5, "bulk")
+
+
+def test_long_defaults_are_kept_once_and_shown_by_every_job(api: httpx.Client, backstage: Backstage) -> None:
+    metadata = {f"field {number}": "x" * 500 for number in range(16)}
+    hook = {"url": "https://example.com/" + "y" * 1900, "events": ["job.failed"]}
+    defaults = {"metadata": metadata, "webhook": hook, "speed": 1.5, "on_error": "skip", "output": {"format": "wav"}}
+    own = {"metadata": {"own": "z"}, "speed": 1.0, "on_error": "fail", "output": {}}
+    body = {
+        "jobs": [{"input": "One.", **own}, {"input": "Two."}, {"input": "Drei.", "voice": "de"}],
+        "defaults": defaults,
+    }
+    batch = api.post("/v1/batches", json=body).json()["id"]
+    one, two, three = unfold(backstage, batch)
+    assert backstage.spec(one).manner.speed == 1.0
+    assert (backstage.spec(one).on_error, backstage.spec(one).output.format) == ("fail", "mp3")
+    for job, voice in ((two, "en-us"), (three, "de")):
+        spec = backstage.spec(job)
+        assert (spec.manner.speed, spec.on_error, spec.output.format, spec.voice) == (1.5, "skip", "wav", voice)
+        assert spec.webhook is not None
+        assert str(spec.webhook.url) == hook["url"]
+        record = backstage.store.run(jobs.record(job))
+        assert record is not None
+    shown = api.get(f"/v1/batches/{batch}/jobs").json()["data"]
+    assert [job["metadata"] for job in shown] == [own["metadata"], metadata, metadata]
+    found = api.get("/v1/jobs", params={"metadata[field 7]": "x" * 500}).json()["data"]
+    assert {job["id"] for job in found} == {two, three}
+    assert api.get(f"/v1/jobs/{two}").json()["metadata"] == metadata
+    with redis.Redis.from_url(backstage.redis_url) as client:
+        assert sum(client.strlen(f"f:s:{job}") for job in (one, two, three)) < 300
 
 
 def test_its_jobs_are_shown_in_their_order_and_counted(api: httpx.Client, backstage: Backstage) -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import io
+import json
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,9 +12,12 @@ from farm.spec import (
     INLINE_BYTES,
     Order,
     Rendered,
+    Shared,
     Spec,
     StoredVoice,
     failure,
+    merged,
+    patch,
     read_lines,
     read_outcome,
     read_text,
@@ -20,7 +25,8 @@ from farm.spec import (
     write_lines,
     write_text,
 )
-from farm.wire import Chapter, JobError, Output, Webhook
+from farm.speech import Manner
+from farm.wire import Chapter, JobError, JobOptions, Output, Webhook
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 chapters = st.lists(
@@ -61,6 +67,37 @@ def test_the_lines_of_a_batch_come_back_from_any_line_on() -> None:
     for skip in range(6):
         file.seek(0)
         assert list(read_lines(file, skip=skip)) == orders[skip:]
+
+
+OPTIONS = {
+    "speed": (1.0, 1.5), "pitch": (0.0, 3.0), "normalize": (True, False), "on_error": ("fail", "skip"),
+    "metadata": ({}, {"a": "x" * 300}), "target_duration_ms": (None, 5000),
+    "output": (Output(), Output(format="wav")),
+    "webhook": (None, Webhook.model_validate({"url": "https://example.com/hook"})),
+}  # fmt: skip
+some_options = st.fixed_dictionaries({}, optional={name: st.sampled_from(values) for name, values in OPTIONS.items()})
+
+
+@given(some_options, st.lists(some_options, min_size=1, max_size=4))
+def test_whatever_jobs_share_each_gets_its_own_spec_back(defaults: dict[str, Any], jobs: list[dict[str, Any]]) -> None:
+    shared = Shared(JobOptions(**defaults))
+    specs, patches = [], []
+    for number, own in enumerate(jobs):
+        asked = JobOptions(**{**defaults, **own})
+        given_fields = {name: getattr(asked, name) for name in set(OPTIONS) - {"speed", "pitch", "normalize"}}
+        spec = Spec(language="en", voice=f"voice{number % 2}", manner=Manner.of(asked, emotion=None), **given_fields)
+        shared.learn(spec, own.keys())
+        specs.append(spec)
+        patches.append(patch(spec, shared.fields))
+    for spec, early in zip(specs, patches, strict=True):
+        for own_part in (early, patch(spec, json.loads(shared.to_json()))):
+            assert Spec.model_validate_json(merged(own_part, shared.to_json())) == spec
+
+
+def test_short_defaults_are_not_shared() -> None:
+    assert Shared.of(None) is None
+    assert Shared.of(JobOptions(speed=1.5)) is None
+    assert Shared.of(JobOptions(metadata={"a": "x" * 300})) is not None
 
 
 def test_a_spec_comes_back_from_redis_and_is_small_when_nothing_was_asked() -> None:

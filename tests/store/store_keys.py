@@ -18,9 +18,17 @@ def expected_keys(model: State) -> dict[str, Any]:
     zsets: defaultdict[str, dict[str, int]] = defaultdict(dict)
     sets: defaultdict[str, set[str]] = defaultdict(set)
     sums: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    sharing = {job.new.batch for job in model.jobs.values() if job.new.shares}
+    shared = {
+        f"f:shared:{id}": {"spec": fields}
+        for id, fields in model.shared.items()
+        if id in model.batches.keys() | sharing
+    }
     for id, job in model.jobs.items():
         new, place = job.new, f"m:{job.new.lane}"
         keys[f"f:j:{id}"] = _job_fields(job)
+        if new.shares:
+            shared[f"f:shared:{new.batch}"]["jobs"] = str(int(shared[f"f:shared:{new.batch}"].get("jobs", 0)) + 1)
         keys |= {f"f:s:{id}": new.spec, f"f:o:{id}": job.outcome, f"f:text:{id}": job.text}
         zsets[f"f:list:{new.tenant}"][id] = job.created
         if job.status in OPEN and job.counters is not None:
@@ -51,7 +59,7 @@ def expected_keys(model: State) -> dict[str, Any]:
         keys[f"f:idem:{key}"] = f"{id} {digest}"
     if model.swept is not None:
         keys["f:swept"] = str(model.swept)
-    keys |= zsets | sets | sums
+    keys |= zsets | sets | sums | shared
     return {key: value for key, value in keys.items() if value}
 
 
@@ -89,7 +97,7 @@ def _plain(name: str, value: Any) -> Any:
         fields = {field.decode(): content.decode() for field, content in value.items()}
         if kind in ("count", "ready", "load"):
             return {field: int(content) for field, content in fields.items() if content != "0"}
-        if kind == "b":
+        if kind in ("b", "shared"):
             return {field: content for field, content in fields.items() if content != "0" or field == "webhook"}
         return fields
     text = value.decode()
@@ -114,6 +122,7 @@ def _job_fields(job: Job) -> dict[str, str]:
         "keep": new.retention_s,
         **(job.counters or {}),
         "batch": new.batch,
+        "shares": 1 if new.shares else None,
         "skip": 1 if new.on_error == "skip" else None,
         "events": ",".join(new.events) or None,
         "running": job.running,

@@ -303,6 +303,8 @@ class StoreModel(State):
         if key:
             self.idempotency[key] = (new.id, new.request_digest)
         self.batches[new.id] = Batch(new, self.now)
+        if new.shared is not None:
+            self.shared[new.id] = new.shared
         self.schedule(Due.BATCH, new.id)
         return jobs.Accepted(new.id, False)
 

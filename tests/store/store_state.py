@@ -69,6 +69,7 @@ class State:
         self.now = now
         self.jobs: dict[str, Job] = {}
         self.batches: dict[str, Batch] = {}
+        self.shared: dict[str, str] = {}  # batch -> what its jobs share, also after the batch
         self.leases: dict[str, Lease] = {}
         self.due: dict[tuple[Due, str], tuple[int, str | None]] = {}
         self.outbox: dict[str, dict[int, tuple[str, str]]] = defaultdict(dict)

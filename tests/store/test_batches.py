@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -147,6 +148,20 @@ def test_jobs_outlive_the_record_of_their_batch(farm: Farm) -> None:
     with pytest.raises(NotFound):
         farm.run(jobs.accept(new_job("job_2", batch="batch_a")))
     assert farm.run(jobs.record("job_2")) is None
+
+
+def test_what_its_jobs_share_is_kept_for_as_long_as_one_of_them_is_left(farm: Farm) -> None:
+    farm.run(batches.accept(new_batch(total=2, shared='{"language":"en","metadata":{"a":"b"},"speed":2.0}')))
+    farm.accept("job_1", batch="batch_a", shares=True, spec='{"speed":null,"custom_id":"c"}')
+    farm.accept("job_2", batch="batch_a", shares=True, spec="{}")
+    whole = json.loads(farm.record("job_1").spec)
+    assert whole == {"language": "en", "metadata": {"a": "b"}, "custom_id": "c"}
+    assert farm.run(batches.forget("batch_a"))
+    farm.run(jobs.forget("job_2"))
+    assert json.loads(farm.record("job_1").spec) == whole
+    assert [json.loads(job.spec) for job in farm.run(jobs.page("ann"))] == [whole]
+    farm.run(jobs.forget("job_1"))
+    assert not farm.redis.keys("f:*batch_a*")
 
 
 def test_batches_wait_in_the_lowest_lane(farm: Farm) -> None:

@@ -6,6 +6,7 @@ bookmark, so a desk that takes over goes on where the last one stopped.
 
 from __future__ import annotations
 
+import json
 import time
 
 from farm.layout import lines_key, text_key
@@ -36,17 +37,18 @@ class Unfolder:
     def _accept_some(self, batch: batches.BatchRecord) -> bool:
         """Accepts jobs for the time of a slice. Returns whether all of the batch are accepted."""
         end = time.monotonic() + _SLICE_S
+        shared = None if batch.shared is None else json.loads(batch.shared)
         with self._storage.open(lines_key(batch.id)) as file:
-            for order in read_lines(file, skip=batch.accepted):
-                self._accept(order, batch.id, batch.tenant)
+            for order in read_lines(file, skip=batch.accepted, shared=shared):
+                self._accept(order, jobs.NewJob.of(order, batch.tenant, batch=batch.id, shared=shared))
                 if time.monotonic() > end:
                     return False
         return True
 
-    def _accept(self, order: Order, batch: str, tenant: str) -> None:
+    def _accept(self, order: Order, new: jobs.NewJob) -> None:
         if not order.inline:
             self._storage.put(text_key(order.id), order.text.encode(), "application/json")
-        self._store.run(jobs.accept(jobs.NewJob.of(order, tenant, batch=batch)))
+        self._store.run(jobs.accept(new))
 
     def _cancel_jobs(self, batch: str, tenant: str) -> None:
         after: tuple[int, str] | None = None

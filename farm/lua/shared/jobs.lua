@@ -142,5 +142,14 @@ end
 -- Records -------------------------------------------------------------------------------------------------------------
 
 local function record_of(job)
-  return {job, call('HGETALL', 'f:j:' .. job), call('GET', 'f:s:' .. job), call('GET', 'f:o:' .. job)}
+  local record = call('HMGET', 'f:j:' .. job, 'batch', 'shares')
+  local shared = record[2] and call('HGET', 'f:shared:' .. record[1], 'spec')
+  return {job, call('HGETALL', 'f:j:' .. job), call('GET', 'f:s:' .. job), call('GET', 'f:o:' .. job), shared}
+end
+
+-- Removes what the jobs of a batch share, once neither the batch nor any of its jobs is left. Jobs outlive their batch.
+local function drop_shared(batch)
+  if call('EXISTS', 'f:b:' .. batch) == 0 and number(call('HGET', 'f:shared:' .. batch, 'jobs')) <= 0 then
+    call('DEL', 'f:shared:' .. batch)
+  end
 end

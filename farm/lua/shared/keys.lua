@@ -29,7 +29,9 @@
 --   f:j:<job>                      hash    the job: status, counters, times. No value has more than 64 bytes: a single
 --                                          longer one takes the hash from 0.5 kB to more than 2 kB
 --   f:b:<batch>                    hash    the batch: jobs by status, sums of its jobs' counters, times
---   f:s:<id>                       string  spec of a job or batch, opaque to the store
+--   f:s:<id>                       string  spec of a job or batch, opaque to the store. That of a job with the field `shares`
+--                                          is a merge patch of f:shared
+--   f:shared:<batch>               hash    spec: what its jobs share of theirs; jobs: how many of them are left
 --   f:o:<job>                      string  outcome: the result, or the error
 --   f:text:<job>                   string  a short accepted text, until it is planned
 --   f:r:<job> f:d:<job> f:c:<job>  string  a bit for each segment: ready, done, cached (found in storage). Gone when the
