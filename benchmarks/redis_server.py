@@ -14,7 +14,7 @@ from redis.backoff import ConstantBackoff
 from redis.exceptions import BusyLoadingError, ConnectionError
 from redis.retry import Retry
 
-from farm.embedded.supervisor import bundled_redis
+from farm.embedded.redis_server import bundled_redis
 
 
 @contextmanager

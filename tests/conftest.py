@@ -29,7 +29,8 @@ from redis.retry import Retry
 
 from farm.client import Farm
 from farm.embedded.port import HIGHEST, Port
-from farm.embedded.supervisor import Local, bundled_redis
+from farm.embedded.redis_server import bundled_redis
+from farm.embedded.supervisor import Local
 from tests.patience import patient
 
 # Hypothesis would take 0.2 s for one example, or slow drawing, for a fault of the test: on a busy machine it is none.

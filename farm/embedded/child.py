@@ -18,6 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from farm.embedded.data_folder import UMASK, private, write
 from farm.errors import EXIT_FAULT, EXIT_HUNG, EXIT_MISCONFIGURED, FarmError, Misconfigured
 
 STEADY_S = 10.0  # a child that lived this long had started well
@@ -33,11 +34,13 @@ _NO_FAULT_OF_ITS_OWN = (-signal.SIGKILL, -signal.SIGTERM, EXIT_FAULT, *_HUNG)
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """The command of a child. `environment` is complete: the child inherits nothing else."""
+    """The command of a child. `environment` is complete: the child inherits no other variable, and no open file but
+    those numbered in `inherits`."""
 
     name: str
     command: tuple[str, ...]
     environment: Mapping[str, str]
+    inherits: tuple[int, ...] = ()
 
 
 class Child:
@@ -87,7 +90,7 @@ class Child:
                     return
 
     def _spawn(self) -> subprocess.Popen[bytes] | None:
-        with self._changed, self.log.open("ab") as log:
+        with self._changed, open(self.log, "ab", opener=private) as log:
             if self._stopping:
                 return None
             self._run_began = log.tell()
@@ -98,10 +101,10 @@ class Child:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                pass_fds=self.program.inherits,
+                umask=UMASK,
             )
-            fresh = self._pid_file.with_suffix(".fresh")
-            fresh.write_text(f"{process.pid}\n")
-            fresh.replace(self._pid_file)
+            write(self._pid_file, f"{process.pid}\n")
             self._changed.notify_all()
             return process
 

