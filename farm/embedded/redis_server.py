@@ -1,20 +1,31 @@
-"""The Redis of an embedded farm: which program it is, its configuration, and the lock on its append-only file."""
+"""The Redis of an embedded farm: which program it is, its configuration, its socket, and the lock on its append-only
+file.
+
+Whoever reaches Redis runs code as its user, so it listens on no TCP port: any user of the machine could connect to one.
+Its socket lies in run/, which is its owner's alone.
+"""
 
 from __future__ import annotations
 
 import importlib.util
+import os
+import re
 import shutil
+import socket
 import subprocess
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
 import psutil
 
-from farm.embedded.data_folder import lock, write
+from farm.embedded.data_folder import is_closed, lock, write
 from farm.errors import Misconfigured
 
 OLDEST = (6, 2)
+SOCKET, _LINK = "redis.sock", "socket"
+_PLAIN = re.compile(r"[\w./~-]{1,100}", re.ASCII)  # bytes; macOS has room for 103, Linux for 107
 
 
 def executable(data: Path) -> str:
@@ -44,16 +55,62 @@ def bundled_redis() -> str | None:
     return next((str(server) for server in servers if server.exists()), None)
 
 
-def write_conf(data: Path, port: int) -> Path:
+def write_conf(data: Path, address: Path) -> Path:
     path = data / "run" / "redis.conf"
     write(
         path,
-        f'bind 127.0.0.1\nport {port}\ndir "{data / "redis"}"\n'
+        f"port 0\nunixsocket {_quoted(address)}\nunixsocketperm 700\ndir {_quoted(data / 'redis')}\n"
+        'rename-command MODULE ""\nrename-command DEBUG ""\n'
         'appendonly yes\nappendfsync everysec\nsave ""\n'
         "maxmemory 1gb\nmaxmemory-policy noeviction\n"
         "set-proc-title no\n",  # the title would overwrite the environment, by which an orphan is recognised
     )
     return path
+
+
+def place_socket(run: Path) -> Path:
+    """Where the socket lies: in `run`, or, if no socket fits there, in a private folder for temporary files, to which
+    the link run/socket leads. Call it with the lock of the data folder held."""
+    remove_socket(run)
+    if is_closed(run) and _takes_socket(run):
+        return run / SOCKET
+    for parent in (tempfile.gettempdir(), "/tmp"):
+        folder = Path(tempfile.mkdtemp(prefix="tts-farm-", dir=parent))  # mode 0700
+        if _takes_socket(folder):
+            (run / _LINK).symlink_to(folder)
+            return folder / SOCKET
+        folder.rmdir()
+    raise Misconfigured(f"neither {run} nor {tempfile.gettempdir()} takes a socket; choose another folder with --data")
+
+
+def remove_socket(run: Path) -> None:
+    """What `place_socket` has made, now or in a farm that was killed."""
+    (run / SOCKET).unlink(missing_ok=True)
+    link = run / _LINK
+    if link.is_symlink():
+        with suppress(OSError):  # whoever cleans folders of temporary files was faster
+            (link / SOCKET).unlink(missing_ok=True)
+            link.readlink().rmdir()
+        link.unlink()
+
+
+def _takes_socket(folder: Path) -> bool:
+    """Some file systems have no sockets, their paths are limited to about 100 bytes, and libraries read a URL that has
+    to be quoted in different ways."""
+    path = folder / SOCKET
+    if not _PLAIN.fullmatch(str(path)):
+        return False
+    with socket.socket(socket.AF_UNIX) as probe, suppress(OSError):
+        probe.bind(str(path))
+        path.unlink()
+        return True
+    return False
+
+
+def _quoted(path: Path) -> str:
+    """As redis.conf takes any name, a quote, a backslash or a line break in it as well."""
+    said = (chr(byte) if _PLAIN.fullmatch(chr(byte)) else f"\\x{byte:02x}" for byte in os.fsencode(path))
+    return f'"{"".join(said)}"'
 
 
 def lock_data(data: Path) -> IO[str]:

@@ -8,7 +8,8 @@ survive a restart lies in the data folder:
 
     redis/      the append-only file          webhook.secret  signs webhooks, made once
     storage/    plans, clips, audio, voices   logs/           one per child
-    run/        pid files, the lock, farm.json (where Redis, storage and the API are, for `farm doctor` and `farm keys`)
+    run/        the socket of Redis, pid files, the lock, farm.json (where Redis, storage and the API are, for
+                `farm doctor` and `farm keys`)
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from farm.embedded.child import Child, Program
 from farm.embedded.data_folder import prepare, private, write
 from farm.embedded.orphans import MARK, hold, new_mark, sweep
 from farm.embedded.port import Port, family
-from farm.embedded.redis_server import executable, lock_data, write_conf
+from farm.embedded.redis_server import SOCKET, executable, lock_data, place_socket, remove_socket, write_conf
 from farm.errors import FarmError, Misconfigured, Unavailable
 from farm.store import Store, registry
 from farm.wire import Worker
@@ -80,9 +81,9 @@ class Local:
         self.data = data.resolve()
         self.run_folder = self.data / "run"
         self._host = host
-        self._kept = (Port(), *(() if port else (Port(host),)))
-        self._redis_port = self._kept[0].number
-        self._port = port or self._kept[-1].number
+        self._kept = None if port else Port(host)
+        self._port = port if self._kept is None else self._kept.number
+        self._socket = self.run_folder / SOCKET
         self._model = model
         self._render = tuple("render" if n == 0 else f"render-{n + 1}" for n in range(workers))
         self._given = {**os.environ, **(environment or {})}
@@ -102,7 +103,7 @@ class Local:
 
     @property
     def redis_url(self) -> str:
-        return f"redis://127.0.0.1:{self._redis_port}/0"
+        return f"unix://{self._socket}?db=0"
 
     @property
     def storage_url(self) -> str:
@@ -120,7 +121,8 @@ class Local:
             self._mark = new_mark(self.data)
             self._warden = self._start_warden()
             _refuse_taken(self._host, self._port)
-            self._add("redis", (executable(self.data), str(write_conf(self.data, self._redis_port))))
+            self._socket = place_socket(self.run_folder)
+            self._add("redis", (executable(self.data), str(write_conf(self.data, self._socket))))
             self._until("Redis answers", self._redis_answers)
             self._former = self._beating()
             self._add("api", _module("api"))
@@ -165,6 +167,8 @@ class Local:
         if self._warden is not None:
             self._warden.communicate(b"all is stopped", timeout=CLOSE_S)
             self._warden = None
+        if self._redis_lock is not None:
+            remove_socket(self.run_folder)
         for lock in (self._redis_lock, self._lock):
             if lock is not None:
                 lock.close()

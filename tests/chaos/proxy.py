@@ -20,6 +20,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -42,9 +43,9 @@ CALM = Weather()
 
 
 class Proxy:
-    """Connections on `port` go to `target`, a port of this machine."""
+    """Connections on `port` go to `target`, a port of this machine or the path of a socket."""
 
-    def __init__(self, target: int) -> None:
+    def __init__(self, target: int | Path) -> None:
         self.target = target
         self.connections = 0  # that were ever made
         self._weather = CALM
@@ -143,17 +144,30 @@ class Proxy:
                 _reset(client)
                 continue
             try:
-                server = socket.create_connection(("127.0.0.1", self.target), timeout=5)
+                server = self._connect()
             except OSError:
                 _reset(client)
                 continue
             server.settimeout(None)
             for end in (client, server):
-                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                if end.family == socket.AF_INET:
+                    end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             pair = _Pair(self, client, server)
             with self._change:
                 self._pairs.add(pair)
             pair.start()
+
+    def _connect(self) -> socket.socket:
+        if isinstance(self.target, int):
+            return socket.create_connection(("127.0.0.1", self.target), timeout=5)
+        server = socket.socket(socket.AF_UNIX)
+        server.settimeout(5)
+        try:
+            server.connect(str(self.target))
+        except OSError:
+            server.close()
+            raise
+        return server
 
 
 class _Pair:

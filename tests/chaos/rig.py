@@ -76,8 +76,8 @@ class Rig(Local):
         self._stands_in = stands_in or {}
         self.stocked: set[tuple[str, float]] = set()  # text, pitch: their clips are in storage
         self._hold = data / "hold"  # while this file is there, Redis is not started again
-        self.redis_line = Proxy(self._redis_port)
-        self.redis = redis.Redis(port=self._redis_port, socket_timeout=10)
+        self.redis_line = Proxy(self._socket)
+        self.redis = redis.Redis(unix_socket_path=str(self._socket), socket_timeout=10)
 
     @property
     def redis_url(self) -> str:
@@ -85,11 +85,11 @@ class Rig(Local):
 
     @property
     def direct_redis_url(self) -> str:
-        return f"redis://127.0.0.1:{self._redis_port}/0"
+        return f"unix://{self._socket}?db=0"
 
     @property
     def direct_broker_url(self) -> str:
-        return f"redis://127.0.0.1:{self._redis_port}/1"
+        return f"unix://{self._socket}?db=1"
 
     @property
     def storage_url(self) -> str:
@@ -152,7 +152,7 @@ class Rig(Local):
         """The faults that a test has left behind."""
         left = [f"{name} does not run" for name in self.names if not self._runs(name)]
         lines = [line for line in (self.redis_line, self.s3_line) if line is not None]
-        left += [f"the line to port {line.target}: {line.weather()}" for line in lines if line.weather() != CALM]
+        left += [f"the line to {line.target}: {line.weather()}" for line in lines if line.weather() != CALM]
         try:
             info = self.redis.info()
         except redis.RedisError as error:

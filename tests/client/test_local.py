@@ -10,13 +10,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
+import redis
 
 from farm.client import Farm
 from farm.embedded.data_folder import prepare
-from farm.embedded.redis_server import lock_data
+from farm.embedded.redis_server import lock_data, place_socket, remove_socket
 from farm.embedded.supervisor import Local, Running
 from farm.errors import Misconfigured, Unavailable
 from farm.wire import JobRequest
@@ -60,6 +62,58 @@ def test_the_append_only_file_is_locked_for_as_long_as_a_process_may_write_to_it
 def test_redis_holds_the_lock_on_its_file(farm: Local) -> None:
     process = psutil.Process(farm.pid("redis"))
     assert str(farm.data / "redis" / "lock") in [file.path for file in process.open_files()]
+
+
+def test_redis_listens_for_nobody_but_its_owner(farm: Local, client: Farm) -> None:
+    process = psutil.Process(farm.pid("redis"))
+    assert process.net_connections(kind="inet") == []
+    address = Path(urlsplit(farm.redis_url).path)
+    assert _connects(address)
+    assert stat.S_IMODE(address.stat().st_mode) == stat.S_IMODE(address.parent.stat().st_mode) == 0o700
+    if os.geteuid() == 0:  # only root can become another user
+        assert not _connects_as_nobody(address)
+        address.parent.chmod(0o755)
+        try:
+            assert not _connects_as_nobody(address)
+            address.chmod(0o777)
+            assert _connects_as_nobody(address), "this test can't tell"
+        finally:
+            address.chmod(0o700)
+            address.parent.chmod(0o700)
+
+
+def test_redis_loads_no_modules_and_has_no_debug_command(farm: Local) -> None:
+    with redis.Redis.from_url(farm.redis_url) as connection:
+        for command in ("MODULE LIST", "DEBUG SLEEP 0"):
+            with pytest.raises(redis.ResponseError, match="unknown command"):
+                connection.execute_command(*command.split())
+
+
+def test_a_farm_whose_folder_takes_no_socket_and_has_an_odd_name_serves_from_a_private_folder(tmp_path: Path) -> None:
+    data = tmp_path / f'"a" \\n \n b\'c # ü {"long " * 20}'
+    with Local(data) as local:
+        address = Path(urlsplit(local.redis_url).path)
+        assert address.parent == (data / "run" / "socket").readlink()
+        assert stat.S_IMODE(address.parent.stat().st_mode) == 0o700
+        assert (data / "redis" / "appendonly.aof").exists() or (data / "redis" / "appendonlydir").exists()
+        with Farm(local.url) as client:
+            job = client.wait(client.submit(JobRequest(input="Hello.")).id, timeout=patient(60))
+        assert job.status == "succeeded", job.error
+        running = Running.read(data)
+        assert running is not None
+        assert running.redis_url == local.redis_url
+    assert not address.parent.exists()
+
+
+def test_the_socket_of_a_killed_farm_is_removed_with_its_folder(tmp_path: Path) -> None:
+    run = tmp_path / ("long " * 20)
+    run.mkdir(mode=0o700)
+    first = place_socket(run)
+    first.touch()
+    second = place_socket(run)
+    assert (second.parent.is_dir(), first.parent.exists()) == (True, False)
+    remove_socket(run)
+    assert (second.parent.exists(), list(run.iterdir())) == (False, [])
 
 
 def test_other_users_can_read_nothing_of_the_data_folder(farm: Local, client: Farm) -> None:
@@ -176,6 +230,23 @@ def _wait_for_the_end_of(parts: dict[str, psutil.Process]) -> None:
     while living := [name for name, part in parts.items() if _lives(part)]:
         assert time.monotonic() < deadline, f"{living} still live"
         time.sleep(0.02)  # they are no children of ours, so there is no event to wait for
+
+
+def _connects(address: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as connection:
+        return connection.connect_ex(str(address)) == 0
+
+
+def _connects_as_nobody(address: Path) -> bool:
+    """Whether another user's process does that has come past the folders above the socket's own."""
+    pid = os.fork()
+    if pid == 0:
+        os.chdir(address.parent)
+        os.setgroups([])
+        os.setgid(65534)
+        os.setuid(65534)
+        os._exit(0 if _connects(Path(address.name)) else 1)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
 
 def _lives(process: psutil.Process) -> bool:
