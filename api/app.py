@@ -17,6 +17,7 @@ from fastapi.middleware import Middleware
 from api import batches, deliveries, health, jobs, openapi, problems, results, voices
 from api.decoder import Decoder
 from api.gate import Gate
+from api.head import HeadAsGet
 from api.state import opened
 from api.ttl_cache import TtlCache
 from farm.settings import Settings
@@ -51,7 +52,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         version="1",
         description="Narration in bulk: jobs and batches in, audio and signed webhooks out.",
         lifespan=lifespan,
-        middleware=[gate],
+        middleware=[gate, Middleware(HeadAsGet)],
         redoc_url=None,
         redirect_slashes=False,
     )

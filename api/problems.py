@@ -51,6 +51,15 @@ class UnsupportedMediaType(FarmError):
     code = "unsupported_media_type"
 
 
+class RangeNotSatisfiable(FarmError):
+    status = 416
+    code = "range_not_satisfiable"
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"the file has {size:,} bytes, and the range lies behind them")
+        self.size = size
+
+
 class _Routing(FarmError):
     """The router's refusals: an unknown path, or a method that the path does not have."""
 
@@ -78,14 +87,7 @@ def answer(error: Exception, scope: Mapping[str, Any]) -> Response:
         known = FarmError("the farm failed to answer this; its log has the reason under the request id", code=code)
     elif known.status > HTTPStatus.INTERNAL_SERVER_ERROR:
         log.warning("request %s: %s %r: %s", request_id, scope["method"], scope["path"], known.message)
-    headers = {"Allow": ", ".join(_methods(scope))} if known.status == HTTPStatus.METHOD_NOT_ALLOWED else {}
-    if known.retryable:
-        headers["Retry-After"] = _RETRY_AFTER
-    if known.status == HTTPStatus.UNAUTHORIZED:
-        headers["WWW-Authenticate"] = "Bearer"
-    if known.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-        headers["Connection"] = "close"  # the rest of the body is not wanted
-    return Response(document(known, request_id), known.status, headers, MEDIA_TYPE)
+    return Response(document(known, request_id), known.status, _headers(known, scope), MEDIA_TYPE)
 
 
 def document(error: FarmError, request_id: str) -> bytes:
@@ -103,6 +105,19 @@ def document(error: FarmError, request_id: str) -> bytes:
         ],
     )
     return problem.model_dump_json().encode(errors="replace")
+
+
+def _headers(error: FarmError, scope: Mapping[str, Any]) -> dict[str, str]:
+    headers = {"Retry-After": _RETRY_AFTER} if error.retryable else {}
+    if error.status == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(_methods(scope))
+    if error.status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
+    if error.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        headers["Connection"] = "close"  # the rest of the body is not wanted
+    if isinstance(error, RangeNotSatisfiable):
+        headers["Content-Range"] = f"bytes */{error.size}"
+    return headers
 
 
 def invalid(error: ValidationError, at: str = "") -> BadInput:
@@ -169,12 +184,13 @@ def _as_farm_error(error: Exception, scope: Mapping[str, Any]) -> FarmError | No
 
 def _methods(scope: Mapping[str, Any]) -> list[str]:
     """All methods of the path. The router's own answer names only the methods of the first route with that path."""
-    return sorted(
+    methods = {
         method.upper()
         for template, operations in scope["app"].openapi()["paths"].items()
         if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", template), scope["path"])
         for method in operations
-    )
+    }
+    return sorted(methods | {"HEAD"} if "GET" in methods else methods)
 
 
 def _sentence(item: Mapping[str, Any]) -> str:

@@ -11,13 +11,15 @@ from pathlib import PurePosixPath
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.responses import FileResponse, RedirectResponse
+from fastapi.responses import RedirectResponse
 from pydantic import BaseModel
 
 from api.answers import json_response
+from api.head import is_head
 from api.jobs import find
 from api.problems import Gone
 from api.state import AppState, state_of
+from api.stored_file import stored_file
 from farm.audio_formats import MEDIA_TYPE_OF_SUFFIX
 from farm.errors import BadInput, Conflict, NotFound, ObjectMissing
 from farm.job import ENDED, Status
@@ -142,14 +144,27 @@ async def _object(request: Request, job_id: str, key_of: Callable[[Rendered], st
             f"job {job_id} has none; ask for them in output.subtitles when you submit it", code="not_asked_for"
         )
     suffix = PurePosixPath(key).suffix
-    filename = f"{job_id}{suffix}"
+    filename, media_type = f"{job_id}{suffix}", MEDIA_TYPE_OF_SUFFIX.get(suffix)
     url = await state.blocking(state.storage.url, key, filename=filename)
     if url is not None:
-        return RedirectResponse(url, 307, {"Cache-Control": "no-store"})
+        if not is_head(request):
+            return RedirectResponse(url, 307, {"Cache-Control": "no-store"})
+        held = await state.blocking(state.storage.head, key)  # the URL is signed for a GET alone
+        if held is None:
+            raise _lost(job_id)
+        return Response(None, 200, {"Content-Length": str(held.size), "Accept-Ranges": "bytes"}, media_type)
     path = await state.blocking(state.storage.path, key)
-    if path is None or not path.is_file():
-        raise Gone(f"the result of job {job_id} is no longer in storage; retry or submit the job anew")
-    return FileResponse(path, media_type=MEDIA_TYPE_OF_SUFFIX.get(suffix), filename=filename)
+    try:
+        found = await state.blocking(path.stat) if path is not None else None
+    except FileNotFoundError:
+        found = None
+    if path is None or found is None:
+        raise _lost(job_id)
+    return stored_file(request, path, found, media_type, filename)
+
+
+def _lost(job_id: str) -> Gone:
+    return Gone(f"the result of job {job_id} is no longer in storage; retry or submit the job anew")
 
 
 def _rendered(job: jobs.JobRecord) -> Rendered:

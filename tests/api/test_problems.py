@@ -10,6 +10,7 @@ from api.app import create_app
 from api.state import AppState
 from farm.settings import Settings
 from farm.wire import Problem
+from tests.api.backstage import Backstage
 
 FIELDS = {"type", "title", "status", "detail", "code", "retryable", "request_id", "errors"}
 
@@ -36,8 +37,31 @@ def test_every_error_has_the_same_shape(api: httpx.Client, method: str, path: st
 
 
 def test_a_wrong_method_is_told_the_allowed_ones(api: httpx.Client) -> None:
-    assert api.put("/v1/jobs").headers["allow"] == "GET, POST"
-    assert api.post("/v1/jobs/job_0000000000000000").headers["allow"] == "DELETE, GET"
+    assert api.put("/v1/jobs").headers["allow"] == "GET, HEAD, POST"
+    assert api.post("/v1/jobs/job_0000000000000000").headers["allow"] == "DELETE, GET, HEAD"
+
+
+HEADS = ["/healthz", "/readyz", "/metrics", "/docs", "/openapi.json", "/v1/models", "/v1/queue", "/v1/voices"]
+
+
+@pytest.mark.parametrize("path", [*HEADS, "/v1/voices/de", "/v1/jobs", "/v1/nothing", "/v1/jobs/job_0"])
+def test_head_answers_as_get_does_without_the_body(api: httpx.Client, path: str) -> None:
+    same_id = {"X-Request-Id": "mine"}
+    head, get = api.head(path, headers=same_id), api.get(path, headers=same_id)
+    assert (head.status_code, head.content) == (get.status_code, b"")
+    same = ("content-type", "content-length", "allow")
+    assert {name: head.headers.get(name) for name in same} == {name: get.headers.get(name) for name in same}
+
+
+def test_head_of_a_job_and_its_files(api: httpx.Client, backstage: Backstage) -> None:
+    job = api.post("/v1/jobs", json={"input": "One.", "output": {"subtitles": ["vtt"]}}).json()["id"]
+    assert api.head(f"/v1/jobs/{job}/audio").status_code == 409
+    backstage.succeed(job)
+    for what in ("", "/audio", "/manifest", "/subtitles.vtt", "/segments", "/deliveries"):
+        head, get = api.head(f"/v1/jobs/{job}{what}"), api.get(f"/v1/jobs/{job}{what}")
+        assert (head.status_code, head.content) == (200, b"")
+        assert head.headers["content-length"] == str(len(get.content))
+    assert api.head(f"/v1/jobs/{job}/cancel").status_code == 405
 
 
 @pytest.mark.parametrize("given", ["my-trace.1", "x" * 128])

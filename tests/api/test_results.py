@@ -39,6 +39,91 @@ def test_a_part_behind_the_end_is_refused(api: httpx.Client, job: str) -> None:
     assert api.get(f"/v1/jobs/{job}/audio", headers={"Range": "bytes=99999-"}).status_code == 416
 
 
+@pytest.mark.parametrize("wanted", ["bytes=99999-", "bytes=-0", "bytes=99999-999999,2048-", f"bytes={'9' * 5000}-"])
+def test_the_refusal_of_a_part_says_how_long_the_file_is(api: httpx.Client, job: str, wanted: str) -> None:
+    answer = api.get(f"/v1/jobs/{job}/audio", headers={"Range": wanted})
+    assert (answer.status_code, answer.json()["code"]) == (416, "range_not_satisfiable")
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["content-range"] == f"bytes */{len(AUDIO)}"
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        *("bytes=abc", "bytes", "bytes=", "bytes=-", "chunks=0-1", "bytes=5-2", "bytes=0-1,x", "bytes=1-2-3"),
+        *("bytes=0.5-", "bytes=" + ",".join(f"{n}-{n}" for n in range(200))),
+    ],
+)
+def test_a_malformed_range_is_ignored(api: httpx.Client, job: str, wanted: str) -> None:
+    answer = api.get(f"/v1/jobs/{job}/audio", headers={"Range": wanted})
+    assert (answer.status_code, answer.content) == (200, AUDIO)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "content"),
+    [
+        ("bytes=-10", AUDIO[-10:]),
+        ("bytes=-99999", AUDIO),
+        ("bytes=2000-", AUDIO[2000:]),
+        (f"bytes=2000-{'9' * 5000}", AUDIO[2000:]),
+        ("Bytes = 0-0", AUDIO[:1]),
+        ("bytes=0-9,99999-", AUDIO[:10]),
+    ],
+)
+def test_every_part_that_there_is_comes(api: httpx.Client, job: str, wanted: str, content: bytes) -> None:
+    answer = api.get(f"/v1/jobs/{job}/audio", headers={"Range": wanted})
+    assert (answer.status_code, answer.content) == (206, content)
+
+
+def test_two_parts_come_as_one_answer(api: httpx.Client, job: str) -> None:
+    answer = api.get(f"/v1/jobs/{job}/audio", headers={"Range": "bytes=0-1,10-11"})
+    assert answer.status_code == 206
+    assert answer.headers["content-type"].startswith("multipart/byteranges")
+
+
+@pytest.mark.parametrize("what", ["audio", "manifest", "subtitles.vtt"])
+def test_a_file_that_the_client_has_is_not_sent_again(api: httpx.Client, job: str, what: str) -> None:
+    path = f"/v1/jobs/{job}/{what}"
+    first = api.get(path)
+    tag, date = first.headers["etag"], first.headers["last-modified"]
+    for condition in (
+        {"If-None-Match": tag},
+        {"If-None-Match": f'"other", W/{tag}'},
+        {"If-None-Match": "*"},
+        {"If-Modified-Since": date},
+        {"If-Modified-Since": "Fri, 01 Jan 2100 00:00:00 GMT", "Range": "bytes=99999-"},
+    ):
+        answer = api.get(path, headers=condition)
+        assert (answer.status_code, answer.content, answer.headers["etag"]) == (304, b"", tag)
+        assert "content-length" not in answer.headers or answer.headers["content-length"] == "0"
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        {"If-None-Match": '"other"'},
+        {"If-None-Match": '"other"', "If-Modified-Since": "Fri, 01 Jan 2100 00:00:00 GMT"},
+        {"If-Modified-Since": "Sat, 01 Jan 2000 00:00:00 GMT"},
+        {"If-Modified-Since": "yesterday"},
+        {"If-Modified-Since": "Fri, 31 Feb 2100 00:00:00 GMT"},
+        {"Range": "bytes=99999-", "If-Range": '"other"'},
+    ],
+)
+def test_a_changed_file_is_sent_whole(api: httpx.Client, job: str, condition: dict[str, str]) -> None:
+    answer = api.get(f"/v1/jobs/{job}/audio", headers=condition)
+    assert (answer.status_code, answer.content) == (200, AUDIO)
+
+
+def test_head_of_a_bucket_is_answered_without_a_redirect(
+    api: httpx.Client, job: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A presigned URL is good for a GET alone."""
+    monkeypatch.setattr(LocalStorage, "url", lambda *_, **__: "https://bucket.example.com/audio")
+    answer = api.head(f"/v1/jobs/{job}/audio")
+    assert (answer.status_code, answer.headers["content-length"]) == (200, str(len(AUDIO)))
+    assert answer.headers["content-type"] == "audio/mpeg"
+
+
 def test_manifest_and_subtitles_have_their_types(api: httpx.Client, job: str) -> None:
     manifest = api.get(f"/v1/jobs/{job}/manifest")
     assert (manifest.headers["content-type"], manifest.json()["job"]) == ("application/json", job)
