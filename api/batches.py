@@ -147,7 +147,8 @@ async def jobs_of_batch(
 
 @router.post("/{batch_id}/cancel", status_code=202, response_model=Batch)
 async def cancel(request: Request, batch_id: str) -> Response:
-    """Cancels every job of it that has not ended. 409 when all have."""
+    """Cancels every job of it that has not ended; lines that are no jobs yet never become any and count as canceled.
+    409 when all have ended."""
     state = state_of(request)
     canceled = await state.store.run(batches.cancel(known(batch_id), tenant_of(request)))
     if canceled is None:
@@ -156,6 +157,17 @@ async def cancel(request: Request, batch_id: str) -> Response:
         raise Conflict(f"batch {batch_id} has ended already; there is nothing to cancel", code="already_ended")
     state.waker.wake(DESK_QUEUE)
     return await _answer(request, state, await find(request, batch_id), 202)
+
+
+@router.delete("/{batch_id}", status_code=202)
+async def delete(request: Request, batch_id: str) -> Response:
+    """The batch, and its jobs with everything that was made for them; open jobs are canceled. The batch is gone at
+    once: its URL answers 404. Its jobs go one after another, some seconds for each thousand."""
+    state = state_of(request)
+    if not await state.store.run(batches.drop(known(batch_id), tenant_of(request))):
+        raise unknown(batch_id)
+    state.waker.wake(DESK_QUEUE)
+    return Response(status_code=202)
 
 
 async def find(request: Request, batch_id: str) -> batches.BatchRecord:

@@ -57,7 +57,7 @@ def batch_share(batch: batches.BatchRecord) -> float:
     """The share of a batch's work that is done, 0 to 1. Unplanned jobs are assumed to be as long as planned ones."""
     if batch.ended_ms is not None or not batch.total:
         return 1.0
-    unplanned = batch.counts.get(Status.QUEUED, 0) + batch.total - batch.accepted
+    unplanned = batch.counts.get(Status.QUEUED, 0) + batch.waiting
     if not batch.segments:
         return 1 - unplanned / batch.total
     return (batch.segments_done + batch.segments_dead) / batch.segments * (1 - unplanned / batch.total)
@@ -68,7 +68,7 @@ def batch_seconds_left(batch: batches.BatchRecord, per_second: float) -> float |
     share = batch_share(batch)
     if batch.ended_ms is not None or not per_second or not batch.segments or share <= 0:
         return None
-    unplanned = batch.counts.get(Status.QUEUED, 0) + batch.total - batch.accepted
+    unplanned = batch.counts.get(Status.QUEUED, 0) + batch.waiting
     planned = max(1, batch.total - unplanned)
     segments = batch.segments * batch.total / planned
     return round((segments - batch.segments_done - batch.segments_dead) / per_second, 1)

@@ -78,9 +78,8 @@ def batch_view(batch: batches.BatchRecord, base: str, speeds: dict[str, float]) 
     spec = BatchSpec.model_validate_json(batch.spec)
     url = f"{base}/v1/batches/{batch.id}"
     counts = {status.value: count for status, count in batch.counts.items() if count}
-    waiting = batch.total - batch.accepted
-    if waiting:
-        counts[Status.QUEUED] = counts.get(Status.QUEUED, 0) + waiting
+    if batch.waiting:
+        counts[Status.QUEUED] = counts.get(Status.QUEUED, 0) + batch.waiting
     return Batch(
         id=batch.id,
         status="running" if batch.ended_ms is None else "canceled" if batch.canceled else "completed",

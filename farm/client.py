@@ -200,6 +200,10 @@ class Farm:
     def cancel_batch(self, id: str) -> Batch:
         return self._post(f"{_batch(id)}/cancel", Batch)
 
+    def delete_batch(self, id: str) -> None:
+        """The batch is gone at once; its jobs and their objects go soon after."""
+        self._persist(lambda: self._once("DELETE", _batch(id)))
+
     # --- the farm -------------------------------------------------------------------------------------------------
 
     def voices(self) -> list[Voice]:

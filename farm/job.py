@@ -45,6 +45,7 @@ class Due(StrEnum):
     DELIVER = "deliver"
     EXPIRE = "expire"
     PURGE = "purge"
+    DELETE = "delete"  # delete the jobs of a deleted batch, then the batch
     DRAFT = "draft"  # delete what was written to storage for a job or batch that was never accepted
 
 

@@ -1,4 +1,5 @@
-"""Taking a job's objects out of storage: its result, its text and plan, and on request the clips of its segments."""
+"""Deleting a job: its record, and its objects in storage, which are its result, its text and plan, and the clips of its
+segments."""
 
 from __future__ import annotations
 
@@ -8,6 +9,17 @@ from farm.errors import ObjectMissing
 from farm.layout import clip_key, job_prefix, result_prefix
 from farm.plan_reader import PlanReader
 from farm.storage import Storage
+from farm.store import Store, jobs
+
+
+def remove_job(store: Store, storage: Storage, job: str) -> None:
+    """The record and everything in storage that was made for it. An open job is canceled first. Safe to do twice."""
+    record = store.run(jobs.record(job))
+    if record is not None:
+        store.run(jobs.cancel(job, record.tenant))
+    remove_objects(storage, job, clips=True)
+    store.run(jobs.forget(job))
+    remove_objects(storage, job)  # what a desk was writing until then
 
 
 def remove_objects(storage: Storage, job: str, *, clips: bool = False) -> None:

@@ -1,5 +1,5 @@
 -- accept: id tenant model lane characters keep_s on_error batch shares(1|0) events idem_key request_digest spec text drafted(1|0)
--- -> "new" | "again" id | "reused" | "no batch" | "late"
+-- -> "new" | "again" id | "reused" | "no batch" | "stopped" | "late"
 local id, tenant, model, lane, characters, keep_s, on_error, batch, shares, events, idem_key, request_digest, spec, text,
   drafted = unpack(ARGV)
 if call('EXISTS', 'f:j:' .. id) == 1 then
@@ -9,15 +9,17 @@ local earlier = idempotent(idem_key, request_digest)
 if earlier then
   return earlier
 end
-local stopped = false
+local t = now()
 if batch ~= '' then
   if call('EXISTS', 'f:b:' .. batch) == 0 then
     return {'no batch'}
   end
-  stopped = call('HEXISTS', 'f:b:' .. batch, 'stopped') == 1
+  if call('HEXISTS', 'f:b:' .. batch, 'stopped') == 1 then
+    skip_rest(batch, t)
+    return {'stopped'}
+  end
 end
 
-local t = now()
 if drafted == '1' and not claim_draft(id, t) then
   return {'late'}
 end
@@ -42,10 +44,6 @@ if batch ~= '' then
   end
   call('HINCRBY', 'f:b:' .. batch, 'queued', 1)
   call('ZADD', 'f:lines:' .. batch, call('HINCRBY', 'f:b:' .. batch, 'accepted', 1), id)
-end
-if stopped then
-  close(id, 'cancel', t)
-  return {'new', id}
 end
 if text ~= '' then
   call('SET', 'f:text:' .. id, text)

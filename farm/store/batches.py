@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from farm.job import Status
-from farm.store.call import Call, word_or_none, words
+from farm.store.call import Call, command, word_or_none, words
 from farm.store.jobs import Accepted, idempotency_field, read_accepted
 
 
@@ -35,6 +35,7 @@ class BatchRecord:
     tenant: str
     total: int
     accepted: int  # jobs that the desk has accepted so far
+    skipped: int  # lines of a canceled batch that never became jobs; they count as canceled
     counts: Mapping[Status, int]
     segments: int  # planned segments of its jobs
     segments_done: int
@@ -46,6 +47,11 @@ class BatchRecord:
     shared: str | None
     created_ms: int
     ended_ms: int | None
+
+    @property
+    def waiting(self) -> int:
+        """Lines that are no jobs yet."""
+        return self.total - self.accepted - self.skipped
 
 
 def accept(batch: NewBatch) -> Call[Accepted]:
@@ -64,12 +70,34 @@ def accept(batch: NewBatch) -> Call[Accepted]:
 
 
 def cancel(batch: str, tenant: str) -> Call[bool | None]:
-    """Marks a batch as canceled and makes Due.BATCH due: the desk cancels its jobs. False when it had ended, None when
-    this tenant has no such batch."""
+    """Marks a batch as canceled. No line becomes a job any more, and Due.BATCH is due: the desk cancels its jobs. False
+    when it had ended, None when this tenant has no such batch."""
     return Call("cancel_batch", (batch, tenant), lambda answer: None if answer is None else bool(answer), lasting=True)
 
 
+def drop(batch: str, tenant: str) -> Call[bool]:
+    """Hides a batch from its tenant for good, and makes Due.DELETE due: the desk deletes its jobs, then the batch.
+    False when this tenant has no such batch."""
+    return Call("drop_batch", (batch, tenant), bool, lasting=True)
+
+
+def lines(batch: str, *, after: int, limit: int) -> Call[list[tuple[str, int]]]:
+    """The next jobs after a line, each with its line. Jobs that were deleted are absent."""
+
+    def read(answer: list[bytes]) -> list[tuple[str, int]]:
+        return [(job.decode(), int(line)) for job, line in zip(answer[::2], answer[1::2], strict=True)]
+
+    return command("ZRANGEBYSCORE", f"f:lines:{batch}", f"({after}", "+inf", "WITHSCORES", "LIMIT", 0, limit, read=read)
+
+
+def cancel_jobs(batch: str, *, after: int, limit: int) -> Call[int | None]:
+    """Cancels those of the next `limit` jobs after a line that are open. Returns the last line that it looked at, None
+    when there is none after this one."""
+    return Call("cancel_jobs", (batch, after, limit), lambda answer: answer)
+
+
 def record(batch: str, tenant: str | None = None) -> Call[BatchRecord | None]:
+    """With a tenant, only a batch of that tenant that is not deleted."""
     return Call("batch_record", (batch, tenant or ""), lambda answer: _read_record(batch, answer))
 
 
@@ -88,6 +116,7 @@ def _read_record(id: str, answer: list[Any] | None) -> BatchRecord | None:
         tenant=fields["tenant"],
         total=int(fields["total"]),
         accepted=int(fields["accepted"]),
+        skipped=int(fields.get("skipped", 0)),
         counts={status: int(fields.get(status, 0)) for status in Status},
         segments=int(fields.get("segments", 0)),
         segments_done=int(fields.get("done", 0)),

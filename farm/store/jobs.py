@@ -146,10 +146,11 @@ def draft(id: str, after_ms: int = 900_000) -> Call[None]:
 
 def accept(job: NewJob) -> Call[Accepted]:
     """Writes the job, its idempotency key, its due plan and an event. Idempotent on the job id. A key that was used
-    with the same digest answers with the first job. A job of a canceled batch is accepted as canceled.
+    with the same digest answers with the first job.
 
     Raises BadInput(code="idempotency_key_reused") when the key was used with another digest, NotFound when the batch
-    has been deleted, and StoreUnavailable when the draft is gone."""
+    has been deleted, Conflict(code="batch_canceled") when it was canceled, and StoreUnavailable when the draft is
+    gone."""
     return Call(
         "accept",
         (
@@ -292,6 +293,8 @@ def read_accepted(answer: list[bytes]) -> Accepted:
         )
     if answer[0] == b"no batch":
         raise NotFound("the batch of this job has been deleted; submit the job on its own")
+    if answer[0] == b"stopped":
+        raise Conflict("the batch of this job has been canceled; submit the job on its own", code="batch_canceled")
     if answer[0] == b"late":
         raise StoreUnavailable("it took too long to write this to storage; send it again")
     return Accepted(answer[1].decode(), replayed=answer[0] == b"again")

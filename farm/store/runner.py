@@ -58,7 +58,16 @@ class Pressure:
 
     @property
     def full(self) -> bool:
-        return self.limit_bytes > 0 and self.used_bytes >= 0.8 * self.limit_bytes
+        """No new work is accepted: the rest of the memory is for the work on what was."""
+        return self._at(0.8)
+
+    @property
+    def crowded(self) -> bool:
+        """Batches are unfolded no further: below `full`, one of 50,000 jobs must not shut everybody else out."""
+        return self._at(0.7)
+
+    def _at(self, share: float) -> bool:
+        return self.limit_bytes > 0 and self.used_bytes >= share * self.limit_bytes
 
 
 class Store:

@@ -10,6 +10,7 @@ import httpx
 import pytest
 import redis
 
+from farm.errors import Conflict
 from farm.job import Due
 from farm.layout import BATCHES, lines_key
 from farm.spec import Order, read_lines
@@ -41,7 +42,10 @@ def unfold(backstage: Backstage, batch: str) -> list[str]:
     orders = stored(backstage, batch)
     for order in orders:
         new = jobs.NewJob.of(order, "default", batch=batch, shared=shared(backstage, batch))
-        backstage.store.run(jobs.accept(new))
+        try:
+            backstage.store.run(jobs.accept(new))
+        except Conflict:
+            break
     assert backstage.store.run(tasks.done(task))
     return [order.id for order in orders]
 
@@ -134,6 +138,25 @@ def test_a_batch_can_be_canceled_before_it_is_unfolded(api: httpx.Client, backst
     unfold(backstage, batch)
     shown = api.get(f"/v1/batches/{batch}").json()
     assert (shown["status"], shown["counts"]) == ("canceled", {"canceled": 2})
+
+
+def test_a_deleted_batch_is_unknown_at_once(api: httpx.Client, backstage: Backstage) -> None:
+    batch = api.post("/v1/batches", json={"jobs": [{"input": "One."}, {"input": "Two."}]}).json()["id"]
+    unfold(backstage, batch)
+    assert api.delete(f"/v1/batches/{batch}").status_code == 202
+    for answer in (
+        api.delete(f"/v1/batches/{batch}"), api.get(f"/v1/batches/{batch}"), api.post(f"/v1/batches/{batch}/cancel"),
+        api.get(f"/v1/batches/{batch}/jobs"), api.get(f"/v1/batches/{batch}/deliveries"),
+    ):  # fmt: skip
+        assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
+def test_a_long_poll_hears_that_its_batch_is_deleted(api: httpx.Client) -> None:
+    batch = api.post("/v1/batches", json={"jobs": [{"input": "One."}]}).json()["id"]
+    with ThreadPoolExecutor() as pool:
+        polled = pool.submit(api.get, f"/v1/batches/{batch}", params={"wait": 30})
+        assert api.delete(f"/v1/batches/{batch}").status_code == 202
+        assert polled.result().status_code == 404
 
 
 def test_line_731_of_1000_is_named_and_nothing_is_accepted(api: httpx.Client, backstage: Backstage) -> None:

@@ -84,9 +84,12 @@ def test_a_batch_sends_one_signed_event_and_each_job_its_own(client: Farm, farm:
 def test_a_canceled_batch_stops_and_completes(client: Farm) -> None:
     text = " ".join(f"Sentence number {number} of a long text that nobody waits for." for number in range(400))
     batch = client.submit_batch([JobRequest(input=f"Text {number}. {text}") for number in range(5)])
+    while not list(client.batch_jobs(batch.id)):  # a line that is no job yet becomes none
+        pass
     client.cancel_batch(batch.id)
     while client.batch(batch.id, wait=30).status == "running":
         pass
+    assert sum(client.batch(batch.id).counts.values()) == 5
     statuses = {client.wait(job.id).status for job in client.batch_jobs(batch.id)}
     assert "canceled" in statuses
     assert statuses <= {"canceled", "succeeded"}

@@ -146,6 +146,8 @@ def _batch_fields(batch: Batch) -> dict[str, str]:
         "ended": batch.ended or None,
         "ends": batch.ends or None,
         "stopped": 1 if batch.stopped else None,
+        "skipped": batch.skipped or None,
+        "deleted": 1 if batch.deleted else None,
         **batch.counts,
         **batch.sums,
     }

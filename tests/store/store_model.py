@@ -24,6 +24,8 @@ class StoreModel(State):
         if new.batch is not None and new.batch not in self.batches:
             return "not_found"
         batch = self.batches[new.batch] if new.batch is not None else None
+        if batch is not None and batch.stopped:
+            return "batch_canceled"
         if key:
             self.idempotency[key] = (new.id, new.request_digest)
         job = self.jobs[new.id] = Job(new, self.now, batch)
@@ -32,9 +34,6 @@ class StoreModel(State):
             batch.accepted += 1
             batch.jobs[new.id] = batch.accepted
             batch.counts[Status.QUEUED] += 1
-            if batch.stopped:
-                self.close(job, "cancel")
-                return jobs.Accepted(new.id, False)
         job.text = new.text
         self.schedule(Due.PLAN, new.id)
         return jobs.Accepted(new.id, False)
@@ -58,7 +57,8 @@ class StoreModel(State):
 
     def _earlier(self, key: str, digest: str) -> jobs.Accepted | str | None:
         id, used = self.idempotency.get(key, ("", ""))
-        if not id or (id != "?" and id not in self.jobs and id not in self.batches):
+        batch = self.batches.get(id)
+        if not id or (id != "?" and id not in self.jobs and (batch is None or batch.deleted)):
             return None
         if used != digest:
             return "idempotency_key_reused"
@@ -310,13 +310,33 @@ class StoreModel(State):
 
     def cancel_batch(self, id: str, tenant: str) -> bool | None:
         batch = self.batches.get(id)
-        if batch is None or batch.new.tenant != tenant:
+        if batch is None or batch.new.tenant != tenant or batch.deleted:
             return None
         if batch.completed is not None:
             return False
-        batch.stopped = True
+        self.stop(batch)
         self.schedule(Due.BATCH, id)
         return True
+
+    def drop_batch(self, id: str, tenant: str) -> bool:
+        batch = self.batches.get(id)
+        if batch is None or batch.new.tenant != tenant or batch.deleted:
+            return False
+        batch.deleted = True
+        self.stop(batch)
+        self.drop_due(id)
+        self.outbox.pop(id, None)
+        self.events.append((id, "deleted"))
+        self.schedule(Due.DELETE, id)
+        return True
+
+    def cancel_jobs(self, id: str, after: int, limit: int) -> int | None:
+        batch = self.batches.get(id)
+        lines = sorted((line, job) for job, line in (batch.jobs if batch else {}).items() if line > after)[:limit]
+        for _, job in lines:
+            if self.jobs[job].status in OPEN:
+                self.close(self.jobs[job], "cancel")
+        return lines[-1][0] if lines else None
 
     def forget_batch(self, id: str) -> bool:
         if id not in self.batches:

@@ -54,6 +54,8 @@ class Batch:
     ended: int = 0
     completed: int | None = None
     stopped: bool = False
+    skipped: int = 0
+    deleted: bool = False
     ends: int = 0
 
 
@@ -97,17 +99,29 @@ class State:
         batch.counts[before] -= 1
         batch.counts[job.status] += 1
         if before in OPEN and job.status not in OPEN:
-            batch.ended += 1
-            if batch.ended == batch.new.total:
-                batch.completed = self.now
-                self.events.append((batch.new.id, "completed"))
-                self.schedule(Due.PURGE, batch.new.id, batch.new.retention_s * 1000)
-                self.record_end(batch, batch.new.id, "completed", batch.new.webhook)
+            self.end_in_batch(batch, 1)
         elif verb == "retry":
             batch.ended -= 1
             if batch.completed is not None:
                 batch.completed = None
                 self.due.pop((Due.PURGE, batch.new.id), None)
+
+    def stop(self, batch: Batch) -> None:
+        if not batch.stopped:
+            batch.stopped, batch.skipped = True, batch.new.total - batch.accepted
+            batch.counts[Status.CANCELED] += batch.skipped
+            if batch.skipped:
+                self.end_in_batch(batch, batch.skipped)
+
+    def end_in_batch(self, batch: Batch, count: int) -> None:
+        batch.ended += count
+        if batch.ended == batch.new.total:
+            batch.completed = self.now
+            self.events.append((batch.new.id, "completed"))
+            if batch.deleted:
+                return
+            self.schedule(Due.PURGE, batch.new.id, batch.new.retention_s * 1000)
+            self.record_end(batch, batch.new.id, "completed", batch.new.webhook)
 
     def record_end(self, what: Job | Batch, id: str, event: str, wanted: bool) -> None:
         what.ends += 1

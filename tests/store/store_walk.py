@@ -266,6 +266,12 @@ class Walk:
         id = self.random.choice([*self.model.batches, "batch_none"])
         if self.random.random() < 0.3:
             self.same(batches.forget(id), self.model.forget_batch(id))
+        elif self.random.random() < 0.3:
+            after, limit = self.random.choice((0, 0, 2)), self.random.choice((1, 9))
+            self.same(batches.cancel_jobs(id, after=after, limit=limit), self.model.cancel_jobs(id, after, limit))
+        elif self.random.random() < 0.2:
+            tenant = self.random.choice(TENANTS)
+            self.same(batches.drop(id, tenant), self.model.drop_batch(id, tenant))
         else:
             tenant = self.random.choice(TENANTS)
             self.same(batches.cancel(id, tenant), self.model.cancel_batch(id, tenant))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from farm.errors import BadInput, NotFound
+from farm.errors import BadInput, Conflict, NotFound
 from farm.job import Due, Lane, Status
 from farm.store import batches, jobs, outbox, segments, tasks
 from tests.store.clocked import NOON, Farm, new_job
@@ -98,22 +98,43 @@ def test_a_batch_completes_again_after_a_retry(farm: Farm) -> None:
     assert [delivery.id for delivery in farm.run(outbox.deliveries("batch_a")) or ()] == ["batch_a.1", "batch_a.2"]
 
 
-def test_jobs_of_a_canceled_batch_are_accepted_as_canceled(farm: Farm) -> None:
-    farm.run(batches.accept(new_batch(total=2, webhook=True)))
+def test_a_canceled_batch_makes_no_further_jobs_and_counts_its_other_lines_as_canceled(farm: Farm) -> None:
+    farm.run(batches.accept(new_batch(total=4, webhook=True)))
     farm.accept("job_1", batch="batch_a")
     first = farm.task(Due.BATCH, "batch_a")
     assert farm.run(batches.cancel("batch_a", "ann")) is True
     assert farm.task(Due.BATCH, "batch_a") != first
-    farm.accept("job_2", batch="batch_a", events=["canceled"])
-    assert farm.record("job_2").status == Status.CANCELED
+    with pytest.raises(Conflict, match="canceled"):
+        farm.accept("job_2", batch="batch_a", events=["canceled"])
+    assert farm.run(jobs.record("job_2")) is None
     assert not farm.redis.exists("f:text:job_2")
     assert [task.id for task in farm.run(tasks.take([Due.PLAN], want=9, lease_ms=1000))] == ["job_1"]
-    assert len(farm.run(outbox.deliveries("job_2")) or ()) == 1
-    farm.run(jobs.cancel("job_1", "ann"))
+    assert farm.run(batches.cancel("batch_a", "ann")) is True
     found = record(farm)
-    assert (found.canceled, found.ended_ms, found.counts[Status.CANCELED]) == (True, NOON, 2)
+    assert (found.skipped, found.waiting, found.ended_ms, found.counts[Status.CANCELED]) == (3, 0, None, 3)
+    assert farm.run(batches.cancel_jobs("batch_a", after=0, limit=9)) == 1
+    assert farm.run(batches.cancel_jobs("batch_a", after=1, limit=9)) is None
+    found = record(farm)
+    assert (found.canceled, found.ended_ms, found.counts[Status.CANCELED]) == (True, NOON, 4)
+    assert len(farm.run(outbox.deliveries("batch_a")) or ()) == 1
     assert farm.run(batches.cancel("batch_a", "ann")) is False
     assert farm.run(batches.cancel("batch_a", "bob")) is None
+
+
+def test_a_batch_that_is_canceled_before_its_first_job_has_ended(farm: Farm) -> None:
+    farm.run(batches.accept(new_batch(total=3)))
+    assert farm.run(batches.cancel("batch_a", "ann")) is True
+    found = record(farm)
+    assert (found.ended_ms, found.counts[Status.CANCELED], events(farm, "batch_a")) == (NOON, 3, ["completed"])
+
+
+def test_a_batch_that_an_older_release_canceled_ends_when_its_next_job_is_refused(farm: Farm) -> None:
+    farm.run(batches.accept(new_batch(total=3)))
+    farm.redis.hset("f:b:batch_a", "stopped", 1)
+    assert record(farm).waiting == 3
+    with pytest.raises(Conflict):
+        farm.accept("job_1", batch="batch_a")
+    assert (record(farm).ended_ms, record(farm).waiting) == (NOON, 0)
 
 
 def test_pages_of_a_batch_have_the_order_of_its_lines(farm: Farm) -> None:
@@ -162,6 +183,33 @@ def test_what_its_jobs_share_is_kept_for_as_long_as_one_of_them_is_left(farm: Fa
     assert [json.loads(job.spec) for job in farm.run(jobs.page("ann"))] == [whole]
     farm.run(jobs.forget("job_1"))
     assert not farm.redis.keys("f:*batch_a*")
+
+
+def test_a_deleted_batch_is_gone_for_its_tenant_and_due_for_the_desk(farm: Farm) -> None:
+    farm.run(batches.accept(new_batch(total=3, webhook=True, idempotency_key="k", request_digest="d")))
+    farm.running("job_1", 1, batch="batch_a")
+    farm.accept("job_2", batch="batch_a")
+    assert not farm.run(batches.drop("batch_a", "bob"))
+    assert farm.run(batches.drop("batch_a", "ann"))
+    assert not farm.run(batches.drop("batch_a", "ann"))
+    assert farm.run(batches.record("batch_a", "ann")) is None
+    assert farm.run(batches.cancel("batch_a", "ann")) is None
+    with pytest.raises(Conflict):
+        farm.accept("job_3", batch="batch_a")
+    assert farm.run(jobs.reserve("ann", "k", "d")) is None
+    assert farm.run(tasks.take([Due.BATCH, Due.PURGE], want=9, lease_ms=1000)) == []
+    assert farm.run(batches.lines("batch_a", after=0, limit=9)) == [("job_1", 1), ("job_2", 2)]
+    assert farm.run(batches.lines("batch_a", after=1, limit=9)) == [("job_2", 2)]
+    for job in ("job_1", "job_2"):
+        farm.run(jobs.forget(job))
+    assert record(farm).ended_ms == NOON
+    assert farm.run(outbox.deliveries("batch_a")) == []
+    farm.clock.forward(10**9)
+    assert farm.run(tasks.take([Due.PURGE], want=9, lease_ms=1000)) == []
+    assert farm.task(Due.DELETE, "batch_a")
+    assert farm.run(batches.forget("batch_a"))
+    assert not farm.redis.keys("f:*batch_a*")
+    assert farm.run(tasks.take(list(Due), want=9, lease_ms=10**9)) == []
 
 
 def test_batches_wait_in_the_lowest_lane(farm: Farm) -> None:

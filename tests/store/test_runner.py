@@ -173,6 +173,10 @@ def test_pressure_is_full_from_four_fifths_on() -> None:
     assert not Pressure(10**12, 0).full, "no limit"
 
 
+def test_pressure_is_crowded_from_seven_tenths_on() -> None:
+    assert (Pressure(70, 100).crowded, Pressure(69, 100).crowded, Pressure(10**12, 0).crowded) == (True, False, False)
+
+
 # --- group commit -----------------------------------------------------------------------------------------------------
 
 

@@ -45,6 +45,8 @@ CALLS: dict[str, Call[Any]] = {
         jobs.page("ann"),
         batches.accept(batches.NewBatch("batch_a", "ann", total=1, spec="{}", retention_s=60)),
         batches.cancel("batch_a", "ann"),
+        batches.drop("batch_a", "ann"),
+        batches.cancel_jobs("batch_a", after=0, limit=9),
         batches.record("batch_a"),
         batches.forget("batch_a"),
         segments.claim("m", want=4, worker="w", lease_ms=1000),

@@ -14,7 +14,7 @@ from tests.store.store_walk import Walk
 
 STEPS = int(os.environ.get("WALK_STEPS", "1500"))
 SEED = int(os.environ.get("WALK_SEED", "11"))
-HUNTING_SEED = 4  # of twenty, the one whose walk meets every bug soonest: within 430 steps
+HUNTING_SEED = 5  # of twenty, the one whose walk meets every bug soonest: within 490 steps
 
 # what is wrong: (Lua file, its text, its text with the bug)
 BUGS = {

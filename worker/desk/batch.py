@@ -1,60 +1,104 @@
 """Unfolds a batch: each of its lines becomes a job, and a canceled batch has its jobs canceled.
 
 A long batch is unfolded in slices, so that other tasks have their turn between them. The count of accepted jobs is the
-bookmark, so a desk that takes over goes on where the last one stopped.
+bookmark, so a desk that takes over goes on where the last one stopped. While Redis is crowded no batch is unfolded any
+further: what room there is belongs to jobs that come one by one, and to the work on what was accepted.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import time
 
+from farm.errors import Conflict, NotFound
 from farm.layout import lines_key, text_key
 from farm.spec import Order, read_lines
 from farm.storage import Storage
 from farm.store import Store, batches, jobs, tasks
 
+log = logging.getLogger(__name__)
+
 _SLICE_S = 2.0
+_JOBS_A_LOOK = 100  # accepted between two looks at the memory of Redis, in which they take some 200 kB
+_CROWDED_MS = 5_000  # until the next look at a crowded Redis
+_CANCELED_AT_ONCE = 100  # jobs of one call; Redis is busy with them for some milliseconds
+
+
+class Crowded(Exception):
+    """Redis has no room for further jobs of batches."""
 
 
 class Unfolder:
     def __init__(self, store: Store, storage: Storage) -> None:
         self._store, self._storage = store, storage
+        self._waiting: set[str] = set()  # batches of which the log says already that they wait
 
     def unfold(self, task: tasks.Task) -> None:
         batch = self._store.run(batches.record(task.id))
         if batch is None:
             self._store.run(tasks.done(task))
             return
-        if batch.accepted < batch.total and not self._accept_some(batch):
-            self._store.run(tasks.done(task, again_ms=0))
+        end = time.monotonic() + _SLICE_S
+        try:
+            over = self._accept_some(batch, end)
+        except Crowded:
+            self._remark(batch)
+            self._store.run(tasks.done(task, again_ms=_CROWDED_MS))
             return
+        self._waiting.discard(batch.id)
         batch = self._store.run(batches.record(task.id))
         if batch is not None and batch.canceled:
-            self._cancel_jobs(batch.id, batch.tenant)
-        self._store.run(tasks.done(task))
+            over = self._cancel_some(batch.id, end)
+        self._store.run(tasks.done(task, again_ms=None if over else 0))
 
-    def _accept_some(self, batch: batches.BatchRecord) -> bool:
-        """Accepts jobs for the time of a slice. Returns whether all of the batch are accepted."""
-        end = time.monotonic() + _SLICE_S
-        shared = None if batch.shared is None else json.loads(batch.shared)
+    def _accept_some(self, batch: batches.BatchRecord, end: float) -> bool:
+        """Accepts jobs until `end`. Returns whether every line is a job, or need not become one."""
+        if not batch.waiting:
+            return True
+        self._look_for_room()
         with self._storage.open(lines_key(batch.id)) as file:
-            for order in read_lines(file, skip=batch.accepted, shared=shared):
-                self._accept(order, jobs.NewJob.of(order, batch.tenant, batch=batch.id, shared=shared))
+            shared = None if batch.shared is None else json.loads(batch.shared)
+            for number, order in enumerate(read_lines(file, skip=batch.accepted, shared=shared), 1):
+                new = jobs.NewJob.of(order, batch.tenant, batch=batch.id, shared=shared)
+                if not self._accept(order, new):
+                    return True
                 if time.monotonic() > end:
                     return False
+                if number % _JOBS_A_LOOK == 0:
+                    self._look_for_room()
         return True
 
-    def _accept(self, order: Order, new: jobs.NewJob) -> None:
+    def _accept(self, order: Order, new: jobs.NewJob) -> bool:
+        """False when the batch was canceled or deleted meanwhile."""
         if not order.inline:
             self._storage.put(text_key(order.id), order.text.encode(), "application/json")
-        self._store.run(jobs.accept(new))
+        try:
+            self._store.run(jobs.accept(new))
+        except (Conflict, NotFound):
+            if not order.inline:
+                self._storage.delete(text_key(order.id))
+            return False
+        return True
 
-    def _cancel_jobs(self, batch: str, tenant: str) -> None:
-        after: tuple[int, str] | None = None
-        number = 0
-        while page := self._store.run(jobs.page(tenant, batch=batch, after=after, limit=100)):
-            for job in page:
-                self._store.run(jobs.cancel(job.id, tenant))
-            number += len(page)
-            after = (number, page[-1].id)
+    def _look_for_room(self) -> None:
+        if self._store.pressure().crowded:
+            raise Crowded
+
+    def _remark(self, batch: batches.BatchRecord) -> None:
+        """Once a batch, however often it is looked at."""
+        if batch.id not in self._waiting:
+            self._waiting.add(batch.id)
+            log.warning(
+                "%s waits with %d of its %d jobs: Redis is nearly full; let it drain or give it more memory",
+                *(batch.id, batch.waiting, batch.total),
+            )
+
+    def _cancel_some(self, batch: str, end: float) -> bool:
+        """Cancels jobs until `end`. Returns whether all of the batch have ended."""
+        line: int | None = 0
+        while line is not None:
+            if time.monotonic() > end:
+                return False
+            line = self._store.run(batches.cancel_jobs(batch, after=line, limit=_CANCELED_AT_ONCE))
+        return True

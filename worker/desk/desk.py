@@ -6,6 +6,7 @@
     deliver    one attempt of a webhook                                             worker/webhooks/deliver.py
     expire     the audio of a job is deleted, its record stays                      retention.py
     purge      the record is deleted                                                retention.py
+    delete     the jobs of a deleted batch, then the batch                          retention.py
     draft      a text that was never accepted is deleted                            retention.py
 
 Every task is leased, renewed while it is worked on, and safe to do twice. Only the store's verb at its end counts, and
@@ -37,7 +38,7 @@ from worker.webhooks.post import DEADLINE_S
 
 log = logging.getLogger(__name__)
 
-_QUICK = (Due.PLAN, Due.BATCH, Due.EXPIRE, Due.PURGE, Due.DRAFT)  # quick, or in slices: done one by one
+_QUICK = (Due.PLAN, Due.BATCH, Due.EXPIRE, Due.PURGE, Due.DELETE, Due.DRAFT)  # quick, or in slices: done one by one
 _DELIVERIES = 16  # begun within the last second; a slower one is waited for without holding others up
 _SLOW_DELIVERIES = round(_DELIVERIES * DEADLINE_S / FRESH_S)  # at most: each gives up after its deadline
 _ASSEMBLIES = 4
@@ -60,6 +61,7 @@ class Desk:
             Due.DELIVER: Deliverer(store, settings, random.random).deliver,
             Due.EXPIRE: retention.expire,
             Due.PURGE: retention.purge,
+            Due.DELETE: retention.delete,
             Due.DRAFT: retention.discard_draft,
         }
 

@@ -17,11 +17,30 @@ local function record_end(key, owner, what, wanted, t)
 end
 
 local function complete_batch(batch, t)
-  local record = call('HMGET', 'f:b:' .. batch, 'webhook', 'keep')
+  local record = call('HMGET', 'f:b:' .. batch, 'webhook', 'keep', 'deleted')
   call('HSET', 'f:b:' .. batch, 'completed', t)
   event(batch, 'completed')
+  if record[3] then
+    return
+  end
   schedule('purge', batch, t + record[2] * 1000, t)
   record_end('f:b:', batch, 'completed', record[1] == '1', t)
+end
+
+-- The lines of a stopped batch that are no jobs yet will never be: they count as canceled. Safe to do twice.
+local function skip_rest(batch, t)
+  local key = 'f:b:' .. batch
+  local record = call('HMGET', key, 'total', 'accepted', 'skipped')
+  if record[3] then
+    return
+  end
+  drains()
+  local total, rest = tonumber(record[1]), record[1] - record[2]
+  call('HSET', key, 'skipped', rest)
+  call('HINCRBY', key, 'canceled', rest)
+  if rest > 0 and call('HINCRBY', key, 'ended', rest) == total then
+    complete_batch(batch, t)
+  end
 end
 
 local function move_in_batch(batch, from, to, verb, t)
@@ -124,7 +143,8 @@ local function idempotent(key, digest)
   end
   local id, used = string.match(value, '^(%S*) (.*)$')
   local reserved = string.sub(id, 1, 1) == '?'
-  if not reserved and call('EXISTS', 'f:j:' .. id, 'f:b:' .. id) == 0 then
+  local gone = call('EXISTS', 'f:j:' .. id, 'f:b:' .. id) == 0 or call('HEXISTS', 'f:b:' .. id, 'deleted') == 1
+  if gone and not reserved then
     return nil
   end
   if used ~= digest then

@@ -12,7 +12,7 @@
 --   dead         a segment that has lost MAX_ATTEMPTS attempts
 --   quarantined  a segment that has lost QUARANTINE_AFTER attempts. It is claimed alone, so that it takes no neighbours
 --                with it. Its key is called f:solo, because data of the first versions must be read
---   desk         timed work, and the workers that do it: plan, assemble, deliver, expire, …
+--   desk         timed work, and the workers that do it: plan, assemble, deliver, expire, delete, …
 --   draft        something that was written to storage before its owner is accepted
 --
 -- The farm
