@@ -93,7 +93,7 @@ def test_a_limit_below_one_character_is_refused() -> None:
 
 
 def test_line_ends_and_white_space_are_pythons_own() -> None:
-    from farm.prose import _INDENT, _LINE_END
+    from farm.prose.paragraphs import _INDENT, _LINE_END
 
     for code in range(0x110000):
         character = chr(code)
@@ -436,6 +436,10 @@ UNITS = [
     "\u0301",
     "A. ",
     "((a) ",
+    '"《',
+    "》》「„《",
+    "…。",
+    "《a. ",
 ]
 
 
