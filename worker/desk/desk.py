@@ -1,7 +1,7 @@
 """The desk: every step of a job but the rendering, taken as timed work from the store.
 
     batch      the lines of a batch become jobs                                     batch.py
-    plan       text -> chapters -> segments, which all become ready in one call     plan.py
+    plan       text -> chapters -> segments, which all become ready in one call     plan.py; long ones: long_plans.py
     assemble   clips -> one result; missing clips are rendered again                assembly.py
     deliver    one attempt of a webhook                                             worker/webhooks/deliver.py
     expire     the audio of a job is deleted, its record stays                      retention.py
@@ -30,6 +30,7 @@ from farm.wake import Waker
 from worker.desk.assembly import Assembler
 from worker.desk.batch import Unfolder
 from worker.desk.crew import FRESH_S, Crew
+from worker.desk.long_plans import LongPlans, PlanProcesses
 from worker.desk.plan import Planner
 from worker.desk.retention import Retention
 from worker.desk.task_lease import Interrupted, TaskLease, TaskLost
@@ -42,6 +43,7 @@ _QUICK = (Due.PLAN, Due.BATCH, Due.EXPIRE, Due.PURGE, Due.DELETE, Due.DRAFT)  # 
 _DELIVERIES = 16  # begun within the last second; a slower one is waited for without holding others up
 _SLOW_DELIVERIES = round(_DELIVERIES * DEADLINE_S / FRESH_S)  # at most: each gives up after its deadline
 _ASSEMBLIES = 4
+_NO_PLACE_MS = 1_000  # until a long text is looked at again for which there was no place
 _AGAIN_MS = 5_000  # until a task is tried again that an outage interrupted
 
 
@@ -50,14 +52,21 @@ def _never() -> bool:
 
 
 class Desk:
-    def __init__(self, store: Store, storage: Storage, waker: Waker, settings: Settings) -> None:
+    def __init__(
+        self, store: Store, storage: Storage, waker: Waker, settings: Settings, processes: PlanProcesses | None = None
+    ) -> None:
         self._store = store
         self._lease_ms = round(settings.lease_seconds * 1000)
-        self._assembler = Assembler(store, storage, waker, self._lease_ms)
+        self._processes = processes or PlanProcesses()
+        self._planner = Planner(store, storage, waker, self._processes)
+        assembler = Assembler(store, storage, waker, self._lease_ms)
+        self._checking: Mapping[Due, Callable[[tasks.Task, Callable[[], None]], None]] = {
+            Due.PLAN: self._planner.plan,
+            Due.ASSEMBLE: assembler.assemble,
+        }
         retention = Retention(store, storage, settings.record_days)
         self._handlers: Mapping[Due, Callable[[tasks.Task], None]] = {
             Due.BATCH: Unfolder(store, storage).unfold,
-            Due.PLAN: Planner(store, storage, waker).plan,
             Due.DELIVER: Deliverer(store, settings, random.random).deliver,
             Due.EXPIRE: retention.expire,
             Due.PURGE: retention.purge,
@@ -69,7 +78,11 @@ class Desk:
         """Works until nothing is due and nothing under way. Once `stopping`, it takes no more tasks, and puts long work
         back for another desk."""
         act = partial(self._act, stopping=stopping)
-        with Crew(_DELIVERIES, "deliver", _SLOW_DELIVERIES) as deliveries, Crew(_ASSEMBLIES, "assemble") as assemblies:
+        with (
+            Crew(_DELIVERIES, "deliver", _SLOW_DELIVERIES) as deliveries,
+            Crew(_ASSEMBLIES, "assemble") as assemblies,
+            LongPlans(self._processes) as plans,
+        ):
             while not stopping():
                 webhooks = self._take((Due.DELIVER,), deliveries.free)
                 deliveries.start(act, webhooks)
@@ -79,12 +92,24 @@ class Desk:
                 assemblies.start(act, results)
                 quick = self._take(_QUICK, 1)
                 for task in quick:
-                    act(task)
+                    self._begin(act, task, plans)
                 if not (webhooks or results or quick):
-                    under_way = deliveries.under_way | assemblies.under_way
+                    under_way = deliveries.under_way | assemblies.under_way | plans.under_way
                     if not under_way:
                         return
                     wait(under_way, timeout=0.1, return_when=FIRST_COMPLETED)
+
+    def _begin(self, act: Callable[[tasks.Task], None], task: tasks.Task, plans: LongPlans) -> None:
+        """Does a quick task, or hands a long plan over."""
+        try:
+            owner = self._planner.owner_of_long(task) if task.kind is Due.PLAN else None
+        except StoreUnavailable as error:
+            log.warning("%s of %s waits: %s", task.kind, task.id, error)
+            return  # until its lease runs out
+        if owner is None:
+            act(task)
+        elif not plans.start(act, task, owner):
+            self._put_off(task, _NO_PLACE_MS)
 
     def _take(self, kinds: tuple[Due, ...], want: int, *, express: bool = False) -> list[tasks.Task]:
         if want == 0:
@@ -94,8 +119,8 @@ class Desk:
     def _act(self, task: tasks.Task, stopping: Callable[[], bool]) -> None:
         try:
             with TaskLease(self._store, task, self._lease_ms, stopping) as lease:
-                if task.kind is Due.ASSEMBLE:
-                    self._assembler.assemble(task, lease.check)
+                if task.kind in self._checking:
+                    self._checking[task.kind](task, lease.check)
                 else:
                     self._handlers[task.kind](task)
         except TaskLost:

@@ -1,0 +1,54 @@
+"""All that a plan is made of, and the plan itself as it goes to storage.
+
+Nothing here reads or writes anything, so that a short text is planned where its task is taken, and a long one in a
+process of its own, with the same bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from farm.errors import BadInput
+from farm.plan import Part, Recipe, encode_plan, segments
+from farm.spec import Spec, read_text
+from farm.speech import Parameter
+from farm.wire import Model
+from worker.desk.plan_limits import within_limits
+
+
+@dataclass(frozen=True, slots=True)
+class PlanOrder:
+    tenant: str
+    spec: str  # a Spec as JSON
+    card: str  # the model's, as JSON
+    document: bytes  # the chapters, as farm.spec.write_text writes them
+    characters: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlanFiles:
+    total: int  # segments
+    header: bytes  # plan.json
+    pages: bytes  # plan.jsonl.gz
+
+
+def make_plan(order: PlanOrder) -> PlanFiles:
+    """Raises BadInput where the model no longer speaks the language, or the text is beyond a limit."""
+    spec, card = Spec.model_validate_json(order.spec), Model.model_validate_json(order.card)
+    language = card.languages.get(spec.language)
+    if language is None:
+        raise BadInput(
+            f"model {card.name!r} no longer speaks {spec.language!r}; submit the job anew", code="unknown_language"
+        )
+    recipe = Recipe(order.tenant, card.name, card.revision, spec.language, spec.manner)
+    parts = [
+        Part(chapter.title, chapter.input, *spec.speaker(chapter.voice), chapter.target_duration_ms)
+        for chapter in read_text(order.document)
+    ]
+    has_marks = Parameter.PRONUNCIATION in card.parameters
+    rows = segments(
+        parts, recipe, language.max_characters, spec.output.pause_ms, target_duration_ms=spec.target_duration_ms,
+        has_marks=has_marks,
+    )  # fmt: skip
+    rows = within_limits(rows, spec.output, card.sample_rate)
+    header, pages = encode_plan(rows, parts, recipe, sample_rate=card.sample_rate, has_marks=has_marks)
+    return PlanFiles(header.total, header.to_json().encode(), pages)

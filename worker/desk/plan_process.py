@@ -1,0 +1,174 @@
+"""A process that plans long texts, so that nothing of a stranger's text holds up the desk's own threads.
+
+    desk -> process   one line of JSON for each text, {"tenant", "spec", "card", "characters", "budget_s", "bytes"},
+                      and its bytes
+    process -> desk   one line of JSON, {"total", "header": n, "pages": m}, and n + m bytes;
+                      or {"code", "message"} where the text is refused
+
+It yields to everything else on the machine (nice), has a budget of CPU seconds for each text and a limit of memory, and
+is killed when the text is no longer wanted. The operating system shares the processors fairly among several of them. It
+gets none of the farm's settings, and ends with its standard input.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import resource
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any, BinaryIO
+
+from farm.errors import BadInput
+from worker.desk.plan_order import PlanFiles, PlanOrder, make_plan
+
+_NICE = 10
+_BUDGET_S = 20.0  # and for each character
+_BUDGET_PER_CHARACTER_S = 40e-6  # the worst pattern found takes 5e-6 on a machine of today, prose 2e-6
+_MEMORY_BYTES = 4 << 30  # of addresses; 5,000,000 characters of the worst pattern take 0.5 GB
+_LOOK_S = 0.25  # between two looks whether the text is still wanted
+_KEPT = ("PATH", "LANG", "LC_ALL", "TMPDIR")  # of the environment
+
+
+class PlanProcess:
+    """The desk's end. One text at a time."""
+
+    def __init__(self) -> None:
+        environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
+        # A session of its own: a Ctrl-C for the worker must not end a plan in the making.
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", __name__],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
+            env=environment | {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)},
+        )  # fmt: skip
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._requests, self._replies = self._process.stdin, self._process.stdout
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def plan(self, order: PlanOrder, check: Callable[[], None]) -> PlanFiles:
+        """Raises BadInput for what is wrong with the text, EOFError where the process ended without an answer, and what
+        `check` raises, which is called all the while and ends the plan. In each but the first case the process ends."""
+        try:
+            with contextlib.suppress(BrokenPipeError):  # then it ended, and the reply is missing as well
+                self._send(order)
+            while not select.select([self._replies], [], [], _LOOK_S)[0]:
+                check()
+            return self._receive()
+        except BadInput:
+            raise
+        except BaseException:
+            self.kill()
+            if self._process.returncode == -signal.SIGXCPU:
+                raise _too_costly(order) from None
+            raise
+
+    def stop(self) -> None:
+        """Lets it end by itself."""
+        with contextlib.suppress(BrokenPipeError):
+            self._requests.close()
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+        self.kill()
+
+    def kill(self) -> None:
+        if self.alive:
+            self._process.kill()
+        self._process.wait()
+        for pipe in (self._requests, self._replies):
+            with contextlib.suppress(BrokenPipeError):
+                pipe.close()
+
+    def _send(self, order: PlanOrder) -> None:
+        head = {
+            "tenant": order.tenant, "spec": order.spec, "card": order.card, "characters": order.characters,
+            "budget_s": _budget_s(order.characters), "bytes": len(order.document),
+        }  # fmt: skip
+        self._requests.write(json.dumps(head).encode() + b"\n" + order.document)
+        self._requests.flush()
+
+    def _receive(self) -> PlanFiles:
+        line = self._replies.readline()
+        if not line.endswith(b"\n"):
+            self._process.wait()
+            raise EOFError(f"its process ended ({self._process.returncode})")
+        head: dict[str, Any] = json.loads(line)
+        if "code" in head:
+            raise BadInput(head["message"], code=head["code"])
+        header, pages = self._replies.read(head["header"]), self._replies.read(head["pages"])
+        if len(pages) != head["pages"]:
+            raise EOFError("its process ended within the answer")
+        return PlanFiles(head["total"], header, pages)
+
+
+def _budget_s(characters: int) -> int:
+    return round(_BUDGET_S + _BUDGET_PER_CHARACTER_S * characters)
+
+
+def _too_costly(order: PlanOrder) -> BadInput:
+    return BadInput(
+        f"input: to cut this text into segments took more than {_budget_s(order.characters)} seconds of a processor, "
+        "many times more than any prose; look for long runs of signs or of quotation marks that are never closed, or "
+        "split the job",
+        code="plan_too_costly", pointer="/input",
+    )  # fmt: skip
+
+
+# --- the process itself -----------------------------------------------------------------------------------------------
+
+
+def main() -> None:
+    os.nice(_NICE)
+    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
+    replies = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a library prints belongs into the log
+    for line in sys.stdin.buffer:
+        head = json.loads(line)
+        size, budget_s = head.pop("bytes"), head.pop("budget_s")
+        order = PlanOrder(document=sys.stdin.buffer.read(size), **head)
+        if len(order.document) < size:
+            return  # the desk has gone
+        _limit_cpu(budget_s)
+        _answer(order, replies)
+
+
+def _limit_cpu(budget_s: int) -> None:
+    """Counts from now: SIGXCPU ends the process at the soft limit."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime) + budget_s, hard))
+
+
+def _answer(order: PlanOrder, replies: BinaryIO) -> None:
+    try:
+        made = make_plan(order)
+    except BadInput as error:
+        _send(replies, {"code": error.code, "message": error.message})
+    except MemoryError:
+        _send(replies, {
+            "code": "plan_too_costly",
+            "message": "input: to cut this text into segments took too much memory; split the job",
+        })  # fmt: skip
+    else:
+        _send(replies, {"total": made.total, "header": len(made.header), "pages": len(made.pages)}, made)
+
+
+def _send(replies: BinaryIO, head: dict[str, Any], made: PlanFiles | None = None) -> None:
+    replies.write(json.dumps(head).encode() + b"\n")
+    if made is not None:
+        replies.write(made.header)
+        replies.write(made.pages)
+    replies.flush()
+
+
+if __name__ == "__main__":
+    main()
