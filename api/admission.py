@@ -18,6 +18,7 @@ from farm.job import new_id
 from farm.pronunciation import faults as mispronounced
 from farm.spec import Order, Spec, write_text
 from farm.speech import PARAMETERS, Manner, Parameter
+from farm.spelling import plain_spelling
 from farm.webhooks.addresses import Network, check_url
 from farm.wire import Emotion, JobOptions, JobRequest, Model, Webhook
 
@@ -165,6 +166,8 @@ class Catalog:
     def _emotion(self, emotion: Emotion, card: Model) -> str | None:
         """The emotion as canonical JSON. Equal emotions become equal strings, so their clips are shared."""
         said = emotion.model_dump(exclude_none=True)
+        if emotion.text is not None:
+            said["text"] = plain_spelling(emotion.text)
         if emotion.voice is not None:
             uploads: dict[str, str] = {}
             for fault in self._resolve(emotion.voice, card, uploads, "/emotion/voice"):

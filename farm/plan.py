@@ -24,6 +24,7 @@ from farm.errors import BadInput, Misconfigured, ObjectMissing
 from farm.pronunciation import marks, plain
 from farm.prose import Gap, Span, spans
 from farm.speech import MANNER_FIELDS, NEUTRAL, Manner
+from farm.spelling import plain_spelling
 
 PAGE = 512
 _FORMAT = 1
@@ -54,7 +55,8 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """The unit of rendering. `start` and `end` are character offsets into its chapter's text."""
+    """The unit of rendering. `start` and `end` are character offsets into its chapter's text, and `text` is what stands
+    there, as the user wrote it. The digest is that of its plain spelling, which is what the engine gets."""
 
     index: int  # in the job
     chapter: int
@@ -92,7 +94,7 @@ def segments(
     timed = _timed(parts, partial(_cut, recipe.language, max_characters, has_marks), silence, target_duration_ms)
     for index, (chapter, part, span, target) in enumerate(timed):
         text = part.text[span.start : span.end]
-        digest = clip_digest(recipe, part.voice, text, target)
+        digest = clip_digest(recipe, part.voice, plain_spelling(text, recipe.language), target)
         yield Segment(
             index, chapter, span.start, span.end, text, part.voice, part.uploaded, silence[span.gap], digest, target
         )
@@ -103,9 +105,28 @@ _Cut = Callable[[str], Iterator[tuple[Span, int]]]
 
 def _cut(language: str, limit: int, has_marks: bool, text: str) -> Iterator[tuple[Span, int]]:
     """Every span with the characters that it is read as."""
-    for span in spans(text, language, limit, marks(text) if has_marks else ()):
-        piece = text[span.start : span.end]
-        yield span, len(plain(piece) if has_marks else piece)
+    for whole in spans(text, language, limit, marks(text) if has_marks else ()):
+        for span in _within(text, whole, language, limit, has_marks):
+            piece = text[span.start : span.end]
+            yield span, len(plain(piece) if has_marks else piece)
+
+
+def _within(text: str, span: Span, language: str, limit: int, has_marks: bool) -> Iterator[Span]:
+    """The span, or pieces of it where its plain spelling is longer than the limit: one ﷺ becomes 18 characters."""
+    piece = text[span.start : span.end]
+    read = plain(piece) if has_marks else piece
+    length = len(plain_spelling(read, language))
+    pieces = (
+        list(spans(piece, language, max(1, limit * len(read) // length), marks(piece) if has_marks else ()))
+        if length > limit
+        else []
+    )
+    if len(pieces) < 2:  # it fits, or is one mark that is never cut
+        yield span
+        return
+    for number, part in enumerate(pieces, 1):
+        gap = span.gap if number == len(pieces) else Gap.SEGMENT
+        yield from _within(text, Span(span.start + part.start, span.start + part.end, gap), language, limit, has_marks)
 
 
 def _timed(

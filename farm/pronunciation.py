@@ -6,9 +6,9 @@
     <今日|きょう>                a reading, all in hiragana or all in katakana
 
 A model with marks takes for one all from a `<` over the next bar to the next `>`, whatever stands between, and says it
-as best it can; full-width signs (＜行｜XING2＞) are the same to it. `faults` finds what it would take for a mark and
-could not say, and what was meant as one and would be said as it is written; a text without faults has marks that are
-said as they are meant. `<|…|>` is a command to the model and never a mark; engines remove it.
+as best it can; full-width and small signs (＜行｜XING2＞) are the same to it. `faults` finds what it would take for a
+mark and could not say, and what was meant as one and would be said as it is written; a text without faults has marks
+that are said as they are meant. `<|…|>` is a command to the model and never a mark; engines remove it.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def plain(text: str) -> str:
 # --- what looks like a mark -------------------------------------------------------------------------------------------
 
 _QUOTED = 60  # characters of a mark that a fault shows
-_PLAIN = str.maketrans("＜｜＞", "<|>")
+_PLAIN = str.maketrans("＜｜＞﹤﹥", "<|><>")
 _COMMAND = re.compile(r"<\|[^|]*\|>")
 _VEIL = "\ufffc"  # stands for every character of a command
 _END = "\n\v\f\r\x1c-\x1e\x85\u2028\u2029"

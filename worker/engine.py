@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from farm.settings import Variables
 from farm.speech import NEUTRAL, Manner
+from farm.spelling import plain_spelling
 from farm.wire import Model
 
 
@@ -37,11 +38,16 @@ class Speech:
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """One segment as an engine sees it. `key` is opaque and comes back on the clip or failure."""
+    """One segment as an engine sees it. `key` is opaque and comes back on the clip or failure.
+
+    The text is given as the user wrote it, and is kept in its plain spelling: no engine gets another."""
 
     key: str
     text: str
     speech: Speech
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", plain_spelling(self.text, self.speech.language))
 
 
 class NoticeCode(StrEnum):

@@ -14,6 +14,7 @@ from farm.errors import BadInput, Misconfigured, ObjectMissing
 from farm.layout import clip_key
 from farm.plan import PAGE, Part, Plan, Recipe, Segment, clip_digest, decode_page, encode_plan, segments
 from farm.speech import Manner
+from farm.spelling import plain_spelling
 from farm.wire import Pauses
 
 RECIPE = Recipe("default", "espeak", "1.52", "en")
@@ -53,6 +54,27 @@ def test_segments_are_numbered_through_and_placed_in_their_chapters() -> None:
 def test_every_segment_carries_the_silence_that_follows_it() -> None:
     rows = rows_of("One sentence here. And another one.\n\nA paragraph.", "The second chapter.", limit=20)
     assert [row.pause_ms for row in rows] == [100, 400, 1500, 1500]
+
+
+def test_a_segment_keeps_the_users_text_and_is_named_by_its_plain_spelling() -> None:
+    (folded,), (plain,) = rows_of("The ﬁnal oﬃce\u200b."), rows_of("The final office.")
+    assert (folded.text, folded.end) == ("The ﬁnal oﬃce\u200b.", 15)
+    assert folded.digest == plain.digest == clip_digest(RECIPE, "en-gb", "The final office.")
+
+
+@pytest.mark.parametrize("unit", ["ﷺ ", "ﷺ", "㎏", "😀", "ﬃ", "a ﷺ. ", "٣㋀ "])
+def test_a_segment_is_within_the_limit_in_its_plain_spelling_too(unit: str) -> None:
+    text = (unit * 60).strip()
+    rows = rows_of(text, limit=70)
+    assert all(len(plain_spelling(row.text, "en")) <= 70 and len(row.text) <= 70 for row in rows)
+    assert "".join(row.text for row in rows).replace(" ", "") == text.replace(" ", "")
+    assert [row.pause_ms for row in rows] == [100] * (len(rows) - 1) + [1500]
+
+
+def test_a_mark_whose_word_is_longer_when_plain_is_not_cut() -> None:
+    text = "<ﷺﷺﷺﷺﷺ|M IH1 . N AH0 T> and <ﷺﷺﷺﷺﷺ|M IH1 . N AH0 T>"
+    rows = list(segments([Part("", text, "v")], RECIPE, 70, PAUSES, has_marks=True))
+    assert [row.text.count("|") for row in rows if "<" in row.text] == [1, 1]
 
 
 def test_a_chapters_own_voice_is_that_of_its_segments() -> None:

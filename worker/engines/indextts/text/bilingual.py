@@ -93,8 +93,9 @@ _GAP, _NOTHING = frozenset({"Cc", "Cs", "Zl", "Zp", "Zs"}), frozenset({"Cf"})
 
 
 def clean(text: str) -> str:
-    """The text on one line, composed (é as one character, as in vocabularies), without control characters, lone
-    surrogates and characters of no width. Every other sign stays, so that one without a token is reported."""
+    """The text on one line, without control characters, lone surrogates and characters of no width. The plain spelling
+    of an utterance (farm/spelling.py) keeps joiners that its script needs; vocabularies have no token for them, and
+    have é as one character. Every other sign stays, so that one without a token is reported."""
     kept: list[str] = []
     for character in text:
         category = unicodedata.category(character)
