@@ -22,7 +22,7 @@ from farm.wire import Output
 from worker.desk.encoder import Encoder, encodable_rate
 from worker.desk.loudness import Meter, decibels
 from worker.desk.stitch import Piece, Span, Stitched, stitch
-from worker.desk.subtitles import Cue, subtitles
+from worker.desk.subtitles import Cue, Subtitles
 from worker.flac import Samples, decode, duration_ms, encode, from_pcm, to_pcm
 
 RATE = 22050
@@ -313,7 +313,7 @@ CUES = [Cue(0, 1500, "Salt & <pepper>\n\n--> away"), Cue(3_661_001, 3_662_000, "
 
 
 def test_web_vtt_escapes_what_would_be_markup() -> None:
-    assert subtitles(CUES, "vtt") == (
+    assert Subtitles(CUES).file("vtt") == (
         "WEBVTT\n\n"
         "00:00:00.000 --> 00:00:01.500\nSalt &amp; &lt;pepper&gt; --&gt; away\n\n"
         "01:01:01.001 --> 01:01:02.000\nSpäter\n"
@@ -321,11 +321,11 @@ def test_web_vtt_escapes_what_would_be_markup() -> None:
 
 
 def test_subrip_numbers_its_cues() -> None:
-    assert subtitles(CUES, "srt") == (
+    assert Subtitles(CUES).file("srt") == (
         "1\n00:00:00,000 --> 00:00:01,500\nSalt & <pepper> -> away\n\n2\n01:01:01,001 --> 01:01:02,000\nSpäter\n"
     )
 
 
 def test_no_cues_are_still_a_file() -> None:
-    assert subtitles([], "vtt") == "WEBVTT\n"
-    assert subtitles([], "srt") == ""
+    assert Subtitles([]).file("vtt") == "WEBVTT\n"
+    assert Subtitles([]).file("srt") == ""

@@ -30,7 +30,7 @@ from worker.desk.clips import Clips
 from worker.desk.failure import fail_job
 from worker.desk.manifest import Manifest, timing
 from worker.desk.stitch import Piece, Stitched, stitch
-from worker.desk.subtitles import Cue, subtitles
+from worker.desk.subtitles import Cue, Subtitles
 from worker.desk.task_lease import TaskLost
 
 log = logging.getLogger(__name__)
@@ -111,13 +111,14 @@ class Assembler:
             manifest.row(row, lost=lost.get(row.index, jobs.Lost()), cached=row.index in cached)
             for row in reader.rows()
         ]
-        document = json.dumps(manifest.document(table), ensure_ascii=False, indent=1)
+        subtitles = _subtitles(table, plan) if spec.output.subtitles else None
+        document = json.dumps(manifest.document(table, subtitles), ensure_ascii=False, indent=1)
         self._storage.put(manifest_key(job.id, run), document.encode(), "application/json")
         return Rendered(
             format=stitched.format, sample_rate=stitched.sample_rate, duration_seconds=stitched.seconds,
             bytes=stitched.bytes, sha256=stitched.sha256, loudness_lufs=stitched.loudness_lufs,
             audio_key=audio, manifest_key=manifest_key(job.id, run), **times,
-            subtitles=self._subtitle(job.id, run, spec, table, plain if plan.has_marks else str),
+            subtitles=self._put_subtitles(job.id, run, spec, subtitles) if subtitles else {},
         )  # fmt: skip
 
     def _stitch(
@@ -141,16 +142,20 @@ class Assembler:
             raise ClipsMissing(clips.missing(rows)) from None
         return stitched, warnings
 
-    def _subtitle(
-        self, job: str, run: str, spec: Spec, table: Sequence[Mapping[str, Any]], shown: Callable[[str], str]
-    ) -> dict[str, str]:
-        cues = [
-            Cue(row["offset_ms"], row["offset_ms"] + row["duration_ms"], shown(row["text"]))
-            for row in table
-            if "offset_ms" in row
-        ]
+    def _put_subtitles(self, job: str, run: str, spec: Spec, subtitles: Subtitles) -> dict[str, str]:
         keys: dict[str, str] = {}
         for kind in spec.output.subtitles:
             keys[kind] = subtitles_key(job, run, kind)
-            self._storage.put(keys[kind], subtitles(cues, kind).encode(), SUBTITLE_FORMATS[kind])
+            self._storage.put(keys[kind], subtitles.file(kind).encode(), SUBTITLE_FORMATS[kind])
         return keys
+
+
+def _subtitles(table: Sequence[Mapping[str, Any]], plan: Plan) -> Subtitles:
+    """Of the rows that are heard; a mark that says how a word is pronounced is shown as the word."""
+    shown = plain if plan.has_marks else str
+    cues = (
+        Cue(row["offset_ms"], row["offset_ms"] + row["duration_ms"], shown(row["text"]))
+        for row in table
+        if "offset_ms" in row
+    )
+    return Subtitles(cues, plan.recipe.language)

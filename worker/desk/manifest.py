@@ -8,6 +8,7 @@ from typing import Any
 from farm.plan import Plan, Segment
 from farm.store import jobs
 from worker.desk.stitch import Span, Stitched
+from worker.desk.subtitles import Subtitles
 
 
 class Manifest:
@@ -37,7 +38,7 @@ class Manifest:
             "pause_ms": segment.pause_ms, "attempts": lost.count + (0 if cached else 1),
         }  # fmt: skip
 
-    def document(self, table: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    def document(self, table: Sequence[Mapping[str, Any]], subtitles: Subtitles | None = None) -> dict[str, Any]:
         stitched, recipe = self._stitched, self._plan.recipe
         return {
             "job": self._job.id, "model": recipe.model, "revision": recipe.revision, "language": recipe.language,
@@ -47,6 +48,7 @@ class Manifest:
             "gain_db": stitched.gain_db, "peak_dbfs": stitched.peak_dbfs,
             "warnings": sum(len(warnings) for warnings in self._warnings.values()),
             "chapters": [self._chapter(number, table) for number in range(len(self._plan.chapters))],
+            **({"subtitles": {"times": "estimated" if subtitles.estimated else "exact"}} if subtitles else {}),
             "segments": table,
         }  # fmt: skip
 

@@ -1,34 +1,57 @@
-"""Subtitles of a recording, one cue per segment: WebVTT and SubRip."""
+"""Subtitles of a recording: WebVTT and SubRip.
+
+A segment is shown in cues of at most two lines of 42 characters, or 16 of a script as wide as Chinese, for at most 7 s.
+They are cut where prose is cut: at sentences, clauses, words (farm/prose). A cue that is a whole segment has its times;
+parts of a segment share them by their characters, which is an estimate, and the manifest says so.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import pairwise
+from unicodedata import east_asian_width
 
 from farm.audio_formats import SubtitleFormat
+from farm.prose import spans
 
 
 @dataclass(frozen=True, slots=True)
 class Cue:
+    """A segment as it is heard: its text, and when."""
+
     start_ms: int
     end_ms: int
     text: str
 
 
-def subtitles(cues: Iterable[Cue], kind: SubtitleFormat) -> str:
-    """The whole file. Text is one line per cue: a blank line would end the cue."""
-    blocks = []
-    for number, cue in enumerate(cues, 1):
-        text = " ".join(cue.text.split())
-        if kind == "vtt":
-            times = f"{_clock(cue.start_ms, '.')} --> {_clock(cue.end_ms, '.')}"
-            blocks.append(f"{times}\n{escape(text, quote=False)}\n")
-        else:
-            # SubRip has no escapes, and its readers take an arrow for the times of a cue.
-            times = f"{_clock(cue.start_ms, ',')} --> {_clock(cue.end_ms, ',')}"
-            blocks.append(f"{number}\n{times}\n{text.replace('-->', '->')}\n")
-    return "\n".join(["WEBVTT\n", *blocks] if kind == "vtt" else blocks)
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    start_ms: int
+    end_ms: int
+    lines: Sequence[str]
+
+
+class Subtitles:
+    def __init__(self, segments: Iterable[Cue], language: str = "") -> None:
+        divided = [_divided(segment, language) for segment in segments]
+        self._shown = [shown for cues in divided for shown in cues]
+        self.estimated = any(len(cues) > 1 for cues in divided)  # whether there are times that nobody measured
+
+    def file(self, kind: SubtitleFormat) -> str:
+        blocks = []
+        for number, cue in enumerate(self._shown, 1):
+            text = "\n".join(cue.lines)
+            if kind == "vtt":
+                times = f"{_clock(cue.start_ms, '.')} --> {_clock(cue.end_ms, '.')}"
+                blocks.append(f"{times}\n{escape(text, quote=False)}\n")
+            else:
+                # SubRip has no escapes, and its readers take an arrow for the times of a cue.
+                times = f"{_clock(cue.start_ms, ',')} --> {_clock(cue.end_ms, ',')}"
+                blocks.append(f"{number}\n{times}\n{text.replace('-->', '->')}\n")
+        return "\n".join(["WEBVTT\n", *blocks] if kind == "vtt" else blocks)
 
 
 def _clock(milliseconds: int, point: str) -> str:
@@ -36,3 +59,68 @@ def _clock(milliseconds: int, point: str) -> str:
     minutes, seconds = divmod(seconds, 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours:02}:{minutes:02}:{seconds:02}{point}{milliseconds:03}"
+
+
+# --- a segment into cues ----------------------------------------------------------------------------------------------
+
+_LINES, _LINE, _WIDE_LINE = 2, 42, 16  # as most broadcasters have them
+_LONGEST_MS = 7_000
+
+
+def _divided(segment: Cue, language: str) -> list[_Shown]:
+    layout = _Layout(_joined(segment.text), segment.end_ms - segment.start_ms, language)
+    pieces = list(layout.pieces(0, len(layout.text)))
+    if len(pieces) > max(1, layout.duration_ms):  # a short silence for a long row of signs
+        pieces = [(0, len(layout.text))]
+    # The blank after a piece is part of its time, so that the next one begins where it ends.
+    places = [0, *(start for start, _ in pieces[1:]), len(layout.text)]
+    times = [segment.start_ms + layout.duration_ms * place // max(1, len(layout.text)) for place in places]
+    return [
+        _Shown(begin, end, layout.lines(*piece)) for piece, (begin, end) in zip(pieces, pairwise(times), strict=True)
+    ]
+
+
+class _Layout:
+    """The text of one segment. Pieces and lines are offsets, without blanks at their ends."""
+
+    def __init__(self, text: str, duration_ms: int, language: str) -> None:
+        self.text, self.duration_ms, self._language = text, duration_ms, language
+        letters = [letter for letter in text if letter.isalnum()]
+        self._is_wide = 4 * sum(east_asian_width(letter) in "WF" for letter in letters) > len(letters)
+        self._line = _WIDE_LINE if self._is_wide else _LINE
+
+    def pieces(self, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """What is shown at once."""
+        size = end - start
+        cuts = [] if self._fits(start, end) else self._cut(start, end, min(_LINES * self._line, -(-size * 2 // 3)))
+        if len(cuts) < 2:
+            yield start, end
+            return
+        for first, last in cuts:
+            yield from self.pieces(first, last)
+
+    def lines(self, start: int, end: int) -> list[str]:
+        cuts = [] if end - start <= self._line else self._cut(start, end, self._line)
+        return [self.text[first:last] for first, last in cuts or [(start, end)]]
+
+    def _fits(self, start: int, end: int) -> bool:
+        milliseconds = self.duration_ms * (end - start + 1) / max(1, len(self.text))
+        is_word = not self._is_wide and " " not in self.text[start:end]  # it is not cut because it is long to say
+        is_short = milliseconds <= _LONGEST_MS or is_word or end - start == 1
+        return end - start < 1 or (is_short and len(self.lines(start, end)) <= _LINES)
+
+    def _cut(self, start: int, end: int, limit: int) -> list[tuple[int, int]]:
+        return [(start + span.start, start + span.end) for span in spans(self.text[start:end], self._language, limit)]
+
+
+# --- the text of a segment on one line --------------------------------------------------------------------------------
+
+# Scripts that have no blanks between words, so that none stands for the end of a line.
+_UNSPACED = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff"
+)
+_LINE_END = re.compile(rf"(?<=[{_UNSPACED}])[^\S\n]*\n\s*(?=[{_UNSPACED}])")
+
+
+def _joined(text: str) -> str:
+    return " ".join(_LINE_END.sub("", "\n".join(text.splitlines())).split())
