@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from worker.engines.indextts.shapes import Network
+from worker.engines.indextts.text import wording
 from worker.engines.indextts.text.wording import GrammarProcesses, Grammars, Tongue
 
 TEXTS = ["He paid $3.50 for 2 of them.", "1984.", "Good morning.", "在2024年", "", "Call M.2 now\u2028twice."]
@@ -43,6 +44,21 @@ def test_a_reader_that_is_killed_costs_no_text_and_is_replaced(here: Grammars, r
         process.send_signal(signal.SIGKILL)
     for _ in range(4):
         assert readers.normalize("In 1984.", "en") == here.normalize("In 1984.", "en")
+    assert len(_children()) == 2
+
+
+def test_a_text_at_which_a_reader_hangs_stays_as_written_and_the_reader_is_replaced(
+    here: Grammars, readers: GrammarProcesses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(2):
+        readers.normalize("1.", "en")  # until both have loaded their grammars
+    monkeypatch.setattr(wording, "DEADLINE_S", 0.5)
+    for process in _children():
+        process.send_signal(signal.SIGSTOP)
+    assert readers.normalize("In 1984.", "en") == "In 1984."
+    assert readers.normalize("In 1984.", "en") == "In 1984."
+    monkeypatch.undo()
+    assert readers.normalize("In 1984.", "en") == here.normalize("In 1984.", "en")
     assert len(_children()) == 2
 
 

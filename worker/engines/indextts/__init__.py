@@ -8,7 +8,7 @@
     text/        a text front end for each version: bilingual, multilingual; wording puts numbers into words
     voice/       reference, reference_encoder, cache, emotion
     engine       the loop: preparation ─> decode/ (decoder, gpt, kv, sampling) ─> sound/ (regulator, flow, vocoder);
-                 the first and the last run in a stage each, beside the decode
+                 the first and the last run in a stage each, beside the decode, and taker asks the feed
     isolation    the rules for a batch that fails; device_error: whether the device failed
 
 Importing this imports no torch, which neither fetching nor checking a checkpoint needs.

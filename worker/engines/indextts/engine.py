@@ -1,9 +1,9 @@
 """The engine: utterances join a running decode as others leave it, and none waits for the longest sentence.
 
-    feed ──> prepare ──> decode ──> finish ──> clip          prepare and finish are stages on threads of their own;
-             text,       slots,      content,                the decode runs in the caller's, one code of every
-             voice,      one code    flow,                   row at a time, and takes in new utterances between
-             emotion     a step      vocoder                 two steps
+    feed ──> take ──> prepare ──> decode ──> finish ──> clip     take, prepare and finish have threads of their own;
+                      text,       slots,      content,           the decode runs in the caller's, one code of every
+                      voice,      one code    flow,              row at a time, and takes in what is prepared
+                      emotion     a step      vocoder            between two steps
 
 An utterance has several parts where its text was too long for one; they are joined again at the end. A part that ran
 into the limit of codes is decoded once more under another seed. If that is cut off too, the clip gets a warning.
@@ -12,10 +12,11 @@ into the limit of codes is decoded once more under another seed. If that is cut 
 from __future__ import annotations
 
 import queue
-import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import count
+from typing import TypeVar
 
 import torch
 
@@ -30,8 +31,11 @@ from worker.engines.indextts.rendition import Rendition, Samples
 from worker.engines.indextts.shapes import Adapter, Codes, Fault, Piece, Request, Sampling, Voice
 from worker.engines.indextts.sound.acoustic import Acoustic
 from worker.engines.indextts.stage import Stage
+from worker.engines.indextts.taker import Taker
 
-_ASK_S = 0.05  # between two looks into the feed while a decode runs: a look is a round trip to the store
+_Task = TypeVar("_Task")
+
+_WAIT_S = 0.05  # for a result of a stage, while no row is decoded
 _GATHER_S = 0.25  # a decoded part waits so long at most for others to be finished with
 _CONTENTS = 16  # parts whose codes become contents at once
 
@@ -66,6 +70,11 @@ class IndexTTS:
         self._ahead = max(1, slots // 4)
         self._isolation = Isolation("the reading of codes")
         self._steps = self._rows = 0
+        self._run: _Run | None = None
+        self._preparing = Stage[tuple[_Run, Utterance]]("prepare", device, self._prepare, enough=preparation.gathers)
+        self._finishing = Stage[tuple[_Run, _Decoded]](
+            "finish", device, self._finish, enough=max(1, slots // 8), patience=_GATHER_S, hurry=self._decode_is_empty
+        )
 
     def render(self, feed: Feed) -> Iterator[Clip | Failure]:
         try:
@@ -76,38 +85,30 @@ class IndexTTS:
             raise
 
     def _render(self, feed: Feed) -> Iterator[Clip | Failure]:
-        decoder = self._decoder
-        decoder.clear()
-        run = _Run(decoder, self._sampling)
-        preparing = Stage[Sequence[Utterance]](
-            "prepare", self._torch_device, lambda groups: run.arrived.put(self._prepared(groups)), enough=1
-        )
-        finishing = Stage[_Decoded](
-            "finish", self._torch_device, lambda decoded: run.arrived.put(self._finished(decoded)),
-            enough=max(1, self.capacity // 8), patience=_GATHER_S, hurry=lambda: not run.decoding,
-        )  # fmt: skip
-        with preparing, finishing:
-            while True:
-                room = min(
-                    self.capacity + self._ahead - run.preparing - run.decoding,
-                    2 * self.capacity + self._ahead - run.preparing - len(run.renditions),
-                )
-                if not run.in_hand or (room > 0 and run.may_ask()):
-                    taken = feed.take(max(1, room), wait=not run.in_hand)
-                    if taken:
-                        run.preparing += len(taken)
-                        preparing.put(taken)
-                    elif not run.in_hand:
-                        return
-                if decoder.busy:
-                    for decoded in run.sort(decoder.step()):
-                        finishing.put(decoded)
+        self._decoder.clear()
+        self._run = run = _Run(self._decoder, self._sampling)
+        room = partial(run.room, self.capacity, self.capacity + self._ahead)
+        run.taker = taker = Taker(feed, room, partial(self._put, run))
+        taker.start()
+        try:
+            while taker.in_hand or not taker.over:
+                if self._decoder.busy:
+                    for decoded in run.sort(self._decoder.step()):
+                        self._finishing.put((run, decoded))
                     self._steps += 1
-                    self._rows += decoder.running
+                    self._rows += self._decoder.running
                 yield from run.collect()
-                for stage in (preparing, finishing):
-                    if stage.fault is not None:
-                        raise stage.fault
+                if fault := run.fault or taker.fault:
+                    raise fault
+        finally:
+            self._run = None
+            taker.abandon()
+            self._preparing.clear()
+            self._finishing.clear()
+
+    def _put(self, run: _Run, utterances: Sequence[Utterance]) -> None:
+        for utterance in utterances:
+            self._preparing.put((run, utterance))
 
     def facts(self) -> Mapping[str, str]:
         facts = {**self._standing, "slots": str(self.capacity)}
@@ -119,13 +120,35 @@ class IndexTTS:
         return facts
 
     def close(self) -> None:
+        self._preparing.close()
+        self._finishing.close()
         self._decoder.clear()
         self._preparation.close()
 
     # --- the work of the stages, each in its own thread -------------------------------------------------------------
 
-    def _prepared(self, groups: Sequence[Sequence[Utterance]]) -> _Prepared:
-        made = self._preparation.prepare([utterance for group in groups for utterance in group])
+    def _prepare(self, tasks: Sequence[tuple[_Run, Utterance]]) -> None:
+        self._tell(tasks, self._prepared)
+
+    def _finish(self, tasks: Sequence[tuple[_Run, _Decoded]]) -> None:
+        self._tell(tasks, self._finished)
+
+    def _tell(
+        self, tasks: Sequence[tuple[_Run, _Task]], work: Callable[[Sequence[_Task]], _Prepared | _Sounded]
+    ) -> None:
+        """Works for the call of render that goes on. The tasks of an abandoned one are dropped."""
+        run = self._run
+        wanted = [task for owner, task in tasks if owner is run]
+        if run is None or not wanted:
+            return
+        try:
+            run.arrived.put(work(wanted))
+        except BaseException as error:
+            run.fault = error
+            run.arrived.put(_Sounded([]))  # so that the decode's thread looks at once
+
+    def _prepared(self, utterances: Sequence[Utterance]) -> _Prepared:
+        made = self._preparation.prepare(utterances)
         self._synchronize()
         return _Prepared(made)
 
@@ -154,6 +177,9 @@ class IndexTTS:
             return self._adapter.frames(codes, decoded.speed)
         return held(decoded.frames, self._adapter, codes)
 
+    def _decode_is_empty(self) -> bool:
+        return self._run is None or not self._run.decoding
+
     def _synchronize(self) -> None:
         """Waits for this thread's stream, because other streams read its results."""
         if self._torch_device.type == "cuda":
@@ -177,21 +203,17 @@ class _Run:
         self._decoder, self._sampling = decoder, sampling
         self.arrived: queue.SimpleQueue[_Prepared | _Sounded] = queue.SimpleQueue()
         self.renditions: dict[int, Rendition] = {}
+        self.taker: Taker
         self._numbers = count()
-        self.preparing = 0
+        self._begun = 0  # utterances that are prepared
         self.decoding = 0  # renditions that have parts in the decode
-        self._asked = 0.0
+        self.fault: BaseException | None = None  # of a stage
 
-    @property
-    def in_hand(self) -> int:
-        return self.preparing + len(self.renditions)
-
-    def may_ask(self) -> bool:
-        now = time.monotonic()
-        if now - self._asked < _ASK_S:
-            return False
-        self._asked = now
-        return True
+    def room(self, capacity: int, ahead: int) -> int:
+        """How many more utterances may come: `ahead` in preparation and decode together, and up to `capacity` more that
+        wait for their sound."""
+        preparing = self.taker.taken - self._begun
+        return min(ahead - preparing - self.decoding, ahead + capacity - preparing - len(self.renditions))
 
     def sort(self, outcomes: Iterable[Codes | Fault]) -> Iterator[_Decoded]:
         """Yields the decoded parts that are complete, and sends those back that get another try."""
@@ -216,13 +238,15 @@ class _Run:
                 frames = rendition.frames[key.part] if rendition.frames else None
                 yield _Decoded(key, outcome, rendition.voice, rendition.utterance.speech.manner.speed, frames)
             rendition.decoding.discard(key.part)
-            self.decoding -= not rendition.decoding
+            if not rendition.decoding:
+                self.decoding -= 1
+                self.taker.room_changed()
 
     def collect(self) -> Iterator[Clip | Failure]:
         """Takes the results of the stages, and yields finished clips. Waits a moment when there is nothing else to
         do."""
         try:
-            event = self.arrived.get(block=not self._decoder.busy, timeout=_ASK_S)
+            event = self.arrived.get(block=not self._decoder.busy, timeout=_WAIT_S)
         except queue.Empty:
             return
         while True:
@@ -234,11 +258,11 @@ class _Run:
 
     def _begin(self, made: Iterable[Rendition | Failure]) -> Iterator[Clip | Failure]:
         for rendition in made:
-            self.preparing -= 1
+            self._begun += 1
             if isinstance(rendition, Failure):
-                yield rendition
+                yield self._leaves(rendition)
             elif not rendition.prompts:
-                yield rendition.clip()
+                yield self._leaves(rendition.clip())
             else:
                 number = next(self._numbers)
                 self.renditions[number] = rendition
@@ -257,12 +281,16 @@ class _Run:
             if isinstance(sound, Fault):
                 del self.renditions[key.number]
                 self.decoding -= bool(rendition.decoding)
-                yield Failure(rendition.utterance.key, sound.error)
+                yield self._leaves(Failure(rendition.utterance.key, sound.error))
                 continue
             rendition.sounds[key.part] = sound[1]
             if rendition.whole:
                 del self.renditions[key.number]
-                yield rendition.clip()
+                yield self._leaves(rendition.clip())
+
+    def _leaves(self, outcome: Clip | Failure) -> Clip | Failure:
+        self.taker.left()
+        return outcome
 
     def _submit(self, number: int, rendition: Rendition, part: int, *, another: bool = False) -> None:
         seed = part_seed(rendition.utterance.speech.manner.seed, part, another=another)

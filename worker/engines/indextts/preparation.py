@@ -25,6 +25,8 @@ from worker.engines.indextts.voice.emotion import Emotion, Emotions, parse
 
 log = logging.getLogger(__name__)
 
+_GATHERS = 8
+_ROUNDS = 4  # of the readers
 _NAMED = 12  # characters that a warning lists at most
 
 
@@ -46,6 +48,7 @@ class Preparation:
     ) -> None:  # fmt: skip
         self._adapter, self._voices, self._clips, self._emotions = adapter, voices, clips, emotions
         self._wording = wording
+        self.gathers = gathers(readers)
         self._readers = ThreadPoolExecutor(max(1, readers), "read")
         self._isolation = Isolation("the preparation")
 
@@ -111,6 +114,12 @@ class Preparation:
         if parts and speech.target_duration_ms is not None:
             frames = shares(speech.target_duration_ms, [len(ids) for ids in draft.text.ids], GAP)
         return Rendition(draft.utterance, voice, prompts, frames, _warnings(draft.text))
+
+
+def gathers(readers: int) -> int:
+    """Utterances that are worth preparing together: enough for all readers, and few enough for the first rows of a full
+    feed to begin soon."""
+    return max(_GATHERS, _ROUNDS * readers)
 
 
 def _warnings(text: Segments) -> list[Notice]:

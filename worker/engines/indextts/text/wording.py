@@ -14,6 +14,7 @@ import json
 import logging
 import os
 import queue
+import select
 import subprocess
 import sys
 import threading
@@ -24,6 +25,8 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 log = logging.getLogger(__name__)
+
+DEADLINE_S = 20.0  # of one text: a grammar takes 0.2 s for 300 characters
 
 Tongue = Literal["zh or en", "en", "es"]  # with the first, the package guesses
 
@@ -60,7 +63,8 @@ class Grammars:
 
 
 class GrammarProcesses:
-    """In `count` processes, as many texts at a time. One that fails is started again, and `here` reads its text."""
+    """In `count` processes, as many texts at a time. One that ends is started again, and `here` reads its text. A text
+    at which one hangs stays as it is written, because it would hang here too."""
 
     def __init__(self, count: int, here: Wording, glossary: Mapping[str, Any], *, spanish: bool = False) -> None:
         self._here, self._glossary, self._speaks_spanish = here, glossary, spanish
@@ -73,6 +77,11 @@ class GrammarProcesses:
         process = self._idle.get()
         try:
             return process.ask(text, tongue)
+        except TimeoutError:
+            log.warning("a process that puts texts into words hangs, and is started again; its text stays as written")
+            process.kill()
+            process = _GrammarProcess(self._glossary, spanish=self._speaks_spanish)
+            return text
         except (OSError, ValueError) as error:
             log.warning("a process that puts texts into words ended, and is started again: %s", error)
             process.close()
@@ -95,11 +104,22 @@ class _GrammarProcess:
             [sys.executable, "-P", __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
         )
         self._send([dict(glossary), spanish])
+        self._ready = False
 
     def ask(self, text: str, tongue: Tongue) -> str:
-        self._send([text, tongue])
+        """Raises TimeoutError when it hangs; another OSError or ValueError when it has ended."""
         assert self._process.stdout is not None
+        if not self._ready:
+            self._process.stdout.readline()  # a first start may build a grammar, for minutes
+            self._ready = True
+        self._send([text, tongue])
+        if not select.select([self._process.stdout], [], [], DEADLINE_S)[0]:
+            raise TimeoutError
         return str(json.loads(self._process.stdout.readline()))
+
+    def kill(self) -> None:
+        self._process.kill()
+        self.close()
 
     def close(self) -> None:
         for pipe in (self._process.stdin, self._process.stdout):
@@ -166,6 +186,7 @@ def _serve() -> None:
     normalizer.load()
     normalizer.term_glossary = glossary
     grammars = Grammars(normalizer, spanish_grammar(places[0]) if spanish else None)
+    print("ready", file=answers, flush=True)
     for line in sys.stdin:
         text, tongue = json.loads(line)
         print(json.dumps(grammars.normalize(text, tongue)), file=answers, flush=True)
