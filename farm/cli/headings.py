@@ -11,8 +11,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from markdown_it import MarkdownIt
 from markdown_it.token import Token
+
+from farm.cli.markdown import parsed, shown
 
 LONGEST_TITLE = 200  # characters, the limit of a chapter's title on the wire
 
@@ -53,8 +54,6 @@ _COUNTED = re.compile(
 _SEPARATED = re.compile(r"\s*[.:：、·—–-]\s*\S|\s*[.:：]?\s*$")
 _SENTENCE_END = re.compile(r"[.,;:。，；：]$")
 
-_MARKDOWN = MarkdownIt("commonmark")
-
 
 @dataclass(frozen=True, slots=True)
 class Heading:
@@ -67,37 +66,14 @@ class Heading:
 
 
 def markdown_headings(lines: Sequence[str]) -> list[Heading]:
-    """Headings outside code, lists and quotes. A fence that nothing closes is taken for a scene break, because all that
-    follows would be code."""
-    lines = [line.replace("\f", " ") for line in lines]
-    while True:
-        tokens = _MARKDOWN.parse("\n".join(lines))
-        unclosed = [token for token in tokens if _is_unclosed(token, lines)]
-        if not unclosed:
-            return list(_headings(tokens))
-        for token in unclosed:
-            assert token.map is not None
-            lines[token.map[0]] = ""
-
-
-def _is_unclosed(token: Token, lines: Sequence[str]) -> bool:
-    if token.type != "fence" or token.level or token.map is None:
-        return False
-    first, end = token.map
-    closing = lines[end - 1].strip()
-    return end - 1 == first or set(closing) != {token.markup[0]} or len(closing) < len(token.markup)
+    """Headings outside code, lists and quotes."""
+    return list(_headings(parsed(lines)))
 
 
 def _headings(tokens: Sequence[Token]) -> Iterator[Heading]:
     for token, content in pairwise(tokens):
         if token.type == "heading_open" and token.level == 0 and token.map is not None:
-            title = "".join(_shown(child) for child in content.children or ())
-            yield Heading(int(token.tag[1:]), " ".join(title.split()), token.map[0], token.map[1] - 1)
-
-
-def _shown(token: Token) -> str:
-    """Without the marks of emphasis, links and code."""
-    return token.content if token.type in ("text", "code_inline") else " " if token.type.endswith("break") else ""
+            yield Heading(int(token.tag[1:]), " ".join(shown(content).split()), token.map[0], token.map[1] - 1)
 
 
 def numbered_headings(lines: Sequence[str]) -> list[Heading]:

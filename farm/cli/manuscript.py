@@ -1,6 +1,7 @@
 """A manuscript: a text file, cut into chapters at its headings (headings.py).
 
-A heading is spoken as well as shown, so every line of the file stands in exactly one chapter. Only `read` does I/O.
+A heading is spoken as well as shown, so every line of the file stands in exactly one chapter. The marks of Markdown are
+not spoken (markdown.py); in any other text all signs are. Only `read` does I/O.
 """
 
 from __future__ import annotations
@@ -8,11 +9,12 @@ from __future__ import annotations
 import codecs
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from farm.cli.headings import LONGEST_TITLE, Heading, markdown_headings, numbered_headings
+from farm.cli.headings import LONGEST_TITLE, Heading, is_numbered, markdown_headings, numbered_headings
+from farm.cli.markdown import Block, blocks, spoken
 from farm.errors import BadInput
 
 # Encodings that a refusal shows the beginning of the text in, so that its reader can tell which is right.
@@ -83,26 +85,54 @@ def _readings(raw: bytes, fault: int) -> list[tuple[str, str]]:
     return [(encoding, shown) for shown, encoding in found.items()]
 
 
-def chapters(text: str) -> list[Part]:
+def plain(text: str, *, markdown: bool = False) -> str:
+    """What is narrated: of Markdown what is read aloud, of any other text all of it. Raises BadInput where nothing is
+    left."""
+    if not markdown:
+        return text
+    said = spoken(blocks(_lines(text)))
+    if not said:
+        raise BadInput("the Markdown has no text that is read aloud; give --no-markdown to narrate it as it is written")
+    return said
+
+
+def chapters(text: str, *, markdown: bool = False) -> list[Part]:
     """Cuts before every heading. Text before the first heading becomes a part without a title; a heading without text
     joins the next part. Raises BadInput where there is no heading."""
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    marked = markdown_headings(lines)
-    headings = _of_chapters(marked) or numbered_headings(lines)
+    lines = _lines(text)
+    if markdown:
+        found = blocks(lines)
+        marked = [Heading(block.heading, _title(block), at, at) for at, block in enumerate(found) if block.heading]
+        numbered = [Heading(1, _title(block), at, at) for at, block in enumerate(found) if is_numbered(_title(block))]
+        said, seam = [block.text for block in found], "\n\n"
+    else:
+        marked, numbered = markdown_headings(lines), numbered_headings(lines)
+        said, seam = _without_marks(lines, marked), "\n"
+    headings = _of_chapters(marked) or numbered
     if not headings:
         raise BadInput('there are no chapters: neither Markdown headings ("# Title") nor lines like "Chapter 1"')
-    plain = _without_marks(lines, marked)
-    parts: list[Part] = []
+    return list(_parts(said, headings, seam))
+
+
+def _lines(text: str) -> list[str]:
+    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+
+
+def _title(block: Block) -> str:
+    """Of a heading the whole; it may be broken. Of a paragraph its first line, which may number a chapter."""
+    return " ".join((block.text if block.heading else block.text.split("\n", 1)[0]).split())
+
+
+def _parts(said: Sequence[str], headings: Sequence[Heading], seam: str) -> Iterator[Part]:
     title, begin = "", 0
     for heading in headings:
-        body = "\n".join(plain[begin : heading.first]).strip()
+        body = seam.join(said[begin : heading.first]).strip()
         if body and body != title:
-            parts.append(Part(title[:LONGEST_TITLE], body))
+            yield Part(title[:LONGEST_TITLE], body)
             begin = heading.first
         title = heading.title
-    if body := "\n".join(plain[begin:]).strip():
-        parts.append(Part(title[:LONGEST_TITLE], body))
-    return parts
+    if body := seam.join(said[begin:]).strip():
+        yield Part(title[:LONGEST_TITLE], body)
 
 
 def _of_chapters(headings: Sequence[Heading]) -> list[Heading]:

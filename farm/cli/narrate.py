@@ -15,7 +15,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from farm.audio_formats import FORMAT_OF_SUFFIX
-from farm.cli.manuscript import chapters, read
+from farm.cli.manuscript import chapters, plain, read
+from farm.cli.markdown import is_markdown
 from farm.cli.progress import follow_batch, follow_jobs
 from farm.cli.screen import FAILED, OK, connected, in_words, line, remark, show, stderr, why
 from farm.client import Broken, Farm, Refused, Unreachable
@@ -116,13 +117,16 @@ def _resumable(id: str, out: Path | str | None) -> Iterator[None]:
 def job_request(given: argparse.Namespace) -> JobRequest:
     """The request that the given options make; the farm chooses everything else."""
     text = read(given.file, given.encoding)
+    markdown = is_markdown(given.file) if given.markdown is None else given.markdown
     said: dict[str, Any] = {
         name: getattr(given, name) for name in ("voice", "language", "model", "priority", "on_error", "custom_id")
     }
     said |= _speech(given)
-    said["input"] = None if given.chapters else text
     if given.chapters:
-        said["chapters"] = [{"title": part.title, "input": part.text} for part in chapters(text)]
+        parts = chapters(text, markdown=markdown)
+        said["chapters"] = [{"title": part.title, "input": part.text} for part in parts]
+    else:
+        said["input"] = plain(text, markdown=markdown)
     output = {"format": given.format, "loudness_lufs": given.loudness, "subtitles": given.subtitles}
     said["output"] = {name: value for name, value in output.items() if value is not None} or None
     said["metadata"] = dict(given.metadata) or None

@@ -99,6 +99,11 @@ def _add_text(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--encoding", metavar="NAME", help="of the text, like gb18030 (its byte order mark's, or UTF-8)"
     )
+    command.add_argument(
+        "--markdown",
+        action=argparse.BooleanOptionalAction,
+        help="the text is Markdown, whose marks are not read out (files named *.md are)",
+    )
     command.add_argument("--voice", help="`farm voices list` shows them (the language's own)")
     command.add_argument("--language", help="BCP 47, like en or pt-BR (the voice's own)")
     command.add_argument("--model", help="what renders (the farm's default)")

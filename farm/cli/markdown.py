@@ -1,0 +1,139 @@
+"""Markdown as it is read aloud: what its marks are for is seen, and its text is said.
+
+emphasis, links, code, HTML tags and comments    their text alone; of an image its description
+bullets, quotes, table rules                     nothing; the number of a list item is said: "1984. It was cold."
+a table                                          one line a row, commas between its cells
+a thematic break                                 * * *, which prose takes for a scene break
+footnotes                                        as they are written
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+SUFFIXES = (".md", ".markdown", ".mdown", ".mkd")
+SCENE_BREAK = "* * *"
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A paragraph, a heading, an item, a row: what stands alone. `first` is its line in the file, counted from 0."""
+
+    first: int
+    text: str
+    heading: int = 0  # its level
+
+
+def is_markdown(name: str) -> bool:
+    return PurePath(name).suffix.lower() in SUFFIXES
+
+
+def blocks(lines: Sequence[str]) -> list[Block]:
+    return [block for block in _blocks(parsed(lines)) if block.text.strip()]
+
+
+def spoken(blocks: Sequence[Block]) -> str:
+    return "\n\n".join(block.text for block in blocks)
+
+
+# --- Markdown into tokens ---------------------------------------------------------------------------------------------
+
+_MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+_FOOTNOTE = re.compile(r"^( {0,3})\[(?=\^[^\]]+\]:)")  # to CommonMark, "[^1]: word" is a link that is never shown
+_PROPERTY = re.compile(r"[\w-]+:(?:\s|$)")
+
+
+def parsed(lines: Sequence[str]) -> list[Token]:
+    """By CommonMark, with tables. A fence that nothing closes is taken for a scene break, because all that follows
+    would be code; properties between two `---` at the beginning are no text."""
+    lines = [_FOOTNOTE.sub(r"\1\\[", line.replace("\f", " ")) for line in lines]
+    for number in range(_front_matter(lines)):
+        lines[number] = ""
+    while True:
+        tokens = _MARKDOWN.parse("\n".join(lines))
+        unclosed = [token for token in tokens if _is_unclosed(token, lines)]
+        if not unclosed:
+            return tokens
+        for token in unclosed:
+            assert token.map is not None
+            lines[token.map[0]] = SCENE_BREAK
+
+
+def _front_matter(lines: Sequence[str]) -> int:
+    """How many lines it has."""
+    if len(lines) < 3 or lines[0].rstrip() != "---" or not _PROPERTY.match(lines[1]):
+        return 0
+    ends = (number for number, line in enumerate(lines[1:], 2) if line.rstrip() in ("---", "..."))
+    return next(ends, 0)
+
+
+def _is_unclosed(token: Token, lines: Sequence[str]) -> bool:
+    if token.type != "fence" or token.level or token.map is None:
+        return False
+    first, end = token.map
+    closing = lines[end - 1].strip()
+    return end - 1 == first or set(closing) != {token.markup[0]} or len(closing) < len(token.markup)
+
+
+# --- tokens into what is said -----------------------------------------------------------------------------------------
+
+
+def _blocks(tokens: Sequence[Token]) -> Iterator[Block]:
+    numbers, heading, first = "", 0, 0  # the numbers of the list items that begin here
+    row: list[str] | None = None
+    for token in tokens:
+        first = token.map[0] if token.map else first
+        if token.type == "list_item_open":
+            numbers += f"{token.info}{token.markup} " if token.info else ""
+        elif token.type == "list_item_close" and numbers:  # the year "1984." alone in its line is an empty item
+            yield Block(first, numbers.strip())
+            numbers = ""
+        elif token.type == "heading_open":
+            heading = int(token.tag[1:]) if token.level == 0 else 0
+        elif token.type == "tr_open":
+            row = []
+        elif token.type == "tr_close" and row is not None:
+            yield Block(first, numbers + ", ".join(filter(None, row)))
+            row, numbers = None, ""
+        elif token.type == "inline" and row is not None:
+            row.append(" ".join(shown(token).split()))
+        elif token.content or token.type == "hr":
+            yield Block(first, numbers + _said(token), heading)
+            numbers, heading = "", 0
+
+
+def _said(token: Token) -> str:
+    if token.type == "hr":
+        return SCENE_BREAK
+    if token.type == "inline":
+        return shown(token).strip()
+    return _without_tags(token.content).strip() if token.type == "html_block" else token.content.strip("\n")
+
+
+def shown(inline: Token) -> str:
+    """The text of a paragraph or heading."""
+    return "".join(_shown(child) for child in inline.children or ())
+
+
+def _shown(token: Token) -> str:
+    if token.type == "image":
+        return shown(token)
+    if token.type.endswith("break") or (token.type == "html_inline" and _LINE_BREAK.match(token.content)):
+        return "\n"
+    return token.content if token.type in ("text", "code_inline") else ""
+
+
+_LINE_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
+_UNSAID = re.compile(r"<!--(?:(?!-->).)*+(?:-->)?|<(script|style)\b(?:(?!</\1).)*+", re.IGNORECASE | re.DOTALL)
+_TAG = re.compile(r"<[^<>]*>")
+
+
+def _without_tags(source: str) -> str:
+    return html.unescape(_TAG.sub("", _LINE_BREAK.sub("\n", _UNSAID.sub("", source))))
