@@ -78,7 +78,16 @@ _LETTERS = (
 # The letters of set theory are no Hebrew ones, ℹ is an emoji, and a long s alone is no ligature.
 _NO_LETTERS = (0x2135, 0x2136, 0x2137, 0x2138, 0x2139, 0x2121, 0xFFE3)
 _WIDE_SIGNS = "＃＄％＆＋－／＜＝＞＠＼＾＿｀｜"
-_HYPHENS = {"\u2010": "-", "\u2011": "-", "\ufe58": "—", "\ufe63": "-", "\u2024": "."}
+_LIKENESSES = {
+    "\u2010": "-",
+    "\u2011": "-",
+    "\ufe58": "—",
+    "\ufe63": "-",
+    "\u2024": ".",
+    "\u2215": "/",
+    "\u2236": ":",
+    "\u215f": "1/",
+}
 # Around a letter or digit: circle, square, keycap and the like.
 _ENCLOSING = dict.fromkeys("\u20dd\u20de\u20df\u20e2\u20e3\u20e4", "")
 
@@ -97,7 +106,7 @@ LETTERS: Mapping[int, str] = MappingProxyType(
             **dict(zip(_RADICALS[::2], _RADICALS[1::2], strict=True)),
             **dict(_alphabet(0x1F150)),
             **{sign: letter for sign, letter in _alphabet(0x1F170) if sign not in "🅰🅱🅾🅿"},
-            **_HYPHENS,
+            **_LIKENESSES,
             **_ENCLOSING,
         }
     )
@@ -134,6 +143,8 @@ SIGNS: Mapping[str, str] = MappingProxyType(
 DIGITS: Mapping[int, str] = MappingProxyType(
     dict(zip(map(ord, "⁰¹²³⁴⁵⁶⁷⁸⁹₀₁₂₃₄₅₆₇₈₉⁺⁻"), "01234567890123456789+−", strict=True))
 )
+
+SMALL_SIGNS: Mapping[int, str] = MappingProxyType(dict(zip(map(ord, "⁺⁻⁼⁽⁾₊₋₌₍₎"), "+−=()+−=()", strict=True)))
 
 
 def _small(form: str, *ranges: tuple[int, int]) -> Mapping[int, str]:

@@ -22,6 +22,7 @@ from farm.characters import (
     LOWERED,
     RAISED,
     SIGNS,
+    SMALL_SIGNS,
     THREE_QUARTERS,
     WHITE_ON_BLACK,
     WORDS,
@@ -47,14 +48,23 @@ def plain_spelling(text: str, language: str = "") -> str:
 def _spelled(text: str, language: str) -> str:
     if _is_plain(text, language):
         return text
-    text = _seen(unicodedata.normalize("NFC", _stacks(text)))
+    text = _seen(_composed(_stacks(text)))
     text = _said(_white_on_black(text), _KEYCAP, lambda found: found[1]).translate(LETTERS)
     text = _STROKE.sub("", text)
     text = _signs(_in_words(text, language))
     text = _apostrophes(_raised(_marks(text, language)))
-    return unicodedata.normalize("NFC", spaced(text))
+    return _composed(spaced(text))
 
 
+def _composed(text: str) -> str:
+    text = unicodedata.normalize("NFC", text)
+    for apart, letter in _EXCLUDED.items():
+        text = text.replace(apart, letter)
+    return text
+
+
+# NFC takes these Bengali letters apart, by a rule of Unicode's first years; then eSpeak loses the dot or spells it out.
+_EXCLUDED = {unicodedata.normalize("NFC", letter): letter for letter in "\u09dc\u09dd\u09df"}
 _ROUNDS = 4  # one is enough for all but heaps of signs such as ²¹′, which are 21 before they are feet
 _SAME = dict.fromkeys(("cmn", "yue", "hak", "nan", "wuu"), "zh") | {"no": "nb", "nn": "nb"}
 
@@ -62,7 +72,7 @@ _SAME = dict.fromkeys(("cmn", "yue", "hak", "nan", "wuu"), "zh") | {"no": "nb", 
 # Letters and marks that stay whatever stands beside them; a text of these alone is looked at once.
 _PLAIN = re.compile(
     "[\\0-\xac\xae-\xb0\xb5-\xb8\xba-\xbd\xbf-\u0131\u0134-\u013e\u0141-\u0148\u014a-\u017e\u0180-\u01c3\u01cd-\u01f0\u01f4-\u02af"
-    "\u0300-\u034e\u0370-\u03cf\u0400-\u061b\u0620-\u063f\u0641-\u10ff\u1e00-\u1fff\u2012-\u201a\u201c-\u2023\u2025-\u2027\u2039\u203a\u20a0-\u20a7\u20a9-\u20c0"
+    "\u0300-\u034e\u0370-\u03cf\u0400-\u061b\u0620-\u063f\u0641-\u09bb\u09bd-\u10ff\u1e00-\u1fff\u2012-\u201a\u201c-\u2023\u2025-\u2027\u2039\u203a\u20a0-\u20a7\u20a9-\u20c0"
     "\u3000-\u3020\u3041-\u3098\u309b-\u309e\u30a0-\u30fe\u3131-\u3163\u4e00-\u9fff\uac00-\ud7a3]*"
 )
 _PLAIN_EAST_ASIAN = re.compile(_PLAIN.pattern[:-2] + "！（），．：；？～]*")
@@ -206,11 +216,12 @@ _LOWERED = re.compile(f"[{''.join(map(chr, LOWERED))}]+")
 
 def _raised(text: str) -> str:
     """One raised digit is spoken as it is: 10² stays. More of them are a number of their own; letters belong to their
-    word (1ᵉʳ), but for the ⁿ of a formula, and so do lower digits (H₂O)."""
+    word (1ᵉʳ), but for the ⁿ of a formula, and so do lower digits (H₂O) and signs (Ca²⁺)."""
     text = _said(text, _SMALL_FRACTION, lambda found: found[0].translate(DIGITS).replace("⁄", "/"))
     text = _FRACTION_BAR.sub("/", text)
     for number in (_POWER, _INDEX):
         text = number.sub(_beside, text)
+    text = text.translate(SMALL_SIGNS)
     text = _RAISED.sub(lambda found: found[0].translate(RAISED), text)
     return _said(text, _LOWERED, lambda found: found[0].translate(LOWERED))
 

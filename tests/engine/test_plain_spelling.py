@@ -35,6 +35,7 @@ PAIRS = [
     ("en", "Chapter Ⅳ", "Chapter IV"),
     ("de", "U\u0308ber die Bru\u0308cke", "Über die Brücke"),
     ("vi", "Tie\u0302\u0301ng Vie\u0323\u0302t", "Tiếng Việt"),
+    ("as", "সম\u09af\u09bc, গা\u09a1\u09bcি", "সম\u09df, গা\u09dcি"),
     ("hu", "o\u030bszinte", "őszinte"),
     (
         "en",
