@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable
+from functools import lru_cache
 
 from farm.characters import (
     ASCII_MARKS,
@@ -33,8 +34,11 @@ from farm.emoji import PICTURES, REGION, TAGS, spaced
 def plain_spelling(text: str, language: str = "") -> str:
     """The text as its reader reads it. `language` is a BCP 47 tag or one of eSpeak's names. Takes time linear in the
     text; done twice, it changes nothing more; a text of ASCII stays, and none is left blank."""
-    if text.isascii():
-        return text
+    return text if text.isascii() else _plain(text, language)
+
+
+@lru_cache(4)  # a plan asks twice for each segment: whether it is within the limit, and for its digest
+def _plain(text: str, language: str) -> str:
     tag = re.split("[-_]", language.lower(), maxsplit=1)[0]
     tag = _SAME.get(tag, tag)
     plain = text
