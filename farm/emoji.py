@@ -16,9 +16,8 @@ PICTURES = (
     "\U0001f21a\U0001f22f\U0001f232-\U0001f23a\U0001f250\U0001f251\U0001f300-\U0001f64f\U0001f680-\U0001f6ff"
     "\U0001f7e0-\U0001f7eb\U0001f7f0\U0001f90c-\U0001f9ff\U0001fa70-\U0001faff"
 )
-TAGS = "\U000e0020-\U000e007e"  # after a black flag they spell a region: 🏴󠁧󠁢󠁥󠁮󠁧󠁿
 _TAGS_END = "\U000e007f"
-REGION = rf"\U0001f3f4[{TAGS}]+{_TAGS_END}"
+REGION = rf"\U0001f3f4[\U000e0020-\U000e007e]+{_TAGS_END}"  # a black flag and the letters of a region: 🏴󠁧󠁢󠁥󠁮󠁧󠁿
 _SKIN = "\U0001f3fb-\U0001f3ff"
 _FLAG = "[\U0001f1e6-\U0001f1ff]{2}"
 _ONE = f"[{PICTURES}][{_SKIN}]?"

@@ -28,7 +28,7 @@ from farm.characters import (
     WHITE_ON_BLACK,
     WORDS,
 )
-from farm.emoji import PICTURES, REGION, TAGS, spaced
+from farm.emoji import PICTURES, REGION, spaced
 
 
 def plain_spelling(text: str, language: str = "") -> str:
@@ -76,7 +76,7 @@ _SAME = dict.fromkeys(("cmn", "yue", "hak", "nan", "wuu"), "zh") | {"no": "nb", 
 # Letters and marks that stay whatever stands beside them; a text of these alone is looked at once.
 _PLAIN = re.compile(
     "[\\0-\xac\xae-\xb0\xb5-\xb8\xba-\xbd\xbf-\u0131\u0134-\u013e\u0141-\u0148\u014a-\u017e\u0180-\u01c3\u01cd-\u01f0\u01f4-\u02af"
-    "\u0300-\u034e\u0370-\u03cf\u0400-\u061b\u0620-\u063f\u0641-\u09bb\u09bd-\u10ff\u1e00-\u1fff\u2012-\u201a\u201c-\u2023\u2025-\u2027\u2039\u203a\u20a0-\u20a7\u20a9-\u20c0"
+    "\u0300-\u034e\u0370-\u03cf\u0400-\u0559\u055b-\u061b\u0620-\u063f\u0641-\u09bb\u09bd-\u10ff\u1e00-\u1fff\u2012-\u201a\u201c-\u2023\u2025-\u2027\u2039\u203a\u20a0-\u20a7\u20a9-\u20c0"
     "\u3000-\u3020\u3041-\u3098\u309b-\u309e\u30a0-\u30fe\u3131-\u3163\u4e00-\u9fff\uac00-\ud7a3]*"
 )
 _PLAIN_EAST_ASIAN = re.compile(_PLAIN.pattern[:-2] + "！（），．：；？～]*")
@@ -100,8 +100,9 @@ _ARABIC = "\u0620-\u063f\u0641-\u065f\u066e-\u06d3\u06d5-\u06ff\u0750-\u077f\u08
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u1950-\u19df\u1a20-\u1aad\ua9e0-\ua9ff\uaa60-\uaadf"
 _UNSEEN = re.compile(
     f"({REGION})"  # stays
-    "|[\u00ad\u034f\u061c\u17b4\u17b5\u200e\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0e\ufeff\ufff9-\ufffb]"
-    f"|[\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0001{TAGS}\U000e007f\U000e0100-\U000e01ef]"
+    "|[\u00ad\u034f\u061c\u17b4\u17b5\u200e\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0e\ufeff\ufff0-\ufffc]"
+    "|[\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+    "|(?<![\u1800-\u18af])[\u180b-\u180f]|(?<![\u1100-\u11ff])[\u115f\u1160](?![\u1100-\u11ff])"
     f"|(?<![{_UNSPACED}])\u200b"  # there it is the border of a word
     f"|(?<![{_ARABIC}{_INDIC}])\u200c"
     f"|(?<![{_INDIC}{PICTURES}\ufe0f])\u200d|(?<![{_INDIC}])\u200d(?![{PICTURES}])"
@@ -238,7 +239,9 @@ def _beside(found: re.Match[str]) -> str:
 
 # --- apostrophes ------------------------------------------------------------------------------------------------------
 
-_APOSTROPHE = re.compile("(?<=[^\\W\\d_ʼ])ʼ|ʼ(?=[^\\W\\d_ʼ])|(?<=[^\\W\\d_ʼ])[´‛′＇](?=[^\\W\\d_ʼ])")
+_MODIFIERS = "ʹʻʼʽʾʿꞌ՚"  # of letters, which most languages take for none of theirs: Qurʾan, Hawaiʻi, пʼять
+_LETTER = f"[^\\W\\d_{_MODIFIERS}]"
+_APOSTROPHE = re.compile(f"(?<={_LETTER})[{_MODIFIERS}]|[{_MODIFIERS}](?={_LETTER})|(?<={_LETTER})[´‛′＇](?={_LETTER})")
 
 
 def _apostrophes(text: str) -> str:

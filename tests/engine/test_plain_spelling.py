@@ -49,6 +49,7 @@ PAIRS = [
     ("fa", "ﮐﺘﺎﺏ", "کتاب"),
     ("he", "ﬡﬢ", "אד"),
     ("uk", "пʼять", "п'ять"),
+    ("de", "Qurʾan und Hawaiʻi", "Qur'an und Hawai'i"),
     ("en", "donʼt and ʼtis", "don't and 'tis"),
     ("en", "a well\u2010known, non\u2011stop tale", "a well-known, non-stop tale"),
     ("en", "I ❤️ it, ☕️.", "I ❤ it, ☕."),

@@ -56,9 +56,11 @@ READ_AS = [
     ("en", "infor\u200bmation co\u2060op a\ufeffb c\u200dd soft\u00adhyphen", "information coop ab cd softhyphen"),
     ("en", "\u200eleft\u200f \u2066in\u2069 \u034fx\ufe0f \U000e0041y", "left in x y"),
     ("de", "Auf\u200clage", "Auflage"),
+    ("en", "infor\u180emation, infor\ufffcmation, infor\U000e0fffmation", ", ".join(["information"] * 3)),
     # marks
     ("en", "well\u2010known non\u2011stop", "well-known non-stop"),
     ("uk", "пʼять", "п'ять"),
+    ("en", "Qurʾan, Sharīʿa, Hawaiʻi, Gorʹkij", "Qur'an, Sharī'a, Hawai'i, Gor'kij"),
     ("en", "ʼtis, don´t and don′t and don＇t", "'tis, don't and don't and don't"),
     ("en", "５０％ of ＄５＋＠＆", "50% of $5+@&"),
     ("en", "Ｈｅｌｌｏ，Ｗｏｒｌｄ！（ｈｉ）", "Hello, World!(hi)"),
