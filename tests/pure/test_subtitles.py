@@ -91,10 +91,20 @@ def test_a_short_silence_for_a_long_row_of_signs_is_one_cue() -> None:
     assert (start, end) == (0, 3)
 
 
-@pytest.mark.parametrize("text", ["https://example.com/" + "a" * 120, "Donau" * 30, "ไม่มีช่องว่าง" * 12, "👩‍🚀" * 60])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://example.com/" + "a" * 120,
+        "Donau" * 30,
+        "ไม่มีช่องว่าง" * 12,
+        "👩‍🚀" * 60,
+        "—" * 100,
+        "He said " + "* " * 100,
+    ],
+)
 def test_a_word_longer_than_two_lines_is_divided(text: str) -> None:
     cues = shown(Cue(0, 9000, text))
-    assert "".join(line for _, _, lines in cues for line in lines) == text
+    assert "".join("".join(lines) for _, _, lines in cues).replace(" ", "") == text.replace(" ", "")
     assert all(len(lines) <= 2 and max(map(len, lines)) <= 42 for _, _, lines in cues)
 
 

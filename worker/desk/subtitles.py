@@ -110,7 +110,18 @@ class _Layout:
         return end - start < 1 or (is_short and len(self.lines(start, end)) <= _LINES)
 
     def _cut(self, start: int, end: int, limit: int) -> list[tuple[int, int]]:
-        return [(start + span.start, start + span.end) for span in spans(self.text[start:end], self._language, limit)]
+        piece = self.text[start:end]
+        cuts = [(span.start, span.end) for span in spans(piece, self._language, limit)]
+        if sum(len(piece[first:last].replace(" ", "")) for first, last in cuts) < len(piece.replace(" ", "")):
+            cuts = list(_evenly(piece, limit))  # marks alone, which prose takes for a scene break
+        return [(start + first, start + last) for first, last in cuts]
+
+
+def _evenly(text: str, limit: int) -> Iterator[tuple[int, int]]:
+    for first in range(0, len(text), limit):
+        piece = text[first : first + limit]
+        if piece.strip():
+            yield first + len(piece) - len(piece.lstrip()), first + len(piece.rstrip())
 
 
 # --- the text of a segment on one line --------------------------------------------------------------------------------
