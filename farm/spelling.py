@@ -34,11 +34,11 @@ from farm.emoji import PICTURES, REGION, spaced
 def plain_spelling(text: str, language: str = "") -> str:
     """The text as its reader reads it. `language` is a BCP 47 tag or one of eSpeak's names. Takes time linear in the
     text; done twice, it changes nothing more; a text of ASCII stays, and none is left blank."""
-    return text if text.isascii() else _plain(text, language)
+    return text if text.isascii() else _settled(text, language)
 
 
 @lru_cache(4)  # a plan asks twice for each segment: whether it is within the limit, and for its digest
-def _plain(text: str, language: str) -> str:
+def _settled(text: str, language: str) -> str:
     tag = re.split("[-_]", language.lower(), maxsplit=1)[0]
     tag = _SAME.get(tag, tag)
     plain = text
@@ -75,9 +75,10 @@ _SAME = dict.fromkeys(("cmn", "yue", "hak", "nan", "wuu"), "zh") | {"no": "nb", 
 
 # Letters and marks that stay whatever stands beside them; a text of these alone is looked at once.
 _PLAIN = re.compile(
-    "[\\0-\xac\xae-\xb0\xb5-\xb8\xba-\xbd\xbf-\u0131\u0134-\u013e\u0141-\u0148\u014a-\u017e\u0180-\u01c3\u01cd-\u01f0\u01f4-\u02af"
-    "\u0300-\u034e\u0370-\u03cf\u0400-\u0559\u055b-\u061b\u0620-\u063f\u0641-\u09bb\u09bd-\u10ff\u1e00-\u1fff\u2012-\u201a\u201c-\u2023\u2025-\u2027\u2039\u203a\u20a0-\u20a7\u20a9-\u20c0"
-    "\u3000-\u3020\u3041-\u3098\u309b-\u309e\u30a0-\u30fe\u3131-\u3163\u4e00-\u9fff\uac00-\ud7a3]*"
+    "[\0-\xac\xae-\xb0\xb5-\xb8\xba-\xbd\xbf-\u0131\u0134-\u013e\u0141-\u0148\u014a-\u017e\u0180-\u01c3\u01cd-\u01f0"
+    "\u01f4-\u02af\u0300-\u034e\u0370-\u03cf\u0400-\u0559\u055b-\u061b\u0620-\u063f\u0641-\u09bb\u09bd-\u10ff"
+    "\u1e00-\u1fff\u2012-\u201a\u201c-\u2023\u2025-\u2027\u2039\u203a\u20a0-\u20a7\u20a9-\u20c0\u3000-\u3020"
+    "\u3041-\u3098\u309b-\u309e\u30a0-\u30fe\u3131-\u3163\u4e00-\u9fff\uac00-\ud7a3]*"
 )
 _PLAIN_EAST_ASIAN = re.compile(_PLAIN.pattern[:-2] + "！（），．：；？～]*")
 _WITHIN_NUMBER = re.compile("[0-9A-Za-z][，．：]")
