@@ -19,9 +19,8 @@ from api.connection import Connection, raise_file_limit
 from farm.errors import EXIT_MISCONFIGURED, FarmError, Misconfigured
 from farm.scratch import sweep
 from farm.settings import Settings, misspelt
-from farm.storage import open_storage
+from farm.start import examine
 from farm.store import Store, registry
-from farm.webhooks.addresses import allowed_networks
 
 log = logging.getLogger("api")
 
@@ -58,9 +57,8 @@ def main() -> int:
 
 def _check(settings: Settings) -> None:
     """Raises Misconfigured, with one sentence, for anything that would stop the server from starting."""
-    allowed_networks(settings.webhook_allow)
-    open_storage(settings)
-    store = Store.connect(settings.redis_url, synchronous=settings.synchronous_commit)
+    examine(settings, writes=False)
+    store = Store.connect(settings.redis_url)
     try:
         if not _is_loopback(settings.host) and not store.run(registry.keys()):
             raise Misconfigured(
@@ -75,7 +73,7 @@ def _is_loopback(host: str) -> bool:
     """True when every address of this name is loopback."""
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         raise Misconfigured(f"FARM_HOST {host!r} is no address of this machine: {error}") from None
     return bool(found) and all(ipaddress.ip_address(entry[4][0]).is_loopback for entry in found)
 

@@ -20,6 +20,7 @@ from farm.errors import EXIT_MISCONFIGURED, FarmError, Misconfigured, StorageRef
 from farm.job import DEFAULT_TENANT
 from farm.redis_address import RedisAddress
 from farm.settings import Settings
+from farm.start import check_forms
 from farm.storage import open_storage
 from farm.storage.bucket import S3Storage
 from farm.storage.refusal import status_of, verdict
@@ -42,6 +43,7 @@ def main() -> int:
     deadline = time.monotonic() + PATIENCE_S
     try:
         settings = Settings.read()
+        check_forms(settings)
         while True:
             try:
                 make_bucket(settings)

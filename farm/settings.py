@@ -99,11 +99,13 @@ class Settings(Variables):
 
     model: str = Field("espeak", description="the default model of the API, and what a render worker serves")
     lease_seconds: float = Field(
-        10.0, ge=0.5, description="a claim that is not renewed for this long goes to another worker"
+        10.0, ge=0.5, le=3600, description="a claim that is not renewed for this long goes to another worker"
     )
-    watchdog_seconds: float = Field(300.0, ge=1, description="an engine without progress for this long ends its worker")
-    retention_days: float = Field(30.0, gt=0, description="how long results and clips are kept")
-    record_days: float = Field(90.0, gt=0, description="how long the record of a job outlives its result")
+    watchdog_seconds: float = Field(
+        300.0, ge=1, le=604_800, description="an engine without progress for this long ends its worker"
+    )
+    retention_days: float = Field(30.0, gt=0, le=36_500, description="how long results and clips are kept")
+    record_days: float = Field(90.0, gt=0, le=36_500, description="how long the record of a job outlives its result")
 
     public_url: str | None = Field(None, description="how clients reach the API, for URLs in answers and webhooks")
     webhook_secret: str | None = Field(None, description="whsec_…; signs webhooks; without it webhooks are refused")

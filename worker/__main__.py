@@ -12,15 +12,14 @@ from farm import environment
 environment.drop_strange()
 
 import argparse
-import logging
 import sys
 
 from celery import signals
 
-from farm.errors import EXIT_MISCONFIGURED, FarmError, Misconfigured, StorageUnavailable
+from farm.errors import EXIT_MISCONFIGURED, FarmError, Misconfigured
 from farm.scratch import sweep
 from farm.settings import Settings
-from farm.storage import open_storage
+from farm.start import check_forms
 from farm.wake import DESK_QUEUE, render_queue
 from worker.engines import fetch
 from worker.health import Health
@@ -42,7 +41,7 @@ def main() -> int:
             return 0
         if options.model is not None:
             parser.error(f"{options.role} takes no model; set FARM_MODEL={options.model}")
-        _check_storage(settings)
+        check_forms(settings)  # all of them at once, before Celery takes its part of them
         sweep()
         if options.role == "render":
             pool = ["-Q", render_queue(settings.model), "-P", "threads", "-c", "1"]
@@ -59,15 +58,6 @@ def main() -> int:
     except FarmError as error:
         print(f"error: {error.message}", file=sys.stderr)  # noqa: T201
         return EXIT_MISCONFIGURED if isinstance(error, Misconfigured) else 1
-
-
-def _check_storage(settings: Settings) -> None:
-    """Wrong keys or a missing bucket stop the worker now, not at its first segment. An outage does not: the worker
-    waits for storage when it needs it."""
-    try:
-        open_storage(settings).check()
-    except StorageUnavailable as error:
-        logging.getLogger(__name__).warning("storage can't be used yet: %s", error)
 
 
 if __name__ == "__main__":

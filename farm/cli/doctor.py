@@ -9,17 +9,16 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from farm.cli.screen import FAILED, OK, line, needs, show
 from farm.cli.site import Site, site
 from farm.client import Farm
 from farm.errors import FarmError, Misconfigured, Unauthorized
-from farm.job import DEFAULT_TENANT
 from farm.redis_address import RedisAddress
 from farm.settings import Settings, misspelt
-from farm.webhooks.secrets import secret_for
+from farm.webhooks.secrets import check_form
 
 _WORDS = {True: "OK", False: "MEND", None: "-"}
 
@@ -51,9 +50,9 @@ def examine(here: Site, environment: Mapping[str, str]) -> Iterator[Finding]:
         yield from _api(farm, settings)
     if not here.operated:
         says = "not looked at: set FARM_REDIS_URL and FARM_STORAGE_URL, or FARM_DATA_DIR of a running embedded farm"
-        yield from (Finding(part, None, says) for part in ("redis", "storage", "webhooks"))
+        yield from (Finding(part, None, says) for part in ("redis", "broker", "storage", "webhooks"))
         return
-    yield from _redis(settings.redis_url)
+    yield from _redis(settings)
     yield _storage(settings)
     yield _webhooks(settings)
 
@@ -90,33 +89,26 @@ def _api(farm: Farm, settings: Settings) -> Iterator[Finding]:
         yield Finding("workers", False, says)
 
 
-def _redis(url: str) -> Iterator[Finding]:
+def _redis(settings: Settings) -> Iterator[Finding]:
     with needs("store"):
-        import redis
-
-        from farm.store import Store, connection
+        from farm.start import check_broker, ills
+        from farm.store import Store
     try:
-        where = RedisAddress.read(url, "FARM_REDIS_URL")
-        Store.connect(url).close()
-        with connection.client(url, decode_responses=True) as client:
-            facts: Mapping[str, Any] = client.info()
-    except (FarmError, redis.RedisError) as error:
-        yield Finding("redis", False, str(error) if isinstance(error, Misconfigured) else f"{where}: {error}")
+        where = RedisAddress.read(settings.redis_url, "FARM_REDIS_URL")
+        with closing(Store.connect(settings.redis_url)) as store:
+            facts = store.info()
+    except FarmError as error:
+        yield Finding("redis", False, error.message if isinstance(error, Misconfigured) else f"{where}: {error}")
         return
-    ills = list(_ills(facts))
+    found = list(ills(facts))
     well = f"version {facts['redis_version']}, durable, {int(facts['used_memory']):,} bytes in use"
-    yield Finding("redis", not ills, "; ".join(ills) or well)
-
-
-def _ills(facts: Mapping[str, Any]) -> Iterator[str]:
-    """The faults that Redis reports in its INFO."""
-    if not facts["aof_enabled"]:
-        yield "the append-only file is off, so a restart loses jobs: set appendonly yes"
-    elif facts.get("aof_last_write_status", "ok") != "ok":
-        yield "the last write to the append-only file failed: look whether its disk is full"
-    limit, used = int(facts["maxmemory"]), int(facts["used_memory"])
-    if limit and used > 0.8 * limit:
-        yield f"{used:,} of {limit:,} bytes are in use, so no new work is accepted: raise maxmemory"
+    yield Finding("redis", not found, "; ".join(found) or well)
+    try:
+        check_broker(settings)
+    except FarmError as error:
+        yield Finding("broker", False, error.message)
+    else:
+        yield Finding("broker", True, f"{RedisAddress.read(settings.broker, 'FARM_BROKER_URL')} takes messages")
 
 
 def _storage(settings: Settings) -> Finding:
@@ -133,7 +125,7 @@ def _webhooks(settings: Settings) -> Finding:
     if settings.webhook_secret is None:
         return Finding("webhooks", True, "refused, because FARM_WEBHOOK_SECRET is not set; set it to allow them")
     try:
-        secret_for(DEFAULT_TENANT, settings.webhook_secret)
+        check_form(settings.webhook_secret)
     except Misconfigured as error:
         return Finding("webhooks", False, error.message)
     return Finding(

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypedDict, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import boto3
 from boto3.s3.transfer import TransferConfig
@@ -29,6 +29,7 @@ from botocore.session import Session
 
 from farm import environment
 from farm.errors import Misconfigured, ObjectMissing
+from farm.storage import aws
 from farm.storage.protocol import Object, checked_key, checked_prefix, checked_range, probe
 from farm.storage.refusal import status_of, verdict
 
@@ -75,12 +76,7 @@ class S3Storage:
         """Connects on first use, and anew after a fork. A large upload goes in parts of `part_bytes` (at least 5 MiB on
         S3), four at a time. A request is sent up to `attempts` times: again after `timeout` seconds without an answer,
         and again after a 5xx."""
-        if public_endpoint and not (
-            urlsplit(public_endpoint).hostname and public_endpoint.startswith(("http://", "https://"))
-        ):
-            raise Misconfigured(
-                f"FARM_S3_PUBLIC_ENDPOINT is {public_endpoint!r}; it must be like https://s3.example.com"
-            )
+        aws.check_form(public_endpoint)
         self.bucket = bucket
         self.prefix = _folder(prefix.strip("/"))
         self._path_style = path_style
@@ -264,6 +260,7 @@ class S3Storage:
             return self._connected
 
     def _connect(self) -> _Clients:
+        aws.check_form(self._public_endpoint)  # again: the keys may have changed
         session = boto3.Session(botocore_session=_session())
         config = Config(
             region_name=os.environ.get("AWS_REGION") or session.region_name or "us-east-1",
@@ -282,7 +279,7 @@ class S3Storage:
         )
         try:
             trusted = os.environ.get("AWS_CA_BUNDLE") or True
-            caller = session.client("s3", config=config, endpoint_url=_endpoint(), verify=trusted)
+            caller = session.client("s3", config=config, endpoint_url=aws.endpoint(), verify=trusted)
             self._endpoint = caller.meta.endpoint_url
             if self._public_endpoint is None:
                 return _Clients(caller, caller)
@@ -312,15 +309,6 @@ class _Body(io.RawIOBase):
     def close(self) -> None:
         self._stream.close()
         super().close()
-
-
-def _endpoint() -> str | None:
-    """None: that of AWS. Raises ValueError for a malformed one, even for one that is not used."""
-    given = [os.environ.get(name, "") for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3")]
-    for url in filter(None, given):
-        if not (url.startswith(("http://", "https://")) and urlsplit(url).hostname):
-            raise ValueError(f"Invalid endpoint: {url}")
-    return next(filter(None, given), None)
 
 
 def _session() -> Session:

@@ -43,23 +43,23 @@ _CODE_BY_TYPE: Mapping[type[Exception], str] = {
 }
 
 
-def farm_error(error: Exception) -> FarmError | None:
+def farm_error(error: Exception, setting: str = "FARM_REDIS_URL") -> FarmError | None:
     """The error to raise in place of redis-py's. None for a bug of the farm, whose own error should be seen."""
     if isinstance(error, (AuthenticationError, NoPermissionError)):
-        return Misconfigured(f"Redis refuses these credentials ({error}); correct FARM_REDIS_URL")
+        return Misconfigured(f"Redis refuses these credentials ({error}); correct {setting}")
     if isinstance(error, ResponseError) and "DB index is out of range" in str(error):
-        return Misconfigured("this Redis has no database of this number; correct the number in FARM_REDIS_URL")
+        return Misconfigured(f"this Redis has no database of this number; correct the number in {setting}")
     if isinstance(error, ResponseError) and str(error).startswith("REPLACED"):
         return StoreReplaced(_REPLACED)
     code = _CODE_BY_TYPE.get(type(error))
     if code is None and isinstance(error, ResponseError) and (found := _CODE.search(str(error))):
         code = found[1]
     if code is not None:
-        return StoreUnavailable(_CONDITIONS[code])
+        return StoreUnavailable(_CONDITIONS[code].replace("FARM_REDIS_URL", setting))
     if isinstance(error, TimeoutError):
         return StoreUnavailable("Redis does not answer; see whether it is overloaded, then try again")
     # uvloop raises this when the connection was lost just before a write, and redis-py passes it on.
     lost = isinstance(error, RuntimeError) and "handler is closed" in str(error)
     if lost or isinstance(error, ConnectionError):
-        return StoreUnavailable(f"Redis can't be reached ({error}); start it or correct FARM_REDIS_URL")
+        return StoreUnavailable(f"Redis can't be reached ({error}); start it or correct {setting}")
     return None

@@ -85,11 +85,14 @@ class Store:
         another mark or none, every call raises StoreReplaced."""
         store = cls(connection.client(url), scripts or render_scripts())
         try:
-            info = store._execute("INFO")
+            info = store.info()
             check_server(info)
             if synchronous:
                 check_sync(info, store._execute("CONFIG GET", "appendfsync"))
             store._born = check_keyspace(store.run(open_keyspace()))
+        except RedisError as error:
+            store.close()
+            raise no_redis(error) from error
         except BaseException:
             store.close()
             raise
@@ -105,6 +108,10 @@ class Store:
 
     def pressure(self) -> Pressure:
         return read_pressure(self._execute("INFO", "memory"))
+
+    def info(self) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = self._execute("INFO")
+        return found
 
     def close(self) -> None:
         self._client.close()
@@ -144,6 +151,9 @@ class AsyncStore:
             if synchronous:
                 check_sync(info, await store._execute("CONFIG GET", "appendfsync"))
             store._born = check_keyspace(await store.run(open_keyspace()))
+        except RedisError as error:
+            await store.close()
+            raise no_redis(error) from error
         except BaseException:
             await store.close()
             raise
@@ -245,11 +255,20 @@ def check_server(info: Mapping[str, Any]) -> None:
             "this Redis is a cluster, and a claim crosses tenants and so slots; "
             "use a single primary, with replicas if you like"
         )
-    if info.get("maxmemory") and str(info.get("maxmemory_policy", "")).startswith("allkeys"):
+    policy = info.get("maxmemory_policy", "noeviction")
+    if info.get("maxmemory") and policy != "noeviction":
         raise Misconfigured(
-            f"this Redis evicts keys when it is full (maxmemory-policy {info['maxmemory_policy']}), "
-            "which loses accepted jobs; set maxmemory-policy noeviction"
+            f"this Redis evicts keys when it is full (maxmemory-policy {policy}), which loses accepted jobs or, with "
+            "volatile-…, what is known of Idempotency-Keys; set maxmemory-policy noeviction"
         )
+
+
+def no_redis(error: RedisError) -> Misconfigured:
+    """For an answer at the start that no outage explains."""
+    return Misconfigured(
+        f"FARM_REDIS_URL: what answers there refuses the farm, or is no Redis ({type(error).__name__}: {error}); "
+        "correct the address or the rights of its user"
+    )
 
 
 def open_keyspace() -> Call[Keyspace]:

@@ -31,6 +31,12 @@ def secret_for(tenant: str, master: str) -> str:
     return PREFIX + base64.b64encode(hmac.digest(key, (_DERIVE + tenant).encode(), hashlib.sha256)).decode()
 
 
+def check_form(master: str | None) -> None:
+    """Raises Misconfigured when FARM_WEBHOOK_SECRET is set and has not the form of a secret."""
+    if master is not None:
+        _decoded(master)
+
+
 def _decoded(secret: str) -> bytes:
     if not secret.startswith(PREFIX):
         raise _malformed(f"does not begin with {PREFIX}")

@@ -217,7 +217,7 @@ def test_the_doctor_finds_a_whole_farm_well(command: Command) -> None:
     ended = command("doctor")
     assert ended.returncode == 0, ended.stdout
     parts = {row.split()[1]: row.split()[0] for row in ended.stdout.splitlines()}
-    looked_at = ("settings", "api", "engine", "device", "workers", "redis", "storage", "webhooks")
+    looked_at = ("settings", "api", "engine", "device", "workers", "redis", "broker", "storage", "webhooks")
     assert parts == dict.fromkeys(looked_at, "OK")
 
 

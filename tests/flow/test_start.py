@@ -7,15 +7,21 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from farm.cli import USAGE
 from farm.errors import EXIT_FAULT, EXIT_MISCONFIGURED
+from farm.job import Status
 from farm.store import SCHEMA
+from farm.wake import DESK_QUEUE
 from tests.conftest import RedisServer, free_port
+from tests.flow.house import House
 from tests.patience import patient
 from tests.s3_server import S3Server
+from worker.engines.espeak.engine import Espeak
 
 
 def ended(role: str, **environment: str) -> tuple[int, str]:
@@ -92,3 +98,91 @@ def test_an_emptied_redis_ends_the_worker_and_the_next_worker_starts_on_it(
                 assert client.hkeys("f:models") == ([b"espeak"] if role == "render" else [])
                 worker.terminate()
                 worker.communicate(timeout=patient(30))
+
+
+# --- what a start examines --------------------------------------------------------------------------------------------
+
+SERVICES = {"api": ("api",), "render": ("worker", "render"), "desk": ("worker", "desk")}
+SECRET = "s3cr3t"
+
+
+def run(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-P", "-m", *command],
+        env=os.environ | {"FARM_PORT": "0", "FARM_LOG_LEVEL": "ERROR"} | environment,
+        capture_output=True,
+        text=True,
+        timeout=patient(60),
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("part", SERVICES)
+def test_malformed_settings_end_every_service_on_one_line_that_names_them_all(part: str) -> None:
+    wrong = {
+        "FARM_REDIS_URL": f"redis://:{SECRET}#x@redis/0",
+        "FARM_BROKER_URL": f"amqp://guest:{SECRET}@redis//",
+        "FARM_PUBLIC_URL": "https://[::1",
+        "FARM_WEBHOOK_ALLOW": "localhost",
+        "FARM_WEBHOOK_SECRET": SECRET,
+        "FARM_STORAGE_URL": f"s3://key:{SECRET}@farm/",
+    }
+    done = run(*SERVICES[part], **wrong)
+    assert done.returncode == EXIT_MISCONFIGURED
+    (line,) = (line for line in done.stderr.splitlines() if not line.startswith("ignored, because"))
+    assert [name for name in wrong if name not in line] == []
+    assert SECRET not in line
+
+
+@pytest.mark.parametrize("command", [("keys", "list"), ("doctor",)])
+def test_a_command_of_an_operator_refuses_a_malformed_address_on_one_line(command: tuple[str, ...]) -> None:
+    done = run("farm", *command, FARM_REDIS_URL=f"redis://h:{SECRET}/0")
+    said = done.stderr + done.stdout
+    assert "FARM_REDIS_URL: its port is no number" in said
+    assert "Traceback" not in said
+    assert SECRET not in said
+    if command == ("keys", "list"):
+        assert (done.returncode, done.stderr.count("\n")) == (USAGE, 1)
+
+
+@pytest.mark.parametrize("part", SERVICES)
+def test_a_broker_without_its_database_ends_every_service(
+    part: str, own_redis: Callable[..., RedisServer], tmp_path: Path
+) -> None:
+    """As at providers who give one database."""
+    redis = own_redis(databases=1)
+    done = run(*SERVICES[part], FARM_REDIS_URL=redis.url, FARM_STORAGE_URL=tmp_path.as_uri())
+    assert done.returncode == EXIT_MISCONFIGURED
+    assert "FARM_BROKER_URL: this Redis has no database 1; name one that exists" in done.stderr.splitlines()[-1]
+
+
+def test_the_doctor_looks_at_the_broker(own_redis: Callable[..., RedisServer], tmp_path: Path) -> None:
+    redis = own_redis(aof=True, databases=1)
+    given = {"FARM_REDIS_URL": redis.url, "FARM_STORAGE_URL": tmp_path.as_uri()}
+    assert "MEND  broker    FARM_BROKER_URL: this Redis has no database 1" in run("farm", "doctor", **given).stdout
+    shared = run("farm", "doctor", **given, FARM_BROKER_URL=redis.url).stdout
+    assert f"OK    broker    {redis.url} takes messages" in shared
+
+
+def test_a_job_runs_where_store_and_broker_share_the_only_database(
+    own_redis: Callable[..., RedisServer], tmp_path: Path, espeak: Espeak
+) -> None:
+    redis = own_redis(databases=1)
+    house = House(redis.url, tmp_path, espeak, broker_url=redis.url)
+    with closing(house), redis.client() as client:
+        job = house.submit(input="One database is enough.")
+        house.waker.wake(DESK_QUEUE)
+        house.finish()
+        assert house.record(job).status == Status.SUCCEEDED
+        house.waker.close()
+        assert client.exists(DESK_QUEUE)
+
+
+def test_a_redis_without_an_append_only_file_is_told_at_the_start(redis_url: str, tmp_path: Path) -> None:
+    given = os.environ | {"FARM_REDIS_URL": redis_url, "FARM_STORAGE_URL": tmp_path.as_uri()}
+    command = [sys.executable, "-P", "-m", "worker", "desk"]
+    with subprocess.Popen(command, env=given, stderr=subprocess.PIPE, text=True) as worker:
+        assert worker.stderr is not None
+        assert any("Redis: the append-only file is off" in line for line in worker.stderr)
+        worker.terminate()
+        worker.communicate(timeout=patient(30))

@@ -17,11 +17,12 @@ from urllib.parse import quote
 import pytest
 import trustme
 
-from farm.errors import Misconfigured, StoreUnavailable
+from farm.errors import FarmError, Misconfigured, StoreUnavailable
 from farm.settings import Settings
+from farm.start import check_broker
 from farm.store import AsyncStore, Store, connection, registry
 from farm.wake import DESK_QUEUE, Waker
-from tests.conftest import RedisServer
+from tests.conftest import RedisServer, free_port
 from tests.patience import patient
 
 PASSWORD = "p@s:s/w?o#r[d]%;+ é"
@@ -123,6 +124,77 @@ def test_a_certificate_that_is_not_there_is_misconfigured(tmp_path: Path) -> Non
 def test_a_database_that_does_not_exist_is_misconfigured(redis_url: str) -> None:
     with pytest.raises(Misconfigured, match="no database of this number; correct the number in FARM_REDIS_URL"):
         Store.connect(redis_url.removesuffix("/0") + "/99")
+
+
+@pytest.mark.parametrize(
+    "answer", [b"+OK\r\n" * 9, b"HTTP/1.1 400 Bad Request\r\n\r\n", b"-ERR unknown command\r\n" * 9]
+)
+def test_what_is_no_redis_is_told_with_the_name_of_the_setting(answer: bytes) -> None:
+    with Listener(lambda connection: connection.sendall(answer)) as port:
+        url = f"redis://127.0.0.1:{port}/0"
+        with pytest.raises(FarmError, match="FARM_REDIS_URL"):
+            Store.connect(url)
+        with pytest.raises(FarmError, match="FARM_REDIS_URL"):
+            asyncio.run(AsyncStore.connect(url))
+
+
+@pytest.mark.parametrize("policy", ["volatile-lru", "volatile-lfu", "volatile-ttl", "volatile-random", "allkeys-lru"])
+def test_a_redis_that_may_drop_any_key_is_refused(policy: str, own_redis: Callable[..., RedisServer]) -> None:
+    """Those of an idempotency key have an expiry, and volatile-… drops these."""
+    server = own_redis(maxmemory="64mb", **{"maxmemory-policy": policy})
+    with pytest.raises(Misconfigured, match=f"{policy}.*set maxmemory-policy noeviction"):
+        Store.connect(server.url)
+
+
+# --- the broker -------------------------------------------------------------------------------------------------------
+
+
+def test_a_broker_that_refuses_its_password_or_its_user_is_misconfigured(
+    redis_url: str, own_redis: Callable[..., RedisServer]
+) -> None:
+    broker = own_redis()
+    wrong = broker.url.replace("redis://", "redis://:wrong@")
+    with broker.client() as client:
+        client.acl_setuser("reader", enabled=True, nopass=True, categories=["+@read"], keys=["*"])
+        client.config_set("requirepass", "other")
+    for url in (wrong, broker.url, broker.url.replace("redis://", "redis://reader:any@")):
+        with pytest.raises(Misconfigured, match="correct FARM_BROKER_URL"):
+            check_broker(Settings(redis_url=redis_url, broker_url=url))
+
+
+def test_a_broker_that_is_away_is_an_outage(redis_url: str) -> None:
+    with pytest.raises(StoreUnavailable, match="FARM_BROKER_URL"):
+        check_broker(Settings(redis_url=redis_url, broker_url=f"redis://127.0.0.1:{free_port()}/0"))
+
+
+def test_a_broker_without_its_database_is_misconfigured(redis_url: str) -> None:
+    store = redis_url.removesuffix("/0") + "/15"
+    with pytest.raises(Misconfigured, match="FARM_BROKER_URL: this Redis has no database 16; name one that exists"):
+        check_broker(Settings(redis_url=store))
+    check_broker(Settings(redis_url=store, broker_url=store))
+
+
+class Listener:
+    """Answers each connection to a port of loopback."""
+
+    def __init__(self, answer: Callable[[socket.socket], object]) -> None:
+        self._answer = answer
+        self._listener = socket.create_server(("127.0.0.1", 0))
+
+    def __enter__(self) -> int:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return int(self._listener.getsockname()[1])
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                with connection:
+                    connection.recv(1 << 16)
+                    self._answer(connection)
 
 
 class TlsFront:

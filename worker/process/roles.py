@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 from farm.errors import EXIT_FAULT, Misconfigured
 from farm.job import Due
 from farm.settings import Settings
+from farm.start import examine
 from farm.storage import open_storage
 from farm.store import Store, registry, tasks
 from farm.wake import DESK_QUEUE, Waker, render_queue
@@ -151,8 +152,7 @@ class DeskRole(Role):
 def role_for(queues: Set[str], settings: Settings) -> Role:
     """The role that a worker has by the queues that it consumes. Raises FarmError when it can't be taken up."""
     render = {queue for queue in queues if queue.startswith(render_queue(""))}
-    if not render:
-        return DeskRole(settings)
-    if render != queues:
+    if render and render != queues:
         raise Misconfigured(f"a worker has one role: start one with -Q {DESK_QUEUE} and another with -Q {min(render)}")
-    return RenderRole(settings)
+    examine(settings)
+    return RenderRole(settings) if render else DeskRole(settings)
