@@ -17,10 +17,11 @@ from api.admission import Catalog, names_unknown_voices
 from api.estimate import speeds
 from api.ttl_cache import TtlCache
 from api.watch import Watch
-from farm.errors import FarmError, Unavailable
+from farm.errors import FarmError, StoreReplaced, StoreUnavailable, Unavailable
 from farm.settings import Settings
 from farm.spec import StoredVoice
 from farm.storage import Storage, open_storage
+from farm.storage_mark import compare, read_mark
 from farm.store import AsyncStore, Pressure, registry
 from farm.wake import Waker
 from farm.webhooks.addresses import Network, allowed_networks
@@ -118,6 +119,9 @@ async def opened(settings: Settings) -> AsyncIterator[AppState]:
     async def check_storage() -> str | None:
         try:
             await run_in_threadpool(storage.check)
+            compare(await store.run(registry.storage_mark()), await run_in_threadpool(read_mark, storage), settings)
+        except (StoreUnavailable, StoreReplaced):
+            return None  # which is told as the state of Redis
         except FarmError as error:
             return error.message
         return None

@@ -8,12 +8,14 @@
     results/<job>/<run>/audio.<suffix>          what assembly made. `run` is the token of the assembly, so that two
                        /manifest.json           desks never write to one object
                        /subtitles.<kind>
+    birth-mark                                  a random id, by which each part knows the storage of its farm
 
 Objects of running farms lie under these keys: a changed key loses them.
 """
 
 from __future__ import annotations
 
+MARK = "birth-mark"
 JOBS, BATCHES, VOICES, CLIPS, RESULTS = "jobs/", "batches/", "voices/", "segments/", "results/"
 
 

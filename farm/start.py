@@ -19,6 +19,7 @@ from farm.redis_address import RedisAddress
 from farm.settings import Settings
 from farm.storage import check_form as check_storage_url
 from farm.storage import open_storage
+from farm.storage_mark import recognise
 from farm.store import Store, connection
 from farm.store.outage import farm_error
 from farm.webhooks.addresses import allowed_networks
@@ -38,6 +39,7 @@ def examine(settings: Settings, *, writes: bool = True) -> None:
             storage = open_storage(settings)
             if writes:
                 storage.check()
+            recognise(store, storage, settings)
         except StorageUnavailable as error:
             log.warning("storage can't be used yet: %s", error)
     try:

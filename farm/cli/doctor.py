@@ -114,11 +114,26 @@ def _redis(settings: Settings) -> Iterator[Finding]:
 def _storage(settings: Settings) -> Finding:
     with needs("storage"):
         from farm.storage import open_storage
+    with needs("store"):
+        from farm.storage_mark import compare, read_mark
     try:
-        open_storage(settings).check()
+        storage = open_storage(settings)
+        storage.check()
+        compare(_known_mark(settings), read_mark(storage), settings)
     except FarmError as error:
         return Finding("storage", False, f"{settings.storage_url}: {error.message}")
     return Finding("storage", True, f"{settings.storage_url} can be written and read")
+
+
+def _known_mark(settings: Settings) -> str | None:
+    """None also where Redis can't be asked, which is a finding of its own."""
+    from farm.store import Store, registry
+
+    try:
+        with closing(Store.connect(settings.redis_url)) as store:
+            return store.run(registry.storage_mark())
+    except FarmError:
+        return None
 
 
 def _webhooks(settings: Settings) -> Finding:

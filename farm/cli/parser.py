@@ -67,6 +67,8 @@ def parser() -> argparse.ArgumentParser:
     _add_voices(commands)
     _add(commands, "queue", orders.queue, "show what waits, and who works on it")
     _add(commands, "doctor", _later("doctor", "doctor"), "check everything, and say how to mend what is wrong")
+    says = "make the storage that FARM_STORAGE_URL names the farm's own, after its objects were moved or lost"
+    _add(commands, "adopt-storage", _later("storage", "adopt_storage"), says)
     _add_keys(commands)
     return top
 

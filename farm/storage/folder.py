@@ -226,7 +226,9 @@ def _verdict(error: OSError, root: Path) -> StorageUnavailable:
         case errno.EROFS:
             return StorageUnavailable(f"{root} is mounted read-only: check its disk and mount it writable")
         case errno.ENOENT:
-            return StorageUnavailable(f"{root} is gone: mount it again, or restart the farm to begin anew")
+            return StorageUnavailable(
+                f"{root} is gone: mount it again; or give its objects up with `farm adopt-storage`, and restart"
+            )
         case errno.EACCES | errno.EPERM:
             return StorageRefused(f"no permission for {where}: as its owner, chown -R {os.getuid()} {root}")
         case errno.EEXIST | errno.ENOTDIR | errno.EISDIR:

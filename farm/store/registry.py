@@ -75,6 +75,20 @@ def keys() -> Call[dict[str, dict[str, str]]]:
     return command("HGETALL", "f:keys", read=read)
 
 
+def storage_mark() -> Call[str | None]:
+    """The birth mark of the farm's storage, as farm/storage_mark.py explains it. None until a part has seen one."""
+    return command("GET", "f:storage", read=word_or_none)
+
+
+def keep_storage_mark(mark: str) -> Call[None]:
+    """Unless there is one."""
+    return command("SET", "f:storage", mark, "NX", read=nothing)
+
+
+def adopt_storage_mark(mark: str) -> Call[None]:
+    return command("SET", "f:storage", mark, read=nothing)
+
+
 def announce(model: str, card: str) -> Call[None]:
     """Publishes a model card (JSON). Requests are validated against it, also after its worker has gone."""
     return Call("announce", (model, card), nothing)

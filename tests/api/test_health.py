@@ -53,6 +53,16 @@ def test_a_farm_that_is_well_is_ready(api: httpx.Client) -> None:
     assert (ready.status_code, ready.json()["checks"]) == (200, {"redis": "ok", "storage": "ok"})
 
 
+def test_an_api_on_another_storage_than_the_workers_is_not_ready(api: httpx.Client, store: Store) -> None:
+    store.run(registry.adopt_storage_mark("of another storage"))
+    while (ready := api.get("/readyz")).status_code == 200:  # it looks every few seconds; pytest's timeout is the limit
+        time.sleep(0.1)
+    checks = ready.json()["checks"]
+    assert checks["redis"] == "ok"
+    assert "FARM_STORAGE_URL" in checks["storage"]
+    assert "`farm adopt-storage`" in checks["storage"]
+
+
 def test_without_redis_nothing_is_accepted_and_with_it_everything_goes_on(
     serve: Callable[..., httpx.Client], own_redis: Callable[..., Any]
 ) -> None:

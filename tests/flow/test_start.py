@@ -15,7 +15,10 @@ import pytest
 from farm.cli import USAGE
 from farm.errors import EXIT_FAULT, EXIT_MISCONFIGURED
 from farm.job import Status
-from farm.store import SCHEMA
+from farm.settings import Settings
+from farm.storage import LocalStorage
+from farm.storage_mark import recognise
+from farm.store import SCHEMA, Store
 from farm.wake import DESK_QUEUE
 from tests.conftest import RedisServer, free_port
 from tests.flow.house import House
@@ -186,3 +189,25 @@ def test_a_redis_without_an_append_only_file_is_told_at_the_start(redis_url: str
         assert any("Redis: the append-only file is off" in line for line in worker.stderr)
         worker.terminate()
         worker.communicate(timeout=patient(30))
+
+
+# --- one storage for all parts ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("part", SERVICES)
+def test_a_part_that_sees_another_storage_than_the_farm_does_not_start(
+    part: str, own_redis: Callable[..., RedisServer], tmp_path: Path
+) -> None:
+    redis = own_redis()
+    with closing(Store.connect(redis.url)) as store:
+        recognise(store, LocalStorage(tmp_path / "farm"), Settings())
+    given = {"FARM_REDIS_URL": redis.url, "FARM_STORAGE_URL": (tmp_path / "other").as_uri()}
+    done = run(*SERVICES[part], **given)
+    said = done.stderr.splitlines()[-1]
+    assert done.returncode == EXIT_MISCONFIGURED
+    assert f"FARM_STORAGE_URL names {given['FARM_STORAGE_URL']} here, and the farm in FARM_REDIS_URL" in said
+    if part == "api":
+        assert "MEND  storage" in run("farm", "doctor", **given).stdout
+        adopted = run("farm", "adopt-storage", **given)
+        assert adopted.stdout.startswith(f"{given['FARM_STORAGE_URL']} is the storage of this farm now")
+        assert "OK    storage" in run("farm", "doctor", **given).stdout

@@ -7,6 +7,7 @@ import pytest
 from farm import layout
 
 KEYS = {
+    layout.MARK: "birth-mark",
     layout.text_key("job_a"): "jobs/job_a/text.json",
     layout.plan_key("job_a"): "jobs/job_a/plan.json",
     layout.pages_key("job_a"): "jobs/job_a/plan.jsonl.gz",

@@ -18,6 +18,7 @@
 -- The farm
 --   f:schema                       string  version of this keyspace
 --   f:born                         string  birth mark, a random id. Another mark means another farm, or this one emptied
+--   f:storage                      string  birth mark of the storage. A part that sees another one does not start
 --   f:synced                       string  empty. Writing it gives WAITAOF a write to wait for
 --   f:token                        string  counter of tokens
 --   f:count                        hash    status -> jobs
