@@ -34,13 +34,13 @@ async def of_batch(request: Request, batch_id: str) -> Response:
     return await _page(request, batch.id, BatchSpec.model_validate_json(batch.spec).webhook)
 
 
-@router.post("/v1/jobs/{job_id}/deliveries/{delivery_id}/redeliver", status_code=202)
+@router.post("/v1/jobs/{job_id}/deliveries/{delivery_id}/redeliver", status_code=202, response_class=Response)
 async def redeliver_of_job(request: Request, job_id: str, delivery_id: str) -> Response:
     """Sends it again now, whatever came of it before, under the same id."""
     return await _redeliver(request, jobs.known(job_id), delivery_id)
 
 
-@router.post("/v1/batches/{batch_id}/deliveries/{delivery_id}/redeliver", status_code=202)
+@router.post("/v1/batches/{batch_id}/deliveries/{delivery_id}/redeliver", status_code=202, response_class=Response)
 async def redeliver_of_batch(request: Request, batch_id: str, delivery_id: str) -> Response:
     """Sends it again now, whatever came of it before, under the same id."""
     return await _redeliver(request, batches.known(batch_id), delivery_id)

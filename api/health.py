@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Iterable, Mapping
+from typing import Literal
 
 from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel
 
 from api.answers import json_response
 from api.estimate import speeds
+from api.openapi import text
 from api.state import AppState, state_of
 from farm.errors import FarmError
 from farm.job import Lane
@@ -17,6 +19,14 @@ from farm.store import registry
 from farm.wire import Model, Page, Queue, Worker
 
 router = APIRouter(tags=["farm"])
+
+
+class Readiness(BaseModel):
+    """`checks` says of Redis and the storage "ok", or what is wrong."""
+
+    status: Literal["ok", "unavailable"]
+    checks: dict[str, str]
+
 
 Samples = Iterable[tuple[Mapping[str, str], float]]
 
@@ -40,17 +50,19 @@ async def healthz() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@router.get("/readyz", responses={503: {"description": "What can't be reached"}})
+@router.get("/readyz", response_model=Readiness, responses={503: {"model": Readiness}})
 async def readyz(request: Request) -> Response:
     """Whether jobs can be accepted: Redis has room, and storage can be written."""
     state = state_of(request)
     checks = {"redis": await _check_redis(state), "storage": await state.storage_trouble.get()}
     ready = not any(checks.values())
-    body = {"status": "ok" if ready else "unavailable", "checks": {name: said or "ok" for name, said in checks.items()}}
-    return Response(json.dumps(body), 200 if ready else 503, media_type="application/json")
+    shown = Readiness(
+        status="ok" if ready else "unavailable", checks={name: said or "ok" for name, said in checks.items()}
+    )
+    return json_response(shown, 200 if ready else 503)
 
 
-@router.get("/metrics", response_class=Response)
+@router.get("/metrics", response_class=Response, responses={200: text("The metrics", "text/plain")})
 async def metrics(request: Request) -> Response:
     """In the text format of Prometheus."""
     found, alive = await _figures(state_of(request))

@@ -1,8 +1,13 @@
-"""The parts of the OpenAPI document that FastAPI can't derive: bodies that routes parse by hand, and problem
-answers."""
+"""The parts of the OpenAPI document that FastAPI can't derive: bodies that routes parse by hand, files, keys, and
+problem answers.
+
+A route declares the answers of its own. What every route may answer is added here, by method and by the kind of its
+body; `default` stands for the refusals that any path has, such as 405 and 500.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from fastapi import FastAPI
@@ -13,11 +18,10 @@ from farm.wire import BatchRequest, JobOptions, JobRequest, Problem, Webhook
 
 _SHAPES = (JobRequest, BatchRequest, JobOptions, Webhook, Problem)
 _REF = "#/components/schemas/{model}"
-_STATUSES = {
-    "get": ("401", "404", "422", "503"),
-    "delete": ("401", "404", "422", "503"),
-    "post": ("401", "404", "409", "413", "415", "422", "503"),
-}
+_EVERY = ("401", "403", "404", "422", "503")
+_WITH_BODY = ("413", "415")
+_WITH_FORM = ("400",)
+_WITHOUT_KEY = ("/healthz", "/readyz")
 
 
 def ref(name: str) -> dict[str, str]:
@@ -51,27 +55,68 @@ IDEMPOTENCY_KEY = header(
 )
 
 
+def problem(description: str) -> dict[str, Any]:
+    """An answer that is a problem."""
+    return {"description": description, "content": {MEDIA_TYPE: {"schema": ref("Problem")}}}
+
+
+def text(description: str, *media_types: str) -> dict[str, Any]:
+    return {"description": description, "content": {kind: {"schema": {"type": "string"}} for kind in media_types}}
+
+
+def file_answers(media_types: Iterable[str], schema: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
+    """The answers of a route that sends a file of the storage."""
+    content = {kind: {"schema": schema} for kind in media_types}
+    return {
+        200: {"description": "The file", "content": content},
+        206: {"description": "The part that Range asks for", "content": content},
+        304: {"description": "The client has it: If-None-Match, If-Modified-Since"},
+        307: {"description": "It is at a presigned URL of the storage, good for 15 minutes"},
+        409: problem("There is no result yet, or there will be none"),
+        410: problem("Its retention is over"),
+        416: problem("Range lies behind the end"),
+    }
+
+
 def install(app: FastAPI) -> None:
     generated = app.openapi
 
     def described() -> dict[str, Any]:
-        if app.openapi_schema is not None:
-            return app.openapi_schema
-        document = generated()
-        _, shapes = models_json_schema([(shape, "validation") for shape in _SHAPES], ref_template=_REF)
-        components = document.setdefault("components", {})
-        components["schemas"] = {**shapes["$defs"], **components.get("schemas", {})}
-        components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer", "description": "an API key"}}
-        document["security"] = [{"key": []}]
-        content = {MEDIA_TYPE: {"schema": ref("Problem")}}
-        problem = {"description": "What is wrong, and with which field", "content": content}
-        for path in document["paths"].values():
-            for method, operation in path.items():
-                for status in _STATUSES.get(method, ()):
-                    operation["responses"][status] = problem
-        components["schemas"].pop("HTTPValidationError", None)
-        components["schemas"].pop("ValidationError", None)
-        app.openapi_schema = document
-        return document
+        if app.openapi_schema is None:
+            document = generated()
+            _complete_components(document)
+            for path, operations in document["paths"].items():
+                for method, operation in operations.items():
+                    _complete_operation(path, method, operation)
+            app.openapi_schema = document
+        return app.openapi_schema
 
     app.openapi = described  # type: ignore[method-assign]  # FastAPI's documented way
+
+
+def _complete_components(document: dict[str, Any]) -> None:
+    _, shapes = models_json_schema([(shape, "validation") for shape in _SHAPES], ref_template=_REF)
+    components = document.setdefault("components", {})
+    schemas = components["schemas"] = {**shapes["$defs"], **components.get("schemas", {})}
+    # Its jobs are parsed one by one, after their defaults are known.
+    schemas["BatchRequest"]["properties"]["jobs"]["items"] = ref("JobRequest")
+    for replaced in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(replaced, None)
+    components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer", "description": "an API key"}}
+    document["security"] = [{"key": []}]
+
+
+def _complete_operation(path: str, method: str, operation: dict[str, Any]) -> None:
+    answers = operation["responses"]
+    answers["default"] = problem("Any other refusal")
+    if path in _WITHOUT_KEY:
+        operation["security"] = []
+        answers.setdefault("503", problem("The server has too many connections"))
+        return
+    body = operation.get("requestBody", {}).get("content", {})
+    statuses = [*_EVERY, *(_WITH_BODY if body else ()), *(_WITH_FORM if "multipart/form-data" in body else ())]
+    if method == "post":
+        statuses.append("409")
+    declared = problem("What is wrong, and with which field")
+    # FastAPI declares a 422 of its own, which is not what is answered.
+    answers |= {status: declared for status in statuses if status == "422" or status not in answers}

@@ -12,15 +12,16 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from api.answers import json_response
 from api.head import is_head
 from api.jobs import find
+from api.openapi import file_answers, problem
 from api.problems import Gone
 from api.state import AppState, state_of
 from api.stored_file import stored_file
-from farm.audio_formats import MEDIA_TYPE_OF_SUFFIX
+from farm.audio_formats import AUDIO_FORMATS, MEDIA_TYPE_OF_SUFFIX, SUBTITLE_FORMATS
 from farm.errors import BadInput, Conflict, NotFound, ObjectMissing
 from farm.job import ENDED, Status
 from farm.plan import Segment as PlannedSegment
@@ -30,12 +31,6 @@ from farm.store import jobs
 from farm.wire import Page
 
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["results"])
-
-_BYTES: dict[int | str, dict[str, Any]] = {
-    200: {"description": "The file; Range is honoured"},
-    307: {"description": "It is at a presigned URL of the storage, good for 15 minutes"},
-    410: {"description": "Its retention is over"},
-}
 
 
 class Segment(BaseModel):
@@ -56,31 +51,87 @@ class Segment(BaseModel):
     target_ms: int | None = None
 
 
-@router.get("/audio", response_class=Response, responses=_BYTES)
+class ManifestSegment(Segment):
+    model_config = ConfigDict(extra="allow")
+
+    offset_frames: int | None = None
+    frames: int | None = None
+    pause_ms: int | None = None
+    warnings: list[str] = []
+
+
+class ManifestChapter(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+    title: str
+    first_segment: int
+    segments: int
+    offset_ms: int
+    duration_ms: int
+
+
+class Manifest(BaseModel):
+    """For the document alone: a stored manifest is sent as it is, and later ones may say more."""
+
+    model_config = ConfigDict(extra="allow")
+
+    job: str
+    model: str
+    language: str
+    format: str
+    sample_rate: int
+    duration_seconds: float
+    revision: str | None = None
+    frames: int | None = None
+    bytes: int | None = None
+    sha256: str | None = None
+    loudness_lufs: float | None = None
+    source_loudness_lufs: float | None = None
+    gain_db: float | None = None
+    peak_dbfs: float | None = None
+    warnings: int | None = None
+    chapters: list[ManifestChapter]
+    segments: list[ManifestSegment]
+
+
+_BYTES = {"type": "string", "format": "binary"}
+# Generators of clients that know no audio know what to do with application/octet-stream, and text with text/plain.
+_AUDIO = file_answers([*(each.media_type for each in AUDIO_FORMATS.values()), "application/octet-stream"], _BYTES)
+_MANIFEST: dict[int | str, dict[str, Any]] = file_answers(["application/json"], {}) | {
+    200: {"description": "The file", "model": Manifest}
+}
+_VTT, _SRT = (file_answers([media_type, "text/plain"], {"type": "string"}) for media_type in SUBTITLE_FORMATS.values())
+_SEGMENTS: dict[int | str, dict[str, Any]] = {
+    409: problem("It is not planned yet, or its plan is gone"),
+    410: problem("Its retention is over"),
+}
+
+
+@router.get("/audio", response_class=Response, responses=_AUDIO)
 async def audio(request: Request, job_id: str) -> Response:
     """The narration. 409 until the job has succeeded."""
     return await _object(request, job_id, lambda rendered: rendered.audio_key)
 
 
-@router.get("/manifest", response_class=Response, responses=_BYTES)
+@router.get("/manifest", responses=_MANIFEST)
 async def manifest(request: Request, job_id: str) -> Response:
     """Every segment with its offset, duration, place in the text, digest and attempts, as JSON."""
     return await _object(request, job_id, lambda rendered: rendered.manifest_key)
 
 
-@router.get("/subtitles.vtt", response_class=Response, responses=_BYTES)
+@router.get("/subtitles.vtt", response_class=Response, responses=_VTT)
 async def subtitles_vtt(request: Request, job_id: str) -> Response:
     """WebVTT, where the job asked for it in output.subtitles."""
     return await _object(request, job_id, lambda rendered: rendered.subtitles.get("vtt"))
 
 
-@router.get("/subtitles.srt", response_class=Response, responses=_BYTES)
+@router.get("/subtitles.srt", response_class=Response, responses=_SRT)
 async def subtitles_srt(request: Request, job_id: str) -> Response:
     """SubRip, where the job asked for it in output.subtitles."""
     return await _object(request, job_id, lambda rendered: rendered.subtitles.get("srt"))
 
 
-@router.get("/segments", response_model=Page[Segment])
+@router.get("/segments", response_model=Page[Segment], responses=_SEGMENTS)
 async def segments(
     request: Request,
     job_id: str,

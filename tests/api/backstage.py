@@ -101,7 +101,9 @@ class Backstage:
         self.storage.put(key, audio)
         rows = [{"index": 0, "chapter": 0, "start": 0, "end": 3, "text": "One", "voice": "de", "digest": "aa",
                  "cached": True, "offset_ms": 0, "duration_ms": 1500, "attempts": 0}]  # fmt: skip
-        self.storage.put(manifest_key(job, task.token), json.dumps({"job": job, "segments": rows}).encode())
+        manifest = {"job": job, "model": "espeak", "language": "de", "format": "mp3", "sample_rate": 22050,
+                    "duration_seconds": 1.5, "chapters": [], "segments": rows}  # fmt: skip
+        self.storage.put(manifest_key(job, task.token), json.dumps(manifest).encode())
         self.storage.put(subtitles_key(job, task.token, "vtt"), b"WEBVTT\n")
         rendered = Rendered(
             format="mp3",

@@ -22,6 +22,7 @@ from farm.settings import Settings
 from farm.storage import open_storage
 from farm.store import Store, registry
 from tests.api.backstage import ESPEAK, INDEXTTS, Backstage
+from tests.api.document import Document
 from tests.conftest import RedisServer
 from tests.patience import patient
 
@@ -46,14 +47,18 @@ class Served:
         self._socket.bind(("127.0.0.1", 0))
         self.port = self._socket.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        config = uvicorn.Config(create_app(settings), log_config=None, loop="uvloop", http=Connection)
+        app = create_app(settings)
+        self._document = Document(app)
+        config = uvicorn.Config(app, log_config=None, loop="uvloop", http=Connection)
         self._server = _Uvicorn(config)
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],))
         self._thread.start()
         assert self._server.up.wait(patient(20)), "the API did not start"
 
     def client(self, **options: Any) -> httpx.Client:
-        return httpx.Client(base_url=self.url, trust_env=False, timeout=patient(30), **options)
+        """Every answer that it gets is compared to the API's own document."""
+        hooks = {"response": [self._document.check]}
+        return httpx.Client(base_url=self.url, trust_env=False, timeout=patient(30), event_hooks=hooks, **options)
 
     def stop(self) -> None:
         self._server.should_exit = True

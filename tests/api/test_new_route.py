@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from api import app, jobs
 from api.answers import json_response
+from api.openapi import problem
 from farm.errors import Conflict
 from farm.store import Store
 from tests.api.conftest import Served
@@ -23,7 +24,7 @@ class Length(BaseModel):
     characters: int
 
 
-@router.get("/v1/jobs/{job_id}/length", response_model=Length)
+@router.get("/v1/jobs/{job_id}/length", response_model=Length, responses={409: problem("The text is short")})
 async def length(request: Request, job_id: str) -> Response:
     """How long the job's text is. 409 when it is a short one."""
     job = await jobs.find(request, job_id)
@@ -58,4 +59,4 @@ def test_its_errors_are_problems_and_its_document_is_written(clients: Callable[[
         assert answer.headers["content-type"] == "application/problem+json"
         described = ann.get("/openapi.json").json()["paths"]["/v1/jobs/{job_id}/length"]["get"]
         assert described["description"] == "How long the job's text is. 409 when it is a short one."
-        assert {"401", "404", "422", "503"} <= set(described["responses"])
+        assert {"401", "404", "409", "422", "503"} <= set(described["responses"])

@@ -121,3 +121,47 @@ def test_the_documentation_shows_what_every_route_takes_answers_and_refuses(sett
     assert submit["requestBody"]["content"]["application/json"]["schema"]["$ref"].endswith("/JobRequest")
     assert submit["responses"]["202"]["content"]["application/json"]["schema"]["$ref"].endswith("/Job")
     assert {parameter["name"] for parameter in submit["parameters"]} == {"Idempotency-Key", "Prefer"}
+
+
+def answers(settings: Settings, method: str, path: str) -> dict[str, set[str]]:
+    """status -> media types"""
+    declared = create_app(settings).openapi()["paths"][path][method]["responses"]
+    return {status: set(answer.get("content", ())) for status, answer in declared.items()}
+
+
+PROBLEM = {"application/problem+json"}
+
+
+def test_the_documentation_says_what_comes_before_the_end_and_for_a_part(settings: Settings) -> None:
+    for what in ("audio", "manifest", "subtitles.vtt", "subtitles.srt", "segments"):
+        declared = answers(settings, "get", f"/v1/jobs/{{job_id}}/{what}")
+        assert declared["200"], what
+        assert declared["409"] == declared["410"] == PROBLEM
+        if what != "segments":
+            assert declared["206"] == declared["200"]
+            assert (declared["304"], declared["307"], declared["416"]) == (set(), set(), PROBLEM)
+    assert "audio/mpeg" in answers(settings, "get", "/v1/jobs/{job_id}/audio")["200"]
+    manifest = create_app(settings).openapi()["paths"]["/v1/jobs/{job_id}/manifest"]["get"]["responses"]["200"]
+    assert manifest["content"]["application/json"]["schema"]["$ref"].endswith("/Manifest")
+
+
+def test_the_documentation_knows_the_jobs_of_a_batch(settings: Settings) -> None:
+    shape = create_app(settings).openapi()["components"]["schemas"]["BatchRequest"]
+    assert shape["properties"]["jobs"]["items"]["$ref"].endswith("/JobRequest")
+
+
+def test_the_documentation_says_where_no_key_is_needed(settings: Settings) -> None:
+    document = create_app(settings).openapi()
+    without = {
+        path for path, operations in document["paths"].items() if operations.get("get", {}).get("security") == []
+    }
+    assert without == {"/healthz", "/readyz"}
+    assert document["security"] == [{"key": []}]
+
+
+def test_the_documentation_says_what_probes_and_forms_answer(settings: Settings) -> None:
+    assert answers(settings, "get", "/readyz")["503"] == {"application/json"}
+    assert answers(settings, "get", "/metrics")["200"] == {"text/plain"}
+    assert answers(settings, "post", "/v1/voices")["400"] == answers(settings, "post", "/v1/batches")["400"] == PROBLEM
+    redeliver = answers(settings, "post", "/v1/jobs/{job_id}/deliveries/{delivery_id}/redeliver")
+    assert redeliver["202"] == set()

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
+from api.results import Manifest
 from examples.receiver import Receiver
 from farm.client import Farm
 from farm.embedded.supervisor import Local
@@ -55,6 +56,7 @@ def test_chapters_have_their_voices_and_subtitles_their_times(client: Farm, tmp_
     )
     assert job.status == "succeeded", job.error
     manifest = client.manifest(job.id)
+    assert Manifest.model_validate(manifest).segments[0].text == LINE  # as the API's document describes it
     assert [chapter["title"] for chapter in manifest["chapters"]] == ["One", "Zwei"]
     assert job.result is not None
     assert set(job.result.subtitles) == {"vtt", "srt"}
