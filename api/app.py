@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from fastapi.middleware import Middleware
 
-from api import batches, deliveries, health, jobs, openapi, problems, results, voices
+from api import batches, deliveries, docs_page, health, jobs, openapi, problems, results, voices
 from api.decoder import Decoder
 from api.gate import Gate
 from api.head import HeadAsGet
@@ -53,11 +53,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         description="Narration in bulk: jobs and batches in, audio and signed webhooks out.",
         lifespan=lifespan,
         middleware=[gate, Middleware(HeadAsGet)],
+        servers=[{"url": settings.public_url}] if settings.public_url else None,
+        docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
     )
     problems.install(app)
     openapi.install(app)
+    docs_page.install(app)
     for router in ROUTERS:
         app.include_router(router)
     return app

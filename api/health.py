@@ -12,9 +12,9 @@ from pydantic import BaseModel
 from api.answers import json_response
 from api.estimate import speeds
 from api.openapi import text
-from api.state import AppState, state_of
+from api.state import AppState, state_of, tenant_of
 from farm.errors import FarmError
-from farm.job import Lane
+from farm.job import DEFAULT_TENANT, Lane
 from farm.store import registry
 from farm.wire import Model, Page, Queue, Worker
 
@@ -40,8 +40,9 @@ async def models(request: Request) -> Response:
 
 @router.get("/v1/queue", response_model=Queue)
 async def queue(request: Request) -> Response:
-    """How much work there is, and who is at it."""
-    return json_response(_queue(*await _figures(state_of(request))))
+    """How much work there is, and who is at it. Totals of all tenants, and where workers run, are for the operator: for
+    the tenant `default`, which a farm without API keys has alone."""
+    return json_response(_as_seen_by(tenant_of(request), _queue(*await _figures(state_of(request)))))
 
 
 @router.get("/healthz")
@@ -64,9 +65,9 @@ async def readyz(request: Request) -> Response:
 
 @router.get("/metrics", response_class=Response, responses={200: text("The metrics", "text/plain")})
 async def metrics(request: Request) -> Response:
-    """In the text format of Prometheus."""
-    found, alive = await _figures(state_of(request))
-    shown = _queue(found, alive)
+    """In the text format of Prometheus, with what /v1/queue shows."""
+    shown = _as_seen_by(tenant_of(request), _queue(*await _figures(state_of(request))))
+    alive = shown.workers
     lines: list[str] = []
 
     def family(name: str, kind: str, said: str, samples: Samples) -> None:
@@ -143,14 +144,24 @@ def _queue(found: registry.Backlog, alive: list[Worker]) -> Queue:
     )
 
 
+def _as_seen_by(tenant: str, queue: Queue) -> Queue:
+    """What estimates need stays: depths and speeds. Of an id, a host's name and a random part, the latter stays."""
+    if tenant == DEFAULT_TENANT:
+        return queue
+    workers = [
+        worker.model_copy(update={"id": worker.id.rpartition("-")[2], "device": None, "memory_bytes": 0, "facts": {}})
+        for worker in queue.workers
+    ]
+    return queue.model_copy(update={"jobs": {}, "due": {}, "workers": workers})
+
+
 async def _check_redis(state: AppState) -> str | None:
     try:
         await state.store.run(registry.ping())
         state.pressure = await state.store.pressure()
-        state.check_room()
     except FarmError as error:
         return error.message
-    return None
+    return "is nearly full: no new work is accepted until some is done" if state.pressure.full else None
 
 
 def _of(worker: Worker) -> dict[str, str]:

@@ -43,7 +43,8 @@ def _tell(given: argparse.Namespace, found: Job | Batch) -> int:
 
 
 def _tables(found: Queue) -> None:
-    line("jobs: " + (", ".join(f"{count} {status}" for status, count in found.jobs.items() if count) or "none"))
+    if found.due:  # only the operator's key sees the totals
+        line("jobs: " + (", ".join(f"{count} {status}" for status, count in found.jobs.items() if count) or "none"))
     table(
         ("model", *Lane, "rendering", "segments/s", "workers"),
         (
