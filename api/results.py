@@ -5,7 +5,6 @@ Bytes come from storage: by a redirect to a presigned URL, or as the file itself
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import PurePosixPath
 from typing import Annotated, Any
@@ -17,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from api.answers import json_response
 from api.head import is_head
 from api.jobs import find
+from api.manifest_rows import manifest_rows
 from api.openapi import file_answers, problem
 from api.problems import Gone
 from api.state import AppState, state_of
@@ -147,20 +147,16 @@ async def segments(
     rendered = _rendered(job) if job.status is Status.SUCCEEDED else None
     try:
         if rendered is not None:
-            rows, total = await state.blocking(_from_manifest, state, rendered.manifest_key, first, limit)
+            found = await state.blocking(manifest_rows, state.storage, rendered.manifest_key, first, limit)
+            rows, total = [Segment.model_validate(row) for row in found], job.total
         else:
             lost = await state.store.run(jobs.attempts(job.id))
             rows, total = await state.blocking(_from_plan, state, job.id, lost, first, limit)
     except ObjectMissing:
         raise _absent(job, f"job {job_id} is {job.status} and has no segments yet") from None
-    more = first + len(rows) < total
-    page = Page[Segment](data=rows, has_more=more, next_cursor=str(rows[-1].index) if more and rows else None)
+    more = bool(rows) and first + len(rows) < total
+    page = Page[Segment](data=rows, has_more=more, next_cursor=str(rows[-1].index) if more else None)
     return json_response(page)
-
-
-def _from_manifest(state: AppState, key: str, first: int, limit: int) -> tuple[list[Segment], int]:
-    rows = json.loads(state.storage.get(key))["segments"]
-    return [Segment.model_validate(row) for row in rows[first : first + limit]], len(rows)
 
 
 def _from_plan(
