@@ -45,8 +45,12 @@ def lines_key(batch: str) -> str:
     return f"{BATCHES}{batch}/jobs.jsonl.gz"
 
 
+def voices_prefix(tenant: str) -> str:
+    return f"{VOICES}{tenant}/"
+
+
 def voice_key(tenant: str, digest: str) -> str:
-    return f"{VOICES}{tenant}/{digest}.flac"
+    return f"{voices_prefix(tenant)}{digest}.flac"
 
 
 def clip_key(digest: str) -> str:

@@ -1,15 +1,20 @@
 """Deleting a job: its record, and its objects in storage, which are its result, its text and plan, and the clips of its
-segments."""
+segments. Deleting all that a tenant has."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 
 from farm.errors import ObjectMissing
-from farm.layout import clip_key, job_prefix, result_prefix
+from farm.layout import clip_key, job_prefix, lines_key, result_prefix, voices_prefix
 from farm.plan_reader import PlanReader
 from farm.storage import Storage
-from farm.store import Store, jobs
+from farm.store import Store, batches, jobs, registry
+
+_REMOVERS = 8  # jobs that are removed at the same time: a bucket answers slowly, and a batch has up to 50,000 jobs
 
 
 def remove_job(store: Store, storage: Storage, job: str) -> None:
@@ -22,6 +27,11 @@ def remove_job(store: Store, storage: Storage, job: str) -> None:
     remove_objects(storage, job)  # what a desk was writing until then
 
 
+def remove_jobs(store: Store, storage: Storage, ids: Iterable[str]) -> None:
+    with ThreadPoolExecutor(_REMOVERS, "remove") as pool:
+        list(pool.map(partial(remove_job, store, storage), ids))
+
+
 def remove_objects(storage: Storage, job: str, *, clips: bool = False) -> None:
     """Safe to do twice. `clips` takes the clips too: another job of the tenant that says the same has them rendered
     again when it is assembled."""
@@ -30,6 +40,60 @@ def remove_objects(storage: Storage, job: str, *, clips: bool = False) -> None:
     storage.abandon(result_prefix(job))
     for prefix in (result_prefix(job), job_prefix(job)):  # the plan last, because it names the clips
         storage.delete(*(found.key for found in storage.list(prefix)))
+
+
+@dataclass(frozen=True, slots=True)
+class Possessions:
+    """What a tenant has in the farm."""
+
+    keys: list[str]  # names of API keys
+    batches: list[str]
+    voices: list[str]
+    jobs: int
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        return {
+            "jobs": self.jobs, "batches": len(self.batches), "voices": len(self.voices), "API keys": len(self.keys)
+        }  # fmt: skip
+
+
+def possessions(store: Store, tenant: str) -> Possessions:
+    keys = store.run(registry.keys())
+    return Possessions(
+        keys=[name for name, key in keys.items() if key["tenant"] == tenant],
+        batches=list(_batches(store, tenant)),
+        voices=list(store.run(registry.voices(tenant))),
+        jobs=store.run(jobs.count(tenant)),
+    )
+
+
+def purge_tenant(store: Store, storage: Storage, tenant: str) -> None:
+    """Everything of a tenant: its keys first, so that nothing new comes, then its batches, jobs and voices, with all
+    objects. Safe to do twice, and to go on with after it was interrupted."""
+    found = possessions(store, tenant)
+    for key in found.keys:
+        store.run(registry.drop_key(key))
+    for batch in found.batches:  # before the jobs, so that the desk makes no more of them
+        store.run(batches.drop(batch, tenant))
+    while ids := store.run(jobs.oldest(tenant, limit=100)):
+        remove_jobs(store, storage, ids)
+    for batch in found.batches:
+        storage.delete(lines_key(batch))
+        store.run(batches.forget(batch))
+    for voice in found.voices:
+        store.run(registry.drop_voice(tenant, voice))
+    storage.delete(*(recording.key for recording in storage.list(voices_prefix(tenant))))
+
+
+def _batches(store: Store, tenant: str) -> Iterator[str]:
+    cursor: int | None = 0
+    while cursor is not None:
+        cursor, ids = store.run(batches.some(cursor))
+        for id in ids:
+            record = store.run(batches.record(id))
+            if record is not None and record.tenant == tenant:
+                yield id
 
 
 def _clips(storage: Storage, job: str) -> Iterator[str]:

@@ -70,6 +70,7 @@ def parser() -> argparse.ArgumentParser:
     says = "make the storage that FARM_STORAGE_URL names the farm's own, after its objects were moved or lost"
     _add(commands, "adopt-storage", _later("storage", "adopt_storage"), says)
     _add_keys(commands)
+    _add_tenants(commands)
     return top
 
 
@@ -94,6 +95,14 @@ def _add_keys(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     _add(verbs, "list", _later("keys", "list_all"), "the keys there are")
     verb = _add(verbs, "revoke", _later("keys", "revoke"), "make a key worthless")
     verb.add_argument("name")
+
+
+def _add_tenants(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    group = commands.add_parser("tenants", help="delete all that a tenant has (needs access to Redis and storage)")
+    verbs = group.add_subparsers(required=True, metavar="purge")
+    verb = _add(verbs, "purge", _later("tenants", "purge"), "delete a tenant's jobs, batches, voices, audio and keys")
+    verb.add_argument("tenant")
+    verb.add_argument("--yes", action="store_true", help="do not ask")
 
 
 def _add_text(command: argparse.ArgumentParser) -> None:

@@ -101,6 +101,17 @@ def record(batch: str, tenant: str | None = None) -> Call[BatchRecord | None]:
     return Call("batch_record", (batch, tenant or ""), lambda answer: _read_record(batch, answer))
 
 
+def some(cursor: int) -> Call[tuple[int | None, list[str]]]:
+    """Some batches of all tenants, and the cursor of the next call, None at the end. The first cursor is 0. Looks at
+    every key of the farm: for operators."""
+
+    def read(answer: list[Any]) -> tuple[int | None, list[str]]:
+        following, keys = answer
+        return int(following) or None, [key.decode().removeprefix("f:b:") for key in keys]
+
+    return command("SCAN", cursor, "MATCH", "f:b:*", "COUNT", 1000, read=read)
+
+
 def forget(batch: str) -> Call[bool]:
     """Deletes the record of a batch; its jobs keep theirs."""
     return Call("forget_batch", (batch,), bool)

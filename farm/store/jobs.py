@@ -261,6 +261,14 @@ def page(
     )
 
 
+def count(tenant: str) -> Call[int]:
+    return command("ZCARD", f"f:list:{tenant}", read=int)
+
+
+def oldest(tenant: str, limit: int) -> Call[list[str]]:
+    return command("ZRANGE", f"f:list:{tenant}", 0, limit - 1, read=lambda answer: [id.decode() for id in answer])
+
+
 def attempts(job: str) -> Call[dict[int, Lost]]:
     """Segment -> its lost attempts, for the segments of a job that lost any. A job that has ended keeps none."""
 

@@ -279,6 +279,36 @@ def test_a_key_is_shown_once_opens_the_farm_and_can_be_revoked(command: Command,
     assert command("keys", "revoke", "reader").returncode == 2
 
 
+def test_a_purge_deletes_all_of_one_tenant_and_nothing_of_another(
+    command: Command, farm: Local, client: Farm, tmp_path: Path
+) -> None:
+    def objects() -> set[str]:
+        return {str(path) for path in (farm.data / "storage").rglob("*") if path.is_file()}
+
+    kept = client.wait(client.submit(JobRequest(input="What was here before.")).id)
+    before = objects()
+    sf.write(tmp_path / "voice.wav", [0.5 * (number % 40 < 20) for number in range(48_000)], 24_000)
+    made = json.loads(command("keys", "create", "gone", "--json").stdout)
+    try:
+        with Farm(farm.url, made["key"]) as gone:
+            gone.add_voice("anna", tmp_path / "voice.wav", consent="true")
+            gone.wait(gone.submit(JobRequest(input="Nobody keeps this.")).id)
+            batch = gone.submit_batch([JobRequest(input=f"Nor line {number}.") for number in range(5)])
+            asked = command("tenants", "purge", "gone", say=b"")
+            assert (asked.returncode, gone.batch(batch.id).total) == (2, 5)
+            assert "1 batches, 1 voices, 1 API keys" in asked.stderr
+            assert "--yes" in asked.stderr
+            purged = command("tenants", "purge", "gone", "--yes", "--json")
+            assert purged.returncode == 0, purged.stderr
+            assert json.loads(purged.stdout)["batches"] == 1
+    finally:
+        command("keys", "revoke", "gone")
+        _forget_keys(farm)
+    assert client.job(kept.id).status == "succeeded"
+    assert objects() == before
+    assert command("tenants", "purge", "gone", "--yes").stdout.startswith("gone is forgotten: 0 jobs, 0 batches")
+
+
 def _forget_keys(farm: Local) -> None:
     """The API goes by keys that it read up to 2 s ago; for one that is not among them it reads them again."""
     with Farm(farm.url, "fk_nobodys") as client:

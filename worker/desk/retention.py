@@ -4,17 +4,14 @@ drafts that were never accepted."""
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 
 from farm.job import is_batch
 from farm.layout import lines_key, text_key
-from farm.removal import remove_job, remove_objects
+from farm.removal import remove_jobs, remove_objects
 from farm.storage import Storage
 from farm.store import Store, batches, jobs, tasks
 
 _SLICE_S = 2.0  # of deleting a batch, so that other tasks have their turn
-_REMOVERS = 8  # jobs that are deleted at the same time: a bucket answers slowly, and a batch has up to 50,000 jobs
 _JOBS_A_CALL = 64
 
 
@@ -39,13 +36,12 @@ class Retention:
         """A slice of deleting a batch: its jobs go as if each were deleted by itself, and then the batch goes."""
         end = time.monotonic() + _SLICE_S
         line = 0
-        with ThreadPoolExecutor(_REMOVERS, "remove") as pool:
-            while lines := self._store.run(batches.lines(task.id, after=line, limit=_JOBS_A_CALL)):
-                list(pool.map(partial(remove_job, self._store, self._storage), (job for job, _ in lines)))
-                line = lines[-1][1]
-                if time.monotonic() > end:
-                    self._store.run(tasks.done(task, again_ms=0))
-                    return
+        while lines := self._store.run(batches.lines(task.id, after=line, limit=_JOBS_A_CALL)):
+            remove_jobs(self._store, self._storage, (job for job, _ in lines))
+            line = lines[-1][1]
+            if time.monotonic() > end:
+                self._store.run(tasks.done(task, again_ms=0))
+                return
         self._forget_batch(task.id)
 
     def _forget_batch(self, batch: str) -> None:
