@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
+from contextlib import suppress
 from dataclasses import replace
 from typing import Annotated
 
@@ -16,7 +18,8 @@ from api.problems import parse
 from api.state import AppState, state_of, tenant_of
 from api.views import accepted_view, base_url, job_view
 from api.watch import LONGEST_WAIT
-from farm.errors import Conflict, NotFound
+from farm.errors import Conflict, NotFound, StoreUnavailable
+from farm.failed_segment import lacks_place, located
 from farm.job import ENDED, TRANSITIONS, Status
 from farm.layout import text_key
 from farm.removal import remove_objects
@@ -153,6 +156,18 @@ def unknown(job_id: str) -> NotFound:
     return NotFound(f"there is no job {job_id[:80]!r}; it may have been deleted, or be past its retention")
 
 
+async def explained(state: AppState, job: jobs.JobRecord) -> jobs.JobRecord:
+    """The record, with the place of the segment where one failed the job."""
+    if job.outcome is None or not lacks_place(job):
+        return job
+    outcome = await state.blocking(located, state.storage, job)
+    if outcome is None:
+        return job
+    with suppress(StoreUnavailable):
+        await state.store.run(jobs.explain(job.id, job.outcome, outcome))
+    return replace(job, outcome=outcome)
+
+
 async def page_of_jobs(
     request: Request,
     *,
@@ -186,7 +201,10 @@ async def page_of_jobs(
     base = base_url(request, state.settings.public_url)
     speeds = await state.speeds.get()
     shown = Page[Job](
-        data=[job_view(job, base, speeds.get(job.model)) for job in found],
+        data=[
+            job_view(job, base, speeds.get(job.model))
+            for job in await asyncio.gather(*(explained(state, job) for job in found))
+        ],
         has_more=more,
         next_cursor=cursor(place) if more and place else None,
     )
@@ -242,7 +260,7 @@ async def _answer(
 ) -> Response:
     base = base_url(request, state.settings.public_url)
     speed = (await state.speeds.get()).get(job.model) if job.status is Status.RUNNING else None
-    shown = job_view(job, base, speed)
+    shown = job_view(await explained(state, job), base, speed)
     headers = headers or {}
     if status == 202:
         headers["Location"] = shown.status_url

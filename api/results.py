@@ -5,17 +5,18 @@ Bytes come from storage: by a redirect to a presigned URL, or as the file itself
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.responses import RedirectResponse
+from fastapi.responses import RedirectResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict
 
 from api.answers import json_response
 from api.head import is_head
-from api.jobs import find
+from api.jobs import explained, find
 from api.manifest_rows import manifest_rows
 from api.openapi import file_answers, problem
 from api.problems import Gone
@@ -28,7 +29,7 @@ from farm.plan import Segment as PlannedSegment
 from farm.plan_reader import PlanReader
 from farm.spec import Rendered, read_outcome
 from farm.store import jobs
-from farm.wire import Page
+from farm.wire import JobError, Page
 
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["results"])
 
@@ -115,7 +116,11 @@ async def audio(request: Request, job_id: str) -> Response:
 
 @router.get("/manifest", responses=_MANIFEST)
 async def manifest(request: Request, job_id: str) -> Response:
-    """Every segment with its offset, duration, place in the text, digest and attempts, as JSON."""
+    """Every segment with its offset, duration, place in the text, digest and attempts, as JSON. That of a failed job is
+    the plan, with the error at its segment: it has no audio, so nothing in it has an offset."""
+    job = await find(request, job_id)
+    if job.status is Status.FAILED:
+        return await _manifest_of_failed(state_of(request), job)
     return await _object(request, job_id, lambda rendered: rendered.manifest_key)
 
 
@@ -180,6 +185,34 @@ def _segment(row: PlannedSegment, lost: jobs.Lost) -> Segment:
         attempts=lost.count,
         error=lost.error,
     )
+
+
+async def _manifest_of_failed(state: AppState, job: jobs.JobRecord) -> Response:
+    job = await explained(state, job)
+    try:
+        reader = await state.blocking(PlanReader, state.storage, job.id)
+    except ObjectMissing:
+        raise _absent(job, f"job {job.id} failed before it was planned") from None
+    return StreamingResponse(_written(job, reader), media_type="application/json")
+
+
+def _written(job: jobs.JobRecord, reader: PlanReader) -> Iterator[str]:
+    """The manifest page by page, because a job may have 100,000s of segments."""
+    plan, recipe = reader.plan, reader.plan.recipe
+    error = read_outcome(job.outcome or "{}")
+    assert isinstance(error, JobError)
+    head = {
+        "job": job.id, "status": job.status, "error": error.model_dump(exclude_none=True),
+        "model": recipe.model, "revision": recipe.revision, "language": recipe.language,
+        "chapters": [
+            {"title": each.title, "first_segment": each.first, "segments": each.count} for each in plan.chapters
+        ],
+    }  # fmt: skip
+    yield json.dumps(head, ensure_ascii=False)[:-1] + ', "segments": ['
+    for row in reader.rows():
+        lost = jobs.Lost(error=error.message) if row.index == error.segment else jobs.Lost()
+        yield ("," if row.index else "") + "\n" + _segment(row, lost).model_dump_json(exclude_none=True)
+    yield "\n]}\n"
 
 
 async def _object(request: Request, job_id: str, key_of: Callable[[Rendered], str | None]) -> Response:

@@ -253,8 +253,12 @@ class Result(_Answer):
 class JobError(_Answer):
     code: str
     message: str
-    segment: int | None = None
-    text: str | None = None
+    segment: int | None = Field(None, description="the segment that failed the job, as the manifest numbers it")
+    chapter: int | None = Field(None, description="its chapter; the first is 0")
+    chapter_title: str | None = None
+    start: int | None = Field(None, description="where it begins in the input of its chapter, in characters")
+    end: int | None = Field(None, description="where it ends there")
+    text: str | None = Field(None, description="the text of the segment")
 
 
 class Job(_Answer):

@@ -16,7 +16,7 @@ from rich.table import Table
 from farm.client import Farm
 from farm.errors import Misconfigured
 from farm.settings import Settings
-from farm.wire import Batch, Job
+from farm.wire import Batch, Job, JobError
 
 OK, FAILED, USAGE, REFUSED, UNAVAILABLE, TIMED_OUT, INTERRUPTED = 0, 1, 2, 3, 4, 124, 130
 
@@ -97,12 +97,24 @@ def why(job: Job) -> str:
     """Why a job has no result, and what to do next."""
     if job.error is None:
         return f"{job.id} was {job.status}"
-    where = f", segment {job.error.segment}" if job.error.segment is not None else ""
-    text = f' ("{job.error.text}")' if job.error.text else ""
     return (
-        f"{job.id} failed ({job.error.code}{where}{text}): {job.error.message}\n"
-        f"Render what is missing: farm retry {job.id}"
+        f"{job.id} failed ({job.error.code}{_place(job.error)}): {job.error.message}\n"
+        f"{_quoted(job.error)}Render what is missing: farm retry {job.id}"
     )
+
+
+def _place(error: JobError) -> str:
+    """For people, who count chapters from 1."""
+    parts = [] if error.segment is None else [f", segment {error.segment}"]
+    if error.chapter is not None and (error.chapter or error.chapter_title):
+        parts.append(f" in chapter {error.chapter + 1}" + (f' "{error.chapter_title}"' if error.chapter_title else ""))
+    if error.start is not None and error.end is not None:
+        parts.append(f", characters {error.start} to {error.end}")
+    return "".join(parts)
+
+
+def _quoted(error: JobError) -> str:
+    return f"The text is: {error.text}\n" if error.text else ""
 
 
 @contextmanager

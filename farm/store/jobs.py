@@ -261,6 +261,11 @@ def page(
     )
 
 
+def explain(job: str, before: str, after: str) -> Call[bool]:
+    """Puts a fuller outcome in place of `before`. False when the job has another one by now, as after a retry."""
+    return Call("explain", (job, before, after), bool)
+
+
 def count(tenant: str) -> Call[int]:
     return command("ZCARD", f"f:list:{tenant}", read=int)
 

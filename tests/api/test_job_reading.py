@@ -54,6 +54,7 @@ def test_a_failed_job_says_why(api: httpx.Client, backstage: Backstage) -> None:
     assert (shown["status"], shown["result"]) == ("failed", None)
     assert shown["error"] == {
         "code": "unspeakable", "message": "nothing in it can be spoken", "segment": None, "text": None,
+        "chapter": None, "chapter_title": None, "start": None, "end": None,
     }  # fmt: skip
 
 

@@ -17,10 +17,11 @@ import soundfile as sf
 
 from farm.cli import main
 from farm.cli.narrate import _file_name
+from farm.cli.screen import why
 from farm.client import Farm
 from farm.embedded.supervisor import Local
 from farm.webhooks.secrets import secret_for
-from farm.wire import Job, JobRequest, Result
+from farm.wire import Job, JobError, JobRequest, Result
 from tests.client.conftest import Command, clean_environment
 from tests.patience import patient
 
@@ -277,6 +278,19 @@ def test_a_key_is_shown_once_opens_the_farm_and_can_be_revoked(command: Command,
         assert command("keys", "revoke", "reader").returncode == 0
         _forget_keys(farm)
     assert command("keys", "revoke", "reader").returncode == 2
+
+
+def test_a_failed_job_is_told_with_its_chapter_and_its_text() -> None:
+    error = JobError(
+        code="segment_failed", message="espeak crashed", segment=41, chapter=2, chapter_title="The Storm", start=120,
+        end=134, text="Nobody saw it.",
+    )  # fmt: skip
+    job = Job.model_construct(id="job_1", status="failed", error=error)
+    told = why(job)
+    assert 'segment 41 in chapter 3 "The Storm", characters 120 to 134' in told
+    assert "Nobody saw it." in told
+    plain = why(job.model_copy(update={"error": JobError(code="segment_failed", message="it crashed", segment=1)}))
+    assert "(segment_failed, segment 1): it crashed" in plain
 
 
 def test_a_purge_deletes_all_of_one_tenant_and_nothing_of_another(

@@ -42,6 +42,7 @@ CALLS: dict[str, Call[Any]] = {
         jobs.forget("job_a"),
         jobs.record("job_a"),
         jobs.text("job_a"),
+        jobs.explain("job_a", "{}", "{}"),
         jobs.page("ann"),
         batches.accept(batches.NewBatch("batch_a", "ann", total=1, spec="{}", retention_s=60)),
         batches.cancel("batch_a", "ann"),

@@ -67,7 +67,7 @@ class Desk:
         retention = Retention(store, storage, settings.record_days)
         self._handlers: Mapping[Due, Callable[[tasks.Task], None]] = {
             Due.BATCH: Unfolder(store, storage).unfold,
-            Due.DELIVER: Deliverer(store, settings, random.random).deliver,
+            Due.DELIVER: Deliverer(store, storage, settings, random.random).deliver,
             Due.EXPIRE: retention.expire,
             Due.PURGE: retention.purge,
             Due.DELETE: retention.delete,

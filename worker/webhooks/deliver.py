@@ -6,18 +6,21 @@ A payload is thin: it names the event and the job or batch. The status URL in it
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from farm.errors import Misconfigured
-from farm.job import is_batch
+from farm.errors import Misconfigured, StoreUnavailable
+from farm.failed_segment import lacks_place, located
+from farm.job import Status, is_batch
 from farm.settings import Settings
-from farm.spec import BatchSpec, Spec
+from farm.spec import BatchSpec, Spec, read_outcome
+from farm.storage import Storage
 from farm.store import Store, batches, jobs, outbox, registry, tasks
 from farm.webhooks.addresses import allowed_networks
 from farm.webhooks.schedule import Record, next_step
 from farm.webhooks.secrets import secret_for
-from farm.wire import Webhook, WebhookBody
+from farm.wire import JobError, Webhook, WebhookBody
 from worker.webhooks.post import Message, Sender
 
 
@@ -32,8 +35,8 @@ class _Owner:
 
 
 class Deliverer:
-    def __init__(self, store: Store, settings: Settings, random: Callable[[], float]) -> None:
-        self._store, self._settings, self._random = store, settings, random
+    def __init__(self, store: Store, storage: Storage, settings: Settings, random: Callable[[], float]) -> None:
+        self._store, self._storage, self._settings, self._random = store, storage, settings, random
         self._sender = Sender(allowed_networks(settings.webhook_allow))
 
     def deliver(self, task: tasks.Task) -> None:
@@ -62,7 +65,16 @@ class Deliverer:
             batch = self._store.run(batches.record(owner))
             return None if batch is None else _of_batch(batch, base)
         job = self._store.run(jobs.record(owner))
-        return None if job is None else _of_job(job, base)
+        return None if job is None else _of_job(self._explained(job), base)
+
+    def _explained(self, job: jobs.JobRecord) -> jobs.JobRecord:
+        """With the place of the segment that failed the job."""
+        outcome = located(self._storage, job) if lacks_place(job) else None
+        if outcome is None or job.outcome is None:
+            return job
+        with suppress(StoreUnavailable):
+            self._store.run(jobs.explain(job.id, job.outcome, outcome))
+        return replace(job, outcome=outcome)
 
 
 def _of_job(job: jobs.JobRecord, base: str) -> _Owner | None:
@@ -71,9 +83,14 @@ def _of_job(job: jobs.JobRecord, base: str) -> _Owner | None:
         return None
     data: dict[str, object] = {
         "id": job.id, "batch_id": job.batch, "custom_id": spec.custom_id, "metadata": spec.metadata,
-        "status_url": f"{base}/v1/jobs/{job.id}",
+        "status_url": f"{base}/v1/jobs/{job.id}", "error": _error(job),
     }  # fmt: skip
     return _Owner(spec.webhook, job.tenant, job.ended_ms, {name: value for name, value in data.items() if value})
+
+
+def _error(job: jobs.JobRecord) -> dict[str, object] | None:
+    error = read_outcome(job.outcome) if job.outcome and job.status is Status.FAILED else None
+    return error.model_dump(exclude_none=True) if isinstance(error, JobError) else None
 
 
 def _of_batch(batch: batches.BatchRecord, base: str) -> _Owner | None:
