@@ -49,6 +49,7 @@ def operated_site() -> Settings:
     if not here.operated:
         raise Misconfigured(
             f"there is no running farm in {here.settings.data_dir}/; set FARM_REDIS_URL to the farm's Redis, "
-            "FARM_DATA_DIR to the folder of an embedded farm, or start one with `farm up`"
+            "FARM_DATA_DIR to the folder of an embedded farm, or start one with `farm up` (without --host, as long as "
+            "it has no key)"
         )
     return here.settings

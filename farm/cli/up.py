@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 from types import FrameType
 
+from farm.cli import reaper
 from farm.cli.screen import OK, needs, remark
 from farm.client import DEFAULT_URL
 from farm.errors import BadInput, Misconfigured
@@ -18,10 +19,15 @@ _FOLLOW_S = 0.2
 
 def up(given: argparse.Namespace) -> int:
     with needs("local"):
+        from farm.embedded.port import HIGHEST
         from farm.embedded.supervisor import Local
     settings = Settings.read()
     if given.workers < 0:
         raise BadInput("--workers must be 0 or more")
+    if given.port is not None and not 0 <= given.port <= HIGHEST:
+        raise BadInput(f"--port {given.port}: give a number up to {HIGHEST}, or 0 for a free port")
+    if reaper.is_needed():
+        reaper.stand_between()
     local = Local(
         Path(given.data or settings.data_dir),
         host=given.host or settings.host,
@@ -38,7 +44,8 @@ def up(given: argparse.Namespace) -> int:
         local.interrupt()
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, stop)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup leaves SIGHUP, and & of a script SIGINT
+            signal.signal(number, stop)
     remark("starting Redis, the API and the workers ...")
     try:
         with local:

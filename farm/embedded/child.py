@@ -3,7 +3,7 @@
 A child has a session of its own, so a Ctrl-C reaches the supervisor alone. Processes that a dead child leaves in its
 session are killed before the next child starts. A child that keeps failing on its own is given up, and the error shows
 the end of its log. Three kinds of child are never given up: one that was killed from outside, one that its work brought
-down, and one that has run well before. Redis or the bucket may be away for a while, or have new keys.
+down, and one that has proved itself. Redis or the bucket may be away for a while, or have new keys.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from pathlib import Path
 from farm.embedded.data_folder import UMASK, private, write
 from farm.errors import EXIT_FAULT, EXIT_HUNG, EXIT_MISCONFIGURED, FarmError, Misconfigured
 
-STEADY_S = 10.0  # a child that lived this long had started well
-QUICK_DEATHS = 4  # so many failures in a row without a steady life between them are a crash loop
-FIRST_PAUSE_S = 0.1  # before a restart; doubles with every quick death
+STEADY_S = 10.0  # after so long a life, a proven child is started again without delay
+FAILURES = 4  # so many failures in a row of a child that never proved itself are a crash loop
+FIRST_PAUSE_S = 0.1  # before a restart; doubles with every failure
 LONGEST_PAUSE_S = 5.0
 LOG_LIMIT = 10_000_000  # bytes; a longer log is set aside when its child is first started
 TAIL_LINES = 15
@@ -52,6 +52,7 @@ class Child:
         self._changed = threading.Condition()
         self._process: subprocess.Popen[bytes] | None = None
         self._stopping = False
+        self._proven = False
         self._run_began = 0  # where in the log the present run began
         self._thread = threading.Thread(target=self._keep_alive, name=f"child-{program.name}", daemon=True)
 
@@ -60,8 +61,13 @@ class Child:
             self.log.replace(self.log.with_suffix(".log.1"))
         self._thread.start()
 
+    def prove(self) -> None:
+        """Call it once the child was seen to work. Time alone proves nothing: a slow machine takes longer to read an
+        API's modules than a quick one to serve a book."""
+        self._proven = True
+
     def _keep_alive(self) -> None:
-        quick, proven = 0, False
+        failures = 0
         while True:
             started = time.monotonic()
             try:
@@ -73,18 +79,17 @@ class Child:
                 return
             code = process.wait()
             self._bury(process.pid)
-            steady = time.monotonic() - started > STEADY_S
-            proven = proven or steady
-            quick = 0 if code in _NO_FAULT_OF_ITS_OWN or steady else quick + 1
-            if (quick == QUICK_DEATHS or code == EXIT_MISCONFIGURED) and not proven and not self._stopping:
-                times = "" if code == EXIT_MISCONFIGURED else f" {quick} times in a row, soon after its start"
+            steady = self._proven and time.monotonic() - started > STEADY_S
+            failures = 0 if code in _NO_FAULT_OF_ITS_OWN or steady else failures + 1
+            if (failures == FAILURES or code == EXIT_MISCONFIGURED) and not self._proven and not self._stopping:
+                times = "" if code == EXIT_MISCONFIGURED else f" {failures} times in a row before it was ready"
                 self._give_up(
                     Misconfigured(
                         f"{self.program.name} ended{times} (exit code {code}); the end of {self.log}:\n{self.tail()}"
                     )
                 )
                 return
-            pause = min(FIRST_PAUSE_S * 2**quick, LONGEST_PAUSE_S)
+            pause = min(FIRST_PAUSE_S * 2**failures, LONGEST_PAUSE_S)
             with self._changed:
                 if self._changed.wait_for(lambda: self._stopping, timeout=pause):
                     return

@@ -37,6 +37,16 @@ def prepare(data: Path) -> None:
         ) from None
 
 
+def readable(data: Path) -> Path:
+    """The folder, if its name can stand in URLs and JSON, which are UTF-8. Raises Misconfigured otherwise."""
+    try:
+        str(data).encode()
+    except UnicodeEncodeError:
+        shown = os.fsencode(data).decode(errors="backslashreplace")
+        raise Misconfigured(f"{shown} is not UTF-8; choose another folder with --data or FARM_DATA_DIR") from None
+    return data
+
+
 def is_closed(folder: Path) -> bool:
     return not stat.S_IMODE(folder.stat().st_mode) & 0o077
 

@@ -22,7 +22,11 @@ class Port:
         while True:
             kept = socket.socket(family(host))
             kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            kept.bind((host, 0))
+            try:
+                kept.bind((host, 0))
+            except BaseException:
+                kept.close()
+                raise
             self.number = int(kept.getsockname()[1])
             if self.number <= highest:
                 break

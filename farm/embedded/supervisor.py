@@ -15,6 +15,7 @@ survive a restart lies in the data folder:
 from __future__ import annotations
 
 import base64
+import errno
 import json
 import os
 import secrets
@@ -27,12 +28,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import IO, Self
 
 from farm.client import Farm, Refused, Unreachable
 from farm.embedded.child import Child, Program
-from farm.embedded.data_folder import prepare, private, write
+from farm.embedded.data_folder import prepare, private, readable, write
 from farm.embedded.orphans import MARK, hold, new_mark, sweep
 from farm.embedded.port import Port, family
 from farm.embedded.redis_server import SOCKET, executable, lock_data, place_socket, remove_socket, write_conf
@@ -78,10 +80,10 @@ class Local:
         workers: int = 1,
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        self.data = data.resolve()
+        self.data = readable(data.resolve())
         self.run_folder = self.data / "run"
         self._host = host
-        self._kept = None if port else Port(host)
+        self._kept = None if port else _free_port(host)
         self._port = port if self._kept is None else self._kept.number
         self._socket = self.run_folder / SOCKET
         self._model = model
@@ -124,6 +126,8 @@ class Local:
             self._socket = place_socket(self.run_folder)
             self._add("redis", (executable(self.data), str(write_conf(self.data, self._socket))))
             self._until("Redis answers", self._redis_answers)
+            self._children["redis"].prove()
+            self._refuse_strangers()
             self._former = self._beating()
             self._add("api", _module("api"))
             for name in self._render:
@@ -131,7 +135,10 @@ class Local:
             self._add("desk", _module("worker", "desk"))
             with Farm(self.url, patience=0) as farm:
                 self._until("the API is ready", farm.health)
+            self._children["api"].prove()
             self._until("every worker sends a heartbeat", self._workers_alive, self._start_s)
+            for child in self._children.values():
+                child.prove()
             running = Running(self.url, self.redis_url, self.storage_url, os.getpid())
             write(self.run_folder / "farm.json", json.dumps(asdict(running)))
         except BaseException:
@@ -245,7 +252,9 @@ class Local:
                 try:
                     holds()
                     return
-                except (Refused, Unreachable, Unavailable) as error:
+                except Unreachable:
+                    seen = "no answer"
+                except (Refused, Unavailable) as error:
                     seen = str(error)
         waited = time.monotonic() - started
         raise Misconfigured(f"waited {waited:.0f} s until {what}: {seen}; look into {self.data / 'logs'}")
@@ -258,6 +267,17 @@ class Local:
             env=self._environment(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False,
         )  # fmt: skip
         return float(json.loads(asked.stdout)["start_s"]) if asked.returncode == 0 else 0.0
+
+    def _refuse_strangers(self) -> None:
+        if not _is_loopback(self._host) and not self._keys():
+            raise Misconfigured(
+                f"--host {self._host} lets other machines in, and this farm has no API key yet; first run `farm up` "
+                "without --host, make a key in another terminal with `farm keys create NAME`, and start it again"
+            )
+
+    def _keys(self) -> dict[str, dict[str, str]]:
+        with closing(Store.connect(self.redis_url)) as store:
+            return store.run(registry.keys())
 
     def _redis_answers(self) -> None:
         Store.connect(self.redis_url).close()
@@ -314,13 +334,37 @@ def _module(*words: str) -> tuple[str, ...]:
     return (sys.executable, "-P", "-m", *words)
 
 
+def _free_port(host: str) -> Port:
+    try:
+        return Port(host)
+    except (OSError, UnicodeError) as error:
+        raise _unusable(host, error) from None
+
+
 def _refuse_taken(host: str, port: int) -> None:
     try:
         socket.create_server((host, port), family=family(host)).close()
-    except OSError as error:
-        raise Misconfigured(
-            f"{host}:{port} can't be used ({error.strerror}); choose another port with --port or FARM_PORT"
-        ) from None
+    except (OSError, UnicodeError) as error:
+        if isinstance(error, OSError) and error.errno in (errno.EADDRINUSE, errno.EACCES):
+            raise Misconfigured(
+                f"{host}:{port} can't be used ({error.strerror}); choose another port with --port or FARM_PORT"
+            ) from None
+        raise _unusable(host, error) from None
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _unusable(host: str, error: OSError | UnicodeError) -> Misconfigured:
+    reason = error.strerror if isinstance(error, OSError) else error
+    return Misconfigured(
+        f"{host} is no address of this machine that the API could listen on ({reason}); "
+        "choose another with --host or FARM_HOST"
+    )
 
 
 def _alive(pid: str) -> bool:

@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from farm.embedded.child import QUICK_DEATHS, Child, Program
+from farm.embedded.child import FAILURES, Child, Program
 from farm.embedded.orphans import MARK, hold, new_mark, sweep
 from farm.errors import EXIT_FAULT, EXIT_HUNG, EXIT_MISCONFIGURED, FarmError
 from tests.patience import patient
@@ -78,7 +78,7 @@ def test_a_worker_that_poison_brings_down_is_started_again_however_often(
 ) -> None:
     child = start(f"sleep 0.05; {end}")
     pid = child.replaced(None, patient(5))
-    for _ in range(QUICK_DEATHS + 2):
+    for _ in range(FAILURES + 2):
         pid = child.replaced(pid, patient(5))
     assert not gave_up.happened.is_set()
 
@@ -99,22 +99,31 @@ def test_a_child_that_calls_itself_misconfigured_is_given_up_at_once(
     assert child.log.read_text() == "set FARM_X\n"
 
 
-def test_a_child_that_has_run_well_is_not_given_up_for_keys_that_were_changed(
+@pytest.mark.parametrize("code", [EXIT_MISCONFIGURED, 3])
+def test_a_slow_start_is_no_proof_and_the_reason_is_given_as_soon_as_on_a_quick_machine(
+    start: Start, gave_up: GaveUp, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    monkeypatch.setattr("farm.embedded.child.STEADY_S", 0.1)  # its imports alone take longer than this
+    start(f"sleep 0.2; echo set FARM_X; exit {code}")
+    assert gave_up.happened.wait(patient(10))
+    assert "set FARM_X" in str(gave_up.error)
+
+
+def test_a_child_that_has_proved_itself_is_not_given_up_for_keys_that_were_changed(
     start: Start, tmp_path: Path, gave_up: GaveUp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("farm.embedded.child.STEADY_S", 0.2)
     monkeypatch.setattr("farm.embedded.child.LONGEST_PAUSE_S", 0.1)
     well, runs = tmp_path / "well", tmp_path / "runs"
     well.touch()
     child = start(f"echo >> {runs}; [ -e {well} ] && exec sleep 1000; exit {EXIT_MISCONFIGURED}")
     first = child.replaced(None, patient(5))
-    time.sleep(0.3)  # a steady life, by the clock that judges it
+    child.prove()
     well.unlink()
     child.signal(signal.SIGKILL)
     child.replaced(first, patient(5))
 
     deadline = time.monotonic() + patient(10)
-    while len(runs.read_text()) <= QUICK_DEATHS + 2:
+    while len(runs.read_text()) <= FAILURES + 2:
         assert time.monotonic() < deadline, "it was not started again"
         assert not gave_up.happened.wait(0.02)
 

@@ -94,6 +94,30 @@ def test_a_wrong_command_line_names_its_fault_and_exits_with_2(
     assert says in err
 
 
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--port", "99999"], "--port 99999: give a number up to 65535"),
+        (["--port", "-1"], "--port -1: give a number"),
+        (["--port", "0", "--host", "192.0.2.1"], "192.0.2.1 is no address of this machine"),
+        (["--port", "9", "--host", "no host"], "no host is no address of this machine"),
+        (["--port", "0", "--host", "a..b"], "a..b is no address of this machine"),
+        (["--port", "0", "--data", "/proc/x"], "/proc/x can't be used (No such file or directory)"),
+        (["--port", "0", "--data", "a-file"], "a-file can't be used (File exists)"),
+        (["--port", "0", "--data", "\udcff"], "\\xff is not UTF-8"),
+    ],
+)
+def test_an_embedded_farm_that_cannot_start_as_told_says_why_on_one_line(
+    words: list[str], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("signal.signal", lambda *_: None)  # this process keeps its own handlers
+    (tmp_path / "a-file").touch()
+    assert main(["up", *words]) == 2
+    *_, last = capsys.readouterr().err.splitlines()
+    assert says in last
+
+
 def test_a_refusal_is_exit_code_3_and_names_the_field(command: Command) -> None:
     ended = command("submit", "-", "--voice", "nobody", say=b"Hello.")
     assert ended.returncode == 3

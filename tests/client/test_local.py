@@ -9,6 +9,8 @@ import stat
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -168,6 +170,12 @@ def test_a_part_that_cannot_start_is_reported_with_its_log_and_nothing_stays(tmp
     assert list((tmp_path / "run").glob("*.pid")) == []
 
 
+def test_other_machines_are_let_in_once_there_is_a_key(tmp_path: Path) -> None:
+    with pytest.raises(Misconfigured, match=r"no API key yet; first run `farm up` without --host, make a key"):
+        Local(tmp_path, host="0.0.0.0").start()
+    assert not (tmp_path / "logs" / "api.log").exists()
+
+
 def test_an_append_only_file_of_a_newer_redis_is_not_silently_ignored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -190,7 +198,9 @@ def test_a_killed_farm_leaves_no_process_and_goes_on_with_its_jobs_until_it_is_s
     _wait_for_the_end_of(parts)
     assert Running.read(tmp_path) is None
 
-    process, running = _up(tmp_path)
+    nohup = partial(signal.signal, signal.SIGHUP, signal.SIG_IGN)
+    process, running = _up(tmp_path, nohup)
+    process.send_signal(signal.SIGHUP)  # its terminal is closed
     parts = _parts(tmp_path)
     with Farm(running.url) as client:
         assert client.wait(job, timeout=patient(60)).status == "succeeded"
@@ -204,13 +214,14 @@ def test_a_killed_farm_leaves_no_process_and_goes_on_with_its_jobs_until_it_is_s
     assert not (tmp_path / "run" / "farm.json").exists()
 
 
-def _up(data: Path) -> tuple[subprocess.Popen[str], Running]:
+def _up(data: Path, before: Callable[[], object] | None = None) -> tuple[subprocess.Popen[str], Running]:
     """`farm up`, ready."""
     process = subprocess.Popen(
         (sys.executable, "-P", "-m", "farm", "up", "--data", str(data), "--port", "0"),
         stderr=subprocess.PIPE,
         text=True,
         env=clean_environment(),
+        preexec_fn=before,
     )
     deadline = time.monotonic() + patient(90)
     while time.monotonic() < deadline and process.poll() is None:
