@@ -6,6 +6,7 @@
 # Against a farm with API keys, add:  -H "Authorization: Bearer $FARM_API_KEY"
 set -euo pipefail
 farm=${FARM_URL:-http://127.0.0.1:8000}
+farm=${farm%/}
 target=${1:?name the file that the audio goes to}
 
 # 1. Submit. The Idempotency-Key makes it safe to send again after a lost answer.

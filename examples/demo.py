@@ -35,14 +35,14 @@ def main() -> int:
     options.add_argument("--data", type=Path, default=Path("data"), help="the farm's folder (./data)")
     options.add_argument("--out", type=Path, default=Path("out"), help="where the audio goes (./out)")
     given = options.parse_args()
-    given.out.mkdir(parents=True, exist_ok=True)
     try:
+        given.out.mkdir(parents=True, exist_ok=True)
         console.print(f"Starting Redis, the API, a render worker and a desk worker in {given.data}/ ...", markup=False)
         with Local(given.data) as local:
             with Receiver(webhook_secret(local.data)) as receiver, Farm(local.url) as farm:
                 good = narrate_all(farm, receiver, given.out)
         console.print("Everything that was started is stopped.")
-    except (FarmError, TimeoutError) as error:
+    except (FarmError, OSError) as error:  # TimeoutError as well
         console.print(f"demo: {error}", style="red", markup=False)
         return 1
     except KeyboardInterrupt:

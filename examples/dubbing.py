@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from farm.client import DEFAULT_URL, Farm
+from farm.errors import FarmError
 from farm.wire import Chapter, JobRequest, Output, Pauses
 
 CUES = [  # seconds from, to, and what is said
@@ -35,4 +36,9 @@ def main(target: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    if len(sys.argv) != 2:
+        sys.exit("usage: python examples/dubbing.py FILE.flac")
+    try:
+        sys.exit(main(Path(sys.argv[1])))
+    except (FarmError, OSError) as error:
+        sys.exit(str(error))

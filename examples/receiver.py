@@ -10,6 +10,7 @@ verify, remember the id, answer at once and work afterwards.
 from __future__ import annotations
 
 import os
+import re
 import sys
 import threading
 from collections.abc import Callable
@@ -102,7 +103,13 @@ def main() -> None:
     secret = os.environ.get("FARM_WEBHOOK_SECRET")
     if not secret:
         sys.exit("set FARM_WEBHOOK_SECRET to the secret that the farm signs your webhooks with")
-    with Receiver(secret, port=int(sys.argv[1]) if len(sys.argv) > 1 else 0, on_event=show) as receiver:
+    if not re.fullmatch(r"whsec_[A-Za-z0-9+/]{32,}={0,2}", secret.strip()):
+        sys.exit("FARM_WEBHOOK_SECRET is no secret of webhooks: whsec_ and at least 24 bytes in base64")
+    try:
+        receiver = Receiver(secret.strip(), port=int(sys.argv[1]) if len(sys.argv) > 1 else 0, on_event=show)
+    except (ValueError, OverflowError, OSError) as error:
+        sys.exit(f"usage: python examples/receiver.py [PORT]: {error}")
+    with receiver:
         print(f"listening on {receiver.url}; stop with Ctrl-C", flush=True)
         try:
             threading.Event().wait()

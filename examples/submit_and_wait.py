@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from farm.client import DEFAULT_URL, Farm
+from farm.errors import FarmError
 from farm.wire import JobRequest
 
 
@@ -24,4 +25,9 @@ def main(text: str, target: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], Path(sys.argv[2])))
+    if len(sys.argv) != 3:
+        sys.exit('usage: python examples/submit_and_wait.py "TEXT" FILE.mp3')
+    try:
+        sys.exit(main(sys.argv[1], Path(sys.argv[2])))
+    except (FarmError, OSError) as error:
+        sys.exit(str(error))

@@ -10,25 +10,31 @@ Idempotency-Key. The client waits for a farm that has answered before, and gives
 
     Refused          the farm said no: status, code, and the fields that it names
     Unreachable      no farm answers at this URL
+    Misaddressed     the URL, the key or a proxy's variable is wrong: nothing was sent
     Broken           the download differs from the stored object
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 import random
+import re
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from farm.errors import FarmError, FieldError
+from farm.errors import BadInput, FarmError, FieldError, Misconfigured
+from farm.http_pool import open_pool
 from farm.job import is_batch
 from farm.wire import Batch, Delivery, Job, JobOptions, JobRequest, Model, Page, Problem, Queue, Voice, Webhook
 
@@ -38,6 +44,8 @@ Answer = TypeVar("Answer", bound=BaseModel)
 DEFAULT_URL = "http://127.0.0.1:8000"
 LONG_POLL_S = 30.0  # the API allows 60; proxies like to cut idle connections at 60
 PAGE = 100
+_STRANGER = "what answers at FARM_URL is no farm, or another version of one; correct FARM_URL"
+_IDEMPOTENCY_KEY = re.compile(r"(?=.{1,255}\Z)[!-~]([ -~]*[!-~])?")
 
 
 class Refused(FarmError):
@@ -58,6 +66,10 @@ class Unreachable(FarmError):
     retryable = True
 
 
+class Misaddressed(Misconfigured, Unreachable):
+    retryable = False
+
+
 class Broken(FarmError):
     code = "download_broken"
     retryable = True
@@ -70,13 +82,11 @@ class Farm:
         self.url = url.rstrip("/")
         self._patience = patience
         self._met = False
-        host = urlsplit(self.url).hostname or ""
-        self._http = httpx.Client(
-            base_url=self.url,
-            headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
-            timeout=httpx.Timeout(30.0, connect=5.0),
-            trust_env=not (host == "localhost" or host == "::1" or host.startswith("127.")),  # no proxy to ourselves
-        )
+        self._wrong: Misaddressed | None = None  # raised by every request
+        try:
+            self._http = open_pool(self.url, api_key)
+        except Misconfigured as error:
+            self._http, self._wrong = httpx.Client(trust_env=False), Misaddressed(error.message)
 
     def close(self) -> None:
         self._http.close()
@@ -91,7 +101,7 @@ class Farm:
 
     def submit(self, request: JobRequest, *, idempotency_key: str | None = None) -> Job:
         """Returns once the job is durable. The same key with the same request is the same job."""
-        return self._post("/v1/jobs", Job, body=_said(request), key=idempotency_key or secrets.token_urlsafe(16))
+        return self._post("/v1/jobs", Job, body=_said(request), key=_key(idempotency_key))
 
     def job(self, id: str, *, wait: float = 0.0) -> Job:
         """The job as it is now, or as soon as it ends within `wait` seconds."""
@@ -166,7 +176,7 @@ class Farm:
     ) -> Batch:
         """All of them or none: a wrong job is named by its place."""
         body = _envelope(defaults, webhook, metadata) | {"jobs": [_said(job) for job in jobs]}
-        return self._post("/v1/batches", Batch, body=body, key=idempotency_key or secrets.token_urlsafe(16))
+        return self._post("/v1/batches", Batch, body=body, key=_key(idempotency_key))
 
     def submit_lines(
         self,
@@ -180,7 +190,7 @@ class Farm:
         """A batch from a JSON Lines file, one job a line; streamed, up to 200 MB."""
         headers = {
             "Content-Type": "application/jsonl",
-            "Idempotency-Key": idempotency_key or secrets.token_urlsafe(16),
+            "Idempotency-Key": _key(idempotency_key),
         }
         params = {name: json.dumps(value) for name, value in _envelope(defaults, webhook, metadata).items()}
 
@@ -240,6 +250,8 @@ class Farm:
     def download(self, path: str, target: Path, *, sha256: str | None = None) -> Path:
         """Downloads into a file beside the target, which takes the target's name once it is complete and has the
         digest."""
+        if not target.name:
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
         part = target.with_name(f".{secrets.token_hex(8)}.part")  # short, however long the target's name is
 
         def receive() -> Path:
@@ -257,8 +269,11 @@ class Farm:
 
         try:
             return self._persist(receive)
+        except OSError as error:  # of the file system: a full disk names no file, and `part` is not what was asked for
+            raise OSError(error.errno, error.strerror, str(target)) from error
         finally:
-            part.unlink(missing_ok=True)
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
 
     def _get(self, path: str, shape: type[Answer], *, wait: float = 0.0) -> Answer:
         options: dict[str, Any] = {"params": {"wait": f"{wait:g}"}, "timeout": wait + 30} if wait else {}
@@ -275,7 +290,7 @@ class Farm:
         params = {name: value for name, value in filters.items() if value is not None} | {"limit": str(PAGE)}
         while True:
             answer = self._persist(lambda: self._once("GET", path, params=params))
-            page = Page[shape].model_validate_json(answer.content)  # type: ignore[valid-type]
+            page = _read(Page[shape], answer)  # type: ignore[valid-type]
             yield from page.data
             if not page.has_more or page.next_cursor is None:
                 return
@@ -289,6 +304,8 @@ class Farm:
 
     def _persist(self, attempt: Callable[[], T], *, repeatable: bool = True) -> T:
         """Repeats a request, with growing, jittered pauses, within the patience. Retry-After is obeyed."""
+        if self._wrong is not None:
+            raise self._wrong
         deadline = time.monotonic() + self._patience
         pause = 0.1
         tries = 0
@@ -296,6 +313,12 @@ class Farm:
             tries += 1
             try:
                 result = attempt()
+            except httpx.LocalProtocolError:
+                raise BadInput(
+                    "this can't be sent as HTTP: a header is malformed, or a file changed while it was read"
+                ) from None
+            except (httpx.DecodingError, httpx.TooManyRedirects):
+                raise Misaddressed(_STRANGER) from None
             except httpx.TransportError as error:
                 trouble: FarmError = self._unreachable(error)
                 unsent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
@@ -318,12 +341,26 @@ class Farm:
             pause = min(5.0, pause * 2)
 
     def _unreachable(self, error: httpx.TransportError) -> Unreachable:
-        if isinstance(error, httpx.UnsupportedProtocol):
-            return Unreachable(f"{self.url} is not a URL of a farm; it looks like {DEFAULT_URL}")
         return Unreachable(
-            f"no answer from {self.url} ({error or type(error).__name__}): is the farm running? "
+            f"no answer from {_shown(self.url)} ({error or type(error).__name__}): is the farm running? "
             "Start it with `farm up`, or say where it is with FARM_URL"
         )
+
+
+def _key(given: str | None) -> str:
+    """A random key where none is given. Raises BadInput for one that no header can hold; an empty one is mostly a
+    variable that is not set, and taking it for none would make two jobs of one order."""
+    if given is None:
+        return secrets.token_urlsafe(16)
+    if not _IDEMPOTENCY_KEY.fullmatch(given):
+        raise BadInput("an idempotency key must be 1 to 255 printable ASCII characters, without blanks at its ends")
+    return given
+
+
+def _shown(url: str) -> str:
+    """Without a password in it."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def _job(id: str) -> str:
@@ -354,7 +391,10 @@ def _envelope(
 
 
 def _read(shape: type[Answer], answer: httpx.Response) -> Answer:
-    return shape.model_validate_json(answer.content)
+    try:
+        return shape.model_validate_json(answer.content)
+    except ValidationError:
+        raise Misaddressed(_STRANGER) from None
 
 
 def _refusal(answer: httpx.Response) -> Refused:

@@ -6,7 +6,8 @@ A job outlives the terminal that started it: a command that stops waiting prints
 from __future__ import annotations
 
 import argparse
-import os
+import errno
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,24 +15,27 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from farm.audio_formats import FORMAT_OF_SUFFIX
+from farm.cli.lines import batch_lines
 from farm.cli.manuscript import chapters, plain, read
 from farm.cli.markdown import is_markdown
 from farm.cli.progress import follow_batch, follow_jobs
 from farm.cli.screen import FAILED, OK, connected, in_words, line, remark, show, stderr, why
-from farm.client import Broken, Farm, Refused, Unreachable
+from farm.cli.target import NAME_BYTES, contradiction, file_target, folder_target, format_of
+from farm.client import Broken, Farm, Misaddressed, Refused, Unreachable
 from farm.errors import BadInput
 from farm.job import is_batch
 from farm.settings import Settings
 from farm.speech import PARAMETERS
 from farm.wire import Job, JobRequest
 
-_NAME_BYTES = 255
+_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # no other file could be written either
 
 
 def narrate(given: argparse.Namespace) -> int:
     target = _target(given)
-    given.format = given.format or _format_of(target)
+    given.format = given.format or format_of(target)
+    if fault := contradiction(target, given.format):
+        raise BadInput(f"{fault}; leave --format out, or choose another name with -o")
     request = job_request(given)
     with connected(Settings.read()) as farm:
         job = farm.submit(request)
@@ -48,29 +52,29 @@ def submit(given: argparse.Namespace) -> int:
 
 
 def batch(given: argparse.Namespace) -> int:
-    lines = Path(given.file)
-    if not lines.is_file():
-        raise BadInput(f"{lines}: there is no such file; give a JSON Lines file, one job a line")
-    with connected(Settings.read()) as farm:
+    out = folder_target(given.out) if given.out else None
+    with batch_lines(given.file) as lines, connected(Settings.read()) as farm:
         accepted = farm.submit_lines(lines, idempotency_key=given.idempotency_key)
         if given.no_wait:
             show(given, accepted, lambda: line(f"{accepted.id} {accepted.status_url}"))
             return OK
-        with _resumable(accepted.id, given.out):
+        with _resumable(accepted.id, out):
             remark(f"{accepted.id} is accepted, {accepted.total} jobs: {accepted.status_url}")
-            return _see_batch_through(farm, accepted.id, given)
+            return _see_batch_through(farm, accepted.id, out, given)
 
 
 def wait(given: argparse.Namespace) -> int:
-    with connected(Settings.read()) as farm, _resumable(given.id, given.out):
-        if is_batch(given.id):
-            return _see_batch_through(farm, given.id, given)
-        return _see_through(farm, given.id, Path(given.out) if given.out else None, given)
+    of_batch = is_batch(given.id)
+    out = (folder_target if of_batch else file_target)(given.out) if given.out else None
+    with connected(Settings.read()) as farm, _resumable(given.id, out):
+        return (_see_batch_through if of_batch else _see_through)(farm, given.id, out, given)
 
 
 def _see_through(farm: Farm, id: str, target: Path | None, given: argparse.Namespace) -> int:
     job = follow_jobs(farm, {id: id}, stderr(), given.timeout)[id]
     if job.result is not None and target is not None:
+        if fault := contradiction(target, job.result.format):
+            remark(fault)
         farm.audio(id, target)
         for kind in job.result.subtitles:
             farm.subtitles(id, target.with_suffix(f".{kind}"))
@@ -78,8 +82,7 @@ def _see_through(farm: Farm, id: str, target: Path | None, given: argparse.Names
     return OK if job.result is not None else FAILED
 
 
-def _see_batch_through(farm: Farm, id: str, given: argparse.Namespace) -> int:
-    out = Path(given.out) if given.out else None
+def _see_batch_through(farm: Farm, id: str, out: Path | None, given: argparse.Namespace) -> int:
     ended = follow_batch(farm, id, stderr(), given.timeout)
     complete = ended.counts.get("succeeded", 0) == ended.total
     if out is not None:
@@ -94,10 +97,13 @@ def _see_batch_through(farm: Farm, id: str, given: argparse.Namespace) -> int:
 
 
 def _saved(farm: Farm, job: Job, target: Path) -> bool:
-    """Downloads the audio of one job of a batch. A file that can't be written is reported and costs no other job."""
+    """Downloads the audio of one job of a batch. A file that can't be written is reported and costs no other job; a
+    disk that is full ends the command."""
     try:
         farm.audio(job.id, target)
     except (OSError, Refused, Broken) as error:
+        if isinstance(error, OSError) and error.errno in _OF_THE_DISK:
+            raise
         reason = error.strerror if isinstance(error, OSError) else error
         remark(f"{job.id} was not saved as {target}: {reason}; get it with `farm wait {job.id} -o FILE`")
         return False
@@ -105,12 +111,20 @@ def _saved(farm: Farm, job: Job, target: Path) -> bool:
 
 
 @contextmanager
-def _resumable(id: str, out: Path | str | None) -> Iterator[None]:
+def _resumable(id: str, out: Path | None) -> Iterator[None]:
+    """Says how a command is taken up again that ended before its job or its download did."""
+    again = f"farm wait {id}" + (f" -o {shlex.quote(str(out))}" if out else "")
     try:
         yield
+    except Misaddressed:  # it never reached the farm
+        raise
     except (KeyboardInterrupt, TimeoutError, Unreachable):
-        again = f"farm wait {id} -o {out}" if out else f"farm wait {id}"
         remark(f"\n{id} goes on. See it through: {again}; stop it: farm cancel {id}")
+        raise
+    except BrokenPipeError:
+        raise
+    except (OSError, Broken):
+        remark(f"The farm keeps the audio. Get it with {again}")
         raise
 
 
@@ -156,22 +170,13 @@ def _speech(given: argparse.Namespace) -> dict[str, Any]:
 
 def _target(given: argparse.Namespace) -> Path:
     if given.out:
-        target = Path(given.out)
-    elif given.file == "-":
+        return file_target(given.out)
+    if given.file == "-":
         raise BadInput("say with -o where the audio of stdin goes, for example -o book.mp3")
-    else:
-        target = Path(given.file).with_suffix(f".{given.format or 'mp3'}")
-    if len(os.fsencode(target.name)) > _NAME_BYTES:
-        raise BadInput(f"{target.name}: a file name has at most {_NAME_BYTES} bytes; choose a shorter one with -o")
-    if not os.access(target.parent, os.W_OK):
-        raise BadInput(f"{target.parent}/ is no folder that can be written to; make it, or choose another with -o")
-    return target
-
-
-def _format_of(target: Path) -> str:
-    if target.suffix.lower() not in FORMAT_OF_SUFFIX:
-        raise BadInput(f"{target}: no format goes by this suffix; use {' '.join(FORMAT_OF_SUFFIX)}, or say --format")
-    return FORMAT_OF_SUFFIX[target.suffix.lower()]
+    text = Path(given.file)
+    if not text.name or text.is_dir():
+        raise BadInput(f"{text}: Is a directory; give a text file")
+    return file_target(text.with_suffix(f".{given.format or 'mp3'}"))
 
 
 def _file_name(job: Job, place: int, total: int) -> str:
@@ -179,5 +184,5 @@ def _file_name(job: Job, place: int, total: int) -> str:
     the batch, and have at most 255 bytes, the limit of most file systems."""
     stem = "".join(c if c.isalnum() or c in "-_ " else "_" for c in job.custom_id or "").strip() or job.id
     number, suffix = f"{place:0{max(3, len(str(total)))}}-", f".{job.result.format if job.result else ''}"
-    room = _NAME_BYTES - len(number) - len(suffix)
+    room = NAME_BYTES - len(number) - len(suffix)
     return number + stem.encode()[:room].decode(errors="ignore").rstrip() + suffix

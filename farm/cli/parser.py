@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import importlib
 from collections.abc import Callable
+from importlib.metadata import version
 
 from farm.audio_formats import AUDIO_FORMATS, SUBTITLE_FORMATS
 from farm.cli import narrate, orders, up, voices
@@ -27,6 +28,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=EXIT_CODES + _SETTINGS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    top.add_argument("--version", action="version", version=f"farm {version('tts-farm')}")
     commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     command = _add(commands, "up", up.up, "run the embedded farm here until Ctrl-C")
@@ -47,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
     _add_idempotency_key(command)
 
     command = _add(commands, "batch", narrate.batch, "submit a JSON Lines file, one job a line, and see it through")
-    command.add_argument("file", metavar="FILE.jsonl")
+    command.add_argument("file", metavar="FILE.jsonl", help="one job a line, or - for stdin")
     command.add_argument("-o", "--out", metavar="FOLDER", help="save the audio of every job there")
     command.add_argument("--no-wait", action="store_true", help="return once it is accepted")
     _add_idempotency_key(command)

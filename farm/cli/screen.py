@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from pydantic import BaseModel
@@ -27,13 +29,25 @@ EXIT_CODES = """exit codes:
   3    the farm refused the request
   4    the farm can't be reached, or can't take it now: try again
   124  --timeout was over first; the job goes on
-  130  interrupted; the job goes on
+  130  interrupted by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP; the job goes on
 """
 
 
+def settle() -> None:
+    """Call it first. What a shell has closed (`>&-`) is there and goes nowhere, and what an encoding lacks is escaped.
+    Otherwise both would end a command after its work is done."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
 def remark(text: str) -> None:
-    """Prints a remark for people to stderr."""
-    stderr().print(text, markup=False)
+    """Prints a remark for people to stderr. A terminal that is gone has no people."""
+    with suppress(OSError):
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
 
 
 def stderr() -> Console:
@@ -41,7 +55,31 @@ def stderr() -> Console:
 
 
 def line(text: str) -> None:
-    sys.stdout.write(text + "\n")
+    """Raises an OSError that names stdout."""
+    with _naming_stdout():
+        sys.stdout.write(text + "\n")
+
+
+def flush() -> None:
+    """Raises an OSError that names stdout."""
+    with _naming_stdout():
+        sys.stdout.flush()
+
+
+def abandon() -> None:
+    """What stdout could not take goes nowhere; else the interpreter would complain at its exit."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextmanager
+def _naming_stdout() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, "stdout") from error
 
 
 def show(given: argparse.Namespace, data: BaseModel | Sequence[BaseModel] | Any, plainly: Callable[[], None]) -> None:
@@ -49,11 +87,20 @@ def show(given: argparse.Namespace, data: BaseModel | Sequence[BaseModel] | Any,
     if not given.json:
         plainly()
     elif isinstance(data, BaseModel):
-        line(data.model_dump_json())
+        line(_printable(data.model_dump_json()))
     elif isinstance(data, list):
         line(json.dumps([item.model_dump(mode="json") if isinstance(item, BaseModel) else item for item in data]))
     else:
         line(json.dumps(data))
+
+
+def _printable(text: str) -> str:
+    """The JSON, with its own escapes for letters that the terminal's encoding lacks."""
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        return json.dumps(json.loads(text))
+    return text
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

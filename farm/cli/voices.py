@@ -20,7 +20,7 @@ def list_all(given: argparse.Namespace) -> int:
 
 def add(given: argparse.Namespace) -> int:
     audio = Path(given.audio)
-    if not audio.is_file():
+    if audio.is_dir() or not audio.exists():
         raise BadInput(f"{audio}: there is no such file; give 1 to 60 seconds of speech, as WAV, FLAC, MP3 or Opus")
     with connected(Settings.read()) as farm:
         voice = farm.add_voice(given.name, audio, consent=given.consent)

@@ -23,6 +23,7 @@ from farm.embedded.supervisor import Local
 from farm.webhooks.secrets import secret_for
 from farm.wire import Job, JobError, JobRequest, Result
 from tests.client.conftest import Command, clean_environment
+from tests.client.scripted import Reply, Scripted
 from tests.patience import patient
 
 
@@ -75,7 +76,22 @@ def test_stdin_is_narrated(command: Command, tmp_path: Path) -> None:
         (["submit", "-", "--target-duration", "0.05"], "target_duration_ms"),
         (["submit", "-", "--target-duration", "nan"], "--target-duration nan: give seconds"),
         (["submit", "-", "--metadata", "x"], "KEY=VALUE"),
+        (["narrate", "-", "-o", "x.mp3", "--format", "wav"], "x.mp3 is named as mp3, and the audio is wav"),
+        (["narrate", "-", "-o", "/dev/null"], "/dev/null is no regular file"),
+        (["narrate", "."], "Is a directory"),
+        (["narrate", "/"], "Is a directory"),
+        (["wait", "job_1", "-o", "nowhere/x.mp3"], "nowhere/ is no folder"),
+        (["wait", "job_1", "-o", "a-file/x.mp3"], "a-file/ is no folder"),
+        (["wait", "job_1", "-o", "."], "is a folder; name the file in it"),
+        (["wait", "job_1", "-o", "/"], "is a folder; name the file in it"),
+        (["wait", "job_1", "-o", "saved/"], "is a folder; name the file in it"),
+        (["wait", "batch_1", "-o", "a-file"], "a-file is no folder"),
+        (["batch", "-", "-o", "a-file/sub"], "a-file is no folder"),
         (["batch", "missing.jsonl"], "missing.jsonl"),
+        (["batch", "."], "there is no such file"),
+        (["batch", "-", "--idempotency-key", "\u00e9"], "an idempotency key must be 1 to 255 printable"),
+        (["submit", "-", "--idempotency-key", ""], "an idempotency key must be 1 to 255 printable"),
+        (["submit", "-", "--idempotency-key", "a\r"], "an idempotency key must be 1 to 255 printable"),
         (["voices", "add", "me", "missing.wav", "--consent", "me"], "missing.wav"),
     ],
 )
@@ -83,6 +99,7 @@ def test_a_wrong_command_line_names_its_fault_and_exits_with_2(
     words: list[str], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "a-file").touch()
     monkeypatch.setenv("FARM_URL", "http://127.0.0.1:9")
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"Hello.")))
     try:
@@ -130,6 +147,116 @@ def test_a_farm_that_is_away_is_exit_code_4(command: Command) -> None:
     ended = command("queue", FARM_URL="http://127.0.0.1:9")
     assert ended.returncode == 4
     assert "farm up" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "says"),
+    [
+        ("ALL_PROXY", "socks://u:hidden@127.0.0.1:9", "ALL_PROXY is no URL of a proxy"),
+        ("ALL_PROXY", "socks5://u:hidden@127.0.0.1:9", "ALL_PROXY names a SOCKS proxy, which needs a package"),
+        ("https_proxy", "http://[::1", "https_proxy is no URL of a proxy"),
+        ("NO_PROXY", "[::1", "NO_PROXY has an entry"),
+        ("SSL_CERT_FILE", "/nowhere.pem", "SSL_CERT_FILE or SSL_CERT_DIR names certificates"),
+        ("FARM_URL", "http://farm:8000\r", "FARM_URL is not a URL of a farm: it has a blank, a line end"),
+        ("FARM_URL", "http://u:hidden@[::1", "FARM_URL is not a URL of a farm: its host or its port"),
+        ("FARM_URL", "http://farm:port", "FARM_URL is not a URL of a farm: its host or its port"),
+        ("FARM_URL", "farm:8000", "FARM_URL is not a URL of a farm: it does not begin with http"),
+        ("FARM_URL", "http://", "FARM_URL is not a URL of a farm: it names no host"),
+        ("FARM_API_KEY", "fk_hidden\r", "FARM_API_KEY has a blank, a line end"),
+        ("FARM_API_KEY", "fk_hidden\u00e9", "FARM_API_KEY has a blank, a line end"),
+    ],
+)
+def test_a_client_that_cannot_be_set_up_names_the_variable_and_nothing_secret(
+    variable: str, value: str, says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FARM_URL", "http://farm.invalid:8000")
+    monkeypatch.setenv(variable, value)
+    for words in (["queue"], ["wait", "job_1"]):
+        assert main(words) == 2
+        (said,) = capsys.readouterr().err.splitlines()
+        assert says in said
+        assert "hidden" not in said
+    assert main(["doctor"]) == 1
+    out = capsys.readouterr().out
+    assert says in out
+    assert "hidden" not in out
+
+
+def test_what_is_no_farm_is_told_so(
+    scripted: Scripted, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FARM_URL", scripted.url)
+    scripted.replies = [Reply(200, {"hello": "world"})]
+    assert main(["status", "job_1"]) == 2
+    assert "what answers at FARM_URL is no farm" in capsys.readouterr().err
+
+
+def test_a_password_in_the_url_is_not_printed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FARM_URL", "http://me:hidden@127.0.0.1:9")
+    assert main(["queue"]) == 4
+    assert "no answer from http://127.0.0.1:9" in (said := capsys.readouterr().err)
+    assert "hidden" not in said
+
+
+def test_the_version_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["--version"])
+    assert end.value.code == 0
+    assert re.fullmatch(r"farm \d+\.\d+\S*\n", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("where", "code", "says"),
+    [
+        (">&-", 0, ""),
+        (">/dev/full", 2, "farm: stdout: No space left on device\n"),
+        ("2>/dev/full", 0, ""),
+        ("2>&-", 0, ""),
+        ("<&-", 0, ""),
+    ],
+)
+def test_a_stream_that_takes_nothing_is_no_traceback(farm: Local, where: str, code: int, says: str) -> None:
+    ended = subprocess.run(
+        ("sh", "-c", f'FARM_APIKEY=x "$0" -P -m farm queue {where}', sys.executable),
+        capture_output=True, text=True, env=clean_environment() | {"FARM_URL": farm.url}, timeout=patient(60),
+    )  # fmt: skip
+    assert ended.returncode == code, ended.stderr
+    assert ended.stderr.endswith(says)
+    assert "Traceback" not in ended.stderr
+    assert "Exception" not in ended.stderr
+
+
+def test_letters_that_the_encoding_lacks_are_escaped(command: Command, client: Farm) -> None:
+    job = client.submit(JobRequest(input="Hello.", metadata={"title": "\u6d77 \U0001f30a"}, custom_id="\u6d77"))
+    shown = command("status", job.id, "--json", PYTHONIOENCODING="ascii")
+    assert shown.returncode == 0, shown.stderr
+    assert json.loads(shown.stdout)["metadata"] == {"title": "\u6d77 \U0001f30a"}
+
+
+def test_lines_of_a_batch_come_through_a_pipe(command: Command, tmp_path: Path) -> None:
+    lines = '{"input": "One of a pipe."}\n{"input": "Two of a pipe."}\n'
+    ended = command("batch", "-", "-o", "saved", say=lines.encode())
+    assert ended.returncode == 0, ended.stderr
+    assert len(list((tmp_path / "saved").iterdir())) == 2
+    assert command("batch", "/dev/stdin", "--no-wait", say=lines.encode()).returncode == 0
+
+
+def test_a_disk_that_takes_no_more_is_said_with_where_the_audio_can_be_had(
+    farm: Local, client: Farm, tmp_path: Path
+) -> None:
+    job = client.wait(client.submit(JobRequest(input="There is no room for this. " * 5)).id)
+    ended = subprocess.run(
+        ("bash", "-c", 'ulimit -f 1; exec "$0" -P -m farm wait "$1" -o "$2"', sys.executable, job.id, "my x.mp3"),
+        capture_output=True, text=True, cwd=tmp_path, env=clean_environment() | {"FARM_URL": farm.url},
+        timeout=patient(60),
+    )  # fmt: skip
+    assert ended.returncode == 2
+    again, said = ended.stderr.splitlines()
+    assert again == f"The farm keeps the audio. Get it with farm wait {job.id} -o 'my x.mp3'"
+    assert said == "farm: my x.mp3: File too large"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_misspelt_setting_is_named_with_the_right_one(command: Command) -> None:
@@ -202,7 +329,10 @@ def test_waiting_for_a_canceled_job_exits_with_1_and_the_job_can_be_retried(
     client.delete(job.id)
 
 
-def test_ctrl_c_leaves_the_job_running_and_says_how_to_resume(farm: Local, client: Farm, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_leaves_the_job_running_and_says_how_to_resume(
+    farm: Local, client: Farm, tmp_path: Path, number: signal.Signals, code: int
+) -> None:
     (tmp_path / "long.txt").write_text(_long_text("league"))
     process = subprocess.Popen(
         (sys.executable, "-P", "-m", "farm", "narrate", "long.txt"),
@@ -211,16 +341,16 @@ def test_ctrl_c_leaves_the_job_running_and_says_how_to_resume(farm: Local, clien
         cwd=tmp_path,
         env=clean_environment() | {"FARM_URL": farm.url},
         # Whoever runs the tests in the background has them ignore it, and children inherit that.
-        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=partial(signal.signal, number, signal.SIG_DFL),
     )
     assert process.stderr is not None
     job = process.stderr.readline().split()[0]
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     try:
         _, said = process.communicate(timeout=patient(30))
     finally:
         process.kill()
-    assert process.returncode == 130
+    assert process.returncode == code
     assert f"farm wait {job} -o long.mp3" in said
     assert client.job(job).status in ("queued", "running")
     client.delete(job)

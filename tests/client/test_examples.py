@@ -70,6 +70,27 @@ def test_the_demo_narrates_every_text_and_its_second_run_renders_nothing(
     assert len(list(tmp_path.iterdir())) == len(demo.orders())
 
 
+@pytest.mark.parametrize(
+    ("words", "secret", "says"),
+    [
+        (["submit_and_wait.py"], "", "usage: python examples/submit_and_wait.py"),
+        (["dubbing.py"], "", "usage: python examples/dubbing.py"),
+        (["dubbing.py", "track.flac"], "", "is the farm running?"),
+        (["receiver.py", "99999"], "whsec_" + "A" * 32, "usage: python examples/receiver.py [PORT]: "),
+        (["receiver.py", "port"], "whsec_" + "A" * 32, "usage: python examples/receiver.py [PORT]: "),
+        (["receiver.py"], "nonsense", "FARM_WEBHOOK_SECRET is no secret of webhooks"),
+    ],
+)
+def test_an_example_that_cannot_run_says_so_on_one_line(words: list[str], secret: str, says: str) -> None:
+    program, *rest = words
+    environment = clean_environment() | {"FARM_URL": "http://127.0.0.1:9", "FARM_WEBHOOK_SECRET": secret}
+    command = (sys.executable, str(EXAMPLES / program), *rest)
+    ended = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=patient(60))
+    assert ended.returncode == 1
+    (said,) = ended.stderr.splitlines()
+    assert says in said
+
+
 def _cache_line(said: str) -> tuple[int, int]:
     words = next(line.split() for line in said.splitlines() if "from the clip cache" in line)
     return int(words[0]), int(words[2])
@@ -85,7 +106,7 @@ def _documents(text: str) -> Iterator[Any]:
 
 
 def _run(*command: str, farm: Local) -> str:
-    environment: dict[str, Any] = clean_environment() | {"FARM_URL": farm.url}
+    environment: dict[str, Any] = clean_environment() | {"FARM_URL": f"{farm.url}/"}  # as people write it
     ended = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=patient(60))
     assert ended.returncode == 0, ended.stderr
     return ended.stdout
