@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -48,7 +48,7 @@ class AppState:
     cards: TtlCache[Mapping[str, Model]]
     speeds: TtlCache[dict[str, float]]  # model -> segments per second
     storage_trouble: TtlCache[str | None]  # why storage can't be used, None when it can
-    allow: tuple[Network, ...]
+    allow: Callable[[], Awaitable[tuple[Network, ...]]]  # that webhooks may reach beside public ones, now
     pressure: Pressure = field(default=Pressure(0, 0))
 
     def check_room(self) -> None:
@@ -73,7 +73,7 @@ class AppState:
             default_model=self.settings.model,
             uploads=uploads,
             signs_webhooks=self.settings.webhook_secret is not None,
-            allow=self.allow,
+            allow=await self.allow(),
             retention_s=round(timedelta(days=self.settings.retention_days).total_seconds()),
         )
 
@@ -105,7 +105,7 @@ def tenant_of(request: HTTPConnection) -> str:
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[AppState]:
     """The state with its background work. Raises StoreUnavailable when Redis can't be reached."""
-    allow = allowed_networks(settings.webhook_allow)
+    allow, keyless = allowed_networks(settings.webhook_allow), allowed_networks(settings.webhook_allow_keyless)
     storage = open_storage(settings, timeout=_STORAGE_TIMEOUT, attempts=_STORAGE_ATTEMPTS)
     store = await AsyncStore.connect(settings.redis_url, synchronous=settings.synchronous_commit)
     waker = Waker(settings.broker)
@@ -115,6 +115,9 @@ async def opened(settings: Settings) -> AsyncIterator[AppState]:
 
     async def read_speeds() -> dict[str, float]:
         return speeds(Worker.model_validate_json(beat) for beat in await store.run(registry.workers()))
+
+    async def read_allow() -> tuple[Network, ...]:
+        return (*allow, *keyless) if keyless and not await store.run(registry.keys()) else allow
 
     async def check_storage() -> str | None:
         try:
@@ -135,7 +138,7 @@ async def opened(settings: Settings) -> AsyncIterator[AppState]:
         cards=TtlCache(read_cards, _CATALOG_SECONDS),
         speeds=TtlCache(read_speeds, _CATALOG_SECONDS),
         storage_trouble=TtlCache(check_storage, _STORAGE_SECONDS),
-        allow=allow,
+        allow=read_allow,
     )
     background = [asyncio.create_task(state.watch.run()), asyncio.create_task(state.keep_measuring())]
     try:

@@ -112,6 +112,9 @@ class Settings(Variables):
     webhook_allow: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)] = Field(
         (), description="networks that webhooks may reach beside public ones: 10.0.0.0/8,127.0.0.0/8"
     )
+    webhook_allow_keyless: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)] = Field(
+        (), description="networks that webhooks may reach as long as there is no API key; the embedded farm's loopback"
+    )
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)] = Field(
         "INFO", description="DEBUG, INFO, WARNING or ERROR"
     )

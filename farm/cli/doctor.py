@@ -11,6 +11,8 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from farm.cli.screen import FAILED, OK, line, needs, show
 from farm.cli.site import Site, site
@@ -53,7 +55,10 @@ def examine(here: Site, environment: Mapping[str, str]) -> Iterator[Finding]:
         yield from (Finding(part, None, says) for part in ("redis", "broker", "storage", "webhooks"))
         return
     yield from _redis(settings)
-    yield _storage(settings)
+    if here.stored:
+        yield _missing_folder(settings) or _storage(settings)
+    else:
+        yield Finding("storage", None, "not looked at: set FARM_STORAGE_URL to the storage of this farm")
     yield _webhooks(settings)
 
 
@@ -111,6 +116,14 @@ def _redis(settings: Settings) -> Iterator[Finding]:
         yield Finding("broker", True, f"{RedisAddress.read(settings.broker, 'FARM_BROKER_URL')} takes messages")
 
 
+def _missing_folder(settings: Settings) -> Finding | None:
+    """Said before the storage is opened, which would make the folder: a doctor changes nothing."""
+    parts = urlsplit(settings.storage_url)
+    if parts.scheme != "file" or Path(unquote(parts.path)).is_dir():
+        return None
+    return Finding("storage", False, f"{settings.storage_url}: there is no such folder; correct FARM_STORAGE_URL")
+
+
 def _storage(settings: Settings) -> Finding:
     with needs("storage"):
         from farm.storage import open_storage
@@ -146,5 +159,10 @@ def _webhooks(settings: Settings) -> Finding:
     return Finding(
         "webhooks",
         True,
-        "signed; networks allowed beside public ones: " + (", ".join(settings.webhook_allow) or "none"),
+        "signed; networks allowed beside public ones: " + (_networks(settings) or "none"),
     )
+
+
+def _networks(settings: Settings) -> str:
+    keyless = [f"{network} until there is an API key" for network in settings.webhook_allow_keyless]
+    return ", ".join([*settings.webhook_allow, *keyless])

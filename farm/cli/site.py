@@ -14,18 +14,19 @@ from farm.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Settings of a farm. `operated` is true where its Redis and storage can be reached, false on a client's
-    machine."""
+    """Settings of a farm. `operated` is true where its Redis can be reached, false on a client's machine; `stored`
+    where its storage is known as well. The default of FARM_STORAGE_URL says nothing about a farm elsewhere."""
 
     settings: Settings
     operated: bool
+    stored: bool = False
 
 
 def site(environment: Mapping[str, str] = os.environ) -> Site:
     """Settings, with the addresses of a running embedded farm filled in where the environment says nothing."""
     settings = Settings.read()
-    if "FARM_REDIS_URL" in environment:
-        return Site(settings, operated=True)
+    if environment.get("FARM_REDIS_URL"):
+        return Site(settings, operated=True, stored=bool(environment.get("FARM_STORAGE_URL")))
     if not (settings.data_dir / "run" / "farm.json").exists():
         return Site(settings, operated=False)
     with needs("local"):
@@ -38,9 +39,10 @@ def site(environment: Mapping[str, str] = os.environ) -> Site:
         "redis_url": running.redis_url,
         "storage_url": running.storage_url,
         "webhook_secret": webhook_secret(settings.data_dir.resolve()),
+        "webhook_allow_keyless": tuple(running.webhook_allow_keyless),
     }
-    kept = {name: value for name, value in found.items() if f"FARM_{name.upper()}" not in environment}
-    return Site(settings.model_copy(update=kept), operated=True)
+    kept = {name: value for name, value in found.items() if not environment.get(f"FARM_{name.upper()}")}
+    return Site(settings.model_copy(update=kept), operated=True, stored=True)
 
 
 def operated_site() -> Settings:

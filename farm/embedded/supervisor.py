@@ -25,7 +25,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from ipaddress import ip_address
@@ -45,7 +45,7 @@ from farm.wire import Worker
 READY_S = 120.0  # for each of Redis, the API and the workers: a first start may read a large append-only file
 DRAIN_S = 30.0  # for the batch in flight
 CLOSE_S = 10.0
-LOOPBACK = "127.0.0.0/8,::1/128"
+LOOPBACK = ("127.0.0.0/8", "::1/128")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,7 @@ class Running:
     redis_url: str
     storage_url: str
     pid: int
+    webhook_allow_keyless: Sequence[str] = ()
 
     @classmethod
     def read(cls, data: Path) -> Running | None:
@@ -111,6 +112,12 @@ class Local:
     def storage_url(self) -> str:
         return (self.data / "storage").as_uri()
 
+    @property
+    def _webhook_allow_keyless(self) -> tuple[str, ...]:
+        """A farm that serves one person may post to that person's own programs. With keys it has tenants, and could
+        reach for each of them whatever listens on this machine."""
+        return LOOPBACK if _is_loopback(self._host) and "FARM_WEBHOOK_ALLOW" not in self._given else ()
+
     # --- life -----------------------------------------------------------------------------------------------------
 
     def start(self) -> Self:
@@ -139,7 +146,7 @@ class Local:
             self._until("every worker sends a heartbeat", self._workers_alive, self._start_s)
             for child in self._children.values():
                 child.prove()
-            running = Running(self.url, self.redis_url, self.storage_url, os.getpid())
+            running = Running(self.url, self.redis_url, self.storage_url, os.getpid(), self._webhook_allow_keyless)
             write(self.run_folder / "farm.json", json.dumps(asdict(running)))
         except BaseException:
             self.stop()
@@ -228,7 +235,7 @@ class Local:
             "FARM_STORAGE_URL": self.storage_url,
             "FARM_MODEL": self._model,
             "FARM_WEBHOOK_SECRET": given.get("FARM_WEBHOOK_SECRET") or webhook_secret(self.data),
-            "FARM_WEBHOOK_ALLOW": given.get("FARM_WEBHOOK_ALLOW", LOOPBACK),
+            "FARM_WEBHOOK_ALLOW_KEYLESS": ",".join(self._webhook_allow_keyless),
             "PYTHONUNBUFFERED": "1",
         }
         return {name: value for name, value in given.items() if name != "FARM_BROKER_URL"} | own

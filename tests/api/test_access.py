@@ -48,6 +48,19 @@ def test_a_farm_with_keys_refuses_requests_without_one(ann: httpx.Client, given:
         assert answer.headers["www-authenticate"] == "Bearer"
 
 
+def test_networks_that_webhooks_may_reach_without_keys_are_closed_by_the_first_key(
+    store: Store, served: Callable[..., Served]
+) -> None:
+    server = served(webhook_allow_keyless=("127.0.0.0/8",))
+    body = NIGHT | {"webhook": {"url": "http://127.0.0.1:9/"}}
+    with server.client() as anybody:
+        assert anybody.post("/v1/jobs", json=body).status_code == 202
+    with server.client(headers=make_key(store, "ann", "ann")) as ann:
+        refused = ann.post("/v1/jobs", json=body)
+    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/webhook/url")
+    assert "FARM_WEBHOOK_ALLOW" in refused.json()["detail"]
+
+
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/docs", "/openapi.json"])
 def test_probes_and_documentation_need_no_key(ann: httpx.Client, path: str) -> None:
     assert httpx.get(f"{ann.base_url}{path}", trust_env=False).status_code == 200

@@ -69,6 +69,7 @@ class Rig(Local):
         self.scratch.mkdir(parents=True, exist_ok=True)
         given = {
             "FARM_LEASE_SECONDS": f"{patient(LEASE_S):.2f}", "TMPDIR": str(self.scratch),
+            "FARM_WEBHOOK_ALLOW": "127.0.0.0/8",  # it has keys, and its receivers listen here
             **bucket, **(environment or {}),
         }  # fmt: skip
         self.lease_s = float(given["FARM_LEASE_SECONDS"])

@@ -394,6 +394,21 @@ def test_the_doctor_says_what_to_mend(command: Command, tmp_path: Path) -> None:
     assert "secret" not in found["redis"]["says"]
 
 
+def test_the_doctor_makes_no_folder_and_judges_no_storage_that_nobody_named(
+    command: Command, farm: Local, tmp_path: Path
+) -> None:
+    ended = command("doctor", FARM_REDIS_URL=farm.redis_url)
+    assert "-     storage   not looked at: set FARM_STORAGE_URL" in ended.stdout
+    ended = command("doctor", FARM_REDIS_URL=farm.redis_url, FARM_STORAGE_URL=f"file://{tmp_path}/absent")
+    assert "MEND  storage" in ended.stdout
+    assert "there is no such folder" in ended.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_doctor_says_which_networks_webhooks_reach(command: Command) -> None:
+    assert "127.0.0.0/8 until there is an API key" in command("doctor").stdout
+
+
 def test_the_doctor_of_a_client_says_that_the_farm_is_away(command: Command, tmp_path: Path) -> None:
     ended = command("doctor", FARM_URL="http://127.0.0.1:9", FARM_DATA_DIR=str(tmp_path))
     assert ended.returncode == 1

@@ -37,7 +37,9 @@ class _Owner:
 class Deliverer:
     def __init__(self, store: Store, storage: Storage, settings: Settings, random: Callable[[], float]) -> None:
         self._store, self._storage, self._settings, self._random = store, storage, settings, random
-        self._sender = Sender(allowed_networks(settings.webhook_allow))
+        allow, keyless = allowed_networks(settings.webhook_allow), allowed_networks(settings.webhook_allow_keyless)
+        self._sender = Sender(allow)
+        self._keyless_sender = Sender((*allow, *keyless)) if keyless else None
 
     def deliver(self, task: tasks.Task) -> None:
         """One attempt. A delivery whose owner was deleted meanwhile is dropped."""
@@ -54,9 +56,15 @@ class Deliverer:
         ended = now if owner.ended_ms is None else datetime.fromtimestamp(owner.ended_ms / 1000, UTC)
         body = WebhookBody(type=record.event, timestamp=ended, data={**owner.data, "status": delivery.event})
         secret = secret_for(owner.tenant, self._settings.webhook_secret)
-        answer = self._sender.attempt(Message(task.id, record.url, body.model_dump_json().encode(), secret), now)
+        answer = self.sender().attempt(Message(task.id, record.url, body.model_dump_json().encode(), secret), now)
         step = next_step(record, answer, self._random)
         self._store.run(outbox.delivered(task, record.after(answer, step).model_dump_json(), step.again_ms))
+
+    def sender(self) -> Sender:
+        """The one that may reach what is allowed now."""
+        if self._keyless_sender is None or self._store.run(registry.keys()):
+            return self._sender
+        return self._keyless_sender
 
     def _owner(self, owner: str) -> _Owner | None:
         """None when the job or batch is deleted, or has no webhook."""
