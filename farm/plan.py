@@ -23,6 +23,7 @@ from typing import Any, Protocol
 from farm.errors import BadInput, Misconfigured, ObjectMissing
 from farm.pronunciation import marks, plain
 from farm.prose import Gap, Span, spans
+from farm.prose.reading import Reading
 from farm.speech import MANNER_FIELDS, NEUTRAL, Manner
 from farm.spelling import plain_spelling
 
@@ -56,7 +57,8 @@ class Recipe:
 @dataclass(frozen=True, slots=True)
 class Segment:
     """The unit of rendering. `start` and `end` are character offsets into its chapter's text, and `text` is what stands
-    there, as the user wrote it. The digest is that of its plain spelling, which is what the engine gets."""
+    there, as the user wrote it and farm/prose/reading.py reads it across line ends. The digest is that of its plain
+    spelling, which is what the engine gets."""
 
     index: int  # in the job
     chapter: int
@@ -78,6 +80,8 @@ class Pauses(Protocol):
     @property
     def paragraph(self) -> int: ...
     @property
+    def scene(self) -> int: ...
+    @property
     def chapter(self) -> int: ...
 
 
@@ -90,10 +94,16 @@ def segments(
     the model reads marks that say how a word is pronounced, so those are not cut, and count as the word.
 
     Raises BadInput where the pauses leave a target no time to speak."""
-    silence = {Gap.SEGMENT: pauses.segment, Gap.PARAGRAPH: pauses.paragraph, Gap.CHAPTER: pauses.chapter}
+    silence = {
+        Gap.SEGMENT: pauses.segment,
+        Gap.PARAGRAPH: pauses.paragraph,
+        Gap.SCENE: pauses.scene,
+        Gap.CHAPTER: pauses.chapter,
+    }
     timed = _timed(parts, partial(_cut, recipe.language, max_characters, has_marks), silence, target_duration_ms)
+    reading = Reading([part.text for part in parts], recipe.language)
     for index, (chapter, part, span, target) in enumerate(timed):
-        text = part.text[span.start : span.end]
+        text = reading.of(part.text[span.start : span.end])
         digest = clip_digest(recipe, part.voice, plain_spelling(text, recipe.language), target)
         yield Segment(
             index, chapter, span.start, span.end, text, part.voice, part.uploaded, silence[span.gap], digest, target

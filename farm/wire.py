@@ -114,6 +114,7 @@ class Pauses(_Request):
 
     segment: Milliseconds = 120
     paragraph: Milliseconds = 450
+    scene: Milliseconds = Field(1200, description="at a scene break, a line like `* * *`, which is never spoken")
     chapter: Milliseconds = 1500
 
 

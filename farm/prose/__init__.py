@@ -4,7 +4,8 @@
                        └─ sentences ── clauses ── words ── grapheme clusters, each where the one before is too long,
                           and put together again into the fewest spans, of even length
 
-What is spoken is never changed: spans are offsets, they rise, and all that lies outside them is white space. Units are
+What is spoken is never changed: spans are offsets, they rise, and all that lies outside them is white space or a scene
+break. Units are
 passages to be read as something else, such as a word with a mark that says how it is pronounced: they are never cut,
 and all measures and rules see what they are read as.
 
@@ -24,7 +25,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from farm.prose.division import divided
-from farm.prose.paragraphs import paragraphs
+from farm.prose.paragraphs import Paragraph, paragraphs
 
 
 class Gap(StrEnum):
@@ -32,6 +33,7 @@ class Gap(StrEnum):
 
     SEGMENT = "segment"  # more of the same paragraph
     PARAGRAPH = "paragraph"
+    SCENE = "scene"  # a scene break, which is not spoken
     CHAPTER = "chapter"  # the text is over
 
 
@@ -53,9 +55,11 @@ class Unit(NamedTuple):
 
 
 def spans(text: str, language: str, max_characters: int, units: Sequence[Unit] = ()) -> Iterator[Span]:
-    """Everything but white space, in order, in pieces of at most `max_characters`. `language` is a BCP 47 tag or one of
-    eSpeak's names; an unknown one is cut by the rules that most languages share. `units` rise and don't overlap. Takes
-    time linear in the text."""
+    """Everything but white space and scene breaks, in order, in pieces of at most `max_characters`. `language` is a BCP
+    47 tag or one of eSpeak's names; an unknown one is cut by the rules that most languages share. `units` rise and
+    don't overlap. Takes time linear in the text.
+
+    A text of scene breaks alone has one span, of its first, so that there is something to render."""
     if max_characters < 1:
         raise ValueError(f"a segment of {max_characters} characters holds no text")
     if not units:
@@ -92,11 +96,19 @@ class _Typeset:
 
 def _spans(text: str, language: str, max_characters: int, inside: Collection[int]) -> Iterator[Span]:
     ending: tuple[int, int] | None = None
-    for start, end in paragraphs(text):
+    scene_break: Paragraph | None = None
+    for paragraph in paragraphs(text):
+        if paragraph.is_scene_break:
+            scene_break = scene_break or paragraph
+            continue
         if ending is not None:
-            yield Span(*ending, Gap.PARAGRAPH)
-        *inner, ending = divided(text, start, end, language, max_characters, inside)
+            yield Span(*ending, Gap.PARAGRAPH if scene_break is None else Gap.SCENE)
+        *inner, ending = divided(text, paragraph.start, paragraph.end, language, max_characters, inside)
+        scene_break = None
         for piece in inner:
             yield Span(*piece, Gap.SEGMENT)
     if ending is not None:
         yield Span(*ending, Gap.CHAPTER)
+    elif scene_break is not None:
+        start = scene_break.start
+        yield Span(start, start + len(text[start : scene_break.end][:max_characters].rstrip()), Gap.CHAPTER)

@@ -1,4 +1,8 @@
-"""Where paragraphs begin and end."""
+"""Where paragraphs begin and end, and which of them are scene breaks.
+
+A scene break is a line of marks alone: `* * *`, `***`, `---`, `⁂`, `＊＊＊`. Nobody reads it out; it is a pause. A page
+break is no end of a paragraph by itself: where the sentence goes on after it, so does the paragraph.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,40 @@ _FIRST_WORD = re.compile(r"[\u2e80-\ua4cf\uf900-\ufaff\uff00-\uffef]|\S{1,40}") 
 _CLOSERS = "\"'”’»)]」』）】》"
 _STOPS = frozenset(".!?:;…。！？：；؟۔।")
 _SAMPLE = 4_000  # lines that show how a text is wrapped
+_HEADING = 16  # characters that a heading seldom has in a script without capitals
 _WIDTHS = range(30, 121)  # nobody wraps narrower or wider
+
+# Marks that are printed between scenes. Full stops, commas, exclamation and question marks are none: a line "…" or "?!"
+# may be what somebody says, and an emoji is read out. Invisible characters and Markdown's backslashes may stand between
+# them.
+_ORNAMENTS = (
+    r"*#~\-_=+<>|/^§¶†‡•·∙◦‣⁃∗⋆°¤"
+    r"\u2010-\u2015\u2042\u204e\u2051\u2055\u203b\u203f\u2053\u2212\u2217\u223c\u22c6\u22ef\u2500-\u257f\u25a0-\u25ff"
+    r"\u2605\u2606\u2619\u2660-\u2667\u2720-\u2727\u2729-\u274b\u2756\u2758-\u2763\u2765-\u2767\u2e3a\u2e3b\u301c\u3030\u30fb"
+    r"\ufe4d-\ufe4f\uff03\uff0a\uff0b\uff0d\uff1d\uff3f\uff5e\uff65"
+)
+_SCENE_BREAK = re.compile(rf"[\[(（【]?(?:[{_ORNAMENTS}\\\ufe0e\ufe0f\u200b-\u200d\u2060\ufeff]|[^\S\n])+[\])）】]?")
+_VISIBLE = re.compile(rf"[{_ORNAMENTS}]")
+
+
+class Paragraph(NamedTuple):
+    """text[start:end], without white space at its ends."""
+
+    start: int
+    end: int
+    is_scene_break: bool
+
+
+def paragraphs(text: str) -> Iterator[Paragraph]:
+    width = _wrap_width(text)
+    start: int | None = None
+    for line, following in _with_next(_lines(text)):
+        start = line.start if start is None else start
+        is_break = start == line.start and is_scene_break(text, line.start, line.end)
+        next_breaks = following is not None and is_scene_break(text, following.start, following.end)
+        if is_break or next_breaks or following is None or not _goes_on(text, line, width):
+            yield Paragraph(start, line.end, is_break)
+            start = None
 
 
 class _Line(NamedTuple):
@@ -22,28 +59,63 @@ class _Line(NamedTuple):
     next: int  # where the next line with text starts
     last: bool  # a blank line or the end of the text follows
     deeper: bool  # the next line is indented more than this one
-
-
-def paragraphs(text: str) -> Iterator[tuple[int, int]]:
-    width = _wrap_width(text)
-    start: int | None = None
-    for line in _lines(text):
-        start = line.start if start is None else start
-        if line.last or not width or line.deeper or not (_full(text, line, width) or text[line.next].islower()):
-            yield start, line.end
-            start = None
+    page: bool  # a page break follows
 
 
 def _lines(text: str) -> Iterator[_Line]:
     """The lines that are not blank, without white space at their ends."""
     start, indent = len(text) - len(text.lstrip()), 0
     for found in _LINE_END.finditer(text, start):
+        gap = found[0]
         lead = len(found[2]) - len(found[2].rstrip(_INDENT))
-        last = lead < len(found[2]) or found[1] == "\u2029" or found.end() == len(text)
-        yield _Line(start, start + len(text[start : found.start()].rstrip()), found.end(), last, lead > indent)
+        page = "\f" in gap
+        last = _blank_lines(gap) if page else lead < len(found[2])
+        last = last or found[1] == "\u2029" or found.end() == len(text)
+        end = start + len(text[start : found.start()].rstrip())
+        yield _Line(start, end, found.end(), last, lead > indent, page and found.end() < len(text))
         start, indent = found.end(), lead
     if start < len(text):
-        yield _Line(start, start + len(text[start:].rstrip()), len(text), True, False)
+        yield _Line(start, start + len(text[start:].rstrip()), len(text), True, False, False)
+
+
+def _blank_lines(gap: str) -> bool:
+    """Whether there are blank lines beside a page break: one line end on either side of it is its own."""
+    return any(len(side.replace("\r\n", "\n").strip(_INDENT)) > 1 for side in gap.split("\f"))
+
+
+def _with_next(lines: Iterator[_Line]) -> Iterator[tuple[_Line, _Line | None]]:
+    held: _Line | None = None
+    for line in lines:
+        if held is not None:
+            yield held, line
+        held = line
+    if held is not None:
+        yield held, None
+
+
+def _goes_on(text: str, line: _Line, width: int) -> bool:
+    """Whether the next line belongs to the same paragraph."""
+    if line.page and _sentence_goes_on(text, line):
+        return True
+    if line.last or not width or line.deeper:
+        return False
+    return _full(text, line, width) or text[line.next].islower()
+
+
+def _sentence_goes_on(text: str, line: _Line) -> bool:
+    """Whether a sentence runs over the end of a page: it has not ended, and what follows is no beginning."""
+    if _stops(text, line):
+        return False
+    first = text[line.next]
+    if first.islower() or text[line.end - 1] in ",-‐–—，、،":
+        return True
+    return not first.isupper() and first.isalpha() and line.end - line.start >= _HEADING
+
+
+def is_scene_break(text: str, start: int, end: int) -> bool:
+    if start == end or text[start].isalnum():
+        return False
+    return _SCENE_BREAK.fullmatch(text, start, end) is not None and _VISIBLE.search(text, start, end) is not None
 
 
 def _wrap_width(text: str) -> int:

@@ -87,6 +87,8 @@ def may_part(text: str, begun: int, cut: int, end: int, rules: Usage) -> bool:
         return False
     if before[-1] in OPENING and before[-2:-1].strip() == "":
         return False
+    if before[-1] in "-\u00ad\u2010" and before[-2:-1].isalpha() and following[0].isalpha():
+        return False  # a word that was divided at a line end
     return before[-1] != "." or not _shortens(_token(before), following, rules)
 
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sentencex import segment
 
-from farm.prose import Gap, Unit, spans
+from farm.prose import Gap, Span, Unit, spans
 
 LANGUAGES = ["en", "en-us", "zh", "cmn", "ja", "es", "ar", "de", "fr-fr", "hi", "tlh"]
 PIECES = [
@@ -28,6 +28,7 @@ PIECES = [
         "word",
         "-" * 40,
     ),
+    *("\n* * *\n", "\n\n---\n\n", "\n⁂\n", "***", "\f", "\n\f"),
     *(" ", "  ", "\n", "\r\n", "\n\n", "\u2029", "\u3000", "\t", ",", "…"),
     *("e\u0301", "👩\u200d👩\u200d👧", "🇫🇷", "👍🏽", "\u200d", "\u0301", "각", "-" * 40),
 ]
@@ -40,6 +41,27 @@ def cut(text: str, limit: int, language: str = "en") -> list[str]:
     return [text[span.start : span.end] for span in spans(text, language, limit)]
 
 
+def is_said(line: str) -> bool:
+    """Whether a line is more than a scene break could be."""
+    return any(character.isalnum() or character in ".,!?…;'\"" for character in line)
+
+
+def check_offsets(text: str, found: list[Span]) -> None:
+    """Spans rise, have no white space at their ends, and all outside them is white space and whole lines of marks."""
+    position = 0
+    for place, span in enumerate([*found, Span(len(text), len(text), Gap.CHAPTER)]):
+        outside = text[position : span.start]
+        if outside.strip():
+            assert not is_said(outside)
+            if is_said("".join(text[each.start : each.end] for each in found)):
+                assert place == 0 or not ("x" + outside).splitlines()[0][1:].strip()
+                assert place == len(found) or not (outside + "x").splitlines()[-1][:-1].strip()
+        if place < len(found):
+            assert position <= span.start < span.end <= len(text)
+            assert text[span.start : span.end] == text[span.start : span.end].strip()
+        position = span.end
+
+
 def gaps(text: str, limit: int = 290, language: str = "en") -> list[Gap]:
     return [span.gap for span in spans(text, language, limit)]
 
@@ -49,16 +71,13 @@ def gaps(text: str, limit: int = 290, language: str = "en") -> list[Gap]:
 
 @settings(max_examples=600, deadline=None)
 @given(text=any_text, language=st.sampled_from(LANGUAGES), limit=st.integers(1, 60) | st.integers(60, 400))
-def test_all_but_white_space_is_spoken_once_in_order_and_within_the_limit(text: str, language: str, limit: int) -> None:
+def test_all_but_white_space_and_scene_breaks_is_spoken_once_in_order_and_within_the_limit(
+    text: str, language: str, limit: int
+) -> None:
     found = list(spans(text, language, limit))
-    assert "".join("".join(text[span.start : span.end] for span in found).split()) == "".join(text.split())
-    position = 0
+    check_offsets(text, found)
     for span in found:
-        assert position <= span.start < span.end <= min(len(text), span.start + limit)
-        assert not text[position : span.start].strip()
-        spoken = text[span.start : span.end]
-        assert spoken == spoken.strip()
-        position = span.end
+        assert span.end <= span.start + limit
     assert [span.gap for span in found[-1:]] == [Gap.CHAPTER] * bool(text.strip())
     assert Gap.CHAPTER not in [span.gap for span in found[:-1]]
 
@@ -67,7 +86,8 @@ def test_all_but_white_space_is_spoken_once_in_order_and_within_the_limit(text: 
 @given(text=any_text, limit=st.integers(1, 400))
 def test_no_segment_crosses_a_blank_line_however_short_its_paragraphs_are(text: str, limit: int) -> None:
     for spoken in cut(text, limit):
-        assert all(line.strip() for line in spoken.splitlines())
+        one_page = re.sub(r"\s*\f\s*", " ", spoken)  # where a sentence goes on, a page break is no blank line
+        assert all(line.strip() for line in one_page.splitlines())
 
 
 @settings(max_examples=200, deadline=None)
@@ -368,6 +388,80 @@ def test_a_poem_within_a_hard_wrapped_book_keeps_its_lines() -> None:
     assert all(line in found for line in VERSE.split("\n"))
 
 
+# --- scene breaks -----------------------------------------------------------------------------------------------------
+
+SCENE_BREAKS = [
+    "* * *", "***", "*", "**", "*****", "---", "- - -", "-", "—", "– – –", "———", "⁂", "#", "# # #", "###",
+    "~~~", "~", "~ ~ ~", "• • •", "•", "❦", "§", "§ § §", "___", "_ _ _", "=====", "· · ·", "·", "＊＊＊",
+    "＊　＊　＊", "※", "◇◇◇", "◆", "☆", "★ ★ ★", "⁎ ⁎ ⁎", "❧", "☙", "† † †", "+++", "-*-*-", "~*~", "<><><>",
+    "[* * *]", "\\* \\* \\*", "✳\ufe0f", "～～～", "─────", "═══", "■", "○", "●●●", "■ □ ■", "——————",
+    "*\xa0*\xa0*", "\u200b***", "• ~ •", "＃", "－－－", "++", "/ / /",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("mark", SCENE_BREAKS)
+@pytest.mark.parametrize("between", ["\n\n", "\n", "\r\n\r\n", "\n\n    "])
+def test_a_scene_break_is_a_pause_and_is_never_spoken(mark: str, between: str) -> None:
+    text = f"One.{between}{mark}{between}Two.\n\nThree."
+    assert cut(text, 290) == ["One.", "Two.", "Three."]
+    assert gaps(text) == [Gap.SCENE, Gap.PARAGRAPH, Gap.CHAPTER]
+
+
+@pytest.mark.parametrize(
+    "said", ["...", "…", ". . .", "?!", "!!!", "– No.", "* One", "-1-", "1 * 1", "- x -", "❗", "❤", "I", "一"]
+)
+def test_a_line_that_somebody_may_say_is_no_scene_break(said: str) -> None:
+    assert cut(f"One.\n\n{said}\n\nTwo.", 290) == ["One.", said, "Two."]
+
+
+def test_scene_breaks_at_the_ends_and_after_one_another_are_no_more_than_one_pause() -> None:
+    text = "***\n\nOne.\n\n***\n\n---\n\nTwo.\n\n* * *\n"
+    assert cut(text, 290) == ["One.", "Two."]
+    assert gaps(text) == [Gap.SCENE, Gap.CHAPTER]
+
+
+def test_a_scene_break_in_a_hard_wrapped_book_parts_its_paragraphs() -> None:
+    wrapped = textwrap.fill(novel(Random(1), 1)[0], 60)
+    found = cut(f"{wrapped}\n* * *\n{wrapped}\n\n{wrapped}", 2000)
+    assert found == [wrapped] * 3
+
+
+def test_a_text_of_scene_breaks_alone_has_one_span() -> None:
+    assert [(span.start, span.end, span.gap) for span in spans("\n* * *\n\n---\n", "en", 290)] == [(1, 6, Gap.CHAPTER)]
+    assert cut("*" * 1000, 290) == ["*" * 290]
+
+
+# --- page breaks ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", ["\f", "\n\f", "\f\n", "\n\f\n", "\r\n\f\r\n", " \n\n\f\n  ", "\n\f    "])
+@pytest.mark.parametrize(("before", "after"), [
+    ("He walked to the", "river and sat."), ("Er sah den Fluss,", "Und dann ging er."),
+    ("They came, all of them, to a well-", "known house."),
+    ("守塔人慢慢地走下了一百二十級台階走到", "海邊坐下來看海。"),
+])  # fmt: skip
+def test_a_sentence_goes_on_over_a_page_break(page: str, before: str, after: str) -> None:
+    assert cut(before + page + after, 290) == [before + page + after]
+
+
+@pytest.mark.parametrize("page", ["\f", "\n\f", "\f\n", "\n\n\f"])
+@pytest.mark.parametrize(("before", "after"), [
+    ("He slept.", "The next day he woke."), ("Chapter One", "It was night."), ("“Who?”", "“me,” he said."),
+    ("第一章", "他走了。"), ("他走了。", "她来了。"),
+])  # fmt: skip
+def test_a_paragraph_or_a_heading_ends_at_a_page_break(page: str, before: str, after: str) -> None:
+    assert cut(before + page + after, 290) == [before, after]
+    assert gaps(before + page + after) == [Gap.PARAGRAPH, Gap.CHAPTER]
+
+
+def test_a_full_line_at_the_end_of_a_page_goes_on_in_a_hard_wrapped_book() -> None:
+    (paragraph,) = novel(Random(2), 1)
+    lines = textwrap.fill(paragraph * 3, 66).splitlines()
+    text = "\n".join(lines[:5]) + "\n\f" + "\n".join(lines[5:])
+    assert len(cut(text, 100_000)) == 1
+    assert [" ".join(piece.split()) for piece in cut(text, 290)] == cut(" ".join(lines), 290)
+
+
 # --- units ------------------------------------------------------------------------------------------------------------
 
 SHOWN = ["word", "New York", "行", "上手", "St. Ives", "a, b", "x" * 40]
@@ -388,7 +482,7 @@ def test_units_are_never_cut_and_measured_as_they_are_read(
             start, text = len(text), f"{text}<{word}|SAID1>"
             units.append(Unit(start, len(text), word))
     found = list(spans(text, language, limit, units))
-    assert "".join("".join(text[span.start : span.end] for span in found).split()) == "".join(text.split())
+    check_offsets(text, found)
     for unit in units:
         assert any(span.start <= unit.start and unit.end <= span.end for span in found)
     for span in found:
