@@ -23,10 +23,21 @@ _ORDINAL = _words("""
     bs cs da de et eu fi fo hr hu is lb lt lv mk nb nds nn no pl sk sl sr tr
 """)
 
-# Followed by what they announce or shorten, in the languages that have them.
+# Followed by what they announce: titles, streets, "see", "about". Each counts in the languages whose list has it.
 _NEVER = _words("""
     i.e. e.g. cf. vs. viz. mr. mrs. ms. dr. prof. st. sr. sra. z.b. d.h. u.a. bzw. vgl. m.in. np. t.ex. p.ex. o.a.
-    bijv. bl.a. f.eks. dvs. d.v.s. т.е. т.к. напр.
+    bijv. bl.a. f.eks. dvs. d.v.s. т.е. т.к. напр. approx. ca. c. incl. esp. messrs. rev. hon. gen. col. maj. capt.
+    lt. sgt. gov. sen. mt. ft. dept. hr. hrn. fr. frl. fam. fa. hl. ing. dipl. nr. bd. str. tel. evtl. ggf. inkl.
+    exkl. zzgl. max. min. sog. ehem. geb. kath. ev. m. mm. mme. mmes. mlle. mlles. mgr. me. sté. vve. cie. av. pl.
+    rte. env. ste. sres. sras. srta. dra. gral. cnel. tte. sto. sta. mons. rvdo. d. dña. avda. pza. ctra. núm.
+    aprox. lic. arq. ud. sig. sigg. sig.ra sig.na dott. dott.ssa prof.ssa avv. geom. rag. on. don. v.le c.so p.za
+    sec. exmo. exma. eng. pe. pça. trav. al. séc. mevr. dhr. mw. mej. drs. ir. ds. jhr. d.w.z. zgn. i.p.v. m.b.t.
+    t.a.v. kl. jfr. jf. ang. vedr. skt. sct. frk. im. ks. św. inż. hab. płk. mjr. kpt. por. abp. bp. ul. os. tzn.
+    tzw. tj. zob. ok. pt. pw. woj. godz. tys. mln. sv. mudr. judr. phdr. rndr. bc. tzv. nám. tř. popř. resp. cca. č.
+    napr. npr. см. ср. им. ул. просп. пер. пл. оз. г-н. г-жа. гр. тов. акад. проф. доц. св. кн. т.н. ім. вул. див.
+    sn. doç. yrd. hz. örn. bkz. cad. sok. mah. op. डॉ. श्री. श्रीमती. सुश्री. प्रो. पं. स्व. κ. κα. δρ. καθ. π.χ.
+    δηλ. βλ. πρβλ. σελ. αγ. λεωφ. οδ. esim. vrt. ts. klo. noin. n. tri. hra. rva. ifj. özv. szt. ld. vö. kb. ún. dl.
+    dna. dnul. sf. șos. bul.
 """)
 _BEFORE_NUMBERS = _words("""
     no. nos. n. nr. nrs. num. núm. p. pp. pg. pag. pág. págs. s. str. art. fig. figs. vol. vols. ch. chap. cap.
@@ -53,9 +64,9 @@ _MORE = {
     """,
     "fr": """
         m. mm. mme. mmes. mlle. mlles. dr. drs. pr. prof. me. mes. mgr. st. ste. sts. stes. cie. av. bd. boul. pl.
-        rte. fg. no. nos. vol. chap. p. pp. éd. éds. fig. art. al. cf. ex. etc. env. apr. ap. hab. tél. réf. vs. ibid.
-        op. cit. id. trad. coll. t. sq. sqq. suiv. gén. col. cap. lt. sgt. cdt. adj. amb. min. max. m.m. ch. j.-c.
-        J.-C. N.D. S.A.R. R.P. a.m. p.m.
+        rte. fg. no. nos. vol. chap. p. pp. éd. éds. fig. art. al. cf. ex. etc. env. apr. ap. hab. tél. réf. vs.
+        ibid. op. cit. id. trad. coll. t. sq. sqq. suiv. gén. col. cap. lt. sgt. cdt. adj. amb. min. max. m.m. ch.
+        j.-c. J.-C. N.D. S.A.R. R.P. a.m. p.m. sté. vve. fbg. imp. all. mss. m.a.j. n.d.l.r. r.-v.
     """,
     "es": """
         sr. sra. sres. sras. srta. srtas. dr. dra. dres. d. dª. dña. dn. prof. profa. lic. ing. arq. gral. cnel. cap.
@@ -65,11 +76,11 @@ _MORE = {
         nov. dic. km. kg. hnos. jr.
     """,
     "it": """
-        sig. sigg. sig.ra. sig.na. sigra. dott. dott.ssa. dottssa. prof. prof.ssa. profssa. avv. ing. arch. geom. rag.
-        on. mons. don. ecc. es. pag. pagg. p. pp. vol. voll. cap. capp. art. artt. fig. figg. n. nn. nr. ed. cfr. ca.
-        tel. all. c.so. p.za. v.le. v. s. ss. san. gen. col. ten. serg. magg. amm. cav. comm. egr. gent. spett. rev.
-        sen. a.c. d.c. a.m. p.m. min. max. dic. nov. ott. sett. ago. lug. giu. apr. feb. sec. secc. op. cit. trad.
-        ibid. s.p.a. s.r.l.
+        sig. sigg. sig.ra. sig.na. sigra. dott. dott.ssa. dottssa. prof. prof.ssa. profssa. avv. ing. arch. geom.
+        rag. on. mons. don. ecc. es. pag. pagg. p. pp. vol. voll. cap. capp. art. artt. fig. figg. n. nn. nr. ed.
+        cfr. ca. tel. all. c.so. p.za. v.le. v. s. ss. san. gen. col. ten. serg. magg. amm. cav. comm. egr. gent.
+        spett. rev. sen. a.c. d.c. a.m. p.m. min. max. dic. nov. ott. sett. ago. lug. giu. apr. feb. sec. secc. op.
+        cit. trad. ibid. s.p.a. s.r.l. f.lli
     """,
     "pt": """
         sr. sra. srs. sras. srta. dr. dra. drs. dras. d. prof. profa. profs. eng. arq. gen. cel. cap. ten. sgt. alm.
@@ -79,16 +90,16 @@ _MORE = {
         ilma. v.ex.a. jr.
     """,
     "nl": """
-        dhr. mevr. mw. mej. dr. drs. mr. ir. ing. prof. ds. st. jhr. jkvr. bv. bijv. o.a. d.w.z. m.a.w. t.a.v. i.p.v.
-        m.b.t. n.a.v. blz. pag. p. nr. nrs. art. hfst. fig. afb. ca. circa. etc. enz. evt. excl. incl. jl. ll. resp.
-        tel. vgl. zgn. zog. a.d. v.d. gebr. geb. gest. red. vert. max. min. mln. mrd. str. jan. feb. mrt. apr. aug.
-        sept. okt. nov. dec. v.chr. n.chr. chr. gen. kol. kapt. lt. sgt. jr. sr.
+        dhr. mevr. mw. mej. dr. drs. mr. ir. ing. prof. ds. st. jhr. jkvr. bv. bijv. o.a. d.w.z. m.a.w. t.a.v.
+        i.p.v. m.b.t. n.a.v. blz. pag. p. nr. nrs. art. hfst. fig. afb. ca. circa. etc. enz. evt. excl. incl. jl.
+        ll. resp. tel. vgl. zgn. zog. a.d. v.d. gebr. geb. gest. red. vert. max. min. mln. mrd. str. jan. feb. mrt.
+        apr. aug. sept. okt. nov. dec. v.chr. n.chr. chr. gen. kol. kapt. lt. sgt. jr. sr. a.u.b. z.o.z. mgr. em. m.
     """,
     "sv": """
         t.ex. ex. bl.a. bl. m.fl. fl. m.m. d.v.s. dvs. s.k. f.d. fr.o.m. t.o.m. o.s.v. osv. etc. kl. nr. s. sid. st.
         dr. prof. hr. fr. kap. fig. ca. c:a. jfr. jämf. ev. inkl. exkl. resp. tel. kr. milj. mn. tr. max. ung. bil.
         forts. gm. m.a.o. p.g.a. pga. obs. ons. tis. tors. fre. lör. sön. jan. feb. febr. apr. aug. sept. okt. nov.
-        dec. f.kr. e.kr. red. övers. uppl.
+        dec. f.kr. e.kr. red. övers. uppl. f.ö. m.a. o.d. e.d.
     """,
     "da": """
         f.eks. eks. bl.a. bl. m.fl. m.m. m.v. mv. d.v.s. dvs. o.s.v. osv. etc. kl. nr. s. st. sct. skt. dr. prof. hr.
@@ -102,11 +113,11 @@ _MORE = {
         aug. sept. okt. nov. des. red. overs. utg. bd. gl. ang. vedr. pkt. avd. adm. dir. gen. kapt. lt. sgt. moh.
     """,
     "pl": """
-        im. ks. św. dr. prof. mgr. inż. hab. doc. lek. med. płk. ppłk. mjr. kpt. por. ppor. gen. sierż. kpr. abp. bp.
-        kard. o. br. s. p. pp. pani. al. ul. pl. os. nr. np. m.in. in. tzn. tzw. tj. itd. itp. etc. ok. ur. zm. zob.
-        wyd. red. oprac. tłum. przeł. t. rozdz. str. ss. rys. tab. ust. art. pkt. poz. par. dot. wg. ww. jw. ds. min.
-        max. maks. tys. mln. mld. godz. sek. tel. woj. pow. gm. m. st. r. w. n.e. p.n.e. pn. wsch. zach. płd. płn. zł.
-        gr. szt. dyr. zast. mec. adw.
+        im. ks. św. dr. prof. mgr. inż. hab. doc. lek. med. płk. ppłk. mjr. kpt. por. ppor. gen. sierż. kpr. abp.
+        bp. kard. o. br. s. p. pp. pani. al. ul. pl. os. nr. np. m.in. in. tzn. tzw. tj. itd. itp. etc. ok. ur. zm.
+        zob. wyd. red. oprac. tłum. przeł. t. rozdz. str. ss. rys. tab. ust. art. pkt. poz. par. dot. wg. ww. jw.
+        ds. min. max. maks. tys. mln. mld. godz. sek. tel. woj. pow. gm. m. st. r. w. n.e. p.n.e. pn. wsch. zach.
+        płd. płn. zł. gr. szt. dyr. zast. mec. adw. pt. pw. pseud. ps. dn. sp.
     """,
     "cs": """
         např. tzv. tzn. tj. atd. atp. apod. aj. mj. resp. event. popř. příp. cca. č. čís. čp. str. s. sv. kap. obr.
@@ -196,6 +207,11 @@ _MORE = {
     """,
     "fa": """
         د. ص. ج. ق.م. ه.ش. ه.ق. م. ش. ق.
+    """,
+    "th": """
+        " ดร. ศ. รศ. ผศ. น.ส. ด.ช. ด.ญ. พ.ศ. ค.ศ. ม.ค. ก.พ. มี.ค. เม.ย. พ.ค. มิ.ย.
+        ก.ค. ส.ค. ก.ย. ต.ค. พ.ย. ธ.ค. น. ม. อ. จ. ต. ถ. ซ. พล. พล.อ. พล.ต. พ.อ. พ.ต.
+        ร.ต. ส.ต. ร.ร. รพ. บจก. บมจ. หจก. กม. ซม. กก. โทร. เลขที่. ก. ข. ค. ง.
     """,
     "ko": """
         no. vol. pp. dr. mr. mrs. ms. prof. st. inc. co. ltd. vs. etc.

@@ -32,7 +32,7 @@ _STRAIN = (0, 10, 40, 60, 100)  # of a cut at each level, in hundredths of a ful
 _GRAIN = 16
 
 # A comma within a number and a dash within a range are none; full-width and Arabic marks need no space after them.
-_CLAUSE_END = re.compile(r"[,;:!?–][\"'”’»)\]]*(?=\s)|[，、；：。！？…—،؛؟۔।]+[」』”’）】》〉»]*")
+_CLAUSE_END = re.compile(r"[,;:!?–][\"'”’»)\]]*(?=\s)|(?!(?<=\d)[，、：،]\d)[，、；：。！？…—،؛؟۔।]+[」』”’）】》〉»]*")
 _FULL_STOP = re.compile(r"\.[\"'”’»)\]]*\s+")
 _SPACE = re.compile(r"\s+")
 

@@ -25,11 +25,14 @@ _WIDTHS = range(30, 121)  # nobody wraps narrower or wider
 # them.
 _ORNAMENTS = (
     r"*#~\-_=+<>|/^§¶†‡•·∙◦‣⁃∗⋆°¤"
-    r"\u2010-\u2015\u2042\u204e\u2051\u2055\u203b\u203f\u2053\u2212\u2217\u223c\u22c6\u22ef\u2500-\u257f\u25a0-\u25ff"
-    r"\u2605\u2606\u2619\u2660-\u2667\u2720-\u2727\u2729-\u274b\u2756\u2758-\u2763\u2765-\u2767\u2e3a\u2e3b\u301c\u3030\u30fb"
-    r"\ufe4d-\ufe4f\uff03\uff0a\uff0b\uff0d\uff1d\uff3f\uff5e\uff65"
+    r"\u066d\u2010-\u2015\u2042\u204e\u2051\u2055\u205c\u203b\u203f\u2053\u2212\u2217\u221e\u2234-\u2237\u223c\u22b0-\u22b3\u22c6\u22ee\u22ef"
+    r"\u2500-\u257f\u25a0-\u25ff"
+    r"\u2605\u2606\u2619\u2626-\u2629\u263d\u263e\u2660-\u2667\u2670\u2671\u2698\u269c\u2720-\u2727\u2729-\u274b\u2756\u2758-\u2763\u2765-\u2767\u2e3a\u2e3b\u301c\u3030\u30fb"
+    r"\ufe4d-\ufe4f\ufe61\uff03\uff0a\uff0b\uff0d\uff1d\uff3f\uff5e\uff65"
 )
-_SCENE_BREAK = re.compile(rf"[\[(（【]?(?:[{_ORNAMENTS}\\\ufe0e\ufe0f\u200b-\u200d\u2060\ufeff]|[^\S\n])+[\])）】]?")
+_SCENE_BREAK = re.compile(
+    rf"([%@&$:;'`])(?:[^\S\n]*\1){{2,}}|[\[(（【]?(?:[{_ORNAMENTS}\\\ufe0e\ufe0f\u200b-\u200d\u2060\ufeff]|[^\S\n])+[\])）】]?"
+)
 _VISIBLE = re.compile(rf"[{_ORNAMENTS}]")
 
 
@@ -95,11 +98,17 @@ def _with_next(lines: Iterator[_Line]) -> Iterator[tuple[_Line, _Line | None]]:
 
 def _goes_on(text: str, line: _Line, width: int) -> bool:
     """Whether the next line belongs to the same paragraph."""
-    if line.page and _sentence_goes_on(text, line):
+    if _divides(text, line) or (line.page and _sentence_goes_on(text, line)):
         return True
     if line.last or not width or line.deeper:
         return False
     return _full(text, line, width) or text[line.next].islower()
+
+
+def _divides(text: str, line: _Line) -> bool:
+    """Whether a word is divided at the end of the line."""
+    hyphen = text[line.end - 1] in "-\u00ad\u2010" and line.end - line.start > 1
+    return hyphen and text[line.end - 2].isalpha() and text[line.next : line.next + 1].islower() and not line.last
 
 
 def _sentence_goes_on(text: str, line: _Line) -> bool:
@@ -115,7 +124,8 @@ def _sentence_goes_on(text: str, line: _Line) -> bool:
 def is_scene_break(text: str, start: int, end: int) -> bool:
     if start == end or text[start].isalnum():
         return False
-    return _SCENE_BREAK.fullmatch(text, start, end) is not None and _VISIBLE.search(text, start, end) is not None
+    found = _SCENE_BREAK.fullmatch(text, start, end)
+    return found is not None and (found[1] is not None or _VISIBLE.search(text, start, end) is not None)
 
 
 def _wrap_width(text: str) -> int:

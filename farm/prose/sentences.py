@@ -34,7 +34,9 @@ _EDGE = re.compile(r"[/–—(\[{（「『《“‘„‚«‹\"»›¿¡]")
 _UNSPACED_STOPS = frozenset("。！？．｡…‥।॥۔؟။។༎།։")  # after these a sentence begins without a space
 _INITIALS = re.compile(r"(?:[^\W\d_]{1,3}\.-?){2,}")  # i.e.  Ph.D.  z.B.  a.C.
 _NUMBER = re.compile(r"\(?\d{1,3}\.|[IVXLCDM]+\.")
+_ELIDED = re.compile(r"(?<=['’])\w{2,}\.$")
 _DIGITS = re.compile(r"\(?\d+\.")
+_QUOTING = re.compile(r"と(?:[言云聞思叫答呟囁書笑怒、]|いう|いっ|つぶや|ささや)|って")  # "「行け。」と言った"
 _WORD = re.compile(r"[^\W\d_]+(?:['’])?")
 _CLAUSE_MARKS = frozenset("?!;:,.%…")
 _MOST_CLOSING = 8  # one after another
@@ -66,6 +68,8 @@ def judge(text: str, begun: int, cut: int, end: int, rules: Usage) -> Verdict:
     if not spoken or not following:
         return Verdict.NONE
     if len(ended) == len(before) and not text[cut].isspace():
+        if len(spoken) < len(ended) and _QUOTING.match(following):
+            return Verdict.NONE
         return Verdict.SURE if spoken[-1] in _UNSPACED_STOPS or _is_wide(following) else Verdict.NONE
     if spoken[-1] == ".":
         token = _token(spoken)
@@ -104,7 +108,9 @@ def _shortens(token: str, following: str, rules: Usage) -> bool:
     initial = len(token) == 2 and (token[0].isupper() or token[0].islower())
     ordinal = rules.ordinals and _NUMBER.fullmatch(token) is not None
     initials = _INITIALS.fullmatch(token) is not None
-    if not (initial or ordinal or initials or rules.abbreviates(token)):
+    elided = _ELIDED.search(token)  # "l'avv."
+    shortened = rules.abbreviates(token) or (elided is not None and rules.abbreviates(elided[0]))
+    if not (initial or ordinal or initials or shortened):
         return False
     if initial and token[0].isupper():
         return True  # of a name: "J. A. Smith"

@@ -388,9 +388,22 @@ def test_a_poem_within_a_hard_wrapped_book_keeps_its_lines() -> None:
     assert all(line in found for line in VERSE.split("\n"))
 
 
+@pytest.mark.parametrize(
+    "text", ["The fire was unneces-\nsary.", "Der Donau-\n    dampfer kam.", "It is a well-\n\fknown house."]
+)
+def test_a_divided_word_goes_on_in_any_text(text: str) -> None:
+    assert cut(text, 290) == [text]
+
+
+def test_full_width_marks_within_a_number_are_no_ends_of_clauses() -> None:
+    text = "在１２：３０到１，０００，０００之間的時候" * 4
+    assert not [spoken for spoken in cut(text, 30, "zh") if spoken[-1] in "：，" or spoken[0] in "：，"]
+
+
 # --- scene breaks -----------------------------------------------------------------------------------------------------
 
 SCENE_BREAKS = [
+    "%%%", "@ @ @", "&&&", "$$$$", ":::", "; ; ;", "∞", "∴", "☽", "﹡﹡﹡", "٭٭٭",
     "* * *", "***", "*", "**", "*****", "---", "- - -", "-", "—", "– – –", "———", "⁂", "#", "# # #", "###",
     "~~~", "~", "~ ~ ~", "• • •", "•", "❦", "§", "§ § §", "___", "_ _ _", "=====", "· · ·", "·", "＊＊＊",
     "＊　＊　＊", "※", "◇◇◇", "◆", "☆", "★ ★ ★", "⁎ ⁎ ⁎", "❧", "☙", "† † †", "+++", "-*-*-", "~*~", "<><><>",
@@ -408,7 +421,27 @@ def test_a_scene_break_is_a_pause_and_is_never_spoken(mark: str, between: str) -
 
 
 @pytest.mark.parametrize(
-    "said", ["...", "…", ". . .", "?!", "!!!", "– No.", "* One", "-1-", "1 * 1", "- x -", "❗", "❤", "I", "一"]
+    "said",
+    [
+        "...",
+        "…",
+        ". . .",
+        "?!",
+        "%",
+        "@",
+        "&&",
+        "$ 5",
+        "!!!",
+        "– No.",
+        "* One",
+        "-1-",
+        "1 * 1",
+        "- x -",
+        "❗",
+        "❤",
+        "I",
+        "一",
+    ],
 )
 def test_a_line_that_somebody_may_say_is_no_scene_break(said: str) -> None:
     assert cut(f"One.\n\n{said}\n\nTwo.", 290) == ["One.", said, "Two."]

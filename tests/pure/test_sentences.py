@@ -12,6 +12,7 @@ from farm.prose.sentences import sentence_ends
 
 CASES = {
     "en": [
+        "It was John’s.| Mary left.",
         "He read vol. Two and Ed. Smith's notes.| Then he slept.",
         "She wrote to Acme Inc. Monday morning.| Nobody answered.",
         "The best, i.e. The Lamp, was sold at 9 a.m. Monday.| He wept.",
@@ -44,6 +45,8 @@ CASES = {
         "Hr. Maier und Fr. Huber, geb. Lang.| Sie lachten.",
     ],
     "fr": [
+        "Mme. La Salle et Mgr. Le Goff.| Ils rirent.",
+        "La Vve. Clicquot et la Sté. Martin.| Bien.",
         "Le Dr. House et Mme. Roux partirent.| Il pleuvait.",
         "Mgr. Paul vint de St. Jean.| Il chanta.",
         "M. Dupont rit.| Mlle. Anne aussi.",
@@ -70,6 +73,8 @@ CASES = {
         "«Ven.»| «Voy.»| Se fue.",
     ],
     "it": [
+        "Vide l’avv. Blu e l'ing. La Rosa.| Rise.",
+        "Il dott. La Rosa e il sig. Lo Bianco.| Risero.",
         "Nel 50 a.C. Roma bruciava.| Cadde.",
         "Il sig. Rossi e la sig.ra Bianchi uscirono.| Era tardi.",
         "Il dott. Verdi, il prof. Neri e l'avv. Gallo.| Parlarono.",
@@ -94,6 +99,7 @@ CASES = {
         "O Pe. João e D. Maria, p. ex. Ana.| Riram.",
     ],
     "nl": [
+        "Mevr. De Vries en dhr. De Boer.| Ze lachten.",
         "Mevr. Jansen en dhr. Bakker kwamen.| Het regende.",
         "Hij las bijv. Boeken, d.w.z. Romans.| Goed.",
         "Prof. De Vries en drs. Smit, zie blz. Vijf.| Ja.",
@@ -142,6 +148,7 @@ CASES = {
         "Haakon VII. Konge.| Han døde.",
     ],
     "pl": [
+        "Film pt. Lalka i kościół pw. Maryi.| Dobrze.",
         "Szkoła im. Jana Pawła stoi.| Nikt nie wie.",
         "Był tam ks. Piotr, m.in. Anna i św. Jan.| Mówili.",
         "W XIX. Wieku i 3. Maja.| Tak było.",
@@ -229,7 +236,8 @@ CASES = {
         "(انتظر.) جاءت.",
     ],
     "ja": [
-        "「行け。」|と言った。",
+        "『なぜ？』と聞いた。|本当だ。",
+        "「行け。」と言った。|そうだ。",
         "彼は来た。|彼女は去った。",
         "『走れ！』|『なぜ？』|彼は黙った。",
         "（待った。）来た。",
@@ -251,6 +259,10 @@ CASES = {
         "长3.5米。|很长。",
         "他说：“好。”|她走了。",
         "等等……他走了。",
+    ],
+    "th": [
+        "ดร. สมชาย มา",
+        "เมื่อ พ.ศ. 2500 น.ส. สมศรี มา",
     ],
     "ko": [
         "그는 갔다.| 그녀는 왔다.",
