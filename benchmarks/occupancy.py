@@ -49,7 +49,7 @@ class Scripted:
             time.sleep(STEP)
             self.batches.append((started, time.perf_counter(), len(batch)))
             for utterance in batch:
-                yield Clip(utterance.key, self._samples)
+                yield Clip(utterance.key, self._samples, spoken_characters=len(utterance.text))
 
     def facts(self) -> Mapping[str, str]:
         return {}

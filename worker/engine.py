@@ -58,6 +58,7 @@ class NoticeCode(StrEnum):
     CODE_LIMIT = "code_limit"
     UNKNOWN_TEXT = "unknown_text"
     UNSPEAKABLE = "unspeakable"
+    CUT_OFF = "cut_off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,19 +77,33 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """Mono audio of one utterance: float32, shape (samples,), within [-1, 1], at the engine's sample rate."""
+    """Mono audio of one utterance: float32, shape (samples,), within [-1, 1], at the engine's sample rate.
+
+    `spoken_characters` says how much of the utterance's text the engine answers for, in characters of that text with
+    its white space and punctuation: all that it handed to its voice and has no reason to believe unspoken. It is the
+    length of the text where nothing was lost; 0 where nothing could be spoken; less than the length by the characters
+    that the model does not know, and by those of a passage that may have been cut off. A warning says why it is less.
+    """
 
     key: str
     samples: npt.NDArray[np.float32]
     warnings: tuple[Notice, ...] = ()
+    spoken_characters: int | None = None  # None: the engine does not say, which the suite of engines refuses
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One utterance that could not be rendered. Its neighbours in the batch are rendered all the same."""
+    """One utterance that could not be rendered. Its neighbours in the batch are rendered all the same.
+
+    str() is what its owner is told. `error` alone may stand in a log; the text is the owner's and may not.
+    """
 
     key: str
     error: str
+    text: str = ""  # the passage at which it failed, shortened, where the engine knows
+
+    def __str__(self) -> str:
+        return f"{self.error}: {self.text}" if self.text else self.error
 
 
 class DeviceFault(RuntimeError):

@@ -1,14 +1,16 @@
-"""The audio of one segment as it lies in storage: FLAC, mono, 16 bit, with the engine's warnings.
+"""The audio of one segment as it lies in storage: FLAC, mono, 16 bit, with what the engine said of it.
 
 Encoding uses no dither and no clock, so equal samples give equal bytes. Decoding checks the samples against the
 checksum in the file, so a truncated or damaged clip is rendered again and not narrated. The warnings stand in the
-file's comment, one a line, so a clip from the cache keeps the warnings of its rendering.
+file's comment, one a line, and the number of characters that were spoken in its title ("213 characters"), so a clip
+from the cache keeps what its rendering said. A clip of an earlier version has no title.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -22,6 +24,7 @@ Pcm = npt.NDArray[np.int16]
 Samples = npt.NDArray[np.float32]
 
 _FULL_SCALE = 32768
+_SPOKEN = re.compile(r"(\d+) characters")
 
 # Bytes of STREAMINFO, the first block of every FLAC file (RFC 9639, 8.2): 20 bits sample rate, 3 channels, 5 sample
 # size and 36 frames; then the MD5 of the little-endian samples.
@@ -32,14 +35,19 @@ _FORMAT, _MD5 = slice(18, 26), slice(26, 42)
 class Decoded:
     pcm: Pcm
     warnings: tuple[str, ...]
+    spoken_characters: int | None = None  # as worker.engine.Clip has it; None where the clip does not say
 
 
-def encode(samples: Samples, sample_rate: int, warnings: Iterable[str] = ()) -> bytes:
+def encode(
+    samples: Samples, sample_rate: int, warnings: Iterable[str] = (), spoken_characters: int | None = None
+) -> bytes:
     """The FLAC file of float32 samples within [-1, 1]; samples outside are clipped."""
     buffer = io.BytesIO()
     with sf.SoundFile(buffer, "w", sample_rate, 1, format="FLAC", subtype="PCM_16") as file:
         if comment := "\n".join(" ".join(warning.split()) for warning in warnings):
             file.comment = comment
+        if spoken_characters is not None:
+            file.title = f"{spoken_characters} characters"
         file.write(to_pcm(samples))
     return buffer.getvalue()
 
@@ -56,11 +64,12 @@ def decode(data: bytes, sample_rate: int) -> Decoded:
                 raise ClipCorrupt(f"has {file.samplerate} Hz, not {sample_rate}")
             pcm: Pcm = file.read(dtype="int16")
             comment: str = file.comment
+            spoken = _SPOKEN.fullmatch(file.title)
     except sf.LibsndfileError as error:
         raise ClipCorrupt(f"can't be decoded: {error.error_string}") from None
     if hashlib.md5(pcm.astype("<i2", copy=False).tobytes(), usedforsecurity=False).digest() != data[_MD5]:
         raise ClipCorrupt("decodes to samples that do not have its own checksum")
-    return Decoded(pcm, tuple(comment.splitlines()))
+    return Decoded(pcm, tuple(comment.splitlines()), int(spoken[1]) if spoken else None)
 
 
 def duration_ms(start: bytes) -> int:

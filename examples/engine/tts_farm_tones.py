@@ -74,7 +74,8 @@ class Tones:
         steps = _steps(utterance.text)
         if not steps:
             silence = np.zeros(_samples(speech.target_duration_ms or _SILENCE_MS), np.float32)
-            return Clip(utterance.key, silence, (Notice(NoticeCode.UNSPEAKABLE, "there is no letter in this text"),))
+            unspeakable = Notice(NoticeCode.UNSPEAKABLE, "there is no letter in this text")
+            return Clip(utterance.key, silence, (unspeakable,), spoken_characters=0)
         warnings: list[Notice] = []
         letter = self._letter / speech.manner.speed
         if speech.target_duration_ms is not None:
@@ -85,7 +86,8 @@ class Tones:
                 missed = f"target {speech.target_duration_ms} ms, result {reached_ms} ms"
                 warnings.append(Notice(NoticeCode.DURATION_LIMIT, missed))
         base = _VOICES[speech.voice] * 2 ** (speech.manner.pitch / 12)
-        return Clip(utterance.key, _melody(steps, base, letter), tuple(warnings))
+        # Every letter and digit has its tone; a passage that may be missing would be taken off here, and warned of.
+        return Clip(utterance.key, _melody(steps, base, letter), tuple(warnings), spoken_characters=len(utterance.text))
 
 
 def _steps(text: str) -> list[int | None]:

@@ -110,6 +110,24 @@ def plain(engine: Engine) -> Clip:
     return clip(engine, SENTENCES[0])
 
 
+def test_an_engine_says_how_much_of_a_text_it_spoke(engine: Engine) -> None:
+    for text in SENTENCES:
+        spoken = clip(engine, text)
+        assert spoken.spoken_characters is not None, "Clip.spoken_characters in worker/engine.py says what it counts"
+        assert spoken.spoken_characters == len(text) or spoken.warnings
+
+
+@pytest.mark.parametrize("text", ODD)
+def test_an_engine_never_says_that_it_spoke_more_than_the_text_and_warns_where_it_spoke_less(
+    engine: Engine, among_odd: dict[str, Clip | Failure], text: str
+) -> None:
+    odd, length = among_odd[text], len(utterance(engine, text).text)
+    if isinstance(odd, Clip):
+        assert odd.spoken_characters is not None
+        assert 0 <= odd.spoken_characters <= length
+        assert odd.spoken_characters == length or odd.warnings
+
+
 @pytest.mark.parametrize("text", ODD)
 def test_odd_text_becomes_a_clip_or_a_failure_and_spares_its_neighbour(
     among_odd: dict[str, Clip | Failure], plain: Clip, habits: Habits, text: str

@@ -210,8 +210,9 @@ import os, signal
 from worker.engines.espeak import speaker
 speak = speaker._speak
 def crash(library, request):
-    if request["text"] in ("SIGSEGV", "SIGALRM"):
-        os.kill(os.getpid(), signal.Signals[request["text"]])
+    for name in ("SIGSEGV", "SIGALRM"):
+        if request["text"] in name:  # and each part of it
+            os.kill(os.getpid(), signal.Signals[name])
     return speak(library, request)
 speaker._speak = crash
 speaker.main()

@@ -5,7 +5,8 @@
 The archive has Redis's append-only file, the storage and the webhook secret. Its farm has a finished job with a webhook
 that could not be delivered, a book that was being rendered when every process was killed, a job and a batch that were
 not planned yet, and an uploaded voice. The JSON file has the id of each, and the SHA-256 of the samples that an
-undisturbed farm of the same version makes of it. Nothing in the archive expires for a hundred years.
+undisturbed farm of the same version makes of it, and the part of the engine's revision that the engine's file decides.
+Nothing in the archive expires for a hundred years.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ import soundfile as sf
 from farm.client import Farm
 from farm.embedded.supervisor import Local
 from farm.wire import Chapter, JobRequest, Output, Webhook
+from worker.engines.espeak.engine import _RENDERING
 
 ENVIRONMENT = {"FARM_LEASE_SECONDS": "2", "FARM_RETENTION_DAYS": "36500"}
 FLAC = Output(format="flac")
@@ -52,7 +54,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         sums = undisturbed(Path(folder, "undisturbed"))
         ids = killed(Path(folder, "killed"), Path(f"{target}.tar.gz"))
-    Path(f"{target}.json").write_text(json.dumps({"ids": ids, "sha256": sums}, indent=2) + "\n")
+    recorded = {"rendering": _RENDERING, "ids": ids, "sha256": sums}
+    Path(f"{target}.json").write_text(json.dumps(recorded, indent=2) + "\n")
 
 
 def undisturbed(data: Path) -> dict[str, str]:

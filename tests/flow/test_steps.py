@@ -17,6 +17,7 @@ from farm.wire import JobError
 from tests.flow.house import Flaky, Greedy, House, Unwell
 from tests.patience import patient
 from worker.engine import DeviceFault, Notice, NoticeCode
+from worker.flac import decode, encode, from_pcm
 from worker.render.renderer import Renderer
 
 STORY = "The tide went out. Nobody saw it go.\n\nIn the morning there were ships on the sand. They waited for the sea."
@@ -252,6 +253,41 @@ def test_warnings_of_the_engine_stand_in_the_manifest_of_each_job_that_uses_the_
         warned = {row["text"]: row["warnings"] for row in manifest["segments"] if "warnings" in row}
         stored = "code_limit: cut off after 1500 codes, twice"
         assert [("ships" in text, found) for text, found in warned.items()] == [(True, [stored])]
+
+
+def test_the_manifest_says_how_many_characters_were_spoken_and_keeps_it_with_the_clip(house: House) -> None:
+    spoken = "The o\ufb03ce is 20 \u2103 warm."  # spelled with more characters, as the engine gets it
+    first = house.submit(input=f"{spoken}\n\n🫠")
+    house.finish()
+    second = house.submit(input=f"{spoken}\n\n🫠")
+    house.finish()
+    for job in (first, second):
+        manifest = json.loads(house.storage.get(house.outcome(job).manifest_key))
+        assert [row["spoken_characters"] for row in manifest["segments"]] == [len(spoken), 0]
+        assert (manifest["characters"], manifest["spoken_characters"]) == (len(spoken) + 1, len(spoken))
+
+
+def test_a_clip_that_does_not_say_what_was_spoken_leaves_the_sum_open(house: House) -> None:
+    """As a clip of an earlier version, or of an engine that does not say."""
+    job = house.submit(input="The tide went out.\n\nNobody saw it go.")
+    house.desk.drain()
+    house.renderer().drain()
+    first, _ = PlanReader(house.storage, job).rows()
+    old = decode(house.storage.get(clip_key(first.digest)), house.engine.card.sample_rate)
+    house.storage.put(clip_key(first.digest), encode(from_pcm(old.pcm), house.engine.card.sample_rate), "audio/flac")
+    house.finish()
+    manifest = json.loads(house.storage.get(house.outcome(job).manifest_key))
+    assert [row.get("spoken_characters") for row in manifest["segments"]] == [None, len("Nobody saw it go.")]
+    assert manifest["spoken_characters"] is None
+
+
+def test_the_passage_that_failed_is_told_and_not_logged(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    job = house.submit(input="8 0", language="kl")
+    house.finish()
+    assert house.record(job).status is Status.FAILED
+    assert "crashed on this text (SIGSEGV): 8 0" in str(house.outcome(job))
+    assert "(SIGSEGV)" in caplog.text
+    assert "8 0" not in caplog.text
 
 
 def test_an_emotion_that_is_copied_from_a_voice_brings_its_audio(house: House) -> None:

@@ -1,8 +1,13 @@
-"""A farm of this version started on the data folder of an older one, which was killed at work (record_farm.py)."""
+"""A farm of this version started on the data folder of an older one, which was killed at work (record_farm.py).
+
+The revision of its engine is held at the recorded one. A version that raises it makes all clips anew, and means to;
+here all else that names a clip is compared.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +21,15 @@ from tests.flow.record_farm import BOOK, ENVIRONMENT, samples_digest
 from tests.patience import patient
 
 RECORDED = Path(__file__).with_name("recorded")
+ROOT = Path(__file__).parents[2]
+
+# Python runs it at its start. Only a worker has the engine, and knows its revision.
+HELD = """
+import sys
+if "worker" in sys.orig_argv:
+    from worker.engines.espeak import engine
+    engine._RENDERING = {rendering}
+"""
 
 
 @pytest.fixture(params=sorted(path.stem for path in RECORDED.glob("*.json")), scope="module")
@@ -28,7 +42,10 @@ def old(recorded: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> I
     data = tmp_path_factory.mktemp("old")
     with tarfile.open(RECORDED / f"{recorded['name']}.tar.gz") as archive:
         archive.extractall(data, filter="data")
-    with Local(data, environment=ENVIRONMENT) as local, Farm(local.url) as client:
+    site = tmp_path_factory.mktemp("site")
+    (site / "sitecustomize.py").write_text(HELD.format(rendering=recorded["rendering"]))
+    environment = {**ENVIRONMENT, "PYTHONPATH": os.pathsep.join((str(site), str(ROOT)))}
+    with Local(data, environment=environment) as local, Farm(local.url) as client:
         yield client
 
 

@@ -72,6 +72,13 @@ def test_a_clip_tells_its_length_from_its_first_bytes() -> None:
     assert duration_ms(encode(_tone(1.234), RATE)[:42]) == 1234
 
 
+@pytest.mark.parametrize("spoken", [None, 0, 213])
+@pytest.mark.parametrize("warnings", [(), ("cut_off: the end", "code_limit: 8 characters")])
+def test_a_clip_keeps_what_the_engine_said_of_it(spoken: int | None, warnings: tuple[str, ...]) -> None:
+    found = decode(encode(_tone(1), RATE, warnings, spoken), RATE)
+    assert (found.warnings, found.spoken_characters) == (warnings, spoken)
+
+
 @pytest.mark.parametrize("start", [b"", b"fLaC", b"RIFF" + bytes(60), b"fLaC" + bytes(60)])
 def test_a_wrong_file_header_is_a_corrupt_clip(start: bytes) -> None:
     with pytest.raises(ClipCorrupt):

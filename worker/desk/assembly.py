@@ -28,7 +28,7 @@ from farm.store import Store, jobs, tasks
 from farm.wake import Waker, render_queue
 from worker.desk.clips import Clips
 from worker.desk.failure import fail_job
-from worker.desk.manifest import Manifest, timing
+from worker.desk.manifest import Manifest, Said, timing
 from worker.desk.stitch import Piece, Stitched, stitch
 from worker.desk.subtitles import Cue, Subtitles
 from worker.desk.task_lease import TaskLost
@@ -100,12 +100,12 @@ class Assembler:
         encoding = AUDIO_FORMATS[spec.output.format]
         with Scratch("assembly") as scratch:
             target = scratch.path / f"audio{encoding.suffix}"
-            stitched, warnings = self._stitch(rows, plan, spec, target, check)
+            stitched, said = self._stitch(rows, plan, spec, target, check)
             audio = audio_key(job.id, run, encoding.suffix)
             self._storage.put_file(audio, target, encoding.media_type)
         spans = dict(zip((row.index for row in rows), stitched.spans, strict=True))
         times = timing(stitched.milliseconds(stitched.frames), spec.target_duration_ms)
-        manifest = Manifest(job, plan, stitched, spans, warnings, times)
+        manifest = Manifest(job, plan, stitched, spans, said, times)
         cached = self._store.run(jobs.cached_bits(job.id))
         table = [
             manifest.row(row, lost=lost.get(row.index, jobs.Lost()), cached=row.index in cached)
@@ -123,24 +123,23 @@ class Assembler:
 
     def _stitch(
         self, rows: Sequence[Segment], plan: Plan, spec: Spec, target: Path, check: Callable[[], None]
-    ) -> tuple[Stitched, Mapping[int, Sequence[str]]]:
-        """The recording in `target`, and the engine's warnings by segment."""
-        warnings: dict[int, Sequence[str]] = {}
+    ) -> tuple[Stitched, Mapping[int, Said]]:
+        """The recording in `target`, and what the engine said of each segment."""
+        said: dict[int, Said] = {}
         if not rows:
             raise ObjectMissing("every segment failed, so there is nothing to assemble", code="nothing_rendered")
         clips = Clips(self._storage, plan.sample_rate)
 
         def pieces() -> Iterator[Piece]:
             for row, clip in clips.fetched(rows):
-                if clip.warnings:
-                    warnings[row.index] = clip.warnings
+                said[row.index] = Said(clip.warnings, clip.spoken_characters)
                 yield Piece(clip.pcm, row.pause_ms if row is not rows[-1] else 0)
 
         try:
             stitched = stitch(pieces(), sample_rate=plan.sample_rate, output=spec.output, target=target, check=check)
         except (ObjectMissing, ClipCorrupt):
             raise ClipsMissing(clips.missing(rows)) from None
-        return stitched, warnings
+        return stitched, said
 
     def _put_subtitles(self, job: str, run: str, spec: Spec, subtitles: Subtitles) -> dict[str, str]:
         keys: dict[str, str] = {}

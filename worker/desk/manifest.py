@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from farm.plan import Plan, Segment
+from farm.spelling import plain_spelling
 from farm.store import jobs
 from worker.desk.stitch import Span, Stitched
 from worker.desk.subtitles import Subtitles
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the engine said of a clip."""
+
+    warnings: tuple[str, ...] = ()
+    spoken_characters: int | None = None  # of the plain spelling; None where a clip of an earlier version does not say
+
+
 class Manifest:
     def __init__(
         self, job: jobs.JobRecord, plan: Plan, stitched: Stitched, spans: Mapping[int, Span],
-        warnings: Mapping[int, Sequence[str]], timing: Mapping[str, int],
+        said: Mapping[int, Said], timing: Mapping[str, int],
     ) -> None:  # fmt: skip
-        self._job, self._plan, self._stitched, self._spans, self._warnings = job, plan, stitched, spans, warnings
+        self._job, self._plan, self._stitched, self._spans, self._said = job, plan, stitched, spans, said
         self._timing = timing
 
     def row(self, segment: Segment, *, lost: jobs.Lost, cached: bool) -> dict[str, Any]:
@@ -30,13 +40,21 @@ class Manifest:
         span = self._spans.get(segment.index)
         if span is None:
             return row | {"error": lost.error or ""}
-        if segment.index in self._warnings:
-            row["warnings"] = list(self._warnings[segment.index])
+        said = self._said.get(segment.index, Said())
+        if said.warnings:
+            row["warnings"] = list(said.warnings)
+        if said.spoken_characters is not None:
+            row["spoken_characters"] = self._of(segment.text, said.spoken_characters)
         start, end = (self._stitched.milliseconds(frames) for frames in (span.start, span.start + span.frames))
         return row | {
             "offset_ms": start, "duration_ms": end - start, "offset_frames": span.start, "frames": span.frames,
             "pause_ms": segment.pause_ms, "attempts": lost.count + (0 if cached else 1),
         }  # fmt: skip
+
+    def _of(self, text: str, spoken: int) -> int:
+        """The characters of a text as its user wrote it, for those of its plain spelling, which the engine counts."""
+        length = len(plain_spelling(text, self._plan.recipe.language))
+        return len(text) if spoken >= length else len(text) * spoken // length
 
     def document(self, table: Sequence[Mapping[str, Any]], subtitles: Subtitles | None = None) -> dict[str, Any]:
         stitched, recipe = self._stitched, self._plan.recipe
@@ -46,7 +64,8 @@ class Manifest:
             **self._timing, "frames": stitched.frames, "bytes": stitched.bytes, "sha256": stitched.sha256,
             "loudness_lufs": stitched.loudness_lufs, "source_loudness_lufs": stitched.source_loudness_lufs,
             "gain_db": stitched.gain_db, "peak_dbfs": stitched.peak_dbfs,
-            "warnings": sum(len(warnings) for warnings in self._warnings.values()),
+            "warnings": sum(len(said.warnings) for said in self._said.values()),
+            "characters": sum(len(row["text"]) for row in table), "spoken_characters": _spoken(table),
             "chapters": [self._chapter(number, table) for number in range(len(self._plan.chapters))],
             **({"subtitles": {"times": "estimated" if subtitles.estimated else "exact"}} if subtitles else {}),
             "segments": table,
@@ -61,6 +80,13 @@ class Manifest:
             "title": chapter.title, "first_segment": chapter.first, "segments": chapter.count, "offset_ms": start,
             "duration_ms": end - start, **timing(end - start, chapter.target_duration_ms),
         }  # fmt: skip
+
+
+def _spoken(table: Sequence[Mapping[str, Any]]) -> int | None:
+    """Of all segments together, a failed one with none; None where a clip does not say."""
+    spoken = [0 if "error" in row else row.get("spoken_characters") for row in table]
+    known = [count for count in spoken if count is not None]
+    return sum(known) if len(known) == len(spoken) else None
 
 
 def timing(reached_ms: int, target_duration_ms: int | None) -> dict[str, int]:

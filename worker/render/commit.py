@@ -100,14 +100,14 @@ class Commit:
             self._room.release()
 
     def _upload(self, work: Work, clip: Clip) -> _Stored:
-        data = encode(clip.samples, self._sample_rate, map(str, clip.warnings))
+        data = encode(clip.samples, self._sample_rate, map(str, clip.warnings), clip.spoken_characters)
         self._until_done(partial(self._storage.put, clip_key(work.digest), data, "audio/flac"), StorageUnavailable)
         return _Stored(work.held, round(len(clip.samples) * 1000 / self._sample_rate))
 
     def _fail(self, work: Work, failure: Failure) -> None:
         log.warning("not rendered: %s", failure.error)
         for held in work.held:
-            verb = segments.fail(held.token, held.job, held.index, failure.error)
+            verb = segments.fail(held.token, held.job, held.index, str(failure))
             self._until_done(partial(self._store.run, verb), StoreUnavailable)
         self._leases.drop(work.held)
         self._wake_desk()  # the job may have failed, or ended without this segment

@@ -1,8 +1,9 @@
 """The espeak engine: real speech on any CPU by eSpeak NG, at hundreds of times real time.
 
 The same utterance gives the same samples on any machine, and earlier utterances change nothing; speaker.py says how.
-Clips are trimmed to the speech and 10 ms around it, because the assembly adds the pauses. A clip with a target length
-is spoken up to three times, each time at a speed that follows from the length before.
+Nothing of a text is lost without a warning: it is read in as many pieces as it needs; reading.py says how. Clips are
+trimmed to the speech and 10 ms around it, because the assembly adds the pauses. A clip with a target length is spoken
+up to three times, each time at a speed that follows from the length before.
 """
 
 from __future__ import annotations
@@ -12,21 +13,23 @@ import json
 import subprocess
 import sys
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from farm.errors import Misconfigured
 from farm.speech import Parameter
 from farm.wire import Language, Model
 from worker.engine import Clip, Failure, Feed, Notice, NoticeCode, Utterance
 from worker.engines.espeak import speaker
+from worker.engines.espeak.proof import Clause
+from worker.engines.espeak.reading import Died, Reader, Reading, Refused, Said, shortened
 
-_RENDERING = 1  # raise it when this file makes the same input sound different
+_RENDERING = 2  # raise it when this folder makes the same input sound different
 
 _WORDS_PER_MINUTE = 175  # eSpeak's own speed
 _SLOWEST, _FASTEST = 80, 450  # the limits of eSpeak
@@ -35,15 +38,14 @@ _TRIES = 3  # for a target: length times speed is constant within 5 %, more even
 _PAD_MS = 20  # of silence at most, which a clip gets at its end to reach its target length
 _PITCH = 50  # its neutral pitch of 0..99, and its steps per semitone: measured on en-us, F0 moves by
 _STEPS = 6  # -2.8, 2.9 and 5.8 semitones for -3, 3 and 6; it ends at about -7 and 9
-_QUIET = 32 / 32768  # -60 dBFS
-_EDGE_S = 0.010  # kept around the speech, so that a clip neither starts nor ends on a step
 _SILENCE_MS = 100  # the clip of a text in which nothing can be spoken
 
 # Where several of its voices speak a language, the one that most listeners expect.
 _PREFERRED = {"en": "en-us", "fr": "fr-fr", "pt": "pt-br", "zh": "cmn"}
 _MUTE = frozenset({"fo", "kaa", "xex"})  # listed by the package, which lacks their dictionaries
-_DENSE = frozenset({"cmn", "hak", "ja", "yue", "zh"})  # a character is a syllable or more
+_DENSE = frozenset({"cmn", "hak", "ja", "ko", "yue", "zh"})  # a character is a syllable or more
 _MAX_CHARACTERS, _MAX_DENSE = 400, 150  # about 25 s of speech
+_UNSPEAKABLE = Notice(NoticeCode.UNSPEAKABLE, "nothing in this text can be spoken; it became a short silence")
 
 
 class Espeak:
@@ -84,23 +86,20 @@ class Espeak:
         if speech.language not in self.card.languages:
             return Failure(utterance.key, f"espeak has no language {speech.language!r}; GET /v1/models lists them")
         pitch = _PITCH + round(_STEPS * manner.pitch)
-        request = {
-            "voice": self._identifiers[speech.voice],
-            "pitch": min(99, max(0, pitch)),
-            "text": _plain(utterance.text),
-        }
+        voice = {"voice": self._identifiers[speech.voice], "pitch": min(99, max(0, pitch))}
+        speak = partial(self._speak, voice, _plain(utterance.text), speech.language)
         warnings: list[Notice] = []
         try:
             if speech.target_duration_ms is None:
-                samples = self._speak(request, round(_WORDS_PER_MINUTE * manner.speed))
+                reading = speak(round(_WORDS_PER_MINUTE * manner.speed))
             else:
-                samples, is_limited = self._speak_for(request, self._frames(speech.target_duration_ms))
+                reading, is_limited = self._speak_for(speak, self._frames(speech.target_duration_ms))
                 if is_limited:
-                    reached_ms = round(len(samples) * 1000 / self.card.sample_rate)
+                    reached_ms = round(len(reading.samples) * 1000 / self.card.sample_rate)
                     missed = f"target {speech.target_duration_ms} ms, result {reached_ms} ms"
                     warnings.append(Notice(NoticeCode.DURATION_LIMIT, missed))
-        except _Refused as refused:
-            return Failure(utterance.key, str(refused))
+        except Refused as refused:
+            return Failure(utterance.key, str(refused), refused.text if isinstance(refused, Died) else "")
         except (OSError, EOFError):
             # The speaker itself has ended: it was killed from outside, or ran out of memory.
             self._speaker.stop()
@@ -109,29 +108,36 @@ class Espeak:
         if not 0 <= pitch <= 99:
             beyond = f"pitch {manner.pitch:g} is beyond what eSpeak NG reaches; its limit was used"
             warnings.append(Notice(NoticeCode.PITCH_LIMIT, beyond))
+        samples = reading.samples
+        spoken = len(utterance.text) - sum(map(len, (*reading.unproven, *reading.missing)))
+        warnings += _losses(reading)
         if not len(samples):
+            spoken = 0
             samples = np.zeros(self._frames(speech.target_duration_ms or _SILENCE_MS), np.float32)
-            warnings.append(
-                Notice(NoticeCode.UNSPEAKABLE, "nothing in this text can be spoken; it became a short silence")
-            )
-        return Clip(utterance.key, samples, tuple(warnings))
+            warnings.append(_UNSPEAKABLE)
+        return Clip(utterance.key, samples, tuple(warnings), spoken)
 
-    def _speak(self, request: Mapping[str, Any], words_per_minute: int) -> npt.NDArray[np.float32]:
+    def _speak(self, voice: Mapping[str, Any], text: str, language: str, words_per_minute: int) -> Reading:
         speed = min(_FASTEST, max(_SLOWEST, words_per_minute))
-        return _trim(self._speaker.speak({**request, "words_per_minute": speed}), self.card.sample_rate)
 
-    def _speak_for(self, request: Mapping[str, Any], target: int) -> tuple[npt.NDArray[np.float32], bool]:
+        def speak(piece: str) -> Said:
+            return self._speaker.speak({**voice, "words_per_minute": speed, "text": piece})
+
+        return Reader(speak, language, self.card.sample_rate, speed / _WORDS_PER_MINUTE).read(text)
+
+    def _speak_for(self, speak: Callable[[int], Reading], target: int) -> tuple[Reading, bool]:
         """Speech of about `target` samples, and whether only a speed beyond the limits would come nearer."""
-        spoken: dict[int, npt.NDArray[np.float32]] = {}
+        spoken: dict[int, Reading] = {}
         wanted = speed = _WORDS_PER_MINUTE
         while len(spoken) < _TRIES and speed not in spoken:
-            spoken[speed] = self._speak(request, speed)
-            wanted = round(speed * len(spoken[speed]) / target)
+            spoken[speed] = speak(speed)
+            wanted = round(speed * len(spoken[speed].samples) / target)
             speed = min(_AT_TWICE, max(_AT_HALF, wanted))
-        nearest, samples = min(spoken.items(), key=lambda item: self._miss(len(item[1]), target))
+        nearest, reading = min(spoken.items(), key=lambda item: self._miss(len(item[1].samples), target))
+        samples = reading.samples
         if not self._miss(len(samples), target) and len(samples):
-            samples = np.pad(samples, (0, target - len(samples)))
-        return samples, nearest == speed != wanted and self._miss(len(samples), target) > 0
+            reading = replace(reading, samples=np.pad(samples, (0, target - len(samples))))
+        return reading, nearest == speed != wanted and self._miss(len(samples), target) > 0
 
     def _miss(self, length: int, target: int) -> int:
         """The distance to the target in samples; 0 where a little silence fills it."""
@@ -139,10 +145,6 @@ class Espeak:
 
     def _frames(self, milliseconds: int) -> int:
         return round(milliseconds * self.card.sample_rate / 1000)
-
-
-class _Refused(Exception):
-    """The speaker answers that it can't speak this utterance."""
 
 
 class _Speaker:
@@ -161,15 +163,16 @@ class _Speaker:
         self._requests, self._replies = self._process.stdin, self._process.stdout
         try:
             self.introduction, _ = self._receive()
-        except (_Refused, EOFError) as error:
+        except (Refused, EOFError) as error:
             self.stop()
             raise Misconfigured(f"eSpeak NG does not start ({error}); reinstall the package espeakng-loader") from error
 
-    def speak(self, request: Mapping[str, Any]) -> npt.NDArray[np.float32]:
+    def speak(self, request: Mapping[str, Any]) -> Said:
         self._requests.write(json.dumps(request).encode() + b"\n")
         self._requests.flush()
-        _, samples = self._receive()
-        return np.frombuffer(samples, np.dtype("<i2")).astype(np.float32) / np.float32(32768)
+        head, body = self._receive()
+        samples = np.frombuffer(body, np.dtype("<i2")).astype(np.float32) / np.float32(32768)
+        return Said(samples, [Clause(*clause) for clause in head["clauses"]])
 
     def stop(self) -> None:
         with contextlib.suppress(BrokenPipeError):
@@ -185,7 +188,7 @@ class _Speaker:
         line = self._replies.readline()
         head = json.loads(line) if line.endswith(b"\n") else {}
         if "error" in head:
-            raise _Refused(head["error"])
+            raise Died(head["error"], hung=head["hung"]) if "hung" in head else Refused(head["error"])
         body = self._replies.read(head.get("bytes", 0))
         if not head or len(body) != head.get("bytes", 0):
             raise EOFError("its process ended")
@@ -226,16 +229,17 @@ def _languages(voices: Mapping[str, _Voice]) -> dict[str, Language]:
     }
 
 
+def _losses(reading: Reading) -> Iterator[Notice]:
+    if reading.unproven:
+        ends = shortened(" … ".join(reading.unproven))
+        yield Notice(NoticeCode.CUT_OFF, f"the end of this may be missing: {ends}")
+    if reading.missing:
+        lost = shortened(" ".join(reading.missing))
+        yield Notice(NoticeCode.CUT_OFF, f"eSpeak NG crashed on this, and it is missing: {lost}")
+
+
 def _plain(text: str) -> str:
     """The text on one line, without control characters: eSpeak reads Ctrl-A as the start of a command, and NUL as the
     end of the text."""
     kept = (character if unicodedata.category(character) not in ("Cc", "Cs") else " " for character in text)
     return " ".join("".join(kept).split())
-
-
-def _trim(samples: npt.NDArray[np.float32], sample_rate: int) -> npt.NDArray[np.float32]:
-    loud = np.flatnonzero(np.abs(samples) >= _QUIET)
-    if not len(loud):
-        return samples[:0]
-    edge = round(_EDGE_S * sample_rate)
-    return samples[max(0, int(loud[0]) - edge) : int(loud[-1]) + 1 + edge]

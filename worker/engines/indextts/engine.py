@@ -235,6 +235,7 @@ class _Run:
                 if outcome.cut:
                     cut = f"cut off after {len(outcome.codes)} codes, under two seeds; shorten the sentence"
                     rendition.warnings.append(Notice(NoticeCode.CODE_LIMIT, cut))
+                    rendition.cut.add(key.part)
                 frames = rendition.frames[key.part] if rendition.frames else None
                 yield _Decoded(key, outcome, rendition.voice, rendition.utterance.speech.manner.speed, frames)
             rendition.decoding.discard(key.part)

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 
 import torch
 
@@ -113,7 +114,17 @@ class Preparation:
         frames = None
         if parts and speech.target_duration_ms is not None:
             frames = shares(speech.target_duration_ms, [len(ids) for ids in draft.text.ids], GAP)
-        return Rendition(draft.utterance, voice, prompts, frames, _warnings(draft.text))
+        return Rendition(draft.utterance, voice, prompts, _characters(draft), frames, _warnings(draft.text))
+
+
+def _characters(draft: _Draft) -> list[int]:
+    """How much of the utterance's text each part stands for: all of it but what has no token, in proportion to the
+    tokens. The text is put into other words before it is cut, so no part knows its own place in it."""
+    unknown = {form for character in draft.text.unknown for form in (character, character.lower(), character.upper())}
+    known = sum(character not in unknown for character in draft.utterance.text)
+    ends = list(accumulate(len(ids) for ids in draft.text.ids))
+    places = [0, *(round(known * end / ends[-1]) for end in ends)]
+    return [end - start for start, end in pairwise(places)]
 
 
 def gathers(readers: int) -> int:

@@ -26,10 +26,12 @@ class Rendition:
     utterance: Utterance
     voice: Voice
     prompts: Sequence[torch.Tensor]  # (L, D) for each part; empty where nothing can be spoken
+    characters: Sequence[int]  # of the utterance's text that each part stands for, without those that have no token
     frames: Sequence[int] | None = None  # wanted of each part, where the clip has a length to keep
     warnings: list[Notice] = field(default_factory=list)
     decoding: set[int] = field(default_factory=set)  # parts that are in the decode
     retried: set[int] = field(default_factory=set)  # parts that were decoded once more, under another seed
+    cut: set[int] = field(default_factory=set)  # parts that ran into the limit of codes for good
     sounds: dict[int, Samples] = field(default_factory=dict)  # by part, as far as they are made
 
     @property
@@ -40,9 +42,10 @@ class Rendition:
         target = self.utterance.speech.target_duration_ms
         if not self.prompts:
             silence = round(_SILENCE_S * SAMPLE_RATE) if target is None else duration.samples(target)
-            return Clip(self.utterance.key, np.zeros(silence, np.float32), tuple(self.warnings))
+            return Clip(self.utterance.key, np.zeros(silence, np.float32), tuple(self.warnings), 0)
         gap = np.zeros(GAP, np.float32)
         joined = np.concatenate([each for part in range(len(self.prompts)) for each in (gap, self.sounds[part])][1:])
         if target is not None and (missed := duration.missed(target, len(joined))):
             self.warnings.append(missed)
-        return Clip(self.utterance.key, joined, tuple(self.warnings))
+        spoken = sum(count for part, count in enumerate(self.characters) if part not in self.cut)
+        return Clip(self.utterance.key, joined, tuple(self.warnings), spoken)
