@@ -51,7 +51,7 @@ class Utterance:
 
 
 class NoticeCode(StrEnum):
-    """The warnings that engines give. docs/speech.md explains each."""
+    """The warnings of clips; `pace` is the renderer's, behind every engine. docs/speech.md explains each."""
 
     DURATION_LIMIT = "duration_limit"
     PITCH_LIMIT = "pitch_limit"
@@ -59,6 +59,7 @@ class NoticeCode(StrEnum):
     UNKNOWN_TEXT = "unknown_text"
     UNSPEAKABLE = "unspeakable"
     CUT_OFF = "cut_off"
+    PACE = "pace"
 
 
 @dataclass(frozen=True, slots=True)

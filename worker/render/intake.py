@@ -103,6 +103,11 @@ class Intake:
             self._change.notify_all()
             return work
 
+    def running_work(self, key: str) -> Work:
+        """The work of an utterance that was taken and is not finished."""
+        with self._change:
+            return self._running[key]
+
     def fail_running(self, reason: str) -> None:
         """The engine broke down: the segments that run lose their attempt now, and not when their leases run out. This
         worker claims none of them again."""

@@ -24,13 +24,15 @@ from farm.errors import EXIT_HUNG
 from farm.settings import Settings
 from farm.storage import Storage
 from farm.store import Store
-from worker.engine import DeviceFault, Engine
+from worker.engine import Clip, DeviceFault, Engine, Failure
 from worker.render.commit import Commit
 from worker.render.intake import Intake
 from worker.render.leases import Leases
 from worker.render.loader import Loader
+from worker.render.pace import Pace
 from worker.render.plan_cache import PlanCache
 from worker.render.reference_cache import ReferenceCache
+from worker.render.retakes import Retakes
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +89,7 @@ class Renderer:
         self._worker = worker
         self._lease_ms = round(settings.lease_seconds * 1000)
         self._watchdog_seconds = settings.watchdog_seconds
+        self._pace = Pace()
         self._plans = PlanCache(storage)
         self._references = ReferenceCache(storage)
         self._current: _Drain | None = None
@@ -131,13 +134,23 @@ class Renderer:
         return _Drain(leases, loader, intake, commit, time.monotonic())
 
     def _render(self, intake: Intake, commit: Commit) -> None:
-        for outcome in self.engine.render(intake):
+        retakes = Retakes(intake, self._pace, self.engine.card.sample_rate)
+        for outcome in self._outcomes(retakes):
+            self._progress = time.monotonic()
+            judged = retakes.judged(outcome)
+            if judged is None:
+                continue
             self._committing = True  # may wait as long as an outage of storage lasts, which is not a hang
-            commit.put(intake.finished(outcome.key), outcome)
+            commit.put(intake.finished(judged.key), judged)
             self._committing = False
             self._progress = time.monotonic()
             if commit.fault is not None:
                 break
+
+    def _outcomes(self, retakes: Retakes) -> Iterator[Clip | Failure]:
+        yield from self.engine.render(retakes)
+        while retakes.waiting:  # the engine had been told that nothing more would come
+            yield from self.engine.render(retakes)
 
     def stop(self) -> None:
         """SIGTERM: no further claims; the batch in flight is finished, the rest given back."""
