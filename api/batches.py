@@ -159,7 +159,7 @@ async def cancel(request: Request, batch_id: str) -> Response:
     return await _answer(request, state, await find(request, batch_id), 202)
 
 
-@router.delete("/{batch_id}", status_code=202)
+@router.delete("/{batch_id}", status_code=202, response_class=Response)
 async def delete(request: Request, batch_id: str) -> Response:
     """The batch, and its jobs with everything that was made for them; open jobs are canceled. The batch is gone at
     once: its URL answers 404. Its jobs go one after another, some seconds for each thousand."""

@@ -16,8 +16,8 @@ JOB = jobs.JobRecord(
 )  # fmt: skip
 BATCH = batches.BatchRecord(
     id="batch_1", tenant="t", total=10, accepted=10, counts={Status.QUEUED: 5, Status.RUNNING: 5}, segments=100,
-    segments_done=20, segments_dead=0, cached=0, milliseconds=0, canceled=False, spec="", shared=None, created_ms=0, skipped=0,
-    ended_ms=None,
+    segments_done=20, segments_dead=0, cached=0, milliseconds=0, canceled=False, spec="", shared=None, skipped=0,
+    created_ms=0, ended_ms=None,
 )  # fmt: skip
 
 

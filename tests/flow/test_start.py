@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from farm.cli import USAGE
+from farm.cli.screen import USAGE
 from farm.errors import EXIT_FAULT, EXIT_MISCONFIGURED
 from farm.job import Status
 from farm.settings import Settings
