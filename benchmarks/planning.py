@@ -31,6 +31,7 @@ PATTERNS = {
     "initials `a. `": "a. ",
     "`《a. `": "《a. ",
     "`e. A 『`": "e. A 『",
+    "`😀《a. `": "😀《a. ",
     "Mr. Mr.": "Mr. ",
     "no spaces": "x",
     "combining marks": "e\u0301",

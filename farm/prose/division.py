@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import partial
-from itertools import chain
+from itertools import chain, islice
 from typing import NamedTuple
 
 from farm.prose.abbreviations import usage
@@ -22,7 +22,11 @@ def divided(
     """The pieces of text[start:end], none longer than `limit`, never cut at a place that is `inside` of a unit."""
     if end - start <= limit:
         return [(start, end)]
-    return _evenly(list(_atoms(text, start, end, language, limit, inside, 0, 0)), limit)
+    atoms = _atoms(text, start, end, language, limit, inside, 0, 0)
+    pieces: list[tuple[int, int]] = []
+    while block := list(islice(atoms, _BLOCK)):
+        pieces += _evenly(block, limit)
+    return pieces
 
 
 # --- atoms: what is not cut any further -------------------------------------------------------------------------------
@@ -30,6 +34,7 @@ def divided(
 _STRAIN = (0, 10, 40, 60, 100)  # of a cut at each level, in hundredths of a full span squared
 # Neighbours that together fill less than this part of a span are one atom: it bounds the work per atom.
 _GRAIN = 16
+_BLOCK = 20_000  # atoms that are put together at a time: no paragraph of prose has as many, and memory is bounded
 
 # A comma within a number and a dash within a range are none; full-width and Arabic marks need no space after them.
 _CLAUSE_END = re.compile(r"[,;:!?–][\"'”’»)\]]*(?=\s)|(?!(?<=\d)[，、：،]\d)[，、；：。！？…—،؛؟۔।]+[」』”’）】》〉»]*")

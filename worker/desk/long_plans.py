@@ -18,7 +18,7 @@ from farm.store import tasks
 from worker.desk.plan_order import PlanFiles, PlanOrder
 from worker.desk.plan_process import PlanProcess
 
-AT_ONCE = 6
+AT_ONCE = 3
 OF_ONE_OWNER = 2
 SOON_S = 0.05  # a text of 30,000 characters is planned within this time, so its place is worth waiting for
 _KEPT = 1  # processes that are kept for the next text
