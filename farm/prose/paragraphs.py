@@ -17,8 +17,12 @@ _FIRST_WORD = re.compile(r"[\u2e80-\ua4cf\uf900-\ufaff\uff00-\uffef]|\S{1,40}") 
 _CLOSERS = "\"'”’»)]」』）】》"
 _STOPS = frozenset(".!?:;…。！？：；؟۔।")
 _SAMPLE = 4_000  # lines that show how a text is wrapped
-_HEADING = 16  # characters that a heading seldom has in a script without capitals
-_WIDTHS = range(30, 121)  # nobody wraps narrower or wider
+_WIDTHS = range(30, 121)  # nobody wraps narrower or wider,
+_WIDE_WIDTHS = range(16, 121)  # but for scripts of wide characters
+_WIDE = re.compile(r"[\u2e80-\ua4cf\uac00-\ud7ff\uf900-\ufaff]")
+_HEADING = re.compile(r"第.{1,9}[章回节節卷部篇話话幕]|[序跋]|目[录錄次]|[上中下][卷部篇]")
+DIVIDERS = frozenset("-\u00ad\u2010\u00ac\u2e17")  # a hyphen, as typewriters, OCR and Fraktur write it
+_ACCENTS = frozenset(map(chr, range(0x300, 0x370)))
 
 # Marks that are printed between scenes. Full stops, commas, exclamation and question marks are none: a line "…" or "?!"
 # may be what somebody says, and an emoji is read out. Invisible characters and Markdown's backslashes may stand between
@@ -107,18 +111,20 @@ def _goes_on(text: str, line: _Line, width: int) -> bool:
 
 def _divides(text: str, line: _Line) -> bool:
     """Whether a word is divided at the end of the line."""
-    hyphen = text[line.end - 1] in "-\u00ad\u2010" and line.end - line.start > 1
-    return hyphen and text[line.end - 2].isalpha() and text[line.next : line.next + 1].islower() and not line.last
+    if line.last or line.end - line.start < 2 or text[line.end - 1] not in DIVIDERS:
+        return False
+    before = text[line.end - 2]
+    return (before.isalpha() or before in _ACCENTS) and text[line.next].islower()
 
 
 def _sentence_goes_on(text: str, line: _Line) -> bool:
     """Whether a sentence runs over the end of a page: it has not ended, and what follows is no beginning."""
     if _stops(text, line):
         return False
-    first = text[line.next]
-    if first.islower() or text[line.end - 1] in ",-‐–—，、،":
+    first, last = text[line.next], text[line.start : line.end].rsplit(None, 1)[-1]
+    if first.islower() or last[0].islower() or last[-1] in ",-‐–—，、،":
         return True
-    return not first.isupper() and first.isalpha() and line.end - line.start >= _HEADING
+    return first.isalpha() and not first.isupper() and _HEADING.match(text, line.start, line.end) is None
 
 
 def is_scene_break(text: str, start: int, end: int) -> bool:
@@ -137,7 +143,8 @@ def _wrap_width(text: str) -> int:
         return 0
     lengths = sorted(line.end - line.start for line in broken)
     width = lengths[len(lengths) * 19 // 20]  # the longest may be a heading or a table
-    if width not in _WIDTHS:
+    wide = sum(_WIDE.match(text, line.start) is not None for line in broken)
+    if width not in (_WIDE_WIDTHS if wide * 2 > len(broken) else _WIDTHS):
         return 0
     tight = sum(
         _full(text, line, width) and not _stops(text, line) and not text[line.next].isupper() for line in broken

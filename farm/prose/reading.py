@@ -17,13 +17,16 @@ import re
 from collections.abc import Iterable
 from functools import cached_property
 
-from farm.prose.paragraphs import is_scene_break
+from farm.prose.paragraphs import DIVIDERS, is_scene_break
 
 _SILENCE = "…"
 _END = r"[^\S\n\v\f\r\x1c-\x1e\x85\u2028\u2029]*(?:\r\n|[\n\v\f\r\x1c-\x1e\x85\u2028\u2029])\s*"
-_HYPHENS = "-\u00ad\u2010"
-_DIVIDED = re.compile(rf"(?<![^\W_])(?P<head>[^\W_]+)(?P<hyphen>[{_HYPHENS}]){_END}(?P<tail>[^\W\d_]+)")
-_WORD = re.compile(rf"[^\W\d_]+(?:[{_HYPHENS}][^\W\d_]+)*")
+_HYPHENS = "".join(sorted(DIVIDERS))  # the plain one comes first
+_LETTER = r"(?:[^\W\d_]|[\u0300-\u036f])"
+_DIVIDED = re.compile(
+    rf"(?<![^\W_])(?<![\u0300-\u036f])(?P<head>(?:{_LETTER}|\d)+)(?P<hyphen>[{_HYPHENS}]){_END}(?P<tail>{_LETTER}+)"
+)
+_WORD = re.compile(rf"{_LETTER}+(?:[{_HYPHENS}]{_LETTER}+)*")
 _ANY_END = re.compile("[\n\v\f\r\x1c-\x1e\x85\u2028\u2029]")
 
 # Chinese, Japanese, Thai, Lao, Burmese, Khmer; not Korean, which has spaces.
@@ -77,7 +80,7 @@ class Reading:
 
     def _joined(self, found: re.Match[str]) -> str:
         head, tail, hyphen = found["head"], found["tail"], found["hyphen"]
-        if hyphen == "\u00ad":
+        if hyphen in "\u00ad\u00ac":  # these are seen at line ends alone
             return head + tail
         first, last = head.casefold(), tail.casefold()
         if last in self._and:

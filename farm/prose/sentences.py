@@ -17,6 +17,7 @@ from enum import Enum, auto
 from itertools import islice
 
 from farm.prose.abbreviations import Usage, usage
+from farm.prose.paragraphs import DIVIDERS
 
 _CHINESE = {"cmn": "zh", "yue": "zh"}  # what eSpeak calls Mandarin and Cantonese
 
@@ -91,7 +92,7 @@ def may_part(text: str, begun: int, cut: int, end: int, rules: Usage) -> bool:
         return False
     if before[-1] in OPENING and before[-2:-1].strip() == "":
         return False
-    if before[-1] in "-\u00ad\u2010" and before[-2:-1].isalpha() and following[0].isalpha():
+    if before[-1] in DIVIDERS and before[-2:-1].isalpha() and following[0].isalpha():
         return False  # a word that was divided at a line end
     return before[-1] != "." or not _shortens(_token(before), following, rules)
 

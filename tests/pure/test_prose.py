@@ -362,6 +362,12 @@ def test_hard_wrapped_chinese_is_joined_though_it_has_no_spaces() -> None:
     assert gaps("\n".join([*lines, *lines]), 110, "zh").count(Gap.PARAGRAPH) == 1  # the last line is not full
 
 
+def test_chinese_that_is_wrapped_at_twenty_characters_is_joined() -> None:
+    paragraph = "守塔人慢慢地走下了一百二十級台階，海面上一片漆黑，遠處傳來了船的汽笛聲，還有風吹過塔頂的聲音。" * 4
+    lines = [paragraph[place : place + 20] for place in range(0, len(paragraph), 20)]
+    assert gaps("\n".join(lines), 1000, "zh") == [Gap.CHAPTER]
+
+
 VERSE = """The lamp that burned above the bay
 Has burned its final night away,
 And down the hundred steps of stone
@@ -471,7 +477,8 @@ def test_a_text_of_scene_breaks_alone_has_one_span() -> None:
 @pytest.mark.parametrize(("before", "after"), [
     ("He walked to the", "river and sat."), ("Er sah den Fluss,", "Und dann ging er."),
     ("They came, all of them, to a well-", "known house."),
-    ("守塔人慢慢地走下了一百二十級台階走到", "海邊坐下來看海。"),
+    ("守塔人慢慢地走下了一百二十級台階走到", "海邊坐下來看海。"), ("他走到了", "河边坐下。"),
+    ("Er ging zum", "Fluss hinab."), ("She went with", "John to the sea."), ("It was on page", "12 of it."),
 ])  # fmt: skip
 def test_a_sentence_goes_on_over_a_page_break(page: str, before: str, after: str) -> None:
     assert cut(before + page + after, 290) == [before + page + after]
