@@ -107,8 +107,8 @@ def retry_after_s(value: str, now: datetime) -> float | None:
         return float(value) if len(value) < 10 else math.inf
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        return max(0.0, (moment - now).total_seconds())
+    except (ValueError, OverflowError):  # a year, an hour or a zone of twenty digits
         return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - now).total_seconds())

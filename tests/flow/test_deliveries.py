@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 
-from farm.store import outbox
-from farm.webhooks.schedule import Record
+from farm.job import Due
+from farm.store import jobs, outbox, tasks
+from farm.webhooks.schedule import SCHEDULE_S, Record
 from farm.wire import Delivery
 from tests.flow.house import House, Unwell
 from tests.webhook.conftest import SECRET
@@ -67,3 +69,35 @@ def test_a_webhook_names_the_text_that_failed_its_job(house: House, listen: Call
     assert (error["start"], error["end"], error["text"]) == (13, 28, "The ships sank.")
     assert house.outcome(job).text == "The ships sank."
     assert [each.status for each in deliveries(house, job)] == ["delivered"]
+
+
+def test_a_receiver_with_a_date_beyond_all_years_is_counted_like_any_other(
+    house: House, listen: Callable[[Temper], Listener]
+) -> None:
+    receiver = listen(answers(503, "Retry-After: Mon, 01 Jan 99999999999999999999 00:00:00 GMT"))
+    job = house.submit(input="Just a line.", webhook={"url": receiver.url})
+    house.store.run(jobs.cancel(job, "default"))
+    house.desk.drain()
+    (delivery,) = deliveries(house, job)
+    assert [attempt.status_code for attempt in delivery.attempts] == [503]
+    assert house.store.run(tasks.next_due((Due.DELIVER,)))[Due.DELIVER] > 1000
+
+
+def test_a_delivery_that_the_farm_itself_can_not_make_is_abandoned_in_the_end(
+    redis_url: str, tmp_path: Path, espeak: Espeak
+) -> None:
+    house = House(redis_url, tmp_path / "storage", espeak)  # a desk without the secret that the API had
+    job = house.submit(input="Just a line.", webhook={"url": "https://example.com/"})
+    house.store.run(jobs.cancel(job, "default"))
+    house.desk.drain()
+    (first,) = deliveries(house, job)
+    assert "FARM_WEBHOOK_SECRET" in (first.attempts[0].error or "")
+    for _ in range(len(SCHEDULE_S) - 1):
+        with redis.Redis.from_url(redis_url) as client:  # it is due before its time
+            client.zadd("f:due:deliver:normal:default", {f"{job}.1": 0})
+            client.zadd("f:desk:deliver:normal", {"default": 0})
+        house.desk.drain()
+    (last,) = deliveries(house, job)
+    assert (last.status, len(last.attempts)) == ("abandoned", len(SCHEDULE_S))
+    assert house.store.run(tasks.next_due((Due.DELIVER,))) == {}
+    house.close()

@@ -7,14 +7,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from farm.job import Lane, Status
+import pytest
+
+from farm.job import Due, Lane, Status
 from farm.layout import BATCHES, JOBS, audio_key, clip_key, lines_key, pages_key, plan_key, result_prefix, text_key
 from farm.plan_reader import PlanReader
 from farm.spec import Rendered
 from farm.storage import Object, Storage
-from farm.store import jobs
+from farm.store import jobs, tasks
 from tests.flow.house import House
 from tests.patience import patient
+from worker.desk.backoff import Backoff
 from worker.desk.desk import Desk
 
 
@@ -166,3 +169,46 @@ def test_texts_of_jobs_and_batches_that_were_never_accepted_are_deleted(house: H
     house.desk.drain()
     left = {found.key for prefix in (JOBS, BATCHES) for found in house.storage.list(prefix)}
     assert left == {text_key("job_early"), text_key(job), plan_key(job), pages_key(job)}
+
+
+class Broken:
+    """Storage that fails as nobody foresaw, until `well` is set."""
+
+    def __init__(self, real: Storage) -> None:
+        self._real, self.well = real, threading.Event()
+
+    def put(self, key: str, data: bytes, content_type: str = "application/octet-stream") -> None:
+        if not self.well.is_set():
+            raise RuntimeError("nobody foresaw this")
+        self._real.put(key, data, content_type)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+
+def test_a_task_that_fails_for_an_unforeseen_reason_waits_longer_each_time(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    storage = Broken(house.storage)
+    desk = Desk(house.store, storage, house.waker, house.settings)  # type: ignore[arg-type]
+    job = house.submit(input="Just a line.")
+    waits = []
+    for _ in range(4):
+        desk.drain()
+        waits.append(house.store.run(tasks.next_due((Due.PLAN,)))[Due.PLAN])
+        house.store.run(jobs.cancel(job, "default"))
+        house.store.run(jobs.retry(job, "default"))  # makes it due at once
+    assert [4_000 * 2**n < wait <= 5_000 * 2**n for n, wait in enumerate(waits)] == [True] * 4
+    assert [bool(line.exc_info) for line in caplog.records if job in line.getMessage()] == [True, False, False, False]
+    storage.well.set()
+    desk.drain()
+    assert house.record(job).status is Status.RUNNING
+
+
+def test_the_wait_of_a_failing_task_ends_at_five_minutes_and_begins_anew_after_a_success() -> None:
+    backoff, task = Backoff(), tasks.Task(Due.PLAN, "job_a", "7")
+    waits = [backoff.failed(task)[1] for _ in range(30)]
+    assert (waits[:3], max(waits), waits[-1]) == ([5_000, 10_000, 20_000], 300_000, 300_000)
+    assert backoff.failed(tasks.Task(Due.PLAN, "job_b", "8")) == (1, 5_000)
+    backoff.succeeded(task)
+    assert backoff.failed(task) == (1, 5_000)

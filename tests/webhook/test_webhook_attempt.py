@@ -112,6 +112,45 @@ def test_a_receiver_that_speaks_no_http_is_recorded_as_an_attempt(
     assert answer.attempt.error.startswith("the connection broke before an answer")
 
 
+HIDDEN = "INTERNAL-SECRET-abc123"
+STRANGE = [
+    f"-ERR {HIDDEN} db_password=x\r\n", f"HTTP/1.1 200 OK\r\n{HIDDEN} without a colon\r\n\r\n",
+    f"HTTP/1.1 {HIDDEN}\r\n\r\n", f"HTTP/9.9 500 {HIDDEN}\r\n\r\n", f"\0\1{HIDDEN}\r\n\r\n",
+    f"HTTP/1.1 503 {HIDDEN}\r\nRetry-After: {HIDDEN}\r\nContent-Length: 3\r\n\r\nabc",
+    f"HTTP/1.1 500 Oh\r\nContent-Length: {HIDDEN}\r\n\r\n",
+    f"HTTP/1.1 302 Found\r\nLocation: http://{HIDDEN}/\r\nContent-Length: 0\r\n\r\n",
+    f"HTTP/1.1 500 Oh\r\nTransfer-Encoding: chunked\r\n\r\n{HIDDEN}\r\n",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("words", STRANGE)
+def test_a_tenant_reads_nothing_of_an_answer(listen: Listen, sender: Sender, to: To, words: str) -> None:
+    answer = sender.attempt(to(listen(lambda connection: connection.sendall(words.encode())).url), now())
+    assert answer.attempt.error is not None
+    shown = answer.attempt.model_dump_json()
+    assert not any(part in shown for part in ("SECRET", "abc123", "password", "bytearray", "illegal"))
+
+
+@pytest.mark.parametrize(
+    "header", ["Mon, 01 Jan 99999999999999999999 00:00:00 GMT", "Mon, 01 Jan 2030 00:00:00 +99999999999999"]
+)
+def test_a_date_beyond_all_years_is_no_wish(listen: Listen, sender: Sender, to: To, header: str) -> None:
+    answer = sender.attempt(to(listen(answers(503, f"Retry-After: {header}")).url), now())
+    assert (answer.attempt.status_code, answer.retry_after_s) == (503, None)
+
+
+def test_a_fault_of_the_farm_itself_is_an_attempt_too(sender: Sender, to: To, caplog: pytest.LogCaptureFixture) -> None:
+    def broken(host: str, port: int) -> list[str]:
+        raise KeyError("a bug")
+
+    answer = Sender(LOOPBACK, resolve=broken).attempt(to("http://receiver.example.com/"), now())
+    assert answer.attempt.status_code is None
+    assert answer.attempt.error is not None
+    assert "the farm failed" in answer.attempt.error
+    assert "a bug" not in answer.attempt.error
+    assert [record.levelname for record in caplog.records if record.exc_info] == ["ERROR"]
+
+
 @pytest.mark.parametrize("temper", [silent, dripping(b""), dripping(b"HTTP/1.1 200 OK\r\nX-Slow: ")])
 def test_no_receiver_holds_the_sender_longer_than_the_deadline(listen: Listen, to: To, temper: object) -> None:
     answer = Sender(LOOPBACK, deadline_s=0.3).attempt(to(listen(temper).url), now())

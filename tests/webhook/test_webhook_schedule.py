@@ -124,6 +124,8 @@ def test_a_delivery_is_shown_as_pending_while_a_redelivery_is_due() -> None:
         ("Mon, 01 Jan 2001 00:00:00 GMT", 0),
         ("-1", None),
         ("soon", None),
+        ("Mon, 01 Jan 99999999999999999999 00:00:00 GMT", None),
+        ("Mon, 01 Jan 2030 00:00:00 +99999999999999", None),
         ("", None),
         ("٣", None),
     ],

@@ -28,6 +28,7 @@ from farm.storage import Storage
 from farm.store import Store, tasks
 from farm.wake import Waker
 from worker.desk.assembly import Assembler
+from worker.desk.backoff import Backoff
 from worker.desk.batch import Unfolder
 from worker.desk.crew import FRESH_S, Crew
 from worker.desk.long_plans import LongPlans, PlanProcesses
@@ -56,6 +57,7 @@ class Desk:
         self, store: Store, storage: Storage, waker: Waker, settings: Settings, processes: PlanProcesses | None = None
     ) -> None:
         self._store = store
+        self._backoff = Backoff()
         self._lease_ms = round(settings.lease_seconds * 1000)
         self._processes = processes or PlanProcesses()
         self._planner = Planner(store, storage, waker, self._processes)
@@ -130,9 +132,19 @@ class Desk:
         except (StorageUnavailable, StoreUnavailable) as error:
             log.warning("%s of %s waits: %s", task.kind, task.id, error)
             self._put_off(task, _AGAIN_MS)
-        except Exception:
-            log.exception("%s of %s failed and is tried again", task.kind, task.id)
-            self._put_off(task, _AGAIN_MS)
+        except Exception as error:
+            self._put_off(task, self._wait_after(task, error))
+        else:
+            self._backoff.succeeded(task)
+
+    def _wait_after(self, task: tasks.Task, error: Exception) -> int:
+        """Milliseconds. The log has the traceback of the first failure, and a line for each further one."""
+        count, again_ms = self._backoff.failed(task)
+        log.error(
+            "%s of %s failed for the %d. time and is tried again in %d s: %r",
+            *(task.kind, task.id, count, again_ms // 1000, error), exc_info=error if count == 1 else None,
+        )  # fmt: skip
+        return again_ms
 
     def _put_off(self, task: tasks.Task, again_ms: int) -> None:
         try:

@@ -5,6 +5,7 @@ A payload is thin: it names the event and the job or batch. The status URL in it
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -18,10 +19,12 @@ from farm.spec import BatchSpec, Spec, read_outcome
 from farm.storage import Storage
 from farm.store import Store, batches, jobs, outbox, registry, tasks
 from farm.webhooks.addresses import allowed_networks
-from farm.webhooks.schedule import Record, next_step
+from farm.webhooks.schedule import Answer, Record, next_step
 from farm.webhooks.secrets import secret_for
-from farm.wire import JobError, Webhook, WebhookBody
-from worker.webhooks.post import Message, Sender
+from farm.wire import Attempt, JobError, Webhook, WebhookBody
+from worker.webhooks.post import OWN_FAULT, Message, Sender
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +52,11 @@ class Deliverer:
         if delivery is None or owner is None:
             self._store.run(tasks.done(task))
             return
-        if self._settings.webhook_secret is None:
-            raise Misconfigured("a webhook can't be signed: set FARM_WEBHOOK_SECRET for the desk as for the API")
         record = Record.read(delivery.record, ending=delivery.event, url=str(owner.webhook.url))
         now = self._store.run(registry.clock())  # a desk's own clock may be wrong, and a receiver refuses 5 minutes
         ended = now if owner.ended_ms is None else datetime.fromtimestamp(owner.ended_ms / 1000, UTC)
         body = WebhookBody(type=record.event, timestamp=ended, data={**owner.data, "status": delivery.event})
-        secret = secret_for(owner.tenant, self._settings.webhook_secret)
-        answer = self.sender().attempt(Message(task.id, record.url, body.model_dump_json().encode(), secret), now)
+        answer = self._attempt(self.sender(), task.id, record.url, body, owner.tenant, now)
         step = next_step(record, answer, self._random)
         self._store.run(outbox.delivered(task, record.after(answer, step).model_dump_json(), step.again_ms))
 
@@ -65,6 +65,20 @@ class Deliverer:
         if self._keyless_sender is None or self._store.run(registry.keys()):
             return self._sender
         return self._keyless_sender
+
+    def _attempt(self, sender: Sender, id: str, url: str, body: WebhookBody, tenant: str, now: datetime) -> Answer:
+        """Any error is in the answer, the farm's own too, so that no delivery is tried for ever."""
+        try:
+            if self._settings.webhook_secret is None:
+                raise Misconfigured("it can't be signed; the farm's operator can set FARM_WEBHOOK_SECRET for the desk")
+            secret = secret_for(tenant, self._settings.webhook_secret)
+            return sender.attempt(Message(id, url, body.model_dump_json().encode(), secret), now)
+        except Misconfigured as error:
+            log.error("webhook %s: %s", id, error)
+            return Answer(Attempt(at=now, error=error.message, seconds=0.0))
+        except Exception:
+            log.exception("webhook %s failed in the farm itself", id)
+            return Answer(Attempt(at=now, error=OWN_FAULT, seconds=0.0))
 
     def _owner(self, owner: str) -> _Owner | None:
         """None when the job or batch is deleted, or has no webhook."""

@@ -9,6 +9,7 @@ nothing. farm/webhooks/schedule.py decides the step after an attempt.
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -32,10 +33,13 @@ DEADLINE_S = 15.0  # from the name's resolution to the status line, however slow
 CONNECT_S = 5.0  # for one address, so that a dead one leaves time for the next
 ASKS_TO_WAIT = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 
+OWN_FAULT = "the farm failed at it by itself; its operator finds the reason in the log of the desk"
 _ERROR_LENGTH = 300
 # The body of an answer does not count; a little of it is read so that a receiver sees its answer arrive.
 _BODY_BYTES = 4096
 _BODY_S = 1.0
+
+log = logging.getLogger(__name__)
 
 Resolve = Callable[[str, int], Sequence[str]]
 
@@ -86,8 +90,13 @@ class Sender:
             error = f"could not connect within {CONNECT_S:g} seconds"
         except httpcore.ConnectError as failure:
             error = f"could not connect: {failure}"
-        except (httpcore.NetworkError, httpcore.ProtocolError) as failure:
+        except httpcore.NetworkError as failure:
             error = f"the connection broke before an answer: {failure}"
+        except httpcore.ProtocolError as failure:
+            error = _no_http(failure)
+        except Exception:
+            log.exception("an attempt of %s failed in the farm itself", message.id)
+            error = OWN_FAULT
         attempt = Attempt(
             at=now,
             status_code=status,
@@ -181,6 +190,14 @@ async def _read_a_little(response: httpcore.Response) -> None:
         received += len(part)
         if received >= _BODY_BYTES:
             return
+
+
+def _no_http(failure: httpcore.ProtocolError) -> str:
+    """In words of our own: those of the library quote what came, and a tenant must read nothing of a service that its
+    operator's network hides."""
+    if str(failure).startswith("Server disconnected"):
+        return "the connection broke before an answer"
+    return "the connection broke before an answer: what came instead is not HTTP"
 
 
 def _complaint(status: int) -> str | None:
