@@ -29,15 +29,24 @@ def open_pool(url: str, api_key: str | None) -> httpx.Client:
             "FARM_API_KEY has a blank, a line end or a letter that no key has; set it to the key as it was shown"
         )
     host = urlsplit(url).hostname or ""
+    direct = host == "localhost" or host == "::1" or host.startswith("127.")  # no proxy to ourselves
+    if not direct and (reason := _fault_of_proxies()):
+        raise Misconfigured(reason)
     try:
         return httpx.Client(
             base_url=url,
             headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
             timeout=httpx.Timeout(30.0, connect=5.0),
-            trust_env=not (host == "localhost" or host == "::1" or host.startswith("127.")),  # no proxy to ourselves
+            trust_env=not direct,
         )
-    except (ValueError, ImportError, OSError, httpx.InvalidURL) as error:
-        raise Misconfigured(_fault_of_environment(error)) from None
+    except OSError:
+        raise Misconfigured(
+            "SSL_CERT_FILE or SSL_CERT_DIR names certificates that can't be read; correct or unset it"
+        ) from None
+    except (ValueError, ImportError, httpx.InvalidURL):
+        raise Misconfigured(
+            "NO_PROXY has an entry that is neither a name nor an address; correct or unset it"
+        ) from None
 
 
 def _fault_of(url: str) -> str | None:
@@ -46,8 +55,8 @@ def _fault_of(url: str) -> str | None:
     try:
         parts = urlsplit(url)
         port = parts.port
-        httpx.URL(url)
-    except (ValueError, httpx.InvalidURL):
+        httpx.URL(url).host.encode("idna")  # as it is looked up
+    except (ValueError, httpx.InvalidURL):  # UnicodeError is a ValueError
         return "its host or its port is malformed"
     if parts.scheme not in ("http", "https"):
         return "it does not begin with http:// or https://"
@@ -58,16 +67,15 @@ def _fault_of(url: str) -> str | None:
     return None
 
 
-def _fault_of_environment(error: Exception) -> str:
+def _fault_of_proxies() -> str | None:
     for name, value in sorted(os.environ.items()):
         if name.lower() in _PROXIES and value:
             proxy = value if "://" in value else f"http://{value}"
             try:
                 scheme = httpx.Proxy(proxy).url.scheme
+                _ = urlsplit(proxy).port  # raises ValueError beyond 65535
             except (ValueError, httpx.InvalidURL):
                 return f"{name} is no URL of a proxy, like http://host:3128 or socks5://host:1080; correct or unset it"
             if scheme.startswith("socks") and find_spec("socksio") is None:
                 return f"{name} names a SOCKS proxy, which needs a package: pip install 'httpx[socks]', or unset it"
-    if isinstance(error, OSError):
-        return "SSL_CERT_FILE or SSL_CERT_DIR names certificates that can't be read; correct or unset it"
-    return "NO_PROXY has an entry that is neither a name nor an address; correct or unset it"
+    return None

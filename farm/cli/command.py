@@ -47,6 +47,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except TimeoutError as error:
         remark(f"farm: {error}")
         return TIMED_OUT
+    except UnicodeEncodeError:  # such as an id with a byte that the shell passed on as it was
+        remark("farm: an argument is not UTF-8; only names of files may be in another encoding")
+        return USAGE
     except OSError as error:
         screen.abandon()
         remark(f"farm: {error.filename or 'the file system'}: {error.strerror or error}")

@@ -170,7 +170,10 @@ def _speech(given: argparse.Namespace) -> dict[str, Any]:
 
 def _target(given: argparse.Namespace) -> Path:
     if given.out:
-        return file_target(given.out)
+        target = file_target(given.out)
+        if target.exists() and given.file != "-" and Path(given.file).exists() and target.samefile(given.file):
+            raise BadInput(f"{target} is the text itself; choose another file with -o")
+        return target
     if given.file == "-":
         raise BadInput("say with -o where the audio of stdin goes, for example -o book.mp3")
     text = Path(given.file)
