@@ -60,7 +60,7 @@ def _check(settings: Settings) -> None:
     examine(settings, writes=False)
     store = Store.connect(settings.redis_url)
     try:
-        if not _is_loopback(settings.host) and not store.run(registry.keys()):
+        if not _is_loopback(settings.host) and not store.run(registry.closed()):
             raise Misconfigured(
                 f"FARM_HOST is {settings.host}, which others can reach, and there is no API key; "
                 "make one with `farm keys create NAME`, or bind to 127.0.0.1"

@@ -7,8 +7,9 @@ admission  a request becomes an order, or is refused           views      record
 
 from __future__ import annotations
 
+import asyncio
 import gc
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
@@ -16,7 +17,7 @@ from fastapi.middleware import Middleware
 
 from api import batches, deliveries, docs_page, health, jobs, openapi, problems, results, voices
 from api.decoder import Decoder
-from api.gate import Gate
+from api.gate import Gate, KeyRing
 from api.head import HeadAsGet
 from api.state import opened
 from api.ttl_cache import TtlCache
@@ -31,9 +32,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """The ASGI application. Its lifespan needs a Redis that answers; storage may be away."""
     settings = settings or Settings.read()
 
-    async def read_keys() -> Mapping[str, str]:
-        found = await app.state.farm.store.run(registry.keys())
-        return {key["digest"]: key["tenant"] for key in found.values()}
+    async def read_keys() -> KeyRing:
+        store = app.state.farm.store
+        found, closed = await asyncio.gather(store.run(registry.keys()), store.run(registry.closed()))
+        return KeyRing({key["digest"]: key["tenant"] for key in found.values()}, closed)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -2,7 +2,8 @@
 routes.
 
     request id   the client's X-Request-Id, else a new one; it is in every answer, problem and log line
-    tenant       by API key (Bearer); keys are kept hashed, a few seconds old at most
+    tenant       by API key (Bearer); keys are kept hashed, a few seconds old at most. Once a key was made, nobody is
+                 answered without one; before, programs of this machine are
     limit        of the body in bytes, enforced while it is read; Content-Length is not trusted
 
 Plain ASGI: it stands in the path of every accept, and a BaseHTTPMiddleware there costs more than the accept.
@@ -17,6 +18,7 @@ import logging
 import re
 import secrets
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import count
 from typing import Any
@@ -26,6 +28,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.problems import answer
+from api.refusals import Refusals
 from api.ttl_cache import TtlCache
 from farm.errors import Forbidden, TooLarge, Unauthorized
 from farm.job import DEFAULT_TENANT
@@ -46,10 +49,16 @@ _NUMBERS = count(1)
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 
 
+@dataclass(frozen=True, slots=True)
+class KeyRing:
+    tenants: Mapping[str, str]  # SHA-256 of a key -> its tenant
+    closed: bool  # nobody is answered without a key; also when all keys were revoked
+
+
 class Gate:
-    def __init__(self, app: ASGIApp, *, keys: TtlCache[Mapping[str, str]], public_url: str | None) -> None:
-        """`keys`: SHA-256 of a key -> its tenant."""
+    def __init__(self, app: ASGIApp, *, keys: TtlCache[KeyRing], public_url: str | None) -> None:
         self._app = app
+        self._refusals = Refusals()
         self._keys = keys
         self._public_host = urlsplit(public_url).hostname if public_url else None
 
@@ -72,7 +81,7 @@ class Gate:
         body = _Body(receive, _limit(scope["path"], headers.get(b"content-type", b"")))
         try:
             if scope["path"] not in _OPEN_PATHS:
-                scope["tenant"] = await self._tenant(scope, headers)
+                scope["tenant"] = await self._identified(scope, headers)
             await body.check_announced(headers)
             await self._app(scope, body.receive, send_marked)
         except ClientDisconnect:
@@ -82,19 +91,26 @@ class Gate:
                 raise
             await answer(error, scope)(scope, receive, send_marked)
 
+    async def _identified(self, scope: Scope, headers: Mapping[bytes, bytes]) -> str:
+        try:
+            return await self._tenant(scope, headers)
+        except Unauthorized as error:
+            self._refusals.note((scope.get("client") or ("an unknown address",))[0], error.message)
+            raise
+
     async def _tenant(self, scope: Scope, headers: Mapping[bytes, bytes]) -> str:
-        keys = await self._keys.get()
-        kind, _, key = headers.get(b"authorization", b"").partition(b" ")
+        ring = await self._keys.get()
+        given = headers.get(b"authorization")
+        kind, _, key = (given or b"").partition(b" ")
         if kind.lower() == b"bearer" and key:
             digest = hashlib.sha256(key.strip()).hexdigest()
-            if digest not in keys:  # perhaps made a moment ago
-                keys = await self._keys.get(_NEW_KEY_SECONDS)
-            tenant = keys.get(digest)
+            if digest not in ring.tenants:  # perhaps made a moment ago
+                ring = await self._keys.get(_NEW_KEY_SECONDS if ring.tenants else 0)
+            tenant = ring.tenants.get(digest)
             if tenant is not None:
                 return tenant
-            if keys:
-                raise Unauthorized("this API key is not known; `farm keys list` shows which are")
-        elif keys:
+            raise Unauthorized("this API key is not known; `farm keys list` shows which are")
+        if ring.closed or given is not None:
             raise Unauthorized("this farm needs an API key; send it as `Authorization: Bearer <key>`")
         if not (_is_loopback((scope.get("server") or ("",))[0]) and self._is_own_name(headers.get(b"host", b""))):
             raise Unauthorized("without API keys the farm answers on loopback only; make one with `farm keys create`")

@@ -117,7 +117,7 @@ async def opened(settings: Settings) -> AsyncIterator[AppState]:
         return speeds(Worker.model_validate_json(beat) for beat in await store.run(registry.workers()))
 
     async def read_allow() -> tuple[Network, ...]:
-        return (*allow, *keyless) if keyless and not await store.run(registry.keys()) else allow
+        return (*allow, *keyless) if keyless and not await store.run(registry.closed()) else allow
 
     async def check_storage() -> str | None:
         try:

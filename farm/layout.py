@@ -15,6 +15,8 @@ Objects of running farms lie under these keys: a changed key loses them.
 
 from __future__ import annotations
 
+import hashlib
+
 MARK = "birth-mark"
 JOBS, BATCHES, VOICES, CLIPS, RESULTS = "jobs/", "batches/", "voices/", "segments/", "results/"
 
@@ -46,7 +48,7 @@ def lines_key(batch: str) -> str:
 
 
 def voices_prefix(tenant: str) -> str:
-    return f"{VOICES}{tenant}/"
+    return f"{VOICES}{_folder(tenant)}/"
 
 
 def voice_key(tenant: str, digest: str) -> str:
@@ -74,3 +76,13 @@ def manifest_key(job: str, run: str) -> str:
 def subtitles_key(job: str, run: str, kind: str) -> str:
     """`kind` is vtt or srt."""
     return f"{RESULTS}{job}/{run}/subtitles.{kind}"
+
+
+def is_name(text: str) -> bool:
+    """Whether a folder of storage can have this name."""
+    return text.isprintable() and 0 < len(text.encode()) <= 255 and text[0] != "." and not set("/\\") & set(text)
+
+
+def _folder(tenant: str) -> str:
+    """Tenants of before their names were checked may have names that no folder can have."""
+    return tenant if is_name(tenant) else "%" + hashlib.sha256(tenant.encode("utf-8", "surrogatepass")).hexdigest()

@@ -90,13 +90,15 @@ def _add_voices(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 def _add_keys(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     group = commands.add_parser("keys", help="make, list and revoke API keys (needs access to the farm's Redis)")
-    verbs = group.add_subparsers(required=True, metavar="create|list|revoke")
+    verbs = group.add_subparsers(required=True, metavar="create|list|revoke|open")
     verb = _add(verbs, "create", _later("keys", "create"), "make a key; it is shown once")
     verb.add_argument("name")
     verb.add_argument("--tenant", help="whom it belongs to; keys of one tenant see the same jobs (the name)")
     _add(verbs, "list", _later("keys", "list_all"), "the keys there are")
     verb = _add(verbs, "revoke", _later("keys", "revoke"), "make a key worthless")
     verb.add_argument("name")
+    says = "let programs of the API's machine in without a key again, once all keys are revoked"
+    _add(verbs, "open", _later("keys", "open_without_keys"), says)
 
 
 def _add_tenants(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -4,5 +4,6 @@ local held = call('HGET', 'f:keys', name)
 if held then
   return string.match(held, '^%S+') == digest and 1 or 0
 end
+call('SET', 'f:closed', '')
 call('HSET', 'f:keys', name, digest .. ' ' .. string.format('%d', now()) .. ' ' .. tenant)
 return 1

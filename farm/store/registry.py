@@ -54,12 +54,24 @@ def voices(tenant: str) -> Call[dict[str, str]]:
 
 
 def put_key(digest: str, tenant: str, name: str) -> Call[bool]:
-    """Stores the SHA-256 of an API key under a name. False when another key has the name."""
+    """Stores the SHA-256 of an API key under a name, and closes the farm to those without a key. False when another
+    key has the name."""
     return Call("put_key", (name, digest, tenant), bool)
 
 
 def drop_key(name: str) -> Call[bool]:
-    return command("HDEL", "f:keys", name, read=bool)
+    """The farm stays closed when this was the last key."""
+    return Call("drop_key", (name,), bool)
+
+
+def closed() -> Call[bool]:
+    """Whether a key was ever made, so that the farm answers nobody without one. Keys of before there was that note
+    count as well."""
+    return command("EXISTS", "f:closed", "f:keys", read=bool)
+
+
+def open_without_keys() -> Call[None]:
+    return command("DEL", "f:closed", read=nothing)
 
 
 def keys() -> Call[dict[str, dict[str, str]]]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import subprocess
 import sys
@@ -9,8 +10,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
+import soundfile as sf
 
+from api.refusals import Refusals
 from farm.errors import EXIT_MISCONFIGURED
 from farm.store import Store, registry
 from tests.api.backstage import Backstage
@@ -115,6 +119,74 @@ def test_a_revoked_key_opens_no_longer(ann: httpx.Client, bob: httpx.Client, sto
     while bob.get("/v1/jobs").status_code == 200:  # a few seconds at most; pytest's timeout is the limit
         pass
     assert ann.get("/v1/jobs").status_code == 200
+
+
+def test_a_farm_whose_last_key_was_revoked_stays_closed_until_it_is_opened(
+    served: Callable[..., Served], store: Store
+) -> None:
+    key = make_key(store, "ann", "ann")
+    store.run(registry.drop_key("ann"))
+    with served().client() as api:
+        for headers in ({}, key, {"X-Forwarded-For": "10.0.0.1"}):
+            assert api.get("/v1/jobs", headers=headers).status_code == 401
+        store.run(registry.open_without_keys())
+        while api.get("/v1/jobs").status_code == 401:  # a few seconds at most; pytest's timeout is the limit
+            time.sleep(0.05)
+        assert api.get("/v1/jobs").status_code == 200
+
+
+@pytest.mark.parametrize("given", ["Bearer farm_unknown", "Bearer", "Basic YW5uOmFubg==", "farm_unknown", ""])
+def test_a_farm_without_keys_refuses_a_key(api: httpx.Client, given: str) -> None:
+    """Whoever sends one takes the farm for closed."""
+    answer = api.get("/v1/jobs", headers={"Authorization": given})
+    assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
+
+
+def test_refused_requests_are_logged_once_a_minute_with_their_number_and_without_the_key(
+    ann: httpx.Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(50):
+        httpx.get(f"{ann.base_url}/v1/jobs", headers={"Authorization": "Bearer guessed"}, trust_env=False)
+    told = [record.getMessage() for record in caplog.records if record.name == "api.refusals"]
+    assert told == ["refused a request of 127.0.0.1: this API key is not known; `farm keys list` shows which are"]
+    assert "guessed" not in caplog.text
+
+
+def test_the_count_of_refusals_follows_a_minute_later(caplog: pytest.LogCaptureFixture) -> None:
+    times = iter([0, 1, 59, 60, 61, 130])
+    refusals = Refusals(lambda: next(times, 200))
+    for _ in range(6):
+        refusals.note("10.0.0.1", "why")
+    for number in range(5000):
+        refusals.note(f"10.1.{number // 256}.{number % 256}", "why")
+    told = [record.getMessage() for record in caplog.records][:4]
+    assert told == [
+        "refused a request of 10.0.0.1: why",
+        "refused 3 further requests of 10.0.0.1, the latest: why",
+        "refused 2 further requests of 10.0.0.1, the latest: why",
+        "refused a request of 10.1.0.0: why",
+    ]
+    assert len(refusals._seen) == 1000
+
+
+@pytest.mark.parametrize("tenant", ["a/../b", "team/../x", ".hidden", "x" * 300, "back\\slash"])
+def test_a_tenant_of_before_names_were_checked_has_voices(
+    served: Callable[..., Served], store: Store, tenant: str
+) -> None:
+    headers = make_key(store, "odd", tenant)
+    with served().client(headers=headers) as client:
+        form = {"name": "mine", "consent": "true"}
+        made = client.post("/v1/voices", data=form, files={"audio": ("v.wav", _speech())})
+        assert made.status_code == 201, made.text
+        assert client.delete("/v1/voices/mine").status_code == 204
+
+
+def _speech() -> bytes:
+    """Two seconds of a tone that is loud enough."""
+    file = io.BytesIO()
+    tone = 0.3 * np.sin(np.arange(2 * 24_000) * 2 * np.pi * 220 / 24_000)
+    sf.write(file, tone, 24_000, format="WAV")
+    return file.getvalue()
 
 
 def test_without_keys_everything_belongs_to_the_tenant_default(api: httpx.Client, backstage: Backstage) -> None:

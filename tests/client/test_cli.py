@@ -18,7 +18,7 @@ import soundfile as sf
 from farm.cli import main
 from farm.cli.narrate import _file_name
 from farm.cli.screen import why
-from farm.client import Farm
+from farm.client import Farm, Refused
 from farm.embedded.supervisor import Local
 from farm.webhooks.secrets import secret_for
 from farm.wire import Job, JobError, JobRequest, Result
@@ -450,8 +450,16 @@ def test_a_key_is_shown_once_opens_the_farm_and_can_be_revoked(command: Command,
         with Farm(farm.url, key["key"]) as client:
             assert list(client.jobs()) == []
     finally:
-        assert command("keys", "revoke", "reader").returncode == 0
-        _forget_keys(farm)
+        assert command("keys", "open").returncode == 2, "there is a key"
+        revoked = command("keys", "revoke", "reader")
+        assert revoked.returncode == 0
+        assert "`farm keys open`" in revoked.stderr
+        assert "`farm keys open`" in command("keys", "list").stderr
+        with Farm(farm.url) as client, pytest.raises(Refused, match="needs an API key"):
+            client.queue()
+        _forget_keys(command, farm)
+    with Farm(farm.url) as client:
+        client.queue()
     assert command("keys", "revoke", "reader").returncode == 2
 
 
@@ -492,16 +500,30 @@ def test_a_purge_deletes_all_of_one_tenant_and_nothing_of_another(
             assert json.loads(purged.stdout)["batches"] == 1
     finally:
         command("keys", "revoke", "gone")
-        _forget_keys(farm)
+        _forget_keys(command, farm)
     assert client.job(kept.id).status == "succeeded"
     assert objects() == before
     assert command("tenants", "purge", "gone", "--yes").stdout.startswith("gone is forgotten: 0 jobs, 0 batches")
 
 
-def _forget_keys(farm: Local) -> None:
-    """The API goes by keys that it read up to 2 s ago; for one that is not among them it reads them again."""
-    with Farm(farm.url, "fk_nobodys") as client:
+def _forget_keys(command: Command, farm: Local) -> None:
+    """Opens the farm for other tests. The API goes by keys that it read up to 2 s ago; for one that is not among them
+    it reads them again."""
+    assert command("keys", "open").returncode == 0
+    with Farm(farm.url, "fk_nobodys") as client, pytest.raises(Refused, match="not known"):
         client.queue()
+
+
+@pytest.mark.parametrize(
+    "name", ["", " ", " ann", "a/../b", "../ann", ".hidden", "x\ny", "z\udcff", "a\\b", "x" * 101, "\u202eann"]
+)
+def test_a_name_that_would_break_later_makes_no_key(command: Command, name: str) -> None:
+    for words in (("keys", "create", name), ("keys", "create", "well", "--tenant", name)):
+        ended = command(*words)
+        assert (ended.returncode, ended.stdout) == (2, "")
+        assert "1 to 100 printable characters" in ended.stderr
+        assert ended.stderr.count("\n") == 1
+    assert "well" not in command("keys", "list").stdout
 
 
 def _long_text(word: str) -> str:

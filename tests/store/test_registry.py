@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from farm.job import Due, Lane, Status
 from farm.store import registry
 from tests.store.clocked import Farm
@@ -29,6 +31,20 @@ def test_api_keys_are_known_by_name(farm: Farm) -> None:
     assert farm.run(registry.keys()) == {"laptop": expected}
     assert farm.run(registry.drop_key("laptop"))
     assert not farm.run(registry.drop_key("laptop"))
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_a_farm_that_ever_had_a_key_is_closed_until_it_is_opened(farm: Farm, legacy: bool) -> None:
+    assert not farm.run(registry.closed())
+    farm.run(registry.put_key("digest", "ann", "laptop"))
+    assert farm.run(registry.closed())
+    if legacy:  # its key was made when there was no such note
+        farm.redis.delete("f:closed")
+        assert farm.run(registry.closed())
+    farm.run(registry.drop_key("laptop"))
+    assert farm.run(registry.closed())
+    farm.run(registry.open_without_keys())
+    assert not farm.run(registry.closed())
 
 
 def test_a_model_outlives_its_worker(farm: Farm) -> None:

@@ -68,6 +68,7 @@ CALLS: dict[str, Call[Any]] = {
         registry.put_voice("ann", "v", "{}"),
         registry.drop_voice("ann", "v"),
         registry.put_key("digest", "ann", "laptop"),
+        registry.drop_key("laptop"),
         registry.announce("m", "{}"),
         registry.beat("w", None, 1000),
         registry.workers(),

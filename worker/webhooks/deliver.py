@@ -62,7 +62,7 @@ class Deliverer:
 
     def sender(self) -> Sender:
         """The one that may reach what is allowed now."""
-        if self._keyless_sender is None or self._store.run(registry.keys()):
+        if self._keyless_sender is None or self._store.run(registry.closed()):
             return self._sender
         return self._keyless_sender
 

@@ -65,6 +65,7 @@
 -- Everything else
 --   f:voices:<tenant>              hash    name -> the uploaded voice, opaque to the store
 --   f:keys                         hash    name -> digest, time and tenant of an API key
+--   f:closed                       string  empty. A key was made once, so the farm answers nobody without one
 --   f:models                       hash    model -> its card
 --   f:beats f:alive                hash, zset  worker -> its heartbeat, and the time at which that ends
 --   f:ends:<place>                 string  how the latest workers of a host, model and GPU ended, opaque to the store
