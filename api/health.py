@@ -72,7 +72,7 @@ async def metrics(request: Request) -> Response:
 
     def family(name: str, kind: str, said: str, samples: Samples) -> None:
         lines.extend((f"# HELP {name} {said}", f"# TYPE {name} {kind}"))
-        lines.extend(f"{name}{_labels(labels)} {value:g}" for labels, value in samples)
+        lines.extend(f"{name}{_labels(labels)} {value!r}" for labels, value in samples)
 
     depths = shown.models.items()
     family("farm_jobs", "gauge", "Jobs by status.", (({"status": name}, n) for name, n in shown.jobs.items()))

@@ -6,6 +6,7 @@ The farm's own errors, failed validation, unknown routes and the unexpected all 
 from __future__ import annotations
 
 import codecs
+import errno
 import json
 import logging
 import re
@@ -20,7 +21,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 
 from api.json_width import check_width
-from farm.errors import BadInput, FarmError, FieldError
+from farm.errors import BadInput, FarmError, FieldError, Unavailable
 from farm.wire import Problem
 
 log = logging.getLogger(__name__)
@@ -179,6 +180,8 @@ def _as_farm_error(error: Exception, scope: Mapping[str, Any]) -> FarmError | No
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
             return _Routing(405, f"{scope['path']} takes no {scope['method']}, only {', '.join(_methods(scope))}")
         return _Routing(error.status_code, str(error.detail))
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        return Unavailable("the API has no file descriptors left; send the request again in a moment")
     return None
 
 

@@ -32,6 +32,18 @@ _FOREIGN = frozenset({"FARM_VENV", "FARM_TEST_REDIS", "FARM_TEST_PATIENCE"})
 _ENGINES_WITH_SETTINGS = ("indextts",)  # of those that come with the farm: farm/ can't import them to ask
 
 
+# What Kubernetes sets in each container for a Service named `farm` or `farm-…`: FARM_PORT=tcp://10.43.1.39:8000.
+_SERVICE_LINK = re.compile(
+    r"FARM_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)=.*"
+    r"|FARM_(\w+_)?PORT=(tcp|udp|sctp)://.*"
+)
+_PORT = 8000
+
+
+def _unless_service_link(value: object) -> object:
+    return _PORT if _SERVICE_LINK.fullmatch(f"FARM_PORT={value}") else value
+
+
 def _listed(value: object) -> object:
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
@@ -71,7 +83,9 @@ class Settings(Variables):
     model_config = SettingsConfigDict(env_prefix="FARM_")
 
     host: str = Field("127.0.0.1", description="address that the API binds to; others than loopback need an API key")
-    port: int = Field(8000, ge=0, le=65535, description="port of the API")
+    port: Annotated[int, BeforeValidator(_unless_service_link)] = Field(
+        _PORT, ge=0, le=65535, description="port of the API"
+    )
     url: str = Field("http://127.0.0.1:8000", description="the farm that the CLI and the client talk to")
     api_key: str | None = Field(None, description="the key that the CLI and the client send")
     data_dir: Path = Field(Path("data"), description="the embedded farm's folder: Redis AOF, audio, logs, pids")
@@ -115,6 +129,11 @@ class Settings(Variables):
     webhook_allow_keyless: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)] = Field(
         (), description="networks that webhooks may reach as long as there is no API key; the embedded farm's loopback"
     )
+    remote_control: bool = Field(
+        False,
+        description="workers answer Celery's remote control, which Flower needs; whoever reaches the broker can then "
+        "stop them",
+    )
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)] = Field(
         "INFO", description="DEBUG, INFO, WARNING or ERROR"
     )
@@ -132,7 +151,13 @@ def misspelt(environment: Mapping[str, str], settings: type[Variables] = Setting
     """One warning for each variable that has the prefix of these settings and is none of them. The farm leaves the
     variables of engines alone: a worker that loads the engine looks at those."""
     known = settings.variables().keys() | _FOREIGN
-    unknown = [name for name in sorted(environment) if name.startswith(settings.prefix()) and name not in known]
+    unknown = [
+        name
+        for name in sorted(environment)
+        if name.startswith(settings.prefix())
+        and name not in known
+        and not _SERVICE_LINK.fullmatch(f"{name}={environment[name]}")
+    ]
     others = _engine_prefixes() if unknown and settings is Settings else ()
     warnings = []
     for name in unknown:

@@ -32,7 +32,11 @@ log = logging.getLogger(__name__)
 
 settings = Settings.read()
 environment.drop_strange()  # for a worker that the `celery` command starts
-app = celery_app(settings.broker, worker_consumer="worker.process.consumer:SteadyConsumer")
+app = celery_app(
+    settings.broker,
+    worker_consumer="worker.process.consumer:SteadyConsumer",
+    worker_enable_remote_control=settings.remote_control,
+)
 app.set_current()
 role: Role | None = None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Mapping
 
@@ -58,6 +59,10 @@ def farm_error(error: Exception, setting: str = "FARM_REDIS_URL") -> FarmError |
         return StoreUnavailable(_CONDITIONS[code].replace("FARM_REDIS_URL", setting))
     if isinstance(error, TimeoutError):
         return StoreUnavailable("Redis does not answer; see whether it is overloaded, then try again")
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        return StoreUnavailable(
+            "this process has no file descriptors left; wait until some of its connections end, or raise `ulimit -n`"
+        )
     # uvloop raises this when the connection was lost just before a write, and redis-py passes it on.
     lost = isinstance(error, RuntimeError) and "handler is closed" in str(error)
     if lost or isinstance(error, ConnectionError):

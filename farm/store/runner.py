@@ -119,7 +119,7 @@ class Store:
     def _execute(self, *command: Argument) -> Any:
         try:
             return self._client.execute_command(*command)  # type: ignore[no-untyped-call]
-        except RedisError as error:
+        except (RedisError, OSError) as error:
             raise farm_error(error) or error from error
 
 
@@ -239,7 +239,7 @@ class AsyncStore:
     async def _execute(self, *command: Argument) -> Any:
         try:
             return await self._client.execute_command(*command)  # type: ignore[no-untyped-call]
-        except (RedisError, RuntimeError) as error:
+        except (RedisError, RuntimeError, OSError) as error:
             raise farm_error(error) or error from error
 
 

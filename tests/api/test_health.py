@@ -76,6 +76,22 @@ def test_only_the_operator_sees_totals_and_where_workers_run(
         assert not any("gpu-7" in line or line.startswith(("farm_jobs{", "farm_due{")) for line in lines)
 
 
+def test_counters_are_written_in_full(api: httpx.Client, backstage: Backstage) -> None:
+    """Six digits made them stand still above a million, and jump."""
+    now = "2026-01-01T00:00:00Z"
+    for id, segments in (("w1", 1_000_001), ("w2", 123_456_789)):
+        worker = Worker(
+            id=id, kind="render", model="espeak", started_at=now, seen_at=now, segments=segments,
+            real_time_factor=0.0123456789, batch_mean=31.0,
+        )  # fmt: skip
+        backstage.store.run(registry.beat(id, worker.model_dump_json(), LEASE_MS))
+    lines = api.get("/metrics").text.splitlines()
+    assert 'farm_worker_segments_total{worker="w1",model="espeak"} 1000001' in lines
+    assert 'farm_worker_segments_total{worker="w2",model="espeak"} 123456789' in lines
+    assert 'farm_worker_real_time_factor{worker="w1",model="espeak"} 0.0123456789' in lines
+    assert 'farm_worker_batch_mean{worker="w1",model="espeak"} 31.0' in lines
+
+
 def test_a_farm_that_is_well_is_ready(api: httpx.Client) -> None:
     assert api.get("/healthz").json() == {"status": "ok"}
     ready = api.get("/readyz")

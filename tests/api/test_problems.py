@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import json
 import logging
 from typing import Any
 
@@ -7,6 +9,7 @@ import httpx
 import pytest
 
 from api.app import create_app
+from api.problems import answer
 from api.state import AppState
 from farm.settings import Settings
 from farm.wire import Problem
@@ -165,3 +168,13 @@ def test_the_documentation_says_what_probes_and_forms_answer(settings: Settings)
     assert answers(settings, "post", "/v1/voices")["400"] == answers(settings, "post", "/v1/batches")["400"] == PROBLEM
     redeliver = answers(settings, "post", "/v1/jobs/{job_id}/deliveries/{delivery_id}/redeliver")
     assert redeliver["202"] == set()
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
+def test_an_api_without_file_descriptors_asks_to_come_again(number: int) -> None:
+    scope = {"request_id": "req_1", "method": "GET", "path": "/v1/jobs"}
+    refused = answer(OSError(number, "Too many open files"), scope)
+    assert refused.status_code == 503
+    assert "retry-after" in refused.headers
+    assert json.loads(refused.body)["retryable"] is True
+    assert answer(OSError(errno.EIO, "Input/output error"), scope).status_code == 500

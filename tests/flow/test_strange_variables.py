@@ -68,6 +68,13 @@ def test_a_job_runs_to_its_end_and_the_redis_of_the_other_program_stays_empty(
         assert client.info("stats")["total_connections_received"] <= 3  # of this test and its fixture
 
 
+def test_whoever_reaches_the_broker_can_not_stop_the_workers(among_strangers: Local) -> None:
+    """Workers listen for Celery's remote control only where Flower is wanted."""
+    with connection.client(Settings(redis_url=among_strangers.redis_url).broker) as broker:
+        assert broker.keys("_kombu.binding.*")
+        assert broker.keys("*pidbox*") == []
+
+
 def test_each_part_says_which_variables_it_ignores(among_strangers: Local, strange: dict[str, str]) -> None:
     names = strange.keys() - {"DJANGO_SETTINGS_MODULE"}  # which nothing looks at
     for part in ("api", "render", "desk"):

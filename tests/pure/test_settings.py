@@ -130,6 +130,31 @@ def test_a_misspelt_setting_is_told_the_nearest_one(name: str, nearest: str) -> 
     assert misspelt({name: "1"}) == [f"{name} is not a setting; did you mean {nearest}?"]
 
 
+LINKS = {
+    "FARM_PORT": "tcp://10.43.1.39:8000",
+    "FARM_SERVICE_HOST": "10.43.1.39",
+    "FARM_SERVICE_PORT": "8000",
+    "FARM_SERVICE_PORT_HTTP": "8000",
+    "FARM_PORT_8000_TCP": "tcp://10.43.1.39:8000",
+    "FARM_PORT_8000_TCP_PROTO": "tcp",
+    "FARM_PORT_8000_TCP_PORT": "8000",
+    "FARM_PORT_8000_TCP_ADDR": "10.43.1.39",
+    "FARM_API_SERVICE_HOST": "10.43.1.40",
+    "FARM_API_PORT": "tcp://10.43.1.40:8000",
+    "FARM_REDIS_PORT_6379_TCP_ADDR": "10.43.1.41",
+    "FARM_DNS_PORT": "udp://10.43.1.42:53",
+}
+
+
+def test_links_of_services_in_kubernetes_are_no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Service named `farm` or `farm-…` puts them into each container."""
+    for name, value in LINKS.items():
+        monkeypatch.setenv(name, value)
+    assert Settings.read().port == 8000
+    assert misspelt(LINKS) == []
+    assert misspelt({"FARM_API_PORT": "8000"}) != []
+
+
 def test_an_unknown_setting_without_a_similar_name_is_named_alone() -> None:
     assert misspelt({"FARM_ZZZZZZ": "1"}) == ["FARM_ZZZZZZ is not a setting"]
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -337,3 +339,30 @@ def test_the_error_of_a_dead_segment_is_valid_json_for_any_text(farm: Farm) -> N
     grant = farm.run(segments.claim("m", want=1, worker="w", lease_ms=LEASE))
     farm.run(segments.fail(grant.token, "job_a", 0, error), MAX_ATTEMPTS=1)
     assert json.loads(farm.record().outcome or "")["message"] == error[:1000]
+
+
+# --- a process without file descriptors -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
+def test_a_process_without_file_descriptors_is_told_as_an_outage(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def exhausted(*_: Any, **__: Any) -> Any:
+        raise OSError(number, "Too many open files")
+
+    async def ask() -> None:
+        store = await AsyncStore.connect(redis_url)
+        monkeypatch.setattr(store._client, "execute_command", exhausted)
+        monkeypatch.setattr(store._client, "pipeline", exhausted)
+        with pytest.raises(StoreUnavailable, match="no file descriptors left"):
+            await store.pressure()
+        with pytest.raises(StoreUnavailable, match="no file descriptors left"):
+            await store.run(registry.ping())
+        await store.close()
+
+    with closing(Store.connect(redis_url)) as store, monkeypatch.context() as patched:
+        patched.setattr(store._client, "execute_command", exhausted)
+        with pytest.raises(StoreUnavailable, match="no file descriptors left"):
+            store.run(registry.ping())
+    asyncio.run(ask())
