@@ -5,20 +5,25 @@
     number   as many connections as the process may have files open. Above that, the oldest connection that has sent no
              complete head makes room, and only if there is none the new one is refused          503
 
-The answers are problem+json. They close the connection, because where the next request begins is unknown.
+What is not HTTP is refused with 400. The answers are problem+json. They close the connection, because where the next
+request begins is unknown.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import resource
 from collections.abc import Callable
 from http import HTTPStatus
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from api.gate import new_request_id
 from api.problems import MEDIA_TYPE, document
 from farm.errors import FarmError
+
+log = logging.getLogger(__name__)
 
 HEAD_BYTES = 65_536
 HEAD_SECONDS = 10.0
@@ -33,6 +38,11 @@ _MOST_CONNECTIONS = 16_384
 class HeadTooLarge(FarmError):
     status = 431
     code = "head_too_large"
+
+
+class MalformedHttp(FarmError):
+    status = 400
+    code = "malformed_http"
 
 
 class TooSlow(FarmError):
@@ -109,6 +119,10 @@ class Connection(HttpToolsProtocol):
         self._stop_timer()
         super().on_message_complete()
 
+    def send_400_response(self, msg: str) -> None:
+        """What the parser refuses, as a problem too."""
+        self._refuse(MalformedHttp("this is not HTTP/1.1 as RFC 9112 has it; look at the headers and the chunks"))
+
     # --- limits -------------------------------------------------------------------------------------------------------
 
     def _start_timer(self, seconds: float, act: Callable[[], None]) -> None:
@@ -160,10 +174,19 @@ class Connection(HttpToolsProtocol):
             return
         answering = self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
         if not answering:
-            body = document(error, "")
+            request_id = self._request_id()
+            log.info("request %s: %s", request_id, error.message)
+            body = document(error, request_id)
             head = (
                 f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}\r\nconnection: close\r\n"
+                f"x-request-id: {request_id}\r\n"
                 f"content-type: {MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\n\r\n"
             )
             self.transport.write(head.encode() + body)
         self.transport.close()
+
+    def _request_id(self) -> str:
+        """That of the request whose body is awaited, which the gate gave it; a new one where no request is complete."""
+        under_way = self.cycle is not None and not self.cycle.response_complete
+        given = self.cycle.scope.get("request_id") if under_way else None
+        return given if isinstance(given, str) else new_request_id()

@@ -193,6 +193,10 @@ def _first_of_each(scope: Scope) -> dict[bytes, bytes]:
 def _request_id(given: bytes | None) -> str:
     if given is not None and _REQUEST_ID.fullmatch(given):
         return given.decode()
+    return new_request_id()
+
+
+def new_request_id() -> str:
     return f"{_PREFIX}{next(_NUMBERS):x}"
 
 

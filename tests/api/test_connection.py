@@ -3,6 +3,8 @@ have."""
 
 from __future__ import annotations
 
+import json
+import logging
 import os
 import re
 import resource
@@ -14,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -105,6 +108,51 @@ def test_a_body_that_drips_ends_the_request(serve: Callable[..., httpx.Client], 
         said = answer(client)
     assert said.startswith(b"HTTP/1.1 408 ")
     assert b"slower than 1,000 bytes a second" in said
+
+
+def problem_of(said: bytes) -> tuple[dict[str, Any], str]:
+    """The problem, and the id in the headers."""
+    head, _, body = said.partition(b"\r\n\r\n")
+    assert b"content-type: application/problem+json" in head
+    (request_id,) = re.findall(rb"x-request-id: (\S+)", head)
+    return json.loads(body), request_id.decode()
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "code"),
+    [
+        (HEAD + b"X: " + b"a" * 90_000, 431, "head_too_large"),
+        (HEAD + b"Content-Length: 5, 6\r\n\r\n", 400, "malformed_http"),
+        (b"\x16\x03\x01\x02\x00\x01\x00", 400, "malformed_http"),
+        (
+            b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+            400,
+            "malformed_http",
+        ),
+        (b"GET", 408, "too_slow"),
+    ],
+)
+def test_every_refusal_of_a_connection_is_a_problem_with_an_id(
+    serve: Callable[..., httpx.Client],
+    quick: None,
+    caplog: pytest.LogCaptureFixture,
+    sent: bytes,
+    status: int,
+    code: str,
+) -> None:
+    with caplog.at_level(logging.INFO, "api.connection"), plug(serve().base_url.port or 0) as client:
+        client.sendall(sent)
+        problem, request_id = problem_of(answer(client))
+    assert (problem["status"], problem["code"], problem["request_id"]) == (status, code, request_id)
+    assert f"request {request_id}: " in caplog.text
+
+
+def test_a_slow_body_is_refused_under_the_id_of_its_request(serve: Callable[..., httpx.Client], quick: None) -> None:
+    with plug(serve().base_url.port or 0) as client:
+        client.sendall(b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n")
+        client.sendall(b"X-Request-Id: my-trace\r\nContent-Length: 1000000\r\n\r\n{")
+        problem, request_id = problem_of(answer(client))
+    assert problem["request_id"] == request_id == "my-trace"
 
 
 def test_a_long_poll_is_not_taken_for_a_slow_client(serve: Callable[..., httpx.Client], quick: None) -> None:
