@@ -20,6 +20,7 @@ from pathlib import Path
 import httpx
 
 from farm.embedded.supervisor import Local
+from farm.wire import MAX_JSON_BYTES
 
 GOAL_S = 2.0
 # The costliest that a search over random mixtures of marks, letters, spaces and abbreviations has found, and prose.
@@ -63,6 +64,7 @@ def plan(pattern: str, characters: int) -> None:
 def beside(pattern: str, characters: int) -> list[float]:
     """Seconds of each of ten one-line jobs of one tenant, while another has three such texts planned, interactively."""
     text = (pattern * (characters // len(pattern) + 1))[:characters]
+    text = text.encode()[: MAX_JSON_BYTES - 1000].decode(errors="ignore")
     with tempfile.TemporaryDirectory() as folder, Local(Path(folder)) as local:
         keys = [_key(local, name) for name in ("greedy", "modest")]
         greedy, modest = (
