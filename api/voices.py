@@ -20,6 +20,8 @@ from farm.errors import BadInput, Conflict, NotFound
 from farm.layout import voice_key
 from farm.spec import StoredVoice
 from farm.store import registry
+from farm.store.registry import MOST_VOICES
+from farm.wake import DESK_QUEUE
 from farm.wire import Name, Page, Voice
 
 router = APIRouter(prefix="/v1/voices", tags=["voices"])
@@ -58,8 +60,10 @@ async def add(request: Request) -> Response:
         name, audio, consent = _fields(form)
         if any(name in card.voices for card in cards.values()):
             raise Conflict(f"{name!r} is a built-in voice; choose another name", code="name_taken")
+        await _check_limit(state, tenant, name)
         reference = await decoder_of(request).reference(audio.file, audio.filename or "the recording")
-    await state.blocking(state.storage.put, voice_key(tenant, reference.digest), reference.flac, "audio/flac")
+    key = voice_key(tenant, reference.digest)
+    await state.blocking(state.storage.put, key, reference.flac, "audio/flac")
     stored = StoredVoice(
         digest=reference.digest,
         seconds=round(reference.seconds, 3),
@@ -68,7 +72,10 @@ async def add(request: Request) -> Response:
         consent=consent,
     )
     if not await state.store.run(registry.put_voice(tenant, name, stored.to_json())):
-        raise Conflict("you have as many voices as a tenant can have; delete some first", code="too_many_voices")
+        raise _too_many()
+    if await state.blocking(state.storage.head, key) is None:  # swept, because the voice came long after it
+        await state.blocking(state.storage.put, key, reference.flac, "audio/flac")
+    state.waker.wake(DESK_QUEUE)
     return json_response(_uploaded(name, stored, await _cloning_models(state)), 201, {"Location": f"/v1/voices/{name}"})
 
 
@@ -97,7 +104,8 @@ async def show(request: Request, name: str) -> Response:
 
 @router.delete("/{name}", status_code=204)
 async def delete(request: Request, name: str) -> Response:
-    """The name and the recording. Open jobs that still need the recording fail, and say so."""
+    """The name and its recordings; earlier ones as soon as no open job needs them any more. Open jobs that still need
+    the last one fail, and say so."""
     state, tenant = state_of(request), tenant_of(request)
     dropped = await state.store.run(registry.drop_voice(tenant, name))
     if dropped is None:
@@ -106,6 +114,7 @@ async def delete(request: Request, name: str) -> Response:
     others = await state.store.run(registry.voices(tenant))
     if all(StoredVoice.model_validate_json(other).digest != digest for other in others.values()):
         await state.blocking(state.storage.delete, voice_key(tenant, digest))
+    state.waker.wake(DESK_QUEUE)
     return Response(status_code=204)
 
 
@@ -139,6 +148,17 @@ def _is_consent(said: str) -> bool:
     if len(said) > _CONSENT_LENGTH or not _REFUSALS.isdisjoint(words):
         return False
     return not _YES.isdisjoint(words) or any(len(word) >= _NAME_LETTERS for word in words)
+
+
+async def _check_limit(state: AppState, tenant: str, name: str) -> None:
+    """Before anything is decoded or stored; `put_voice` has the last word."""
+    voices = await state.store.run(registry.voices(tenant))
+    if name not in voices and len(voices) >= MOST_VOICES:
+        raise _too_many()
+
+
+def _too_many() -> Conflict:
+    return Conflict("you have as many voices as a tenant can have; delete some first", code="too_many_voices")
 
 
 async def _all(request: Request) -> dict[str, Voice]:

@@ -46,6 +46,7 @@ class Due(StrEnum):
     EXPIRE = "expire"
     PURGE = "purge"
     DELETE = "delete"  # delete the jobs of a deleted batch, then the batch
+    SWEEP = "sweep"  # delete the recordings of a tenant that nobody needs any more
     DRAFT = "draft"  # delete what was written to storage for a job or batch that was never accepted
 
 

@@ -5,4 +5,6 @@ if call('HEXISTS', key, name) == 0 and call('HLEN', key) >= tonumber(limit) then
   return 0
 end
 call('HSET', key, name, voice)
+local t = now()
+schedule('sweep', tenant, t, t)
 return 1

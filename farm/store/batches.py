@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from farm.job import Status
+from farm.job import Due, Lane, Status
 from farm.store.call import Call, command, word_or_none, words
 from farm.store.jobs import Accepted, idempotency_field, read_accepted
 
@@ -110,6 +110,11 @@ def some(cursor: int) -> Call[tuple[int | None, list[str]]]:
         return int(following) or None, [key.decode().removeprefix("f:b:") for key in keys]
 
     return command("SCAN", cursor, "MATCH", "f:b:*", "COUNT", 1000, read=read)
+
+
+def unfolding(tenant: str) -> Call[int]:
+    """How many batches of a tenant the desk is at work on."""
+    return command("ZCARD", f"f:due:{Due.BATCH}:{Lane.BULK}:{tenant}", read=int)
 
 
 def forget(batch: str) -> Call[bool]:

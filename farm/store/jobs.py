@@ -270,6 +270,17 @@ def count(tenant: str) -> Call[int]:
     return command("ZCARD", f"f:list:{tenant}", read=int)
 
 
+def mentions(tenant: str, texts: Sequence[str], *, first: int, count: int) -> Call[tuple[int, set[str]]]:
+    """Looks at `count` jobs of a tenant, oldest first, from number `first` on. Returns how many there were, and those
+    of the texts that the specs of open ones mention."""
+
+    def read(answer: list[Any]) -> tuple[int, set[str]]:
+        seen, found = answer
+        return seen, {text.decode() for text in found}
+
+    return Call("mentions", (tenant, first, count, *texts), read)
+
+
 def oldest(tenant: str, limit: int) -> Call[list[str]]:
     return command("ZRANGE", f"f:list:{tenant}", 0, limit - 1, read=lambda answer: [id.decode() for id in answer])
 

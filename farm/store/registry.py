@@ -10,6 +10,8 @@ from typing import Any
 from farm.job import Due, Lane, Status
 from farm.store.call import Call, command, nothing, pairs, word, word_or_none, words
 
+MOST_VOICES = 1000  # of a tenant
+
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
@@ -39,13 +41,13 @@ def ping() -> Call[None]:
     return command("PING", read=nothing)
 
 
-def put_voice(tenant: str, name: str, voice: str, limit: int = 1000) -> Call[bool]:
-    """`voice` is opaque JSON. False when the tenant has `limit` voices already."""
+def put_voice(tenant: str, name: str, voice: str, limit: int = MOST_VOICES) -> Call[bool]:
+    """`voice` is opaque JSON. False when the tenant has `limit` voices already. Makes Due.SWEEP of the tenant due."""
     return Call("put_voice", (tenant, name, voice, limit), bool, lasting=True)
 
 
 def drop_voice(tenant: str, name: str) -> Call[str | None]:
-    """The JSON of the voice that was dropped; None when there was none."""
+    """The JSON of the voice that was dropped; None when there was none. Makes Due.SWEEP of the tenant due."""
     return Call("drop_voice", (tenant, name), word_or_none, lasting=True)
 
 

@@ -143,6 +143,10 @@ def test_a_tenant_has_so_many_voices_and_no_more(
     monkeypatch.setattr(registry, "put_voice", partial(registry.put_voice, limit=1))
     answer = add(api, name="bob")
     assert (answer.status_code, answer.json()["code"]) == (409, "too_many_voices")
+    monkeypatch.setattr("api.voices.MOST_VOICES", 1)
+    for audio in (None, b"no audio, which nobody looks at"):
+        answer = add(api, audio, name="bob")
+        assert (answer.status_code, answer.json()["code"]) == (409, "too_many_voices")
     assert add(api).status_code == 201  # a name that is there already is no further one
 
 

@@ -7,6 +7,8 @@ from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any
 
+from redis.exceptions import ResponseError
+
 from farm.errors import BadInput, Conflict, NotFound
 from farm.job import OPEN, Due, Lane, Status
 from farm.store import batches, jobs, outbox, segments, tasks
@@ -66,7 +68,7 @@ class Walk:
                 verb()
                 if step % look_every == 0:
                     self.compare()
-            except (AssertionError, KeyError) as error:
+            except (AssertionError, KeyError, ResponseError) as error:  # a script may fall over what a bug has left
                 raise AssertionError(f"step {step}, {verb.__name__}: {error}") from error
         self.compare()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from farm.job import Due, Lane, Status
-from farm.store import registry
+from farm.store import batches, jobs, registry, tasks
 from tests.store.clocked import Farm
 
 
@@ -21,6 +21,28 @@ def test_a_tenant_has_a_limit_of_voices(farm: Farm) -> None:
     assert farm.run(registry.put_voice("ann", "one", "{}", limit=1))
     assert not farm.run(registry.put_voice("ann", "two", "{}", limit=1))
     assert farm.run(registry.put_voice("ann", "one", '{"new": 1}', limit=1)), "replacing needs no room"
+
+
+def test_a_changed_voice_makes_a_sweep_of_its_tenant_due(farm: Farm) -> None:
+    for change in (registry.put_voice("a.b/c", "v", "{}"), registry.drop_voice("a.b/c", "v")):
+        farm.run(change)
+        assert farm.run(tasks.done(farm.task(Due.SWEEP, "a.b/c")))
+    farm.run(registry.drop_voice("a.b/c", "v"))
+    assert farm.run(tasks.take([Due.SWEEP], want=9, lease_ms=1000)) == []
+
+
+def test_a_look_at_the_specs_of_open_jobs_sees_what_their_batch_shares(farm: Farm) -> None:
+    shared = batches.NewBatch("batch_a", "ann", 3, "{}", retention_s=3600, shared='{"uploads":{"v":"d2"}}')
+    farm.run(batches.accept(shared))
+    farm.accept("job_1", spec='{"uploads":{"v":"d1"}}')
+    farm.accept("job_2", spec="{}", batch="batch_a", shares=True)
+    farm.accept("job_3", spec='{"uploads":{"v":"d3"}}')
+    farm.accept("job_4", spec='{"uploads":{"v":"d4"}}', tenant="bob")
+    farm.run(jobs.cancel("job_3", "ann"))
+    every = ["d1", "d2", "d3", "d4"]
+    assert farm.run(jobs.mentions("ann", every, first=0, count=9)) == (3, {"d1", "d2"})
+    assert farm.run(jobs.mentions("ann", every, first=1, count=1)) == (1, {"d2"})
+    assert farm.run(batches.unfolding("ann")) == 1
 
 
 def test_api_keys_are_known_by_name(farm: Farm) -> None:

@@ -13,8 +13,10 @@ from tests.store.clocked import Clock, Farm
 from tests.store.store_walk import Walk
 
 STEPS = int(os.environ.get("WALK_STEPS", "1500"))
-SEED = int(os.environ.get("WALK_SEED", "11"))
-HUNTING_SEED = 5  # of twenty, the one whose walk meets every bug soonest: within 490 steps
+SEED = int(os.environ.get("WALK_SEED", "12"))
+HUNTING_SEED = 5  # its walk meets every bug within some hundred steps
+
+VERBS = ("redo", "retry", "expire", "forget_batch", "drop_batch", "cancel_jobs", "redeliver", "fail")  # the rarest
 
 # what is wrong: (Lua file, its text, its text with the bug)
 BUGS = {
@@ -40,7 +42,7 @@ BUGS = {
 def test_after_a_random_walk_every_key_is_as_in_the_model(farm: Farm) -> None:
     walk = Walk(farm, SEED)
     walk.run(STEPS)
-    assert min(walk.hits[verb] for verb in ("redo", "retry", "expire", "forget_batch", "redeliver", "fail")) > 0
+    assert min(walk.hits[verb] for verb in VERBS) > 0
 
 
 @pytest.mark.parametrize("bug", BUGS)

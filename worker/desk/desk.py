@@ -7,6 +7,7 @@
     expire     the audio of a job is deleted, its record stays                      retention.py
     purge      the record is deleted                                                retention.py
     delete     the jobs of a deleted batch, then the batch                          retention.py
+    sweep      recordings of voices that nobody needs any more are deleted          recordings.py
     draft      a text that was never accepted is deleted                            retention.py
 
 Every task is leased, renewed while it is worked on, and safe to do twice. Only the store's verb at its end counts, and
@@ -33,6 +34,7 @@ from worker.desk.batch import Unfolder
 from worker.desk.crew import FRESH_S, Crew
 from worker.desk.long_plans import LongPlans, PlanProcesses
 from worker.desk.plan import Planner
+from worker.desk.recordings import Recordings
 from worker.desk.retention import Retention
 from worker.desk.task_lease import Interrupted, TaskLease, TaskLost
 from worker.webhooks.deliver import Deliverer
@@ -40,7 +42,15 @@ from worker.webhooks.post import DEADLINE_S
 
 log = logging.getLogger(__name__)
 
-_QUICK = (Due.PLAN, Due.BATCH, Due.EXPIRE, Due.PURGE, Due.DELETE, Due.DRAFT)  # quick, or in slices: done one by one
+_QUICK = (
+    Due.PLAN,
+    Due.BATCH,
+    Due.EXPIRE,
+    Due.PURGE,
+    Due.DELETE,
+    Due.SWEEP,
+    Due.DRAFT,
+)  # quick, or in slices: done one by one
 _DELIVERIES = 16  # begun within the last second; a slower one is waited for without holding others up
 _SLOW_DELIVERIES = round(_DELIVERIES * DEADLINE_S / FRESH_S)  # at most: each gives up after its deadline
 _ASSEMBLIES = 4
@@ -73,6 +83,7 @@ class Desk:
             Due.EXPIRE: retention.expire,
             Due.PURGE: retention.purge,
             Due.DELETE: retention.delete,
+            Due.SWEEP: Recordings(store, storage).sweep,
             Due.DRAFT: retention.discard_draft,
         }
 
