@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
 from api import batches, jobs
 from api.answers import json_response
+from api.openapi import problem
 from api.state import state_of, tenant_of
 from api.views import moment
-from farm.errors import NotFound
+from farm.errors import NotFound, TooOften
 from farm.spec import BatchSpec, Spec
 from farm.store import outbox
 from farm.wake import DESK_QUEUE
@@ -18,6 +20,8 @@ from farm.webhooks.schedule import Record
 from farm.wire import Delivery, Page, Webhook
 
 router = APIRouter(tags=["webhooks"])
+
+_TOO_OFTEN: dict[int | str, dict[str, Any]] = {429: problem("One of them was asked for less than a second ago")}
 
 
 @router.get("/v1/jobs/{job_id}/deliveries", response_model=Page[Delivery])
@@ -34,13 +38,23 @@ async def of_batch(request: Request, batch_id: str) -> Response:
     return await _page(request, batch.id, BatchSpec.model_validate_json(batch.spec).webhook)
 
 
-@router.post("/v1/jobs/{job_id}/deliveries/{delivery_id}/redeliver", status_code=202, response_class=Response)
+@router.post(
+    "/v1/jobs/{job_id}/deliveries/{delivery_id}/redeliver",
+    responses=_TOO_OFTEN,
+    status_code=202,
+    response_class=Response,
+)
 async def redeliver_of_job(request: Request, job_id: str, delivery_id: str) -> Response:
     """Sends it again now, whatever came of it before, under the same id."""
     return await _redeliver(request, jobs.known(job_id), delivery_id)
 
 
-@router.post("/v1/batches/{batch_id}/deliveries/{delivery_id}/redeliver", status_code=202, response_class=Response)
+@router.post(
+    "/v1/batches/{batch_id}/deliveries/{delivery_id}/redeliver",
+    responses=_TOO_OFTEN,
+    status_code=202,
+    response_class=Response,
+)
 async def redeliver_of_batch(request: Request, batch_id: str, delivery_id: str) -> Response:
     """Sends it again now, whatever came of it before, under the same id."""
     return await _redeliver(request, batches.known(batch_id), delivery_id)
@@ -63,8 +77,11 @@ async def _redeliver(request: Request, owner: str, delivery_id: str) -> Response
     number = delivery_id.removeprefix(f"{owner}.")
     if number == delivery_id or not number.isdecimal():
         raise _unknown(owner, delivery_id)
-    if await state.store.run(outbox.redeliver(delivery_id, tenant_of(request))) is None:
+    asked = await state.store.run(outbox.redeliver(delivery_id, tenant_of(request)))
+    if asked is None:
         raise _unknown(owner, delivery_id)
+    if not asked:
+        raise TooOften(f"a delivery of {owner} was asked for less than a second ago; ask again in a moment")
     state.waker.wake(DESK_QUEUE)
     return Response(status_code=202)
 

@@ -7,6 +7,7 @@ FarmError                      what callers may catch
 ├── Forbidden            403   a web page of another site, or a proxy, sent it to a farm without keys
 ├── NotFound             404   no such thing for this tenant
 ├── Conflict             409   it exists, but its state does not allow this
+├── TooOften             429   the same was asked for a moment ago, or too much of it is asked for at once
 ├── Unavailable          503   try again: nothing was accepted, nothing is lost
 │   ├── StoreUnavailable       Redis can't be reached, or can't take a write
 │   ├── StoreReplaced          Redis holds another farm, or none: somebody has to decide what happens now
@@ -85,6 +86,12 @@ class NotFound(FarmError):
 class Conflict(FarmError):
     status = 409
     code = "conflict"
+
+
+class TooOften(FarmError):
+    status = 429
+    code = "too_often"
+    retryable = True
 
 
 class Unavailable(FarmError):

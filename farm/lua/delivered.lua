@@ -6,7 +6,7 @@ end
 drains()
 local t = now()
 local owner, k = string.match(id, '^(.*)%.(%d+)$')
-local what = string.match(call('HGET', 'f:w:' .. owner, k), '^%S+')
+local what = string.match(call('HGET', 'f:w:' .. owner, k), '^%S+') -- there, as long as its task is
 call('HSET', 'f:w:' .. owner, k, what .. ' ' .. record)
 if again_ms == '' then
   unschedule('deliver', id, t)

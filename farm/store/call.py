@@ -34,6 +34,8 @@ CONSTANTS: Mapping[str, object] = {
     "SEGMENT_FAILED": SEGMENT_FAILED,
     "IDEMPOTENCY_MS": 24 * 3600 * 1000,  # a used key is remembered for so long
     "EVENTS_KEPT": 100_000,  # in f:ev, about
+    "ENDS_KEPT": 20,  # deliveries in the outbox of one job or batch
+    "REDELIVER_MS": 1_000,  # between two deliveries that somebody asks for again, of one job or batch
     "RESCUED_AT_ONCE": 500,  # segments; at 5 microseconds each, Redis is busy for some milliseconds
 }
 

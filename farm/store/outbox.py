@@ -42,5 +42,6 @@ def delivered(task: Task, record: str, again_ms: int | None) -> Call[bool]:
 
 
 def redeliver(delivery: str, tenant: str) -> Call[bool | None]:
-    """Makes a delivery due now. None when this tenant has no such delivery."""
-    return Call("redeliver", (delivery, tenant), lambda answer: None if answer is None else True, lasting=True)
+    """Makes a delivery due now. False when one of the same job or batch was asked for less than a second ago, None when
+    this tenant has no such delivery."""
+    return Call("redeliver", (delivery, tenant), lambda answer: None if answer is None else bool(answer), lasting=True)

@@ -50,6 +50,8 @@ def test_a_delivery_can_be_asked_for_again(api: httpx.Client, backstage: Backsta
     assert api.post(f"/v1/jobs/{job}/deliveries/{done['id']}/redeliver").status_code == 202
     (again,) = api.get(f"/v1/jobs/{job}/deliveries").json()["data"]
     assert (again["id"], again["status"]) == (done["id"], "pending")
+    hasty = api.post(f"/v1/jobs/{job}/deliveries/{done['id']}/redeliver")
+    assert (hasty.status_code, hasty.json()["code"], hasty.headers["retry-after"]) == (429, "too_often", "2")
 
 
 @pytest.mark.parametrize("delivery", ["{job}.9", "{job}", "{job}.x", "job_0000000000000000.1"])

@@ -128,6 +128,7 @@ def _job_fields(job: Job) -> dict[str, str]:
         "running": job.running,
         "ended": job.ended,
         "ends": job.ends or None,
+        "asked": job.asked,
         "redos": job.redos or None,
         "started": 1 if job.started else None,
     }
@@ -145,6 +146,7 @@ def _batch_fields(batch: Batch) -> dict[str, str]:
         "accepted": batch.accepted or None,
         "ended": batch.ended or None,
         "ends": batch.ends or None,
+        "asked": batch.asked,
         "stopped": 1 if batch.stopped else None,
         "skipped": batch.skipped or None,
         "deleted": 1 if batch.deleted else None,

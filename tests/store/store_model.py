@@ -384,5 +384,8 @@ class StoreModel(State):
         home = self.jobs.get(owner) or self.batches.get(owner)
         if home is None or home.new.tenant != tenant or int(k) not in self.outbox.get(owner, {}):
             return None
+        if home.asked is not None and self.now < home.asked + 1000:
+            return False
+        home.asked = self.now
         self.schedule(Due.DELIVER, id)
         return True

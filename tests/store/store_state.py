@@ -10,6 +10,7 @@ from typing import Any
 from farm.job import OPEN, TRANSITIONS, Due, Status
 from farm.store import batches, jobs
 
+ENDS_KEPT = 20
 COUNTERS = ("total", "ready", "done", "dead", "cached", "ms")
 
 
@@ -32,6 +33,7 @@ class Job:
     running: int | None = None
     ended: int | None = None
     ends: int = 0
+    asked: int | None = None
 
     def count(self, name: str, change: int) -> None:
         assert self.counters is not None
@@ -57,6 +59,7 @@ class Batch:
     skipped: int = 0
     deleted: bool = False
     ends: int = 0
+    asked: int | None = None
 
 
 @dataclass
@@ -128,6 +131,9 @@ class State:
         if wanted:
             self.outbox[id][what.ends] = (event, "{}")
             self.schedule(Due.DELIVER, f"{id}.{what.ends}")
+            for end in [end for end in self.outbox[id] if end <= what.ends - ENDS_KEPT]:
+                del self.outbox[id][end]
+                self.due.pop((Due.DELIVER, f"{id}.{end}"), None)
 
     def close(self, job: Job, verb: str) -> None:
         if job.counters is not None:

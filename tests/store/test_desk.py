@@ -117,6 +117,30 @@ def test_a_delivery_can_be_sent_again(farm: Farm) -> None:
     assert farm.task(Due.DELIVER, "job_a.1")
 
 
+def test_a_job_is_asked_to_deliver_again_at_most_once_a_second(farm: Farm) -> None:
+    farm.accept(events=["canceled"])
+    farm.run(jobs.cancel("job_a", "ann"))
+    farm.run(outbox.delivered(farm.task(Due.DELIVER, "job_a.1"), "{}", None))
+    assert farm.run(outbox.redeliver("job_a.1", "ann")) is True
+    farm.run(outbox.delivered(farm.task(Due.DELIVER, "job_a.1"), "{}", None))
+    farm.clock.forward(999)
+    assert farm.run(outbox.redeliver("job_a.1", "ann")) is False
+    assert farm.run(tasks.take([Due.DELIVER], want=9, lease_ms=1000)) == []
+    farm.clock.forward(1)
+    assert farm.run(outbox.redeliver("job_a.1", "ann")) is True
+
+
+def test_the_outbox_keeps_the_latest_ends_of_a_job_that_is_canceled_and_retried_for_ever(farm: Farm) -> None:
+    farm.accept(events=["canceled"])
+    for _ in range(30):
+        farm.run(jobs.cancel("job_a", "ann"))
+        farm.run(jobs.retry("job_a", "ann"))
+    kept = [f"job_a.{end}" for end in range(11, 31)]
+    assert [each.id for each in farm.run(outbox.deliveries("job_a")) or ()] == kept
+    due = farm.run(tasks.take([Due.DELIVER], want=99, lease_ms=1000))
+    assert sorted(task.id for task in due) == sorted(kept)
+
+
 def test_every_end_has_a_delivery_of_its_own(farm: Farm) -> None:
     farm.accept(events=["canceled", "failed"])
     farm.run(jobs.cancel("job_a", "ann"))

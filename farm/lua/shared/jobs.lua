@@ -7,12 +7,21 @@ local function tally(batch, field, k)
   end
 end
 
--- Counts an end of a job or batch. A delivery goes to the outbox where the webhook wants this event.
+-- Counts an end of a job or batch. A delivery goes to the outbox where the webhook wants this event. The outbox keeps the
+-- latest ENDS_KEPT ends: somebody may cancel and retry a job for ever.
 local function record_end(key, owner, what, wanted, t)
-  local ends = call('HINCRBY', key .. owner, 'ends', 1)
+  local ends, outbox = call('HINCRBY', key .. owner, 'ends', 1), 'f:w:' .. owner
   if wanted then
-    call('HSET', 'f:w:' .. owner, ends, what .. ' {}')
+    call('HSET', outbox, ends, what .. ' {}')
     schedule('deliver', owner .. '.' .. ends, t, t)
+    if call('HLEN', outbox) > ENDS_KEPT then
+      for _, k in ipairs(call('HKEYS', outbox)) do
+        if tonumber(k) <= ends - ENDS_KEPT then
+          unschedule('deliver', owner .. '.' .. k, t)
+          call('HDEL', outbox, k)
+        end
+      end
+    end
   end
 end
 
