@@ -27,7 +27,7 @@ from api.gate import JSONL_TYPES
 from api.idempotency import key_of, reserved
 from api.jobs import page_of_jobs
 from api.json_width import check_width
-from api.openapi import IDEMPOTENCY_KEY, json_body, query, ref
+from api.openapi import IDEMPOTENCY_KEY, TOO_MANY_WAITS, json_body, query, ref
 from api.problems import MAX_ERRORS, invalid, parse, without_bom
 from api.state import AppState, state_of, tenant_of
 from api.views import base_url, batch_view
@@ -122,12 +122,12 @@ async def submit(request: Request) -> Response:
     return await _answer(request, state, await find(request, batch_id), 202, headers)
 
 
-@router.get("/{batch_id}", response_model=Batch)
+@router.get("/{batch_id}", response_model=Batch, responses=TOO_MANY_WAITS)
 async def show(request: Request, batch_id: str, wait: Wait = 0.0) -> Response:
     """Counts by status, progress over all its jobs, and an estimate of when it ends."""
     state = state_of(request)
     batch = await state.watch.until(
-        batch_id, lambda: find(request, batch_id), lambda batch: batch.ended_ms is not None, wait
+        request, batch_id, lambda: find(request, batch_id), lambda batch: batch.ended_ms is not None, wait
     )
     return await _answer(request, state, batch)
 

@@ -13,12 +13,12 @@ from fastapi import APIRouter, Query, Request, Response
 
 from api.answers import Wait, cursor, json_response, read_cursor, require_json
 from api.idempotency import key_of, reserved
-from api.openapi import IDEMPOTENCY_KEY, header, json_body
+from api.openapi import IDEMPOTENCY_KEY, TOO_MANY_WAITS, header, json_body
 from api.problems import parse
 from api.state import AppState, state_of, tenant_of
 from api.views import accepted_view, base_url, job_view
 from api.watch import LONGEST_WAIT
-from farm.errors import Conflict, NotFound, StoreUnavailable
+from farm.errors import Conflict, NotFound, StoreUnavailable, TooOften
 from farm.failed_segment import lacks_place, located
 from farm.job import ENDED, TRANSITIONS, Status
 from farm.layout import text_key
@@ -86,11 +86,11 @@ async def list_jobs(
     return await page_of_jobs(request, batch=batch, status=status, metadata=metadata, limit=limit, after=after)
 
 
-@router.get("/{job_id}", response_model=Job)
+@router.get("/{job_id}", response_model=Job, responses=TOO_MANY_WAITS)
 async def show(request: Request, job_id: str, wait: Wait = 0.0) -> Response:
     """Where it stands. With `wait`, answers as soon as it has ended, and no later than after so many seconds."""
     state = state_of(request)
-    job = await state.watch.until(job_id, lambda: find(request, job_id), lambda job: job.status in ENDED, wait)
+    job = await state.watch.until(request, job_id, lambda: find(request, job_id), lambda job: job.status in ENDED, wait)
     return await _answer(request, state, job)
 
 
@@ -238,11 +238,12 @@ async def _answer_accepted(request: Request, state: AppState, order: Order, acce
     headers = {"Idempotent-Replayed": "true"} if replayed else {}
     wait = _preferred_wait(request)
     if wait:
-        job = await state.watch.until(
-            accepted.id, lambda: find(request, accepted.id), lambda job: job.status in ENDED, wait
-        )
-        headers["Preference-Applied"] = f"wait={wait}"
-        return await _answer(request, state, job, 200 if job.status in ENDED else 202, headers)
+        with suppress(TooOften):  # a preference that can't be honoured is ignored
+            job = await state.watch.until(
+                request, accepted.id, lambda: find(request, accepted.id), lambda job: job.status in ENDED, wait
+            )
+            headers["Preference-Applied"] = f"wait={wait}"
+            return await _answer(request, state, job, 200 if job.status in ENDED else 202, headers)
     if replayed:
         return await _answer(request, state, await find(request, accepted.id), 202, headers)
     shown = accepted_view(order, base_url(request, state.settings.public_url))

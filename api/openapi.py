@@ -60,6 +60,9 @@ def problem(description: str) -> dict[str, Any]:
     return {"description": description, "content": {MEDIA_TYPE: {"schema": ref("Problem")}}}
 
 
+TOO_MANY_WAITS: dict[int | str, dict[str, Any]] = {429: problem("So many requests of yours wait already")}
+
+
 def text(description: str, *media_types: str) -> dict[str, Any]:
     return {"description": description, "content": {kind: {"schema": {"type": "string"}} for kind in media_types}}
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TypeVar
 
-from farm.errors import StoreUnavailable
+from fastapi import Request
+
+from farm.errors import StoreUnavailable, TooOften
 from farm.store import AsyncStore
 
 T = TypeVar("T")
@@ -22,6 +24,7 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 LONGEST_WAIT = 60.0  # seconds
+MOST_WAITS = 500  # of one tenant in one process: each of them reads again every five seconds
 
 _BLOCK_MS = 5_000
 _GATHER = 0.02  # seconds between two reads: every accept is an event, and reading each by itself costs a third of it
@@ -34,6 +37,7 @@ class Watch:
     def __init__(self, store: AsyncStore) -> None:
         self._store = store
         self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+        self._waits: Counter[str] = Counter()  # of each tenant
 
     async def run(self) -> None:
         """Reads events until it is cancelled."""
@@ -50,19 +54,41 @@ class Watch:
                 for owner in list(self._waiting):
                     self._wake(owner)
 
-    async def until(self, owner: str, read: Callable[[], Awaitable[T]], over: Callable[[T], bool], wait: float) -> T:
-        """Reads at once, and again after each event of `owner`, until `over` is true or `wait` seconds have passed."""
+    async def until(
+        self, request: Request, owner: str, read: Callable[[], Awaitable[T]], over: Callable[[T], bool], wait: float
+    ) -> T:
+        """Reads at once, and again after each event of `owner`, until `over` is true, `wait` seconds have passed, or
+        the client has left. Raises TooOften where the tenant has MOST_WAITS requests that wait."""
         deadline = time.monotonic() + min(wait, LONGEST_WAIT)
-        with self._listening(owner) as heard:
-            while True:
-                heard.clear()
-                value = await read()
-                left = deadline - time.monotonic()
-                if left <= 0 or over(value):
-                    return value
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(min(left, _GLANCE)):
-                        await heard.wait()
+        value = await read()
+        if wait <= 0 or over(value):
+            return value
+        with self._one_more(request.scope["tenant"]), self._listening(owner) as heard:
+            async with _noticed_leaving(request, heard) as has_left:
+                while True:
+                    heard.clear()
+                    value = await read()
+                    left = deadline - time.monotonic()
+                    if left <= 0 or over(value) or has_left.is_set():
+                        return value
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(min(left, _GLANCE)):
+                            await heard.wait()
+
+    @contextmanager
+    def _one_more(self, tenant: str) -> Iterator[None]:
+        if self._waits[tenant] >= MOST_WAITS:
+            raise TooOften(
+                f"{MOST_WAITS} requests of yours wait here already; ask without `wait`, or wait for fewer at once",
+                code="too_many_waits",
+            )
+        self._waits[tenant] += 1
+        try:
+            yield
+        finally:
+            self._waits[tenant] -= 1
+            if not self._waits[tenant]:
+                del self._waits[tenant]
 
     @contextmanager
     def _listening(self, owner: str) -> Iterator[asyncio.Event]:
@@ -78,3 +104,23 @@ class Watch:
     def _wake(self, owner: str) -> None:
         for heard in self._waiting.get(owner, ()):
             heard.set()
+
+
+@asynccontextmanager
+async def _noticed_leaving(request: Request, heard: asyncio.Event) -> AsyncIterator[asyncio.Event]:
+    """An event that is set once the client has closed its connection; `heard` is set with it."""
+    has_left = asyncio.Event()
+
+    async def listen() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        has_left.set()
+        heard.set()
+
+    listening = asyncio.create_task(listen())
+    try:
+        yield has_left
+    finally:
+        listening.cancel()
+        with suppress(asyncio.CancelledError):
+            await listening
