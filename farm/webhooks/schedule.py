@@ -10,6 +10,7 @@ the delivery keeps its id and its past attempts, and starts the schedule over.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from farm.wire import Attempt, Delivery, WebhookEvent
 SCHEDULE_S = (0, 5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
 JITTER = 0.2  # a wait is up to this share longer, so that deliveries do not all meet a receiver at once when it is back
 ATTEMPTS_KEPT = 20
+URL_KEPT = 200  # characters; a shorter URL stays in the record, where releases before this one expect it
 GONE = 410
 
 DeliveryStatus = Literal["pending", "delivered", "abandoned"]
@@ -60,11 +62,15 @@ class Record(BaseModel):
     @classmethod
     def read(cls, text: str, *, ending: str, url: str) -> Self:
         """From the store's JSON, an empty object before the first attempt. `ending` is the store's word for the event
-        (succeeded, failed, canceled; completed for a batch)."""
+        (succeeded, failed, canceled; completed for a batch), `url` that of the owner's webhook."""
         if text != "{}":
-            return cls.model_validate_json(text)
+            return cls.model_validate({"url": url, **json.loads(text)})
         owner = "batch" if ending == "completed" else "job"
         return cls(event=cast(WebhookEvent, f"{owner}.{ending}"), url=url)
+
+    def to_json(self) -> str:
+        """Without a long URL: the owner has it, and the 50,000 jobs of a batch may share one of 2 kB."""
+        return self.model_dump_json(exclude={"url"} if len(self.url) > URL_KEPT else None)
 
     def after(self, answer: Answer, step: Step) -> Self:
         return self.model_copy(

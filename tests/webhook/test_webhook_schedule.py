@@ -80,6 +80,13 @@ def test_a_repeated_delivery_starts_the_schedule_over_and_keeps_its_attempts() -
     assert [attempt.status_code for attempt in record.attempts] == [410, 500, 200, None]
 
 
+def test_a_long_url_is_left_to_the_owner_of_the_webhook() -> None:
+    for url, kept in (("https://example.com/" + "x" * 1900, False), ("https://example.com/hook", True)):
+        record = Record.read("{}", ending="failed", url=url)
+        assert (url in record.to_json()) is kept
+        assert Record.read(record.to_json(), ending="failed", url=url) == record
+
+
 def test_a_record_survives_the_store_and_stays_small() -> None:
     record = FRESH
     for code in range(300, 350):
