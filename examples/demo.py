@@ -21,6 +21,8 @@ from farm.cli.screen import duration, why
 from farm.client import Farm
 from farm.embedded.supervisor import Local, webhook_secret
 from farm.errors import FarmError
+from farm.job import DEFAULT_TENANT
+from farm.webhooks.secrets import secret_for
 from farm.wire import Batch, Job, JobOptions, JobRequest, Webhook
 
 TEXTS = Path(__file__).parent / "texts"
@@ -39,7 +41,8 @@ def main() -> int:
         given.out.mkdir(parents=True, exist_ok=True)
         console.print(f"Starting Redis, the API, a render worker and a desk worker in {given.data}/ ...", markup=False)
         with Local(given.data) as local:
-            with Receiver(webhook_secret(local.data)) as receiver, Farm(local.url) as farm:
+            secret = secret_for(DEFAULT_TENANT, webhook_secret(local.data))
+            with Receiver(secret) as receiver, Farm(local.url) as farm:
                 good = narrate_all(farm, receiver, given.out)
         console.print("Everything that was started is stopped.")
     except (FarmError, OSError) as error:  # TimeoutError as well

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 
 from farm.cli.screen import OK, line, needs, remark, show, table
 from farm.cli.site import operated_site
-from farm.errors import BadInput
+from farm.errors import BadInput, Misconfigured
 from farm.layout import is_name
 
 _LONGEST = 100  # characters
@@ -86,6 +86,16 @@ def open_without_keys(given: argparse.Namespace) -> int:
             )
         store.run(registry.open_without_keys())
     show(given, {"open": True}, lambda: line("programs of the API's machine get in without a key now"))
+    return OK
+
+
+def secret(given: argparse.Namespace) -> int:
+    """What a receiver verifies the webhooks of a tenant with. Derived, so Redis is not asked."""
+    master = operated_site().webhook_secret
+    if master is None:
+        raise Misconfigured("FARM_WEBHOOK_SECRET is not set here; set it as for the API and the desk")
+    found = secret_for(given.tenant, master)
+    show(given, {"tenant": given.tenant, "webhook_secret": found}, lambda: line(found))
     return OK
 
 

@@ -11,7 +11,7 @@ from importlib.metadata import version
 from farm.audio_formats import AUDIO_FORMATS, SUBTITLE_FORMATS
 from farm.cli import narrate, orders, up, voices
 from farm.cli.screen import EXIT_CODES
-from farm.job import Lane
+from farm.job import DEFAULT_TENANT, Lane
 from farm.speech import PARAMETERS, Option
 
 Act = Callable[[argparse.Namespace], int]
@@ -90,13 +90,15 @@ def _add_voices(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 def _add_keys(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     group = commands.add_parser("keys", help="make, list and revoke API keys (needs access to the farm's Redis)")
-    verbs = group.add_subparsers(required=True, metavar="create|list|revoke|open")
+    verbs = group.add_subparsers(required=True, metavar="create|list|revoke|secret|open")
     verb = _add(verbs, "create", _later("keys", "create"), "make a key; it is shown once")
     verb.add_argument("name")
     verb.add_argument("--tenant", help="whom it belongs to; keys of one tenant see the same jobs (the name)")
     _add(verbs, "list", _later("keys", "list_all"), "the keys there are")
     verb = _add(verbs, "revoke", _later("keys", "revoke"), "make a key worthless")
     verb.add_argument("name")
+    verb = _add(verbs, "secret", _later("keys", "secret"), "show the secret that a tenant's webhooks are signed with")
+    verb.add_argument("tenant", nargs="?", default=DEFAULT_TENANT, help="(that of a farm without keys)")
     says = "let programs of the API's machine in without a key again, once all keys are revoked"
     _add(verbs, "open", _later("keys", "open_without_keys"), says)
 

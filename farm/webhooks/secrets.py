@@ -1,8 +1,8 @@
 """Webhook signing secrets: their form, and one secret per tenant from the farm's own.
 
-A secret is `whsec_` and the base64 of 24 to 64 random bytes (Standard Webhooks). The operator sets one secret, and each
-tenant's secret is derived from it. A tenant can verify its own webhooks with it, but forge nobody else's. Nothing needs
-to be stored.
+A secret is `whsec_` and the base64 of 24 to 64 random bytes (Standard Webhooks). The operator sets one secret, the
+master, which signs nothing. Each tenant's secret is derived from it, and `farm keys secret` shows it. A tenant can
+verify its own webhooks with it, but forge nobody else's. Nothing needs to be stored.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import hashlib
 import hmac
 
 from farm.errors import Misconfigured
-from farm.job import DEFAULT_TENANT
 
 PREFIX = "whsec_"
 SHORTEST, LONGEST = 24, 64  # bytes
@@ -23,11 +22,10 @@ _DERIVE = "tts-farm/webhook-secret/"
 
 
 def secret_for(tenant: str, master: str) -> str:
-    """The secret of a tenant's webhooks: HMAC-SHA256 of its name under the master's bytes; the master itself for the
-    tenant of a farm without API keys. Raises Misconfigured when the master has not the form of a secret."""
+    """The secret of a tenant's webhooks: HMAC-SHA256 of its name under the master's bytes, for the tenant of a farm
+    without API keys as well: with the master its receivers could sign for all others. Raises Misconfigured when the
+    master has not the form of a secret."""
     key = _decoded(master)
-    if tenant == DEFAULT_TENANT:
-        return master
     return PREFIX + base64.b64encode(hmac.digest(key, (_DERIVE + tenant).encode(), hashlib.sha256)).decode()
 
 

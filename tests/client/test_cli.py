@@ -443,6 +443,10 @@ def test_a_key_is_shown_once_opens_the_farm_and_can_be_revoked(command: Command,
     try:
         assert key["key"].startswith("fk_")
         assert key["webhook_secret"] == secret_for("library", (farm.data / "webhook.secret").read_text())
+        assert command("keys", "secret", "library").stdout.strip() == key["webhook_secret"]
+        assert command("keys", "secret").stdout.strip() == secret_for(
+            "default", (farm.data / "webhook.secret").read_text()
+        )
         assert command("keys", "create", "reader").returncode == 2
         listed = command("keys", "list").stdout
         assert "library" in listed

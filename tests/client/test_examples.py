@@ -13,6 +13,8 @@ import pytest
 
 from farm.client import Farm
 from farm.embedded.supervisor import Local, webhook_secret
+from farm.job import DEFAULT_TENANT
+from farm.webhooks.secrets import secret_for
 from tests.client.conftest import Command, clean_environment
 from tests.patience import patient
 
@@ -60,7 +62,7 @@ def test_the_demo_narrates_every_text_and_its_second_run_renders_nothing(
     assert sum(len(path.read_text("utf-8")) >= 10_000 for path in demo.TEXTS.iterdir()) >= 1
     shares = []
     for _ in range(2):
-        with Receiver(webhook_secret(farm.data)) as receiver:
+        with Receiver(secret_for(DEFAULT_TENANT, webhook_secret(farm.data))) as receiver:
             assert demo.narrate_all(client, receiver, tmp_path)
         said = capsys.readouterr().out
         assert "5 received, every signature verified" in said

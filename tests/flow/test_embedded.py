@@ -12,6 +12,8 @@ from api.results import Manifest
 from examples.receiver import Receiver
 from farm.client import Farm
 from farm.embedded.supervisor import Local
+from farm.job import DEFAULT_TENANT
+from farm.webhooks.secrets import secret_for
 from farm.wire import Chapter, JobOptions, JobRequest, Output, Webhook
 from tests.patience import patient
 
@@ -66,7 +68,7 @@ def test_chapters_have_their_voices_and_subtitles_their_times(client: Farm, tmp_
 
 
 def test_a_batch_sends_one_signed_event_and_each_job_its_own(client: Farm, farm: Local) -> None:
-    secret = (farm.data / "webhook.secret").read_text().strip()
+    secret = secret_for(DEFAULT_TENANT, (farm.data / "webhook.secret").read_text().strip())
     with Receiver(secret) as receiver:
         hook = Webhook.model_validate({"url": receiver.url})
         batch = client.submit_batch(

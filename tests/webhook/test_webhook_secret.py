@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from farm.errors import Misconfigured
-from farm.webhooks.secrets import secret_for
+from farm.webhooks.secrets import check_form, secret_for
 
 
 def secret_of(length: int) -> str:
@@ -23,8 +23,12 @@ MASTER = secret_of(32)
 
 
 @pytest.mark.parametrize("length", [24, 32, 64])
-def test_the_operators_secret_is_the_one_that_was_set(length: int) -> None:
-    assert secret_for("default", secret_of(length)) == secret_of(length)
+def test_the_operators_secret_signs_nothing(length: int) -> None:
+    """Else the receivers of the tenant `default` could sign for all others."""
+    master = secret_of(length)
+    derived = secret_for("default", master)
+    assert derived != master
+    assert secret_for("ann", derived) != secret_for("ann", master)
 
 
 @given(st.text(min_size=1), st.text(min_size=1))
@@ -32,7 +36,7 @@ def test_each_tenant_has_a_well_formed_secret_of_its_own(one: str, other: str) -
     secret = secret_for(one, MASTER)
     assert secret == secret_for(one, MASTER)
     assert (secret == secret_for(other, MASTER)) == (one == other)
-    assert secret_for("default", secret) == secret  # it has the form of a secret
+    check_form(secret)
     assert (secret == secret_for(one, secret_of(33))) is False
 
 
