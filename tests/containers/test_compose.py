@@ -60,7 +60,7 @@ def test_the_example_holds_no_secret_and_compose_insists_on_each() -> None:
 def test_both_composes_read_it(text: str) -> None:
     """What docker-compose 1.29 refuses, or silently gets wrong, that v2 understands."""
     found = yaml.safe_load(text)
-    assert set(found) <= {"services", "volumes", *(name for name in found if name.startswith("x-"))}
+    assert set(found) <= {"services", "volumes", "networks", *(name for name in found if name.startswith("x-"))}
     assert not re.search(r"\$\{\w+:-[^}]*\$\{", text), "a default within a default"
     assert not re.search(r"\$\{\w+:\+", text)
     for service in found["services"].values():
@@ -76,6 +76,45 @@ def test_a_service_has_pinned_images_bounded_logs_and_comes_back(name: str) -> N
     assert service["restart"] == ("no" if name == "prepare" else "unless-stopped")
     if "build" not in service:
         assert re.search(r":v?\d+\.\d+", service["image"]), "another version must not come by itself"
+
+
+@pytest.mark.parametrize("name", FARM)
+def test_a_service_has_no_rights_that_it_does_not_need(name: str) -> None:
+    service = FARM[name]
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["pids_limit"] > 0
+    assert service.get("cap_add", []) == (
+        ["CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"] if name == "storage" else []
+    )
+    if name in (*OURS, "prepare"):
+        assert service["read_only"]
+        assert service["volumes"] == ["/tmp"]
+    assert ("mem_limit" in service) == (name in OURS)
+
+
+def test_a_service_gets_only_the_secrets_that_it_needs() -> None:
+    def having(secret: str) -> set[str]:
+        return {name for name, service in FARM.items() if secret in service.get("environment", {})}
+
+    assert having("FARM_WEBHOOK_SECRET") == {"api", "desk"}
+    assert having("FARM_API_KEY") == {"prepare", "prometheus"}
+    assert having("REDISCLI_AUTH") == {"redis"}
+    assert having("AWS_SECRET_ACCESS_KEY") == {"storage", "prepare", *OURS}
+
+
+def test_a_service_reaches_only_those_that_it_needs() -> None:
+    reached: dict[str, set[str]] = {}
+    for name, service in FARM.items():
+        for network in service["networks"]:
+            reached.setdefault(network, set()).add(name)
+    assert reached == {
+        "queue": {"redis", "prepare", "flower", *OURS},
+        "objects": {"storage", "prepare", *OURS},
+        "metrics": {"api", "prometheus"},
+        "dashboard": {"prometheus", "grafana"},
+    }
+    assert yaml.safe_load(TEXTS["compose.yaml"])["networks"].keys() == reached.keys()
 
 
 def test_workers_may_finish_their_batch() -> None:
@@ -136,7 +175,28 @@ def test_kubernetes_runs_what_compose_runs() -> None:
         (container,) = pod["containers"]
         assert container["securityContext"]["runAsUser"] == 10001
         assert container["securityContext"]["runAsNonRoot"]
+        assert container["securityContext"]["readOnlyRootFilesystem"]
+        assert pod["automountServiceAccountToken"] is False
+        assert pod["enableServiceLinks"] is False, "FARM_PORT would become tcp://…"
+        assert container["resources"]["limits"]["memory"]
+        assert "/tmp" in {mount["mountPath"] for mount in container["volumeMounts"]}
+        assert all(volume["emptyDir"]["sizeLimit"] for volume in pod["volumes"] if "emptyDir" in volume)
     for name in OURS:
         assert f"{deployed[name]['terminationGracePeriodSeconds']}s" == {
             "api": "20s", "desk": "60s", "worker": "180s",
         }[name]  # fmt: skip
+
+
+def test_pods_get_only_the_secrets_that_they_need_and_only_the_api_is_reached() -> None:
+    found = list(yaml.safe_load_all((COMPOSE / "k8s" / "farm.yaml").read_text("utf-8")))
+    having: dict[str, set[str]] = {}
+    for each in found:
+        if each["kind"] in ("Job", "Deployment"):
+            (container,) = each["spec"]["template"]["spec"]["containers"]
+            for source in container["envFrom"]:
+                if "secretRef" in source:
+                    having.setdefault(source["secretRef"]["name"], set()).add(container["name"])
+    assert having == {"farm": {"prepare", *OURS}, "farm-api-key": {"prepare"}, "farm-webhooks": {"api", "desk"}}
+    policies = {each["metadata"]["name"]: each["spec"] for each in found if each["kind"] == "NetworkPolicy"}
+    assert policies["nobody"] == {"podSelector": {}, "policyTypes": ["Ingress"]}
+    assert policies["api"]["ingress"] == [{"ports": [{"port": 8000}]}]

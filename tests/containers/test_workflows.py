@@ -28,6 +28,14 @@ def test_a_gate_names_targets_that_make_has(file: Path) -> None:
     assert set(re.findall(r"\bmake ([a-z0-9-]+)", file.read_text())) <= targets
 
 
+@pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.name)
+def test_a_job_may_only_read_unless_it_says_more(file: Path) -> None:
+    found = yaml.safe_load(file.read_text("utf-8"))
+    assert found["permissions"] == {"contents": "read"}
+    more = {name: job["permissions"] for name, job in found["jobs"].items() if "permissions" in job}
+    assert all(rights == {"contents": "read", "packages": "write"} for rights in more.values())
+
+
 def test_images_are_built_only_of_what_passed_all_tiers() -> None:
     jobs = workflow("images.yml")["jobs"]
     assert jobs["ci"]["uses"] == "./.github/workflows/ci.yml"
