@@ -39,6 +39,7 @@ from farm.embedded.orphans import MARK, hold, new_mark, sweep
 from farm.embedded.port import Port, family
 from farm.embedded.redis_server import SOCKET, executable, lock_data, place_socket, remove_socket, write_conf
 from farm.errors import FarmError, Misconfigured, Unavailable
+from farm.layout import MARK as BIRTH_MARK
 from farm.store import Store, registry
 from farm.wire import Worker
 
@@ -135,6 +136,7 @@ class Local:
             self._until("Redis answers", self._redis_answers)
             self._children["redis"].prove()
             self._refuse_strangers()
+            self._know_own_storage()
             self._former = self._beating()
             self._add("api", _module("api"))
             for name in self._render:
@@ -285,6 +287,12 @@ class Local:
     def _keys(self) -> dict[str, dict[str, str]]:
         with closing(Store.connect(self.redis_url)) as store:
             return store.run(registry.keys())
+
+    def _know_own_storage(self) -> None:
+        """The folder beside Redis is the farm's storage, even after somebody has emptied it to make room."""
+        mark = self.data / "storage" / BIRTH_MARK
+        with closing(Store.connect(self.redis_url)) as store:
+            store.run(registry.adopt_storage_mark(mark.read_text() if mark.exists() else None))
 
     def _redis_answers(self) -> None:
         Store.connect(self.redis_url).close()

@@ -99,8 +99,11 @@ def keep_storage_mark(mark: str) -> Call[None]:
     return command("SET", "f:storage", mark, "NX", read=nothing)
 
 
-def adopt_storage_mark(mark: str) -> Call[None]:
-    return command("SET", "f:storage", mark, read=nothing)
+def adopt_storage_mark(mark: str | None) -> Call[None]:
+    """None: the next part to start decides."""
+    return (
+        command("DEL", "f:storage", read=nothing) if mark is None else command("SET", "f:storage", mark, read=nothing)
+    )
 
 
 def announce(model: str, card: str) -> Call[None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -153,6 +154,15 @@ def test_the_secret_is_readable_by_its_owner_alone(farm: Local) -> None:
     secret = farm.data / "webhook.secret"
     assert secret.read_text().startswith("whsec_")
     assert stat.S_IMODE(secret.stat().st_mode) == 0o600
+
+
+def test_a_farm_whose_storage_was_emptied_starts_and_works(tmp_path: Path) -> None:
+    """The folder is its own, so nobody has to say that it is the right one."""
+    for _ in range(2):
+        with Local(tmp_path) as local, Farm(local.url) as client:
+            job = client.submit(JobRequest(input="Once more."))
+            assert client.wait(job.id, timeout=patient(60)).status == "succeeded"
+        shutil.rmtree(tmp_path / "storage")
 
 
 def test_a_port_in_use_is_said_and_nothing_stays(tmp_path: Path) -> None:
