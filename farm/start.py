@@ -27,6 +27,8 @@ from farm.webhooks.secrets import check_form as check_secret
 
 log = logging.getLogger(__name__)
 
+_ANSWER_S = 5.0  # a bucket that hangs for longer counts as away: the part starts, and meets it again at work
+
 
 def examine(settings: Settings, *, writes: bool = True) -> None:
     """Raises Misconfigured for what a restart can't mend, StoreUnavailable when Redis is away. A part that does not
@@ -36,7 +38,7 @@ def examine(settings: Settings, *, writes: bool = True) -> None:
         for ill in ills(store.info()):
             log.warning("Redis: %s", ill)
         try:
-            storage = open_storage(settings)
+            storage = open_storage(settings, timeout=_ANSWER_S, attempts=1)
             if writes:
                 storage.check()
             recognise(store, storage, settings)
