@@ -101,14 +101,22 @@ def _answer(data: bytes, filename: str) -> tuple[dict[str, object], bytes]:
 
 
 def _limit_this_process() -> None:
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_CPU, (_CPU_SECONDS, _CPU_SECONDS + 1))
+    _limit(resource.RLIMIT_CORE, 0, 0)
+    _limit(resource.RLIMIT_CPU, _CPU_SECONDS, _CPU_SECONDS + 1)
     try:
         with open("/proc/self/statm") as file:
             taken = int(file.read().split()[0]) * resource.getpagesize()
     except OSError:  # macOS has neither the file nor the limit
         return
-    resource.setrlimit(resource.RLIMIT_AS, (taken + _MEMORY_BYTES,) * 2)
+    _limit(resource.RLIMIT_AS, taken + _MEMORY_BYTES, taken + _MEMORY_BYTES)
+
+
+def _limit(kind: int, soft: int, hard: int) -> None:
+    """A lower limit that the operator has set stays."""
+    _, most = resource.getrlimit(kind)
+    if most != resource.RLIM_INFINITY:
+        soft, hard = min(soft, most), min(hard, most)
+    resource.setrlimit(kind, (soft, hard))
 
 
 if __name__ == "__main__":

@@ -58,6 +58,7 @@ _BITRATES = {  # kbit/s by index, for (MPEG 1, layer)
 }
 _RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}  # by the version's two bits
 _CHAIN = 3  # headers in a row that tell frames from other bytes
+_MOST_SKIPPED = 200_000  # bytes that could begin a frame and do not
 _XING_FRAMES = 1  # the flag of a Xing header that states the number of frames and nothing else
 
 
@@ -90,16 +91,17 @@ def _mp3(data: bytes, start: int) -> Counted:
 
 
 def _frames(data: bytes, at: int) -> Iterator[_Frame]:
-    """All whole frames, at most ENOUGH_S of them. What lies between them is skipped, as decoders do."""
-    seconds, in_chain = 0.0, False
-    while seconds < ENOUGH_S:
+    """All whole frames, at most ENOUGH_S of them. What lies between them is skipped, as decoders do, as long as it is
+    not more than a large tag."""
+    seconds, in_chain, skipped = 0.0, False, 0
+    while seconds < ENOUGH_S and skipped < _MOST_SKIPPED:
         frame = _frame(data, at)
         if frame is not None and frame.end <= len(data) and (in_chain or _begins_chain(data, at)):
             yield frame
             seconds += frame.samples / frame.rate
             at, in_chain = frame.end, True
             continue
-        in_chain = False
+        in_chain, skipped = False, skipped + 1
         at = _after_tags(data, at) if data.startswith(b"ID3", at) else data.find(b"\xff", at + 1)
         if at < 0:
             return

@@ -64,6 +64,12 @@ def test_an_upload_that_harms_its_decoder_is_refused(work: str, said: str, monke
     assert (refused.value.code, refused.value.fields[0].pointer) == ("bad_audio", "/audio")
 
 
+def test_a_lower_limit_of_the_operator_stays() -> None:
+    low = "import resource as r\nr.setrlimit(r.RLIMIT_CPU, (9, 9))\nr.setrlimit(r.RLIMIT_AS, (1 << 31, 1 << 31))\n"
+    command = child(low + "import api.decoder as d\nd._MEMORY_BYTES = 1 << 40\nd.main()")
+    assert decode(Decoder(command), recording()) == [ingest(recording(), "me.wav")]
+
+
 def test_a_decoder_that_can_not_start_is_a_fault_of_the_farm() -> None:
     with pytest.raises(RuntimeError, match="no module of that kind"):
         decode(Decoder(child("raise ImportError('no module of that kind')")), recording())

@@ -13,7 +13,7 @@ import pytest
 import soundfile as sf
 
 from api.reference_audio import SAMPLE_RATE, ingest
-from api.true_length import counted
+from api.true_length import SeveralRecordings, counted
 from farm.errors import BadInput, TooLarge
 from tests.patience import patient
 
@@ -234,6 +234,27 @@ def test_a_file_that_is_cut_anywhere_is_taken_or_refused(format: str) -> None:
     for length in (1, 3, 4, 11, 27, 28, 41, 43, 60, 200, len(data) // 3, len(data) - 1):
         with suppress(BadInput):
             assert ingest(data[:length], "me").seconds <= 2.1
+
+
+FILLERS = {
+    "ones": b"\xff",
+    "heads of frames": b"\xff\xfb",
+    "pages": b"OggS" + bytes(23),
+    "markers": b"fLaC",
+    "chunks": b"data\0\0\0\0",
+    "tags": b"ID3" + bytes(7),
+}
+BEGINS = {"mp3": _VBR, "wav": _WAV[:36], "flac": _FLAC, "ogg": _OGG}
+
+
+@pytest.mark.parametrize("filler", FILLERS)
+@pytest.mark.parametrize("begin", BEGINS)
+def test_a_file_of_twenty_megabytes_of_anything_is_counted_soon(begin: str, filler: str) -> None:
+    piece = FILLERS[filler]
+    began = time.monotonic()
+    with suppress(SeveralRecordings):
+        counted(BEGINS[begin] + piece * (19_000_000 // len(piece)))
+    assert time.monotonic() - began < patient(8)
 
 
 # --- what a model hears -----------------------------------------------------------------------------------------------
