@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 from farm.cli.screen import FAILED, OK, line, needs, show
 from farm.cli.site import Site, site
 from farm.client import Farm
+from farm.environment import is_strange
 from farm.errors import FarmError, Misconfigured, Unauthorized
 from farm.redis_address import RedisAddress
 from farm.settings import Settings, misspelt
@@ -47,7 +48,9 @@ def doctor(given: argparse.Namespace) -> int:
 def examine(here: Site, environment: Mapping[str, str]) -> Iterator[Finding]:
     settings = here.settings
     wrong = misspelt(environment)
-    yield Finding("settings", not wrong, "; ".join(wrong) or "every FARM_ variable is known")
+    strange = sorted(filter(is_strange, environment))
+    ignored = f"; the farm ignores {', '.join(strange)}" if strange else ""
+    yield Finding("settings", not wrong, ("; ".join(wrong) or "every FARM_ variable is known") + ignored)
     with Farm(settings.url, settings.api_key, patience=0) as farm:
         yield from _api(farm, settings)
     if not here.operated:

@@ -382,6 +382,14 @@ def test_the_doctor_finds_a_whole_farm_well(command: Command) -> None:
     assert parts == dict.fromkeys(looked_at, "OK")
 
 
+def test_the_doctor_names_variables_that_the_farm_ignores(command: Command) -> None:
+    ended = command("doctor", CELERY_BROKER_URL="redis://127.0.0.1:1/0")
+    settings = next(row for row in ended.stdout.splitlines() if "settings" in row)
+    assert settings.startswith("OK")
+    assert "the farm ignores " in settings
+    assert "CELERY_BROKER_URL" in settings
+
+
 def test_the_doctor_says_what_to_mend(command: Command, tmp_path: Path) -> None:
     ended = command(
         "doctor", "--json", FARM_MODEL="indextts-2", FARM_DATADIR="x", FARM_REDIS_URL="redis://:secret@127.0.0.1:9/0",
