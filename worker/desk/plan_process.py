@@ -28,7 +28,7 @@ from worker.desk.plan_order import PlanFiles, PlanOrder, make_plan
 
 _NICE = 10
 _BUDGET_S = 20.0  # and for each character
-_BUDGET_PER_CHARACTER_S = 40e-6  # prose takes 1e-6, the worst pattern known 7e-6, in segments of 60 17e-6
+_BUDGET_PER_CHARACTER_S = 40e-6  # prose takes 0.2e-6, the worst pattern known 6e-6, in segments of 60 17e-6
 _MEMORY_BYTES = 1 << 30  # of addresses; 5,000,000 characters of the worst pattern take 0.2 GB
 _LOOK_S = 0.25  # between two looks whether the text is still wanted
 _KEPT = ("PATH", "LANG", "LC_ALL", "TMPDIR")  # of the environment
