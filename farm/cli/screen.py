@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, TextIO
 
 from pydantic import BaseModel
 from rich.console import Console
@@ -45,9 +45,11 @@ def settle() -> None:
 
 def remark(text: str) -> None:
     """Prints a remark for people to stderr. A terminal that is gone has no people."""
-    with suppress(OSError):
+    try:
         sys.stderr.write(f"{text}\n")
         sys.stderr.flush()
+    except OSError:
+        _abandon(sys.stderr)
 
 
 def stderr() -> Console:
@@ -67,9 +69,14 @@ def flush() -> None:
 
 
 def abandon() -> None:
-    """What stdout could not take goes nowhere; else the interpreter would complain at its exit."""
+    """What stdout could not take goes nowhere."""
+    _abandon(sys.stdout)
+
+
+def _abandon(stream: TextIO) -> None:
+    """Otherwise the interpreter would complain at its exit of what is left in the buffer."""
     with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 @contextmanager
@@ -108,7 +115,8 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     for row in rows:
         grid.add_row(*("" if cell is None else f"{cell:.2f}" if isinstance(cell, float) else str(cell) for cell in row))
     console = Console(markup=False, highlight=False)
-    with console.capture() as shown:  # printing itself, rich would end the process when nobody reads any more
+    # Printing itself, rich would end the process when nobody reads any more; and it flushes what was printed before.
+    with _naming_stdout(), console.capture() as shown:
         console.print(grid, soft_wrap=not console.is_terminal)
     line(shown.get().rstrip("\n"))
 

@@ -6,8 +6,10 @@ import random
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
+from pathlib import Path
 
 from farm.settings import Settings
+from farm.storage import LocalStorage
 from farm.store import Store, registry
 from tests.webhook.listener import Listener, answers
 from worker.webhooks.deliver import Deliverer
@@ -15,12 +17,12 @@ from worker.webhooks.post import Message
 
 
 def test_a_desk_no_longer_posts_to_them_once_there_is_a_key(
-    redis_url: str, listen: Callable[..., Listener], to: Callable[[str], Message]
+    redis_url: str, tmp_path: Path, listen: Callable[..., Listener], to: Callable[[str], Message]
 ) -> None:
     listener = listen(answers(204))
     settings = Settings(redis_url=redis_url, webhook_allow_keyless=("127.0.0.0/8",))
     with closing(Store.connect(redis_url)) as store:
-        deliverer = Deliverer(store, settings, random.random)
+        deliverer = Deliverer(store, LocalStorage(tmp_path), settings, random.random)
         first = deliverer.sender().attempt(to(listener.url), datetime.now(UTC))
         store.run(registry.put_key("0" * 64, "ann", "ann"))
         second = deliverer.sender().attempt(to(listener.url), datetime.now(UTC))
