@@ -131,7 +131,7 @@ def test_a_farm_whose_last_key_was_revoked_stays_closed_until_it_is_opened(
             assert api.get("/v1/jobs", headers=headers).status_code == 401
         store.run(registry.open_without_keys())
         while api.get("/v1/jobs").status_code == 401:  # a few seconds at most; pytest's timeout is the limit
-            time.sleep(0.05)
+            time.sleep(0.05)  # the API looks at its keys from time to time
         assert api.get("/v1/jobs").status_code == 200
 
 

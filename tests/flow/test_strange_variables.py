@@ -112,7 +112,7 @@ def test_a_worker_of_the_celery_command_ignores_them_as_well(
             while not client.exists(f"_kombu.binding.{queue}"):
                 assert time.monotonic() < deadline
                 assert worker.poll() is None
-                time.sleep(0.02)
+                time.sleep(0.02)  # a binding that appears tells nobody
         worker.terminate()
     with other_redis.client() as client:
         assert client.info("keyspace") == {}

@@ -42,7 +42,7 @@ class Reading:
         return list(self._readers.map(self._read, utterances))
 
     def _read(self, utterance: Utterance) -> Rendition:
-        time.sleep(self._seconds)
+        time.sleep(self._seconds)  # being slow is what it stands for, here and below
         return Rendition(utterance, NOBODY, [torch.zeros(1, 1)])
 
     def close(self) -> None:

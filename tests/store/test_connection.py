@@ -83,7 +83,7 @@ def test_a_wake_up_arrives_in_the_next_database(url: str) -> None:
         deadline = time.monotonic() + patient(20)
         while not broker.llen(DESK_QUEUE):
             assert time.monotonic() < deadline
-            time.sleep(0.01)
+            time.sleep(0.01)  # the message is sent by a thread of its own
         assert broker.connection_pool.connection_kwargs["db"] == 3
     waker.close()
 
@@ -105,7 +105,7 @@ def test_the_broker_behind_a_certificate_that_nobody_trusts_gets_no_wake_up(
     deadline = time.monotonic() + patient(20)
     while "CERTIFICATE_VERIFY_FAILED" not in caplog.text:
         assert time.monotonic() < deadline
-        time.sleep(0.01)
+        time.sleep(0.01)  # that thread logs, and tells nobody
     waker.close(0)
     with connection.client(behind_tls) as client:
         assert not client.exists(DESK_QUEUE)
