@@ -36,6 +36,8 @@ def recognise(store: Store, storage: Storage, settings: Settings) -> None:
             storage.put(MARK, found.encode(), "text/plain")
         if found is not None:
             store.run(registry.keep_storage_mark(found))
+            if gives_birth:  # else a storage that is emptied now would wait until the lock is over
+                store.run(registry.unlock("storage"))
         elif time.monotonic() > deadline:
             raise StorageUnavailable("another process of the farm is still writing the first object of its storage")
         else:

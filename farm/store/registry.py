@@ -139,6 +139,11 @@ def lock(name: str, holder: str, ttl_ms: int) -> Call[bool]:
     return Call("lock", (name, holder, ttl_ms), bool)
 
 
+def unlock(name: str) -> Call[None]:
+    """Gives a lock back before its time. Only for its holder."""
+    return command("DEL", f"f:lock:{name}", read=nothing)
+
+
 def _read_backlog(answer: list[Any]) -> Backlog:
     counts, ready_flat, quarantined, leased, due = answer
     jobs = words(counts)

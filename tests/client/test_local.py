@@ -159,7 +159,9 @@ def test_the_secret_is_readable_by_its_owner_alone(farm: Local) -> None:
 def test_a_farm_whose_storage_was_emptied_starts_and_works(tmp_path: Path) -> None:
     """The folder is its own, so nobody has to say that it is the right one."""
     for _ in range(2):
+        began = time.monotonic()
         with Local(tmp_path) as local, Farm(local.url) as client:
+            assert time.monotonic() - began < patient(12), "the second start waited for a lock of the first"
             job = client.submit(JobRequest(input="Once more."))
             assert client.wait(job.id, timeout=patient(60)).status == "succeeded"
         shutil.rmtree(tmp_path / "storage")

@@ -117,7 +117,7 @@ def test_a_cancel_ends_a_batch_at_once_though_redis_is_full(house: House, unfold
 
 
 def test_a_deleted_batch_leaves_nothing_of_its_jobs(house: House) -> None:
-    batch = accept_batch(house, ["The tide went out.", "It came in again.", "A long line. " * INLINE_BYTES])
+    batch = accept_batch(house, ["The tide went out.", "It came in again.", "A long line. " * (INLINE_BYTES // 12)])
     kept = house.submit(input="Somebody else's line.", tenant="bob")
     house.finish()
     house.store.run(batches.drop(batch, "default"))
@@ -162,7 +162,7 @@ class Canceling:
 
 
 def test_a_cancel_is_noticed_by_the_next_line_and_leaves_no_text(house: House) -> None:
-    batch = accept_batch(house, ["One."] + ["A long line. " * INLINE_BYTES] * 3)
+    batch = accept_batch(house, ["One."] + ["A long line. " * (INLINE_BYTES // 12)] * 3)
     unfold(house, Unfolder(Canceling(house, batch), house.storage), batch)  # type: ignore[arg-type]
     found = record(house, batch)
     assert (found.accepted, found.skipped, found.ended_ms is not None) == (1, 3, True)
@@ -170,7 +170,7 @@ def test_a_cancel_is_noticed_by_the_next_line_and_leaves_no_text(house: House) -
 
 
 def test_a_long_line_has_its_text_in_storage(house: House, unfolder: Unfolder) -> None:
-    batch = accept_batch(house, ["A long line. " * INLINE_BYTES])
+    batch = accept_batch(house, ["A long line. " * (INLINE_BYTES // 12)])
     unfold(house, unfolder, batch)
     (found,) = [key.key for key in house.storage.list("jobs/")]
     assert found == text_key(found.split("/")[1])
