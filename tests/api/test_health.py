@@ -100,8 +100,8 @@ def test_a_farm_that_is_well_is_ready(api: httpx.Client) -> None:
 
 def test_an_api_on_another_storage_than_the_workers_is_not_ready(api: httpx.Client, store: Store) -> None:
     store.run(registry.adopt_storage_mark("of another storage"))
-    while (ready := api.get("/readyz")).status_code == 200:  # it looks every few seconds; pytest's timeout is the limit
-        time.sleep(0.1)
+    while (ready := api.get("/readyz")).status_code == 200:  # pytest's timeout is the limit
+        time.sleep(0.1)  # the API looks at storage every few seconds, and tells only who asks
     checks = ready.json()["checks"]
     assert checks["redis"] == "ok"
     assert "FARM_STORAGE_URL" in checks["storage"]

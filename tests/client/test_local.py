@@ -239,7 +239,7 @@ def _up(data: Path, before: Callable[[], object] | None = None) -> tuple[subproc
     while time.monotonic() < deadline and process.poll() is None:
         if (running := Running.read(data)) is not None:
             return process, running
-        time.sleep(0.05)
+        time.sleep(0.05)  # the file by which a farm says where it is tells nobody
     process.kill()
     raise AssertionError(process.communicate()[1])
 

@@ -74,10 +74,8 @@ class PlanProcess:
         """Lets it end by itself."""
         with contextlib.suppress(BrokenPipeError):
             self._requests.close()
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(5)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
         self.kill()
 
     def kill(self) -> None:
