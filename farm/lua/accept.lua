@@ -36,6 +36,8 @@ call('SET', 'f:s:' .. id, spec)
 call('ZADD', 'f:list:' .. tenant, t, id)
 call('HINCRBY', 'f:count', 'queued', 1)
 event(id, 'queued')
+count_up(1, 'accepted', model, lane)
+count_up(tonumber(characters), 'characters', model, lane)
 if batch ~= '' then
   call('HSET', 'f:j:' .. id, 'batch', batch)
   if shares == '1' then

@@ -1,4 +1,5 @@
--- backlog: kind… -> counts by status, ready by model and lane, quarantined by model, leased by model, due now by kind
+-- backlog: kind…
+-- -> counts by status, ready by model and lane, quarantined by model, leased by model, due now by kind, counters
 local kinds = ARGV
 local t, ready = now(), call('HGETALL', 'f:ready')
 local quarantined, seen = {}, {}
@@ -31,4 +32,4 @@ for x, kind in ipairs(kinds) do
     end
   end
 end
-return {call('HGETALL', 'f:count'), ready, quarantined, leased, due}
+return {call('HGETALL', 'f:count'), ready, quarantined, leased, due, call('HGETALL', 'f:tally')}

@@ -53,7 +53,12 @@ local function hand_out(job, segments)
     listed[job] = list
     answer[#answer + 1] = job
     answer[#answer + 1] = list
-    call('HSETNX', 'f:j:' .. job, 'started', 1)
+    if call('HSETNX', 'f:j:' .. job, 'started', 1) == 1 then
+      local record = call('HMGET', 'f:j:' .. job, 'created', 'lane', 'ends')
+      if record[1] and not record[3] then
+        observe(t - record[1], 'wait', model, record[2])
+      end
+    end
   end
   for _, segment in ipairs(segments) do
     list[#list + 1] = segment

@@ -36,4 +36,5 @@ for _, token in ipairs(expired) do
   call('DEL', 'f:g:' .. token)
   call('ZREM', 'f:lease', token)
 end
+count_up(segments, 'rescued')
 return {segments, leases, 0}

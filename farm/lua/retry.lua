@@ -14,6 +14,7 @@ if not MOVES.retry[status] then
 end
 
 local t = now()
+count_up(1, 'retried')
 for field, sum in pairs({total = 'segments', done = 'done', dead = 'dead', cached = 'cached', ms = 'ms'}) do
   tally(batch, sum, -number(call('HGET', key, field)))
 end

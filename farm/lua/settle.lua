@@ -1,8 +1,8 @@
--- settle: token, (job count (segment milliseconds cached(1|0))…)… -> per clip 1 when it counted, else 0;
--- then how many jobs became due for assembly
-local token = unpack(ARGV, 1, 1)
+-- settle: token times("" or <bucket>:<clips>,…), (job count (segment milliseconds cached(1|0))…)…
+-- -> per clip 1 when it counted, else 0; then how many jobs became due for assembly
+local token, times = unpack(ARGV, 1, 2)
 drains()
-local t, counted, completed = now(), {}, 0
+local t, counted, completed, tallied = now(), {}, 0, {}
 
 local function add(job, batch, field, k)
   if k ~= 0 then
@@ -33,7 +33,7 @@ end
 
 -- Settles the `count` clips of one job, from ARGV[first] on. They stay in ARGV: a table for each would double the cost.
 local function settle(job, first, count)
-  local record = call('HMGET', 'f:j:' .. job, 'status', 'total', 'batch', 'done', 'dead')
+  local record = call('HMGET', 'f:j:' .. job, 'status', 'total', 'batch', 'done', 'dead', 'model')
   local batch, total = record[3], record[1] == 'running' and tonumber(record[2]) or 0
   local fields, bits, valid = {'f:g:' .. token}, {'f:d:' .. job}, {}
   for x = first, first + 3 * (count - 1), 3 do
@@ -71,6 +71,9 @@ local function settle(job, first, count)
   add(job, batch, 'done', #fresh)
   add(job, batch, 'cached', cached)
   add(job, batch, 'ms', milliseconds)
+  local sums = tallied[record[6]] or {settled = 0, cached = 0, audio_ms = 0}
+  tallied[record[6]] = sums
+  sums.settled, sums.cached, sums.audio_ms = sums.settled + #fresh, sums.cached + cached, sums.audio_ms + milliseconds
   if record[4] + record[5] + #fresh >= total then
     if complete(job, t) then
       completed = completed + 1
@@ -78,10 +81,18 @@ local function settle(job, first, count)
   end
 end
 
-local x = 2
+local x = 3
 while ARGV[x] do
   settle(ARGV[x], x + 2, tonumber(ARGV[x + 1]))
   x = x + 2 + 3 * ARGV[x + 1]
+end
+for model, sums in pairs(tallied) do
+  for what, k in pairs(sums) do
+    count_up(k, what, model)
+  end
+  for bucket, k in string.gmatch(times, '(%w+):(%d+)') do
+    count_up(tonumber(k), 'render', model, bucket)
+  end
 end
 drop_if_empty(token)
 counted[#counted + 1] = completed

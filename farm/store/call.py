@@ -16,6 +16,7 @@ from typing import Any, Generic, TypeVar
 
 from farm.job import MAX_ATTEMPTS, QUARANTINE_AFTER, SHARE, TRANSITIONS, TURN, Lane
 from farm.spec import SEGMENT_FAILED
+from farm.store.tally import BUCKETS_S
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -36,6 +37,7 @@ CONSTANTS: Mapping[str, object] = {
     "EVENTS_KEPT": 100_000,  # in f:ev, about
     "ENDS_KEPT": 20,  # deliveries in the outbox of one job or batch
     "REDELIVER_MS": 1_000,  # between two deliveries that somebody asks for again, of one job or batch
+    "BUCKETS_MS": tuple(round(1000 * bound) for bound in BUCKETS_S),
     "RESCUED_AT_ONCE": 500,  # segments; at 5 microseconds each, Redis is busy for some milliseconds
 }
 

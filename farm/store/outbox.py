@@ -35,10 +35,10 @@ def deliveries(owner: str, tenant: str | None = None) -> Call[list[DeliveryRecor
     return Call("deliveries", (owner, tenant or ""), read)
 
 
-def delivered(task: Task, record: str, again_ms: int | None) -> Call[bool]:
-    """Keeps the record of an attempt that is over. The delivery is due again in `again_ms`, or never when that is None.
-    False when the token is late."""
-    return Call("delivered", (task.id, task.token, record, or_never(again_ms)), bool)
+def delivered(task: Task, record: str, again_ms: int | None, *, outcome: str) -> Call[bool]:
+    """Keeps the record of an attempt that is over, and counts it under its outcome. The delivery is due again in
+    `again_ms`, or never when that is None. False when the token is late."""
+    return Call("delivered", (task.id, task.token, record, outcome, or_never(again_ms)), bool)
 
 
 def redeliver(delivery: str, tenant: str) -> Call[bool | None]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from farm.job import Due, Lane, Status
 from farm.store.call import Call, command, nothing, pairs, word, word_or_none, words
+from farm.store.tally import Tally
 
 MOST_VOICES = 1000  # of a tenant
 
@@ -20,6 +21,7 @@ class Backlog:
     quarantined: Mapping[str, int]  # model -> quarantined segments that wait
     leased: Mapping[str, int]  # model -> leased segments
     due: Mapping[Due, int]  # timed work that is due now
+    tally: Tally  # what /metrics counts
 
 
 def clock() -> Call[datetime]:
@@ -145,7 +147,7 @@ def unlock(name: str) -> Call[None]:
 
 
 def _read_backlog(answer: list[Any]) -> Backlog:
-    counts, ready_flat, quarantined, leased, due = answer
+    counts, ready_flat, quarantined, leased, due, tally = answer
     jobs = words(counts)
     ready: dict[str, dict[Lane, int]] = {}
     for field, count in words(ready_flat).items():
@@ -157,4 +159,5 @@ def _read_backlog(answer: list[Any]) -> Backlog:
         quarantined={model: count for model, count in pairs(quarantined) if count},
         leased={model: count for model, count in pairs(leased) if count},
         due=dict(zip(Due, due, strict=True)),
+        tally=Tally.read(words(tally)),
     )

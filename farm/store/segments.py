@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from farm.store.call import Argument, Call, pairs
+from farm.store.tally import in_buckets
 
 MOST = 1000  # segments of one call: Lua can't unpack more than some 8,000 values
 _LONGEST_ERROR = 1000  # characters
@@ -87,8 +88,9 @@ def renew(token: str, lease_ms: int) -> Call[Renewal]:
     return Call("renew", (token, lease_ms), read)
 
 
-def settle(token: str, clips: Sequence[Settled]) -> Call[Settlement]:
-    """Counts clips that are in storage. A segment counts once, for the first sender, with or without a lease, because a
+def settle(token: str, clips: Sequence[Settled], rendered_s: Sequence[float] = ()) -> Call[Settlement]:
+    """Counts clips that are in storage. `rendered_s` are the seconds that the engine took for each of those that it
+    made, for /metrics. A segment counts once, for the first sender, with or without a lease, because a
     clip is named by its content; a segment that its job does not have never counts. The last segment makes the job due
     for assembly, and the caller wakes the desk."""
     if len(clips) > MOST:
@@ -98,7 +100,7 @@ def settle(token: str, clips: Sequence[Settled]) -> Call[Settlement]:
         if clip.index < 0 or clip.milliseconds < 0:
             raise ValueError(f"neither index nor milliseconds of a clip can be negative: {clip}")
         positions[clip.job].append(position)
-    args: list[Argument] = [token]
+    args: list[Argument] = [token, in_buckets(rendered_s)]
     for job, at in positions.items():
         args += (job, len(at))
         for position in at:

@@ -30,7 +30,9 @@ def deliver(backstage: Backstage, job: str) -> None:
     record = Record.read(found[0].record, ending=found[0].event, url=URL)
     attempt = Attempt(at=datetime.now(UTC), status_code=200, seconds=0.1)
     backstage.store.run(
-        outbox.delivered(task, record.after(Answer(attempt), Step("delivered")).model_dump_json(), None)
+        outbox.delivered(
+            task, record.after(Answer(attempt), Step("delivered")).model_dump_json(), None, outcome="delivered"
+        )
     )
 
 

@@ -83,7 +83,7 @@ def snapshot(client: Any) -> dict[str, Any]:
 
 def _plain(name: str, value: Any) -> Any:
     kind = name.split(":")[1]
-    if kind in ("ev", "schema", "born", "synced", "token", "takes", "turns"):
+    if kind in ("ev", "schema", "born", "synced", "token", "takes", "turns", "tally"):
         return None
     if kind == "desk":
         return {tenant.decode() for tenant, _ in value}

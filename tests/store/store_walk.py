@@ -281,7 +281,10 @@ class Walk:
     def deliver(self) -> None:
         for task in self._of(Due.DELIVER):
             again = self.random.choice((None, 500))
-            self.same(outbox.delivered(task, '{"n": 1}', again), self.model.delivered(task, '{"n": 1}', again))
+            self.same(
+                outbox.delivered(task, '{"n": 1}', again, outcome="delivered"),
+                self.model.delivered(task, '{"n": 1}', again),
+            )
         if self.model.outbox and self.random.random() < 0.3:
             id = f"{self.random.choice(list(self.model.outbox))}.{self.random.randint(1, 3)}"
             tenant = self.random.choice(TENANTS)

@@ -99,18 +99,18 @@ def test_a_delivery_keeps_its_record_and_is_due_again_until_it_is_over(farm: Far
     farm.accept(events=["canceled"])
     farm.run(jobs.cancel("job_a", "ann"))
     first = farm.task(Due.DELIVER, "job_a.1")
-    assert farm.run(outbox.delivered(first, '{"tries": 1}', again_ms=5000))
+    assert farm.run(outbox.delivered(first, '{"tries": 1}', again_ms=5000, outcome="delivered"))
     assert farm.run(outbox.deliveries("job_a")) == [outbox.DeliveryRecord("job_a.1", "canceled", '{"tries": 1}', 5000)]
-    assert not farm.run(outbox.delivered(first, "{}", None)), "late"
+    assert not farm.run(outbox.delivered(first, "{}", None, outcome="delivered")), "late"
     farm.clock.forward(5000)
-    assert farm.run(outbox.delivered(farm.task(Due.DELIVER, "job_a.1"), '{"tries": 2}', None))
+    assert farm.run(outbox.delivered(farm.task(Due.DELIVER, "job_a.1"), '{"tries": 2}', None, outcome="delivered"))
     assert farm.run(outbox.deliveries("job_a")) == [outbox.DeliveryRecord("job_a.1", "canceled", '{"tries": 2}', None)]
 
 
 def test_a_delivery_can_be_sent_again(farm: Farm) -> None:
     farm.accept(events=["canceled"])
     farm.run(jobs.cancel("job_a", "ann"))
-    farm.run(outbox.delivered(farm.task(Due.DELIVER, "job_a.1"), "{}", None))
+    farm.run(outbox.delivered(farm.task(Due.DELIVER, "job_a.1"), "{}", None, outcome="delivered"))
     for other, tenant in (("job_a.1", "bob"), ("job_a.2", "ann"), ("job_b.1", "ann"), ("nonsense", "ann")):
         assert farm.run(outbox.redeliver(other, tenant)) is None
     assert farm.run(outbox.redeliver("job_a.1", "ann")) is True
@@ -120,9 +120,9 @@ def test_a_delivery_can_be_sent_again(farm: Farm) -> None:
 def test_a_job_is_asked_to_deliver_again_at_most_once_a_second(farm: Farm) -> None:
     farm.accept(events=["canceled"])
     farm.run(jobs.cancel("job_a", "ann"))
-    farm.run(outbox.delivered(farm.task(Due.DELIVER, "job_a.1"), "{}", None))
+    farm.run(outbox.delivered(farm.task(Due.DELIVER, "job_a.1"), "{}", None, outcome="delivered"))
     assert farm.run(outbox.redeliver("job_a.1", "ann")) is True
-    farm.run(outbox.delivered(farm.task(Due.DELIVER, "job_a.1"), "{}", None))
+    farm.run(outbox.delivered(farm.task(Due.DELIVER, "job_a.1"), "{}", None, outcome="delivered"))
     farm.clock.forward(999)
     assert farm.run(outbox.redeliver("job_a.1", "ann")) is False
     assert farm.run(tasks.take([Due.DELIVER], want=9, lease_ms=1000)) == []
@@ -157,7 +157,7 @@ def test_deliveries_outlive_expiry_and_are_deleted_with_the_record(farm: Farm) -
     farm.run(jobs.expire("job_a", farm.task(Due.EXPIRE, "job_a").token, 60))
     task = farm.task(Due.DELIVER, "job_a.1")
     farm.run(jobs.forget("job_a"))
-    assert not farm.run(outbox.delivered(task, "{}", 100))
+    assert not farm.run(outbox.delivered(task, "{}", 100, outcome="delivered"))
     assert farm.run(tasks.next_due(list(Due))) == {}
 
 

@@ -158,7 +158,7 @@ def test_a_full_redis_accepts_nothing_and_finishes_everything(
     assert farm.run(jobs.redo(to_redo.id, to_redo.token, [0])) == 1
     assert farm.run(jobs.finish(to_finish.id, to_finish.token, "{}"))
     assert farm.run(jobs.abort(to_abort.id, Due.PLAN, to_abort.token, "{}"))
-    assert farm.run(outbox.delivered(to_deliver, '{"tries": 1}', None))
+    assert farm.run(outbox.delivered(to_deliver, '{"tries": 1}', None, outcome="delivered"))
     assert farm.run(jobs.expire(to_expire.id, to_expire.token, 60))
     (task,) = farm.run(tasks.take([Due.PLAN], want=9, lease_ms=LEASE))
     assert farm.run(tasks.done(task, 100))

@@ -63,7 +63,7 @@ CALLS: dict[str, Call[Any]] = {
         tasks.done(TASK),
         tasks.next_due([Due.PLAN]),
         outbox.deliveries("job_a"),
-        outbox.delivered(TASK, "{}", None),
+        outbox.delivered(TASK, "{}", None, outcome="delivered"),
         outbox.redeliver("job_a.1", "ann"),
         registry.backlog(),
         registry.put_voice("ann", "v", "{}"),

@@ -40,6 +40,7 @@ _LONGEST_PAUSE = 1.0  # seconds between two tries, and so the longest wait of th
 class _Stored:
     held: Sequence[Held]
     milliseconds: int
+    rendered_s: float
 
 
 class Commit:
@@ -102,7 +103,7 @@ class Commit:
     def _upload(self, work: Work, clip: Clip) -> _Stored:
         data = encode(clip.samples, self._sample_rate, map(str, clip.warnings), clip.spoken_characters)
         self._until_done(partial(self._storage.put, clip_key(work.digest), data, "audio/flac"), StorageUnavailable)
-        return _Stored(work.held, round(len(clip.samples) * 1000 / self._sample_rate))
+        return _Stored(work.held, round(len(clip.samples) * 1000 / self._sample_rate), work.rendered_s)
 
     def _fail(self, work: Work, failure: Failure) -> None:
         log.warning("not rendered: %s", failure.error)
@@ -134,12 +135,15 @@ class Commit:
 
     def _settle(self, group: Sequence[_Stored]) -> None:
         by_lease: dict[str, list[tuple[Held, int]]] = {}
+        rendered: dict[str, list[float]] = {}
         for stored in group:
             for held in stored.held:
                 by_lease.setdefault(held.token, []).append((held, stored.milliseconds))
+            rendered.setdefault(stored.held[0].token, []).append(stored.rendered_s)
         for token, clips in by_lease.items():
             rows = [segments.Settled(held.job, held.index, milliseconds) for held, milliseconds in clips]
-            settlement = self._until_done(partial(self._store.run, segments.settle(token, rows)), StoreUnavailable)
+            verb = segments.settle(token, rows, rendered.get(token, ()))
+            settlement = self._until_done(partial(self._store.run, verb), StoreUnavailable)
             self._leases.drop(held for held, _ in clips)
             if settlement.completed_jobs:
                 self._wake_desk()

@@ -99,6 +99,7 @@ class Intake:
         """The engine has made the clip of this utterance, or failed to."""
         with self._change:
             work = self._running.pop(key)
+            work.rendered_s = time.monotonic() - work.begun_at
             self._forget(work)
             self._change.notify_all()
             return work
@@ -143,7 +144,9 @@ class Intake:
         with self._change:
             chosen = [self._ready.popleft() for _ in range(may_begin(*self._flags(), count))]
             beginning = {held: work.quarantined for work in chosen for held in work.held}
-            self._running.update((work.id, work) for work in chosen)
+            for work in chosen:
+                work.begun_at = time.monotonic()
+                self._running[work.id] = work
             self._begun.update(beginning)
             self._change.notify_all()
         if not chosen:

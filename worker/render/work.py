@@ -16,6 +16,8 @@ class Work:
     utterance: Utterance
     held: list[Held]
     quarantined: bool = False
+    begun_at: float = 0.0  # by the monotonic clock
+    rendered_s: float = 0.0  # from then until the engine had its clip
 
     @property
     def id(self) -> str:

@@ -58,7 +58,8 @@ class Deliverer:
         body = WebhookBody(type=record.event, timestamp=ended, data={**owner.data, "status": delivery.event})
         answer = self._attempt(self.sender(), task.id, record.url, body, owner.tenant, now)
         step = next_step(record, answer, self._random)
-        self._store.run(outbox.delivered(task, record.after(answer, step).to_json(), step.again_ms))
+        kept = record.after(answer, step).to_json()
+        self._store.run(outbox.delivered(task, kept, step.again_ms, outcome=step.status))
 
     def sender(self) -> Sender:
         """The one that may reach what is allowed now."""

@@ -83,8 +83,9 @@ end
 
 -- Counts one lost attempt for each of these segments of a running job: it is ready again, quarantined, or dead.
 local function count_losses(job, segments, message, t)
-  local record = call('HMGET', 'f:j:' .. job, 'batch', 'skip')
-  local batch, skip = record[1], record[2]
+  local record = call('HMGET', 'f:j:' .. job, 'batch', 'skip', 'model')
+  local batch, skip, model = record[1], record[2], record[3]
+  count_up(#segments, 'lost', model)
   local again = {}
   for _, segment in ipairs(segments) do
     local lost = call('HINCRBY', 'f:a:' .. job, segment, 1)
@@ -92,6 +93,7 @@ local function count_losses(job, segments, message, t)
       call('HSET', 'f:a:' .. job, segment, 'x' .. message)
       call('HINCRBY', 'f:j:' .. job, 'dead', 1)
       tally(batch, 'dead', 1)
+      count_up(1, 'dead', model)
       if not skip then
         local outcome = {code = SEGMENT_FAILED, segment = tonumber(segment), message = message}
         call('SET', 'f:o:' .. job, cjson.encode(outcome))

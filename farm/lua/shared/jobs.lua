@@ -111,7 +111,7 @@ end
 
 -- Ends an open job: its work is removed, its webhook is told, and its expiry becomes due.
 local function close(job, verb, t)
-  local record = call('HMGET', 'f:j:' .. job, 'ready', 'keep', 'events')
+  local record = call('HMGET', 'f:j:' .. job, 'ready', 'keep', 'events', 'created', 'ends')
   local at = place_of(job)
   if number(record[1]) > 0 then
     add_ready(job, at, -record[1])
@@ -126,6 +126,10 @@ local function close(job, verb, t)
   move(job, verb, t)
   schedule('expire', job, t + record[2] * 1000, t)
   local status = call('HGET', 'f:j:' .. job, 'status')
+  count_up(1, 'ended', at.model, at.lane, status)
+  if not record[5] then  -- a later end says how long somebody waited before a retry
+    observe(t - record[4], 'whole', at.lane, status)
+  end
   local wanted = record[3] and string.find(',' .. record[3] .. ',', ',' .. status .. ',', 1, true)
   record_end('f:j:', job, status, wanted, t)
 end

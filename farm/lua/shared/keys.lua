@@ -22,6 +22,7 @@
 --   f:synced                       string  empty. Writing it gives WAITAOF a write to wait for
 --   f:token                        string  counter of tokens
 --   f:count                        hash    status -> jobs
+--   f:tally                        hash    counters that only grow, for /metrics: farm/store/tally.py names the fields
 --   f:ev                           stream  the latest changes: o(wner), s(tatus)
 --   f:idem:<digest>                string  an idempotency key: id, space, request digest. While it is reserved, "?" and its
 --                                          holder stand in place of the id
@@ -96,6 +97,26 @@ end
 -- before. So verbs that drain the farm begin with this write, and a full Redis can be emptied.
 local function drains()
   call('DEL', 'f:none')
+end
+
+-- Counts something for /metrics, under words that are joined by "|".
+local function count_up(k, ...)
+  if k ~= 0 then
+    call('HINCRBY', 'f:tally', table.concat({...}, '|'), k)
+  end
+end
+
+-- Counts a span of time in the histogram of that name: in its bucket, and in its sum.
+local function observe(ms, ...)
+  local bucket = 1
+  while BUCKETS_MS[bucket] and ms > BUCKETS_MS[bucket] do
+    bucket = bucket + 1
+  end
+  local words = {...}
+  words[#words + 1] = bucket
+  count_up(1, unpack(words))
+  words[#words] = 'ms'
+  count_up(ms, unpack(words))
 end
 
 local function event(owner, status)
