@@ -1,7 +1,7 @@
 """The HTTP API: a thin front end that validates requests, accepts jobs durably, and reads their state back.
 
 gate       request id, tenant by API key, body limits          problems   every error as problem+json
-jobs, batches, results, deliveries, voices, health             the routes
+jobs, batches, results, deliveries, voices, health, metrics    the routes
 admission  a request becomes an order, or is refused           views      records in the shape that clients see
 """
 
@@ -15,16 +15,17 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from fastapi.middleware import Middleware
 
-from api import batches, deliveries, docs_page, health, jobs, openapi, problems, results, voices
+from api import batches, deliveries, docs_page, health, jobs, metrics, openapi, problems, results, voices
 from api.decoder import Decoder
 from api.gate import Gate, KeyRing
 from api.head import HeadAsGet
+from api.process_metrics import ProcessMetrics
 from api.state import opened
 from api.ttl_cache import TtlCache
 from farm.settings import Settings
 from farm.store import registry
 
-ROUTERS = (jobs.router, results.router, batches.router, deliveries.router, voices.router, health.router)
+ROUTERS = (jobs.router, results.router, batches.router, deliveries.router, voices.router, health.router, metrics.router)
 _KEYS_SECONDS = 2.0  # after which a revoked key no longer opens
 
 
@@ -60,6 +61,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
+    app.state.process = ProcessMetrics()
     problems.install(app)
     openapi.install(app)
     docs_page.install(app)

@@ -1,9 +1,8 @@
-"""The state of the farm, for people, probes and Prometheus: its models, its queue, and whether it accepts work."""
+"""The state of the farm, for people and probes: its models, its queue, and whether it accepts work."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from fastapi import APIRouter, Request, Response
@@ -11,7 +10,6 @@ from pydantic import BaseModel
 
 from api.answers import json_response
 from api.estimate import speeds
-from api.openapi import text
 from api.state import AppState, state_of, tenant_of
 from farm.errors import FarmError
 from farm.job import DEFAULT_TENANT, Lane
@@ -26,9 +24,6 @@ class Readiness(BaseModel):
 
     status: Literal["ok", "unavailable"]
     checks: dict[str, str]
-
-
-Samples = Iterable[tuple[Mapping[str, str], float]]
 
 
 @router.get("/v1/models", response_model=Page[Model])
@@ -61,60 +56,6 @@ async def readyz(request: Request) -> Response:
         status="ok" if ready else "unavailable", checks={name: said or "ok" for name, said in checks.items()}
     )
     return json_response(shown, 200 if ready else 503)
-
-
-@router.get("/metrics", response_class=Response, responses={200: text("The metrics", "text/plain")})
-async def metrics(request: Request) -> Response:
-    """In the text format of Prometheus, with what /v1/queue shows."""
-    shown = _as_seen_by(tenant_of(request), _queue(*await _figures(state_of(request))))
-    alive = shown.workers
-    lines: list[str] = []
-
-    def family(name: str, kind: str, said: str, samples: Samples) -> None:
-        lines.extend((f"# HELP {name} {said}", f"# TYPE {name} {kind}"))
-        lines.extend(f"{name}{_labels(labels)} {value!r}" for labels, value in samples)
-
-    depths = shown.models.items()
-    family("farm_jobs", "gauge", "Jobs by status.", (({"status": name}, n) for name, n in shown.jobs.items()))
-    family(
-        "farm_segments_ready",
-        "gauge",
-        "Segments that wait for a render worker.",
-        (({"model": model, "lane": lane}, n) for model, depth in depths for lane, n in depth.ready.items()),
-    )
-    family(
-        "farm_segments_leased",
-        "gauge",
-        "Segments that render workers hold.",
-        (({"model": model}, depth.leased) for model, depth in depths),
-    )
-    family("farm_due", "gauge", "Tasks that the desk should be at.", (({"kind": k}, n) for k, n in shown.due.items()))
-    family(
-        "farm_workers",
-        "gauge",
-        "Workers that are alive.",
-        (({"kind": kind}, sum(worker.kind == kind for worker in alive)) for kind in ("render", "desk")),
-    )
-    rendering = [worker for worker in alive if worker.kind == "render"]
-    family(
-        "farm_worker_segments_total",
-        "counter",
-        "Segments rendered by a worker since it started.",
-        ((_of(worker), worker.segments) for worker in rendering),
-    )
-    family(
-        "farm_worker_batch_mean",
-        "gauge",
-        "Mean utterances per batch.",
-        ((_of(worker), worker.batch_mean) for worker in rendering if worker.batch_mean is not None),
-    )
-    family(
-        "farm_worker_real_time_factor",
-        "gauge",
-        "Seconds of work per second of audio.",
-        ((_of(worker), worker.real_time_factor) for worker in rendering if worker.real_time_factor is not None),
-    )
-    return Response("\n".join(lines) + "\n", media_type="text/plain; version=0.0.4")
 
 
 async def _figures(state: AppState) -> tuple[registry.Backlog, list[Worker]]:
@@ -162,14 +103,3 @@ async def _check_redis(state: AppState) -> str | None:
     except FarmError as error:
         return error.message
     return "is nearly full: no new work is accepted until some is done" if state.pressure.full else None
-
-
-def _of(worker: Worker) -> dict[str, str]:
-    return {"worker": worker.id, "model": worker.model or ""}
-
-
-def _labels(labels: Mapping[str, str]) -> str:
-    escaped = (
-        (name, value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")) for name, value in labels.items()
-    )
-    return "{" + ",".join(f'{name}="{value}"' for name, value in escaped) + "}"

@@ -88,6 +88,8 @@ def answer(error: Exception, scope: Mapping[str, Any]) -> Response:
         known = FarmError("the farm failed to answer this; its log has the reason under the request id", code=code)
     elif known.status > HTTPStatus.INTERNAL_SERVER_ERROR:
         log.warning("request %s: %s %r: %s", request_id, scope["method"], scope["path"], known.message)
+    if "app" in scope:  # a connection that is refused before there is a request has none
+        scope["app"].state.process.count_problem(known.status, known.code)
     return Response(document(known, request_id), known.status, _headers(known, scope), MEDIA_TYPE)
 
 

@@ -10,7 +10,11 @@ from typing import Any
 import pytest
 import yaml
 
+from api.metrics import FarmCollector
+from api.process_metrics import ProcessMetrics
 from farm.settings import Settings
+from farm.store.registry import Backlog
+from farm.store.tally import Tally
 from worker.settings_docs import by_settings
 
 ROOT = Path(__file__).parents[2]
@@ -149,15 +153,23 @@ def test_the_gpu_file_gives_workers_gpus_and_the_model() -> None:
     assert {each["environment"]["FARM_MODEL"] for each in GPU.values()} == {"${FARM_MODEL:-indextts-2}"}
 
 
+def published() -> set[str]:
+    """The names under which Prometheus keeps the metrics."""
+    nothing = Backlog(jobs={}, ready={}, quarantined={}, leased={}, due={}, tally=Tally({}))
+    families = [*FarmCollector(nothing, []).collect(), *ProcessMetrics().registry.collect()]
+    suffix = {"counter": "_total", "histogram": "_bucket"}
+    return {family.name + suffix.get(family.type, "") for family in families}
+
+
 def panels() -> list[dict[str, Any]]:
     dashboard = json.loads((COMPOSE / "monitoring/grafana/dashboards/farm.json").read_text("utf-8"))
     return list(dashboard["panels"])
 
 
 def test_the_dashboard_and_the_autoscaler_ask_for_what_the_api_publishes() -> None:
-    published = set(re.findall(r'"(farm_[a-z_]+)"', (ROOT / "api" / "health.py").read_text("utf-8")))
     asked = {name for panel in panels() for target in panel["targets"] for name in metrics(target["expr"])}
-    assert asked == published, "a metric without a panel, or a panel without its metric"
+    assert asked <= published()
+    assert len(asked) > 15
     (scaled,) = yaml.safe_load_all((COMPOSE / "k8s" / "keda.yaml").read_text("utf-8"))
     (trigger,) = scaled["spec"]["triggers"]
     assert metrics(trigger["metadata"]["query"]) == {"farm_segments_ready", "farm_segments_leased"}
