@@ -15,7 +15,7 @@ import sys
 import uvicorn
 
 from api.app import create_app
-from api.connection import Connection, raise_file_limit
+from api.connection import Connection, raise_file_limit, server_options
 from farm.errors import EXIT_MISCONFIGURED, FarmError, Misconfigured
 from farm.scratch import sweep
 from farm.settings import Settings, misspelt
@@ -24,7 +24,6 @@ from farm.store import Store, registry
 
 log = logging.getLogger("api")
 
-_PROXIES = "127.0.0.1,::1"  # whose X-Forwarded-Proto is believed
 _GRACE_SECONDS = 10  # for requests in flight on SIGTERM; long polls are cut off then and ask again
 
 
@@ -45,12 +44,9 @@ def main() -> int:
         host=settings.host,
         port=settings.port,
         workers=1,
-        loop="uvloop",
-        http=Connection,
         access_log=False,
-        log_config=None,
-        forwarded_allow_ips=_PROXIES,
         timeout_graceful_shutdown=_GRACE_SECONDS,
+        **server_options(settings),
     )
     return 0
 

@@ -16,12 +16,14 @@ import logging
 import resource
 from collections.abc import Callable
 from http import HTTPStatus
+from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from api.gate import new_request_id
 from api.problems import MEDIA_TYPE, document
 from farm.errors import FarmError
+from farm.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +57,17 @@ class TooManyConnections(FarmError):
     status = 503
     code = "too_many_connections"
     retryable = True
+
+
+def server_options(settings: Settings) -> dict[str, Any]:
+    """How uvicorn serves the API, wherever it does."""
+    return {
+        "http": Connection,
+        "loop": "uvloop",
+        "log_config": None,
+        "proxy_headers": bool(settings.trusted_proxies),
+        "forwarded_allow_ips": list(settings.trusted_proxies),  # given, or a variable of uvicorn's own would decide
+    }
 
 
 def raise_file_limit() -> int:

@@ -122,6 +122,9 @@ class Settings(Variables):
     record_days: float = Field(90.0, gt=0, le=36_500, description="how long the record of a job outlives its result")
 
     public_url: str | None = Field(None, description="how clients reach the API, for URLs in answers and webhooks")
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)] = Field(
+        (), description="networks of proxies whose X-Forwarded-Proto and -For the API believes: 127.0.0.1/32,10.0.0.0/8"
+    )
     webhook_secret: str | None = Field(None, description="whsec_…; signs webhooks; without it webhooks are refused")
     webhook_allow: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)] = Field(
         (), description="networks that webhooks may reach beside public ones: 10.0.0.0/8,127.0.0.0/8"

@@ -60,6 +60,7 @@ def check_forms(settings: Settings) -> None:
         lambda: _check_web_address("FARM_S3_PROXY", settings.s3_proxy),
         lambda: allowed_networks(settings.webhook_allow),
         lambda: allowed_networks(settings.webhook_allow_keyless),
+        lambda: allowed_networks(settings.trusted_proxies, "FARM_TRUSTED_PROXIES"),
         lambda: check_secret(settings.webhook_secret),
         lambda: check_storage_url(settings),
     )

@@ -36,15 +36,15 @@ _NAT64 = IPv6Network("64:ff9b::/96")  # IPv4 as a network without IPv4 sees it, 
 _NAME = re.compile(r"[a-z0-9._-]+")
 
 
-def allowed_networks(names: Iterable[str]) -> tuple[Network, ...]:
-    """The networks of FARM_WEBHOOK_ALLOW. Raises Misconfigured when one is malformed."""
+def allowed_networks(names: Iterable[str], setting: str = "FARM_WEBHOOK_ALLOW") -> tuple[Network, ...]:
+    """The networks that a setting lists. Raises Misconfigured when one is malformed."""
     networks = []
     for name in names:
         try:
             networks.append(ip_network(name))
         except ValueError as error:
             raise Misconfigured(
-                f"FARM_WEBHOOK_ALLOW: {error}; write networks like 10.0.0.0/8 or fd00::/8, separated by commas"
+                f"{setting}: {error}; write networks like 10.0.0.0/8 or fd00::/8, separated by commas"
             ) from None
     return tuple(networks)
 

@@ -17,7 +17,7 @@ import pytest
 import uvicorn
 
 from api.app import create_app
-from api.connection import Connection
+from api.connection import server_options
 from farm.settings import Settings
 from farm.storage import open_storage
 from farm.store import Store, registry
@@ -49,7 +49,7 @@ class Served:
         self.url = f"http://127.0.0.1:{self.port}"
         app = create_app(settings)
         self._document = Document(app)
-        config = uvicorn.Config(app, log_config=None, loop="uvloop", http=Connection)
+        config = uvicorn.Config(app, **server_options(settings))
         self._server = _Uvicorn(config)
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],))
         self._thread.start()

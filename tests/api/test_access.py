@@ -280,6 +280,19 @@ def test_with_a_key_proxies_and_pages_are_answered(ann: httpx.Client) -> None:
     assert ann.get("/v1/jobs", headers=headers).status_code == 200
 
 
+@pytest.mark.parametrize(("trusted", "scheme"), [((), "http"), (("10.0.0.0/8",), "http"), (("127.0.0.1",), "https")])
+def test_only_a_proxy_that_the_operator_named_is_believed_how_its_client_came(
+    serve: Callable[..., httpx.Client], store: Store, trusted: tuple[str, ...], scheme: str
+) -> None:
+    key = make_key(store, "ann", "ann")
+    answer = serve(trusted_proxies=trusted).post(
+        "/v1/jobs",
+        json={"input": "By way of a proxy."},
+        headers=key | {"X-Forwarded-Proto": "https", "X-Forwarded-For": "192.0.2.7"},
+    )
+    assert answer.json()["status_url"].startswith(f"{scheme}://")
+
+
 @pytest.mark.parametrize("host", ["[", "[zz]:1", "a]b", "[::1", "::1]:80", "[v1.x]:1", "\xff", "a b", ""])
 def test_a_malformed_host_is_not_this_farm(api: httpx.Client, host: str) -> None:
     answer = api.get("/v1/jobs", headers={"Host": host.encode("latin-1")})
