@@ -99,7 +99,7 @@ def _as_seen_by(tenant: str, queue: Queue) -> Queue:
 async def _check_redis(state: AppState) -> str | None:
     try:
         await state.store.run(registry.ping())
-        state.pressure = await state.store.pressure()
+        state.note(await state.store.pressure())
     except FarmError as error:
         return error.message
     return "is nearly full: no new work is accepted until some is done" if state.pressure.full else None

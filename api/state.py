@@ -54,10 +54,8 @@ class AppState:
     def check_room(self) -> None:
         """Raises Unavailable while Redis is nearly full: accepted jobs need the rest of its memory to finish."""
         if self.pressure.full:
-            used, limit = self.pressure.used_bytes, self.pressure.limit_bytes
             raise Unavailable(
-                f"the farm's Redis is at {used:,} of {limit:,} bytes: no new work is accepted until some is done; "
-                "try again later, or give it more memory",
+                "the farm is full: it takes no new work until some of what it has is done; try again later",
                 code="farm_full",
             )
 
@@ -88,10 +86,19 @@ class AppState:
     async def keep_measuring(self) -> None:
         while True:
             try:
-                self.pressure = await self.store.pressure()
+                self.note(await self.store.pressure())
             except FarmError as error:
                 log.debug("memory of Redis not measured: %s", error)
             await asyncio.sleep(_PRESSURE_SECONDS)
+
+    def note(self, pressure: Pressure) -> None:
+        """How many bytes there are is for the operator, and nothing for whoever is refused."""
+        if pressure.full and not self.pressure.full:
+            log.warning(
+                "Redis is at %s of %s bytes: no new work is accepted until some is done; raise maxmemory",
+                f"{pressure.used_bytes:,}", f"{pressure.limit_bytes:,}",
+            )  # fmt: skip
+        self.pressure = pressure
 
 
 def state_of(request: HTTPConnection) -> AppState:

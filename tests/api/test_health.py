@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import threading
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from farm.store import Store, registry
 from farm.wire import Worker
@@ -130,7 +132,7 @@ def test_a_redis_that_hangs_hangs_no_request(serve: Callable[..., httpx.Client],
 
 
 def test_from_four_fifths_of_its_memory_on_redis_gets_no_new_work(
-    serve: Callable[..., httpx.Client], own_redis: Callable[..., Any]
+    serve: Callable[..., httpx.Client], own_redis: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     redis = own_redis(maxmemory="100mb")
     announced(redis.url)
@@ -142,6 +144,8 @@ def test_from_four_fifths_of_its_memory_on_redis_gets_no_new_work(
         assert api.get("/readyz").json()["checks"]["redis"].startswith("is nearly full")
         answer = api.post("/v1/jobs", json=NIGHT)
         assert (answer.status_code, answer.json()["code"]) == (503, "farm_full")
+        assert not re.search(r"\d", answer.json()["detail"]), "how large the farm is, is nothing that a tenant is told"
+        assert [line for line in caplog.messages if re.fullmatch(r"Redis is at [\d,]+ of [\d,]+ bytes: .*", line)]
         assert api.post("/v1/batches", json={"jobs": [NIGHT]}).status_code == 503
         assert api.get(f"/v1/jobs/{job}").status_code == 200
         assert api.post(f"/v1/jobs/{job}/cancel").status_code == 202
