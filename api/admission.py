@@ -15,6 +15,7 @@ from itertools import islice
 
 from farm.errors import BadInput, FieldError, Unavailable
 from farm.job import new_id
+from farm.job_limits import beyond_limits
 from farm.pronunciation import faults as mispronounced
 from farm.spec import Order, Spec, write_text
 from farm.speech import PARAMETERS, Manner, Parameter
@@ -52,6 +53,9 @@ class Catalog:
         faults += islice(self._chapter_voices(request, card, uploads), _NAMED)
         faults += _unsupported_parameters(request, card)
         faults += _conflicting_targets(request)
+        faults += beyond_limits(
+            request.parts(), request.output, card.sample_rate, target_duration_ms=request.target_duration_ms
+        )
         if Parameter.PRONUNCIATION in card.parameters:
             faults += islice(_bad_marks(request), _NAMED)
         if request.emotion is not None and Parameter.EMOTION in card.parameters:

@@ -73,3 +73,14 @@ def test_a_recording_over_the_limit_is_refused(api: httpx.Client) -> None:
     form = {"name": "anna", "consent": "true"}
     answer = api.post("/v1/voices", data=form, files={"audio": ("a.wav", b"x" * (MAX_VOICE_BYTES + 200_000))})
     assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
+
+
+def test_a_job_that_is_certain_to_be_too_large_is_refused_by_its_field(api: httpx.Client) -> None:
+    output = {"format": "wav", "sample_rate": 48_000}
+    answer = api.post("/v1/jobs", json={"input": "a" * 3_000_000, "output": output})
+    assert (answer.status_code, answer.json()["code"]) == (422, "output_too_large")
+    assert [fault["pointer"] for fault in answer.json()["errors"]] == ["/output/format"]
+    chapters = [{"input": "a"}] * 200
+    answer = api.post("/v1/jobs", json={"chapters": chapters, "output": {"pause_ms": {"chapter": 60_000}}})
+    assert (answer.status_code, answer.json()["code"]) == (422, "pauses_too_long")
+    assert [fault["pointer"] for fault in answer.json()["errors"]] == ["/output/pause_ms/chapter"]

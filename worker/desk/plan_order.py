@@ -8,11 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from farm.errors import BadInput
+from farm.job_limits import within_limits
 from farm.plan import Part, Recipe, encode_plan, segments
 from farm.spec import Spec, read_text
 from farm.speech import Parameter
 from farm.wire import Model
-from worker.desk.plan_limits import within_limits
 
 
 @dataclass(frozen=True, slots=True)
