@@ -24,8 +24,6 @@ from farm.store import Store, registry
 
 log = logging.getLogger("api")
 
-_GRACE_SECONDS = 10  # for requests in flight on SIGTERM; long polls are cut off then and ask again
-
 
 def main() -> int:
     try:
@@ -45,7 +43,6 @@ def main() -> int:
         port=settings.port,
         workers=1,
         access_log=False,
-        timeout_graceful_shutdown=_GRACE_SECONDS,
         **server_options(settings),
     )
     return 0

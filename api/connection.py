@@ -35,6 +35,7 @@ BODY_BYTES_PER_SECOND = 1_000
 _PIECE = 16_384  # bytes that are parsed at once, by which a head may exceed its limit
 _SPARE_FILES = 64  # for Redis, storage, scratch files and the listener
 _MOST_CONNECTIONS = 16_384
+_GRACE_SECONDS = 10  # for requests in flight on SIGTERM; long polls are cut off then and ask again
 
 
 class HeadTooLarge(FarmError):
@@ -65,6 +66,7 @@ def server_options(settings: Settings) -> dict[str, Any]:
         "http": Connection,
         "loop": "uvloop",
         "log_config": None,
+        "timeout_graceful_shutdown": _GRACE_SECONDS,
         "proxy_headers": bool(settings.trusted_proxies),
         "forwarded_allow_ips": list(settings.trusted_proxies),  # given, or a variable of uvicorn's own would decide
     }

@@ -7,6 +7,7 @@ backstage   plays the workers: plans, renders and finishes jobs through the same
 
 from __future__ import annotations
 
+import faulthandler
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -51,9 +52,12 @@ class Served:
         self._document = Document(app)
         config = uvicorn.Config(app, **server_options(settings))
         self._server = _Uvicorn(config)
-        self._thread = threading.Thread(target=self._server.run, args=([self._socket],))
+        # A daemon: the thread of an API that was too slow to start must not keep the tests from ending.
+        self._thread = threading.Thread(target=self._server.run, args=([self._socket],), daemon=True)
         self._thread.start()
-        assert self._server.up.wait(patient(20)), "the API did not start"
+        if not self._server.up.wait(patient(20)):
+            self._server.should_exit = True
+            pytest.fail("the API did not start")
 
     def client(self, **options: Any) -> httpx.Client:
         """Every answer that it gets is compared to the API's own document."""
@@ -62,7 +66,10 @@ class Served:
 
     def stop(self) -> None:
         self._server.should_exit = True
-        self._thread.join()
+        self._thread.join(patient(30))
+        if self._thread.is_alive():
+            faulthandler.dump_traceback()
+            pytest.fail("the API did not end; stderr shows where its threads are")
         self._socket.close()
 
 
