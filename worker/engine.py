@@ -58,6 +58,7 @@ class NoticeCode(StrEnum):
     CODE_LIMIT = "code_limit"
     UNKNOWN_TEXT = "unknown_text"
     UNSPEAKABLE = "unspeakable"
+    UNSPOKEN = "unspoken"
     CUT_OFF = "cut_off"
     PACE = "pace"
 
@@ -83,7 +84,8 @@ class Clip:
     `spoken_characters` says how much of the utterance's text the engine answers for, in characters of that text with
     its white space and punctuation: all that it handed to its voice and has no reason to believe unspoken. It is the
     length of the text where nothing was lost; 0 where nothing could be spoken; less than the length by the characters
-    that the model does not know, and by those of a passage that may have been cut off. A warning says why it is less.
+    for which the model has no token or no word, and by those of a passage that may have been cut off. A warning says
+    why it is less.
     """
 
     key: str

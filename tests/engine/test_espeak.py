@@ -91,7 +91,7 @@ def test_voices_keep_their_names_and_plain_languages_have_a_voice(espeak: Espeak
 
 def test_every_voice_speaks(espeak: Espeak) -> None:
     voices = espeak.card.voices.items()
-    results = render(espeak, [utterance(espeak, "1 mama", key=v, voice=v, language=lang) for v, lang in voices])
+    results = render(espeak, [utterance(espeak, "mama", key=v, voice=v, language=lang) for v, lang in voices])
     assert len(results) > 130
     assert [name for name, result in results.items() if isinstance(result, Failure) or result.warnings] == []
 

@@ -26,10 +26,11 @@ from farm.speech import Parameter
 from farm.wire import Language, Model
 from worker.engine import Clip, Failure, Feed, Notice, NoticeCode, Utterance
 from worker.engines.espeak import speaker
+from worker.engines.espeak.mutes import Mutes, described
 from worker.engines.espeak.proof import Clause
-from worker.engines.espeak.reading import Died, Reader, Reading, Refused, Said, shortened
+from worker.engines.espeak.reading import Died, Reader, Reading, Refused, Said, is_audible, shortened
 
-_RENDERING = 2  # raise it when this folder makes the same input sound different
+_RENDERING = 3  # raise it when this folder makes the same input sound different
 
 _WORDS_PER_MINUTE = 175  # eSpeak's own speed
 _SLOWEST, _FASTEST = 80, 450  # the limits of eSpeak
@@ -55,6 +56,7 @@ class Espeak:
         self.capacity = capacity
         self.device = "cpu"
         self._speaker = _Speaker()
+        self._mutes = Mutes()
         introduction = self._speaker.introduction
         voices = _name_voices(introduction["voices"])
         self._identifiers = {name: voice.identifier for name, voice in voices.items()}
@@ -87,9 +89,12 @@ class Espeak:
             return Failure(utterance.key, f"espeak has no language {speech.language!r}; GET /v1/models lists them")
         pitch = _PITCH + round(_STEPS * manner.pitch)
         voice = {"voice": self._identifiers[speech.voice], "pitch": min(99, max(0, pitch))}
-        speak = partial(self._speak, voice, _plain(utterance.text), speech.language)
         warnings: list[Notice] = []
         try:
+            is_heard = partial(self._is_heard, self._identifiers[speech.voice])
+            text = self._mutes.respelled(_plain(utterance.text), speech.voice, is_heard)
+            left_out = self._mutes.places(text, speech.voice, is_heard)
+            speak = partial(self._speak, voice, text, speech.language)
             if speech.target_duration_ms is None:
                 reading = speak(round(_WORDS_PER_MINUTE * manner.speed))
             else:
@@ -109,13 +114,25 @@ class Espeak:
             beyond = f"pitch {manner.pitch:g} is beyond what eSpeak NG reaches; its limit was used"
             warnings.append(Notice(NoticeCode.PITCH_LIMIT, beyond))
         samples = reading.samples
-        spoken = len(utterance.text) - sum(map(len, (*reading.unproven, *reading.missing)))
+        lost = sum(map(len, (*reading.unproven, *reading.missing, *(place.sign for place in left_out))))
+        spoken = max(0, len(utterance.text) - lost)
         warnings += _losses(reading)
+        if left_out and len(samples):
+            wordless = f"eSpeak NG has no word in {speech.language} for these, and leaves them out"
+            warnings.append(Notice(NoticeCode.UNSPOKEN, f"{wordless}: {described(text, left_out)}"))
         if not len(samples):
             spoken = 0
             samples = np.zeros(self._frames(speech.target_duration_ms or _SILENCE_MS), np.float32)
             warnings.append(_UNSPEAKABLE)
         return Clip(utterance.key, samples, tuple(warnings), spoken)
+
+    def _is_heard(self, identifier: str, text: str) -> bool:
+        """Whether a voice makes any sound of a text. A text that kills eSpeak is for the reader to deal with."""
+        neutral = {"voice": identifier, "pitch": _PITCH, "words_per_minute": _WORDS_PER_MINUTE}
+        try:
+            return is_audible(self._speaker.speak({**neutral, "text": text}).samples)
+        except Died:
+            return True
 
     def _speak(self, voice: Mapping[str, Any], text: str, language: str, words_per_minute: int) -> Reading:
         speed = min(_FASTEST, max(_SLOWEST, words_per_minute))

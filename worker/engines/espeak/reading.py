@@ -101,6 +101,10 @@ class Reader:
         return said.samples[max(0, int(loud[0]) - edge) : int(loud[-1]) + 1 + edge]
 
 
+def is_audible(samples: Samples) -> bool:
+    return bool((np.abs(samples) >= _QUIET).any())
+
+
 def shortened(text: str) -> str:
     return text if len(text) <= _QUOTED else text[: _QUOTED - 1] + "…"
 
