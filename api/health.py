@@ -13,6 +13,7 @@ from api.estimate import speeds
 from api.state import AppState, state_of, tenant_of
 from farm.errors import FarmError
 from farm.job import DEFAULT_TENANT, Lane
+from farm.storage_mark import on_another_storage
 from farm.store import registry
 from farm.wire import Model, Page, Queue, Worker
 
@@ -20,7 +21,8 @@ router = APIRouter(tags=["farm"])
 
 
 class Readiness(BaseModel):
-    """`checks` says of Redis and the storage "ok", or what is wrong."""
+    """`checks` says of Redis, the storage and the workers "ok", or what is wrong. What is wrong with a worker makes the
+    farm no less ready: the others work."""
 
     status: Literal["ok", "unavailable"]
     checks: dict[str, str]
@@ -52,6 +54,7 @@ async def readyz(request: Request) -> Response:
     state = state_of(request)
     checks = {"redis": await _check_redis(state), "storage": await state.storage_trouble.get()}
     ready = not any(checks.values())
+    checks["workers"] = None if checks["redis"] else await _check_workers(state)
     shown = Readiness(
         status="ok" if ready else "unavailable", checks={name: said or "ok" for name, said in checks.items()}
     )
@@ -90,7 +93,15 @@ def _as_seen_by(tenant: str, queue: Queue) -> Queue:
     if tenant == DEFAULT_TENANT:
         return queue
     workers = [
-        worker.model_copy(update={"id": worker.id.rpartition("-")[2], "device": None, "memory_bytes": 0, "facts": {}})
+        worker.model_copy(
+            update={
+                "id": worker.id.rpartition("-")[2],
+                "device": None,
+                "memory_bytes": 0,
+                "facts": {},
+                "storage_mark": None,
+            }
+        )
         for worker in queue.workers
     ]
     return queue.model_copy(update={"jobs": {}, "due": {}, "workers": workers})
@@ -103,3 +114,13 @@ async def _check_redis(state: AppState) -> str | None:
     except FarmError as error:
         return error.message
     return "is nearly full: no new work is accepted until some is done" if state.pressure.full else None
+
+
+async def _check_workers(state: AppState) -> str | None:
+    """Whoever asks is told the random part of a worker's id, and not the name of its host."""
+    known, beats = await asyncio.gather(state.store.run(registry.storage_mark()), state.store.run(registry.workers()))
+    strange = (
+        other.id.rpartition("-")[2] for other in on_another_storage(map(Worker.model_validate_json, beats), known)
+    )
+    named = ", ".join(strange)
+    return f"on another storage than the farm's, and about to end: {named}; `farm doctor` says more" if named else None

@@ -1,7 +1,7 @@
 """The birth mark of the storage: a random id that is written there once, and that the farm's Redis knows.
 
 Parts of a farm that see two storages lose work without an error: a job succeeds, and its result is nowhere. So each
-part compares what lies in its storage with what Redis knows.
+part compares what lies in its storage with what Redis knows: at its start, and a worker again every minute.
 
     Redis    storage
     -        -            a new farm, or one of before there were marks: both get one
@@ -14,12 +14,14 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Iterable
 
 from farm.errors import Misconfigured, ObjectMissing, StorageUnavailable
 from farm.layout import MARK
 from farm.settings import Settings
 from farm.storage import Storage
 from farm.store import Store, registry
+from farm.wire import Worker
 
 _BIRTH_MS = 30_000  # while one process writes the first mark, the others wait
 _PAUSE_S = 0.1
@@ -61,6 +63,11 @@ def read_mark(storage: Storage) -> str | None:
         return storage.get(MARK).decode("ascii", "replace")
     except ObjectMissing:
         return None
+
+
+def on_another_storage(workers: Iterable[Worker], known: str | None) -> list[Worker]:
+    """Those whose heartbeat has another mark than Redis knows."""
+    return [each for each in workers if known is not None and each.storage_mark not in (None, known)]
 
 
 def compare(known: str | None, found: str | None, settings: Settings) -> None:

@@ -373,6 +373,7 @@ class Worker(_Answer):
     capacity: int | None = None
     idle_share: float | None = Field(None, description="share of the time under backlog in which the engine waited")
     memory_bytes: int = 0
+    storage_mark: str | None = Field(None, description="birth mark of the storage that it sees; absent if it sees none")
     facts: dict[str, str] = Field({}, description="what its engine tells of itself: precision, attention, memory")
 
 

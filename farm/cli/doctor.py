@@ -22,6 +22,7 @@ from farm.errors import FarmError, Misconfigured, Unauthorized
 from farm.redis_address import RedisAddress
 from farm.settings import Settings, misspelt
 from farm.webhooks.secrets import check_form
+from farm.wire import Worker
 
 _WORDS = {True: "OK", False: "MEND", None: "-"}
 
@@ -58,6 +59,7 @@ def examine(here: Site, environment: Mapping[str, str]) -> Iterator[Finding]:
         yield from (Finding(part, None, says) for part in ("redis", "broker", "storage", "webhooks"))
         return
     yield from _redis(settings)
+    yield from _strangers(settings)
     if here.stored:
         yield _missing_folder(settings) or _storage(settings)
     else:
@@ -139,6 +141,21 @@ def _storage(settings: Settings) -> Finding:
     except FarmError as error:
         return Finding("storage", False, f"{settings.storage_url}: {error.message}")
     return Finding("storage", True, f"{settings.storage_url} can be written and read")
+
+
+def _strangers(settings: Settings) -> Iterator[Finding]:
+    """Workers that keep their objects elsewhere."""
+    with needs("store"):
+        from farm.storage_mark import on_another_storage
+        from farm.store import Store, registry
+    try:
+        with closing(Store.connect(settings.redis_url)) as store:
+            beats, known = store.run(registry.workers()), store.run(registry.storage_mark())
+    except FarmError:
+        return  # which is a finding of its own
+    if names := [each.id for each in on_another_storage(map(Worker.model_validate_json, beats), known)]:
+        says = f"on another storage than the farm's: {', '.join(names)}; give them the farm's FARM_STORAGE_URL"
+        yield Finding("workers", False, says)
 
 
 def _known_mark(settings: Settings) -> str | None:

@@ -72,7 +72,7 @@ def test_only_the_operator_sees_totals_and_where_workers_run(
 def test_a_farm_that_is_well_is_ready(api: httpx.Client) -> None:
     assert api.get("/healthz").json() == {"status": "ok"}
     ready = api.get("/readyz")
-    assert (ready.status_code, ready.json()["checks"]) == (200, {"redis": "ok", "storage": "ok"})
+    assert (ready.status_code, ready.json()["checks"]) == (200, {"redis": "ok", "storage": "ok", "workers": "ok"})
 
 
 def test_an_api_on_another_storage_than_the_workers_is_not_ready(api: httpx.Client, store: Store) -> None:
@@ -83,6 +83,18 @@ def test_an_api_on_another_storage_than_the_workers_is_not_ready(api: httpx.Clie
     assert checks["redis"] == "ok"
     assert "FARM_STORAGE_URL" in checks["storage"]
     assert "`farm adopt-storage`" in checks["storage"]
+
+
+def test_a_worker_on_another_storage_is_named_and_the_farm_stays_ready(api: httpx.Client, backstage: Backstage) -> None:
+    backstage.store.run(registry.keep_storage_mark("of this farm"))
+    known = backstage.store.run(registry.storage_mark())
+    now = "2026-01-01T00:00:00Z"
+    for id, mark in (("host-a-5e1f", known), ("host-b-77aa", "of another storage"), ("host-c-0b0b", None)):
+        beat = Worker(id=id, kind="desk", started_at=now, seen_at=now, storage_mark=mark)
+        backstage.store.run(registry.beat(id, beat.model_dump_json(), LEASE_MS))
+    ready = api.get("/readyz")
+    assert "on another storage than the farm's, and about to end: 77aa;" in ready.json()["checks"]["workers"]
+    assert {worker["storage_mark"] for worker in api.get("/v1/queue").json()["workers"]} >= {known}
 
 
 def test_without_redis_nothing_is_accepted_and_with_it_everything_goes_on(

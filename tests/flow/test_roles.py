@@ -112,7 +112,8 @@ def test_a_thread_that_ended_makes_the_worker_ill_whatever_its_name(role: Role) 
         ticker.join()
         assert ticker.name in role.lost_threads()
     report = health_of(role).report()
-    assert report.startswith("ill: worker lost its renamed 0 and renamed 1 and renamed 2 thread;")
+    names = " and ".join(ticker.name for ticker in role.tickers)
+    assert report.startswith(f"ill: worker lost its {names} thread;")
 
 
 def test_a_role_that_never_began_can_be_closed(role: Role) -> None:

@@ -18,8 +18,9 @@ from farm.job import Status
 from farm.settings import Settings
 from farm.storage import LocalStorage
 from farm.storage_mark import recognise
-from farm.store import SCHEMA, Store
+from farm.store import SCHEMA, Store, registry
 from farm.wake import DESK_QUEUE
+from farm.wire import Worker
 from tests.conftest import RedisServer, free_port
 from tests.flow.house import House
 from tests.patience import patient
@@ -165,6 +166,17 @@ def test_the_doctor_looks_at_the_broker(own_redis: Callable[..., RedisServer], t
     assert "MEND  broker    FARM_BROKER_URL: this Redis has no database 1" in run("farm", "doctor", **given).stdout
     shared = run("farm", "doctor", **given, FARM_BROKER_URL=redis.url).stdout
     assert f"OK    broker    {redis.url} takes messages" in shared
+
+
+def test_the_doctor_names_a_worker_on_another_storage(redis_url: str, tmp_path: Path) -> None:
+    with closing(Store.connect(redis_url)) as store:
+        store.run(registry.adopt_storage_mark("of this farm"))
+        now = "2026-01-01T00:00:00Z"
+        for id, mark in (("host-a-5e1f", "of this farm"), ("host-b-77aa", "of another storage")):
+            beat = Worker(id=id, kind="desk", started_at=now, seen_at=now, storage_mark=mark)
+            store.run(registry.beat(id, beat.model_dump_json(), 60_000))
+        said = run("farm", "doctor", FARM_REDIS_URL=redis_url, FARM_STORAGE_URL=tmp_path.as_uri()).stdout
+    assert "MEND  workers   on another storage than the farm's: host-b-77aa; give" in said
 
 
 def test_a_job_runs_where_store_and_broker_share_the_only_database(

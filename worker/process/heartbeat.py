@@ -19,6 +19,7 @@ import psutil
 from farm import wire
 from farm.errors import EXIT_FAULT, StoreReplaced, StoreUnavailable
 from farm.store import Store, registry
+from worker.process.storage_watch import StorageWatch
 from worker.process.ticker import Ticker
 from worker.render.renderer import Figures, Renderer
 
@@ -37,8 +38,8 @@ def new_worker_id() -> str:
 class Heartbeat:
     """`renderer`: whose engine and figures to publish; a desk has none."""
 
-    def __init__(self, store: Store, worker: str, renderer: Renderer | None = None) -> None:
-        self._store, self._worker, self._renderer = store, worker, renderer
+    def __init__(self, store: Store, worker: str, storage: StorageWatch, renderer: Renderer | None = None) -> None:
+        self._store, self._worker, self._storage, self._renderer = store, worker, storage, renderer
         self._started: datetime | None = None
         self._seen: deque[Figures] = deque([Figures()], maxlen=_WINDOW)
         self.ticker = Ticker(
@@ -65,14 +66,17 @@ class Heartbeat:
         memory = psutil.Process().memory_info().rss
         self._started = started = self._started or now
         if self._renderer is None:
-            return wire.Worker(id=self._worker, kind="desk", started_at=started, seen_at=now, memory_bytes=memory)
+            return wire.Worker(
+                id=self._worker, kind="desk", started_at=started, seen_at=now, memory_bytes=memory,
+                storage_mark=self._storage.mark,
+            )  # fmt: skip
         engine, figures = self._renderer.engine, self._renderer.figures()
         if figures != self._seen[-1]:  # an idle worker keeps its last measured speed
             self._seen.append(figures)
         recent = figures - self._seen[0]
         return wire.Worker(
             id=self._worker, kind="render", model=engine.card.name, device=engine.device,
-            capacity=engine.capacity, facts=dict(engine.facts()),
+            capacity=engine.capacity, facts=dict(engine.facts()), storage_mark=self._storage.mark,
             started_at=started, seen_at=now, segments=figures.segments, memory_bytes=memory,
             segments_per_second=recent.segments / recent.seconds if recent.seconds else 0.0,
             real_time_factor=recent.seconds / recent.audio_seconds if recent.audio_seconds else None,

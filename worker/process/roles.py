@@ -34,6 +34,7 @@ from worker.process.heartbeat import Heartbeat, new_worker_id
 from worker.process.keeper import Keeper
 from worker.process.relapse import Relapse
 from worker.process.standby import Standby
+from worker.process.storage_watch import StorageWatch
 from worker.render.renderer import Renderer
 
 if TYPE_CHECKING:
@@ -41,13 +42,18 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_ANSWER_S = 5.0  # for the storage watch, on which the end of the process waits
+
 
 class Role(ABC):
-    def __init__(self, settings: Settings, store: Store, waker: Waker, worker: str, heartbeat: Heartbeat) -> None:
-        self._heartbeat = heartbeat
+    def __init__(
+        self, settings: Settings, store: Store, waker: Waker, worker: str, renderer: Renderer | None = None
+    ) -> None:
+        storage = StorageWatch(store, open_storage(settings, timeout=_ANSWER_S, attempts=1), settings)
+        self._heartbeat = heartbeat = Heartbeat(store, worker, storage, renderer)
         self._standby = Standby(settings.broker, self.has_work, self.drain)
         keeper = Keeper(store, waker, worker=worker, lease_ms=round(settings.lease_seconds * 1000))
-        self.tickers = (heartbeat.ticker, keeper.ticker, self._standby.ticker)
+        self.tickers = (heartbeat.ticker, keeper.ticker, self._standby.ticker, storage.ticker)
 
     @abstractmethod
     def drain(self) -> None: ...
@@ -89,7 +95,7 @@ class RenderRole(Role):
         wake_desk = partial(waker.wake, DESK_QUEUE)
         self._renderer = Renderer(self._store, open_storage(settings), engine, settings, worker, wake_desk)
         self._store.run(registry.announce(engine.card.name, engine.card.model_dump_json()))
-        super().__init__(settings, self._store, waker, worker, Heartbeat(self._store, worker, self._renderer))
+        super().__init__(settings, self._store, waker, worker, self._renderer)
         self._relapse.begin()
 
     def drain(self) -> None:
@@ -127,8 +133,7 @@ class DeskRole(Role):
         self._storage = open_storage(settings)
         self._stopping = mmap.mmap(-1, 1)  # shared with the pool, which SIGTERM does not reach; 1: stop
         self._desks: dict[int, Desk] = {}  # by process id: no process may use the desk of its parent
-        worker_id = new_worker_id()
-        super().__init__(settings, self._store, Waker(settings.broker), worker_id, Heartbeat(self._store, worker_id))
+        super().__init__(settings, self._store, Waker(settings.broker), new_worker_id())
 
     def drain(self) -> None:
         desk = self._desks.get(os.getpid())
