@@ -368,6 +368,41 @@ def test_chinese_that_is_wrapped_at_twenty_characters_is_joined() -> None:
     assert gaps("\n".join(lines), 1000, "zh") == [Gap.CHAPTER]
 
 
+COLUMNS = {
+    "zh": "守塔人慢慢地走下了一百二十級台階，海面上一片漆黑，遠處傳來了船的汽笛聲，還有風吹過塔頂的聲音。"
+    "他停下來，聽了一會兒；什麼也沒有發生。",
+    "ja": "灯台守はゆっくりと百二十段の階段を下りていった。海は真っ暗で、遠くから船の汽笛が聞こえた。"
+    "彼は立ち止まって、じっと耳を澄ました。",
+    "zh-hant": "他說：「你聽，那是甚麼？」她搖了搖頭，不肯回答，因為她知道，"
+    "那是海在說話，而海從來不等人；它只說一次，然後就沉默了。",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("width", range(8, 16))
+@pytest.mark.parametrize("language", COLUMNS)
+def test_chinese_and_japanese_in_a_narrow_column_are_joined(language: str, width: int) -> None:
+    paragraph = COLUMNS[language] * 3
+    lines = [paragraph[place : place + width] for place in range(0, len(paragraph), width)]
+    assert gaps("\n".join(lines), 1000, language) == [Gap.CHAPTER]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "床前明月光，\n疑是地上霜。\n舉頭望明月，\n低頭思故鄉。",
+        "春眠不覺曉\n處處聞啼鳥\n夜來風雨聲\n花落知多少",
+        "床前明月光，疑是地上霜。\n舉頭望明月，低頭思故鄉。\n白日依山盡，黃河入海流。\n欲窮千里目，更上一層樓。",
+        "空山不見人，但聞人語響\n返景入深林，復照青苔上\n獨坐幽篁裏，彈琴復長嘯\n深林人不知，明月來相照",
+        "無邊落木蕭蕭下，不盡\n",
+        "輕輕的我走了，\n正如我輕輕的來；\n我輕輕的招手，\n作別西天的雲彩。\n那河畔的金柳，\n是夕陽中的新娘；",
+        "「你好嗎？」\n「我很好，謝謝。」\n「要去哪裏？」\n「回家，吃晚飯。」\n「那明天見。」",
+        "一月二日星期一休息\n一月三日星期二上課\n一月四日星期三上課\n一月五日星期四考試",
+    ],
+)
+def test_chinese_verse_dialogue_and_lists_keep_their_narrow_lines(text: str) -> None:
+    assert cut(text, 290, "zh") == text.strip().split("\n")
+
+
 VERSE = """The lamp that burned above the bay
 Has burned its final night away,
 And down the hundred steps of stone
