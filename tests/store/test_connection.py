@@ -49,7 +49,7 @@ def behind_tls(own_redis: Callable[..., RedisServer], tmp_path: Path) -> Iterato
     authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("localhost").configure_cert(context)
-    with TlsFront(server.port, context) as port:
+    with tls_front(server.port, context) as port:
         trusted = quote(str(tmp_path / "authority.pem"))
         yield f"rediss://ann:{quote(PASSWORD, safe='')}@localhost:{port}/2?ssl_ca_certs={trusted}"
 
@@ -130,7 +130,7 @@ def test_a_database_that_does_not_exist_is_misconfigured(redis_url: str) -> None
     "answer", [b"+OK\r\n" * 9, b"HTTP/1.1 400 Bad Request\r\n\r\n", b"-ERR unknown command\r\n" * 9]
 )
 def test_what_is_no_redis_is_told_with_the_name_of_the_setting(answer: bytes) -> None:
-    with Listener(lambda connection: connection.sendall(answer)) as port:
+    with saying(answer) as port:
         url = f"redis://127.0.0.1:{port}/0"
         with pytest.raises(FarmError, match="FARM_REDIS_URL"):
             Store.connect(url)
@@ -175,7 +175,7 @@ def test_a_broker_without_its_database_is_misconfigured(redis_url: str) -> None:
 
 
 class Listener:
-    """Answers each connection to a port of loopback."""
+    """Answers each connection to a port of loopback, in a thread of its own, and closes it then."""
 
     def __init__(self, answer: Callable[[socket.socket], object]) -> None:
         self._answer = answer
@@ -192,39 +192,37 @@ class Listener:
         with suppress(OSError):
             while True:
                 connection, _ = self._listener.accept()
-                with connection:
-                    connection.recv(1 << 16)
-                    self._answer(connection)
+                threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with suppress(OSError), connection:
+            self._answer(connection)
 
 
-class TlsFront:
-    """Ends TLS on a port of loopback, and passes the bytes on to `target`."""
+def saying(answer: bytes) -> Listener:
+    """Hears a request out, and answers it with these bytes."""
 
-    def __init__(self, target: int, context: ssl.SSLContext) -> None:
-        self._target, self._context = target, context
-        self._listener = socket.create_server(("127.0.0.1", 0))
+    def answered(connection: socket.socket) -> None:
+        connection.recv(1 << 16)
+        connection.sendall(answer)
 
-    def __enter__(self) -> int:
-        threading.Thread(target=self._accept, daemon=True).start()
-        return int(self._listener.getsockname()[1])
+    return Listener(answered)
 
-    def __exit__(self, *_: object) -> None:
-        self._listener.close()
 
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                plain, _ = self._listener.accept()
-                threading.Thread(target=self._serve, args=(plain,), daemon=True).start()
+def tls_front(target: int, context: ssl.SSLContext) -> Listener:
+    """Ends TLS, and passes the bytes on to the port `target`."""
 
-    def _serve(self, plain: socket.socket) -> None:
-        with suppress(OSError), plain, self._context.wrap_socket(plain, server_side=True) as near:
-            with socket.create_connection(("127.0.0.1", self._target)) as far:
-                threading.Thread(target=self._pass, args=(far, near), daemon=True).start()
-                self._pass(near, far)
+    def passed_on(plain: socket.socket) -> None:
+        with context.wrap_socket(plain, server_side=True) as near:
+            with socket.create_connection(("127.0.0.1", target)) as far:
+                threading.Thread(target=_pass, args=(far, near), daemon=True).start()
+                _pass(near, far)
 
-    def _pass(self, source: socket.socket, sink: socket.socket) -> None:
-        with suppress(OSError):
-            while data := source.recv(1 << 16):
-                sink.sendall(data)
-            sink.shutdown(socket.SHUT_WR)
+    return Listener(passed_on)
+
+
+def _pass(source: socket.socket, sink: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(1 << 16):
+            sink.sendall(data)
+        sink.shutdown(socket.SHUT_WR)
