@@ -246,8 +246,8 @@ def test_a_speaker_that_can_not_start_is_a_misconfiguration(tmp_path: Path, monk
 
 def test_a_killed_speaker_is_started_again(own_espeak: Espeak) -> None:
     before = clip(own_espeak, PLAIN).samples
-    os.kill(own_espeak._speaker._process.pid, signal.SIGKILL)
-    own_espeak._speaker._process.wait()
+    os.kill(own_espeak._speaker._child.pid, signal.SIGKILL)
+    own_espeak._speaker._child._process.wait()
     results = render(own_espeak, [utterance(own_espeak, PLAIN, "lost"), utterance(own_espeak, PLAIN, "next")])
     assert isinstance(results["lost"], Failure)
     assert "started again" in results["lost"].error

@@ -52,7 +52,7 @@ def process() -> Iterator[PlanProcess]:
 
 
 def pid(process: PlanProcess) -> int:
-    return process._process.pid
+    return process._child.pid
 
 
 # --- the process ------------------------------------------------------------------------------------------------------

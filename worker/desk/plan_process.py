@@ -16,14 +16,13 @@ import contextlib
 import json
 import os
 import resource
-import select
 import signal
-import subprocess
 import sys
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
 from farm.errors import BadInput
+from worker.child_process import ChildProcess
 from worker.desk.plan_order import PlanFiles, PlanOrder, make_plan
 
 _NICE = 10
@@ -39,73 +38,49 @@ class PlanProcess:
 
     def __init__(self) -> None:
         environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
-        # A session of its own: a Ctrl-C for the worker must not end a plan in the making.
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", __name__],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
-            env=environment | {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)},
-        )  # fmt: skip
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._requests, self._replies = self._process.stdin, self._process.stdout
+        path = os.pathsep.join(path or os.getcwd() for path in sys.path)
+        self._child = ChildProcess([sys.executable, "-m", __name__], environment | {"PYTHONPATH": path})
 
     @property
     def alive(self) -> bool:
-        return self._process.poll() is None
+        return self._child.ending is None
 
     def plan(self, order: PlanOrder, check: Callable[[], None]) -> PlanFiles:
         """Raises BadInput for what is wrong with the text, EOFError where the process ended without an answer, and what
         `check` raises, which is called all the while and ends the plan. In each but the first case the process ends."""
         try:
             with contextlib.suppress(BrokenPipeError):  # then it ended, and the reply is missing as well
-                self._send(order)
-            while not select.select([self._replies], [], [], _LOOK_S)[0]:
+                self._ask(order)
+            while not self._child.answers_within(_LOOK_S):
                 check()
             return self._receive()
         except BadInput:
             raise
         except BaseException:
             self.kill()
-            if self._process.returncode == -signal.SIGXCPU:
+            if self._child.ending == -signal.SIGXCPU:
                 raise _too_costly(order) from None
             raise
 
     def stop(self) -> None:
         """Lets it end by itself."""
-        with contextlib.suppress(BrokenPipeError):
-            self._requests.close()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(5)
-        self.kill()
+        self._child.stop()
 
     def kill(self) -> None:
-        if self.alive:
-            self._process.kill()
-        self._process.wait()
-        for pipe in (self._requests, self._replies):
-            with contextlib.suppress(BrokenPipeError):
-                pipe.close()
+        self._child.kill()
 
-    def _send(self, order: PlanOrder) -> None:
+    def _ask(self, order: PlanOrder) -> None:
         head = {
             "tenant": order.tenant, "spec": order.spec, "card": order.card, "characters": order.characters,
             "budget_s": _budget_s(order.characters), "bytes": len(order.document),
         }  # fmt: skip
-        self._requests.write(json.dumps(head).encode() + b"\n" + order.document)
-        self._requests.flush()
+        self._child.ask(head, order.document)
 
     def _receive(self) -> PlanFiles:
-        line = self._replies.readline()
-        if not line.endswith(b"\n"):
-            self._process.wait()
-            raise EOFError(f"its process ended ({self._process.returncode})")
-        head: dict[str, Any] = json.loads(line)
+        head = self._child.answer()
         if "code" in head:
             raise BadInput(head["message"], code=head["code"])
-        header, pages = self._replies.read(head["header"]), self._replies.read(head["pages"])
-        if len(pages) != head["pages"]:
-            raise EOFError("its process ended within the answer")
-        return PlanFiles(head["total"], header, pages)
+        return PlanFiles(head["total"], self._child.read(head["header"]), self._child.read(head["pages"]))
 
 
 def _budget_s(characters: int) -> int:

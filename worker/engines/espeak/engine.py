@@ -8,9 +8,6 @@ up to three times, each time at a speed that follows from the length before.
 
 from __future__ import annotations
 
-import contextlib
-import json
-import subprocess
 import sys
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,6 +21,7 @@ import numpy as np
 from farm.errors import Misconfigured
 from farm.speech import Parameter
 from farm.wire import Language, Model
+from worker.child_process import ChildProcess
 from worker.engine import Clip, Failure, Feed, Notice, NoticeCode, Utterance
 from worker.engines.espeak import speaker
 from worker.engines.espeak.mutes import Mutes, described
@@ -168,16 +166,7 @@ class _Speaker:
     """The parent's end of the process in speaker.py."""
 
     def __init__(self) -> None:
-        # A session of its own: a Ctrl-C for the worker must not end an utterance in flight.
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", speaker.__file__],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,
-        )
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._requests, self._replies = self._process.stdin, self._process.stdout
+        self._child = ChildProcess([sys.executable, "-P", speaker.__file__])
         try:
             self.introduction, _ = self._receive()
         except (Refused, EOFError) as error:
@@ -185,31 +174,19 @@ class _Speaker:
             raise Misconfigured(f"eSpeak NG does not start ({error}); reinstall the package espeakng-loader") from error
 
     def speak(self, request: Mapping[str, Any]) -> Said:
-        self._requests.write(json.dumps(request).encode() + b"\n")
-        self._requests.flush()
+        self._child.ask(request)
         head, body = self._receive()
         samples = np.frombuffer(body, np.dtype("<i2")).astype(np.float32) / np.float32(32768)
         return Said(samples, [Clause(*clause) for clause in head["clauses"]])
 
     def stop(self) -> None:
-        with contextlib.suppress(BrokenPipeError):
-            self._requests.close()
-        try:
-            self._process.wait(5)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._replies.close()
+        self._child.stop()
 
     def _receive(self) -> tuple[dict[str, Any], bytes]:
-        line = self._replies.readline()
-        head = json.loads(line) if line.endswith(b"\n") else {}
+        head = self._child.answer()
         if "error" in head:
             raise Died(head["error"], hung=head["hung"]) if "hung" in head else Refused(head["error"])
-        body = self._replies.read(head.get("bytes", 0))
-        if not head or len(body) != head.get("bytes", 0):
-            raise EOFError("its process ended")
-        return head, body
+        return head, self._child.read(head.get("bytes", 0))
 
 
 @dataclass(frozen=True, slots=True)
