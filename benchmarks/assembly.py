@@ -13,11 +13,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from farm.sound.flac import decode, encode
+from farm.sound.timeline import Piece
 from farm.wire import Output
-from worker.desk.stitch import Piece, stitch
+from worker.desk.stitch import stitch
 from worker.engine import Clip, Speech, Utterance
 from worker.engines.espeak.engine import Espeak
-from worker.flac import decode, encode
 
 RUNS = (
     {"format": "wav"},

@@ -15,10 +15,10 @@ import redis
 from celery import Celery
 
 from farm.settings import Settings
+from farm.sound.flac import encode
 from farm.storage import Storage, open_storage
 from worker.engine import Clip, Speech, Utterance
 from worker.engines.espeak.engine import Espeak
-from worker.flac import encode
 
 DONE = "plain:done"
 

@@ -15,6 +15,7 @@ import pytest
 from farm.errors import BadInput
 from farm.job import Lane, Status
 from farm.layout import plan_key
+from farm.plan_order import PlanFiles, PlanOrder, make_plan
 from farm.spec import Spec, write_text
 from farm.store import jobs
 from farm.wire import Chapter
@@ -25,7 +26,6 @@ from worker.desk import plan_process as module
 from worker.desk.desk import Desk
 from worker.desk.long_plans import OF_ONE_OWNER, PlanProcesses
 from worker.desk.plan import SHORT_CHARACTERS
-from worker.desk.plan_order import PlanFiles, PlanOrder, make_plan
 from worker.desk.plan_process import PlanProcess
 from worker.desk.task_lease import TaskLost
 from worker.engines.espeak.engine import Espeak

@@ -11,13 +11,13 @@ import soundfile as sf
 from farm.job import MAX_ATTEMPTS, Status
 from farm.layout import clip_key, voice_key
 from farm.plan_reader import PlanReader
+from farm.sound.flac import decode, encode, from_pcm
 from farm.spec import Rendered
 from farm.store import jobs
 from farm.wire import JobError
 from tests.flow.house import Flaky, Greedy, House, Unwell
 from tests.patience import patient
 from worker.engine import DeviceFault, Notice, NoticeCode
-from worker.flac import decode, encode, from_pcm
 from worker.render.renderer import Renderer
 
 STORY = "The tide went out. Nobody saw it go.\n\nIn the morning there were ships on the sand. They waited for the sea."

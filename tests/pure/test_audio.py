@@ -18,12 +18,13 @@ import soundfile as sf
 
 from farm.audio_formats import AudioFormat
 from farm.errors import ClipCorrupt
+from farm.sound.flac import Samples, decode, duration_ms, encode, from_pcm, to_pcm
+from farm.sound.timeline import Piece, Span
 from farm.wire import Output
 from worker.desk.encoder import Encoder, encodable_rate
 from worker.desk.loudness import Meter, decibels
-from worker.desk.stitch import Piece, Span, Stitched, stitch
+from worker.desk.stitch import Stitched, stitch
 from worker.desk.subtitles import Cue, Subtitles
-from worker.flac import Samples, decode, duration_ms, encode, from_pcm, to_pcm
 
 RATE = 22050
 
@@ -284,8 +285,9 @@ LONG = """
 import re, sys
 from pathlib import Path
 from farm.wire import Output
-from worker.flac import decode
-from worker.desk.stitch import Piece, stitch
+from farm.sound.flac import decode
+from farm.sound.timeline import Piece
+from worker.desk.stitch import stitch
 clips = [path.read_bytes() for path in sorted(Path(sys.argv[1]).glob("*.flac"))]
 checks = []
 done = stitch(

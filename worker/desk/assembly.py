@@ -22,6 +22,7 @@ from farm.plan import Plan, Segment
 from farm.plan_reader import PlanReader
 from farm.pronunciation import plain
 from farm.scratch import Scratch
+from farm.sound.timeline import Piece
 from farm.spec import Rendered, Spec, success
 from farm.storage import Storage
 from farm.store import Store, jobs, tasks
@@ -29,7 +30,7 @@ from farm.wake import Waker, render_queue
 from worker.desk.clips import Clips
 from worker.desk.failure import fail_job
 from worker.desk.manifest import Manifest, Said, timing
-from worker.desk.stitch import Piece, Stitched, stitch
+from worker.desk.stitch import Stitched, stitch
 from worker.desk.subtitles import Cue, Subtitles
 from worker.desk.task_lease import TaskLost
 

@@ -9,8 +9,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from farm.errors import ClipCorrupt, ObjectMissing
 from farm.layout import clip_key
 from farm.plan import Segment
+from farm.sound.flac import Decoded, decode
 from farm.storage import Storage
-from worker.flac import Decoded, decode
 
 _FETCHERS = 8
 _AHEAD = 32  # clips in memory at once; a clip of 20 s is about 1 MB

@@ -11,7 +11,7 @@ from pathlib import Path
 import soundfile as sf
 
 from farm.audio_formats import AUDIO_FORMATS, AudioFormat
-from worker.flac import Samples, to_pcm
+from farm.sound.flac import Samples, to_pcm
 
 _WAV_FRAMES = (2**32 - 4096) // 2  # 16 bit mono, with room for the header
 _COPY_FRAMES = 1 << 20

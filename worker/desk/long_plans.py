@@ -14,8 +14,8 @@ from types import TracebackType
 
 from farm.errors import BadInput
 from farm.job import Lane
+from farm.plan_order import PlanFiles, PlanOrder
 from farm.store import tasks
-from worker.desk.plan_order import PlanFiles, PlanOrder
 from worker.desk.plan_process import PlanProcess
 
 AT_ONCE = 3

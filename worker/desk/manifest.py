@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from farm.plan import Plan, Segment
+from farm.sound.timeline import Span
 from farm.spelling import plain_spelling
 from farm.store import jobs
-from worker.desk.stitch import Span, Stitched
+from worker.desk.stitch import Stitched
 from worker.desk.subtitles import Subtitles
 
 

@@ -7,13 +7,13 @@ from collections.abc import Callable
 
 from farm.errors import BadInput, ObjectMissing
 from farm.layout import pages_key, plan_key, text_key
+from farm.plan_order import PlanOrder, make_plan
 from farm.removal import remove_objects
 from farm.storage import Storage
 from farm.store import Store, jobs, registry, tasks
 from farm.wake import Waker, render_queue
 from worker.desk.failure import fail_job
 from worker.desk.long_plans import Owner, PlanProcesses
-from worker.desk.plan_order import PlanOrder, make_plan
 
 SHORT_CHARACTERS = 20_000
 _MODEL_AWAY_MS = 5_000  # until a job is looked at again whose model is not announced

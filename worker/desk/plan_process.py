@@ -22,8 +22,8 @@ from collections.abc import Callable
 from typing import Any, BinaryIO
 
 from farm.errors import BadInput
+from farm.plan_order import PlanFiles, PlanOrder, make_plan
 from worker.child_process import ChildProcess
-from worker.desk.plan_order import PlanFiles, PlanOrder, make_plan
 
 _NICE = 10
 _BUDGET_S = 20.0  # and for each character

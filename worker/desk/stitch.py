@@ -16,32 +16,15 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-import soxr
 
 from farm.audio_formats import AudioFormat
+from farm.sound.flac import Pcm
+from farm.sound.timeline import BLOCK_S, Piece, Span, Timeline, resampled
 from farm.wire import Output
 from worker.desk.encoder import Encoder, encodable_rate
 from worker.desk.loudness import Meter, decibels
-from worker.flac import Pcm, Samples, from_pcm
 
 _CEILING = 10 ** (-1 / 20)  # gain stops where the highest sample would pass -1 dBFS
-_BLOCK_S = 5  # of audio between two calls of `check`; the slowest encoder, Opus, does some 40 s per second
-_RAMP_S = 0.005
-_STEP = 33  # of 32768, -60 dBFS: a clip that starts or ends on a louder sample would click
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    pcm: Pcm  # as worker.flac decodes it
-    pause_ms: int  # silence after it
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """Where a piece lies in the recording, without its pause; in frames of the recording."""
-
-    start: int
-    frames: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,21 +55,21 @@ def stitch(
 ) -> Stitched:
     """Writes `target`. `check` is called after each block of audio, not while `pieces` waits for a clip; an exception
     from it stops the work. Raises ValueError when there is no audio."""
-    timeline = _Timeline(sample_rate)
+    timeline = Timeline(sample_rate)
     rate = encodable_rate(output.format, output.sample_rate or sample_rate)
     source = measured = Meter(rate)
     gain = 1.0
     blocks = timeline.blocks(pieces)
     with tempfile.TemporaryFile(dir=target.parent) as spool:
         if output.loudness_lufs is not None:
-            for block in _resample(_spooled(blocks, spool), sample_rate, rate):
+            for block in resampled(_spooled(blocks, spool), sample_rate, rate):
                 source.feed(block)
                 check()
             gain = _gain(source, output.loudness_lufs)
             measured = Meter(rate)
             blocks = _replay(spool, sample_rate)
         with closing(Encoder(target, output.format, rate)) as encoder:
-            for block in _resample(blocks, sample_rate, rate):
+            for block in resampled(blocks, sample_rate, rate):
                 louder = block * np.float32(gain)
                 measured.feed(louder)
                 encoder.write(louder)
@@ -107,55 +90,6 @@ def stitch(
     )
 
 
-class _Timeline:
-    """Lays clips and pauses one after another, and remembers the place of each clip."""
-
-    def __init__(self, sample_rate: int) -> None:
-        self._rate = sample_rate
-        self._position = 0
-        self._spans: list[Span] = []
-
-    def blocks(self, pieces: Iterable[Piece]) -> Iterator[Pcm]:
-        for piece in pieces:
-            clip = _soften(piece.pcm, round(_RAMP_S * self._rate))
-            self._spans.append(Span(self._position, len(clip)))
-            yield from self._advance(clip)
-            yield from self._advance(np.zeros(piece.pause_ms * self._rate // 1000, np.int16))
-
-    def spans(self, rate: int) -> Iterator[Span]:
-        for span in self._spans:
-            start = round(span.start * rate / self._rate)
-            yield Span(start, round((span.start + span.frames) * rate / self._rate) - start)
-
-    def _advance(self, pcm: Pcm) -> Iterator[Pcm]:
-        self._position += len(pcm)
-        size = _BLOCK_S * self._rate
-        for start in range(0, len(pcm), size):
-            yield pcm[start : start + size]
-
-
-def _soften(clip: Pcm, ramp: int) -> Pcm:
-    """Ramps an edge that would click. A clip that begins and ends in silence stays as it is."""
-    if not len(clip) or max(abs(int(clip[0])), abs(int(clip[-1]))) < _STEP:
-        return clip
-    ramp = min(ramp, len(clip) // 2)
-    envelope = np.ones(len(clip), np.float32)
-    envelope[:ramp] = np.linspace(0, 1, ramp, endpoint=False)
-    envelope[len(clip) - ramp :] = envelope[:ramp][::-1]
-    softened: Pcm = np.rint(clip * envelope).astype(np.int16)
-    return softened
-
-
-def _resample(blocks: Iterable[Pcm], source_rate: int, rate: int) -> Iterator[Samples]:
-    if rate == source_rate:
-        yield from map(from_pcm, blocks)
-        return
-    resampler = soxr.ResampleStream(source_rate, rate, 1, dtype="float32")
-    for block in blocks:
-        yield resampler.resample_chunk(from_pcm(block))
-    yield resampler.resample_chunk(np.empty(0, np.float32), last=True)
-
-
 def _spooled(blocks: Iterable[Pcm], spool: BinaryIO) -> Iterator[Pcm]:
     for block in blocks:
         spool.write(block.tobytes())
@@ -164,7 +98,7 @@ def _spooled(blocks: Iterable[Pcm], spool: BinaryIO) -> Iterator[Pcm]:
 
 def _replay(spool: BinaryIO, sample_rate: int) -> Iterator[Pcm]:
     spool.seek(0)
-    while data := spool.read(2 * _BLOCK_S * sample_rate):
+    while data := spool.read(2 * BLOCK_S * sample_rate):
         yield np.frombuffer(data, np.int16)
 
 

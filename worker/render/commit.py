@@ -21,10 +21,10 @@ from typing import TypeVar
 
 from farm.errors import StorageUnavailable, StoreUnavailable
 from farm.layout import clip_key
+from farm.sound.flac import encode
 from farm.storage import Storage
 from farm.store import Store, segments
 from worker.engine import Clip, Failure
-from worker.flac import encode
 from worker.render.leases import Held, Leases
 from worker.render.work import Work
 

@@ -19,10 +19,10 @@ from types import TracebackType
 from farm.errors import ClipCorrupt, ObjectMissing
 from farm.layout import clip_key
 from farm.plan import Segment
+from farm.sound.flac import duration_ms
 from farm.storage import Storage
 from farm.store import Store, segments
 from worker.engine import Speech, Utterance
-from worker.flac import duration_ms
 from worker.render.leases import Held, Leases
 from worker.render.plan_cache import PlanCache
 from worker.render.reference_cache import ReferenceCache
