@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from farm.errors import BadInput
 from farm.job_limits import within_limits
 from farm.plan import Part, Recipe, encode_plan, segments
-from farm.job_limits import within_limits
 from farm.spec import Spec, read_text
 from farm.speech import Parameter
 from farm.wire import Model

@@ -1,7 +1,8 @@
--- accept: id tenant model lane characters keep_s on_error batch shares(1|0) events idem_key request_digest spec text drafted(1|0)
+-- accept: id tenant model lane characters keep_s on_error batch shares(1|0) events idem_key request_digest spec text drafted streamed planned
 -- -> "new" | "again" id | "reused" | "no batch" | "stopped" | "late"
+-- drafted, streamed: 1 or 0. planned: segments of a plan that is in storage; "" when the desk is to plan
 local id, tenant, model, lane, characters, keep_s, on_error, batch, shares, events, idem_key, request_digest, spec, text,
-  drafted = unpack(ARGV)
+  drafted, streamed, planned = unpack(ARGV)
 if call('EXISTS', 'f:j:' .. id) == 1 then
   return {'again', id}
 end
@@ -29,6 +30,9 @@ call('HSET', 'f:j:' .. id, 'status', 'queued', 'tenant', tenant, 'model', model,
 if on_error == 'skip' then
   call('HSET', 'f:j:' .. id, 'skip', 1)
 end
+if streamed == '1' then
+  call('HSET', 'f:j:' .. id, 'streamed', 1)
+end
 if events ~= '' then
   call('HSET', 'f:j:' .. id, 'events', events)
 end
@@ -50,5 +54,9 @@ end
 if text ~= '' then
   call('SET', 'f:text:' .. id, text)
 end
-schedule('plan', id, t, t)
+if planned ~= '' then
+  begin_rendering(id, tonumber(planned), t)
+else
+  schedule('plan', id, t, t)
+end
 return {'new', id}

@@ -71,6 +71,7 @@ local function settle(job, first, count)
   add(job, batch, 'done', #fresh)
   add(job, batch, 'cached', cached)
   add(job, batch, 'ms', milliseconds)
+  clips_settled(job)
   local sums = tallied[record[6]] or {settled = 0, cached = 0, audio_ms = 0}
   tallied[record[6]] = sums
   sums.settled, sums.cached, sums.audio_ms = sums.settled + #fresh, sums.cached + cached, sums.audio_ms + milliseconds

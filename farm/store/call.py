@@ -35,6 +35,7 @@ CONSTANTS: Mapping[str, object] = {
     "SEGMENT_FAILED": SEGMENT_FAILED,
     "IDEMPOTENCY_MS": 24 * 3600 * 1000,  # a used key is remembered for so long
     "EVENTS_KEPT": 100_000,  # in f:ev, about
+    "SETTLED_KEPT": 10_000,  # in f:settled, about
     "ENDS_KEPT": 20,  # deliveries in the outbox of one job or batch
     "REDELIVER_MS": 1_000,  # between two deliveries that somebody asks for again, of one job or batch
     "BUCKETS_MS": tuple(round(1000 * bound) for bound in BUCKETS_S),

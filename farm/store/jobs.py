@@ -34,6 +34,8 @@ class NewJob:
     idempotency_key: str | None = None
     request_digest: str = ""
     drafted: bool = False  # its text was written under a draft
+    streamed: bool = False  # it ends with its last clip: whoever asked for it reads the clips, and no result is made
+    planned: int | None = None  # segments of its plan, which is in storage already; None when the desk is to plan it
 
     @classmethod
     def of(
@@ -113,6 +115,20 @@ class Bits:
 
 
 @dataclass(frozen=True, slots=True)
+class Settling:
+    """How far a job is, for a reader of its clips. `done` is empty once the job has ended."""
+
+    status: Status
+    total: int  # segments; 0 until planned
+    done: Bits
+    outcome: str | None
+
+    def has(self, index: int) -> bool:
+        """Whether the clip of a segment is in storage."""
+        return self.status in (Status.ASSEMBLING, Status.SUCCEEDED) or index in self.done
+
+
+@dataclass(frozen=True, slots=True)
 class JobRecord:
     id: str
     tenant: str
@@ -129,6 +145,7 @@ class JobRecord:
     milliseconds: int  # audio settled so far
     redos: int  # how many assemblies found clips missing
     started: bool  # a segment has been claimed since the job was planned
+    streamed: bool  # it has no result: it was answered clip by clip
     spec: str  # whole, with what the jobs of its batch share
     outcome: str | None  # opaque JSON: the result, or the error
     created_ms: int
@@ -145,7 +162,8 @@ def draft(id: str, after_ms: int = 900_000) -> Call[None]:
 
 
 def accept(job: NewJob) -> Call[Accepted]:
-    """Writes the job, its idempotency key, its due plan and an event. Idempotent on the job id. A key that was used
+    """Writes the job, its idempotency key, its due plan and an event. With `planned`, the job runs at once, and the
+    caller wakes the render workers. Idempotent on the job id. A key that was used
     with the same digest answers with the first job.
 
     Raises BadInput(code="idempotency_key_reused") when the key was used with another digest, NotFound when the batch
@@ -157,7 +175,8 @@ def accept(job: NewJob) -> Call[Accepted]:
             *(job.id, job.tenant, job.model, job.lane.value, job.characters, job.retention_s, job.on_error),
             *(job.batch or "", int(job.shares), ",".join(job.events)),
             *(idempotency_field(job.tenant, job.idempotency_key), job.request_digest),
-            *(job.spec, job.text or "", int(job.drafted)),
+            *(job.spec, job.text or "", int(job.drafted), int(job.streamed)),
+            "" if job.planned is None else job.planned,
         ),
         read_accepted,
         lasting=True,
@@ -241,6 +260,18 @@ def forget(job: str, tenant: str | None = None) -> Call[bool]:
 
 def record(job: str, tenant: str | None = None) -> Call[JobRecord | None]:
     return Call("job_record", (job, tenant or ""), _read_record_and_place)
+
+
+def settled(job: str, tenant: str) -> Call[Settling | None]:
+    """Which clips a job has. None when this tenant has no such job."""
+
+    def read(answer: list[Any] | None) -> Settling | None:
+        if answer is None:
+            return None
+        status, total, done, outcome = answer
+        return Settling(Status(status.decode()), total, Bits(done or b""), word_or_none(outcome))
+
+    return Call("settled", (job, tenant), read)
 
 
 def text(job: str) -> Call[str | None]:
@@ -370,6 +401,7 @@ def _read_record(answer: list[Any], place: Place | None = None) -> JobRecord:
         milliseconds=count("ms"),
         redos=count("redos"),
         started="started" in fields,
+        streamed="streamed" in fields,
         spec=spec.decode() if shared is None else merged(spec, shared),
         outcome=word_or_none(outcome),
         created_ms=int(fields["created"]),

@@ -52,6 +52,15 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class News:
+    """What has changed in the store, for one reader of a process."""
+
+    events: list[Event]
+    settled: list[str]  # jobs of which clips were settled, each as often as that happened
+    after: tuple[str, str]  # where to read on: the latest ids of both streams
+
+
+@dataclass(frozen=True, slots=True)
 class Pressure:
     used_bytes: int
     limit_bytes: int  # 0: no limit
@@ -185,6 +194,16 @@ class AsyncStore:
             answer = await self._execute("XREAD", "COUNT", 1000, *block, "STREAMS", "f:ev", after)
             if answer or left_ms <= 0:
                 return read_events(answer)
+
+    async def news(self, after: tuple[str, str], block_ms: int) -> News:
+        """Events, and jobs with fresh clips, after these stream ids. Waits up to `block_ms` for the first."""
+        deadline = time.monotonic() + block_ms / 1000
+        while True:
+            left_ms = round((deadline - time.monotonic()) * 1000)
+            block = ("BLOCK", min(left_ms, _LISTEN_MS)) if left_ms > 0 else ()
+            answer = await self._execute("XREAD", "COUNT", 1000, *block, "STREAMS", "f:ev", "f:settled", *after)
+            if answer or left_ms <= 0:
+                return read_news(answer, after)
 
     async def close(self) -> None:
         if self._flights:
@@ -335,4 +354,18 @@ def read_events(answer: Any) -> list[Event]:
     if not answer:
         return []
     ((_, entries),) = answer
+    return _events(entries)
+
+
+def read_news(answer: Any, after: tuple[str, str]) -> News:
+    found = dict(answer or ())
+    changed, settled = found.get(b"f:ev", ()), found.get(b"f:settled", ())
+    latest = tuple(
+        entries[-1][0].decode() if entries else before
+        for entries, before in zip((changed, settled), after, strict=True)
+    )
+    return News(_events(changed), [fields[b"o"].decode() for _, fields in settled], (latest[0], latest[1]))
+
+
+def _events(entries: Any) -> list[Event]:
     return [Event(id.decode(), fields[b"o"].decode(), fields[b"s"].decode()) for id, fields in entries]

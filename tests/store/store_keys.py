@@ -83,7 +83,7 @@ def snapshot(client: Any) -> dict[str, Any]:
 
 def _plain(name: str, value: Any) -> Any:
     kind = name.split(":")[1]
-    if kind in ("ev", "schema", "born", "synced", "token", "takes", "turns", "tally"):
+    if kind in ("ev", "settled", "schema", "born", "synced", "token", "takes", "turns", "tally"):
         return None
     if kind == "desk":
         return {tenant.decode() for tenant, _ in value}
@@ -123,6 +123,7 @@ def _job_fields(job: Job) -> dict[str, str]:
         **(job.counters or {}),
         "batch": new.batch,
         "shares": 1 if new.shares else None,
+        "streamed": 1 if new.streamed else None,
         "skip": 1 if new.on_error == "skip" else None,
         "events": ",".join(new.events) or None,
         "running": job.running,

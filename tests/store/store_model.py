@@ -35,7 +35,10 @@ class StoreModel(State):
             batch.jobs[new.id] = batch.accepted
             batch.counts[Status.QUEUED] += 1
         job.text = new.text
-        self.schedule(Due.PLAN, new.id)
+        if new.planned is None:
+            self.schedule(Due.PLAN, new.id)
+        else:
+            self.begin_rendering(job, new.planned)
         return jobs.Accepted(new.id, False)
 
     def reserve(self, tenant: str, key: str, digest: str) -> str | None:
@@ -70,13 +73,23 @@ class StoreModel(State):
             return False
         self.due.pop((Due.PLAN, id))
         job.text = None
+        self.begin_rendering(job, total)
+        return True
+
+    def begin_rendering(self, job: Job, total: int) -> None:
         job.running = self.now
         job.counters = dict.fromkeys(COUNTERS, 0)
         job.count("total", total)
         self.move(job, "plan")
         self.offer(job, range(total))
         self.complete(job)
-        return True
+
+    def settled(self, id: str, tenant: str) -> jobs.Settling | None:
+        job = self.jobs[id]
+        if job.new.tenant != tenant:
+            return None
+        total = job.counters["total"] if job.counters else 0
+        return jobs.Settling(job.status, total, jobs.Bits.of(job.done), job.outcome)
 
     def redo(self, id: str, token: str, indices: list[int]) -> int:
         job = self.jobs.get(id)

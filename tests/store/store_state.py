@@ -151,6 +151,9 @@ class State:
         counters = job.counters
         if job.status == Status.RUNNING and counters and counters["total"] == counters["done"] + counters["dead"]:
             self.move(job, "complete")
+            if job.new.streamed:
+                self.close(job, "finish")
+                return False
             self.schedule(Due.ASSEMBLE, job.new.id)
             return True
         return False

@@ -45,6 +45,7 @@ class Walk:
             (8, self.begin),
             (4, self.renew),
             (16, self.settle),
+            (3, self.settled),
             (6, self.fail),
             (4, self.release),
             (6, self.rescue),
@@ -107,13 +108,14 @@ class Walk:
         choose, chance = self.random.choice, self.random.random
         open_batches = [id for id, batch in self.model.batches.items() if batch.accepted < batch.new.total]
         batch = choose(open_batches) if open_batches and chance() < 0.5 else None
+        planned = choose((0, 1, 3, 9)) if chance() < 0.2 else None
         new = jobs.NewJob(
             id=choose(list(self.model.jobs)) if self.model.jobs and chance() < 0.05 else f"job_{self._named}",
             tenant=self.model.batches[batch].new.tenant if batch else choose(TENANTS),
             model="m",
             lane=choose(list(Lane)),
             spec='{"spec": 1}',
-            text=choose(("text", None)),
+            text=choose(("text", None)) if planned is None else None,
             characters=4,
             retention_s=choose((1, 20)),
             on_error=choose(("fail", "skip")),
@@ -122,6 +124,8 @@ class Walk:
             events=choose(((), EVENTS, ("failed",))),
             idempotency_key=f"key{self.random.randrange(6)}" if chance() < 0.15 else None,
             request_digest=choose(("digest1", "digest2")),
+            streamed=chance() < 0.2,
+            planned=planned,
         )
         self.same(jobs.accept(new), self.model.accept(new))
 
@@ -196,6 +200,18 @@ class Walk:
             clips.append(segments.Settled(*self.random.choice([*weak, other]), milliseconds=7))
         if clips:
             self.same(segments.settle(token, clips), self.model.settle(token, clips))
+
+    def settled(self) -> None:
+        if not self.model.jobs:
+            return
+        id, tenant = self.random.choice(list(self.model.jobs)), self.random.choice(TENANTS)
+        found, expected = self.farm.run(jobs.settled(id, tenant)), self.model.settled(id, tenant)
+        assert (found is None) == (expected is None), f"settled {id} of {tenant} answered {found}"
+        if found is not None and expected is not None:
+            clips = range(expected.total + 1)
+            seen, right = ((each.status, each.total, [each.has(n) for n in clips]) for each in (found, expected))
+            assert seen == right, f"settled {id} answered {found}, not {expected}"
+            self.hits["settled"] += 1
 
     def fail(self) -> None:
         token, by_job = self._some()

@@ -7,9 +7,9 @@ import pytest
 from farm.errors import BadInput, Conflict
 from farm.job import Due, Lane, Status
 from farm.spec import Order, Spec
-from farm.store import jobs, segments
+from farm.store import jobs, segments, tasks
 from farm.wire import Webhook
-from tests.store.clocked import NOON, Farm, new_job
+from tests.store.clocked import LEASE, NOON, Farm, new_job
 
 
 def test_an_accepted_job_is_read_back(farm: Farm) -> None:
@@ -323,3 +323,43 @@ def test_lost_attempts_and_cached_segments_are_read_for_the_manifest(farm: Farm)
     assert farm.run(jobs.attempts("job_a")) == {0: jobs.Lost(error="no voice"), 1: jobs.Lost(1)}
     assert farm.run(jobs.cached_bits("job_a")) == jobs.Bits(bytes([0b00100000]))
     assert farm.run(segments.rescue(1000)).segments == 0
+
+
+# --- streamed jobs ----------------------------------------------------------------------------------------------------
+
+
+def test_a_job_that_is_planned_already_runs_from_its_acceptance_on(farm: Farm) -> None:
+    farm.accept(planned=3, text=None)
+    assert (farm.record().status, farm.record().total, farm.record().ready) == (Status.RUNNING, 3, 3)
+    assert farm.run(tasks.take([Due.PLAN], want=9, lease_ms=LEASE)) == []
+    assert farm.claim().segments == {"job_a": [0, 1, 2]}
+
+
+def test_a_streamed_job_ends_with_its_last_clip_and_without_the_desk(farm: Farm) -> None:
+    farm.running(segments=2, streamed=True)
+    half = farm.run(segments.settle("0", [segments.Settled("job_a", 1, 100)]))
+    assert (half.completed_jobs, farm.record().status, farm.record().streamed) == (0, Status.RUNNING, True)
+    whole = farm.run(segments.settle("0", [segments.Settled("job_a", 0, 100)]))
+    assert (whole.completed_jobs, farm.record().status, farm.record().outcome) == (0, Status.SUCCEEDED, None)
+    assert farm.run(tasks.take([Due.ASSEMBLE], want=9, lease_ms=LEASE)) == []
+    farm.clock.forward(3600 * 1000)
+    assert farm.run(jobs.expire("job_a", farm.task(Due.EXPIRE, "job_a").token, 60))
+
+
+def test_a_streamed_job_without_segments_ends_when_it_is_planned(farm: Farm) -> None:
+    farm.accept(streamed=True, planned=0)
+    assert farm.record().status == Status.SUCCEEDED
+
+
+def test_a_reader_of_clips_hears_which_segments_have_one(farm: Farm) -> None:
+    farm.running(segments=3, streamed=True)
+    farm.run(segments.settle("0", [segments.Settled("job_a", 1, 100)]))
+    found = farm.run(jobs.settled("job_a", "ann"))
+    assert found is not None
+    assert [found.has(index) for index in range(3)] == [False, True, False]
+    farm.run(segments.settle("0", [segments.Settled("job_a", index, 100) for index in (0, 2)]))
+    found = farm.run(jobs.settled("job_a", "ann"))
+    assert found is not None
+    assert (found.status, found.total, [found.has(index) for index in range(3)]) == (Status.SUCCEEDED, 3, [True] * 3)
+    assert farm.run(jobs.settled("job_a", "bob")) is None
+    assert farm.run(jobs.settled("job_b", "ann")) is None

@@ -15,7 +15,7 @@ from redis.asyncio.connection import AbstractConnection
 
 from farm.errors import BadInput, Misconfigured, StoreUnavailable
 from farm.job import Due, Lane
-from farm.store import SCHEMA, AsyncStore, Pressure, Store, jobs, outbox, registry, segments, tasks
+from farm.store import SCHEMA, AsyncStore, News, Pressure, Store, jobs, outbox, registry, segments, tasks
 from farm.store.call import Call
 from tests.store.clocked import LEASE, Farm, new_job
 
@@ -366,3 +366,19 @@ def test_a_process_without_file_descriptors_is_told_as_an_outage(
         with pytest.raises(StoreUnavailable, match="no file descriptors left"):
             store.run(registry.ping())
     asyncio.run(ask())
+
+
+@pytest.mark.anyio
+async def test_one_reader_hears_of_events_and_of_fresh_clips(farm: Farm, redis_url: str) -> None:
+    store = await AsyncStore.connect(redis_url)
+    farm.running(segments=2)
+    news = await store.news(("0", "0"), 0)
+    assert ([event.status for event in news.events], news.settled) == (["queued", "running"], [])
+    listening = asyncio.create_task(store.news(news.after, 10_000))
+    while not listening.done():
+        farm.run(segments.settle("0", [segments.Settled("job_a", 0, 100)]))
+        await asyncio.sleep(0)
+    heard = await listening
+    assert (heard.events, heard.settled) == ([], ["job_a"])
+    assert await store.news(heard.after, 0) == News([], [], heard.after)
+    await store.close()

@@ -42,6 +42,7 @@ CALLS: dict[str, Call[Any]] = {
         jobs.forget("job_a"),
         jobs.record("job_a"),
         jobs.text("job_a"),
+        jobs.settled("job_a", "ann"),
         jobs.mentions("ann", ["d1"], first=0, count=9),
         jobs.explain("job_a", "{}", "{}"),
         jobs.page("ann"),

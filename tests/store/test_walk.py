@@ -13,8 +13,8 @@ from tests.store.clocked import Clock, Farm
 from tests.store.store_walk import Walk
 
 STEPS = int(os.environ.get("WALK_STEPS", "1500"))
-SEED = int(os.environ.get("WALK_SEED", "12"))
-HUNTING_SEED = 5  # its walk meets every bug within some hundred steps
+SEED = int(os.environ.get("WALK_SEED", "23"))
+HUNTING_SEED = 4  # its walk meets every bug within some hundred steps
 
 VERBS = ("redo", "retry", "expire", "forget_batch", "drop_batch", "cancel_jobs", "redeliver", "fail")  # the rarest
 
@@ -34,6 +34,7 @@ BUGS = {
         "",
     ),
     "retry leaves the segments with their old holders": ("retry", "remove_from_grants(job)", ""),
+    "a streamed job waits for the desk": ("shared/jobs", "if record[5] then", "if false then"),
     "a batch counts a retried job's segments twice": ("retry", "tally(batch, sum, ", "number("),
 }
 

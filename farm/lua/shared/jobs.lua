@@ -134,15 +134,35 @@ local function close(job, verb, t)
   record_end('f:j:', job, status, wanted, t)
 end
 
--- Makes a running job due for assembly when all of its segments are done or dead. Says whether it did.
+-- Makes a running job due for assembly when all of its segments are done or dead. Says whether it did. A streamed job has
+-- no result to be assembled: it ends here.
 local function complete(job, t)
-  local record = call('HMGET', 'f:j:' .. job, 'status', 'total', 'done', 'dead')
-  if MOVES.complete[record[1]] and tonumber(record[2]) == record[3] + record[4] then
-    move(job, 'complete', t)
-    schedule('assemble', job, t, t)
-    return true
+  local record = call('HMGET', 'f:j:' .. job, 'status', 'total', 'done', 'dead', 'streamed')
+  if not MOVES.complete[record[1]] or tonumber(record[2]) ~= record[3] + record[4] then
+    return false
   end
-  return false
+  move(job, 'complete', t)
+  if record[5] then
+    close(job, 'finish', t)
+    return false
+  end
+  schedule('assemble', job, t, t)
+  return true
+end
+
+-- A queued job is planned: all of its segments become ready.
+local function begin_rendering(job, total, t)
+  call('HSET', 'f:j:' .. job, 'total', total, 'ready', 0, 'done', 0, 'dead', 0, 'cached', 0, 'ms', 0, 'running', t)
+  tally(call('HGET', 'f:j:' .. job, 'batch'), 'segments', total)
+  move(job, 'plan', t)
+  if total > 0 then
+    local rest = total % 8
+    local tail = rest > 0 and string.char(256 - 2 ^ (8 - rest)) or ''
+    call('SET', 'f:r:' .. job, string.rep('\255', math.floor(total / 8)) .. tail)
+    add_ready(job, place_of(job), total)
+  else
+    complete(job, t)
+  end
 end
 
 -- Idempotency keys ----------------------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@
 --   f:count                        hash    status -> jobs
 --   f:tally                        hash    counters that only grow, for /metrics: farm/store/tally.py names the fields
 --   f:ev                           stream  the latest changes: o(wner), s(tatus)
+--   f:settled                      stream  the latest jobs of which clips were settled: o(wner)
 --   f:idem:<digest>                string  an idempotency key: id, space, request digest. While it is reserved, "?" and its
 --                                          holder stand in place of the id
 --
@@ -121,4 +122,9 @@ end
 
 local function event(owner, status)
   call('XADD', 'f:ev', 'MAXLEN', '~', EVENTS_KEPT, '*', 'o', owner, 's', status)
+end
+
+-- Apart from the events, because a book settles thousands of clips and an event must be found for longer.
+local function clips_settled(job)
+  call('XADD', 'f:settled', 'MAXLEN', '~', SETTLED_KEPT, '*', 'o', job)
 end
