@@ -1,7 +1,8 @@
 """The HTTP API: a thin front end that validates requests, accepts jobs durably, and reads their state back.
 
 gate       request id, tenant by API key, body limits          problems   every error as problem+json
-jobs, batches, results, deliveries, voices, health, metrics    the routes
+jobs, batches, results, deliveries, voices, models, health     the routes
+metrics    for Prometheus                                      speech     /v1/audio, as clients of OpenAI's API call it
 admission  a request becomes an order, or is refused           views      records in the shape that clients see
 """
 
@@ -15,17 +16,29 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from fastapi.middleware import Middleware
 
-from api import batches, deliveries, docs_page, health, jobs, metrics, openapi, problems, results, voices
+from api import batches, deliveries, docs_page, health, jobs, metrics, models, openapi, problems, results, voices
 from api.decoder import Decoder
 from api.gate import Gate, KeyRing
 from api.head import HeadAsGet
 from api.process_metrics import ProcessMetrics
+from api.speech import routes as speech
+from api.speech.studio import Studio
 from api.state import opened
 from api.ttl_cache import TtlCache
 from farm.settings import Settings
 from farm.store import registry
 
-ROUTERS = (jobs.router, results.router, batches.router, deliveries.router, voices.router, health.router, metrics.router)
+ROUTERS = (
+    jobs.router,
+    results.router,
+    batches.router,
+    deliveries.router,
+    voices.router,
+    models.router,
+    speech.router,
+    health.router,
+    metrics.router,
+)
 _KEYS_SECONDS = 2.0  # after which a revoked key no longer opens
 
 
@@ -41,13 +54,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with opened(settings) as state:
-            app.state.farm, app.state.decoder = state, Decoder()
+            app.state.farm, app.state.decoder, app.state.studio = state, Decoder(), Studio(settings)
             # What start-up made lives as long as we do: going through it again takes 30 to 70 ms in which
             # nobody is answered.
             gc.collect()
             gc.freeze()
             yield
             gc.unfreeze()
+            app.state.studio.close()
 
     gate = Middleware(Gate, keys=TtlCache(read_keys, _KEYS_SECONDS), public_url=settings.public_url)
     app = FastAPI(

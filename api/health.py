@@ -15,7 +15,7 @@ from farm.errors import FarmError
 from farm.job import DEFAULT_TENANT, Lane
 from farm.storage_mark import on_another_storage
 from farm.store import registry
-from farm.wire import Model, Page, Queue, Worker
+from farm.wire import Queue, Worker
 
 router = APIRouter(tags=["farm"])
 
@@ -26,13 +26,6 @@ class Readiness(BaseModel):
 
     status: Literal["ok", "unavailable"]
     checks: dict[str, str]
-
-
-@router.get("/v1/models", response_model=Page[Model])
-async def models(request: Request) -> Response:
-    """What requests are validated against: languages, voices and parameters of every model that a worker announced."""
-    cards = await state_of(request).cards.get()
-    return json_response(Page[Model](data=[cards[name] for name in sorted(cards)], has_more=False))
 
 
 @router.get("/v1/queue", response_model=Queue)

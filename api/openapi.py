@@ -13,10 +13,12 @@ from typing import Any
 from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
 
+from api.openai_errors import OpenAiProblem, is_openai, status_at
 from api.problems import MEDIA_TYPE
+from api.speech.request import SpeechRequest
 from farm.wire import BatchRequest, JobOptions, JobRequest, Problem, Webhook
 
-_SHAPES = (JobRequest, BatchRequest, JobOptions, Webhook, Problem)
+_SHAPES = (JobRequest, BatchRequest, JobOptions, Webhook, SpeechRequest, Problem, OpenAiProblem)
 _REF = "#/components/schemas/{model}"
 _EVERY = ("401", "403", "404", "422", "503")
 _WITH_BODY = ("413", "415")
@@ -123,3 +125,14 @@ def _complete_operation(path: str, method: str, operation: dict[str, Any]) -> No
     declared = problem("What is wrong, and with which field")
     # FastAPI declares a 422 of its own, which is not what is answered.
     answers |= {status: declared for status in statuses if status == "422" or status not in answers}
+    if is_openai(path):
+        _speak_openai(path, answers)
+
+
+def _speak_openai(path: str, answers: dict[str, Any]) -> None:
+    """The problems of a route that clients of OpenAI's API call."""
+    if status_at(path, 422) != 422:
+        answers[str(status_at(path, 422))] = answers.pop("422")
+    for status, declared in answers.items():
+        if MEDIA_TYPE in declared.get("content", {}):
+            answers[status] = {**declared, "content": {MEDIA_TYPE: {"schema": ref("OpenAiProblem")}}}

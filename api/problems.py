@@ -21,6 +21,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 
 from api.json_width import check_width
+from api.openai_errors import is_openai, openai_problem, status_at
 from farm.errors import BadInput, FarmError, FieldError, Unavailable
 from farm.wire import Problem
 
@@ -88,16 +89,19 @@ def answer(error: Exception, scope: Mapping[str, Any]) -> Response:
         known = FarmError("the farm failed to answer this; its log has the reason under the request id", code=code)
     elif known.status > HTTPStatus.INTERNAL_SERVER_ERROR:
         log.warning("request %s: %s %r: %s", request_id, scope["method"], scope["path"], known.message)
+    status = status_at(scope["path"], known.status)
     if "app" in scope:  # a connection that is refused before there is a request has none
-        scope["app"].state.process.count_problem(known.status, known.code)
-    return Response(document(known, request_id), known.status, _headers(known, scope), MEDIA_TYPE)
+        scope["app"].state.process.count_problem(status, known.code)
+    body = document(known, request_id, status, as_openai=is_openai(scope["path"]))
+    return Response(body, status, _headers(known, scope), MEDIA_TYPE)
 
 
-def document(error: FarmError, request_id: str) -> bytes:
-    """The problem as JSON."""
+def document(error: FarmError, request_id: str, status: int | None = None, *, as_openai: bool = False) -> bytes:
+    """The problem as JSON. `status` is that of the answer where the error's own is another."""
+    status = status or error.status
     problem = Problem(
-        title=HTTPStatus(error.status).phrase,
-        status=error.status,
+        title=HTTPStatus(status).phrase,
+        status=status,
         detail=error.message,
         code=error.code,
         retryable=error.retryable,
@@ -107,11 +111,14 @@ def document(error: FarmError, request_id: str) -> bytes:
             for field in (error.fields if isinstance(error, BadInput) else ())
         ],
     )
-    return problem.model_dump_json().encode(errors="replace")
+    shown = openai_problem(problem, error) if as_openai else problem
+    return shown.model_dump_json().encode(errors="replace")
 
 
 def _headers(error: FarmError, scope: Mapping[str, Any]) -> dict[str, str]:
     headers = {"Retry-After": _RETRY_AFTER} if error.retryable else {}
+    if is_openai(scope["path"]) and not error.retryable and error.status >= HTTPStatus.TOO_MANY_REQUESTS:
+        headers["x-should-retry"] = "false"  # without it OpenAI's client tries every 429 and 5xx again
     if error.status == HTTPStatus.METHOD_NOT_ALLOWED:
         headers["Allow"] = ", ".join(_methods(scope))
     if error.status == HTTPStatus.UNAUTHORIZED:

@@ -149,7 +149,7 @@ async def segments(
     if after is not None and not after.isdecimal():
         raise BadInput("is not a cursor of this list; use next_cursor of the page before", pointer="/after")
     first = int(after) + 1 if after is not None else 0
-    rendered = _rendered(job) if job.status is Status.SUCCEEDED else None
+    rendered = _rendered(job) if job.status is Status.SUCCEEDED and job.outcome else None
     try:
         if rendered is not None:
             found = await state.blocking(manifest_rows, state.storage, rendered.manifest_key, first, limit)
@@ -258,6 +258,8 @@ def _rendered(job: jobs.JobRecord) -> Rendered:
 def _absent(job: jobs.JobRecord, why: str) -> Conflict | Gone:
     if job.status is Status.EXPIRED:
         return Gone(f"job {job.id} has expired; submit it again")
+    if job.streamed and job.status is Status.SUCCEEDED:
+        return Conflict(f"job {job.id} was streamed to its client, and has no result of its own", code="streamed")
     if job.status in ENDED:
         return Conflict(f"{why}; POST /v1/jobs/{job.id}/retry takes it up again", code="no_result")
     return Conflict(f"{why}; wait for its end with ?wait= on its status URL", code="not_ended")

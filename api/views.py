@@ -36,6 +36,7 @@ def job_view(job: jobs.JobRecord, base: str, per_second: float | None) -> Job:
         priority=job.lane,
         metadata=spec.metadata,
         characters=job.characters,
+        streamed=job.streamed,
         progress=Progress(
             segments_total=job.total,
             segments_done=job.done,

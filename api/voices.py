@@ -53,11 +53,18 @@ _CONSENT_LENGTH = 500
 async def add(request: Request) -> Response:
     """Stores a reference recording under its content's digest. A name that exists already speaks with the new recording
     from now on; jobs that were accepted before keep the old one."""
+    name, stored = await keep(request)
+    shown = _uploaded(name, stored, await _cloning_models(state_of(request)))
+    return json_response(shown, 201, {"Location": f"/v1/voices/{name}"})
+
+
+async def keep(request: Request, audio_field: str = "audio") -> tuple[str, StoredVoice]:
+    """Stores the voice of a form, whose recording is the field `audio_field`. Raises BadInput, TooLarge or Conflict."""
     state, tenant = state_of(request), tenant_of(request)
     state.check_room()
     cards = await state.cards.get()
     async with form_of(request) as form:
-        name, audio, consent = _fields(form)
+        name, audio, consent = _fields(form, audio_field)
         if any(name in card.voices for card in cards.values()):
             raise Conflict(f"{name!r} is a built-in voice; choose another name", code="name_taken")
         await _check_limit(state, tenant, name)
@@ -76,7 +83,7 @@ async def add(request: Request) -> Response:
     if await state.blocking(state.storage.head, key) is None:  # swept, because the voice came long after it
         await state.blocking(state.storage.put, key, reference.flac, "audio/flac")
     state.waker.wake(DESK_QUEUE)
-    return json_response(_uploaded(name, stored, await _cloning_models(state)), 201, {"Location": f"/v1/voices/{name}"})
+    return name, stored
 
 
 @router.get("", response_model=Page[Voice])
@@ -86,7 +93,7 @@ async def list_voices(
     after: Annotated[str | None, Query(max_length=100)] = None,
 ) -> Response:
     """The tenant's own and the built-in ones, by name."""
-    every = sorted((await _all(request)).values(), key=lambda voice: voice.name)
+    every = await all_voices(request)
     rest = [voice for voice in every if after is None or voice.name > after]
     more = len(rest) > limit
     return json_response(
@@ -96,7 +103,7 @@ async def list_voices(
 
 @router.get("/{name}", response_model=Voice)
 async def show(request: Request, name: str) -> Response:
-    voice = (await _all(request)).get(name)
+    voice = next((voice for voice in await all_voices(request) if voice.name == name), None)
     if voice is None:
         raise _unknown(name)
     return json_response(voice)
@@ -106,6 +113,12 @@ async def show(request: Request, name: str) -> Response:
 async def delete(request: Request, name: str) -> Response:
     """The name and its recordings; earlier ones as soon as no open job needs them any more. Open jobs that still need
     the last one fail, and say so."""
+    await drop(request, name)
+    return Response(status_code=204)
+
+
+async def drop(request: Request, name: str) -> None:
+    """Deletes a voice of the tenant. Raises NotFound."""
     state, tenant = state_of(request), tenant_of(request)
     dropped = await state.store.run(registry.drop_voice(tenant, name))
     if dropped is None:
@@ -115,18 +128,17 @@ async def delete(request: Request, name: str) -> Response:
     if all(StoredVoice.model_validate_json(other).digest != digest for other in others.values()):
         await state.blocking(state.storage.delete, voice_key(tenant, digest))
     state.waker.wake(DESK_QUEUE)
-    return Response(status_code=204)
 
 
 def decoder_of(request: Request) -> Decoder:
     return cast(Decoder, request.app.state.decoder)
 
 
-def _fields(form: FormData) -> tuple[str, UploadFile, str]:
+def _fields(form: FormData, audio_field: str) -> tuple[str, UploadFile, str]:
     """Returns name, recording and consent."""
-    audio = form.get("audio")
+    audio = form.get(audio_field)
     if not isinstance(audio, UploadFile):
-        raise BadInput("is required: a file with 1 to 60 s of speech", pointer="/audio")
+        raise BadInput("is required: a file with 1 to 60 s of speech", pointer=f"/{audio_field}")
     try:
         name = _NAME.validate_python(form.get("name"))
     except ValidationError as error:
@@ -161,7 +173,8 @@ def _too_many() -> Conflict:
     return Conflict("you have as many voices as a tenant can have; delete some first", code="too_many_voices")
 
 
-async def _all(request: Request) -> dict[str, Voice]:
+async def all_voices(request: Request) -> list[Voice]:
+    """The tenant's own and the built-in ones, by name."""
     state = state_of(request)
     every: dict[str, Voice] = {}
     for card in (await state.cards.get()).values():
@@ -171,7 +184,7 @@ async def _all(request: Request) -> dict[str, Voice]:
     cloning = await _cloning_models(state)
     for name, stored in (await state.store.run(registry.voices(tenant_of(request)))).items():
         every.setdefault(name, _uploaded(name, StoredVoice.model_validate_json(stored), cloning))
-    return every
+    return sorted(every.values(), key=lambda voice: voice.name)
 
 
 async def _cloning_models(state: AppState) -> list[str]:

@@ -1,6 +1,6 @@
-"""Wakes requests that wait for a job or batch: one reader of the store's event stream per process.
+"""Wakes requests that wait for a job or batch, or for its clips: one reader of the store's streams per process.
 
-A wake means "read the record again". After an outage of the store every waiting request is woken, because events may
+A wake means "read again". After an outage of the store every waiting request is woken, because events may
 have been missed.
 """
 
@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TypeVar
 
@@ -30,29 +30,34 @@ _BLOCK_MS = 5_000
 _GATHER = 0.02  # seconds between two reads: every accept is an event, and reading each by itself costs a third of it
 _PAUSE = 0.5  # seconds between two tries while the store is away
 _CLOCK_SKEW_MS = 60_000  # stream ids are times of Redis's clock; reading from earlier on costs a few idle events
-_GLANCE = 5.0  # seconds after which a waiting request reads anyway: the stream is trimmed, and clocks may differ
+GLANCE = 5.0  # seconds after which a waiting request reads anyway: the stream is trimmed, and clocks may differ
 
 
 class Watch:
     def __init__(self, store: AsyncStore) -> None:
         self._store = store
         self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+        self._reading: defaultdict[str, set[asyncio.Event]] = defaultdict(set)  # clips
         self._waits: Counter[str] = Counter()  # of each tenant
 
     async def run(self) -> None:
         """Reads events until it is cancelled."""
-        after = f"{round(time.time() * 1000) - _CLOCK_SKEW_MS}-0"
+        begin = f"{round(time.time() * 1000) - _CLOCK_SKEW_MS}-0"
+        after = (begin, begin)
         while True:
             try:
-                for event in await self._store.events(after, _BLOCK_MS):
-                    after = event.id
-                    self._wake(event.owner)
+                news = await self._store.news(after, _BLOCK_MS)
+                after = news.after
+                for owner in {event.owner for event in news.events}:
+                    _wake(self._waiting, owner)
+                for job in set(news.settled):
+                    _wake(self._reading, job)
                 await asyncio.sleep(_GATHER)
             except StoreUnavailable as error:
                 log.warning("not hearing from the store: %s", error)
                 await asyncio.sleep(_PAUSE)
                 for owner in list(self._waiting):
-                    self._wake(owner)
+                    _wake(self._waiting, owner)
 
     async def until(
         self, request: Request, owner: str, read: Callable[[], Awaitable[T]], over: Callable[[T], bool], wait: float
@@ -63,7 +68,7 @@ class Watch:
         value = await read()
         if wait <= 0 or over(value):
             return value
-        with self._one_more(request.scope["tenant"]), self._listening(owner) as heard:
+        with self._one_more(request.scope["tenant"]), self.listening(owner) as heard:
             async with _noticed_leaving(request, heard) as has_left:
                 while True:
                     heard.clear()
@@ -72,7 +77,7 @@ class Watch:
                     if left <= 0 or over(value) or has_left.is_set():
                         return value
                     with suppress(TimeoutError):
-                        async with asyncio.timeout(min(left, _GLANCE)):
+                        async with asyncio.timeout(min(left, GLANCE)):
                             await heard.wait()
 
     @contextmanager
@@ -91,19 +96,25 @@ class Watch:
                 del self._waits[tenant]
 
     @contextmanager
-    def _listening(self, owner: str) -> Iterator[asyncio.Event]:
+    def listening(self, owner: str, *, clips: bool = False) -> Iterator[asyncio.Event]:
+        """An event that is set after each change of the owner's state; with `clips`, also when clips of it were
+        settled. Who listens clears it, and reads before waiting."""
         heard = asyncio.Event()
-        self._waiting[owner].add(heard)
+        listeners = (self._waiting, self._reading) if clips else (self._waiting,)
+        for each in listeners:
+            each[owner].add(heard)
         try:
             yield heard
         finally:
-            self._waiting[owner].discard(heard)
-            if not self._waiting[owner]:
-                del self._waiting[owner]
+            for each in listeners:
+                each[owner].discard(heard)
+                if not each[owner]:
+                    del each[owner]
 
-    def _wake(self, owner: str) -> None:
-        for heard in self._waiting.get(owner, ()):
-            heard.set()
+
+def _wake(listeners: Mapping[str, set[asyncio.Event]], owner: str) -> None:
+    for heard in listeners.get(owner, ()):
+        heard.set()
 
 
 @asynccontextmanager

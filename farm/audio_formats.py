@@ -44,3 +44,11 @@ MEDIA_TYPE_OF_SUFFIX: Mapping[str, str] = MappingProxyType(
     | {f".{name}": media_type for name, media_type in SUBTITLE_FORMATS.items()}
     | {".json": "application/json"}  # the manifest
 )
+
+
+def encodable_rate(format: AudioFormat, sample_rate: int) -> int:
+    """`sample_rate`, or the next higher one that the format allows."""
+    rates = AUDIO_FORMATS[format].sample_rates
+    if not rates:
+        return sample_rate
+    return next((rate for rate in rates if rate >= sample_rate), rates[-1])

@@ -43,6 +43,11 @@ def pages_key(job: str) -> str:
     return f"{JOBS}{job}/plan.jsonl.gz"
 
 
+def draft_keys(job: str) -> list[str]:
+    """Of all that may be written for a job before it is accepted."""
+    return [text_key(job), pages_key(job), plan_key(job)]
+
+
 def lines_key(batch: str) -> str:
     return f"{BATCHES}{batch}/jobs.jsonl.gz"
 

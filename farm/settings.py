@@ -48,6 +48,15 @@ def _listed(value: object) -> object:
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
+def _mapped(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    pairs = [pair.partition("=") for pair in value.split(",") if pair.strip()]
+    if not all(name.strip() and meaning.strip() for name, _, meaning in pairs):
+        raise ValueError("write name=meaning, with commas between")
+    return {name.strip(): meaning.strip() for name, _, meaning in pairs}
+
+
 def _upper(value: object) -> object:
     return value.upper() if isinstance(value, str) else value
 
@@ -120,6 +129,15 @@ class Settings(Variables):
     )
     retention_days: float = Field(30.0, gt=0, le=36_500, description="how long results and clips are kept")
     record_days: float = Field(90.0, gt=0, le=36_500, description="how long the record of a job outlives its result")
+
+    speech_aliases: Annotated[Mapping[str, str], NoDecode, BeforeValidator(_mapped)] = Field(
+        {},
+        description="names that clients of /v1/audio/speech ship with, and the model or voice that each means here: "
+        "tts-1=indextts-2,alloy=anna; without it they mean the default model and the language's voice",
+    )
+    speech_hours: float = Field(
+        24.0, gt=0, le=876_000, description="how long the clips and the record of a speech request are kept"
+    )
 
     public_url: str | None = Field(None, description="how clients reach the API, for URLs in answers and webhooks")
     trusted_proxies: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)] = Field(

@@ -273,6 +273,9 @@ class Job(_Answer):
     priority: Lane
     metadata: dict[str, str] = {}
     characters: int
+    streamed: bool = Field(
+        False, description="a request of /v1/audio/speech, answered while it was rendered; it has no result"
+    )
     progress: Progress
     queue_position: int | None = Field(None, description="0 is next; an estimate, shown until rendering starts")
     eta_seconds: float | None = Field(None, description="an estimate from the measured speed of the workers")

@@ -46,7 +46,7 @@ def by_settings() -> Mapping[type[EngineSettings], list[str]]:
 def _table(settings: type[Variables]) -> Iterator[str]:
     yield "| variable | default | |\n|---|---|---|"
     for name, field in settings.variables().items():
-        default = "" if field.default in (None, ()) else f"`{field.default}`"
+        default = "" if field.default in (None, (), {}) else f"`{field.default}`"
         yield f"| `{name}` | {default} | {field.description} |"
 
 

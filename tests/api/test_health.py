@@ -26,7 +26,7 @@ NIGHT = {"input": "It was a dark night. The rain fell in torrents."}
 def test_models_are_as_their_workers_announced_them(api: httpx.Client) -> None:
     found = api.get("/v1/models").json()["data"]
     assert [model["name"] for model in found] == ["espeak", "indextts-2"]
-    assert found[0] == ESPEAK.model_dump(mode="json")
+    assert found[0].items() >= ESPEAK.model_dump(mode="json").items()
 
 
 def test_the_queue_shows_depths_and_workers(api: httpx.Client, backstage: Backstage) -> None:

@@ -87,7 +87,7 @@ def test_a_tenant_has_so_many_waits_and_no_more(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_abandoned_long_polls_read_no_more(serve: Callable[..., httpx.Client], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch, "_GLANCE", 0.02)
+    monkeypatch.setattr(watch, "GLANCE", 0.02)
     read, reads = jobs.record, threading.Semaphore(0)
 
     def counted(*names: Any) -> Any:

@@ -16,12 +16,12 @@ import pyloudnorm
 import pytest
 import soundfile as sf
 
-from farm.audio_formats import AudioFormat
+from farm.audio_formats import AudioFormat, encodable_rate
 from farm.errors import ClipCorrupt
 from farm.sound.flac import Samples, decode, duration_ms, encode, from_pcm, to_pcm
 from farm.sound.timeline import Piece, Span
 from farm.wire import Output
-from worker.desk.encoder import Encoder, encodable_rate
+from worker.desk.encoder import Encoder
 from worker.desk.loudness import Meter, decibels
 from worker.desk.stitch import Stitched, stitch
 from worker.desk.subtitles import Cue, Subtitles

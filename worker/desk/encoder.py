@@ -17,14 +17,6 @@ _WAV_FRAMES = (2**32 - 4096) // 2  # 16 bit mono, with room for the header
 _COPY_FRAMES = 1 << 20
 
 
-def encodable_rate(format: AudioFormat, sample_rate: int) -> int:
-    """`sample_rate`, or the next higher one that the format allows."""
-    rates = AUDIO_FORMATS[format].sample_rates
-    if not rates:
-        return sample_rate
-    return next((rate for rate in rates if rate >= sample_rate), rates[-1])
-
-
 class Encoder:
     def __init__(self, path: Path, format: AudioFormat, sample_rate: int, wav_frames: int = _WAV_FRAMES) -> None:
         self.frames = 0

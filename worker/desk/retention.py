@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 
 from farm.job import is_batch
-from farm.layout import lines_key, text_key
+from farm.layout import draft_keys, lines_key
 from farm.removal import remove_jobs, remove_objects
 from farm.storage import Storage
 from farm.store import Store, batches, jobs, tasks
@@ -21,9 +21,12 @@ class Retention:
         self._record_s = round(record_days * 86400)
 
     def expire(self, task: tasks.Task) -> None:
-        """The audio of a job goes; its record stays for `record_days`."""
+        """The audio of a job goes; its record stays for `record_days`. Of a streamed job nothing stays: nobody asks for
+        the record of a request that was answered, and some farms have thousands of them a day."""
+        job = self._store.run(jobs.record(task.id))
         remove_objects(self._storage, task.id, clips=True)
-        self._store.run(jobs.expire(task.id, task.token, purge_after_s=self._record_s))
+        stays_s = 0 if job is not None and job.streamed else self._record_s
+        self._store.run(jobs.expire(task.id, task.token, purge_after_s=stays_s))
 
     def purge(self, task: tasks.Task) -> None:
         """The record of a job or batch goes."""
@@ -49,6 +52,7 @@ class Retention:
         self._store.run(batches.forget(batch))
 
     def discard_draft(self, task: tasks.Task) -> None:
-        """The text of a job or batch that was never accepted goes. Nobody can accept it while the task is ours."""
-        self._storage.delete(lines_key(task.id) if is_batch(task.id) else text_key(task.id))
+        """What lies in storage for a job or batch that was never accepted goes. Nobody can accept it while the task is
+        ours."""
+        self._storage.delete(*([lines_key(task.id)] if is_batch(task.id) else draft_keys(task.id)))
         self._store.run(tasks.done(task))

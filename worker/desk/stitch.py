@@ -17,11 +17,11 @@ from typing import BinaryIO
 
 import numpy as np
 
-from farm.audio_formats import AudioFormat
+from farm.audio_formats import AudioFormat, encodable_rate
 from farm.sound.flac import Pcm
 from farm.sound.timeline import BLOCK_S, Piece, Span, Timeline, resampled
 from farm.wire import Output
-from worker.desk.encoder import Encoder, encodable_rate
+from worker.desk.encoder import Encoder
 from worker.desk.loudness import Meter, decibels
 
 _CEILING = 10 ** (-1 / 20)  # gain stops where the highest sample would pass -1 dBFS

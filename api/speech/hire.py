@@ -1,0 +1,77 @@
+"""Accepts a streamed job. A short text is planned here, so that its segments are ready with the acceptance and the desk
+need not see it; a longer one is planned by the desk, as every other job's is.
+
+The plan lies in storage before the job is accepted, under a draft: an API that dies in between leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+from api.state import AppState
+from farm.errors import BadInput
+from farm.job import new_id
+from farm.layout import pages_key, plan_key, text_key
+from farm.plan import Segment, decode_page
+from farm.plan_order import PlanFiles, PlanOrder, make_plan
+from farm.spec import Order
+from farm.storage import Storage
+from farm.store import jobs
+from farm.wake import DESK_QUEUE, render_queue
+
+SHORT_CHARACTERS = 4_000  # are planned in 30 ms at most, whatever they are
+_DRAFT_MS = 900_000
+
+
+@dataclass(frozen=True, slots=True)
+class Hired:
+    """An accepted job. `rows` are its segments; None where the desk plans them."""
+
+    id: str
+    rows: tuple[Segment, ...] | None = None
+    sample_rate: int = 0  # Hz, of their clips
+
+
+async def hire(state: AppState, tenant: str, order: Order) -> Hired:
+    """Raises BadInput for a text that nothing can be said of, or that is beyond a limit."""
+    order = replace(order, id=new_id("job"))
+    if order.characters > SHORT_CHARACTERS:
+        return await _for_the_desk(state, tenant, order)
+    card = (await state.cards.get())[order.model]
+    work = PlanOrder(tenant, order.spec.to_json(), card.model_dump_json(), order.text.encode(), order.characters)
+    files = await state.blocking(make_plan, work)
+    if not files.total:
+        raise nothing_to_speak()
+    await state.store.run(jobs.draft(order.id, _DRAFT_MS))
+    await state.blocking(_put, state.storage, order, files)
+    new = replace(jobs.NewJob.of(order, tenant), text=None, drafted=True, streamed=True, planned=files.total)
+    await state.store.run(jobs.accept(new))
+    state.waker.wake(render_queue(order.model))
+    return Hired(order.id, tuple(decode_page(files.pages)), card.sample_rate)
+
+
+def _put(storage: Storage, order: Order, files: PlanFiles) -> None:
+    """Side by side, because a bucket answers each by itself, and a folder syncs each."""
+    objects = (
+        (text_key(order.id), order.text.encode(), "application/json"),  # of which a retry plans
+        (pages_key(order.id), files.pages, "application/gzip"),
+        (plan_key(order.id), files.header, "application/json"),
+    )
+    with ThreadPoolExecutor(len(objects), "plan") as pool:
+        list(pool.map(lambda each: storage.put(*each), objects))
+
+
+async def _for_the_desk(state: AppState, tenant: str, order: Order) -> Hired:
+    new = replace(jobs.NewJob.of(order, tenant), streamed=True)
+    if not order.inline:
+        await state.store.run(jobs.draft(order.id, _DRAFT_MS))
+        await state.blocking(state.storage.put, text_key(order.id), order.text.encode(), "application/json")
+        new = replace(new, drafted=True)
+    await state.store.run(jobs.accept(new))
+    state.waker.wake(DESK_QUEUE)
+    return Hired(order.id)
+
+
+def nothing_to_speak() -> BadInput:
+    return BadInput("input has nothing in it that can be spoken", code="nothing_to_speak", pointer="/input")
