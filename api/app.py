@@ -17,6 +17,7 @@ from fastapi import FastAPI
 from fastapi.middleware import Middleware
 
 from api import batches, deliveries, docs_page, health, jobs, metrics, models, openapi, problems, results, voices
+from api.cors import cors
 from api.decoder import Decoder
 from api.gate import Gate, KeyRing
 from api.head import HeadAsGet
@@ -63,13 +64,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             gc.unfreeze()
             app.state.studio.close()
 
-    gate = Middleware(Gate, keys=TtlCache(read_keys, _KEYS_SECONDS), public_url=settings.public_url)
+    gate = Middleware(
+        Gate, keys=TtlCache(read_keys, _KEYS_SECONDS), public_url=settings.public_url, origins=settings.cors_origins
+    )
     app = FastAPI(
         title="TTS Farm",
         version="1",
         description="Narration in bulk: jobs and batches in, audio and signed webhooks out.",
         lifespan=lifespan,
-        middleware=[gate, Middleware(HeadAsGet)],
+        middleware=[*cors(settings.cors_origins), gate, Middleware(HeadAsGet)],
         servers=[{"url": settings.public_url}] if settings.public_url else None,
         docs_url=None,
         redoc_url=None,

@@ -17,7 +17,7 @@ import ipaddress
 import logging
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import count
@@ -27,6 +27,7 @@ from urllib.parse import urlsplit
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.openai_errors import is_openai
 from api.problems import answer
 from api.refusals import Refusals
 from api.ttl_cache import TtlCache
@@ -56,10 +57,14 @@ class KeyRing:
 
 
 class Gate:
-    def __init__(self, app: ASGIApp, *, keys: TtlCache[KeyRing], public_url: str | None) -> None:
+    def __init__(
+        self, app: ASGIApp, *, keys: TtlCache[KeyRing], public_url: str | None, origins: Collection[str] = ()
+    ) -> None:
+        """`origins` are those of other sites whose pages may come, also to a farm without keys."""
         self._app = app
         self._refusals = Refusals()
         self._keys = keys
+        self._origins = frozenset(origin.encode() for origin in origins)
         self._public_host = urlsplit(public_url).hostname if public_url else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -109,12 +114,14 @@ class Gate:
             tenant = ring.tenants.get(digest)
             if tenant is not None:
                 return tenant
-            raise Unauthorized("this API key is not known; `farm keys list` shows which are")
-        if ring.closed or given is not None:
+            # Clients of OpenAI's API can't do without a key; on a farm without keys theirs says nothing.
+            if ring.closed or not is_openai(scope["path"]):
+                raise Unauthorized("this API key is not known; `farm keys list` shows which are")
+        elif ring.closed or given is not None:
             raise Unauthorized("this farm needs an API key; send it as `Authorization: Bearer <key>`")
         if not (_is_loopback((scope.get("server") or ("",))[0]) and self._is_own_name(headers.get(b"host", b""))):
             raise Unauthorized("without API keys the farm answers on loopback only; make one with `farm keys create`")
-        _refuse_others(headers)
+        _refuse_others(headers, self._origins)
         return DEFAULT_TENANT
 
     def _is_own_name(self, host: bytes) -> bool:
@@ -164,7 +171,7 @@ class _Body:
             pass
 
 
-def _refuse_others(headers: Mapping[bytes, bytes]) -> None:
+def _refuse_others(headers: Mapping[bytes, bytes], origins: Collection[bytes]) -> None:
     """A farm without keys is for programs of this machine: not for web pages of other sites, whose browser runs here as
     well, and not for whoever comes through a proxy. Raises Forbidden."""
     forwarded = next((name for name in headers if name in _OF_PROXIES or name.startswith(b"x-forwarded-")), None)
@@ -176,6 +183,8 @@ def _refuse_others(headers: Mapping[bytes, bytes]) -> None:
         )
     site, origin = headers.get(b"sec-fetch-site", b"none"), headers.get(b"origin")
     own = origin is None or origin.partition(b"://")[2].lower() == headers.get(b"host", b"").lower()
+    if origin in origins:
+        return
     if site not in (b"none", b"same-origin") or not own:
         raise Forbidden(
             "without API keys the farm answers no web page of another site; make a key with `farm keys create`",

@@ -139,6 +139,11 @@ class Settings(Variables):
         24.0, gt=0, le=876_000, description="how long the clips and the record of a speech request are kept"
     )
 
+    cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)] = Field(
+        (),
+        description="sites whose pages may call the API from a browser: https://app.example.org,http://localhost:3000; "
+        "* for every site, which needs an API key",
+    )
     public_url: str | None = Field(None, description="how clients reach the API, for URLs in answers and webhooks")
     trusted_proxies: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)] = Field(
         (), description="networks of proxies whose X-Forwarded-Proto and -For the API believes: 127.0.0.1/32,10.0.0.0/8"

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
+import openai
 import pytest
 import uvicorn
 
@@ -24,6 +25,7 @@ from farm.storage import open_storage
 from farm.store import Store, registry
 from tests.api.backstage import ESPEAK, INDEXTTS, Backstage
 from tests.api.document import Document
+from tests.api.stage import Stage
 from tests.conftest import RedisServer
 from tests.patience import patient
 
@@ -138,3 +140,21 @@ def api(store: Store, settings: Settings, session_api: Served) -> Iterator[httpx
 @pytest.fixture
 def backstage(store: Store, settings: Settings) -> Backstage:
     return Backstage(store, settings)
+
+
+@pytest.fixture
+def stage(backstage: Backstage) -> Stage:
+    return Stage(backstage)
+
+
+@pytest.fixture
+def openai_client(store: Store, settings: Settings, session_api: Served) -> Iterator[openai.OpenAI]:
+    """The client that others are made with, and that speaks to OpenAI's own servers. It asks once."""
+    with client_of(session_api) as client:
+        yield client
+
+
+def client_of(served: Served, key: str = "none", **options: Any) -> openai.OpenAI:
+    """`key`: the client sends none where it is "none" only in name, because it needs one."""
+    http = openai.DefaultHttpxClient(trust_env=False)
+    return openai.OpenAI(base_url=f"{served.url}/v1", api_key=key, max_retries=0, http_client=http, **options)
