@@ -53,22 +53,22 @@ _CONSENT_LENGTH = 500
 async def add(request: Request) -> Response:
     """Stores a reference recording under its content's digest. A name that exists already speaks with the new recording
     from now on; jobs that were accepted before keep the old one."""
-    name, stored = await keep(request)
+    state_of(request).check_room()
+    async with form_of(request) as form:
+        name, stored = await keep(request, form)
     shown = _uploaded(name, stored, await _cloning_models(state_of(request)))
     return json_response(shown, 201, {"Location": f"/v1/voices/{name}"})
 
 
-async def keep(request: Request, audio_field: str = "audio") -> tuple[str, StoredVoice]:
+async def keep(request: Request, form: FormData, audio_field: str = "audio") -> tuple[str, StoredVoice]:
     """Stores the voice of a form, whose recording is the field `audio_field`. Raises BadInput, TooLarge or Conflict."""
     state, tenant = state_of(request), tenant_of(request)
-    state.check_room()
     cards = await state.cards.get()
-    async with form_of(request) as form:
-        name, audio, consent = _fields(form, audio_field)
-        if any(name in card.voices for card in cards.values()):
-            raise Conflict(f"{name!r} is a built-in voice; choose another name", code="name_taken")
-        await _check_limit(state, tenant, name)
-        reference = await decoder_of(request).reference(audio.file, audio.filename or "the recording")
+    name, audio, consent = _fields(form, audio_field)
+    if any(name in card.voices for card in cards.values()):
+        raise Conflict(f"{name!r} is a built-in voice; choose another name", code="name_taken")
+    await _check_limit(state, tenant, name)
+    reference = await decoder_of(request).reference(audio.file, audio.filename or "the recording")
     key = voice_key(tenant, reference.digest)
     await state.blocking(state.storage.put, key, reference.flac, "audio/flac")
     stored = StoredVoice(

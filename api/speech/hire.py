@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from api.state import AppState
-from farm.errors import BadInput
 from farm.job import new_id
 from farm.layout import pages_key, plan_key, text_key
 from farm.plan import Segment, decode_page
@@ -34,15 +33,13 @@ class Hired:
 
 
 async def hire(state: AppState, tenant: str, order: Order) -> Hired:
-    """Raises BadInput for a text that nothing can be said of, or that is beyond a limit."""
+    """Raises BadInput for a text that is beyond a limit of jobs."""
     order = replace(order, id=new_id("job"))
     if order.characters > SHORT_CHARACTERS:
         return await _for_the_desk(state, tenant, order)
     card = (await state.cards.get())[order.model]
     work = PlanOrder(tenant, order.spec.to_json(), card.model_dump_json(), order.text.encode(), order.characters)
     files = await state.blocking(make_plan, work)
-    if not files.total:
-        raise nothing_to_speak()
     await state.store.run(jobs.draft(order.id, _DRAFT_MS))
     await state.blocking(_put, state.storage, order, files)
     new = replace(jobs.NewJob.of(order, tenant), text=None, drafted=True, streamed=True, planned=files.total)
@@ -71,7 +68,3 @@ async def _for_the_desk(state: AppState, tenant: str, order: Order) -> Hired:
     await state.store.run(jobs.accept(new))
     state.waker.wake(DESK_QUEUE)
     return Hired(order.id)
-
-
-def nothing_to_speak() -> BadInput:
-    return BadInput("input has nothing in it that can be spoken", code="nothing_to_speak", pointer="/input")

@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import ParamSpec, TypeVar
 
 from api.speech.encoder import StreamEncoder, stream_encoder
-from api.speech.hire import Hired, hire, nothing_to_speak
+from api.speech.hire import Hired, hire
 from api.speech.request import Wanted
 from api.speech.studio import Studio
 from api.state import AppState
@@ -66,7 +66,7 @@ class Narration:
         return self._hired.id
 
     async def begin(self) -> None:
-        """Raises BadInput for a text that nothing can be said of, TooOften where the tenant has many requests here."""
+        """Raises BadInput for a text beyond a limit of jobs, TooOften where the tenant has many requests here."""
         self._studio.enter(self._tenant)
         try:
             await self._hire()
@@ -111,8 +111,6 @@ class Narration:
             return len(self._hired.rows), self._hired.sample_rate, _each(self._hired.rows)
         await self._until(lambda known: known.status is not Status.QUEUED)
         reader = await self._state.blocking(PlanReader, self._state.storage, self.job)
-        if not reader.plan.total:
-            raise nothing_to_speak()
         return reader.plan.total, reader.plan.sample_rate, self._read(reader)
 
     async def _read(self, reader: PlanReader) -> AsyncIterator[Segment]:

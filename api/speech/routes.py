@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
 
-from api.answers import json_response, require_json
+from api.answers import form_of, json_response, require_json
 from api.openapi import form_body, header, json_body, problem
 from api.problems import parse
 from api.speech.answer import EVENTS, SpeechAnswer
@@ -139,14 +139,18 @@ _BAD: dict[int | str, dict[str, Any]] = {400: problem("What is wrong, and with w
 )
 async def keep_voice(request: Request) -> Response:
     """Stores a reference recording, as POST /v1/voices does."""
-    try:
-        name, stored = await keep(request, "audio_sample")
-    except BadInput as error:  # of the recording, which is called `audio` on the farm's own route
-        error.fields = tuple(
-            FieldError("/audio_sample" if field.pointer == "/audio" else field.pointer, field.message)
-            for field in error.fields
-        )
-        raise
+    state_of(request).check_room()
+    async with form_of(request) as form:
+        if form.get("type", "audio_sample") != "audio_sample":
+            raise BadInput("must be audio_sample: voices are made from a recording here", pointer="/type")
+        try:
+            name, stored = await keep(request, form, "audio_sample")
+        except BadInput as error:  # of the recording, which is called `audio` on the farm's own route
+            error.fields = tuple(
+                FieldError("/audio_sample" if field.pointer == "/audio" else field.pointer, field.message)
+                for field in error.fields
+            )
+            raise
     return json_response(KeptVoice(id=name, name=name, created_at=stored.created_ms // 1000))
 
 
