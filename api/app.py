@@ -16,7 +16,20 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from fastapi.middleware import Middleware
 
-from api import batches, deliveries, docs_page, health, jobs, metrics, models, openapi, problems, results, voices
+from api import (
+    batches,
+    deliveries,
+    docs_page,
+    events,
+    health,
+    jobs,
+    metrics,
+    models,
+    openapi,
+    problems,
+    results,
+    voices,
+)
 from api.cors import cors
 from api.decoder import Decoder
 from api.gate import Gate, KeyRing
@@ -37,6 +50,7 @@ ROUTERS = (
     voices.router,
     models.router,
     speech.router,
+    events.router,
     health.router,
     metrics.router,
 )

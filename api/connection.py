@@ -2,6 +2,7 @@
 
     head     at most 64 kB of request line and headers, complete within 10 s                     431, 408
     body     at least 1 kB/s while the server reads it; its size is the gate's business          408
+    silence  a client that went without a word is noticed within a minute
     number   as many connections as the process may have files open. Above that, the oldest connection that has sent no
              complete head makes room, and only if there is none the new one is refused          503
 
@@ -14,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import resource
+import socket
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
@@ -32,6 +34,8 @@ HEAD_SECONDS = 10.0
 BODY_CHECK_SECONDS = 10.0
 BODY_BYTES_PER_SECOND = 1_000
 
+# Seconds of silence before the system asks, between two questions, and milliseconds without an acknowledgement.
+_KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 60_000}
 _PIECE = 16_384  # bytes that are parsed at once, by which a head may exceed its limit
 _SPARE_FILES = 64  # for Redis, storage, scratch files and the listener
 _MOST_CONNECTIONS = 16_384
@@ -80,6 +84,17 @@ def raise_file_limit() -> int:
     return max(1, files - _SPARE_FILES)
 
 
+def notice_vanishing(of: socket.socket) -> None:
+    """A client whose machine or network went says no goodbye. The system asks it now and then, and closes the
+    connection when nothing comes back. Otherwise an event stream would wait a quarter of an hour for it, and an idle
+    connection for ever."""
+    if of.family in (socket.AF_INET, socket.AF_INET6):
+        of.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in _KEEPALIVE.items():
+            if hasattr(socket, option):  # not on every system
+                of.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+
+
 class Connection(HttpToolsProtocol):
     most = _MOST_CONNECTIONS  # of the process; `python -m api` sets what the system grants
 
@@ -90,6 +105,7 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        notice_vanishing(transport.get_extra_info("socket"))
         if len(self.connections) > self.most and not self._make_room():
             self._refuse(TooManyConnections("the server has too many open connections; try again later"))
             return

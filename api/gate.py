@@ -19,7 +19,7 @@ import re
 import secrets
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import count
 from typing import Any
 from urllib.parse import urlsplit
@@ -87,6 +87,7 @@ class Gate:
         try:
             if scope["path"] not in _OPEN_PATHS:
                 scope["tenant"] = await self._identified(scope, headers)
+                scope["still_opens"] = partial(self._still_opens, headers.get(b"authorization"))
             await body.check_announced(headers)
             await self._app(scope, body.receive, send_marked)
         except ClientDisconnect:
@@ -123,6 +124,13 @@ class Gate:
             raise Unauthorized("without API keys the farm answers on loopback only; make one with `farm keys create`")
         _refuse_others(headers, self._origins)
         return DEFAULT_TENANT
+
+    async def _still_opens(self, given: bytes | None) -> bool:
+        """For an answer that lasts: whether a request like it would be answered now."""
+        ring = await self._keys.get()
+        if given is None:
+            return not ring.closed
+        return hashlib.sha256(given.partition(b" ")[2].strip()).hexdigest() in ring.tenants
 
     def _is_own_name(self, host: bytes) -> bool:
         """False for a Host that is not this farm's: a web page may have made its own name resolve here (DNS

@@ -41,6 +41,7 @@ async def metrics(request: Request) -> Response:
         raise Forbidden("/metrics is for the operator's key; GET /v1/queue shows what you may see")
     store = state_of(request).store
     backlog, beats = await asyncio.gather(store.run(registry.backlog()), store.run(registry.workers()))
+    request.app.state.process.listeners.set(state_of(request).watch.channels.listeners)
     shown = CollectorRegistry(auto_describe=False)
     shown.register(FarmCollector(backlog, [Worker.model_validate_json(beat) for beat in beats]))
     return Response(

@@ -147,7 +147,10 @@ async def opened(settings: Settings) -> AsyncIterator[AppState]:
         storage_trouble=TtlCache(check_storage, _STORAGE_SECONDS),
         allow=read_allow,
     )
-    background = [asyncio.create_task(state.watch.run()), asyncio.create_task(state.keep_measuring())]
+    background = [
+        asyncio.create_task(work)
+        for work in (state.watch.run(), state.watch.channels.keep_telling_progress(), state.keep_measuring())
+    ]
     try:
         yield state
     finally:

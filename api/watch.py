@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from fastapi import Request
 
+from api.channels import Channels, newer
 from farm.errors import StoreUnavailable, TooOften
 from farm.store import AsyncStore
 
@@ -39,22 +40,27 @@ class Watch:
         self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
         self._reading: defaultdict[str, set[asyncio.Event]] = defaultdict(set)  # clips
         self._waits: Counter[str] = Counter()  # of each tenant
+        self.channels = Channels(store)  # for those who listen
 
     async def run(self) -> None:
         """Reads events until it is cancelled."""
         begin = f"{round(time.time() * 1000) - _CLOCK_SKEW_MS}-0"
-        after = (begin, begin)
+        after, was_away, self.channels.latest = (begin, begin), False, begin
         while True:
             try:
                 news = await self._store.news(after, _BLOCK_MS)
-                after = news.after
+                if was_away and newer((await self._store.events_kept())[0], after[0]):
+                    self.channels.lose()
+                after, was_away = news.after, False
+                self.channels.tell(news)
                 for owner in {event.owner for event in news.events}:
                     _wake(self._waiting, owner)
-                for job in set(news.settled):
+                for job in {moved.owner for moved in news.settled}:
                     _wake(self._reading, job)
                 await asyncio.sleep(_GATHER)
             except StoreUnavailable as error:
                 log.warning("not hearing from the store: %s", error)
+                was_away = True
                 await asyncio.sleep(_PAUSE)
                 for owner in list(self._waiting):
                     _wake(self._waiting, owner)

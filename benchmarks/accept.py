@@ -1,7 +1,7 @@
 """What accepting a job costs: POST /v1/jobs against an empty FastAPI handler, same server, same load, side by side.
 
-python benchmarks/accept.py                 32 clients on keep-alive connections, 5 rounds of 4 s each, alternating
-python benchmarks/accept.py --rounds 2 --seconds 2
+python -m benchmarks.accept                 32 clients on keep-alive connections, 5 rounds of 4 s each, alternating
+python -m benchmarks.accept --rounds 2 --seconds 2
 
 Goals: at least 0.30 of the empty handler's requests per second, and a 99th percentile under 100 ms. Redis writes its
 append-only file as in production. The load generator shares the cores, which costs both the same per request.
@@ -27,8 +27,8 @@ from typing import cast
 import uvicorn
 import uvloop
 from fastapi import FastAPI
-from redis_server import redis_server
 
+from benchmarks.redis_server import redis_server
 from farm.store import Store, registry
 from farm.wire import Language, Model
 
@@ -72,7 +72,7 @@ def main() -> int:
         store.run(registry.announce(CARD.name, CARD.model_dump_json()))
         store.close()
         ports = {"empty": free_port(), "accept": free_port()}
-        stack.enter_context(process(sys.executable, __file__, "--empty", str(ports["empty"])))
+        stack.enter_context(process(sys.executable, "-m", "benchmarks.accept", "--empty", str(ports["empty"])))
         stack.enter_context(
             process(
                 *(sys.executable, "-m", "api"),

@@ -39,7 +39,7 @@ end
 call('SET', 'f:s:' .. id, spec)
 call('ZADD', 'f:list:' .. tenant, t, id)
 call('HINCRBY', 'f:count', 'queued', 1)
-event(id, 'queued')
+event(id, 'queued', tenant, batch)
 count_up(1, 'accepted', model, lane)
 count_up(tonumber(characters), 'characters', model, lane)
 if batch ~= '' then

@@ -13,6 +13,6 @@ skip_rest(batch, t)
 unschedule('batch', batch, t)
 unschedule('purge', batch, t)
 forget_deliveries(batch, t)
-event(batch, 'deleted')
+event(batch, 'deleted', tenant)
 schedule('delete', batch, t, t)
 return 1

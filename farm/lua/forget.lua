@@ -21,5 +21,6 @@ end
 unschedule('expire', job, t)
 unschedule('purge', job, t)
 forget_deliveries(job, t)
+event(job, 'deleted', record[2], record[3])
 call('DEL', 'f:j:' .. job, 'f:s:' .. job, 'f:o:' .. job, 'f:text:' .. job)
 return 1

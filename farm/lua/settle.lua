@@ -33,7 +33,7 @@ end
 
 -- Settles the `count` clips of one job, from ARGV[first] on. They stay in ARGV: a table for each would double the cost.
 local function settle(job, first, count)
-  local record = call('HMGET', 'f:j:' .. job, 'status', 'total', 'batch', 'done', 'dead', 'model')
+  local record = call('HMGET', 'f:j:' .. job, 'status', 'total', 'batch', 'done', 'dead', 'model', 'tenant')
   local batch, total = record[3], record[1] == 'running' and tonumber(record[2]) or 0
   local fields, bits, valid = {'f:g:' .. token}, {'f:d:' .. job}, {}
   for x = first, first + 3 * (count - 1), 3 do
@@ -71,7 +71,7 @@ local function settle(job, first, count)
   add(job, batch, 'done', #fresh)
   add(job, batch, 'cached', cached)
   add(job, batch, 'ms', milliseconds)
-  clips_settled(job)
+  clips_settled(job, record[7], batch)
   local sums = tallied[record[6]] or {settled = 0, cached = 0, audio_ms = 0}
   tallied[record[6]] = sums
   sums.settled, sums.cached, sums.audio_ms = sums.settled + #fresh, sums.cached + cached, sums.audio_ms + milliseconds

@@ -17,6 +17,6 @@ version of the farm. Conflict, BadInput and NotFound where a verb says so.
 """
 
 from farm.store.call import Call
-from farm.store.runner import SCHEMA, AsyncStore, Event, News, Pressure, Store
+from farm.store.runner import SCHEMA, AsyncStore, Event, Moved, News, Pressure, Store
 
-__all__ = ["SCHEMA", "AsyncStore", "Call", "Event", "News", "Pressure", "Store"]
+__all__ = ["SCHEMA", "AsyncStore", "Call", "Event", "Moved", "News", "Pressure", "Store"]

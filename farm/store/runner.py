@@ -9,7 +9,7 @@ import secrets
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import redis
 import redis.asyncio
@@ -45,10 +45,26 @@ class Keyspace:
 
 
 @dataclass(frozen=True, slots=True)
+class Moved:
+    """A job or batch of which something changed, and whose it is."""
+
+    owner: str
+    tenant: str
+    batch: str | None  # of a job
+
+    @classmethod
+    def of(cls, fields: Mapping[bytes, bytes]) -> Self:
+        """Entries of releases before this one name the owner alone; nobody listens to the tenant "" or hears less."""
+        return cls(fields[b"o"].decode(), fields.get(b"t", b"").decode(), fields.get(b"b", b"").decode() or None)
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
-    id: str
+    id: str  # of the stream: "<milliseconds>-<number>"
     owner: str  # a job or batch id
-    status: str  # a Status, or "completed" for a batch
+    status: str  # a Status, "completed" for a batch, or "deleted"
+    tenant: str = ""
+    batch: str | None = None  # of a job
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +72,7 @@ class News:
     """What has changed in the store, for one reader of a process."""
 
     events: list[Event]
-    settled: list[str]  # jobs of which clips were settled, each as often as that happened
+    settled: list[Moved]  # jobs of which clips were settled, each as often as that happened
     after: tuple[str, str]  # where to read on: the latest ids of both streams
 
 
@@ -204,6 +220,16 @@ class AsyncStore:
             answer = await self._execute("XREAD", "COUNT", 1000, *block, "STREAMS", "f:ev", "f:settled", *after)
             if answer or left_ms <= 0:
                 return read_news(answer, after)
+
+    async def events_between(self, after: str, until: str, count: int) -> list[Event]:
+        """Of the events after one stream id up to and with another, the first `count`."""
+        return _events(await self._execute("XRANGE", "f:ev", f"({after}", until, "COUNT", count))
+
+    async def events_kept(self) -> tuple[str, str]:
+        """The ids of the oldest event that is kept and of the latest that ever was; "0-0" where there is none."""
+        first = await self._execute("XRANGE", "f:ev", "-", "+", "COUNT", 1)
+        last = await self._execute("XREVRANGE", "f:ev", "+", "-", "COUNT", 1)
+        return (first[0][0].decode(), last[0][0].decode()) if first and last else ("0-0", "0-0")
 
     async def close(self) -> None:
         if self._flights:
@@ -364,8 +390,12 @@ def read_news(answer: Any, after: tuple[str, str]) -> News:
         entries[-1][0].decode() if entries else before
         for entries, before in zip((changed, settled), after, strict=True)
     )
-    return News(_events(changed), [fields[b"o"].decode() for _, fields in settled], (latest[0], latest[1]))
+    return News(_events(changed), [Moved.of(fields) for _, fields in settled], (latest[0], latest[1]))
 
 
 def _events(entries: Any) -> list[Event]:
-    return [Event(id.decode(), fields[b"o"].decode(), fields[b"s"].decode()) for id, fields in entries]
+    found = []
+    for id, fields in entries:
+        moved = Moved.of(fields)
+        found.append(Event(id.decode(), moved.owner, fields[b"s"].decode(), moved.tenant, moved.batch))
+    return found

@@ -50,9 +50,9 @@ class Served:
         self._socket.bind(("127.0.0.1", 0))
         self.port = self._socket.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        app = create_app(settings)
-        self._document = Document(app)
-        config = uvicorn.Config(app, **server_options(settings))
+        self.app = create_app(settings)
+        self._document = Document(self.app)
+        config = uvicorn.Config(self.app, **server_options(settings))
         self._server = _Uvicorn(config)
         # A daemon: the thread of an API that was too slow to start must not keep the tests from ending.
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],), daemon=True)

@@ -240,3 +240,20 @@ def _until_up(process: psutil.Popen, client: httpx.Client) -> None:
             return
         time.sleep(0.05)  # a port that is opened tells nobody; without a pause this takes the processor of the API
     raise AssertionError(f"the API ended with {process.returncode}")
+
+
+def test_a_client_whose_machine_went_away_is_noticed() -> None:
+    """The system does it: what it was asked for is what is tested."""
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
+        taken, _ = server.accept()
+        with taken:
+            connection.notice_vanishing(taken)
+            assert taken.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            asked = [getattr(socket, name) for name in ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT")]
+            idle, interval, count = (taken.getsockopt(socket.IPPROTO_TCP, option) for option in asked)
+            assert idle + interval * count <= 60
+            assert taken.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 60_000
+            client.close()
+    left, right = socket.socketpair()
+    with left, right:
+        connection.notice_vanishing(left)  # a Unix socket, as behind a proxy of the same machine, has no such options

@@ -165,7 +165,8 @@ def metrics_table() -> str:
         (family.name + suffix.get(family.type, ""), family.type, family._labelnames, family.documentation)
         for family in FarmCollector(nothing, []).collect()
     ]
-    rows.append(("farm_problems_total", "counter", ("status", "code"), ProcessMetrics().problems_are))
+    rows.append(("farm_problems_total", "counter", ("status", "code"), ProcessMetrics.problems_are))
+    rows.append(("farm_event_listeners", "gauge", (), ProcessMetrics.listeners_are))
     return "\n".join(
         f"| `{name}` | {kind} | {', '.join(f'`{label}`' for label in labels)} | {said} |"
         for name, kind, labels, said in rows

@@ -26,9 +26,9 @@ local function record_end(key, owner, what, wanted, t)
 end
 
 local function complete_batch(batch, t)
-  local record = call('HMGET', 'f:b:' .. batch, 'webhook', 'keep', 'deleted')
+  local record = call('HMGET', 'f:b:' .. batch, 'webhook', 'keep', 'deleted', 'tenant')
   call('HSET', 'f:b:' .. batch, 'completed', t)
-  event(batch, 'completed')
+  event(batch, 'completed', record[4])
   if record[3] then
     return
   end
@@ -70,13 +70,13 @@ end
 
 -- Changes the status of a job. Every change passes here, and the verb has checked that MOVES allows it.
 local function move(job, verb, t)
-  local record = call('HMGET', 'f:j:' .. job, 'status', 'batch')
+  local record = call('HMGET', 'f:j:' .. job, 'status', 'batch', 'tenant')
   local from, batch = record[1], record[2]
   local to = MOVES[verb][from]
   call('HSET', 'f:j:' .. job, 'status', to)
   call('HINCRBY', 'f:count', from, -1)
   call('HINCRBY', 'f:count', to, 1)
-  event(job, to)
+  event(job, to, record[3], batch)
   if batch and call('EXISTS', 'f:b:' .. batch) == 1 then
     move_in_batch(batch, from, to, verb, t)
   end

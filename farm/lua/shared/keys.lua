@@ -23,8 +23,8 @@
 --   f:token                        string  counter of tokens
 --   f:count                        hash    status -> jobs
 --   f:tally                        hash    counters that only grow, for /metrics: farm/store/tally.py names the fields
---   f:ev                           stream  the latest changes: o(wner), s(tatus)
---   f:settled                      stream  the latest jobs of which clips were settled: o(wner)
+--   f:ev                           stream  the latest changes: o(wner), s(tatus), t(enant), b(atch of a job, or "")
+--   f:settled                      stream  the latest jobs of which clips were settled: o(wner), t(enant), b(atch)
 --   f:idem:<digest>                string  an idempotency key: id, space, request digest. While it is reserved, "?" and its
 --                                          holder stand in place of the id
 --
@@ -120,11 +120,11 @@ local function observe(ms, ...)
   count_up(ms, unpack(words))
 end
 
-local function event(owner, status)
-  call('XADD', 'f:ev', 'MAXLEN', '~', EVENTS_KEPT, '*', 'o', owner, 's', status)
+local function event(owner, status, tenant, batch)
+  call('XADD', 'f:ev', 'MAXLEN', '~', EVENTS_KEPT, '*', 'o', owner, 's', status, 't', tenant, 'b', batch or '')
 end
 
 -- Apart from the events, because a book settles thousands of clips and an event must be found for longer.
-local function clips_settled(job)
-  call('XADD', 'f:settled', 'MAXLEN', '~', SETTLED_KEPT, '*', 'o', job)
+local function clips_settled(job, tenant, batch)
+  call('XADD', 'f:settled', 'MAXLEN', '~', SETTLED_KEPT, '*', 'o', job, 't', tenant, 'b', batch or '')
 end
