@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar, cast
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 
 _PRESSURE_SECONDS = 1.0
 _CATALOG_SECONDS = 1.0  # for which model cards and workers' speeds are taken as read
+_ONCE_MORE_S = 1.0  # between two cancellations of the same task
 _STORAGE_SECONDS = 5.0  # between two probe objects, however many probe us
 _STORAGE_TIMEOUT, _STORAGE_ATTEMPTS = 5.0, 2  # who asks hears within 15 s of a bucket that does not answer
 
@@ -154,8 +155,16 @@ async def opened(settings: Settings) -> AsyncIterator[AppState]:
     try:
         yield state
     finally:
-        for task in background:
-            task.cancel()
-        await asyncio.gather(*background, return_exceptions=True)
+        await end(background)
         await run_in_threadpool(waker.close)
         await store.close()
+
+
+async def end(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancels them until they have ended. Once is not enough: a cancellation that meets a timeout of the same moment
+    may be lost in a library, and what runs for ever would then keep this process from ending."""
+    left = set(tasks)
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=_ONCE_MORE_S)
