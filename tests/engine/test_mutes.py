@@ -57,6 +57,16 @@ def test_marks_that_nobody_says_are_not_missed(espeak: Espeak, text: str) -> Non
     assert (found.warnings, found.spoken_characters) == ((), len(text))
 
 
+@pytest.mark.parametrize(
+    ("language", "text"), [("he", "אבא אמר שלום עולם"), ("lb", "Café an Idée é"), ("ar", "سماء عين"), ("ky", "ж жаз")]
+)
+def test_letters_that_are_silent_by_the_rules_of_their_language_are_not_missed(
+    espeak: Espeak, language: str, text: str
+) -> None:
+    found = clip(espeak, text, language=language)
+    assert (found.warnings, found.spoken_characters) == ((), len(text))
+
+
 def test_words_of_a_foreign_script_and_emoji_are_spoken(espeak: Espeak) -> None:
     text = "He wrote 你好, Привет, שלום and 👩‍🚀 🇩🇪 👍🏽 on it."
     assert clip(espeak, text).warnings == ()

@@ -24,6 +24,7 @@ _SAID = frozenset("#%&@§‰‱٪")
 _SEEN = frozenset("|¦") | frozenset(map(chr, range(0x2500, 0x2600)))  # boxes and bullets
 # Too many to ask for each: of 1,000 taken by chance none was silent in Chinese, Japanese, Korean or English.
 _ALIKE = re.compile("[\u3400-\u9fff\uac00-\ud7a3\U00020000-\U0002ebef]")
+_NEAR = 6  # letters on either side of one in its script
 _AROUND = 12  # characters that a warning quotes before and behind
 
 
@@ -57,8 +58,16 @@ class Mutes:
         key = (voice, f"{ord(sign) >> 8:x}" if _ALIKE.match(sign) else sign)
         if key not in self._heard:
             # A single letter may be silent where the word has it (é in Luxembourgish), and two of them are not.
-            self._heard[key] = is_heard(sign * 2 if sign.isalnum() else sign)
+            heard = is_heard(sign * 2 if sign.isalnum() else sign)
+            # And one may be silent by the rules of its language (א and ע in Hebrew), where its script is spoken.
+            self._heard[key] = heard or (sign.isalpha() and is_heard(_neighbours(sign)))
         return not self._heard[key]
+
+
+def _neighbours(letter: str) -> str:
+    """The letters beside it in Unicode, which are of its script."""
+    around = range(max(0, ord(letter) - _NEAR), ord(letter) + _NEAR + 1)
+    return "".join(other for other in map(chr, around) if other.isalpha() and other != letter)
 
 
 def _asked(text: str) -> Iterator[Place]:
