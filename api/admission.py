@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from farm.errors import BadInput, FieldError, Unavailable
-from farm.job import new_id
+from farm.job import Lane, new_id
 from farm.job_limits import beyond_limits
 from farm.pronunciation import faults as mispronounced
 from farm.spec import Order, Spec, write_text
@@ -23,6 +23,7 @@ from farm.spelling import plain_spelling
 from farm.webhooks.addresses import Network, check_url
 from farm.wire import Emotion, JobOptions, JobRequest, Model, Webhook
 
+_ORDER = {lane: place for place, lane in enumerate(Lane)}
 _NAMED = 12  # names or fields of one kind that a refusal lists at most
 
 
@@ -33,6 +34,7 @@ class Catalog:
     cards: Mapping[str, Model]
     default_model: str
     uploads: Mapping[str, str]
+    highest: Lane  # that the tenant may use
     signs_webhooks: bool
     allow: tuple[Network, ...]
     retention_s: int
@@ -56,6 +58,8 @@ class Catalog:
         faults += beyond_limits(
             request.parts(), request.output, card.sample_rate, target_duration_ms=request.target_duration_ms
         )
+        if _ORDER[request.priority] < _ORDER[self.highest]:
+            faults.append(_too_high(request.priority, self.highest))
         if Parameter.PRONUNCIATION in card.parameters:
             faults += islice(_bad_marks(request), _NAMED)
         if request.emotion is not None and Parameter.EMOTION in card.parameters:
@@ -245,6 +249,11 @@ def _asking(request: JobRequest, parameter: Parameter) -> list[str]:
     ours = [f"/{field.name}"] if getattr(request, field.name) != field.neutral else []
     chapters = enumerate(request.chapters or ()) if field.in_chapters else ()
     return ours + [f"/chapters/{n}/{field.name}" for n, each in chapters if getattr(each, field.name) != field.neutral]
+
+
+def _too_high(lane: Lane, highest: Lane) -> BadInput:
+    why = f"{lane} is above what this tenant may use; take {highest}, or ask the operator for more (`farm keys limit`)"
+    return BadInput(why, code="lane_not_allowed", pointer="/priority")
 
 
 def _conflicting_targets(request: JobRequest) -> list[BadInput]:

@@ -8,10 +8,10 @@ admission  a request becomes an order, or is refused           views      record
 
 from __future__ import annotations
 
-import asyncio
 import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import cast
 
 from fastapi import FastAPI
 from fastapi.middleware import Middleware
@@ -32,15 +32,13 @@ from api import (
 )
 from api.cors import cors
 from api.decoder import Decoder
-from api.gate import Gate, KeyRing
+from api.gate import Gate
 from api.head import HeadAsGet
 from api.process_metrics import ProcessMetrics
 from api.speech import routes as speech
 from api.speech.studio import Studio
-from api.state import opened
-from api.ttl_cache import TtlCache
+from api.state import AppState, opened
 from farm.settings import Settings
-from farm.store import registry
 
 ROUTERS = (
     jobs.router,
@@ -54,17 +52,11 @@ ROUTERS = (
     health.router,
     metrics.router,
 )
-_KEYS_SECONDS = 2.0  # after which a revoked key no longer opens
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The ASGI application. Its lifespan needs a Redis that answers; storage may be away."""
     settings = settings or Settings.read()
-
-    async def read_keys() -> KeyRing:
-        store = app.state.farm.store
-        found, closed = await asyncio.gather(store.run(registry.keys()), store.run(registry.closed()))
-        return KeyRing({key["digest"]: key["tenant"] for key in found.values()}, closed)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -78,10 +70,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             gc.unfreeze()
             app.state.studio.close()
 
-    gate = Middleware(
-        Gate, keys=TtlCache(read_keys, _KEYS_SECONDS), public_url=settings.public_url, origins=settings.cors_origins
-    )
-    app = FastAPI(
+    def state() -> AppState:
+        return cast(AppState, app.state.farm)
+
+    gate = Middleware(Gate, state=state, public_url=settings.public_url, origins=settings.cors_origins)
+    app: FastAPI = FastAPI(
         title="TTS Farm",
         version="1",
         description="Narration in bulk: jobs and batches in, audio and signed webhooks out.",

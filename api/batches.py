@@ -27,16 +27,17 @@ from api.gate import JSONL_TYPES
 from api.idempotency import key_of, reserved
 from api.jobs import page_of_jobs
 from api.json_width import check_width
-from api.openapi import IDEMPOTENCY_KEY, TOO_MANY_WAITS, json_body, query, ref
+from api.openapi import IDEMPOTENCY_KEY, OVER_QUOTA, TOO_MANY_WAITS, json_body, query, ref
 from api.problems import MAX_ERRORS, invalid, parse, without_bom
 from api.state import AppState, state_of, tenant_of
 from api.views import base_url, batch_view
 from farm.errors import BadInput, Conflict, FieldError, NotFound, TooLarge
 from farm.job import Status, new_id
 from farm.layout import lines_key
+from farm.quota import RECORD_BYTES, QuotaExceeded
 from farm.scratch import Scratch
 from farm.spec import BatchSpec, Order, Shared, write_lines
-from farm.store import batches, jobs
+from farm.store import batches, jobs, quotas
 from farm.wake import DESK_QUEUE
 from farm.wire import MAX_BATCH_JOBS, MAX_JSON_BYTES, Batch, BatchRequest, Job, JobRequest, Page
 
@@ -68,6 +69,7 @@ class _Upload:
     "",
     status_code=202,
     response_model=Batch,
+    responses=OVER_QUOTA,
     openapi_extra={
         "requestBody": {
             "required": True,
@@ -114,9 +116,7 @@ async def submit(request: Request) -> Response:
             if batch_id is None:
                 packed = scratch.path / "orders"
                 new = await state.blocking(_pack, catalog, upload, tenant, key, packed)
-                await state.store.run(jobs.draft(new.id))
-                await state.blocking(state.storage.put_file, lines_key(new.id), packed, "application/gzip")
-                batch_id = (await state.store.run(batches.accept(new))).id
+                batch_id = await _accept(state, new, packed)
     state.waker.wake(DESK_QUEUE)
     headers = {"Idempotent-Replayed": "true"} if claimed.earlier else {}
     return await _answer(request, state, await find(request, batch_id), 202, headers)
@@ -298,6 +298,28 @@ def _lines(path: Path) -> Iterator[_Entry]:
 # --- accepting --------------------------------------------------------------------------------------------------------
 
 
+async def _accept(state: AppState, new: batches.NewBatch, packed: Path) -> str:
+    """Writes the lines to storage, unless there is no room for them, then accepts the batch."""
+    written = new.written
+    room = quotas.room(
+        new.tenant,
+        characters=written.characters,
+        bytes=written.packed + written.texts + written.lines,
+        records=written.lines + written.count * RECORD_BYTES,
+    )
+    await state.store.run(room)
+    await state.store.run(jobs.draft(new.id))
+    await state.blocking(state.storage.put_file, lines_key(new.id), packed, "application/gzip")
+    try:
+        accepted = await state.store.run(batches.accept(new))
+    except QuotaExceeded:  # others were faster; else the desk would delete them later
+        await state.blocking(state.storage.delete, lines_key(new.id))
+        raise
+    if accepted.standing is not None:
+        state.standings.note(new.tenant, accepted.standing)
+    return accepted.id
+
+
 def _pack(catalog: Catalog, upload: _Upload, tenant: str, key: str | None, packed: Path) -> batches.NewBatch:
     """Validates every job and writes the orders to a file. Raises BadInput that names the faults of the first wrong
     jobs."""
@@ -306,12 +328,13 @@ def _pack(catalog: Catalog, upload: _Upload, tenant: str, key: str | None, packe
     if upload.envelope.webhook is not None:
         catalog.check_batch_webhook(upload.envelope.webhook)
     with packed.open("wb") as file:
-        total = write_lines(_orders(upload, catalog, models, shared), file, shared)
+        written = write_lines(_orders(upload, catalog, models, shared), file, shared)
     spec = BatchSpec(models=sorted(models), metadata=upload.envelope.metadata, webhook=upload.envelope.webhook)
     return batches.NewBatch(
         id=new_id("batch"),
         tenant=tenant,
-        total=total,
+        total=written.count,
+        written=written,
         spec=spec.to_json(),
         retention_s=catalog.retention_s,
         webhook=spec.webhook is not None,

@@ -2,8 +2,9 @@
 routes.
 
     request id   the client's X-Request-Id, else a new one; it is in every answer, problem and log line
-    tenant       by API key (Bearer); keys are kept hashed, a few seconds old at most. Once a key was made, nobody is
+    principal    by API key (Bearer); keys are kept hashed, a few seconds old at most. Once a key was made, nobody is
                  answered without one; before, programs of this machine are
+    quotas       the RateLimit fields of every good answer to a tenant
     limit        of the body in bytes, enforced while it is read; Content-Length is not trusted
 
 Plain ASGI: it stands in the path of every accept, and a BaseHTTPMiddleware there costs more than the accept.
@@ -17,11 +18,12 @@ import ipaddress
 import logging
 import re
 import secrets
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from http import HTTPStatus
 from itertools import count
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from starlette.requests import ClientDisconnect
@@ -29,10 +31,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.openai_errors import is_openai
 from api.problems import answer
+from api.rate_limit import Standings, fields
 from api.refusals import Refusals
 from api.ttl_cache import TtlCache
 from farm.errors import Forbidden, TooLarge, Unauthorized
-from farm.job import DEFAULT_TENANT
+from farm.job import DEFAULT_TENANT, Lane
+from farm.store.registry import Access
 from farm.wire import MAX_JSON_BYTES, MAX_JSONL_BYTES, MAX_VOICE_BYTES
 
 log = logging.getLogger(__name__)
@@ -51,19 +55,45 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 
 
 @dataclass(frozen=True, slots=True)
+class Principal:
+    """Who sends a request. `principal_of` of api/state.py has that of a request."""
+
+    tenant: str  # sees its own alone
+    operator: bool = False  # sees the whole farm too: /metrics, workers, the depth of all queues
+    key: str | None = None  # the name of its API key; None on a farm without keys
+
+
+@dataclass(frozen=True, slots=True)
 class KeyRing:
-    tenants: Mapping[str, str]  # SHA-256 of a key -> its tenant
+    holders: Mapping[str, Principal]  # by the SHA-256 of their key
     closed: bool  # nobody is answered without a key; also when all keys were revoked
+    lanes: Mapping[str, Lane]  # tenant -> the highest lane that it may use, where it may not use all
+
+    @classmethod
+    def of(cls, access: Access) -> KeyRing:
+        holders = {key.digest: Principal(key.tenant, key.operator, name) for name, key in access.keys.items()}
+        return cls(holders, access.closed, access.lanes)
+
+
+class _State(Protocol):
+    """What the gate needs of api/state.py."""
+
+    keys: TtlCache[KeyRing]
+    standings: Standings
+
+
+_ANYBODY_HERE = Principal(DEFAULT_TENANT, operator=True)  # on a farm without keys
 
 
 class Gate:
     def __init__(
-        self, app: ASGIApp, *, keys: TtlCache[KeyRing], public_url: str | None, origins: Collection[str] = ()
+        self, app: ASGIApp, *, state: Callable[[], _State], public_url: str | None, origins: Collection[str] = ()
     ) -> None:
-        """`origins` are those of other sites whose pages may come, also to a farm without keys."""
+        """`state` is asked at each request: there is none before the API has started. `origins` are those of other
+        sites whose pages may come, also to a farm without keys."""
         self._app = app
         self._refusals = Refusals()
-        self._keys = keys
+        self._state = state
         self._origins = frozenset(origin.encode() for origin in origins)
         self._public_host = urlsplit(public_url).hostname if public_url else None
 
@@ -80,13 +110,16 @@ class Gate:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+                marks = [(b"x-request-id", request_id.encode())]
+                if message["status"] < HTTPStatus.BAD_REQUEST:
+                    marks += await self._quotas(scope.get("principal"))
+                message["headers"] = [*message["headers"], *marks]
             await send(message)
 
         body = _Body(receive, _limit(scope["path"], headers.get(b"content-type", b"")))
         try:
             if scope["path"] not in _OPEN_PATHS:
-                scope["tenant"] = await self._identified(scope, headers)
+                scope["principal"] = await self._identified(scope, headers)
                 scope["still_opens"] = partial(self._still_opens, headers.get(b"authorization"))
             await body.check_announced(headers)
             await self._app(scope, body.receive, send_marked)
@@ -97,24 +130,25 @@ class Gate:
                 raise
             await answer(error, scope)(scope, receive, send_marked)
 
-    async def _identified(self, scope: Scope, headers: Mapping[bytes, bytes]) -> str:
+    async def _identified(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Principal:
         try:
-            return await self._tenant(scope, headers)
+            return await self._principal(scope, headers)
         except Unauthorized as error:
             self._refusals.note((scope.get("client") or ("an unknown address",))[0], error.message)
             raise
 
-    async def _tenant(self, scope: Scope, headers: Mapping[bytes, bytes]) -> str:
-        ring = await self._keys.get()
+    async def _principal(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Principal:
+        keys = self._state().keys
+        ring = await keys.get()
         given = headers.get(b"authorization")
         kind, _, key = (given or b"").partition(b" ")
         if kind.lower() == b"bearer" and key:
             digest = hashlib.sha256(key.strip()).hexdigest()
-            if digest not in ring.tenants:  # perhaps made a moment ago
-                ring = await self._keys.get(_NEW_KEY_SECONDS if ring.tenants else 0)
-            tenant = ring.tenants.get(digest)
-            if tenant is not None:
-                return tenant
+            if digest not in ring.holders:  # perhaps made a moment ago
+                ring = await keys.get(_NEW_KEY_SECONDS if ring.holders else 0)
+            holder = ring.holders.get(digest)
+            if holder is not None:
+                return holder
             # Clients of OpenAI's API can't do without a key; on a farm without keys theirs says nothing.
             if ring.closed or not is_openai(scope["path"]):
                 raise Unauthorized("this API key is not known; `farm keys list` shows which are")
@@ -123,14 +157,21 @@ class Gate:
         if not (_is_loopback((scope.get("server") or ("",))[0]) and self._is_own_name(headers.get(b"host", b""))):
             raise Unauthorized("without API keys the farm answers on loopback only; make one with `farm keys create`")
         _refuse_others(headers, self._origins)
-        return DEFAULT_TENANT
+        return _ANYBODY_HERE
+
+    async def _quotas(self, principal: Principal | None) -> list[tuple[bytes, bytes]]:
+        if principal is None or principal.key is None:
+            return []
+        standing = await self._state().standings.get(principal.tenant)
+        said = None if standing is None else fields(standing)
+        return [] if said is None else [(b"ratelimit-policy", said[0].encode()), (b"ratelimit", said[1].encode())]
 
     async def _still_opens(self, given: bytes | None) -> bool:
         """For an answer that lasts: whether a request like it would be answered now."""
-        ring = await self._keys.get()
+        ring = await self._state().keys.get()
         if given is None:
             return not ring.closed
-        return hashlib.sha256(given.partition(b" ")[2].strip()).hexdigest() in ring.tenants
+        return hashlib.sha256(given.partition(b" ")[2].strip()).hexdigest() in ring.holders
 
     def _is_own_name(self, host: bytes) -> bool:
         """False for a Host that is not this farm's: a web page may have made its own name resolve here (DNS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Literal
 
 from fastapi import APIRouter, Request, Response
@@ -10,9 +11,9 @@ from pydantic import BaseModel
 
 from api.answers import json_response
 from api.estimate import speeds
-from api.state import AppState, state_of, tenant_of
+from api.state import AppState, principal_of, state_of
 from farm.errors import FarmError
-from farm.job import DEFAULT_TENANT, Lane
+from farm.job import Lane
 from farm.storage_mark import on_another_storage
 from farm.store import registry
 from farm.wire import Queue, Worker
@@ -30,9 +31,13 @@ class Readiness(BaseModel):
 
 @router.get("/v1/queue", response_model=Queue)
 async def queue(request: Request) -> Response:
-    """How much work there is, and who is at it. Totals of all tenants, and where workers run, are for the operator: for
-    the tenant `default`, which a farm without API keys has alone."""
-    return json_response(_as_seen_by(tenant_of(request), _queue(*await _figures(state_of(request)))))
+    """How much work there is, and who is at it. A tenant sees its own waiting segments and the speed of each model; the
+    totals of all tenants and the workers are for an operator's key."""
+    state, principal = state_of(request), principal_of(request)
+    whole = _queue(*await _figures(state))
+    if principal.operator:
+        return json_response(whole)
+    return json_response(_of_tenant(whole, await state.store.run(registry.own_queue(principal.tenant))))
 
 
 @router.get("/healthz")
@@ -81,23 +86,14 @@ def _queue(found: registry.Backlog, alive: list[Worker]) -> Queue:
     )
 
 
-def _as_seen_by(tenant: str, queue: Queue) -> Queue:
-    """What estimates need stays: depths and speeds. Of an id, a host's name and a random part, the latter stays."""
-    if tenant == DEFAULT_TENANT:
-        return queue
-    workers = [
-        worker.model_copy(
-            update={
-                "id": worker.id.rpartition("-")[2],
-                "device": None,
-                "memory_bytes": 0,
-                "facts": {},
-                "storage_mark": None,
-            }
-        )
-        for worker in queue.workers
-    ]
-    return queue.model_copy(update={"jobs": {}, "due": {}, "workers": workers})
+def _of_tenant(whole: Queue, own: Mapping[str, Mapping[Lane, int]]) -> Queue:
+    """What a tenant sees: nothing of others and of machines."""
+    nothing = dict.fromkeys(Lane, 0)
+    models = {
+        name: depth.model_copy(update={"ready": {**nothing, **own.get(name, {})}, "leased": 0, "workers": 0})
+        for name, depth in whole.models.items()
+    }
+    return Queue(jobs={}, models=models, due={}, workers=[])
 
 
 async def _check_redis(state: AppState) -> str | None:

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from api.answers import Wait, cursor, json_response, read_cursor, require_json
 from api.idempotency import key_of, reserved
-from api.openapi import IDEMPOTENCY_KEY, TOO_MANY_WAITS, header, json_body
+from api.openapi import IDEMPOTENCY_KEY, OVER_QUOTA, TOO_MANY_WAITS, header, json_body
 from api.problems import parse
 from api.state import AppState, state_of, tenant_of
 from api.views import accepted_view, base_url, job_view
@@ -22,9 +22,10 @@ from farm.errors import Conflict, NotFound, StoreUnavailable, TooOften
 from farm.failed_segment import lacks_place, located
 from farm.job import ENDED, TRANSITIONS, Status
 from farm.layout import text_key
+from farm.quota import QuotaExceeded
 from farm.removal import remove_objects
 from farm.spec import Order, Spec
-from farm.store import jobs
+from farm.store import jobs, quotas
 from farm.wake import DESK_QUEUE
 from farm.wire import Job, JobRequest, Page
 
@@ -49,6 +50,8 @@ async def submit(request: Request) -> Response:
     digest = hashlib.sha256(b"job\n" + body).hexdigest() if key is not None else ""
     new = jobs.NewJob.of(order, tenant, key=key, digest=digest)
     accepted = await (state.store.run(jobs.accept(new)) if order.inline else _accept_long(state, new, order.text))
+    if accepted.standing is not None:
+        state.standings.note(tenant, accepted.standing)
     state.waker.wake(DESK_QUEUE)
     return await _answer_accepted(request, state, order, accepted)
 
@@ -60,7 +63,7 @@ router.post(
     "",
     status_code=202,
     response_model=Job,
-    responses={200: {"model": Job, "description": "It ended within the preferred wait"}},
+    responses={200: {"model": Job, "description": "It ended within the preferred wait"}, **OVER_QUOTA},
     openapi_extra={
         "requestBody": json_body("JobRequest", {"input": "It was a dark night.", "output": {"format": "mp3"}}),
         "parameters": [IDEMPOTENCY_KEY, header("Prefer", "`wait=n`: answer when it has ended, within n <= 60 seconds")],
@@ -107,7 +110,7 @@ async def cancel_job(request: Request, job_id: str) -> Response:
     return await _answer(request, state, await find(request, job_id), 202)
 
 
-@router.post("/{job_id}/retry", status_code=202, response_model=Job)
+@router.post("/{job_id}/retry", status_code=202, response_model=Job, responses=OVER_QUOTA)
 async def retry_job(request: Request, job_id: str) -> Response:
     """Takes up a failed or canceled job again, or one that finished without some segments, and renders only what is
     missing. 409 in every other status."""
@@ -228,9 +231,15 @@ async def _accept_long(state: AppState, new: jobs.NewJob, text: str) -> jobs.Acc
     async with reserved(state, new.tenant, new.idempotency_key, new.request_digest, _RESERVE_S) as claimed:
         if claimed.earlier is not None:
             return jobs.Accepted(claimed.earlier, replayed=True)
+        room = quotas.room(new.tenant, characters=new.characters, bytes=new.stored, records=0)
+        await state.store.run(room)
         await state.store.run(jobs.draft(new.id))
         await state.blocking(state.storage.put, text_key(new.id), text.encode(), "application/json")
-        return await state.store.run(jobs.accept(replace(new, drafted=True)))
+        try:
+            return await state.store.run(jobs.accept(replace(new, drafted=True)))
+        except QuotaExceeded:  # others were faster; else the desk would delete it later
+            await state.blocking(state.storage.delete, text_key(new.id))
+            raise
 
 
 async def _answer_accepted(request: Request, state: AppState, order: Order, accepted: jobs.Accepted) -> Response:

@@ -19,9 +19,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from api.openapi import text
-from api.state import state_of, tenant_of
-from farm.errors import Forbidden
-from farm.job import DEFAULT_TENANT
+from api.state import require_operator, state_of
 from farm.store import registry
 from farm.store.registry import Backlog
 from farm.store.tally import BUCKETS_S, Histogram
@@ -36,9 +34,8 @@ _MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 @router.get("/metrics", response_class=Response, responses={200: text("The metrics", "text/plain")})
 async def metrics(request: Request) -> Response:
-    """In the text format of Prometheus, for the operator: the tenant `default`."""
-    if tenant_of(request) != DEFAULT_TENANT:
-        raise Forbidden("/metrics is for the operator's key; GET /v1/queue shows what you may see")
+    """In the text format of Prometheus, for an operator's key."""
+    require_operator(request)
     store = state_of(request).store
     backlog, beats = await asyncio.gather(store.run(registry.backlog()), store.run(registry.workers()))
     request.app.state.process.listeners.set(state_of(request).watch.channels.listeners)

@@ -64,6 +64,10 @@ def problem(description: str) -> dict[str, Any]:
 
 TOO_MANY_WAITS: dict[int | str, dict[str, Any]] = {429: problem("So many requests of yours wait already")}
 
+OVER_QUOTA: dict[int | str, dict[str, Any]] = {
+    429: problem("It would take the tenant over a quota, which violated-policies names; nothing was accepted")
+}
+
 
 def text(description: str, *media_types: str) -> dict[str, Any]:
     return {"description": description, "content": {kind: {"schema": {"type": "string"}} for kind in media_types}}

@@ -20,9 +20,11 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 
+from api import rate_limit
 from api.json_width import check_width
 from api.openai_errors import is_openai, openai_problem, status_at
 from farm.errors import BadInput, FarmError, FieldError, Unavailable
+from farm.quota import QuotaExceeded
 from farm.wire import Problem
 
 log = logging.getLogger(__name__)
@@ -33,6 +35,8 @@ MEDIA_TYPE = "application/problem+json"
 MAX_ERRORS = 20  # wrong fields that one answer names
 _MANY = 1_000  # faults; putting more into words takes seconds, and nobody reads them
 _RETRY_AFTER = "2"  # seconds
+# Registered by the draft of the RateLimit fields: draft-ietf-httpapi-ratelimit-headers-10, 6.1.
+_QUOTA_EXCEEDED = "https://iana.org/assignments/http-problem-types#quota-exceeded"
 
 _SENTENCES = {
     "extra_forbidden": "is not a field of this request; remove it",
@@ -99,7 +103,10 @@ def answer(error: Exception, scope: Mapping[str, Any]) -> Response:
 def document(error: FarmError, request_id: str, status: int | None = None, *, as_openai: bool = False) -> bytes:
     """The problem as JSON. `status` is that of the answer where the error's own is another."""
     status = status or error.status
+    exceeded = error.policies if isinstance(error, QuotaExceeded) else None
     problem = Problem(
+        type=_QUOTA_EXCEEDED if exceeded else "about:blank",
+        violated_policies=exceeded,
         title=HTTPStatus(status).phrase,
         status=status,
         detail=error.message,
@@ -112,13 +119,15 @@ def document(error: FarmError, request_id: str, status: int | None = None, *, as
         ],
     )
     shown = openai_problem(problem, error) if as_openai else problem
-    return shown.model_dump_json().encode(errors="replace")
+    return shown.model_dump_json(by_alias=True, exclude_none=not as_openai).encode(errors="replace")
 
 
 def _headers(error: FarmError, scope: Mapping[str, Any]) -> dict[str, str]:
     headers = {"Retry-After": _RETRY_AFTER} if error.retryable else {}
     if is_openai(scope["path"]) and not error.retryable and error.status >= HTTPStatus.TOO_MANY_REQUESTS:
         headers["x-should-retry"] = "false"  # without it OpenAI's client tries every 429 and 5xx again
+    if isinstance(error, QuotaExceeded):
+        headers |= _of_quota(error)
     if error.status == HTTPStatus.METHOD_NOT_ALLOWED:
         headers["Allow"] = ", ".join(_methods(scope))
     if error.status == HTTPStatus.UNAUTHORIZED:
@@ -128,6 +137,13 @@ def _headers(error: FarmError, scope: Mapping[str, Any]) -> dict[str, str]:
     if isinstance(error, RangeNotSatisfiable):
         headers["Content-Range"] = f"bytes */{error.size}"
     return headers
+
+
+def _of_quota(error: QuotaExceeded) -> dict[str, str]:
+    """`x-should-retry` is what the clients of OpenAI look at."""
+    headers = {"Retry-After": str(error.retry_after_s)} | ({} if error.retryable else {"x-should-retry": "false"})
+    said = rate_limit.fields(error.standing)
+    return headers | ({} if said is None else {"RateLimit-Policy": said[0], "RateLimit": said[1]})
 
 
 def invalid(error: ValidationError, at: str = "") -> BadInput:

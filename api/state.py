@@ -15,14 +15,18 @@ from starlette.requests import HTTPConnection
 
 from api.admission import Catalog, names_unknown_voices
 from api.estimate import speeds
+from api.gate import KeyRing, Principal
+from api.rate_limit import Standings
 from api.ttl_cache import TtlCache
 from api.watch import Watch
-from farm.errors import FarmError, StoreReplaced, StoreUnavailable, Unavailable
+from farm.errors import FarmError, Forbidden, StoreReplaced, StoreUnavailable, Unavailable
+from farm.job import Lane
+from farm.quota import Standing
 from farm.settings import Settings
 from farm.spec import StoredVoice
 from farm.storage import Storage, open_storage
 from farm.storage_mark import compare, read_mark
-from farm.store import AsyncStore, Pressure, registry
+from farm.store import AsyncStore, Pressure, quotas, registry
 from farm.wake import Waker
 from farm.webhooks.addresses import Network, allowed_networks
 from farm.wire import JobRequest, Model, Worker
@@ -33,6 +37,8 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 _PRESSURE_SECONDS = 1.0
+_KEYS_SECONDS = 2.0  # after which a revoked key no longer opens
+_RECOUNT_SECONDS = 60.0  # between two looks whether the quotas were compared with all jobs
 _CATALOG_SECONDS = 1.0  # for which model cards and workers' speeds are taken as read
 _ONCE_MORE_S = 1.0  # between two cancellations of the same task
 _STORAGE_SECONDS = 5.0  # between two probe objects, however many probe us
@@ -46,6 +52,8 @@ class AppState:
     storage: Storage
     waker: Waker
     watch: Watch
+    keys: TtlCache[KeyRing]
+    standings: Standings
     cards: TtlCache[Mapping[str, Model]]
     speeds: TtlCache[dict[str, float]]  # model -> segments per second
     storage_trouble: TtlCache[str | None]  # why storage can't be used, None when it can
@@ -71,6 +79,7 @@ class AppState:
             cards=cards,
             default_model=self.settings.model,
             uploads=uploads,
+            highest=(await self.keys.get()).lanes.get(tenant, Lane.INTERACTIVE),
             signs_webhooks=self.settings.webhook_secret is not None,
             allow=await self.allow(),
             retention_s=round(timedelta(days=self.settings.retention_days).total_seconds()),
@@ -101,13 +110,48 @@ class AppState:
             )  # fmt: skip
         self.pressure = pressure
 
+    async def keep_counting(self) -> None:
+        """Once a day all jobs are compared with what their tenants' quotas count. That corrects the counts on a Redis
+        of a release without quotas, and after one has worked on it."""
+        while True:
+            try:
+                if not await self.store.run(quotas.recounted()):
+                    await self._recount()
+                    await self.store.run(quotas.note_recount())
+            except FarmError as error:
+                log.debug("quotas not recounted: %s", error)
+            await asyncio.sleep(_RECOUNT_SECONDS)
+
+    async def _recount(self) -> None:
+        for kind in ("list", "voices"):
+            cursor: int | None = 0
+            while cursor is not None:
+                cursor, tenants = await self.store.run(quotas.tenants(cursor, kind))
+                for tenant in tenants:
+                    after: str | None = "-inf"
+                    while after is not None:
+                        after = await self.store.run(quotas.recount(tenant, after))
+
 
 def state_of(request: HTTPConnection) -> AppState:
     return cast(AppState, request.app.state.farm)
 
 
+def principal_of(request: HTTPConnection) -> Principal:
+    return cast(Principal, request.scope["principal"])
+
+
 def tenant_of(request: HTTPConnection) -> str:
-    return cast(str, request.scope["tenant"])
+    return principal_of(request).tenant
+
+
+def require_operator(request: HTTPConnection) -> None:
+    """Raises Forbidden."""
+    if not principal_of(request).operator:
+        raise Forbidden(
+            "this shows the whole farm, so it needs an operator's key: `farm keys create NAME --operator` makes one",
+            code="operator_only",
+        )
 
 
 @asynccontextmanager
@@ -127,6 +171,12 @@ async def opened(settings: Settings) -> AsyncIterator[AppState]:
     async def read_allow() -> tuple[Network, ...]:
         return (*allow, *keyless) if keyless and not await store.run(registry.closed()) else allow
 
+    async def read_keys() -> KeyRing:
+        return KeyRing.of(await store.run(registry.access()))
+
+    async def read_standing(tenant: str) -> Standing:
+        return (await store.run(quotas.account(tenant))).standing
+
     async def check_storage() -> str | None:
         try:
             await run_in_threadpool(storage.check)
@@ -143,6 +193,8 @@ async def opened(settings: Settings) -> AsyncIterator[AppState]:
         storage=storage,
         waker=waker,
         watch=Watch(store),
+        keys=TtlCache(read_keys, _KEYS_SECONDS),
+        standings=Standings(read_standing),
         cards=TtlCache(read_cards, _CATALOG_SECONDS),
         speeds=TtlCache(read_speeds, _CATALOG_SECONDS),
         storage_trouble=TtlCache(check_storage, _STORAGE_SECONDS),
@@ -150,7 +202,12 @@ async def opened(settings: Settings) -> AsyncIterator[AppState]:
     )
     background = [
         asyncio.create_task(work)
-        for work in (state.watch.run(), state.watch.channels.keep_telling_progress(), state.keep_measuring())
+        for work in (
+            state.watch.run(),
+            state.watch.channels.keep_telling_progress(),
+            state.keep_measuring(),
+            state.keep_counting(),
+        )
     ]
     try:
         yield state

@@ -12,14 +12,14 @@ from starlette.datastructures import FormData, UploadFile
 
 from api.answers import form_of, json_response
 from api.decoder import Decoder
-from api.openapi import form_body
+from api.openapi import OVER_QUOTA, form_body
 from api.problems import invalid
 from api.state import AppState, state_of, tenant_of
 from api.views import moment
 from farm.errors import BadInput, Conflict, NotFound
 from farm.layout import voice_key
 from farm.spec import StoredVoice
-from farm.store import registry
+from farm.store import quotas, registry
 from farm.store.registry import MOST_VOICES
 from farm.wake import DESK_QUEUE
 from farm.wire import Name, Page, Voice
@@ -42,6 +42,7 @@ _CONSENT_LENGTH = 500
     "",
     status_code=201,
     response_model=Voice,
+    responses=OVER_QUOTA,
     openapi_extra=form_body(
         {
             "name": ("what jobs call it", None),
@@ -61,7 +62,8 @@ async def add(request: Request) -> Response:
 
 
 async def keep(request: Request, form: FormData, audio_field: str = "audio") -> tuple[str, StoredVoice]:
-    """Stores the voice of a form, whose recording is the field `audio_field`. Raises BadInput, TooLarge or Conflict."""
+    """Stores the voice of a form, whose recording is the field `audio_field`. Raises BadInput, TooLarge, Conflict or
+    QuotaExceeded."""
     state, tenant = state_of(request), tenant_of(request)
     cards = await state.cards.get()
     name, audio, consent = _fields(form, audio_field)
@@ -69,7 +71,8 @@ async def keep(request: Request, form: FormData, audio_field: str = "audio") -> 
         raise Conflict(f"{name!r} is a built-in voice; choose another name", code="name_taken")
     await _check_limit(state, tenant, name)
     reference = await decoder_of(request).reference(audio.file, audio.filename or "the recording")
-    key = voice_key(tenant, reference.digest)
+    key, size = voice_key(tenant, reference.digest), len(reference.flac)
+    await state.store.run(quotas.room(tenant, characters=0, bytes=size, records=0))
     await state.blocking(state.storage.put, key, reference.flac, "audio/flac")
     stored = StoredVoice(
         digest=reference.digest,
@@ -78,7 +81,7 @@ async def keep(request: Request, form: FormData, audio_field: str = "audio") -> 
         notes=list(reference.notes),
         consent=consent,
     )
-    if not await state.store.run(registry.put_voice(tenant, name, stored.to_json())):
+    if not await state.store.run(registry.put_voice(tenant, name, stored.to_json(), bytes=size)):
         raise _too_many()
     if await state.blocking(state.storage.head, key) is None:  # swept, because the voice came long after it
         await state.blocking(state.storage.put, key, reference.flac, "audio/flac")

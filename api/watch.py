@@ -74,7 +74,7 @@ class Watch:
         value = await read()
         if wait <= 0 or over(value):
             return value
-        with self._one_more(request.scope["tenant"]), self.listening(owner) as heard:
+        with self._one_more(request.scope["principal"].tenant), self.listening(owner) as heard:
             async with _noticed_leaving(request, heard) as has_left:
                 while True:
                     heard.clear()

@@ -117,14 +117,15 @@ def make_key(settings: Settings) -> None:
     store = Store.connect(settings.redis_url)
     try:
         known = store.run(registry.keys()).get(KEY_NAME)
-        if known is not None and known["digest"] == digest:
+        if known is not None and known.digest == digest and known.operator:
             return
-        store.run(registry.drop_key(KEY_NAME))
-        store.run(registry.put_key(digest, DEFAULT_TENANT, KEY_NAME))
+        if known is not None and known.digest != digest:
+            store.run(registry.drop_key(KEY_NAME))
+        store.run(registry.put_key(digest, DEFAULT_TENANT, KEY_NAME, operator=True))
     finally:
         store.close()
     where = RedisAddress.read(settings.redis_url, "FARM_REDIS_URL")
-    log.info("FARM_API_KEY opens the farm on %s as tenant %s", where, DEFAULT_TENANT)
+    log.info("FARM_API_KEY opens the farm on %s as an operator's key of tenant %s", where, DEFAULT_TENANT)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from farm.errors import ObjectMissing
 from farm.layout import clip_key, job_prefix, lines_key, result_prefix, voices_prefix
 from farm.plan_reader import PlanReader
 from farm.storage import Storage
-from farm.store import Store, batches, jobs, registry
+from farm.store import Store, batches, jobs, quotas, registry
 
 _REMOVERS = 8  # jobs that are removed at the same time: a bucket answers slowly, and a batch has up to 50,000 jobs
 
@@ -61,7 +61,7 @@ class Possessions:
 def possessions(store: Store, tenant: str) -> Possessions:
     keys = store.run(registry.keys())
     return Possessions(
-        keys=[name for name, key in keys.items() if key["tenant"] == tenant],
+        keys=[name for name, key in keys.items() if key.tenant == tenant],
         batches=list(_batches(store, tenant)),
         voices=list(store.run(registry.voices(tenant))),
         jobs=store.run(jobs.count(tenant)),
@@ -84,6 +84,7 @@ def purge_tenant(store: Store, storage: Storage, tenant: str) -> None:
     for voice in found.voices:
         store.run(registry.drop_voice(tenant, voice))
     storage.delete(*(recording.key for recording in storage.list(voices_prefix(tenant))))
+    store.run(quotas.forget(tenant))
 
 
 def _batches(store: Store, tenant: str) -> Iterator[str]:

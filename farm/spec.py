@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model
 
 from farm.audio_formats import AudioFormat
 from farm.job import Lane, Status
+from farm.quota import END_BYTES
 from farm.speech import MANNER_FIELDS, NEUTRAL, Manner
 from farm.wire import Chapter, JobError, JobOptions, Output, Webhook
 
@@ -225,23 +226,39 @@ def read_text(document: str | bytes) -> list[Chapter]:
 # --- the lines of a batch ---------------------------------------------------------------------------------------------
 
 
-def write_lines(orders: Iterable[Order], file: BinaryIO, shared: Shared | None = None) -> int:
-    """Writes gzipped JSON lines and returns their number. The orders are consumed one by one."""
-    count = 0
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The lines of a batch that were written, and what they will take once they are jobs."""
+
+    count: int = 0
+    characters: int = 0
+    lines: int = 0  # bytes of specs, of texts that go to Redis, and of outboxes
+    texts: int = 0  # bytes of texts that go to storage
+    packed: int = 0  # bytes of the file
+
+
+def write_lines(orders: Iterable[Order], file: BinaryIO, shared: Shared | None = None) -> Written:
+    """Writes gzipped JSON lines. The orders are consumed one by one."""
+    count = characters = lines = texts = 0
     with gzip.GzipFile(fileobj=file, mode="wb", compresslevel=3, mtime=0) as packed:
         for order in orders:
+            spec = order.spec.to_json() if shared is None else patch(order.spec, shared.fields)
             row = {
                 "id": order.id,
                 "model": order.model,
                 "lane": order.lane.value,
-                "spec": order.spec.to_json() if shared is None else patch(order.spec, shared.fields),
+                "spec": spec,
                 "text": order.text,
                 "characters": order.characters,
                 "retention_s": order.retention_s,
             }
             packed.write(json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
             count += 1
-    return count
+            characters += order.characters
+            text_bytes = len(order.text.encode())
+            lines += len(spec.encode()) + (text_bytes if order.inline else 0) + (END_BYTES if order.spec.events else 0)
+            texts += 0 if order.inline else text_bytes
+    return Written(count, characters, lines, texts, file.tell())
 
 
 def read_lines(file: BinaryIO, skip: int = 0, shared: Mapping[str, Any] | None = None) -> Iterator[Order]:

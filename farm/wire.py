@@ -217,6 +217,8 @@ class Problem(_Answer):
         pointer: str
         message: str
 
+    model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
+
     type: str = "about:blank"
     title: str
     status: int
@@ -224,6 +226,11 @@ class Problem(_Answer):
     code: str
     retryable: bool
     request_id: str
+    violated_policies: list[str] | None = Field(
+        None,
+        alias="violated-policies",
+        description="the quotas that a 429 is about, by their names in RateLimit-Policy",
+    )
     errors: list[FieldProblem] = []
 
 

@@ -1,4 +1,5 @@
-"""`farm keys`: API keys. The store keeps their SHA-256 alone, so a key is shown once, when it is made.
+"""`farm keys`: API keys, the quotas of their tenants, and the secrets of their tenants' webhooks. The store keeps the
+SHA-256 of a key alone, so a key is shown once, when it is made.
 
 The command talks to Redis directly: access to Redis is what makes an operator.
 """
@@ -12,10 +13,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
+from farm.cli.quotas import account_row, account_words, limits_of, show_account
 from farm.cli.screen import OK, line, needs, remark, show, table
 from farm.cli.site import operated_site
 from farm.errors import BadInput, Misconfigured
+from farm.job import DEFAULT_TENANT
 from farm.layout import is_name
+from farm.settings import Settings
 
 _LONGEST = 100  # characters
 _CLOSED = (
@@ -24,7 +28,7 @@ _CLOSED = (
 )
 
 with needs("store"):
-    from farm.store import Store, registry
+    from farm.store import Store, quotas, registry
     from farm.webhooks.secrets import secret_for
 
 
@@ -35,15 +39,18 @@ def create(given: argparse.Namespace) -> int:
         _checked("tenant", given.name if given.tenant is None else given.tenant),
     )
     key = "fk_" + secrets.token_urlsafe(32)
-    with _store(settings.redis_url) as store:
-        if not store.run(registry.put_key(hashlib.sha256(key.encode()).hexdigest(), tenant, name)):
+    digest = hashlib.sha256(key.encode()).hexdigest()
+    with _store(settings) as store:
+        if not store.run(registry.put_key(digest, tenant, name, operator=given.operator)):
             raise BadInput(f"there is a key named {name} already; choose another name, or revoke it first")
-    secret = secret_for(tenant, settings.webhook_secret) if settings.webhook_secret else None
-    made = {"name": name, "tenant": tenant, "key": key, "webhook_secret": secret}
+        secret = _secret(store, settings, tenant) if settings.webhook_secret else None
+    made = {"name": name, "tenant": tenant, "operator": given.operator, "key": key, "webhook_secret": secret}
 
     def plainly() -> None:
         line(key)
         remark(f"This is the only time that it is shown. Use it: export FARM_API_KEY={key}")
+        if given.operator:
+            remark("It is an operator's: with it /metrics, /v1/queue and the workers of the whole farm are seen.")
         remark(
             f"Webhooks of tenant {tenant} are signed with {secret}" if secret else "No FARM_WEBHOOK_SECRET is set here."
         )
@@ -53,21 +60,64 @@ def create(given: argparse.Namespace) -> int:
 
 
 def list_all(given: argparse.Namespace) -> int:
-    with _store(operated_site().redis_url) as store:
-        found = store.run(registry.keys())
-        closed = store.run(registry.closed())
+    """The keys, with what their tenants have and may have."""
+    with _store(operated_site()) as store:
+        found = store.run(registry.access())
+        accounts = {tenant: store.run(quotas.account(tenant)) for tenant in {key.tenant for key in found.keys.values()}}
     rows = [
-        {"name": name, "tenant": key["tenant"], "created_at": _moment(key["created_ms"])}
-        for name, key in sorted(found.items())
+        {
+            "name": name,
+            "tenant": key.tenant,
+            "operator": key.operator,
+            "created_at": _moment(key.created_ms),
+            "quotas": account_row(accounts[key.tenant]),
+        }
+        for name, key in sorted(found.keys.items())
     ]
-    show(given, rows, lambda: table(("key", "tenant", "made"), [list(row.values()) for row in rows]))
-    if closed and not rows:
+
+    def plainly() -> None:
+        heads = (
+            "key",
+            "tenant",
+            "operator",
+            "made",
+            "requests/min",
+            "characters",
+            "bytes",
+            "records",
+            "segments",
+            "lane",
+        )
+        words = {tenant: account_words(account) for tenant, account in accounts.items()}
+        keys = sorted(found.keys.items())
+        table(
+            heads,
+            [
+                [name, key.tenant, "yes" if key.operator else "", _moment(key.created_ms), *words[key.tenant]]
+                for name, key in keys
+            ],
+        )
+
+    show(given, rows, plainly)
+    if found.closed and not rows:
         remark(_CLOSED)
     return OK
 
 
+def limit(given: argparse.Namespace) -> int:
+    """Sets what the tenant of a key may have; without an option, shows it."""
+    limits = limits_of(given)
+    with _store(operated_site()) as store:
+        tenant = _tenant(store, given.name)
+        if limits:
+            store.run(quotas.limit(tenant, limits))
+        account = store.run(quotas.account(tenant))
+    show_account(given, tenant, account)
+    return OK
+
+
 def revoke(given: argparse.Namespace) -> int:
-    with _store(operated_site().redis_url) as store:
+    with _store(operated_site()) as store:
         if not store.run(registry.drop_key(given.name)):
             raise BadInput(f"there is no key named {given.name}; `farm keys list` shows which there are")
         last = not store.run(registry.keys())
@@ -79,7 +129,7 @@ def revoke(given: argparse.Namespace) -> int:
 
 def open_without_keys(given: argparse.Namespace) -> int:
     """Only for a farm that has no keys left: a key would close it again at once."""
-    with _store(operated_site().redis_url) as store:
+    with _store(operated_site()) as store:
         if store.run(registry.keys()):
             raise BadInput(
                 "there are keys, and a farm with keys is closed to all others; `farm keys revoke` them first"
@@ -90,13 +140,52 @@ def open_without_keys(given: argparse.Namespace) -> int:
 
 
 def secret(given: argparse.Namespace) -> int:
-    """What a receiver verifies the webhooks of a tenant with. Derived, so Redis is not asked."""
-    master = operated_site().webhook_secret
-    if master is None:
-        raise Misconfigured("FARM_WEBHOOK_SECRET is not set here; set it as for the API and the desk")
-    found = secret_for(given.tenant, master)
+    """What a receiver verifies the webhooks of a tenant with: the latest, where it was rotated."""
+    settings = operated_site()
+    with _store(settings) as store:
+        found = _secret(store, settings, given.tenant)
     show(given, {"tenant": given.tenant, "webhook_secret": found}, lambda: line(found))
     return OK
+
+
+def rotate_secret(given: argparse.Namespace) -> int:
+    """Gives the tenant of a key a new secret for its webhooks. The one before signs as well for a day."""
+    settings = operated_site()
+    with _store(settings) as store:
+        tenant = _tenant(store, given.name)
+        _master(settings)
+        store.run(quotas.rotate_secret(tenant))
+        found = _secret(store, settings, tenant)
+
+    def plainly() -> None:
+        line(found)
+        remark(
+            f"Webhooks of tenant {tenant} are signed with this from now on, and for 24 hours with the one before too."
+        )
+
+    show(given, {"tenant": tenant, "webhook_secret": found}, plainly)
+    return OK
+
+
+def _tenant(store: Store, name: str) -> str:
+    """Whose key is named so; a name that no key has may be a tenant's. Raises BadInput."""
+    keys = store.run(registry.keys())
+    if name in keys:
+        return keys[name].tenant
+    if name == DEFAULT_TENANT or any(key.tenant == name for key in keys.values()):
+        return name
+    raise BadInput(f"there is no key named {name}; `farm keys list` shows which there are")
+
+
+def _secret(store: Store, settings: Settings, tenant: str) -> str:
+    now_ms = round(store.run(registry.clock()).timestamp() * 1000)
+    return secret_for(tenant, _master(settings), store.run(quotas.secret_generations(tenant, now_ms))[0])
+
+
+def _master(settings: Settings) -> str:
+    if settings.webhook_secret is None:
+        raise Misconfigured("FARM_WEBHOOK_SECRET is not set here; set it as for the API and the desk")
+    return settings.webhook_secret
 
 
 def _checked(what: str, name: str) -> str:
@@ -110,13 +199,13 @@ def _checked(what: str, name: str) -> str:
 
 
 @contextmanager
-def _store(url: str) -> Iterator[Store]:
-    store = Store.connect(url)
+def _store(settings: Settings) -> Iterator[Store]:
+    store = Store.connect(settings.redis_url)
     try:
         yield store
     finally:
         store.close()
 
 
-def _moment(ms: str) -> str:
-    return datetime.fromtimestamp(int(ms) / 1000, UTC).isoformat(timespec="seconds")
+def _moment(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="seconds")

@@ -10,6 +10,7 @@ from importlib.metadata import version
 
 from farm.audio_formats import AUDIO_FORMATS, SUBTITLE_FORMATS
 from farm.cli import narrate, orders, up, voices
+from farm.cli.quotas import HELP, amount
 from farm.cli.screen import EXIT_CODES
 from farm.job import DEFAULT_TENANT, Lane
 from farm.speech import PARAMETERS, Option
@@ -89,16 +90,29 @@ def _add_voices(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 
 def _add_keys(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    group = commands.add_parser("keys", help="make, list and revoke API keys (needs access to the farm's Redis)")
-    verbs = group.add_subparsers(required=True, metavar="create|list|revoke|secret|open")
+    group = commands.add_parser(
+        "keys", help="API keys, and quotas and secrets of their tenants (needs the farm's Redis)"
+    )
+    verbs = group.add_subparsers(required=True, metavar="create|list|limit|revoke|secret|rotate-secret|open")
     verb = _add(verbs, "create", _later("keys", "create"), "make a key; it is shown once")
     verb.add_argument("name")
     verb.add_argument("--tenant", help="whom it belongs to; keys of one tenant see the same jobs (the name)")
-    _add(verbs, "list", _later("keys", "list_all"), "the keys there are")
+    verb.add_argument("--operator", action="store_true", help="it sees the whole farm: /metrics, workers, all queues")
+    _add(verbs, "list", _later("keys", "list_all"), "the keys there are, with the limits and the use of their tenants")
+    says = "set what the tenant of a key may have at most, or show it"
+    verb = _add(verbs, "limit", _later("keys", "limit"), says)
+    verb.add_argument("name")
+    for limit, said in HELP.items():
+        verb.add_argument(f"--{limit}", type=amount, metavar="N", default=argparse.SUPPRESS, help=said)
+    lanes = [*(str(lane) for lane in Lane), "none", "default"]
+    verb.add_argument("--lane", choices=lanes, default=argparse.SUPPRESS, help="the highest priority of its jobs (all)")
     verb = _add(verbs, "revoke", _later("keys", "revoke"), "make a key worthless")
     verb.add_argument("name")
     verb = _add(verbs, "secret", _later("keys", "secret"), "show the secret that a tenant's webhooks are signed with")
     verb.add_argument("tenant", nargs="?", default=DEFAULT_TENANT, help="(that of a farm without keys)")
+    says = "give the tenant of a key a new secret for its webhooks; the old one signs as well for 24 hours"
+    verb = _add(verbs, "rotate-secret", _later("keys", "rotate_secret"), says)
+    verb.add_argument("name")
     says = "let programs of the API's machine in without a key again, once all keys are revoked"
     _add(verbs, "open", _later("keys", "open_without_keys"), says)
 

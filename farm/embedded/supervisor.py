@@ -278,15 +278,15 @@ class Local:
         return float(json.loads(asked.stdout)["start_s"]) if asked.returncode == 0 else 0.0
 
     def _refuse_strangers(self) -> None:
-        if not _is_loopback(self._host) and not self._keys():
+        if not _is_loopback(self._host) and not self._has_keys():
             raise Misconfigured(
                 f"--host {self._host} lets other machines in, and this farm has no API key yet; first run `farm up` "
                 "without --host, make a key in another terminal with `farm keys create NAME`, and start it again"
             )
 
-    def _keys(self) -> dict[str, dict[str, str]]:
+    def _has_keys(self) -> bool:
         with closing(Store.connect(self.redis_url)) as store:
-            return store.run(registry.keys())
+            return bool(store.run(registry.keys()))
 
     def _know_own_storage(self) -> None:
         """The folder beside Redis is the farm's storage, even after somebody has emptied it to make room."""

@@ -1,8 +1,8 @@
--- accept: id tenant model lane characters keep_s on_error batch shares(1|0) events idem_key request_digest spec text drafted streamed planned
--- -> "new" | "again" id | "reused" | "no batch" | "stopped" | "late"
+-- accept: id tenant model lane characters keep_s on_error batch shares(1|0) events idem_key request_digest spec text drafted streamed planned stored
+-- -> "new" id standing | "again" id | "reused" | "no batch" | "stopped" | "late" | "quota" standing asked violated
 -- drafted, streamed: 1 or 0. planned: segments of a plan that is in storage; "" when the desk is to plan
 local id, tenant, model, lane, characters, keep_s, on_error, batch, shares, events, idem_key, request_digest, spec, text,
-  drafted, streamed, planned = unpack(ARGV)
+  drafted, streamed, planned, stored = unpack(ARGV)
 if call('EXISTS', 'f:j:' .. id) == 1 then
   return {'again', id}
 end
@@ -10,14 +10,22 @@ local earlier = idempotent(idem_key, request_digest)
 if earlier then
   return earlier
 end
-local t = now()
+local t, records = now(), record_bytes(spec, text, events)
+local bytes, lines, standing, refusal = records + stored, nil, nil, nil
 if batch ~= '' then
-  if call('EXISTS', 'f:b:' .. batch) == 0 then
+  local found = call('HMGET', 'f:b:' .. batch, 'tenant', 'stopped', 'lines')
+  if not found[1] then
     return {'no batch'}
   end
-  if call('HEXISTS', 'f:b:' .. batch, 'stopped') == 1 then
+  if found[2] then
     skip_rest(batch, t)
     return {'stopped'}
+  end
+  lines = found[3]
+else
+  standing, refusal = admit(tenant, characters, bytes, records, t)
+  if refusal then
+    return refusal
   end
 end
 
@@ -26,7 +34,12 @@ if drafted == '1' and not claim_draft(id, t) then
 end
 remember(idem_key, id, request_digest, IDEMPOTENCY_MS)
 call('HSET', 'f:j:' .. id, 'status', 'queued', 'tenant', tenant, 'model', model, 'lane', lane, 'characters', characters,
-  'keep', keep_s, 'created', t)
+  'keep', keep_s, 'created', t, 'held', characters, 'bytes', bytes, 'records', records)
+if standing then
+  count_request(tenant, standing)
+elseif not lines then -- of a batch that a release without quotas accepted
+  use(tenant, characters, bytes, records)
+end
 if on_error == 'skip' then
   call('HSET', 'f:j:' .. id, 'skip', 1)
 end
@@ -49,7 +62,16 @@ if batch ~= '' then
     call('HINCRBY', 'f:shared:' .. batch, 'jobs', 1)
   end
   call('HINCRBY', 'f:b:' .. batch, 'queued', 1)
-  call('ZADD', 'f:lines:' .. batch, call('HINCRBY', 'f:b:' .. batch, 'accepted', 1), id)
+  local line = call('HINCRBY', 'f:b:' .. batch, 'accepted', 1)
+  call('ZADD', 'f:lines:' .. batch, line, id)
+  if lines then -- what the batch was counted for, the job is now
+    call('HINCRBY', 'f:b:' .. batch, 'held', 0 - characters)
+    call('HINCRBY', 'f:b:' .. batch, 'lines', -records)
+    call('HINCRBY', 'f:b:' .. batch, 'texts', 0 - stored)
+    if line >= tonumber(call('HGET', 'f:b:' .. batch, 'total')) then
+      release_lines(batch, tenant)
+    end
+  end
 end
 if text ~= '' then
   call('SET', 'f:text:' .. id, text)
@@ -59,4 +81,4 @@ if planned ~= '' then
 else
   schedule('plan', id, t, t)
 end
-return {'new', id}
+return {'new', id, standing and told(standing, t)}

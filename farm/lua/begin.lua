@@ -15,14 +15,18 @@ while ARGV[x] do
   for _, segment in ipairs(unsettled(job, held)) do
     wanted[segment] = true
   end
-  local starting = {}
+  local starting, dropped = {}, 0
   for _, segment in ipairs(held) do
     if wanted[segment] then
       call('HSET', grant, job .. ':' .. segment, '1')
       starting[#starting + 1] = tonumber(segment)
     else
       call('HDEL', grant, job .. ':' .. segment)
+      dropped = dropped + 1
     end
+  end
+  if dropped > 0 then
+    let_go(token, call('HGET', 'f:j:' .. job, 'tenant'), dropped)
   end
   if #starting > 0 then
     answer[#answer + 1] = job

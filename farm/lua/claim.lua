@@ -2,7 +2,9 @@
 --
 -- Lanes: a waiting lane is owed every segment that is claimed from a lane above it. Once it is owed SHARE turns, it gets
 -- one. So a waiting lane gets at least one of SHARE + 1 turns, and a lane above it waits for one turn at most.
--- Tenants: a turn is TURN segments, from as many of the tenant's jobs as necessary.
+-- Tenants: a turn is TURN segments, from as many of the tenant's jobs as necessary. A tenant that has as many segments in hand
+-- as it may have is passed over, and a lane whose tenants all are waits for no turn. A quarantined segment is claimed
+-- whatever its tenant has in hand.
 local model, want, worker, lease_ms, express = unpack(ARGV)
 want, express = tonumber(want), express == '1'
 local turns, quarantine = 'f:turns:' .. model, 'f:solo:' .. model
@@ -14,16 +16,21 @@ for lane = 1, 3 do
   ready[lane], owed[lane] = number(counts[lane]), number(state[lane])
 end
 local sequence, quarantine_turn = number(state[4]), number(state[5])
+local held_back, passed = {}, {0, 0, 0} -- lanes; tenants at the head of each ring that are passed over
+
+local function waits(lane)
+  return ready[lane] > 0 and not held_back[lane]
+end
 
 -- The lane whose turn it is; nil when no lane has a ready segment.
 local function choose()
   for lane = 3, 2, -1 do
-    if not express and ready[lane] > 0 and owed[lane] >= SHARE * TURN then
+    if not express and waits(lane) and owed[lane] >= SHARE * TURN then
       return lane
     end
   end
   for lane = 1, express and 1 or 3 do
-    if ready[lane] > 0 then
+    if waits(lane) then
       return lane
     end
   end
@@ -44,6 +51,35 @@ end
 drains()
 local t, token = now(), string.format('%d', call('INCR', 'f:token'))
 local grant, answer, listed = {'HSET', 'f:g:' .. token, 'w', worker, 'm', model}, {token, 0}, {}
+local room, counted = {}, {} -- of tenants: segments that they may have more; those of this grant, where there is a limit
+
+-- How many more segments a tenant may have in hand.
+local function room_of(tenant)
+  if not room[tenant] then
+    local most = call('HGET', 'f:quota:' .. tenant, 'most_segments')
+    room[tenant] = math.huge
+    if most then
+      local key, sum = 'f:held:' .. tenant, 0
+      local flat = call('HGETALL', key)
+      for x = 1, #flat, 2 do
+        if call('ZSCORE', 'f:lease', flat[x]) then
+          sum = sum + flat[x + 1]
+        else
+          call('HDEL', key, flat[x])
+        end
+      end
+      room[tenant], counted[tenant] = most - sum, 0
+    end
+  end
+  return room[tenant]
+end
+
+local function hold(tenant, k)
+  room[tenant] = room_of(tenant) - k
+  if counted[tenant] then
+    counted[tenant] = counted[tenant] + k
+  end
+end
 
 -- Adds segments of one job to the grant and to the answer.
 local function hand_out(job, segments)
@@ -72,6 +108,11 @@ local function sign()
   if #answer > 2 then
     call(unpack(grant))
     call('ZADD', 'f:lease', t + lease_ms, token)
+    for tenant, k in pairs(counted) do
+      if k > 0 then
+        call('HSET', 'f:held:' .. tenant, token, k)
+      end
+    end
   end
   return answer
 end
@@ -83,6 +124,7 @@ if quarantined then
   if quarantine_turn == 1 or not choose() then
     local job, segment = split(call('ZPOPMIN', quarantine)[1])
     hand_out(job, {tonumber(segment)})
+    hold(call('HGET', 'f:j:' .. job, 'tenant'), 1)
     answer[2] = 1
     return sign()
   end
@@ -115,16 +157,21 @@ local function pop(job, k)
   return found
 end
 
--- Gives a turn to the tenant that waits longest in a lane. Returns the number of its segments.
+-- Gives a turn to the tenant that waits longest in a lane and has room. Returns the number of its segments.
 local function serve(lane)
   local ring = 'f:ring:' .. model .. ':' .. LANES[lane]
-  local tenant = call('ZRANGE', ring, 0, 0)[1]
+  local tenant = call('ZRANGE', ring, passed[lane], passed[lane])[1]
+  while tenant and room_of(tenant) <= 0 do
+    passed[lane] = passed[lane] + 1
+    tenant = call('ZRANGE', ring, passed[lane], passed[lane])[1]
+  end
   if not tenant then
-    ready[lane] = 0
+    held_back[lane], owed[lane] = passed[lane] > 0, 0
+    ready[lane] = held_back[lane] and ready[lane] or 0
     return 0
   end
   local jobs, load = 'f:jobs:' .. model .. ':' .. LANES[lane] .. ':' .. tenant, LANES[lane] .. ':' .. tenant
-  local limit, taken = math.min(TURN, want), 0
+  local limit, taken = math.min(TURN, want, room_of(tenant)), 0
   local job = call('ZRANGE', jobs, 0, 0)[1]
   while job and taken < limit do
     local segments = pop(job, limit - taken)
@@ -141,6 +188,7 @@ local function serve(lane)
     end
     job = call('ZRANGE', jobs, 0, 0)[1]
   end
+  hold(tenant, taken)
   if job then
     call('ZADD', ring, sequence, tenant)
     call('HINCRBY', 'f:load:' .. model, load, -taken)
@@ -157,7 +205,7 @@ while lane and want > 0 do
   want, ready[lane] = want - taken, ready[lane] - taken
   owed[lane] = math.max(owed[lane] - SHARE * taken, 0)
   for below = lane + 1, 3 do
-    owed[below] = ready[below] > 0 and owed[below] + taken or 0
+    owed[below] = waits(below) and owed[below] + taken or 0
   end
   lane = choose()
 end

@@ -3,6 +3,7 @@
 local name = unpack(ARGV)
 drains()
 local dropped = call('HDEL', 'f:keys', name)
+call('SREM', 'f:operators', name)
 if dropped == 1 then
   call('SET', 'f:closed', '')
 end

@@ -4,6 +4,7 @@ drains()
 if call('HDEL', 'f:g:' .. token, job .. ':' .. segment) == 0 then
   return 0
 end
+let_go(token, call('HGET', 'f:j:' .. job, 'tenant'), 1)
 local open = unsettled(job, {segment})
 if #open > 0 then
   count_losses(job, open, message, now())

@@ -1,6 +1,6 @@
 -- forget: job tenant("" for any) -> 1 | 0
 local job, tenant = unpack(ARGV)
-local record = call('HMGET', 'f:j:' .. job, 'status', 'tenant', 'batch', 'shares')
+local record = call('HMGET', 'f:j:' .. job, 'status', 'tenant', 'batch', 'shares', 'bytes', 'records')
 if not record[1] or (tenant ~= '' and tenant ~= record[2]) then
   return 0
 end
@@ -22,5 +22,6 @@ unschedule('expire', job, t)
 unschedule('purge', job, t)
 forget_deliveries(job, t)
 event(job, 'deleted', record[2], record[3])
+use(record[2], 0, -number(record[5]), -number(record[6]))
 call('DEL', 'f:j:' .. job, 'f:s:' .. job, 'f:o:' .. job, 'f:text:' .. job)
 return 1

@@ -1,6 +1,7 @@
 -- forget_batch: batch -> 1 | 0
 local batch = unpack(ARGV)
-if call('EXISTS', 'f:b:' .. batch) == 0 then
+local record = call('HMGET', 'f:b:' .. batch, 'tenant', 'bytes', 'records')
+if not record[1] then
   return 0
 end
 drains()
@@ -9,6 +10,8 @@ unschedule('batch', batch, t)
 unschedule('delete', batch, t)
 unschedule('purge', batch, t)
 forget_deliveries(batch, t)
+release_lines(batch, record[1])
+use(record[1], 0, -number(record[2]), -number(record[3]))
 call('UNLINK', 'f:b:' .. batch, 'f:s:' .. batch, 'f:lines:' .. batch) -- lines may be 50,000, too many to free here
 drop_shared(batch)
 return 1

@@ -1,5 +1,5 @@
--- plan: job token total -> 1 | 0
-local job, token, total = unpack(ARGV)
+-- plan: job token total stored -> 1 | 0
+local job, token, total, stored = unpack(ARGV)
 if not MOVES.plan[call('HGET', 'f:j:' .. job, 'status')] or not holds('plan', job, token) then
   return 0
 end
@@ -7,6 +7,8 @@ end
 drains()
 local t = now()
 unschedule('plan', job, t)
+grow(job, tonumber(stored), -call('STRLEN', 'f:text:' .. job)) -- the text lies in storage by now
 call('DEL', 'f:text:' .. job)
+call('HSET', 'f:j:' .. job, 'planned', stored)
 begin_rendering(job, tonumber(total), t)
 return 1

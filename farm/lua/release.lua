@@ -11,6 +11,7 @@ local function release(job, segments)
       held[#held + 1] = segment
     end
   end
+  let_go(token, call('HGET', 'f:j:' .. job, 'tenant'), #held)
   k = k + give_back(job, unsettled(job, held))
 end
 

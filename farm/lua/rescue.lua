@@ -32,6 +32,7 @@ for _, token in ipairs(expired) do
     if #begun > 0 then
       count_losses(job, begun, 'worker lost', t)
     end
+    let_go(token, call('HGET', 'f:j:' .. job, 'tenant'), #held.segments)
   end
   call('DEL', 'f:g:' .. token)
   call('ZREM', 'f:lease', token)

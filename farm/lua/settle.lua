@@ -46,11 +46,13 @@ local function settle(job, first, count)
       valid[#valid + 1] = x
     end
   end
-  local held = call('HDEL', unpack(fields)) == count
+  local removed = call('HDEL', unpack(fields))
+  local held = removed == count
+  let_go(token, record[7], removed)
   if #valid == 0 then
     return
   end
-  local before, fresh, cached, milliseconds = call('BITFIELD', unpack(bits)), {}, 0, 0
+  local before, fresh, cached, milliseconds, found = call('BITFIELD', unpack(bits)), {}, 0, 0, 0
   for v, x in ipairs(valid) do
     if before[v] == 0 then
       counted[#counted - count + (x - first) / 3 + 1] = 1
@@ -58,7 +60,7 @@ local function settle(job, first, count)
       milliseconds = milliseconds + ARGV[x + 1]
       if ARGV[x + 2] == '1' then
         call('SETBIT', 'f:c:' .. job, ARGV[x], 1)
-        cached = cached + 1
+        cached, found = cached + 1, found + ARGV[x + 1]
       end
     end
   end
@@ -75,6 +77,9 @@ local function settle(job, first, count)
   local sums = tallied[record[6]] or {settled = 0, cached = 0, audio_ms = 0}
   tallied[record[6]] = sums
   sums.settled, sums.cached, sums.audio_ms = sums.settled + #fresh, sums.cached + cached, sums.audio_ms + milliseconds
+  if milliseconds > found then
+    grow(job, (milliseconds - found) * CLIP_BYTES_PER_MS, 0)
+  end
   if record[4] + record[5] + #fresh >= total then
     if complete(job, t) then
       completed = completed + 1

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from farm.job import Due, Lane, Status
+from farm.spec import Written
 from farm.store.call import Call, command, word_or_none, words
 from farm.store.jobs import Accepted, idempotency_field, read_accepted
+
+_NOTHING = Written()
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,7 @@ class NewBatch:
     idempotency_key: str | None = None
     request_digest: str = ""
     drafted: bool = False  # its lines were written under a draft
+    written: Written = _NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +59,15 @@ class BatchRecord:
 
 
 def accept(batch: NewBatch) -> Call[Accepted]:
-    """Idempotent on the id, with the rules of jobs.accept for idempotency keys. Makes Due.BATCH due: the desk accepts
-    the jobs of the batch."""
+    """Idempotent on the id, with the rules of jobs.accept for idempotency keys and quotas: a batch counts for all of
+    its lines, and each job takes over its part. Makes Due.BATCH due: the desk accepts the jobs of the batch."""
     return Call(
         "accept_batch",
         (
             *(batch.id, batch.tenant, batch.total, batch.retention_s, int(batch.webhook)),
             *(idempotency_field(batch.tenant, batch.idempotency_key), batch.request_digest),
             *(batch.spec, batch.shared or "", int(batch.drafted)),
+            *(batch.written.packed, batch.written.characters, batch.written.lines, batch.written.texts),
         ),
         read_accepted,
         lasting=True,

@@ -15,6 +15,7 @@ from importlib import resources
 from typing import Any, Generic, TypeVar
 
 from farm.job import MAX_ATTEMPTS, QUARANTINE_AFTER, SHARE, TRANSITIONS, TURN, Lane
+from farm.quota import CLIP_BYTES_PER_MS, DEFAULTS, END_BYTES, MINUTE_MS, RECORD_BYTES
 from farm.spec import SEGMENT_FAILED
 from farm.store.tally import BUCKETS_S
 
@@ -22,7 +23,7 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 Argument = bytes | str | int | float
 
-_SHARED = ("keys", "due", "jobs", "grants")  # files of farm/lua/shared; each uses those before it
+_SHARED = ("keys", "due", "quota", "jobs", "grants")  # files of farm/lua/shared; each uses those before it
 
 # Every script has these as locals of the same names, so no call has to send them.
 CONSTANTS: Mapping[str, object] = {
@@ -39,6 +40,12 @@ CONSTANTS: Mapping[str, object] = {
     "ENDS_KEPT": 20,  # deliveries in the outbox of one job or batch
     "REDELIVER_MS": 1_000,  # between two deliveries that somebody asks for again, of one job or batch
     "BUCKETS_MS": tuple(round(1000 * bound) for bound in BUCKETS_S),
+    "DEFAULT_QUOTAS": tuple(DEFAULTS.values()),
+    "MINUTE_MS": MINUTE_MS,
+    "RECORD_BYTES": RECORD_BYTES,
+    "END_BYTES": END_BYTES,
+    "CLIP_BYTES_PER_MS": CLIP_BYTES_PER_MS,
+    "SECRET_OVERLAP_MS": 24 * 3600 * 1000,  # an earlier secret still signs for so long after it was replaced
     "RESCUED_AT_ONCE": 500,  # segments; at 5 microseconds each, Redis is busy for some milliseconds
 }
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from farm.errors import BadInput, Conflict, NotFound, StoreUnavailable
 from farm.job import Due, Lane, Status
+from farm.quota import Standing
 from farm.spec import Order, merged, patch
 from farm.store.call import Call, command, nothing, word_or_none, words
+from farm.store.quotas import is_refusal, refuse
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,7 @@ class NewJob:
     drafted: bool = False  # its text was written under a draft
     streamed: bool = False  # it ends with its last clip: whoever asked for it reads the clips, and no result is made
     planned: int | None = None  # segments of its plan, which is in storage already; None when the desk is to plan it
+    stored: int = 0  # bytes of its text in storage
 
     @classmethod
     def of(
@@ -66,6 +69,7 @@ class NewJob:
             events=order.spec.events,
             idempotency_key=key,
             request_digest=digest,
+            stored=0 if order.inline else len(order.text.encode()),
         )
 
 
@@ -73,6 +77,7 @@ class NewJob:
 class Accepted:
     id: str
     replayed: bool  # accepted before: by a request with the same idempotency key, or by the same call
+    standing: Standing | None = field(default=None, compare=False)  # of the tenant, unless it was replayed or a batch's
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +172,8 @@ def accept(job: NewJob) -> Call[Accepted]:
     with the same digest answers with the first job.
 
     Raises BadInput(code="idempotency_key_reused") when the key was used with another digest, NotFound when the batch
-    has been deleted, Conflict(code="batch_canceled") when it was canceled, and StoreUnavailable when the draft is
-    gone."""
+    has been deleted, Conflict(code="batch_canceled") when it was canceled, StoreUnavailable when the draft is gone, and
+    QuotaExceeded. A job of a batch meets no quota: its batch has."""
     return Call(
         "accept",
         (
@@ -176,7 +181,7 @@ def accept(job: NewJob) -> Call[Accepted]:
             *(job.batch or "", int(job.shares), ",".join(job.events)),
             *(idempotency_field(job.tenant, job.idempotency_key), job.request_digest),
             *(job.spec, job.text or "", int(job.drafted), int(job.streamed)),
-            "" if job.planned is None else job.planned,
+            *("" if job.planned is None else job.planned, job.stored),
         ),
         read_accepted,
         lasting=True,
@@ -205,11 +210,12 @@ def unreserve(tenant: str, key: str, digest: str) -> Call[None]:
     return Call("unreserve", (idempotency_field(tenant, key), digest), nothing)
 
 
-def plan(job: str, token: str, total: int) -> Call[bool]:
-    """queued -> running. All `total` segments become ready. False when the token is late or the job is not queued."""
+def plan(job: str, token: str, total: int, stored: int = 0) -> Call[bool]:
+    """queued -> running. All `total` segments become ready; the plan takes `stored` bytes of storage. False when the
+    token is late or the job is not queued."""
     if total < 0:
         raise ValueError(f"a job can't have {total} segments")
-    return Call("plan", (job, token, total), bool)
+    return Call("plan", (job, token, total, stored), bool)
 
 
 def redo(job: str, token: str, indices: Collection[int]) -> Call[int]:
@@ -218,9 +224,10 @@ def redo(job: str, token: str, indices: Collection[int]) -> Call[int]:
     return Call("redo", (job, token, Bits.of(indices).data), int)
 
 
-def finish(job: str, token: str, outcome: str) -> Call[bool]:
-    """assembling -> succeeded, by the holder of the assemble token. Writes the webhook's entry in the outbox."""
-    return Call("finish", (job, token, outcome), bool)
+def finish(job: str, token: str, outcome: str, stored: int = 0) -> Call[bool]:
+    """assembling -> succeeded, by the holder of the assemble token. Writes the webhook's entry in the outbox. The
+    result takes `stored` bytes of storage."""
+    return Call("finish", (job, token, outcome, stored), bool)
 
 
 def abort(job: str, kind: Due, token: str, outcome: str) -> Call[bool]:
@@ -237,12 +244,14 @@ def retry(job: str, tenant: str) -> Call[Status | None]:
     """failed | canceled | succeeded with dead segments -> queued. Counters and attempts start anew, and clips that are
     in storage are found there. Returns the status before, None when this tenant has no such job.
 
-    Raises Conflict when the job succeeded with every segment."""
+    Raises Conflict when the job succeeded with every segment, QuotaExceeded when its characters are too many now."""
 
-    def read(answer: bytes | None) -> Status | None:
+    def read(answer: Any) -> Status | None:
         if answer == b"complete":
             raise Conflict("the job succeeded with every segment, so there is nothing to retry; submit it again")
-        return _status_before(answer)
+        if is_refusal(answer):
+            refuse(answer)
+        return None if answer is None else Status(answer[0].decode())
 
     return Call("retry", (job, tenant), read, lasting=True)
 
@@ -340,7 +349,9 @@ def idempotency_field(tenant: str, key: str | None) -> str:
     return hashlib.blake2b(f"{len(tenant)}:{tenant}{key}".encode(), digest_size=16).hexdigest()
 
 
-def read_accepted(answer: list[bytes]) -> Accepted:
+def read_accepted(answer: list[Any]) -> Accepted:
+    if is_refusal(answer):
+        refuse(answer)
     if answer[0] == b"reused":
         raise BadInput(
             "this idempotency key was used for a different request; send a new key with a new request",
@@ -352,7 +363,8 @@ def read_accepted(answer: list[bytes]) -> Accepted:
         raise Conflict("the batch of this job has been canceled; submit the job on its own", code="batch_canceled")
     if answer[0] == b"late":
         raise StoreUnavailable("it took too long to write this to storage; send it again")
-    return Accepted(answer[1].decode(), replayed=answer[0] == b"again")
+    standing = Standing(answer[2]) if len(answer) > 2 and answer[2] else None
+    return Accepted(answer[1].decode(), replayed=answer[0] == b"again", standing=standing)
 
 
 def _read_lost(value: str) -> Lost:

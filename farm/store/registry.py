@@ -9,6 +9,7 @@ from typing import Any
 
 from farm.job import Due, Lane, Status
 from farm.store.call import Call, command, nothing, pairs, word, word_or_none, words
+from farm.store.quotas import is_refusal, refuse
 from farm.store.tally import Tally
 
 MOST_VOICES = 1000  # of a tenant
@@ -22,6 +23,21 @@ class Backlog:
     leased: Mapping[str, int]  # model -> leased segments
     due: Mapping[Due, int]  # timed work that is due now
     tally: Tally  # what /metrics counts
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    digest: str  # SHA-256 of the key
+    tenant: str
+    created_ms: int
+    operator: bool = False  # sees the whole farm
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    keys: dict[str, ApiKey]  # by name
+    closed: bool  # as `closed` says
+    lanes: Mapping[str, Lane]  # tenant -> the highest lane that it may use, where it may not use all
 
 
 def clock() -> Call[datetime]:
@@ -38,14 +54,33 @@ def backlog() -> Call[Backlog]:
     return Call("backlog", tuple(due.value for due in Due), _read_backlog)
 
 
+def own_queue(tenant: str) -> Call[dict[str, dict[Lane, int]]]:
+    """The ready segments of one tenant: model -> lane -> segments."""
+
+    def read(answer: list[Any]) -> dict[str, dict[Lane, int]]:
+        return {
+            model: {lane: int(count or 0) for lane, count in zip(Lane, counts, strict=True)}
+            for model, counts in pairs(answer)
+        }
+
+    return Call("own_queue", (tenant,), read)
+
+
 def ping() -> Call[None]:
     """Succeeds when Redis answers and still holds the farm that was opened."""
     return command("PING", read=nothing)
 
 
-def put_voice(tenant: str, name: str, voice: str, limit: int = MOST_VOICES) -> Call[bool]:
-    """`voice` is opaque JSON. False when the tenant has `limit` voices already. Makes Due.SWEEP of the tenant due."""
-    return Call("put_voice", (tenant, name, voice, limit), bool, lasting=True)
+def put_voice(tenant: str, name: str, voice: str, limit: int = MOST_VOICES, *, bytes: int = 0) -> Call[bool]:
+    """`voice` is opaque JSON; its recording has so many bytes. False when the tenant has `limit` voices already. Makes
+    Due.SWEEP of the tenant due. Raises QuotaExceeded."""
+
+    def read(answer: Any) -> bool:
+        if is_refusal(answer):
+            refuse(answer)
+        return bool(answer)
+
+    return Call("put_voice", (tenant, name, voice, limit, bytes), read, lasting=True)
 
 
 def drop_voice(tenant: str, name: str) -> Call[str | None]:
@@ -57,10 +92,10 @@ def voices(tenant: str) -> Call[dict[str, str]]:
     return command("HGETALL", f"f:voices:{tenant}", read=words)
 
 
-def put_key(digest: str, tenant: str, name: str) -> Call[bool]:
-    """Stores the SHA-256 of an API key under a name, and closes the farm to those without a key. False when another
-    key has the name."""
-    return Call("put_key", (name, digest, tenant), bool)
+def put_key(digest: str, tenant: str, name: str, *, operator: bool = False) -> Call[bool]:
+    """Stores the SHA-256 of an API key under a name, and closes the farm to those without a key. The same key again may
+    become an operator's, or no longer be one. False when another key has the name."""
+    return Call("put_key", (name, digest, tenant, int(operator)), bool)
 
 
 def drop_key(name: str) -> Call[bool]:
@@ -78,17 +113,14 @@ def open_without_keys() -> Call[None]:
     return command("DEL", "f:closed", read=nothing)
 
 
-def keys() -> Call[dict[str, dict[str, str]]]:
-    """name -> {digest, tenant, created_ms}."""
+def keys() -> Call[dict[str, ApiKey]]:
+    """name -> key."""
+    return Call("keys", (), lambda answer: _read_access(answer).keys)
 
-    def read(answer: Any) -> dict[str, dict[str, str]]:
-        found = {}
-        for name, value in words(answer).items():
-            digest, created_ms, tenant = value.split(" ", 2)
-            found[name] = {"digest": digest, "tenant": tenant, "created_ms": created_ms}
-        return found
 
-    return command("HGETALL", "f:keys", read=read)
+def access() -> Call[Access]:
+    """Who may enter, and what tenants may ask for: what the API looks at for each request."""
+    return Call("keys", (), _read_access)
 
 
 def storage_mark() -> Call[str | None]:
@@ -144,6 +176,16 @@ def lock(name: str, holder: str, ttl_ms: int) -> Call[bool]:
 def unlock(name: str) -> Call[None]:
     """Gives a lock back before its time. Only for its holder."""
     return command("DEL", f"f:lock:{name}", read=nothing)
+
+
+def _read_access(answer: list[Any]) -> Access:
+    stored, operators, closed, lanes = answer
+    names = {word(name) for name in operators}
+    keys = {}
+    for name, value in words(stored).items():
+        digest, created_ms, tenant = value.split(" ", 2)
+        keys[name] = ApiKey(digest, tenant, int(created_ms), name in names)
+    return Access(keys, bool(closed), {tenant: Lane(lane) for tenant, lane in words(lanes).items()})
 
 
 def _read_backlog(answer: list[Any]) -> Backlog:

@@ -1,8 +1,9 @@
 """Webhook signing secrets: their form, and one secret per tenant from the farm's own.
 
 A secret is `whsec_` and the base64 of 24 to 64 random bytes (Standard Webhooks). The operator sets one secret, the
-master, which signs nothing. Each tenant's secret is derived from it, and `farm keys secret` shows it. A tenant can
-verify its own webhooks with it, but forge nobody else's. Nothing needs to be stored.
+master, which signs nothing. Each tenant's secret is derived from it and a number, the generation; `farm keys secret`
+shows it, and `farm keys rotate-secret` begins the next generation. A tenant can verify its own webhooks with it, but
+forge nobody else's. Only the number needs to be stored.
 """
 
 from __future__ import annotations
@@ -18,15 +19,18 @@ PREFIX = "whsec_"
 SHORTEST, LONGEST = 24, 64  # bytes
 
 # Signed content begins with a delivery id, never with this prefix: no webhook's signature is ever a tenant's secret.
+# No two pairs of tenant and generation derive from the same text, whatever a tenant's name.
 _DERIVE = "tts-farm/webhook-secret/"
+_DERIVE_LATER = "tts-farm/webhook-secret-generation/"
 
 
-def secret_for(tenant: str, master: str) -> str:
-    """The secret of a tenant's webhooks: HMAC-SHA256 of its name under the master's bytes, for the tenant of a farm
-    without API keys as well: with the master its receivers could sign for all others. Raises Misconfigured when the
-    master has not the form of a secret."""
+def secret_for(tenant: str, master: str, generation: int = 0) -> str:
+    """The secret of a tenant's webhooks: HMAC-SHA256 of its name and the generation under the master's bytes, for the
+    tenant of a farm without API keys as well: with the master its receivers could sign for all others. Raises
+    Misconfigured when the master has not the form of a secret."""
     key = _decoded(master)
-    return PREFIX + base64.b64encode(hmac.digest(key, (_DERIVE + tenant).encode(), hashlib.sha256)).decode()
+    said = f"{_DERIVE_LATER}{generation}/{tenant}" if generation else _DERIVE + tenant
+    return PREFIX + base64.b64encode(hmac.digest(key, said.encode(), hashlib.sha256)).decode()
 
 
 def check_form(master: str | None) -> None:

@@ -116,7 +116,7 @@ class Backstage:
             subtitles={"vtt": subtitles_key(job, task.token, "vtt")},
             **figures,
         )
-        assert self.store.run(jobs.finish(job, task.token, success(rendered)))
+        assert self.store.run(jobs.finish(job, task.token, success(rendered), len(audio)))
 
     def succeed(self, job: str, audio: bytes = b"mp3 of it", **figures: int) -> None:
         self.plan(job)

@@ -44,7 +44,7 @@ def test_the_queue_shows_depths_and_workers(api: httpx.Client, backstage: Backst
     assert [each["id"] for each in queue["workers"]] == ["w"]
 
 
-def test_only_the_operator_sees_totals_and_where_workers_run(
+def test_only_an_operators_key_sees_totals_workers_and_the_depth_of_others(
     store: Store, served: Callable[..., Served], backstage: Backstage
 ) -> None:
     api = served()
@@ -54,19 +54,21 @@ def test_only_the_operator_sees_totals_and_where_workers_run(
         segments_per_second=2, device="cuda:3", memory_bytes=7_000, facts={"memory": "80 GB"}, real_time_factor=0.5,
     )  # fmt: skip
     store.run(registry.beat(worker.id, worker.model_dump_json(), LEASE_MS))
-    keys = {tenant: make_key(store, tenant, tenant) for tenant in ("default", "ann")}
-    with api.client(headers=keys["default"]) as operator, api.client(headers=keys["ann"]) as ann:
-        operator.post("/v1/jobs", json=NIGHT)
+    keys = {tenant: make_key(store, tenant, tenant, operator=tenant == "ops") for tenant in ("ops", "default", "ann")}
+    with api.client(headers=keys["ops"]) as operator, api.client(headers=keys["ann"]) as ann:
+        backstage.plan(operator.post("/v1/jobs", json=NIGHT | {"priority": "bulk"}).json()["id"])
+        backstage.plan(ann.post("/v1/jobs", json=NIGHT).json()["id"])
         seen, whole = ann.get("/v1/queue").json(), operator.get("/v1/queue").json()
-        assert (whole["jobs"]["queued"], whole["due"]["plan"], whole["workers"][0]["id"]) == (1, 1, worker.id)
-        assert (seen["jobs"], seen["due"], seen["models"]) == ({}, {}, whole["models"])
-        (shown,) = seen["workers"]
-        assert shown["id"] == "0a1b2c"
-        assert (shown["device"], shown["memory_bytes"], shown["facts"]) == (None, 0, {})
-        assert (shown["segments"], shown["segments_per_second"]) == (9, 2.0)
+        assert (whole["jobs"]["running"], whole["workers"][0]["id"]) == (2, worker.id)
+        assert whole["models"]["espeak"]["ready"] == {"interactive": 0, "normal": 2, "bulk": 2}
+        assert (seen["jobs"], seen["due"], seen["workers"]) == ({}, {}, [])
+        assert seen["models"]["espeak"] == {
+            "ready": {"interactive": 0, "normal": 2, "bulk": 0}, "leased": 0, "segments_per_second": 2.0, "workers": 0,
+        }  # fmt: skip
         assert operator.get("/metrics").status_code == 200
-        refused = ann.get("/metrics")
-        assert (refused.status_code, "/v1/queue" in refused.json()["detail"]) == (403, True)
+        for key in ("ann", "default"):
+            refused = ann.get("/metrics", headers=keys[key])
+            assert (refused.status_code, refused.json()["code"]) == (403, "operator_only")
 
 
 def test_a_farm_that_is_well_is_ready(api: httpx.Client) -> None:

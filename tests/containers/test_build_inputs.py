@@ -155,7 +155,7 @@ def prepare(redis_url: str, storage_url: str, key: str = KEY, **environment: str
 
 def digests(redis_url: str) -> list[str]:
     with closing(Store.connect(redis_url)) as store:
-        return [key["digest"] for key in store.run(registry.keys()).values()]
+        return [key.digest for key in store.run(registry.keys()).values()]
 
 
 def test_repeated_runs_make_the_bucket_and_the_key_once(redis_url: str, tmp_path: Path) -> None:

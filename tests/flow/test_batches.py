@@ -44,7 +44,7 @@ def accept_batch(house: House, texts: list[str]) -> str:
         document = write_text([Chapter.model_construct(input=text)])
         orders.append(Order(new_id("job"), "espeak", Lane.BULK, spec, document, len(text), retention_s=3600))
     batch, file = new_id("batch"), io.BytesIO()
-    total = write_lines(orders, file)
+    total = write_lines(orders, file).count
     house.storage.put(lines_key(batch), file.getvalue())
     house.store.run(batches.accept(batches.NewBatch(batch, "default", total, "{}", retention_s=3600)))
     return batch

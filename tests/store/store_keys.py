@@ -52,6 +52,14 @@ def expected_keys(model: State) -> dict[str, Any]:
         lane = home.new.lane if isinstance(home, Job) else Lane.BULK
         zsets[f"f:due:{kind}:{lane}:{home.new.tenant}"][id] = at
         sets[f"f:desk:{kind}:{lane}"].add(home.new.tenant)
+    for tenant in model.requests.keys() | model.limits.keys():
+        requests, since = model.requests.get(tenant, (0, 0))
+        limits = {f"most_{name}": most for name, most in model.limits.get(tenant, {}).items()}
+        account = {**model.used(tenant), "requests": requests, "since": since, **limits}
+        keys[f"f:quota:{tenant}"] = {name: str(value) for name, value in account.items() if value}
+    for (tenant, token), count in model.held.items():
+        if token in model.leases:
+            keys.setdefault(f"f:held:{tenant}", {})[token] = str(count)
     keys["f:due:token"] = {f"{kind}:{id}": token for (kind, id), (_, token) in model.due.items() if token}
     for owner, outbox in model.outbox.items():
         keys[f"f:w:{owner}"] = {str(k): f"{event} {record}" for k, (event, record) in outbox.items()}
@@ -78,6 +86,9 @@ def snapshot(client: Any) -> dict[str, Any]:
             b"stream": pipeline.xlen,
         }[kind](name)
     found = {name: _plain(name, value) for name, value in zip(names, pipeline.execute(), strict=True)}
+    for name, tokens in found.items():
+        if name.startswith("f:held:"):
+            found[name] = {token: count for token, count in tokens.items() if token in found.get("f:lease", {})}
     return {name: value for name, value in found.items() if value}
 
 
@@ -97,7 +108,7 @@ def _plain(name: str, value: Any) -> Any:
         fields = {field.decode(): content.decode() for field, content in value.items()}
         if kind in ("count", "ready", "load"):
             return {field: int(content) for field, content in fields.items() if content != "0"}
-        if kind in ("b", "shared"):
+        if kind in ("b", "shared", "quota"):
             return {field: content for field, content in fields.items() if content != "0" or field == "webhook"}
         return fields
     text = value.decode()
@@ -132,6 +143,11 @@ def _job_fields(job: Job) -> dict[str, str]:
         "asked": job.asked,
         "redos": job.redos or None,
         "started": 1 if job.started else None,
+        "held": job.held,
+        "bytes": job.bytes,
+        "records": job.records,
+        "planned": job.planned,
+        "result": job.result,
     }
     return {name: str(value) for name, value in fields.items() if value is not None}
 
@@ -151,6 +167,11 @@ def _batch_fields(batch: Batch) -> dict[str, str]:
         "stopped": 1 if batch.stopped else None,
         "skipped": batch.skipped or None,
         "deleted": 1 if batch.deleted else None,
+        "bytes": batch.bytes,
+        "records": batch.records,
+        "held": batch.held,
+        "lines": batch.lines,
+        "texts": batch.texts,
         **batch.counts,
         **batch.sums,
     }

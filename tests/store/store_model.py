@@ -5,10 +5,13 @@ A verb that may choose its answer (claim, take) gets the answer of the store, an
 
 from __future__ import annotations
 
+from collections import Counter
+
 from farm.job import OPEN, TRANSITIONS, Due, Lane, Status
+from farm.quota import CLIP_BYTES_PER_MS, END_BYTES, RECORD_BYTES
 from farm.store import batches, jobs, segments, tasks
 from farm.store.jobs import idempotency_field
-from tests.store.store_state import COUNTERS, Batch, Job, Lease, State
+from tests.store.store_state import COUNTERS, ENDS_KEPT, Batch, Job, Lease, State
 
 
 class StoreModel(State):
@@ -26,14 +29,23 @@ class StoreModel(State):
         batch = self.batches[new.batch] if new.batch is not None else None
         if batch is not None and batch.stopped:
             return "batch_canceled"
+        records = RECORD_BYTES + len(new.spec) + len(new.text or "") + (END_BYTES if new.events else 0)
+        bytes = records + new.stored
+        if batch is None and not self.admit(new.tenant, characters=new.characters, bytes=bytes, records=records):
+            return "quota_exceeded"
         if key:
             self.idempotency[key] = (new.id, new.request_digest)
-        job = self.jobs[new.id] = Job(new, self.now, batch)
+        job = self.jobs[new.id] = Job(new, self.now, batch, held=new.characters, bytes=bytes, records=records)
         self.events.append((new.id, "queued"))
         if batch is not None:
             batch.accepted += 1
             batch.jobs[new.id] = batch.accepted
             batch.counts[Status.QUEUED] += 1
+            batch.held -= new.characters
+            batch.lines -= records
+            batch.texts -= new.stored
+            if batch.accepted >= batch.new.total:
+                batch.release_lines()
         job.text = new.text
         if new.planned is None:
             self.schedule(Due.PLAN, new.id)
@@ -67,12 +79,14 @@ class StoreModel(State):
             return "idempotency_key_reused"
         return None if id == "?" else jobs.Accepted(id, True)
 
-    def plan(self, id: str, token: str, total: int) -> bool:
+    def plan(self, id: str, token: str, total: int, stored: int) -> bool:
         job = self.jobs.get(id)
         if job is None or job.status != Status.QUEUED or not self.holds(Due.PLAN, id, token):
             return False
         self.due.pop((Due.PLAN, id))
-        job.text = None
+        job.records -= len(job.text or "")
+        job.bytes += stored
+        job.planned, job.text = stored, None
         self.begin_rendering(job, total)
         return True
 
@@ -111,11 +125,13 @@ class StoreModel(State):
         self.offer(job, again)
         return len(again)
 
-    def finish(self, id: str, token: str, outcome: str) -> bool:
+    def finish(self, id: str, token: str, outcome: str, stored: int) -> bool:
         job = self.jobs.get(id)
         if job is None or job.status != Status.ASSEMBLING or not self.holds(Due.ASSEMBLE, id, token):
             return False
         job.outcome = outcome
+        job.bytes += stored
+        job.result = stored
         self.close(job, "finish")
         return True
 
@@ -145,6 +161,13 @@ class StoreModel(State):
             return "conflict"
         if before not in TRANSITIONS["retry"]:
             return before
+        again = END_BYTES if job.new.events and job.ends < ENDS_KEPT else 0
+        if not self.admit(tenant, characters=job.new.characters, bytes=again, records=again):
+            return "quota_exceeded"
+        job.held = job.new.characters
+        job.records += again
+        job.bytes += again - (job.planned or 0) - (job.result or 0)
+        job.planned = job.result = None
         for name, value in (job.counters or {}).items():
             job.count(name, -value)
         job.counters = job.outcome = job.running = job.ended = None
@@ -159,7 +182,8 @@ class StoreModel(State):
         job = self.jobs.get(id)
         if job is None or job.status not in TRANSITIONS["expire"] or not self.holds(Due.EXPIRE, id, token):
             return False
-        job.text = None
+        job.records -= len(job.text or "")
+        job.bytes, job.text = job.records, None
         self.due.pop((Due.EXPIRE, id))
         self.move(job, "expire")
         self.schedule(Due.PURGE, id, purge_after_s * 1000)
@@ -180,13 +204,18 @@ class StoreModel(State):
 
     # --- rendering ----------------------------------------------------------------------------------------------------
 
-    def claimed(self, grant: segments.Grant | None, want: int, worker: str, lease_ms: int, express: bool) -> None:
+    def claimed(self, grant: segments.Grant | None, want: int, worker: str, lease_ms: int, express: bool) -> bool:
+        """Whether segments had to wait because their tenant has as many in hand as it may."""
         running = [job for job in self.jobs.values() if job.status == Status.RUNNING]
-        ready = sum(len(job.ready) for job in running)
+        ready_of: Counter[str] = Counter()
+        for job in running:
+            ready_of[job.new.tenant] += len(job.ready)
+        ready = sum(min(count, self.room(tenant)) for tenant, count in ready_of.items())
         quarantined = sum(len(job.quarantined) for job in running)
-        if grant is None:
-            assert express or ready + quarantined == 0, "claim found nothing"
-            return
+        if grant is None:  # a quarantined segment waits for the next claim where all others are held back
+            assert express or ready == 0, "claim found nothing"
+            assert express or not quarantined or sum(ready_of.values()), "claim left the quarantine alone"
+            return sum(ready_of.values()) > ready
         assert grant.token not in self.leases
         pairs = [(id, index) for id, indices in grant.segments.items() for index in indices]
         assert len(pairs) == len(set(pairs)) <= want
@@ -202,7 +231,12 @@ class StoreModel(State):
             else:
                 job.ready.remove(index)
                 job.count("ready", -1)
+        for id, _ in pairs:
+            tenant = self.jobs[id].new.tenant
+            if "segments" in self.limits.get(tenant, {}):
+                self.held[tenant, grant.token] = self.held.get((tenant, grant.token), 0) + 1
         self.leases[grant.token] = Lease(worker, self.now + lease_ms, dict.fromkeys(pairs, False))
+        return sum(ready_of.values()) > ready
 
     def begin(self, token: str, segments: dict[str, list[int]]) -> dict[str, list[int]]:
         lease = self.leases.get(token)
@@ -218,6 +252,7 @@ class StoreModel(State):
                     starting.setdefault(id, []).append(index)
                 else:
                     del lease.segments[id, index]
+                    self.let_go(token, id)
         self.drop_empty()
         return starting
 
@@ -233,8 +268,8 @@ class StoreModel(State):
     def settle(self, token: str, clips: list[segments.Settled]) -> segments.Settlement:
         counted, lease = [], self.leases.get(token)
         for clip in clips:
-            if lease:
-                lease.segments.pop((clip.job, clip.index), None)
+            if lease and lease.segments.pop((clip.job, clip.index), None) is not None:
+                self.let_go(token, clip.job)
             job = self.jobs.get(clip.job)
             total = (job.counters or {}).get("total", 0) if job else 0
             counted.append(job is not None and clip.index < total and bool(job.unsettled([clip.index])))
@@ -246,6 +281,8 @@ class StoreModel(State):
             if clip.cached:
                 job.cached.add(clip.index)
                 job.count("cached", 1)
+            else:
+                job.bytes += clip.milliseconds * CLIP_BYTES_PER_MS
             if clip.index in job.ready:
                 job.ready.remove(clip.index)
                 job.count("ready", -1)
@@ -263,6 +300,7 @@ class StoreModel(State):
         lease = self.leases.get(token)
         if lease is None or lease.segments.pop((id, index), None) is None:
             return False
+        self.let_go(token, id)
         if id in self.jobs:
             self.count_losses(self.jobs[id], self.jobs[id].unsettled([index]), error, max_attempts)
         self.drop_empty()
@@ -276,6 +314,7 @@ class StoreModel(State):
         ready = 0
         for id, index in given:
             if lease.segments.pop((id, index), None) is not None and id in self.jobs:
+                self.let_go(token, id)
                 ready += self.give_back(self.jobs[id], self.jobs[id].unsettled([index]))
         self.drop_empty()
         return ready
@@ -293,6 +332,7 @@ class StoreModel(State):
         count = 0
         for _, token in expired:
             held = self.leases.pop(token).segments
+            self.held = {key: k for key, k in self.held.items() if key[1] != token}
             for id in dict.fromkeys(id for id, _ in held):
                 if id not in self.jobs:
                     continue
@@ -313,9 +353,17 @@ class StoreModel(State):
         earlier = self._earlier(key, new.request_digest)
         if earlier:
             return earlier
+        written = new.written
+        records = RECORD_BYTES + len(new.spec) + len(new.shared or "") + (END_BYTES if new.webhook else 0)
+        bytes, lines = records + written.packed, written.lines + new.total * RECORD_BYTES
+        whole = bytes + lines + written.texts
+        if not self.admit(new.tenant, characters=written.characters, bytes=whole, records=records + lines):
+            return "quota_exceeded"
         if key:
             self.idempotency[key] = (new.id, new.request_digest)
-        self.batches[new.id] = Batch(new, self.now)
+        self.batches[new.id] = Batch(
+            new, self.now, bytes=bytes, records=records, held=written.characters, lines=lines, texts=written.texts
+        )
         if new.shared is not None:
             self.shared[new.id] = new.shared
         self.schedule(Due.BATCH, new.id)

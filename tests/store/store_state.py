@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from farm.job import OPEN, TRANSITIONS, Due, Status
+from farm.quota import MINUTE_MS
 from farm.store import batches, jobs
 
 ENDS_KEPT = 20
@@ -34,6 +35,11 @@ class Job:
     ended: int | None = None
     ends: int = 0
     asked: int | None = None
+    held: int | None = None  # characters that count for its tenant
+    bytes: int = 0
+    records: int = 0
+    planned: int | None = None
+    result: int | None = None
 
     def count(self, name: str, change: int) -> None:
         assert self.counters is not None
@@ -60,6 +66,14 @@ class Batch:
     deleted: bool = False
     ends: int = 0
     asked: int | None = None
+    bytes: int = 0  # its own, and of its lines that are no jobs yet:
+    records: int = 0
+    held: int = 0
+    lines: int = 0
+    texts: int = 0
+
+    def release_lines(self) -> None:
+        self.held = self.lines = self.texts = 0
 
 
 @dataclass
@@ -81,6 +95,46 @@ class State:
         self.idempotency: dict[str, tuple[str, str]] = {}
         self.events: list[tuple[str, str]] = []
         self.swept: int | None = None
+        self.limits: dict[str, dict[str, int]] = {}  # tenant -> "characters", …, "segments"
+        self.requests: dict[str, tuple[int, int]] = {}  # tenant -> how many, since when
+        self.held: dict[tuple[str, str], int] = {}  # tenant with a limit of segments, token -> segments
+
+    # --- quotas, whose counts are a scan over all that a tenant has -------------------------------------------------
+
+    def used(self, tenant: str) -> dict[str, int]:
+        jobs = [job for job in self.jobs.values() if job.new.tenant == tenant]
+        batches = [batch for batch in self.batches.values() if batch.new.tenant == tenant]
+        return {
+            "characters": sum(job.held or 0 for job in jobs) + sum(batch.held for batch in batches),
+            "bytes": sum(job.bytes for job in jobs) + sum(batch.bytes + batch.lines + batch.texts for batch in batches),
+            "records": sum(job.records for job in jobs) + sum(batch.records + batch.lines for batch in batches),
+        }
+
+    def admit(self, tenant: str, **more: int) -> bool:
+        """Counts a request, unless the tenant would have too much."""
+        count, since = self.requests.get(tenant, (0, 0))
+        if self.now >= since + MINUTE_MS:
+            count, since = 0, self.now
+        limits, used = self.limits.get(tenant, {}), {**self.used(tenant), "requests": count}
+        for name, change in {**more, "requests": 1}.items():
+            if change > 0 and used[name] + change > limits.get(name, 10**12):
+                return False
+        self.requests[tenant] = (count + 1, since)
+        return True
+
+    def let_go(self, token: str, job: str) -> None:
+        """A lease holds a segment of a job less."""
+        key = (self.jobs[job].new.tenant if job in self.jobs else "", token)
+        if key in self.held:
+            self.held[key] -= 1
+            if not self.held[key]:
+                del self.held[key]
+
+    def room(self, tenant: str) -> int:
+        most = self.limits.get(tenant, {}).get("segments", 10**12)
+        return max(most - sum(k for (who, token), k in self.held.items() if who == tenant and token in self.leases), 0)
+
+    # --- the rest ---------------------------------------------------------------------------------------------------
 
     def schedule(self, kind: Due, id: str, after_ms: int = 0) -> None:
         self.due[kind, id] = (self.now + after_ms, None)
@@ -111,6 +165,7 @@ class State:
 
     def stop(self, batch: Batch) -> None:
         if not batch.stopped:
+            batch.release_lines()
             batch.stopped, batch.skipped = True, batch.new.total - batch.accepted
             batch.counts[Status.CANCELED] += batch.skipped
             if batch.skipped:
@@ -142,7 +197,7 @@ class State:
             part.clear()
         self.due.pop((Due.PLAN, job.new.id), None)
         self.due.pop((Due.ASSEMBLE, job.new.id), None)
-        job.ended = self.now
+        job.ended, job.held = self.now, None
         self.move(job, verb)
         self.schedule(Due.EXPIRE, job.new.id, job.new.retention_s * 1000)
         self.record_end(job, job.new.id, job.status, job.status in job.new.events)
@@ -190,9 +245,10 @@ class State:
             self.complete(job)
 
     def remove_from_grants(self, id: str) -> None:
-        for lease in self.leases.values():
+        for token, lease in self.leases.items():
             for pair in [pair for pair in lease.segments if pair[0] == id]:
                 del lease.segments[pair]
+                self.let_go(token, id)
         self.drop_empty()
 
     def drop_empty(self) -> None:

@@ -11,7 +11,9 @@ from redis.exceptions import ResponseError
 
 from farm.errors import BadInput, Conflict, NotFound
 from farm.job import OPEN, Due, Lane, Status
-from farm.store import batches, jobs, outbox, segments, tasks
+from farm.quota import QuotaExceeded
+from farm.spec import Written
+from farm.store import batches, jobs, outbox, quotas, segments, tasks
 from farm.store.call import Call
 from tests.store.clocked import NOON
 from tests.store.store_keys import expected_keys, snapshot
@@ -21,6 +23,12 @@ LEASE = 1000
 TENANTS = ("ann", "bob", "cat")
 EVENTS = ("succeeded", "failed", "canceled")
 MOST_JOBS = 14
+# So that each of them refuses or holds back now and then, and seldom enough for the other verbs.
+LIMITS = {
+    "ann": {"characters": 20, "records": 60_000},
+    "bob": {"segments": 30},
+    "cat": {"requests": 8, "bytes": 2_000_000},
+}
 
 
 class Walk:
@@ -32,6 +40,9 @@ class Walk:
         self.random = random.Random(seed)
         self.hits: Counter[str] = Counter()
         self._named = 0
+        for tenant, limits in LIMITS.items():
+            self.model.limits[tenant] = limits
+            farm.run(quotas.limit(tenant, limits))
         self._tokens: deque[str] = deque(["0"], maxlen=20)
         self._held: dict[str, list[tuple[str, int]]] = {"0": []}
         self._tasks: deque[tasks.Task] = deque(maxlen=40)
@@ -77,8 +88,9 @@ class Walk:
         """The store answers as the model did; an error by its code. `constants` are those of this call's script."""
         try:
             answer = self.farm.run(call, **constants)
-        except (BadInput, Conflict, NotFound) as error:
+        except (BadInput, Conflict, NotFound, QuotaExceeded) as error:
             answer = error.code
+            self.hits[answer] += 1
         assert answer == expected, f"{call.verb}{call.args} answered {answer}, not {expected}"
         if expected not in (None, False, 0, {}) and not (
             isinstance(expected, segments.Rescued) and not expected.segments
@@ -126,6 +138,7 @@ class Walk:
             request_digest=choose(("digest1", "digest2")),
             streamed=chance() < 0.2,
             planned=planned,
+            stored=choose((0, 500)),
         )
         self.same(jobs.accept(new), self.model.accept(new))
 
@@ -133,10 +146,12 @@ class Walk:
         if len(self.model.batches) >= 3:
             return
         self._named += 1
+        total = self.random.randint(1, 5)
         new = batches.NewBatch(
             id=self.random.choice([f"batch_{self._named}"] * 9 + [*self.model.batches]),
             tenant=self.random.choice(TENANTS),
-            total=self.random.randint(1, 5),
+            total=total,
+            written=Written(total, 4 * total, 15 * total, self.random.choice((0, 500 * total)), 77),
             spec="{}",
             shared=self.random.choice((None, '{"metadata": {"a": "b"}}')),
             retention_s=2,
@@ -166,14 +181,16 @@ class Walk:
 
     def plan(self) -> None:
         for task in self._of(Due.PLAN):
-            total = self.random.choice((0, 1, 3, 8, 9, 20, 33, 70))
-            self.same(jobs.plan(task.id, task.token, total), self.model.plan(task.id, task.token, total))
+            total, stored = self.random.choice((0, 1, 3, 8, 9, 20, 33, 70)), self.random.choice((0, 300))
+            self.same(
+                jobs.plan(task.id, task.token, total, stored), self.model.plan(task.id, task.token, total, stored)
+            )
 
     def claim(self) -> None:
         want, turn = self.random.choice((1, 3, 8, 32, 70)), self.random.choice((1, 4, 8))
         express = self.random.random() < 0.2
         grant = self.farm.run(segments.claim("m", want=want, worker="w", lease_ms=LEASE, express=express), TURN=turn)
-        self.model.claimed(grant, want, "w", LEASE, express)
+        self.hits["held back"] += self.model.claimed(grant, want, "w", LEASE, express)
         if grant is not None:
             self.hits["claim"] += 1
             self._tokens.append(grant.token)
@@ -251,7 +268,9 @@ class Walk:
                 indices = self.random.sample(range(total + 9), self.random.choice((0, 2, min(total, 9))))
                 self.same(jobs.redo(task.id, task.token, indices), self.model.redo(task.id, task.token, indices))
             else:
-                self.same(jobs.finish(task.id, task.token, "{}"), self.model.finish(task.id, task.token, "{}"))
+                self.same(
+                    jobs.finish(task.id, task.token, "{}", 9_000), self.model.finish(task.id, task.token, "{}", 9_000)
+                )
 
     def abort(self) -> None:
         for task in self._of(self.random.choice((Due.PLAN, Due.ASSEMBLE, Due.EXPIRE)), most=1):

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from farm.job import Due
-from farm.store import batches, jobs, outbox, registry, segments, tasks
+from farm.store import batches, jobs, outbox, quotas, registry, segments, tasks
 from farm.store.call import Call, read_lua, render_scripts
 from farm.store.runner import open_keyspace
 from tests.store.clocked import new_job
@@ -67,10 +67,19 @@ CALLS: dict[str, Call[Any]] = {
         outbox.delivered(TASK, "{}", None, outcome="delivered"),
         outbox.redeliver("job_a.1", "ann"),
         registry.backlog(),
+        registry.own_queue("ann"),
         registry.put_voice("ann", "v", "{}"),
         registry.drop_voice("ann", "v"),
         registry.put_key("digest", "ann", "laptop"),
         registry.drop_key("laptop"),
+        registry.keys(),
+        quotas.account("ann"),
+        quotas.limit("ann", {"characters": 9}),
+        quotas.room("ann", characters=1, bytes=1, records=1),
+        quotas.weigh_voices("ann", 1),
+        quotas.recount("ann"),
+        quotas.forget("ann"),
+        quotas.rotate_secret("ann"),
         registry.announce("m", "{}"),
         registry.beat("w", None, 1000),
         registry.workers(),

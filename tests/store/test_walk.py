@@ -17,6 +17,7 @@ SEED = int(os.environ.get("WALK_SEED", "23"))
 HUNTING_SEED = 4  # its walk meets every bug within some hundred steps
 
 VERBS = ("redo", "retry", "expire", "forget_batch", "drop_batch", "cancel_jobs", "redeliver", "fail")  # the rarest
+QUOTAS = ("quota_exceeded", "held back")
 
 # what is wrong: (Lua file, its text, its text with the bug)
 BUGS = {
@@ -35,6 +36,15 @@ BUGS = {
     ),
     "retry leaves the segments with their old holders": ("retry", "remove_from_grants(job)", ""),
     "a streamed job waits for the desk": ("shared/jobs", "if record[5] then", "if false then"),
+    "a job that has ended still counts as queued": ("shared/jobs", "use(at.tenant, -record[6], 0, 0)", ""),
+    "a canceled batch still counts for its lines": ("shared/jobs", "release_lines(batch, record[4])", ""),
+    "a deleted job still counts for its bytes": (
+        "forget",
+        "use(record[2], 0, -number(record[5])",
+        "use(record[2], 0, 0",
+    ),
+    "a settled segment stays in its tenant's hand": ("settle", "let_go(token, record[7], removed)", ""),
+    "a minute of requests never ends": ("shared/quota", "s[1], s[9] = 0, t", ""),
     "a batch counts a retried job's segments twice": ("retry", "tally(batch, sum, ", "number("),
 }
 
@@ -43,7 +53,7 @@ BUGS = {
 def test_after_a_random_walk_every_key_is_as_in_the_model(farm: Farm) -> None:
     walk = Walk(farm, SEED)
     walk.run(STEPS)
-    assert min(walk.hits[verb] for verb in VERBS) > 0
+    assert min(walk.hits[verb] for verb in (*VERBS, *QUOTAS)) > 0
 
 
 @pytest.mark.parametrize("bug", BUGS)

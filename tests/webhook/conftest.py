@@ -37,4 +37,4 @@ def sender() -> Sender:
 
 @pytest.fixture
 def to() -> Callable[[str], Message]:
-    return lambda url: Message("job_1.0", url, BODY, SECRET)
+    return lambda url: Message("job_1.0", url, BODY, (SECRET,))

@@ -60,14 +60,14 @@ class Assembler:
             return
         self._clear(task)
         try:
-            rendered = self._upload(job, Spec.model_validate_json(job.spec), task.token, check)
+            rendered, stored = self._upload(job, Spec.model_validate_json(job.spec), task.token, check)
         except ClipsMissing as missing:
             self._render_again(job, task, missing.indices)
             return
         except (ObjectMissing, BadInput) as error:
             fail_job(self._store, task, error)
             return
-        if not self._store.run(jobs.finish(job.id, task.token, success(rendered))):
+        if not self._store.run(jobs.finish(job.id, task.token, success(rendered), stored)):
             log.info("assemble of %s is no longer ours; its result is dropped", job.id)
             self._storage.delete(rendered.audio_key, rendered.manifest_key, *rendered.subtitles.values())
 
@@ -91,9 +91,9 @@ class Assembler:
 
     # --- the result -------------------------------------------------------------------------------------------------
 
-    def _upload(self, job: jobs.JobRecord, spec: Spec, run: str, check: Callable[[], None]) -> Rendered:
-        """Makes and uploads audio, manifest and subtitles; `run` makes their keys unique. Raises ClipsMissing, or
-        ObjectMissing when the plan itself is gone."""
+    def _upload(self, job: jobs.JobRecord, spec: Spec, run: str, check: Callable[[], None]) -> tuple[Rendered, int]:
+        """Makes and uploads audio, manifest and subtitles; `run` makes their keys unique. Returns their bytes too.
+        Raises ClipsMissing, or ObjectMissing when the plan itself is gone."""
         reader = PlanReader(self._storage, job.id)
         plan = reader.plan
         lost = self._store.run(jobs.attempts(job.id))
@@ -113,14 +113,16 @@ class Assembler:
             for row in reader.rows()
         ]
         subtitles = _subtitles(table, plan) if spec.output.subtitles else None
-        document = json.dumps(manifest.document(table, subtitles), ensure_ascii=False, indent=1)
-        self._storage.put(manifest_key(job.id, run), document.encode(), "application/json")
-        return Rendered(
+        document = json.dumps(manifest.document(table, subtitles), ensure_ascii=False, indent=1).encode()
+        self._storage.put(manifest_key(job.id, run), document, "application/json")
+        files = self._put_subtitles(job.id, run, spec, subtitles) if subtitles else {}
+        rendered = Rendered(
             format=stitched.format, sample_rate=stitched.sample_rate, duration_seconds=stitched.seconds,
             bytes=stitched.bytes, sha256=stitched.sha256, loudness_lufs=stitched.loudness_lufs,
             audio_key=audio, manifest_key=manifest_key(job.id, run), **times,
-            subtitles=self._put_subtitles(job.id, run, spec, subtitles) if subtitles else {},
+            subtitles={kind: key for kind, (key, _) in files.items()},
         )  # fmt: skip
+        return rendered, stitched.bytes + len(document) + sum(size for _, size in files.values())
 
     def _stitch(
         self, rows: Sequence[Segment], plan: Plan, spec: Spec, target: Path, check: Callable[[], None]
@@ -142,12 +144,14 @@ class Assembler:
             raise ClipsMissing(clips.missing(rows)) from None
         return stitched, said
 
-    def _put_subtitles(self, job: str, run: str, spec: Spec, subtitles: Subtitles) -> dict[str, str]:
-        keys: dict[str, str] = {}
+    def _put_subtitles(self, job: str, run: str, spec: Spec, subtitles: Subtitles) -> dict[str, tuple[str, int]]:
+        """kind -> key and bytes."""
+        files: dict[str, tuple[str, int]] = {}
         for kind in spec.output.subtitles:
-            keys[kind] = subtitles_key(job, run, kind)
-            self._storage.put(keys[kind], subtitles.file(kind).encode(), SUBTITLE_FORMATS[kind])
-        return keys
+            key, file = subtitles_key(job, run, kind), subtitles.file(kind).encode()
+            self._storage.put(key, file, SUBTITLE_FORMATS[kind])
+            files[kind] = key, len(file)
+        return files
 
 
 def _subtitles(table: Sequence[Mapping[str, Any]], plan: Plan) -> Subtitles:

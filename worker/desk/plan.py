@@ -39,16 +39,17 @@ class Planner:
             self._store.run(tasks.done(task, again_ms=_MODEL_AWAY_MS))
             return
         try:
-            total = self._write_plan(job, card, check)
+            total, stored = self._write_plan(job, card, check)
         except (ObjectMissing, BadInput) as error:
             fail_job(self._store, task, error)
             return
-        if self._store.run(jobs.plan(job.id, task.token, total)):
+        if self._store.run(jobs.plan(job.id, task.token, total, stored)):
             self._waker.wake(render_queue(job.model))
         elif self._store.run(jobs.record(job.id)) is None:
             remove_objects(self._storage, job.id)  # the job was deleted while it was planned
 
-    def _write_plan(self, job: jobs.JobRecord, card: str, check: Callable[[], None]) -> int:
+    def _write_plan(self, job: jobs.JobRecord, card: str, check: Callable[[], None]) -> tuple[int, int]:
+        """The number of segments, and the bytes of the plan."""
         text = self._store.run(jobs.text(job.id))
         document = self._storage.get(text_key(job.id)) if text is None else text.encode()
         order = PlanOrder(job.tenant, job.spec, card, document, job.characters)
@@ -57,7 +58,7 @@ class Planner:
             self._storage.put(text_key(job.id), document, "application/json")
         self._storage.put(pages_key(job.id), made.pages, "application/gzip")
         self._storage.put(plan_key(job.id), made.header, "application/json")
-        return made.total
+        return made.total, len(made.pages) + len(made.header)
 
 
 def is_long(job: jobs.JobRecord) -> bool:

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import PurePosixPath
 
-from farm.layout import voice_key, voices_prefix
+from farm.layout import voices_prefix
 from farm.spec import StoredVoice
 from farm.storage import Object, Storage
-from farm.store import Store, batches, jobs, registry, tasks
+from farm.store import Store, batches, jobs, quotas, registry, tasks
 
 _YOUNG = timedelta(seconds=5)  # an upload is stored before its voice is
 _YOUNG_MS = 6_000
@@ -32,22 +32,25 @@ class Recordings:
 
     def _sweep(self, tenant: str) -> int | None:
         """The milliseconds until the next sweep, None when nothing is left to do."""
-        superseded = self._superseded(tenant)
+        superseded, size = self._superseded(tenant)
         young = [found for found in superseded if timedelta() <= datetime.now(UTC) - found.modified < _YOUNG]
         old = [_digest(found) for found in superseded if found not in young][:_AT_ONCE]
         needed = self._needed(tenant, old) if old else set()
-        self._storage.delete(*(voice_key(tenant, digest) for digest in old if digest not in needed))
+        gone = [found for found in superseded if _digest(found) in old and _digest(found) not in needed]
+        self._storage.delete(*(found.key for found in gone))
+        self._store.run(quotas.weigh_voices(tenant, size - sum(found.size for found in gone)))
         if young:
             return _YOUNG_MS
         if needed:
             return _NEEDED_MS
         return 0 if len(superseded) > len(old) else None
 
-    def _superseded(self, tenant: str) -> list[Object]:
+    def _superseded(self, tenant: str) -> tuple[list[Object], int]:
+        """The recordings that no voice names, and the bytes of all."""
         kept = list(self._storage.list(voices_prefix(tenant)))
         voices = self._store.run(registry.voices(tenant)).values()  # after the list: a new voice is in it
         named = {StoredVoice.model_validate_json(voice).digest for voice in voices}
-        return [found for found in kept if _digest(found) not in named]
+        return [found for found in kept if _digest(found) not in named], sum(found.size for found in kept)
 
     def _needed(self, tenant: str, digests: Sequence[str]) -> set[str]:
         if self._store.run(batches.unfolding(tenant)):

@@ -177,9 +177,15 @@ class Intake:
     def _batch_is_ready(self, count: int) -> bool:
         return batch_is_ready(*self._flags(), size=min(count, self._capacity), dry=self._dry)
 
+    def _unsettled(self) -> bool:
+        """Whether clips of this worker are on their way. Once they are settled, there may be work of a tenant that has
+        as many segments in hand as it may have."""
+        self._begun = {held: quarantined for held, quarantined in self._begun.items() if self._leases.has(held)}
+        return bool(self._begun)
+
     def _flags(self) -> tuple[list[bool], list[bool]]:
         """Whether each is quarantined: the work that is ready, and all that runs, or began and is not settled."""
-        self._begun = {held: quarantined for held, quarantined in self._begun.items() if self._leases.has(held)}
+        self._unsettled()
         running = [work.quarantined for work in self._running.values()]
         return [work.quarantined for work in self._ready], [*running, *self._begun.values()]
 
@@ -204,12 +210,12 @@ class Intake:
             else:
                 self._note_claim(found)
                 if not found:
-                    self._rest(_POLL, until=lambda: not (self._ready or self._running))
+                    self._rest(_POLL, until=lambda: not (self._ready or self._running or self._unsettled()))
 
     def _note_claim(self, found: bool) -> None:
         with self._change:
             self._dry = not found
-            if self._dry and not self._ready and not self._running:
+            if self._dry and not (self._ready or self._running or self._unsettled()):
                 self._over = True  # the drain is done; the next wake starts another
             self._change.notify_all()
 

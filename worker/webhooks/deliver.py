@@ -6,7 +6,7 @@ A payload is thin: it names the event and the job or batch. The status URL in it
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ from farm.job import Status, is_batch
 from farm.settings import Settings
 from farm.spec import BatchSpec, Spec, read_outcome
 from farm.storage import Storage
-from farm.store import Store, batches, jobs, outbox, registry, tasks
+from farm.store import Store, batches, jobs, outbox, quotas, registry, tasks
 from farm.webhooks.addresses import allowed_networks
 from farm.webhooks.schedule import Answer, Record, next_step
 from farm.webhooks.secrets import secret_for
@@ -35,6 +35,21 @@ class _Owner:
     tenant: str
     ended_ms: int | None
     data: Mapping[str, object]  # of the payload
+
+
+@dataclass(frozen=True, slots=True)
+class _Unsigned:
+    """A message, and whose secrets sign it."""
+
+    id: str
+    url: str
+    body: bytes
+    tenant: str
+    generations: Sequence[int]  # newest first
+
+    def signed_by(self, master: str) -> Message:
+        secrets = tuple(secret_for(self.tenant, master, generation) for generation in self.generations)
+        return Message(self.id, self.url, self.body, secrets)
 
 
 class Deliverer:
@@ -56,7 +71,9 @@ class Deliverer:
         now = self._store.run(registry.clock())  # a desk's own clock may be wrong, and a receiver refuses 5 minutes
         ended = now if owner.ended_ms is None else datetime.fromtimestamp(owner.ended_ms / 1000, UTC)
         body = WebhookBody(type=record.event, timestamp=ended, data={**owner.data, "status": delivery.event})
-        answer = self._attempt(self.sender(), task.id, record.url, body, owner.tenant, now)
+        generations = self._store.run(quotas.secret_generations(owner.tenant, round(now.timestamp() * 1000)))
+        unsigned = _Unsigned(task.id, record.url, body.model_dump_json().encode(), owner.tenant, generations)
+        answer = self._attempt(self.sender(), unsigned, now)
         step = next_step(record, answer, self._random)
         kept = record.after(answer, step).to_json()
         self._store.run(outbox.delivered(task, kept, step.again_ms, outcome=step.status))
@@ -67,18 +84,17 @@ class Deliverer:
             return self._sender
         return self._keyless_sender
 
-    def _attempt(self, sender: Sender, id: str, url: str, body: WebhookBody, tenant: str, now: datetime) -> Answer:
+    def _attempt(self, sender: Sender, unsigned: _Unsigned, now: datetime) -> Answer:
         """Any error is in the answer, the farm's own too, so that no delivery is tried for ever."""
         try:
             if self._settings.webhook_secret is None:
                 raise Misconfigured("it can't be signed; the farm's operator can set FARM_WEBHOOK_SECRET for the desk")
-            secret = secret_for(tenant, self._settings.webhook_secret)
-            return sender.attempt(Message(id, url, body.model_dump_json().encode(), secret), now)
+            return sender.attempt(unsigned.signed_by(self._settings.webhook_secret), now)
         except Misconfigured as error:
-            log.error("webhook %s: %s", id, error)
+            log.error("webhook %s: %s", unsigned.id, error)
             return Answer(Attempt(at=now, error=error.message, seconds=0.0))
         except Exception:
-            log.exception("webhook %s failed in the farm itself", id)
+            log.exception("webhook %s failed in the farm itself", unsigned.id)
             return Answer(Attempt(at=now, error=OWN_FAULT, seconds=0.0))
 
     def _owner(self, owner: str) -> _Owner | None:

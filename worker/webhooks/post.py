@@ -46,12 +46,13 @@ Resolve = Callable[[str, int], Sequence[str]]
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One webhook. `id` is the delivery's and stays the same on every attempt; `body` is JSON in UTF-8."""
+    """One webhook. `id` is the delivery's and stays the same on every attempt; `body` is JSON in UTF-8. Each of the
+    secrets signs it, in their order: a receiver may have any of them."""
 
     id: str
     url: str
     body: bytes
-    secret: str
+    secrets: Sequence[str]
 
 
 def resolve(host: str, port: int) -> list[str]:
@@ -173,14 +174,14 @@ class _Dialler(httpcore.AsyncNetworkBackend):
 
 def _headers(message: Message, now: datetime) -> list[tuple[bytes, bytes]]:
     sent = now.astimezone(UTC)  # sign() takes the clock time of any zone for UTC's
-    signature = Webhook(message.secret).sign(message.id, sent, message.body.decode())
+    signatures = (Webhook(secret).sign(message.id, sent, message.body.decode()) for secret in message.secrets)
     return [
         (b"Content-Type", b"application/json"),
         (b"User-Agent", b"tts-farm"),
         (b"Connection", b"close"),
         (b"webhook-id", message.id.encode()),
         (b"webhook-timestamp", str(int(sent.timestamp())).encode()),
-        (b"webhook-signature", signature.encode()),
+        (b"webhook-signature", " ".join(signatures).encode()),
     ]
 
 

@@ -21,6 +21,15 @@ local function held_by(token)
   return jobs
 end
 
+-- A grant holds k segments of a tenant's less. Only tenants with a limit are counted; the count of a grant that is gone goes
+-- with the next claim.
+local function let_go(token, tenant, k)
+  local key = 'f:held:' .. (tenant or '')
+  if k > 0 and call('HEXISTS', key, token) == 1 and call('HINCRBY', key, token, -k) <= 0 then
+    call('HDEL', key, token)
+  end
+end
+
 -- Removes a grant that holds no segments.
 local function drop_if_empty(token)
   if call('HLEN', 'f:g:' .. token) <= 2 then
@@ -32,7 +41,7 @@ end
 -- Removes the segments of a job from every grant. A holder that was overtaken, by a late settle or by cancel and retry,
 -- could otherwise give back segments that another worker holds by then.
 local function remove_from_grants(job)
-  local prefix = job .. ':'
+  local prefix, tenant = job .. ':', call('HGET', 'f:j:' .. job, 'tenant')
   for _, token in ipairs(call('ZRANGE', 'f:lease', 0, -1)) do
     local gone = {}
     for _, field in ipairs(call('HKEYS', 'f:g:' .. token)) do
@@ -42,6 +51,7 @@ local function remove_from_grants(job)
     end
     if #gone > 0 then
       call('HDEL', 'f:g:' .. token, unpack(gone))
+      let_go(token, tenant, #gone)
       drop_if_empty(token)
     end
   end

@@ -39,12 +39,13 @@ end
 -- The lines of a stopped batch that are no jobs yet will never be: they count as canceled. Safe to do twice.
 local function skip_rest(batch, t)
   local key = 'f:b:' .. batch
-  local record = call('HMGET', key, 'total', 'accepted', 'skipped')
+  local record = call('HMGET', key, 'total', 'accepted', 'skipped', 'tenant')
   if record[3] then
     return
   end
   drains()
   local total, rest = tonumber(record[1]), record[1] - record[2]
+  release_lines(batch, record[4])
   call('HSET', key, 'skipped', rest)
   call('HINCRBY', key, 'canceled', rest)
   if rest > 0 and call('HINCRBY', key, 'ended', rest) == total then
@@ -111,7 +112,7 @@ end
 
 -- Ends an open job: its work is removed, its webhook is told, and its expiry becomes due.
 local function close(job, verb, t)
-  local record = call('HMGET', 'f:j:' .. job, 'ready', 'keep', 'events', 'created', 'ends')
+  local record = call('HMGET', 'f:j:' .. job, 'ready', 'keep', 'events', 'created', 'ends', 'held')
   local at = place_of(job)
   if number(record[1]) > 0 then
     add_ready(job, at, -record[1])
@@ -120,6 +121,10 @@ local function close(job, verb, t)
     call('ZREM', 'f:solo:' .. at.model, job .. ':' .. segment)
   end
   call('DEL', 'f:r:' .. job, 'f:d:' .. job, 'f:c:' .. job, 'f:a:' .. job)
+  if record[6] then
+    use(at.tenant, -record[6], 0, 0)
+    call('HDEL', 'f:j:' .. job, 'held')
+  end
   unschedule('plan', job, t)
   unschedule('assemble', job, t)
   call('HSET', 'f:j:' .. job, 'ended', t)

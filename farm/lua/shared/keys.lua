@@ -1,5 +1,5 @@
 -- The keyspace, and what every verb begins with. A verb runs as one script: the constants of farm/store/call.py (the names
--- in capitals), the files of this folder (keys, due, jobs, grants), then the file of the verb.
+-- in capitals), the files of this folder (keys, due, quota, jobs, grants), then the file of the verb.
 --
 -- Words
 --   owner        a job or a batch, where the store treats both alike; an id names either
@@ -43,6 +43,9 @@
 --                                          the job ends
 --   f:list:<tenant>                zset    job -> time of acceptance
 --   f:lines:<batch>                zset    job -> its line in the batch
+--   f:quota:<tenant>               hash    what the tenant has in use (characters, bytes, records, and voices as a part of the
+--                                          bytes), requests since a time, and its limits (most_…): shared/quota.lua
+--   f:lanes                        hash    tenant -> the highest lane that it may use, where one is set
 --   f:w:<owner>                    hash    outbox: number of an end -> event, space, record of its deliveries
 --
 -- Rendering
@@ -55,6 +58,8 @@
 --   f:solo:<model>                 zset    quarantined <job>:<segment> -> number of a turn
 --   f:lease                        zset    token of a grant -> time of expiry
 --   f:g:<token>                    hash    the grant: w(orker), m(odel), and <job>:<segment> -> "1" once begun, "" before
+--   f:held:<tenant>                hash    token of a grant -> segments of the tenant in it, for tenants with a limit; tokens
+--                                          of grants that are gone do not count
 --   f:swept                        string  time of the latest sweep of expired leases
 --
 -- Timed work
@@ -67,6 +72,10 @@
 -- Everything else
 --   f:voices:<tenant>              hash    name -> the uploaded voice, opaque to the store
 --   f:keys                         hash    name -> digest, time and tenant of an API key
+--   f:operators                    set     names of the keys that are an operator's
+--   f:secrets:<tenant>             zset    generation of the secret of its webhooks -> time from which it signs; without it the
+--                                          generation is 0
+--   f:counted                      string  empty, for a day: quotas were compared with all jobs
 --   f:closed                       string  empty. A key was made once, so the farm answers nobody without one
 --   f:models                       hash    model -> its card
 --   f:beats f:alive                hash, zset  worker -> its heartbeat, and the time at which that ends

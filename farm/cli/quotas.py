@@ -1,0 +1,73 @@
+"""The quotas of a tenant on the command line: options that set them, and a line that shows them."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from typing import TYPE_CHECKING, Any
+
+from farm.cli.screen import line, show
+from farm.job import Lane
+from farm.quota import DEFAULTS, LARGEST, NO_LIMIT, Quota
+
+if TYPE_CHECKING:  # the parser imports this, on machines without Redis too
+    from farm.store.quotas import Account
+
+HELP = {
+    Quota.REQUESTS: f"a minute that bring work or voices ({DEFAULTS[Quota.REQUESTS]:,})",
+    Quota.CHARACTERS: f"of jobs that have not ended ({DEFAULTS[Quota.CHARACTERS]:,})",
+    Quota.BYTES: f"stored: texts, clips, results, voices, records ({DEFAULTS[Quota.BYTES]:,})",
+    Quota.RECORDS: f"bytes of these that lie in Redis ({DEFAULTS[Quota.RECORDS]:,})",
+    "segments": "rendered at the same time; more of them wait in the queue (no limit)",
+}
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+_NUMBER = re.compile(r"(\d+)([kmgt]?)", re.IGNORECASE)
+
+
+def amount(said: str) -> int | None:
+    """`20M`, `none` for no limit, `default` for what every tenant has."""
+    if said in ("none", "default"):
+        return NO_LIMIT if said == "none" else None
+    found = _NUMBER.fullmatch(said.replace(",", "").replace("_", ""))
+    value = int(found[1]) * _UNITS[found[2].lower()] if found else LARGEST + 1
+    if value > LARGEST:
+        raise argparse.ArgumentTypeError(f"{said!r} is no amount: write 500, 20M, 100G, none or default")
+    return value
+
+
+def limits_of(given: argparse.Namespace) -> dict[str, int | str | None]:
+    """What the options ask for."""
+    limits = {name: getattr(given, name) for name in (*HELP, "lane") if hasattr(given, name)}
+    if limits.get("segments") == NO_LIMIT:
+        limits["segments"] = None
+    if limits.get("lane") in ("none", "default"):
+        limits["lane"] = None
+    return limits
+
+
+def account_row(account: Account) -> dict[str, Any]:
+    """As JSON: what is used, and what may be at most; null for no limit."""
+    standing = account.standing
+    counted = {str(quota): {"used": standing.used(quota), "limit": standing.most_of(quota)} for quota in Quota}
+    held = {"used": account.segments, "limit": account.most_segments}
+    return {**counted, "segments": held, "lane": account.lane or Lane.INTERACTIVE}
+
+
+def account_words(account: Account) -> list[str]:
+    standing = account.standing
+    counted = [_of(standing.used(quota), standing.most_of(quota)) for quota in Quota]
+    held = "" if account.most_segments is None else _of(account.segments, account.most_segments)
+    return [*counted, held, account.lane or ""]
+
+
+def show_account(given: argparse.Namespace, tenant: str, account: Account) -> None:
+    def plainly() -> None:
+        line(f"tenant {tenant}")
+        for name, words in zip((*HELP, "lane"), account_words(account), strict=True):
+            line(f"  {name:<12}{words or 'no limit'}")
+
+    show(given, {"tenant": tenant, **account_row(account)}, plainly)
+
+
+def _of(used: int, most: int | None) -> str:
+    return f"{used:,}" if most is None else f"{used:,} of {most:,}"

@@ -1,0 +1,214 @@
+"""What a tenant may have at most: refusals with 429, the fields that tell of quotas, and what gives room again."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+import soundfile as sf
+
+from farm.quota import DEFAULTS, Quota
+from farm.store import Store, quotas
+from tests.api.backstage import Backstage
+from tests.api.conftest import Served
+from tests.api.test_access import make_key
+from tests.store.quota_scan import counted, scanned
+
+NIGHT = {"input": "It was a dark and stormy night."}
+QUOTA_EXCEEDED = "https://iana.org/assignments/http-problem-types#quota-exceeded"
+
+
+@pytest.fixture
+def ann(store: Store, served: Callable[..., Served]) -> Iterator[httpx.Client]:
+    with served().client(headers=make_key(store, "ann", "ann")) as client:
+        yield client
+
+
+@pytest.fixture
+def limit(store: Store) -> Callable[..., None]:
+    return lambda **limits: store.run(quotas.limit("ann", limits))
+
+
+def refusal(answer: httpx.Response, *policies: str) -> dict[str, Any]:
+    """The problem of a 429 about these quotas."""
+    assert answer.status_code == 429, answer.text
+    problem: dict[str, Any] = answer.json()
+    assert (problem["type"], problem["code"]) == (QUOTA_EXCEEDED, "quota_exceeded")
+    assert problem["violated-policies"] == list(policies)
+    assert 0 < int(answer.headers["retry-after"]) <= 120
+    assert (answer.headers.get("x-should-retry") == "false") == (not problem["retryable"])
+    assert {"ratelimit", "ratelimit-policy"} <= answer.headers.keys()
+    return problem
+
+
+def items(field: str) -> dict[str, dict[str, int]]:
+    """A list of strings with integer parameters (RFC 9651): name -> parameters."""
+    found = {}
+    for item in field.split(", "):
+        name, *parameters = item.split(";")
+        assert name == f'"{name[1:-1]}"'
+        found[name[1:-1]] = {key: int(value) for key, _, value in (each.partition("=") for each in parameters)}
+    return found
+
+
+def test_every_good_answer_tells_of_the_quotas(ann: httpx.Client, limit: Callable[..., None]) -> None:
+    limit(requests=10, characters=1_000)
+    accepted = ann.post("/v1/jobs", json=NIGHT)
+    policy = items(accepted.headers["ratelimit-policy"])
+    assert policy == {
+        "requests": {"q": 10, "w": 60}, "characters": {"q": 1_000}, "bytes": {"q": DEFAULTS[Quota.RECORDS]},
+    }  # fmt: skip
+    left = items(accepted.headers["ratelimit"])
+    assert (left["requests"]["r"], left["characters"]["r"]) == (9, 1_000 - len(NIGHT["input"]))
+    assert 0 < left["requests"]["t"] <= 60
+    assert 0 < DEFAULTS[Quota.RECORDS] - left["bytes"]["r"] < 5_000
+    assert items(ann.get("/v1/jobs").headers["ratelimit"]).keys() == left.keys()
+    assert "ratelimit" not in ann.get("/healthz").headers
+    assert "ratelimit" not in ann.get("/v1/jobs/job_0").headers
+
+
+def test_a_farm_without_keys_has_no_quotas(api: httpx.Client) -> None:
+    for _ in range(3):
+        accepted = api.post("/v1/jobs", json=NIGHT)
+        assert accepted.status_code == 202
+        assert "ratelimit" not in accepted.headers
+
+
+def test_a_farm_with_keys_has_quotas_by_default(ann: httpx.Client) -> None:
+    policy = items(ann.post("/v1/jobs", json=NIGHT).headers["ratelimit-policy"])
+    assert {name: each["q"] for name, each in policy.items()} == {
+        "requests": DEFAULTS[Quota.REQUESTS],
+        "characters": DEFAULTS[Quota.CHARACTERS],
+        "bytes": DEFAULTS[Quota.RECORDS],
+    }
+
+
+def test_characters_that_wait_are_bounded_until_jobs_end(
+    ann: httpx.Client, limit: Callable[..., None], backstage: Backstage
+) -> None:
+    length = len(NIGHT["input"])
+    limit(characters=2 * length)
+    first, second = (ann.post("/v1/jobs", json=NIGHT).json()["id"] for _ in range(2))
+    for path, body in (("/v1/jobs", NIGHT), ("/v1/batches", {"jobs": [NIGHT]})):
+        answer = ann.post(path, json=body)
+        assert refusal(answer, "characters")["retryable"]
+        assert items(answer.headers["ratelimit"])["characters"]["r"] == 0
+    backstage.succeed(first)
+    third = ann.post("/v1/jobs", json=NIGHT)
+    assert third.status_code == 202
+    assert ann.post(f"/v1/jobs/{second}/cancel").status_code == 202
+    assert ann.post("/v1/jobs", json=NIGHT).status_code == 202
+    refusal(ann.post(f"/v1/jobs/{second}/retry"), "characters")
+    assert ann.delete(f"/v1/jobs/{third.json()['id']}").status_code == 204
+    assert ann.post(f"/v1/jobs/{second}/retry").status_code == 202
+    assert counted(backstage.store, "ann")["characters"] == 2 * length
+    assert counted(backstage.store, "ann") == scanned(backstage.store, "ann")
+
+
+def test_what_can_never_fit_is_not_to_be_sent_again(ann: httpx.Client, limit: Callable[..., None]) -> None:
+    limit(characters=10)
+    problem = refusal(ann.post("/v1/jobs", json=NIGHT), "characters")
+    assert not problem["retryable"]
+    assert "send less" in problem["detail"]
+
+
+def test_bytes_are_freed_by_deleting_and_not_by_waiting(
+    ann: httpx.Client, limit: Callable[..., None], backstage: Backstage
+) -> None:
+    job = ann.post("/v1/jobs", json=NIGHT).json()["id"]
+    backstage.succeed(job, audio=b"a" * 200_000)
+    limit(bytes=200_000)
+    answer = ann.post("/v1/jobs", json=NIGHT)
+    assert not refusal(answer, "bytes")["retryable"]
+    assert "delete" in answer.json()["detail"]
+    assert ann.delete(f"/v1/jobs/{job}").status_code == 204
+    assert ann.post("/v1/jobs", json=NIGHT).status_code == 202
+
+
+def test_records_in_redis_have_a_smaller_limit_that_is_told_as_bytes(
+    ann: httpx.Client, limit: Callable[..., None]
+) -> None:
+    limit(records=10_000)
+    answers = [ann.post("/v1/jobs", json=NIGHT) for _ in range(8)]
+    refused = next(answer for answer in answers if answer.status_code != 202)
+    refusal(refused, "bytes")
+    assert items(refused.headers["ratelimit-policy"])["bytes"]["q"] == 10_000
+
+
+def test_requests_that_bring_work_are_counted_by_the_minute(
+    ann: httpx.Client, limit: Callable[..., None], backstage: Backstage
+) -> None:
+    limit(requests=3)
+    key = {"Idempotency-Key": "1"}
+    job = ann.post("/v1/jobs", json=NIGHT, headers=key).json()["id"]
+    assert ann.post("/v1/batches", json={"jobs": [NIGHT]}).status_code == 202
+    assert ann.post("/v1/jobs", json={"input": ""}).status_code == 422, "not counted"
+    assert upload(ann).status_code == 201
+    answer = ann.post("/v1/jobs", json=NIGHT)
+    assert refusal(answer, "requests")["retryable"]
+    assert int(answer.headers["retry-after"]) <= 60
+    assert refusal(upload(ann), "requests")
+    assert ann.post("/v1/jobs", json=NIGHT, headers=key).json()["id"] == job, "an answer that was given before"
+    assert ann.get("/v1/jobs").status_code == 200
+    assert ann.post(f"/v1/jobs/{job}/cancel").status_code == 202, "what frees is never refused"
+    assert ann.delete(f"/v1/jobs/{job}").status_code == 204
+
+
+def test_a_long_text_and_a_batch_are_refused_before_they_are_stored(
+    ann: httpx.Client, limit: Callable[..., None], backstage: Backstage
+) -> None:
+    limit(characters=10_000, bytes=20_000)
+    refusal(ann.post("/v1/jobs", json={"input": "Long. " * 3_000}), "characters")
+    refusal(ann.post("/v1/batches", json={"jobs": [NIGHT] * 100}), "bytes")
+    refusal(ann.post("/v1/batches", json={"jobs": [{"input": "Long. " * 3_000}]}), "characters")
+    assert list(backstage.storage.list("jobs/")) == list(backstage.storage.list("batches/")) == []
+    assert counted(backstage.store, "ann") == scanned(backstage.store, "ann")
+
+
+def test_a_recording_counts_until_it_is_deleted(
+    ann: httpx.Client, limit: Callable[..., None], backstage: Backstage
+) -> None:
+    assert upload(ann).status_code == 201
+    (stored,) = backstage.storage.list("voices/")
+    assert counted(backstage.store, "ann")["bytes"] == stored.size
+    limit(bytes=stored.size + 10)
+    refusal(upload(ann, "other"), "bytes")
+
+
+def test_a_lane_above_the_highest_is_a_wrong_priority(ann: httpx.Client, limit: Callable[..., None]) -> None:
+    limit(lane="normal")
+    body = {**NIGHT, "priority": "interactive"}
+    while ann.post("/v1/jobs", json=body).status_code == 202:  # limits are read every two seconds; pytest's timeout
+        pass
+    single, batch = ann.post("/v1/jobs", json=body), ann.post("/v1/batches", json={"jobs": [NIGHT, body]})
+    for answer, pointer in ((single, "/priority"), (batch, "/jobs/1/priority")):
+        assert answer.status_code == 422
+        assert [each["pointer"] for each in answer.json()["errors"]] == [pointer]
+    assert single.json()["code"] == "lane_not_allowed"
+    for lane in ("normal", "bulk"):
+        assert ann.post("/v1/jobs", json={**NIGHT, "priority": lane}).status_code == 202
+
+
+def test_the_quotas_of_one_tenant_are_not_anothers(ann: httpx.Client, store: Store, limit: Callable[..., None]) -> None:
+    limit(requests=1)
+    bobs, second = make_key(store, "bob", "bob"), make_key(store, "ann 2", "ann")
+    assert ann.post("/v1/jobs", json=NIGHT).status_code == 202
+    refusal(ann.post("/v1/jobs", json=NIGHT), "requests")
+    with httpx.Client(base_url=ann.base_url, headers=bobs, trust_env=False) as bob:
+        assert bob.post("/v1/jobs", json=NIGHT).status_code == 202
+    with httpx.Client(base_url=ann.base_url, headers=second, trust_env=False) as other:
+        assert other.post("/v1/jobs", json=NIGHT).status_code == 429, "keys of one tenant share its quotas"
+
+
+def upload(client: httpx.Client, name: str = "mine") -> httpx.Response:
+    """A voice of two seconds."""
+    file = io.BytesIO()
+    tone = 0.3 * np.sin(np.arange(2 * 24_000) * 2 * np.pi * 220 / 24_000)
+    sf.write(file, tone, 24_000, format="WAV")
+    return client.post(
+        "/v1/voices", data={"name": name, "consent": "true"}, files={"audio": ("v.wav", file.getvalue())}
+    )

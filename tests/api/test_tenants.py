@@ -1,0 +1,105 @@
+"""Another tenant's ids, on every route of the document that takes one: they are unknown, to the letter."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from api.app import create_app
+from farm.settings import Settings
+from farm.store import Store, registry
+from tests.api.backstage import Backstage
+from tests.api.conftest import Served
+from tests.api.test_access import make_key
+
+NIGHT = {"input": "It was a dark and stormy night."}
+UNKNOWN = {
+    "job_id": "job_0000000000000000",
+    "batch_id": "batch_0000000000000000",
+    "delivery_id": "{owner}.1",
+    "name": "hisown",
+    "segment": "0",
+    "index": "0",
+}
+# Routes that take a name that all tenants share, such as a model's.
+PUBLIC = {"model_id", "model"}
+
+
+def _routes() -> list[tuple[str, str]]:
+    """Method and path of every operation that takes an id."""
+    paths: dict[str, Any] = create_app(Settings()).openapi()["paths"]
+    return sorted(
+        (method.upper(), path)
+        for path, operations in paths.items()
+        for method in operations
+        if set(re.findall(r"\{(\w+)\}", path)) - PUBLIC
+    )
+
+
+@pytest.fixture
+def tenants(store: Store, served: Callable[..., Served]) -> Iterator[tuple[httpx.Client, httpx.Client]]:
+    server = served()
+    keys = [make_key(store, tenant, tenant) for tenant in ("ann", "bob")]
+    with server.client(headers=keys[0]) as ann, server.client(headers=keys[1]) as bob:
+        yield ann, bob
+
+
+@pytest.fixture
+def hers(tenants: tuple[httpx.Client, httpx.Client], backstage: Backstage) -> dict[str, str]:
+    """What ann has: a finished job, a batch, a voice."""
+    ann, _ = tenants
+    job = ann.post("/v1/jobs", json=NIGHT).json()["id"]
+    backstage.succeed(job)
+    batch = ann.post("/v1/batches", json={"jobs": [NIGHT]}).json()["id"]
+    backstage.store.run(registry.put_voice("ann", "hersecret", '{"digest":"d","seconds":1,"created_ms":1,"notes":[]}'))
+    return {"job_id": job, "batch_id": batch, "name": "hersecret"}
+
+
+def test_another_tenants_ids_are_answered_as_unknown_ones_on_every_route(
+    tenants: tuple[httpx.Client, httpx.Client], hers: dict[str, str]
+) -> None:
+    ann, bob = tenants
+    before = [ann.get(path).json() for path in (f"/v1/jobs/{hers['job_id']}", f"/v1/batches/{hers['batch_id']}")]
+    routes = _routes()
+    assert ("GET", "/v1/jobs/{job_id}") in routes
+    for method, path in routes:
+        foreign = bob.request(method, filled(path, {**UNKNOWN, **hers}))
+        unknown = bob.request(method, filled(path, UNKNOWN))
+        assert (foreign.status_code, foreign.json()["code"]) == (404, "not_found"), (method, path, foreign.text)
+        assert without_ids(foreign, hers) == without_ids(unknown, UNKNOWN), (method, path)
+    after = [ann.get(path).json() for path in (f"/v1/jobs/{hers['job_id']}", f"/v1/batches/{hers['batch_id']}")]
+    assert after == before
+    assert ann.get("/v1/voices/hersecret").status_code == 200
+
+
+def test_lists_hold_nothing_of_another_tenant(tenants: tuple[httpx.Client, httpx.Client], hers: dict[str, str]) -> None:
+    _, bob = tenants
+    assert bob.get("/v1/jobs").json()["data"] == []
+    foreign, unknown = (
+        bob.get("/v1/jobs", params={"batch": batch}) for batch in (hers["batch_id"], UNKNOWN["batch_id"])
+    )
+    assert foreign.json() == unknown.json() == {"data": [], "has_more": False, "next_cursor": None}
+    assert "hersecret" not in bob.get("/v1/voices", params={"limit": 100}).text
+
+
+def filled(path: str, values: dict[str, str]) -> str:
+    """The path with an id for each parameter. A new kind of parameter joins UNKNOWN, or PUBLIC."""
+    owner = values["job_id"] if "{job_id}" in path else values["batch_id"]
+    return re.sub(r"\{(\w+)\}", lambda found: values[found[1]].replace("{owner}", owner), path)
+
+
+def without_ids(answer: httpx.Response, ids: dict[str, str]) -> tuple[dict[str, str], dict[str, Any]]:
+    """Headers and body. What was asked for is taken out, and what differs between any two answers."""
+    text = answer.text
+    for id in sorted(ids.values(), key=len, reverse=True):
+        text = text.replace(id, "it") if len(id) > 1 else text
+    problem = httpx.Response(200, text=text).json()
+    problem.pop("request_id")
+    headers = {
+        name: value for name, value in answer.headers.items() if name not in ("date", "x-request-id", "content-length")
+    }
+    return headers, problem
