@@ -76,6 +76,10 @@ def _api(farm: Farm, settings: Settings) -> Iterator[Finding]:
         yield Finding("api", False, f"{error.message}{mend}")
         return
     yield Finding("api", True, f"{settings.url} answers")
+    if not queue.jobs:  # which count all tenants' jobs, by status
+        says = "not looked at: FARM_API_KEY is a tenant's, and only an operator's shows them"
+        yield Finding("workers", None, says)
+        return
 
     model = settings.model
     alive = [worker for worker in queue.workers if worker.kind == "render" and worker.model == model]

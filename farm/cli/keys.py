@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from farm.cli.quotas import account_row, account_words, limits_of, show_account
+from farm.cli.quotas import COLUMNS, account_row, limits_of, short_account, show_account
 from farm.cli.screen import OK, line, needs, remark, show, table
 from farm.cli.site import operated_site
 from farm.errors import BadInput, Misconfigured
@@ -76,27 +76,13 @@ def list_all(given: argparse.Namespace) -> int:
     ]
 
     def plainly() -> None:
-        heads = (
-            "key",
-            "tenant",
-            "operator",
-            "made",
-            "requests/min",
-            "characters",
-            "bytes",
-            "records",
-            "segments",
-            "lane",
-        )
-        words = {tenant: account_words(account) for tenant, account in accounts.items()}
         keys = sorted(found.keys.items())
         table(
-            heads,
-            [
-                [name, key.tenant, "yes" if key.operator else "", _moment(key.created_ms), *words[key.tenant]]
-                for name, key in keys
-            ],
+            ("key", "tenant", "operator", "made"),
+            [(name, key.tenant, "yes" if key.operator else "", _moment(key.created_ms)) for name, key in keys],
         )
+        line("")
+        table(("tenant", *COLUMNS), [(tenant, *short_account(accounts[tenant])) for tenant in sorted(accounts)])
 
     show(given, rows, plainly)
     if found.closed and not rows:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from farm.cli.screen import OK, connected, in_words, line, show, table, why
+from farm.cli.screen import OK, connected, in_words, line, remark, show, table, why
 from farm.job import Lane, is_batch
 from farm.settings import Settings
 from farm.wire import Batch, Job, Queue
@@ -43,7 +43,9 @@ def _tell(given: argparse.Namespace, found: Job | Batch) -> int:
 
 
 def _tables(found: Queue) -> None:
-    if found.due:  # only the operator's key sees the totals
+    if not found.jobs:
+        remark("These are your own segments: only an operator's key shows those of all tenants, and the workers.")
+    else:
         line("jobs: " + (", ".join(f"{count} {status}" for status, count in found.jobs.items() if count) or "none"))
     table(
         ("model", *Lane, "rendering", "segments/s", "workers"),
@@ -52,6 +54,8 @@ def _tables(found: Queue) -> None:
             for name, model in sorted(found.models.items())
         ),
     )
+    if not found.workers:
+        return
     table(
         ("worker", "kind", "model", "device", "segments", "batch", "real-time factor"),
         (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from farm.cli.screen import line, show
@@ -20,6 +21,7 @@ HELP = {
     Quota.RECORDS: f"bytes of these that lie in Redis ({DEFAULTS[Quota.RECORDS]:,})",
     "segments": "rendered at the same time; more of them wait in the queue (no limit)",
 }
+COLUMNS = (*HELP, "lane")
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _NUMBER = re.compile(r"(\d+)([kmgt]?)", re.IGNORECASE)
 
@@ -37,7 +39,7 @@ def amount(said: str) -> int | None:
 
 def limits_of(given: argparse.Namespace) -> dict[str, int | str | None]:
     """What the options ask for."""
-    limits = {name: getattr(given, name) for name in (*HELP, "lane") if hasattr(given, name)}
+    limits = {name: getattr(given, name) for name in COLUMNS if hasattr(given, name)}
     if limits.get("segments") == NO_LIMIT:
         limits["segments"] = None
     if limits.get("lane") in ("none", "default"):
@@ -53,21 +55,34 @@ def account_row(account: Account) -> dict[str, Any]:
     return {**counted, "segments": held, "lane": account.lane or Lane.INTERACTIVE}
 
 
-def account_words(account: Account) -> list[str]:
-    standing = account.standing
-    counted = [_of(standing.used(quota), standing.most_of(quota)) for quota in Quota]
-    held = "" if account.most_segments is None else _of(account.segments, account.most_segments)
-    return [*counted, held, account.lane or ""]
+def short_account(account: Account) -> list[str]:
+    """For a line of a table: `3.1M / 20M`."""
+    return _words(account, _short, " / ")
 
 
 def show_account(given: argparse.Namespace, tenant: str, account: Account) -> None:
     def plainly() -> None:
         line(f"tenant {tenant}")
-        for name, words in zip((*HELP, "lane"), account_words(account), strict=True):
+        for name, words in zip(COLUMNS, _words(account, lambda number: f"{number:,}", " of "), strict=True):
             line(f"  {name:<12}{words or 'no limit'}")
 
     show(given, {"tenant": tenant, **account_row(account)}, plainly)
 
 
-def _of(used: int, most: int | None) -> str:
-    return f"{used:,}" if most is None else f"{used:,} of {most:,}"
+def _words(account: Account, number: Callable[[int], str], between: str) -> list[str]:
+    """In the order of COLUMNS."""
+
+    def of(used: int, most: int | None) -> str:
+        return number(used) if most is None else number(used) + between + number(most)
+
+    counted = [of(account.standing.used(quota), account.standing.most_of(quota)) for quota in Quota]
+    held = "" if account.most_segments is None else of(account.segments, account.most_segments)
+    return [*counted, held, account.lane or ""]
+
+
+def _short(number: int) -> str:
+    """With three digits."""
+    for unit, size in reversed(_UNITS.items()):
+        if unit and number >= size:
+            return f"{number / size:.3g}{unit if unit == 'k' else unit.upper()}"
+    return str(number)

@@ -29,9 +29,10 @@ import redis
 
 from farm.client import Farm
 from farm.embedded.supervisor import Local
+from farm.quota import NO_LIMIT
 from farm.settings import Settings
 from farm.storage import Storage, open_storage
-from farm.store import Store, registry
+from farm.store import Store, quotas, registry
 from tests.chaos.proxy import CALM, Proxy
 from tests.patience import patient
 from tests.s3_server import S3Server
@@ -108,7 +109,9 @@ class Rig(Local):
         super().start()
         with closing(Store.connect(self.direct_redis_url)) as store:
             for tenant in TENANTS:
-                store.run(registry.put_key(hashlib.sha256(_key(tenant).encode()).hexdigest(), tenant, tenant))
+                digest = hashlib.sha256(_key(tenant).encode()).hexdigest()
+                store.run(registry.put_key(digest, tenant, tenant, operator=True))  # tests look at the workers
+                store.run(quotas.limit(tenant, {"requests": NO_LIMIT}))
         return self
 
     def client(self, tenant: str = "ann", *, patience: float = 60.0) -> Farm:

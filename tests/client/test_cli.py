@@ -475,6 +475,47 @@ def test_a_key_is_shown_once_opens_the_farm_and_can_be_revoked(command: Command,
     assert command("keys", "revoke", "reader").returncode == 2
 
 
+def test_quotas_of_a_keys_tenant_are_set_and_shown(command: Command, farm: Local) -> None:
+    command("keys", "create", "reader", "--tenant", "library")
+    command("keys", "create", "ops", "--operator")
+    try:
+        shown = command("keys", "limit", "reader")
+        assert (shown.returncode, "20,000,000" in shown.stdout) == (0, True), shown.stderr
+        set_ = command("keys", "limit", "reader", "--characters", "5k", "--bytes", "none", "--segments", "8",
+                       "--lane", "normal", "--json")  # fmt: skip
+        limits = json.loads(set_.stdout)
+        assert limits["tenant"] == "library"
+        assert limits["characters"] == {"used": 0, "limit": 5_000}
+        assert (limits["bytes"]["limit"], limits["segments"]["limit"], limits["lane"]) == (None, 8, "normal")
+        ops, reader = json.loads(command("keys", "list", "--json").stdout)
+        assert (ops["operator"], ops["quotas"]["characters"]["limit"]) == (True, 20_000_000)
+        assert (reader["operator"], reader["quotas"]["characters"]) == (False, {"used": 0, "limit": 5_000})
+        assert "0 / 5k" in command("keys", "list").stdout
+        again = command("keys", "limit", "reader", "--characters", "default", "--lane", "default", "--json")
+        assert json.loads(again.stdout)["characters"]["limit"] == 20_000_000
+        for wrong in (("reader", "--characters", "many"), ("reader", "--bytes", "9" * 20), ("nobody",)):
+            assert command("keys", "limit", *wrong).returncode == 2
+    finally:
+        for name in ("reader", "ops"):
+            command("keys", "revoke", name)
+        _forget_keys(command, farm)
+
+
+def test_a_webhook_secret_is_rotated_by_the_name_of_a_key(command: Command, farm: Local) -> None:
+    master = (farm.data / "webhook.secret").read_text()
+    command("keys", "create", "reader", "--tenant", "rotated")
+    try:
+        before = command("keys", "secret", "rotated").stdout
+        rotated = command("keys", "rotate-secret", "reader")
+        assert (rotated.returncode, rotated.stdout.strip()) == (0, secret_for("rotated", master, 1)), rotated.stderr
+        assert "24 hours" in rotated.stderr
+        assert command("keys", "secret", "rotated").stdout == rotated.stdout != before
+        assert command("keys", "rotate-secret", "nobody").returncode == 2
+    finally:
+        command("keys", "revoke", "reader")
+        _forget_keys(command, farm)
+
+
 def test_a_failed_job_is_told_with_its_chapter_and_its_text() -> None:
     error = JobError(
         code="segment_failed", message="espeak crashed", segment=41, chapter=2, chapter_title="The Storm", start=120,

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
+from standardwebhooks import Webhook, WebhookVerificationError
 
 from farm.job import Due
-from farm.store import jobs, outbox, tasks
+from farm.store import jobs, outbox, quotas, tasks
 from farm.webhooks.schedule import SCHEDULE_S, Record
+from farm.webhooks.secrets import secret_for
 from farm.wire import Delivery
 from tests.flow.house import House, Unwell
 from tests.webhook.conftest import SECRET
@@ -101,3 +105,46 @@ def test_a_delivery_that_the_farm_itself_can_not_make_is_abandoned_in_the_end(
     assert (last.status, len(last.attempts)) == ("abandoned", len(SCHEDULE_S))
     assert house.store.run(tasks.next_due((Due.DELIVER,))) == {}
     house.close()
+
+
+def test_for_a_day_after_a_rotation_a_receiver_verifies_with_either_secret(
+    house: House, listen: Callable[[Temper], Listener]
+) -> None:
+    receiver = listen(answers(204))
+    old, new = (secret_for("default", SECRET, generation) for generation in (0, 1))
+    house.submit(input="The tide went out.", webhook={"url": receiver.url})
+    house.finish()
+    assert verified_by(receiver.requests[0]) == [old]
+    house.store.run(quotas.rotate_secret("default"))
+    house.submit(input="Nobody saw it go.", webhook={"url": receiver.url})
+    house.finish()
+    assert len(signatures(receiver.requests[1])) == 2
+    assert verified_by(receiver.requests[1]) == [old, new]
+    only_first = with_signature(receiver.requests[1], signatures(receiver.requests[1])[0])
+    assert verified_by(only_first) == [new], "the new one stands first"
+
+
+def verified_by(request: bytes) -> list[str]:
+    """Those of the first three secrets with which the official library verifies a request."""
+    head, _, body = request.partition(b"\r\n\r\n")
+    lines = (line.partition(": ") for line in head.decode().splitlines()[1:])
+    headers = {name.lower(): value for name, _, value in lines}
+    found = []
+    for generation in range(3):
+        secret = secret_for("default", SECRET, generation)
+        with suppress(WebhookVerificationError):
+            Webhook(secret).verify(body, headers)
+            found.append(secret)
+    return found
+
+
+def signatures(request: bytes) -> list[str]:
+    found = re.search(rb"webhook-signature: ([^\r]+)", request, re.IGNORECASE)
+    assert found is not None
+    return found[1].decode().split(" ")
+
+
+def with_signature(request: bytes, signature: str) -> bytes:
+    return re.sub(
+        rb"(webhook-signature: )[^\r]+", lambda found: found[1] + signature.encode(), request, flags=re.IGNORECASE
+    )

@@ -40,6 +40,17 @@ def test_each_tenant_has_a_well_formed_secret_of_its_own(one: str, other: str) -
     assert (secret == secret_for(one, secret_of(33))) is False
 
 
+@given(st.text(min_size=1), st.integers(0, 99), st.text(min_size=1), st.integers(0, 99))
+def test_each_generation_has_a_secret_that_no_other_tenant_has(one: str, first: int, other: str, second: int) -> None:
+    same = secret_for(one, MASTER, first) == secret_for(other, MASTER, second)
+    assert same == ((one, first) == (other, second))
+
+
+@pytest.mark.parametrize("other", ["ann/1", "-generation/1/ann", "1/ann"])
+def test_no_name_of_a_tenant_makes_it_have_the_later_secret_of_another(other: str) -> None:
+    assert secret_for(other, MASTER) != secret_for("ann", MASTER, 1)
+
+
 def test_one_tenants_signature_is_refused_with_anothers_secret() -> None:
     now = datetime.now(UTC)
     headers = {
