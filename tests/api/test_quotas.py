@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,12 +14,15 @@ import numpy as np
 import pytest
 import soundfile as sf
 
+from farm.job import Due
 from farm.quota import DEFAULTS, Quota
-from farm.store import Store, quotas
-from tests.api.backstage import Backstage
-from tests.api.conftest import Served
+from farm.storage import LocalStorage
+from farm.store import Store, batches, quotas, registry, tasks
+from tests.api.backstage import ESPEAK, Backstage
+from tests.api.conftest import SECRET, Served
 from tests.api.test_access import make_key
 from tests.store.quota_scan import counted, scanned
+from worker.desk.batch import Unfolder
 
 NIGHT = {"input": "It was a dark and stormy night."}
 QUOTA_EXCEEDED = "https://iana.org/assignments/http-problem-types#quota-exceeded"
@@ -202,6 +208,57 @@ def test_the_quotas_of_one_tenant_are_not_anothers(ann: httpx.Client, store: Sto
         assert bob.post("/v1/jobs", json=NIGHT).status_code == 202
     with httpx.Client(base_url=ann.base_url, headers=second, trust_env=False) as other:
         assert other.post("/v1/jobs", json=NIGHT).status_code == 429, "keys of one tenant share its quotas"
+
+
+def flood(client: httpx.Client) -> httpx.Response:
+    """70 kB that once asked for 93 MB of records: 3,000 jobs, each with 25 kB of metadata and a URL of 1.9 kB."""
+    defaults = {
+        "metadata": {f"field {number}": "\N{SNOWMAN}" * 500 for number in range(16)},
+        "webhook": {"url": "https://example.com/" + "x" * 1900},
+    }
+    form = {"defaults": json.dumps(defaults, ensure_ascii=False)}
+    return client.post("/v1/batches", files={"file": b'{"input":"x"}\n' * 3_000}, data=form)
+
+
+def test_a_flood_by_one_tenant_ends_at_its_quota_and_others_go_on(
+    serve: Callable[..., httpx.Client], own_redis: Callable[..., Any], tmp_path: Path
+) -> None:
+    """With the limits that every tenant has by default."""
+    redis = own_redis(maxmemory="1gb")
+    with closing(Store.connect(redis.url)) as store, redis.client() as client:
+        store.run(registry.announce(ESPEAK.name, ESPEAK.model_dump_json()))
+        bob, ann = (make_key(store, tenant, tenant) for tenant in ("bob", "ann"))
+        api = serve(redis_url=redis.url, storage_url=f"file://{tmp_path}", webhook_secret=SECRET)
+        api.headers.update(bob)
+        assert flood(api).status_code == 202
+        charge = counted(store, "bob")["records"]
+        before = client.info("memory")["used_memory"]
+        first = flood(api).json()["id"]
+        for batch in (first, *(each.removeprefix("f:b:") for each in map(bytes.decode, client.keys("f:b:*")))):
+            unfold(store, batch, folder=tmp_path)
+        records = counted(store, "bob")["records"] // 2
+        used = client.info("memory")["used_memory"] - before
+        assert used < 2 * records, "Redis needs no more than what is counted"
+        assert DEFAULTS[Quota.RECORDS] < 0.4 * 10**9, "which leaves others more than half of 800 MB"
+
+        # As if it had been sent for hours.
+        client.hset("f:quota:bob", "records", DEFAULTS[Quota.RECORDS] - charge - 1)
+        assert flood(api).status_code == 202
+        refused = flood(api)
+        assert not refusal(refused, "bytes")["retryable"]
+        assert api.post("/v1/jobs", json=NIGHT, headers=ann).status_code == 202
+        assert api.post(f"/v1/batches/{first}/cancel").status_code == 202
+        assert api.delete(f"/v1/batches/{first}").status_code == 202
+
+
+def unfold(store: Store, batch: str, folder: Path) -> None:
+    """As the desk does it."""
+    unfolder = Unfolder(store, LocalStorage(folder))
+    record = store.run(batches.record(batch))
+    while record is not None and record.waiting:
+        for task in store.run(tasks.take((Due.BATCH,), want=9, lease_ms=60_000)):
+            unfolder.unfold(task)
+        record = store.run(batches.record(batch))
 
 
 def upload(client: httpx.Client, name: str = "mine") -> httpx.Response:

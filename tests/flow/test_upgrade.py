@@ -9,16 +9,20 @@ from __future__ import annotations
 import json
 import os
 import tarfile
+import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from farm.client import Farm
-from farm.embedded.supervisor import Local
+from farm.embedded.supervisor import Local, Running
+from farm.store import Store, quotas
 from tests.flow.record_farm import BOOK, ENVIRONMENT, samples_digest
 from tests.patience import patient
+from tests.store.quota_scan import counted, scanned
 
 RECORDED = Path(__file__).with_name("recorded")
 ROOT = Path(__file__).parents[2]
@@ -38,8 +42,12 @@ def recorded(request: pytest.FixtureRequest) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def old(recorded: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
-    data = tmp_path_factory.mktemp("old")
+def data(recorded: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("old")
+
+
+@pytest.fixture(scope="module")
+def old(recorded: dict[str, Any], data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
     with tarfile.open(RECORDED / f"{recorded['name']}.tar.gz") as archive:
         archive.extractall(data, filter="data")
     site = tmp_path_factory.mktemp("site")
@@ -87,6 +95,25 @@ def test_clips_of_the_old_version_are_found_again(old: Farm, recorded: dict[str,
 
 def test_a_voice_of_the_old_version_is_still_there(old: Farm) -> None:
     assert "anna" in [voice.name for voice in old.voices()]
+
+
+def test_what_the_old_version_left_counts_for_quotas(old: Farm, data: Path, recorded: dict[str, Any]) -> None:
+    """It wrote no counts, so the API has built them from its jobs."""
+    for name in ("book", "letter"):
+        old.wait(recorded["ids"][name], timeout=patient(60))
+    for _ in _jobs(old, recorded["ids"]["batch"]):
+        pass
+    running = Running.read(data)
+    assert running is not None
+    with closing(Store.connect(running.redis_url)) as store:
+        while not store.run(quotas.recounted()):
+            time.sleep(0.05)  # it is done by the start of the API, in the background
+        counts = counted(store, "default")
+        assert counts == scanned(store, "default")
+    assert counts["characters"] == 0, "all of them have ended"
+    tale = old.job(recorded["ids"]["tale"]).result
+    assert tale is not None
+    assert counts["bytes"] > tale.bytes
 
 
 def _jobs(farm: Farm, batch: str) -> list[Any]:

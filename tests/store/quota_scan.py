@@ -39,7 +39,9 @@ def scanned(store: Store, tenant: str) -> dict[str, int]:
             waits = int(batch["accepted"]) + int(batch.get("skipped", 0)) < int(batch["total"])
             assert waits or (held, lines, texts) == (0, 0, 0), batch
             sums.update(
-                characters=held, bytes=int(batch["bytes"]) + lines + texts, records=int(batch["records"]) + lines
+                characters=held,
+                bytes=int(batch.get("bytes", 0)) + lines + texts,
+                records=int(batch.get("records", 0)) + lines,
             )
     sums.update(bytes=int(_hash(store, f"f:quota:{tenant}").get("voices", 0)))
     return dict(sums)
