@@ -1,0 +1,83 @@
+"""Quotas of a farm whose API is killed at work: in the end they count what a scan over all jobs finds."""
+
+from __future__ import annotations
+
+import random
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
+
+import pytest
+
+from farm.client import Farm, Refused, Unreachable
+from farm.errors import FarmError
+from farm.quota import NO_LIMIT
+from farm.store import Store, quotas
+from farm.wire import JobRequest
+from tests.chaos.lengths import length
+from tests.chaos.progress import until
+from tests.chaos.rig import Rig
+from tests.store.quota_scan import counted, scanned
+
+MOST = 3_000  # characters that wait
+CLIENTS = 4
+
+
+@pytest.mark.parametrize("seed", range(length(2, full=20)))
+def test_the_counts_are_those_of_a_scan_however_often_the_api_is_killed(rig: Rig, seed: int) -> None:
+    dice = random.Random(seed)
+    with closing(Store.connect(rig.direct_redis_url)) as store:
+        store.run(quotas.limit("ann", {"characters": MOST, "requests": NO_LIMIT, "segments": 5}))
+        with ThreadPoolExecutor(CLIENTS) as crowd:
+            seeds = [dice.randrange(10**6) for _ in range(CLIENTS)]
+            busy = [crowd.submit(act, rig, number) for number in seeds]
+            rig.replaced("api", rig.kill("api"))
+            for each in busy:
+                each.result()
+        assert counted(store, "ann")["characters"] <= MOST
+        until(lambda: same(store), 30, "counts that a scan finds too", every=0.05)
+        store.run(quotas.limit("ann", {"characters": None, "requests": NO_LIMIT, "segments": None}))
+        with rig.client("ann") as ann:
+            for batch in list(batches_of(ann)):
+                ann.delete_batch(batch)
+            for job in list(ann.jobs()):
+                with suppress(Refused):  # a job of such a batch
+                    ann.delete(job.id)
+            until(lambda: not list(ann.jobs()), 30, "all jobs to be deleted", every=0.2)
+        until(lambda: not rig.redis.keys("f:b:*"), 30, "all batches to be deleted", every=0.2)
+        assert set(counted(store, "ann").values()) == {0}
+
+
+def act(rig: Rig, seed: int) -> None:
+    """One client, whose requests get lost now and then."""
+    dice = random.Random(seed)
+    with rig.client("ann", patience=5.0) as ann:
+        for _ in range(12):
+            with suppress(Unreachable, Refused, FarmError):
+                step(ann, dice)
+
+
+def step(ann: Farm, dice: random.Random) -> None:
+    text = "The tide went out. " * dice.randint(1, 30)
+    match dice.choice(["job", "job", "batch", "cancel", "retry", "delete"]):
+        case "job":
+            ann.submit(JobRequest(input=text))
+        case "batch":
+            ann.submit_batch([JobRequest(input=text)] * dice.randint(1, 4))
+        case verb:
+            known = list(ann.jobs())[:10]
+            if known:
+                job = dice.choice(known).id
+                {"cancel": ann.cancel, "retry": ann.retry, "delete": ann.delete}[verb](job)
+
+
+def same(store: Store) -> bool:
+    """The farm may go on between two looks: then the next look decides."""
+    try:
+        before, found, after = counted(store, "ann"), scanned(store, "ann"), counted(store, "ann")
+    except (AssertionError, KeyError):
+        return False
+    return before == found == after
+
+
+def batches_of(ann: Farm) -> set[str]:
+    return {job.batch_id for job in ann.jobs() if job.batch_id is not None}
