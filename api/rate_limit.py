@@ -23,21 +23,30 @@ _TENANTS = 1_000  # that are remembered; the one that was quiet for longest is f
 
 
 def fields(standing: Standing) -> tuple[str, str] | None:
-    """RateLimit-Policy and RateLimit; None for a tenant without limits."""
-    told = standing.told
-    if not told:
-        return None
-    return _policy(tuple((quota, standing.most_of(quota)) for quota in told)), ", ".join(
-        f'"{quota.policy}";r={standing.left(quota)}'
-        + (f";t={-(-standing.reset_ms // 1000)}" if quota is Quota.REQUESTS else "")
-        for quota in told
-    )
+    """RateLimit-Policy and RateLimit; None for a tenant without limits.
+
+    By numbers, without the enum: it stands in the path of every accept, and the other way cost a tenth of it."""
+    requests, characters, stored, records, most_requests, most_characters, most, most_records, reset = standing.numbers
+    if most_records >= 0 and (most < 0 or most_records - records < most - stored):
+        stored, most = records, most_records  # told as bytes, where there is less left
+    said = []
+    if most_requests >= 0:
+        said.append(f'"requests";r={max(most_requests - requests, 0)};t={-(-reset // 1000)}')
+    if most_characters >= 0:
+        said.append(f'"characters";r={max(most_characters - characters, 0)}')
+    if most >= 0:
+        said.append(f'"bytes";r={max(most - stored, 0)}')
+    return (_policy(most_requests, most_characters, most), ", ".join(said)) if said else None
 
 
 @lru_cache(maxsize=1024)
-def _policy(limits: tuple[tuple[Quota, int | None], ...]) -> str:
-    window = f";w={MINUTE_MS // 1000}"
-    return ", ".join(f'"{quota.policy}";q={most}{window if quota is Quota.REQUESTS else ""}' for quota, most in limits)
+def _policy(requests: int, characters: int, stored: int) -> str:
+    quotas = (
+        (requests, f'"{Quota.REQUESTS}";q={requests};w={MINUTE_MS // 1000}'),
+        (characters, f'"{Quota.CHARACTERS}";q={characters}'),
+        (stored, f'"{Quota.BYTES}";q={stored}'),
+    )
+    return ", ".join(said for most, said in quotas if most >= 0)
 
 
 class Standings:

@@ -72,22 +72,9 @@ class Standing:
         most = self.numbers[_PLACE[quota] + len(_PLACE)]
         return None if most < 0 else most
 
-    def left(self, quota: Quota) -> int | None:
-        most = self.most_of(quota)
-        return None if most is None else max(most - self.used(quota), 0)
-
     @property
     def reset_ms(self) -> int:
         return self.numbers[-1]
-
-    @property
-    def told(self) -> tuple[Quota, ...]:
-        """The quotas that clients hear of: of the two that are told as `bytes`, the one with less left."""
-        limited = tuple(quota for quota in Quota if self.most_of(quota) is not None)
-        if Quota.BYTES in limited and Quota.RECORDS in limited:
-            more = max(Quota.BYTES, Quota.RECORDS, key=lambda quota: self.left(quota) or 0)
-            return tuple(quota for quota in limited if quota is not more)
-        return limited
 
 
 class QuotaExceeded(FarmError):

@@ -37,6 +37,7 @@ def test_the_counts_are_those_of_a_scan_however_often_the_api_is_killed(rig: Rig
         until(lambda: same(store), 30, "counts that a scan finds too", every=0.05)
         store.run(quotas.limit("ann", {"characters": None, "requests": NO_LIMIT, "segments": None}))
         with rig.client("ann") as ann:
+            until(lambda: answers(ann), 30, "the API to answer again")
             for batch in list(batches_of(ann)):
                 ann.delete_batch(batch)
             for job in list(ann.jobs()):
@@ -68,6 +69,12 @@ def step(ann: Farm, dice: random.Random) -> None:
             if known:
                 job = dice.choice(known).id
                 {"cancel": ann.cancel, "retry": ann.retry, "delete": ann.delete}[verb](job)
+
+
+def answers(ann: Farm) -> bool:
+    with suppress(Unreachable):
+        return bool(ann.health())
+    return False
 
 
 def same(store: Store) -> bool:
