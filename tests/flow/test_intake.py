@@ -201,3 +201,30 @@ def test_a_segment_whose_plan_is_gone_fails(house: House) -> None:
         house.renderer().drain()
     assert house.record(job).status is Status.FAILED
     assert house.outcome(job).code == "segment_failed"
+
+
+def test_the_segments_of_an_interactive_text_are_rendered_in_order(house: House) -> None:
+    """The later ones are claimed with the front place of interactive work, when the first already wait."""
+    lines = [f"This is the line with number {number}." for number in range(3 * CAPACITY)]
+    job = house.submit(input="\n\n".join(lines), priority="interactive")
+    house.desk.drain()
+    with feed_of(house) as feed:
+        feed.wait_for_loaded(CAPACITY)
+        taken: list[Utterance] = []
+        while len(taken) < len(lines):
+            some = feed.take()
+            feed.settle(some)
+            taken += some
+    assert [utterance.text for utterance in taken] == lines
+    assert house.record(job).total == len(lines)
+
+
+def test_interactive_work_goes_before_other_work_that_waits(house: House) -> None:
+    planned(house, "\n\n".join(f"This is the line with number {number}." for number in range(CAPACITY)))
+    with feed_of(house) as feed:
+        feed.wait_for_loaded(CAPACITY)
+        house.submit(input="Mind the gap.", priority="interactive")
+        house.desk.drain()
+        taken = feed.take()
+        feed.settle(taken)
+    assert [utterance.text for utterance in taken][:2] == ["Mind the gap.", "This is the line with number 0."]

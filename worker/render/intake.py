@@ -3,9 +3,9 @@
         claim ──> load (loader.py) ──> ready ──> take() ──> begin ──> engine ──> finished()
         (a thread of its own, up to one batch ahead)
 
-take() claims interactive work first and puts that work to the front, so a single line waits only for the running batch.
-Segments that share a digest are rendered once. A segment that cost a worker before is quarantined: quarantine.py has
-the rule.
+take() claims interactive work first and puts that work before all other, so a single line waits only for the running
+batch. Segments that share a digest are rendered once. A segment that cost a worker before is quarantined: quarantine.py
+has the rule.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ class Intake:
         self._store, self._leases, self._loader = store, leases, loader
         self._model, self._worker, self._capacity, self._lease_ms = model, worker, capacity, lease_ms
         self._ready: deque[Work] = deque()
+        self._express: set[str] = set()  # jobs of the interactive lane with ready work, as far as express claims tell
         self._running: dict[str, Work] = {}
         self._by_digest: dict[str, Work] = {}  # ready or running
         self._begun: dict[Held, bool] = {}  # segments that began and may be unsettled -> whether they are quarantined
@@ -238,11 +239,22 @@ class Intake:
             with self._change:
                 fresh = [work for work in loaded if not self._shares_a_clip(work)]
                 if express:
-                    self._ready.extendleft(reversed(fresh))
+                    self._put_first(fresh, grant.segments)
                 else:
                     self._ready.extend(fresh)
                 self._change.notify_all()
             return True
+
+    def _put_first(self, fresh: Sequence[Work], jobs: Iterable[str]) -> None:
+        """Before all other work, and behind what of the same kind is ready: a listener waits for the first segment of
+        a text, so the later ones must not overtake it. Called with `_change` held."""
+        self._express.update(jobs)
+        first, others = deque(fresh), deque[Work]()
+        for work in reversed(self._ready):
+            is_express = any(held.job in self._express for held in work.held)
+            (first if is_express else others).appendleft(work)
+        self._ready = first + others
+        self._express = {held.job for work in first for held in work.held}
 
     def _rest(self, seconds: float, until: Callable[[], bool] = lambda: False) -> None:
         with self._change:
