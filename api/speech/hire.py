@@ -19,7 +19,7 @@ from farm.storage import Storage
 from farm.store import jobs
 from farm.wake import DESK_QUEUE, render_queue
 
-SHORT_CHARACTERS = 4_000  # are planned in 30 ms at most, whatever they are
+SHORT_CHARACTERS = 6_000  # are planned in 45 ms at most, whatever they are
 _DRAFT_MS = 900_000
 
 
