@@ -149,10 +149,11 @@ class Gate:
             holder = ring.holders.get(digest)
             if holder is not None:
                 return holder
-            # Clients of OpenAI's API can't do without a key; on a farm without keys theirs says nothing.
-            if ring.closed or not is_openai(scope["path"]):
-                raise Unauthorized("this API key is not known; `farm keys list` shows which are")
-        elif ring.closed or given is not None:
+        # Clients of OpenAI's API can't do without a key, if only an empty one; on a farm without keys it says nothing.
+        says_nothing = not ring.closed and is_openai(scope["path"])
+        if kind.lower() == b"bearer" and key and not says_nothing:
+            raise Unauthorized("this API key is not known; `farm keys list` shows which are")
+        if ring.closed or (given is not None and not says_nothing):
             raise Unauthorized("this farm needs an API key; send it as `Authorization: Bearer <key>`")
         if not (_is_loopback((scope.get("server") or ("",))[0]) and self._is_own_name(headers.get(b"host", b""))):
             raise Unauthorized("without API keys the farm answers on loopback only; make one with `farm keys create`")
