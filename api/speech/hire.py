@@ -6,6 +6,7 @@ The plan lies in storage before the job is accepted, under a draft: an API that 
 
 from __future__ import annotations
 
+import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -39,8 +40,7 @@ async def hire(state: AppState, tenant: str, order: Order) -> Hired:
         return await _for_the_desk(state, tenant, order)
     card = (await state.cards.get())[order.model]
     work = PlanOrder(tenant, order.spec.to_json(), card.model_dump_json(), order.text.encode(), order.characters)
-    files = await state.blocking(make_plan, work)
-    await state.store.run(jobs.draft(order.id, _DRAFT_MS))
+    files, _ = await asyncio.gather(state.blocking(make_plan, work), state.store.run(jobs.draft(order.id, _DRAFT_MS)))
     await state.blocking(_put, state.storage, order, files)
     new = replace(jobs.NewJob.of(order, tenant), text=None, drafted=True, streamed=True, planned=files.total)
     await state.store.run(jobs.accept(new))
@@ -49,14 +49,14 @@ async def hire(state: AppState, tenant: str, order: Order) -> Hired:
 
 
 def _put(storage: Storage, order: Order, files: PlanFiles) -> None:
-    """Side by side, because a bucket answers each by itself, and a folder syncs each."""
+    """Side by side, because a bucket answers each by itself. Not synced: a power cut would end the request too."""
     objects = (
         (text_key(order.id), order.text.encode(), "application/json"),  # of which a retry plans
         (pages_key(order.id), files.pages, "application/gzip"),
         (plan_key(order.id), files.header, "application/json"),
     )
     with ThreadPoolExecutor(len(objects), "plan") as pool:
-        list(pool.map(lambda each: storage.put(*each), objects))
+        list(pool.map(lambda each: storage.put(*each, synced=False), objects))
 
 
 async def _for_the_desk(state: AppState, tenant: str, order: Order) -> Hired:

@@ -98,7 +98,9 @@ class S3Storage:
 
     # --- write --------------------------------------------------------------------------------------------------------
 
-    def put(self, key: str, data: bytes, content_type: str = "application/octet-stream") -> None:
+    def put(
+        self, key: str, data: bytes, content_type: str = "application/octet-stream", *, synced: bool = True
+    ) -> None:
         name = self._name(key)
         with self._translated():
             self.client.put_object(Bucket=self.bucket, Key=name, Body=data, ContentType=content_type)

@@ -4,8 +4,9 @@ An object is written to `.part/` and renamed into place, so a reader sees the ol
 tells a mounted folder from an empty mount point: without it every object is unavailable, and none is "missing".
 
 A clip is not synced to disk: after a power cut it can be rendered again, and it is checked before it is joined. On an
-SSD syncing made its write twelve times as slow (0.85 ms instead of 0.07 ms; docs/decisions/0003-storage.md). Every
-other object is synced, file and folder, before `put` returns.
+SSD syncing made its write twelve times as slow (0.85 ms instead of 0.07 ms; docs/decisions/0003-storage.md). Nor is the
+plan of a speech request, whose client the power cut has taken along. Every other object is synced, file and folder,
+before `put` returns.
 """
 
 from __future__ import annotations
@@ -44,8 +45,10 @@ class LocalStorage:
 
     # --- write --------------------------------------------------------------------------------------------------------
 
-    def put(self, key: str, data: bytes, content_type: str = "application/octet-stream") -> None:
-        self._write(key, io.BytesIO(data))
+    def put(
+        self, key: str, data: bytes, content_type: str = "application/octet-stream", *, synced: bool = True
+    ) -> None:
+        self._write(key, io.BytesIO(data), synced=synced)
 
     def put_file(self, key: str, path: Path, content_type: str = "application/octet-stream") -> None:
         with path.open("rb") as source:
@@ -109,9 +112,9 @@ class LocalStorage:
     def _file(self, key: str) -> Path:
         return self.root / checked_key(key)
 
-    def _write(self, key: str, source: BinaryIO) -> None:
+    def _write(self, key: str, source: BinaryIO, *, synced: bool = True) -> None:
         file = self._file(key)
-        durable = not is_rerenderable(key)
+        durable = synced and not is_rerenderable(key)
         part = self._parts / secrets.token_hex(16)
         with self._translated():
             try:

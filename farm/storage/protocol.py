@@ -31,7 +31,12 @@ class Storage(Protocol):
     means wrong credentials, missing rights or a missing bucket. ObjectMissing means that a key to read has no object,
     and ValueError that a key breaks the rules."""
 
-    def put(self, key: str, data: bytes, content_type: str = "application/octet-stream") -> None: ...
+    def put(
+        self, key: str, data: bytes, content_type: str = "application/octet-stream", *, synced: bool = True
+    ) -> None:
+        """Without `synced`, a folder may lose the object in a power cut, which takes its writer along too."""
+        ...
+
     def put_file(self, key: str, path: Path, content_type: str = "application/octet-stream") -> None:
         """A large file goes in parts."""
         ...

@@ -167,7 +167,7 @@ def test_a_file_where_a_folder_should_be_is_refused(folder: LocalStorage) -> Non
 # --- housekeeping -----------------------------------------------------------------------------------------------------
 
 
-def test_a_clip_is_not_synced_and_all_else_is_with_its_folders(
+def test_a_clip_and_what_may_be_lost_is_not_synced_and_all_else_is_with_its_folders(
     folder: LocalStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced: list[str] = []
@@ -180,6 +180,7 @@ def test_a_clip_is_not_synced_and_all_else_is_with_its_folders(
     monkeypatch.setattr(os, "fsync", count)
 
     folder.put("segments/ab/clip.flac", b"clip")
+    folder.put("jobs/job/plan.json", b"a plan that a power cut may take", synced=False)
     assert synced == []
 
     folder.put("results/job/audio.mp3", b"audio")
