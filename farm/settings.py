@@ -38,6 +38,7 @@ _SERVICE_LINK = re.compile(
     r"|FARM_(\w+_)?PORT=(tcp|udp|sctp)://.*"
 )
 _PORT = 8000
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@\s]+")
 
 
 def _unless_service_link(value: object) -> object:
@@ -46,6 +47,15 @@ def _unless_service_link(value: object) -> object:
 
 def _listed(value: object) -> object:
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def _origins(value: object) -> object:
+    """Browsers send an origin without a path, so one with a path would never be met."""
+    origins = _listed(value)
+    for origin in origins if isinstance(origins, tuple) else ():
+        if origin != "*" and not _ORIGIN.fullmatch(origin):
+            raise ValueError(f"{origin!r} is no origin; write scheme and host alone, like https://app.example.org:8443")
+    return origins
 
 
 def _mapped(value: object) -> object:
@@ -139,7 +149,7 @@ class Settings(Variables):
         24.0, gt=0, le=876_000, description="how long the clips and the record of a speech request are kept"
     )
 
-    cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)] = Field(
+    cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)] = Field(
         (),
         description="sites whose pages may call the API from a browser: https://app.example.org,http://localhost:3000; "
         "* for every site, which needs an API key",

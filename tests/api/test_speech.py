@@ -226,6 +226,17 @@ def test_a_failure_before_the_first_audio_is_an_error_with_its_reason(
     assert refused.value.response.headers["x-should-retry"] == "false"
 
 
+def test_a_request_that_nobody_renders_ends_with_a_reason_and_its_job_with_it(
+    openai_client: openai.OpenAI, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(narration, "LONGEST_SILENCE", 0.1)
+    with pytest.raises(openai.InternalServerError, match="whether a worker serves 'espeak'") as refused:
+        openai_client.audio.speech.create(**SPEECH, input=LINE)
+    assert (refused.value.status_code, refused.value.code) == (503, "no_audio")
+    (job,) = store.run(jobs.page("default"))
+    assert until(lambda: status_of(store, job.id) is Status.CANCELED, 2)
+
+
 @pytest.mark.parametrize("stream_format", ["audio", "sse"])
 def test_a_failure_after_the_first_audio_cuts_the_connection(
     openai_client: openai.OpenAI, stage: Stage, stream_format: Any

@@ -8,6 +8,8 @@ import httpx
 import openai
 import pytest
 
+from farm.errors import Misconfigured
+from farm.settings import Settings
 from farm.store import Store
 from tests.api.backstage import ESPEAK
 from tests.api.test_speech_errors import upload
@@ -121,3 +123,15 @@ def test_without_the_setting_no_preflight_is_answered(api: httpx.Client) -> None
 def test_every_site_needs_a_key_all_the_same(serve: Callable[..., httpx.Client]) -> None:
     farm = serve(cors_origins=("*",))
     assert farm.post("/v1/audio/speech", json={}, headers=PAGE).status_code == 403
+
+
+@pytest.mark.parametrize("wrong", ["https://app.example/", "app.example", "https://app.example/tts,*", "null"])
+def test_what_is_no_origin_is_told_at_the_start(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FARM_CORS_ORIGINS", wrong)
+    with pytest.raises(Misconfigured, match=r"FARM_CORS_ORIGINS: .*is no origin"):
+        Settings.read()
+
+
+def test_origins_are_listed_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FARM_CORS_ORIGINS", "https://app.example, http://localhost:3000")
+    assert Settings.read().cors_origins == ("https://app.example", "http://localhost:3000")
