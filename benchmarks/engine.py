@@ -92,7 +92,7 @@ class Pipeline:
         self._adapter = adapt(network, gpt)
         positions = slots * (256 + options.codes + 256)
         room = 2 * gpt.layers * gpt.width * gpt.dtype.itemsize * positions
-        self._decoder = Decoder(gpt, slots=slots, bytes=room, attention=options.attention, compile=options.compile)
+        self._decoder = Decoder(gpt, slots=slots, bytes=room, attention=options.attention, graph=options.graph)
         self.attention = self._decoder.attention.name
         self._regulator = network.regulator
         dtype = next(network.regulator.parameters()).dtype
@@ -202,7 +202,7 @@ def backlog(
     engine = assemble(
         network, "benchmark",
         Options(
-            slots=slots, attention=options.attention, compile=options.compile, steps=options.steps, sampling=sampling
+            slots=slots, attention=options.attention, graph=options.graph, steps=options.steps, sampling=sampling
         ),
     )  # fmt: skip
     speeches = [Speech("en", Path(voice).stem, Path(voice), Manner(seed=seed)) for seed, voice in enumerate(voices)]
@@ -315,8 +315,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=25, help="Euler steps of the flow")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", nargs=3, metavar=("GPT", "S2MEL", "VOCODER"), help="fp32, tf32, bf16 or fp16")
-    parser.add_argument("--attention", default="auto", choices=("auto", "flash", "sdpa"))
-    parser.add_argument("--compile", action="store_true", help="torch.compile for the decode step")
+    parser.add_argument("--attention", default="auto", choices=("auto", "flash", "torch", "sdpa"))
+    parser.add_argument("--graph", default="auto", choices=("auto", "on", "off"), help="CUDA graphs for the decode")
     options = parser.parse_args()
     if options.checkpoint and not options.voice:
         parser.error("--checkpoint needs --voice, a file to speak in the voice of")

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationError
 from pydantic.fields import FieldInfo
@@ -75,6 +75,8 @@ class Variables(BaseSettings):
     """Environment variables with one prefix, which a subclass names in its `model_config`."""
 
     model_config = SettingsConfigDict(env_ignore_empty=True, frozen=True, extra="ignore")
+
+    gone: ClassVar[Mapping[str, str]] = {}  # variables of earlier releases, and what is to be known instead
 
     @classmethod
     def read(cls, **values: Any) -> Self:
@@ -197,7 +199,9 @@ def misspelt(environment: Mapping[str, str], settings: type[Variables] = Setting
     others = _engine_prefixes() if unknown and settings is Settings else ()
     warnings = []
     for name in unknown:
-        if not name.startswith(others):
+        if name in settings.gone:
+            warnings.append(f"{name} is a setting no longer: {settings.gone[name]}")
+        elif not name.startswith(others):
             near = difflib.get_close_matches(name, known, n=1)
             warnings.append(f"{name} is not a setting" + (f"; did you mean {near[0]}?" if near else ""))
     return warnings

@@ -9,7 +9,7 @@ import torch
 
 from tests.indextts.generation import Generated, generate, small_voice, utterances
 from worker.engines.indextts.decode.gpt import Gpt
-from worker.engines.indextts.decode.kv import Pages, SdpaAttention
+from worker.engines.indextts.decode.kv import Pages, SdpaAttention, places
 from worker.engines.indextts.shapes import Sampling
 
 
@@ -39,13 +39,21 @@ def _logits(gpt: Gpt, generated: list[Generated], steps: int) -> list[torch.Tens
     slots, prompts = list(range(len(generated))), [row.prompt for row in generated]
     for slot, prompt in zip(slots, prompts, strict=True):
         assert pages.extend(slot, len(prompt) + 1 + steps)
-    answers = [gpt.prefill(prompts, pages, slots)]
+    answers = [torch.cat([_prefilled(gpt, prompt, pages, slot) for slot, prompt in zip(slots, prompts, strict=True)])]
     for count in range(1, steps):
         lengths = torch.tensor([len(prompt) + count for prompt in prompts], dtype=torch.int32)
         codes = torch.tensor([row.codes[count - 1] for row in generated])
         over = attention.over(pages.tables(slots), lengths)
         answers.append(gpt.step(codes, torch.full_like(codes, count), pages, over))
     return answers
+
+
+def _prefilled(gpt: Gpt, prompt: torch.Tensor, pages: Pages, slot: int, padding: int = 0) -> torch.Tensor:
+    start = gpt.embed(torch.tensor([gpt.start]), torch.tensor([0]))
+    states = torch.cat([prompt.to(gpt.dtype), start, torch.zeros(padding, gpt.width, dtype=gpt.dtype)])
+    table, length = pages.tables([slot])[0], len(prompt) + 1
+    into = torch.cat([places(table, torch.arange(length), pages.size), torch.arange(padding) % pages.size])
+    return gpt.prefill(states, torch.tensor([len(prompt)]), into, pages)
 
 
 def _pages(gpt: Gpt, size: int) -> Pages:
@@ -60,6 +68,17 @@ def test_the_logits_of_a_mixed_batch_are_the_packages_one_by_one(gpt: Gpt, gener
     for step, logits in enumerate(_logits(gpt, generated, steps)):
         expected = torch.stack([row.logits[step] for row in generated])
         torch.testing.assert_close(logits, expected, rtol=1e-5, atol=2e-5)
+
+
+def test_padding_behind_a_prompt_changes_neither_logits_nor_pages(gpt: Gpt, generated: list[Generated]) -> None:
+    prompt = generated[0].prompt
+    exact, padded = _pages(gpt, 16), _pages(gpt, 16)
+    for pages in (exact, padded):
+        pages.extend(0, len(prompt) + 1)
+    logits = _prefilled(gpt, prompt, exact, 0)
+    torch.testing.assert_close(_prefilled(gpt, prompt, padded, 0, padding=40), logits, rtol=1e-5, atol=2e-5)
+    for one, other in zip(padded.keys + padded.values, exact.keys + exact.values, strict=True):
+        torch.testing.assert_close(one[1:], other[1:], rtol=1e-5, atol=1e-5)  # page 0 is no row's
 
 
 def test_the_latents_of_a_mixed_batch_are_the_packages_one_by_one(gpt: Gpt, generated: list[Generated]) -> None:

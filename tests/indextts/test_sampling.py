@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from functools import partial
 from unittest.mock import patch
 
@@ -13,14 +14,18 @@ from hypothesis import strategies as st
 from transformers import LogitsProcessorList
 from transformers.generation import logits_process as hugging_face
 
+from benchmarks.counting import counted
 from worker.engines.indextts.decode.sampling import (
+    MOST_NARROW,
     NOT_FINITE,
     Parameters,
     defect,
+    narrow,
     penalise,
     pick,
     probabilities,
     sample,
+    signed,
     uniform,
 )
 from worker.engines.indextts.shapes import Sampling
@@ -72,20 +77,93 @@ def test_a_row_draws_the_same_wherever_it_stands_in_the_batch(
     given_rows: tuple[list[Sampling], torch.Tensor, torch.Tensor], shuffle: int
 ) -> None:
     chosen, logits, seen = given_rows
-    positions = torch.arange(len(chosen))
-    together = sample(logits, seen, Parameters.of(chosen, VOCABULARY, CPU), positions).tolist()
+    drawn = uniform(torch.tensor([signed(one.seed) for one in chosen]), torch.arange(len(chosen)))
+    together = sample(logits, seen, Parameters.of(chosen, VOCABULARY, CPU), drawn).tolist()
     order = list(range(len(chosen)))
     random.Random(shuffle).shuffle(order)
     parameters = Parameters.of([chosen[row] for row in order], VOCABULARY, CPU)
-    shuffled = sample(logits[order], seen[order], parameters, positions[order]).tolist()
+    shuffled = sample(logits[order], seen[order], parameters, drawn[order]).tolist()
     assert shuffled == [together[row] for row in order]
+
+
+# --- without sorting the vocabulary -----------------------------------------------------------------------------------
+
+
+@st.composite
+def crowded(draw: st.DrawFn) -> tuple[list[Sampling], torch.Tensor]:
+    """Rows of 200 codes. Many tie, up to all: then more than MOST_NARROW are as likely as the k-th."""
+    chosen = draw(st.lists(st.builds(replace, samplings, top_k=st.integers(1, MOST_NARROW)), min_size=1, max_size=5))
+    noise = torch.Generator().manual_seed(draw(st.integers(0, 2**32)))
+    scores = torch.randn(len(chosen), 200, generator=noise) * draw(st.sampled_from([0.01, 0.3, 2, 15]))
+    steps = draw(st.sampled_from([1, 4, 2**20]))
+    return chosen, (scores * steps).round() / steps
+
+
+@settings(deadline=None, max_examples=300)
+@given(crowded())
+def test_the_largest_few_give_the_probabilities_of_a_whole_sort_to_the_bit(
+    row: tuple[list[Sampling], torch.Tensor],
+) -> None:
+    chosen, scores = row
+    parameters = Parameters.of(chosen, scores.shape[1], CPU)
+    expected = by_a_stable_sort(scores, parameters)
+    assert torch.equal(probabilities(scores, parameters, narrow=True), expected)
+    assert torch.equal(probabilities(scores, parameters), expected)
+
+
+def test_at_the_size_of_the_model_too() -> None:
+    noise = torch.Generator().manual_seed(0)
+    for spread in (0.1, 1, 4):
+        scores = (torch.randn(64, 8194, generator=noise) * spread).half().float()
+        parameters = Parameters.of([Sampling(top_k=1 + row, top_p=0.7 + row / 200) for row in range(64)], 8194, CPU)
+        assert torch.equal(probabilities(scores, parameters, narrow=True), by_a_stable_sort(scores, parameters))
+
+
+@pytest.mark.parametrize(
+    ("sampling", "few"),
+    [
+        (Sampling(top_k=1), True),
+        (Sampling(top_k=MOST_NARROW), True),
+        (Sampling(top_k=MOST_NARROW + 1), False),
+        (Sampling(top_k=0), False),
+        (Sampling(top_k=0, greedy=True), True),
+    ],
+)
+def test_a_row_of_a_large_top_k_needs_the_sort_unless_it_is_greedy(sampling: Sampling, few: bool) -> None:
+    assert narrow(sampling) is few
+
+
+def test_the_draw_sorts_no_vocabulary_and_launches_few_kernels() -> None:
+    """79 before: of these 14 for the sort, and 29 for random numbers that are now made when a row begins."""
+    meta = torch.device("meta")
+    logits, seen = torch.empty(64, 8194, device=meta), torch.empty(64, 8194, dtype=torch.bool, device=meta)
+    parameters, uniforms = Parameters.empty(64, meta), torch.empty(64, dtype=torch.float64, device=meta)
+    with counted() as cost, torch.inference_mode():
+        sample(logits, seen, parameters, uniforms, narrow=True)
+    assert "sort" not in cost.by_operator
+    assert cost.launches <= 50
+
+
+def by_a_stable_sort(scores: torch.Tensor, parameters: Parameters) -> torch.Tensor:
+    """As Hugging Face does it, with the lower of equal codes first."""
+    scores = scores / parameters.temperature[:, None]
+    ascending, order = scores.sort(stable=True)
+    smallest = ascending.gather(1, (scores.shape[1] - parameters.top_k)[:, None])
+    ascending = ascending.masked_fill(ascending < smallest, -torch.inf)
+    cut = ascending.softmax(-1).cumsum(-1) <= parameters.tail[:, None]
+    cut[:, -1] = False
+    kept = ascending.masked_fill(cut, -torch.inf)
+    return torch.empty_like(scores).scatter_(1, order, kept).softmax(-1)
+
+
+# --- single rows ------------------------------------------------------------------------------------------------------
 
 
 def test_a_greedy_row_takes_the_best_beside_rows_that_draw() -> None:
     logits = torch.tensor([[1.0, 2.0, 3.0, 2.5], [1.0, 2.0, 3.0, 2.5]])
     seen = torch.tensor([[False, False, True, False], [False, False, False, False]])
     parameters = Parameters.of([Sampling(greedy=True), Sampling(top_k=1)], 4, CPU)
-    assert sample(logits, seen, parameters, torch.tensor([0, 0])).tolist() == [3, 2]
+    assert sample(logits, seen, parameters, torch.zeros(2, dtype=torch.float64)).tolist() == [3, 2]
 
 
 @pytest.mark.parametrize("broken", [torch.nan, torch.inf, -torch.inf])
@@ -95,13 +173,14 @@ def test_logits_that_are_not_finite_concern_their_row_alone(broken: float, greed
     logits[:, 7] = 50
     logits[1, 3] = broken
     parameters = Parameters.of([Sampling(greedy=greedy)] * 3, VOCABULARY, CPU)
-    codes = sample(logits, torch.zeros_like(logits, dtype=torch.bool), parameters, torch.zeros(3, dtype=torch.long))
+    uniforms = torch.zeros(3, dtype=torch.float64)
+    codes = sample(logits, torch.zeros_like(logits, dtype=torch.bool), parameters, uniforms)
     assert codes.tolist() == [7, NOT_FINITE, 7]
 
 
 @given(st.integers(0, 2**64 - 1), st.integers(0, 2000))
 def test_the_stream_is_splitmix64_over_seed_and_position(seed: int, position: int) -> None:
-    drawn = uniform(torch.tensor([_as_signed(seed)]), torch.tensor([position])).item()
+    drawn = uniform(torch.tensor([signed(seed)]), torch.tensor([position])).item()
     assert drawn == (_splitmix64(_splitmix64(seed) + position * _GOLDEN) >> 11) / 2**53
 
 
@@ -154,13 +233,15 @@ def test_the_default_parameters_are_sound() -> None:
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="compares a GPU with the CPU")
-def test_a_gpu_draws_the_codes_of_the_cpu() -> None:
+@pytest.mark.parametrize("few", [True, False])
+def test_a_gpu_draws_the_codes_of_the_cpu(few: bool) -> None:
     noise = torch.Generator().manual_seed(0)
-    logits, positions = torch.randn(64, 8194, generator=noise) * 4, torch.arange(64)
-    seen, chosen = torch.rand(logits.shape, generator=noise) < 0.01, [Sampling(seed=seed) for seed in range(64)]
-    cuda = torch.device("cuda")
-    there = sample(logits.to(cuda), seen.to(cuda), Parameters.of(chosen, 8194, cuda), positions.to(cuda))
-    assert there.tolist() == sample(logits, seen, Parameters.of(chosen, 8194, CPU), positions).tolist()
+    logits = torch.randn(64, 8194, generator=noise) * 4
+    seen, chosen = torch.rand(logits.shape, generator=noise) < 0.01, [Sampling()] * 64
+    drawn, cuda = uniform(torch.arange(64), torch.arange(64)), torch.device("cuda")
+    parameters = Parameters.of(chosen, 8194, cuda)
+    there = sample(logits.to(cuda), seen.to(cuda), parameters, drawn.to(cuda), narrow=few)
+    assert there.tolist() == sample(logits, seen, Parameters.of(chosen, 8194, CPU), drawn, narrow=few).tolist()
 
 
 def _processors(sampling: Sampling) -> LogitsProcessorList:
@@ -184,7 +265,3 @@ def _splitmix64(state: int) -> int:
     state = (state ^ (state >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
     state = (state ^ (state >> 27)) * 0x94D049BB133111EB % 2**64
     return state ^ (state >> 31)
-
-
-def _as_signed(seed: int) -> int:
-    return seed - 2**64 if seed >= 2**63 else seed

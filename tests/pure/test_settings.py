@@ -7,6 +7,7 @@ import pytest
 
 from farm.errors import Misconfigured
 from farm.settings import Settings, misspelt
+from worker.engines.indextts.settings import IndexTTSSettings
 from worker.settings_docs import by_settings, main
 
 
@@ -163,6 +164,13 @@ def test_real_settings_and_other_peoples_variables_are_no_misspellings() -> None
     real = dict.fromkeys((name for settings in (Settings, *by_settings()) for name in settings.variables()), "")
     assert "FARM_INDEXTTS_SLOTS" in real
     assert misspelt({**real, "PATH": "", "FARMER": "", "FARM_VENV": ""}) == []
+
+
+def test_a_setting_of_an_earlier_release_is_told_what_came_in_its_place() -> None:
+    (said,) = misspelt({"FARM_INDEXTTS_COMPILE": "1"}, IndexTTSSettings)
+    assert said.startswith("FARM_INDEXTTS_COMPILE is a setting no longer: ")
+    assert "FARM_INDEXTTS_GRAPH=off" in said
+    assert misspelt({"FARM_INDEXTTS_COMPILE": "1"}) == []
 
 
 def test_the_printed_settings_are_those_of_the_class(capsys: pytest.CaptureFixture[str]) -> None:

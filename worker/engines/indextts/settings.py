@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
@@ -15,6 +16,10 @@ AskedPrecision = Literal["auto", "fp32", "tf32", "bf16", "fp16"]
 
 class IndexTTSSettings(EngineSettings):
     model_config = SettingsConfigDict(env_prefix="FARM_INDEXTTS_")
+
+    gone: ClassVar[Mapping[str, str]] = {
+        "FARM_INDEXTTS_COMPILE": "the decode replays CUDA graphs by itself, and FARM_INDEXTTS_GRAPH=off turns that off"
+    }
 
     dir: Path | None = Field(
         None,
@@ -34,11 +39,14 @@ class IndexTTSSettings(EngineSettings):
     vocoder: AskedPrecision = Field(
         "auto", description="precision of the vocoder; auto is tf32 on a GPU and fp32 on a CPU"
     )
-    attention: Literal["auto", "flash", "sdpa"] = Field(
+    attention: Literal["auto", "flash", "torch", "sdpa"] = Field(
         "auto",
-        description="of the decode: flash needs flash-attn, a GPU and half precision; auto takes it where it can",
+        description="of the decode: flash (flash-attn) and torch (2.13) need a GPU and half precision; auto takes the "
+        "first of these that runs, or sdpa",
     )
-    compile: bool = Field(False, description="torch.compile for the decode step: faster after minutes of start")
+    graph: Literal["auto", "on", "off"] = Field(
+        "auto", description="whether the decode replays CUDA graphs; auto does where they can be recorded"
+    )
     steps: int = Field(25, ge=1, le=200, description="Euler steps of the flow; the model was made for 25")
     code_limit: int = Field(1500, ge=50, le=1800, description="codes of one utterance, 50 to a second (2.5: 25)")
     voices_mb: int = Field(512, ge=16, description="MB for conditioned voices, kept from one utterance to the next")

@@ -50,25 +50,18 @@ class Gpt:
         self.vocabulary, self.width = self._head.shape
         self.max_codes = len(self._places) - 2  # the start and the stop code have places too
 
-    def prefill(self, prompts: Sequence[Tensor], pages: Pages, slots: Sequence[int]) -> Tensor:
-        """Reads prompts, (L, D) each, with the start code behind each. Writes their K and V into the slots' pages,
-        which must have room for L + 1. Returns logits (B, V) in fp32 for the first code of each."""
-        start = self.embed(torch.tensor([self.start]), torch.tensor([0]))
-        sequences = [torch.cat([prompt.to(self.dtype), start]) for prompt in prompts]
-        lengths = [len(sequence) for sequence in sequences]
-        padded = pad_sequence(sequences, batch_first=True)
-        taken = torch.cat([torch.arange(length) + row * padded.shape[1] for row, length in enumerate(lengths)])
-        places = torch.cat([pages.places(slot, length) for slot, length in zip(slots, lengths, strict=True)])
-        taken, places = self._send(taken), self._send(places)
+    def prefill(self, states: Tensor, last: Tensor, places: Tensor, pages: Pages) -> Tensor:
+        """Reads one sequence, (T, D): a prompt, the embedded start code, and padding up to any length. Writes K and V
+        of each position to its place (T,) in the flattened pool. Returns logits (1, V) in fp32 for the code behind the
+        position `last`, (1,)."""
 
         def attend(layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-            pages.keys[layer].flatten(0, 1).index_copy_(0, places, key.flatten(0, 1).index_select(0, taken))
-            pages.values[layer].flatten(0, 1).index_copy_(0, places, value.flatten(0, 1).index_select(0, taken))
+            pages.keys[layer].flatten(0, 1).index_copy_(0, places, key[0])
+            pages.values[layer].flatten(0, 1).index_copy_(0, places, value[0])
             return causal(query, key, value)
 
-        hidden = self._forward(padded, attend)
-        last = self._send(torch.tensor([row * padded.shape[1] + length - 1 for row, length in enumerate(lengths)]))
-        return self._logits(hidden.flatten(0, 1).index_select(0, last))
+        hidden = self._forward(states[None], attend)
+        return self._logits(hidden[0].index_select(0, last))
 
     def step(self, codes: Tensor, count: Tensor, pages: Pages, attend: Attend) -> Tensor:
         """One code further: `codes` (B,) are the latest of each row, and `count` (B,) their numbers in the row, from 1.
@@ -100,7 +93,7 @@ class Gpt:
         return [row[: len(sequence)] for row, sequence in zip(states, sequences, strict=True)]
 
     def embed(self, codes: Tensor, places: Tensor) -> Tensor:
-        """(…, D) of codes at their places after the prompt, on any device."""
+        """(…, D) of codes at their places after the prompt, from any device."""
         return self._codes[self._send(codes)] + self._places[self._send(places)]
 
     def weights(self) -> list[Tensor]:

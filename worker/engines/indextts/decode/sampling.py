@@ -18,6 +18,7 @@ from torch import Tensor
 from worker.engines.indextts.shapes import Sampling
 
 NOT_FINITE = -1  # in place of a code: the row's logits hold NaN or infinity
+MOST_NARROW = 64  # codes: to find the largest 64 of 8194 is less work than to sort them
 
 # SplitMix64 (Steele, Lea, Flood 2014): the step of its counter and the constants of its finaliser, as signed int64.
 _STEP = 0x9E3779B97F4A7C15 - 2**64
@@ -29,26 +30,36 @@ _SECOND = 0x94D049BB133111EB - 2**64
 class Parameters:
     """The parameters of B rows, (B,) each."""
 
-    seed: Tensor  # int64
     penalty: Tensor
     temperature: Tensor
-    top_k: Tensor  # int64
+    top_k: Tensor  # int64, from 1 to the vocabulary
     tail: Tensor  # 1 - top_p: the probability that may be cut off; below 0 where none may be
     greedy: Tensor  # bool
 
     @classmethod
     def of(cls, samplings: Sequence[Sampling], vocabulary: int, device: torch.device) -> Parameters:
-        def send(values: list[float] | list[int] | list[bool], dtype: torch.dtype) -> Tensor:
-            return torch.tensor(values, dtype=dtype).to(device, non_blocking=True)
+        parameters = cls.empty(len(samplings), device)
+        for row, sampling in enumerate(samplings):
+            parameters.put(row, sampling, vocabulary)
+        return parameters
 
-        return cls(
-            seed=send([_signed(one.seed) for one in samplings], torch.int64),
-            penalty=send([one.repetition_penalty for one in samplings], torch.float32),
-            temperature=send([one.temperature for one in samplings], torch.float32),
-            top_k=send([min(one.top_k or vocabulary, vocabulary) for one in samplings], torch.int64),
-            tail=send([1 - one.top_p if one.top_p < 1 else -1.0 for one in samplings], torch.float32),
-            greedy=send([one.greedy for one in samplings], torch.bool),
-        )
+    @classmethod
+    def empty(cls, rows: int, device: torch.device) -> Parameters:
+        """Harmless ones."""
+        single = torch.ones(rows, device=device)
+        whole = torch.ones(rows, dtype=torch.int64, device=device)
+        return cls(single, single.clone(), whole, single.clone(), whole.bool())
+
+    def put(self, row: int, sampling: Sampling, vocabulary: int) -> None:
+        """In place, and without a copy from the host: each number is an argument of a kernel."""
+        self.penalty[row].fill_(sampling.repetition_penalty)
+        self.temperature[row].fill_(sampling.temperature)
+        self.top_k[row].fill_(min(sampling.top_k or vocabulary, vocabulary))
+        self.tail[row].fill_(1 - sampling.top_p if sampling.top_p < 1 else -1.0)
+        self.greedy[row].fill_(sampling.greedy)
+
+    def tensors(self) -> tuple[Tensor, ...]:
+        return self.penalty, self.temperature, self.top_k, self.tail, self.greedy
 
 
 def defect(sampling: Sampling) -> str | None:
@@ -66,16 +77,23 @@ def defect(sampling: Sampling) -> str | None:
     return None
 
 
-def sample(logits: Tensor, seen: Tensor, parameters: Parameters, positions: Tensor) -> Tensor:
+def narrow(sampling: Sampling) -> bool:
+    """Whether top-k leaves a row so few codes that `sample` can do without sorting the vocabulary."""
+    return sampling.greedy or 1 <= sampling.top_k <= MOST_NARROW
+
+
+def sample(logits: Tensor, seen: Tensor, parameters: Parameters, uniforms: Tensor, *, narrow: bool = False) -> Tensor:
     """The next code of each row, (B,) int64, or NOT_FINITE.
 
-    logits (B, V) fp32; seen (B, V) bool, the codes to which the repetition penalty applies; positions (B,) int64, the
-    count of codes that the row has.
+    logits (B, V) fp32; seen (B, V) bool, the codes to which the repetition penalty applies; uniforms (B,) float64, the
+    random number of each row. `narrow` says that `narrow()` holds for each row: the answer is the same to the bit, and
+    faster.
     """
     scores = penalise(logits, seen, parameters)
-    drawn = pick(probabilities(scores, parameters), uniform(parameters.seed, positions))
+    drawn = pick(probabilities(scores, parameters, narrow=narrow), uniforms)
     codes = torch.where(parameters.greedy, scores.argmax(-1), drawn)
-    return codes.masked_fill(~logits.isfinite().all(-1), NOT_FINITE)
+    finite = logits.abs().amax(-1) < torch.inf  # a maximum passes NaN on
+    return torch.where(finite, codes, NOT_FINITE)
 
 
 def penalise(logits: Tensor, seen: Tensor, parameters: Parameters) -> Tensor:
@@ -84,20 +102,44 @@ def penalise(logits: Tensor, seen: Tensor, parameters: Parameters) -> Tensor:
     return torch.where(seen, torch.where(logits < 0, logits * penalty, logits / penalty), logits)
 
 
-def probabilities(scores: Tensor, parameters: Parameters) -> Tensor:
+def probabilities(scores: Tensor, parameters: Parameters, *, narrow: bool = False) -> Tensor:
     """(B, V) at the row's temperature, with zeros for the codes that top-k and top-p leave out.
 
     Codes that tie with the k-th all stay. Top-p removes the least likely codes as long as they weigh 1 - top_p or less
     together; the likeliest always stays. Of equals the lower code goes first, which Hugging Face leaves to chance.
+
+    Where a code stands in the order of its row is told by two counts: of the codes below it, and of its equals that
+    come before it. So the values alone need to be in order, and of these only the ones that top-k leaves.
     """
     scores = scores / parameters.temperature[:, None]
-    ascending, order = scores.sort(stable=True)
-    smallest = ascending.gather(1, (scores.shape[1] - parameters.top_k)[:, None])
-    ascending = ascending.masked_fill(ascending < smallest, -torch.inf)
-    cut = ascending.softmax(-1).cumsum(-1) <= parameters.tail[:, None]
-    cut[:, -1] = False
-    kept = ascending.masked_fill(cut, -torch.inf)
-    return torch.empty_like(scores).scatter_(1, order, kept).softmax(-1)
+    ascending, outside = _leading(scores, parameters.top_k) if narrow else _sorted(scores, parameters.top_k)
+    light = ascending.softmax(-1).cumsum(-1) <= parameters.tail[:, None]
+    cut = torch.maximum(light[:, :-1].sum(-1, keepdim=True), outside)
+    last = ascending.gather(1, cut)  # the least likely that stays
+    below = scores < last
+    equal = scores == last
+    first = equal.cumsum(-1) <= cut - below.sum(-1, keepdim=True)
+    return scores.masked_fill(below | (equal & first), -torch.inf).softmax(-1)
+
+
+def _sorted(scores: Tensor, top_k: Tensor) -> tuple[Tensor, Tensor]:
+    """(B, V) in ascending order with -infinity for the codes outside of top-k, and how many those are, (B, 1)."""
+    ascending = scores.sort().values
+    smallest = ascending.gather(1, (scores.shape[1] - top_k)[:, None])
+    return ascending.masked_fill(ascending < smallest, -torch.inf), (scores < smallest).sum(-1, keepdim=True)
+
+
+def _leading(scores: Tensor, top_k: Tensor) -> tuple[Tensor, Tensor]:
+    """The same, for a top-k of at most MOST_NARROW (a row of a larger one gets some answer). Only so many values are
+    put in order. All others that tie with the k-th are its equals, and only need to be counted."""
+    vocabulary = scores.shape[1]
+    most = min(MOST_NARROW, vocabulary)
+    leading = scores.topk(most).values
+    smallest = leading.gather(1, (top_k.clamp(max=most) - 1)[:, None])
+    outside = (scores < smallest).sum(-1, keepdim=True)
+    ascending = torch.cat([smallest.expand(-1, vocabulary - most), leading.flip(-1)], 1)
+    places = torch.arange(vocabulary, device=scores.device)
+    return ascending.masked_fill(places < outside, -torch.inf), outside
 
 
 def pick(weights: Tensor, uniforms: Tensor) -> Tensor:
@@ -128,5 +170,6 @@ def _shift(state: Tensor, bits: int) -> Tensor:
     return state.bitwise_right_shift(bits).bitwise_and(2 ** (64 - bits) - 1)
 
 
-def _signed(seed: int) -> int:
+def signed(seed: int) -> int:
+    """A seed of 64 bits as the int64 of the same bits."""
     return (seed + 2**63) % 2**64 - 2**63

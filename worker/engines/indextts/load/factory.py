@@ -21,6 +21,7 @@ from farm.wire import Language, Model
 from worker.engine import Clip, Failure, Speech, Utterance
 from worker.engines.indextts.decode.decoder import Decoder
 from worker.engines.indextts.decode.gpt import Gpt
+from worker.engines.indextts.decode.graph import WantedGraph
 from worker.engines.indextts.decode.kv import Wanted
 from worker.engines.indextts.engine import IndexTTS
 from worker.engines.indextts.load.checkpoint import Checkpoint, find_checkpoint
@@ -59,7 +60,7 @@ class Options:
 
     slots: int
     attention: Wanted = "auto"
-    compile: bool = False
+    graph: WantedGraph = "auto"
     steps: int = 25
     voice_bytes: int = 512 << 20
     readers: int = 0  # processes that put texts into words; 0: in the engine's own process
@@ -79,7 +80,7 @@ def build(version: str, settings: IndexTTSSettings) -> IndexTTS:
     options = Options(
         slots=settings.slots or (_SLOTS_CUDA if device.type == "cuda" else _SLOTS_CPU),
         attention=settings.attention,
-        compile=settings.compile,
+        graph=settings.graph,
         steps=settings.steps,
         voice_bytes=settings.voices_mb << 20,
         readers=_default(settings.readers, _READERS_CUDA if device.type == "cuda" else 0),
@@ -103,8 +104,10 @@ def assemble(network: Network, revision: str, options: Options) -> IndexTTS:
         spanish = network.spanish is not None
         wording = GrammarProcesses(options.readers, wording, network.normalizer.term_glossary, spanish=spanish)
     adapter = adapt(network, gpt, wording)
-    room = {"pages": options.pages} if options.pages else {"bytes": _kv_bytes(gpt, options)}
-    decoder = Decoder(gpt, slots=options.slots, attention=options.attention, compile=options.compile, **room)
+    decoder = Decoder(
+        gpt, slots=options.slots, attention=options.attention, graph=options.graph, pages=options.pages,
+        bytes=None if options.pages else _kv_bytes(gpt, options),
+    )  # fmt: skip
     precisions = network.precisions
     card = Model(
         name=f"indextts-{network.version}",
@@ -118,6 +121,7 @@ def assemble(network: Network, revision: str, options: Options) -> IndexTTS:
     standing = {
         "precision": f"gpt {precisions.gpt}, s2mel {precisions.s2mel}, vocoder {precisions.vocoder}",
         "attention": decoder.attention.name,
+        "decode": "CUDA graphs" if decoder.graphs else "without graphs",
         "beams": "1",
     }
     return IndexTTS(
