@@ -53,7 +53,7 @@ def _prefilled(gpt: Gpt, prompt: torch.Tensor, pages: Pages, slot: int, padding:
     states = torch.cat([prompt.to(gpt.dtype), start, torch.zeros(padding, gpt.width, dtype=gpt.dtype)])
     table, length = pages.tables([slot])[0], len(prompt) + 1
     into = torch.cat([places(table, torch.arange(length), pages.size), torch.arange(padding) % pages.size])
-    return gpt.prefill(states, torch.tensor([len(prompt)]), into, pages)
+    return gpt.prefill(states[None], torch.tensor([len(prompt)]), into[None], pages)
 
 
 def _pages(gpt: Gpt, size: int) -> Pages:

@@ -103,27 +103,27 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """The row that is about to begin."""
+    """N rows that are about to begin."""
 
-    states: Tensor  # (T, D): its prompt, the start code, and zeros
-    last: Tensor  # (1,) int64: the place of the start code
-    slot: Tensor  # (1,) int64
+    states: Tensor  # (N, T, D): of each its prompt, the start code, and zeros
+    last: Tensor  # (N,) int64: the place of the start code
+    slots: Tensor  # (N,) int64
 
     @classmethod
-    def empty(cls, positions: int, width: int, dtype: torch.dtype, device: torch.device) -> Entry:
-        one = torch.zeros(1, dtype=torch.int64, device=device)
-        return cls(torch.zeros(positions, width, dtype=dtype, device=device), one, one.clone())
+    def empty(cls, rows: int, positions: int, width: int, dtype: torch.dtype, device: torch.device) -> Entry:
+        numbers = torch.zeros(rows, dtype=torch.int64, device=device)
+        return cls(torch.zeros(rows, positions, width, dtype=dtype, device=device), numbers, numbers.clone())
 
-    def fill(self, prompt: Tensor, start: Tensor, slot: int) -> None:
+    def put(self, row: int, prompt: Tensor, start: Tensor, slot: int) -> None:
         length = len(prompt)
-        self.states[:length].copy_(prompt)
-        self.states[length].copy_(start)
-        self.states[length + 1 :].zero_()
-        self.last.fill_(length)
-        self.slot.fill_(slot)
+        self.states[row, :length].copy_(prompt)
+        self.states[row, length].copy_(start)
+        self.states[row, length + 1 :].zero_()
+        self.last[row].fill_(length)
+        self.slots[row].fill_(slot)
 
     def first(self, positions: int) -> Entry:
-        return Entry(self.states[:positions], self.last, self.slot)
+        return Entry(self.states[:, :positions], self.last, self.slots)
 
     def tensors(self) -> tuple[Tensor, ...]:
-        return self.states, self.last, self.slot
+        return self.states, self.last, self.slots

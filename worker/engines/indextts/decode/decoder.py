@@ -14,7 +14,8 @@ its libraries, the precision and `slots` are the same. With sdpa, it takes the s
 many pages all gather. The step is a CUDA graph there, and the host reads the codes one step behind: while it settles a
 step, the next one runs. A row that ended makes one code more, which is dropped.
 
-On a CPU a step has the rows that run. A free row would take as long as any other there, and waiting costs nothing.
+On a CPU a step has the rows that run, because a free row would take as long as any other, and new rows are read
+together.
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ class Decoder:
         most = self.pages.needed(_LONGEST_PROMPT + gpt.max_codes + 2)
         self._widest = min(most, self.pages.count)  # pages that a row can have
         self._batch = Batch.empty(slots, most, gpt.vocabulary, gpt.max_codes + 1, gpt.device)
-        self._entry = Entry.empty(_LONGEST_PROMPT + 1, gpt.width, gpt.dtype, gpt.device)
+        self._entry = Entry.empty(1, _LONGEST_PROMPT + 1, gpt.width, gpt.dtype, gpt.device)
         with torch.inference_mode():
             self._start = gpt.embed(torch.tensor([gpt.start]), torch.tensor([0]))[0]
         self._left: set[int] = set()  # slots that are free, and not yet so on the device
@@ -93,6 +94,8 @@ class Decoder:
         self._readback = Readback(self._behind + 1, slots, gpt.device)
         self._flying: deque[_Flight] = deque()
         self._recorded: dict[tuple[str, int], Work] = {}
+        if self._stream is not None:  # what was made so far was made on another
+            self._stream.wait_stream(torch.cuda.current_stream(gpt.device))
         if record is None and graph != "off":
             record = self._cuda_graphs(graph)
         if record is not None:
@@ -153,8 +156,8 @@ class Decoder:
                 pass
             self._admit()
             self._tidy()
-            while fresh := next((row for row in self._running if not row.drawn), None):
-                self._fits(partial(self._begin, fresh))
+            while fresh := [row for row in self._running if not row.drawn]:
+                self._fits(partial(self._begin, fresh[:1] if self._fixed else fresh))
             self._note()
             ended += self._settle(self._behind)
         faults, self._faults = self._faults, []
@@ -186,7 +189,8 @@ class Decoder:
             request = self._waiting[0]
             length = len(request.prompt) + 1
             if length > _LONGEST_PROMPT + 1 or self.pages.needed(length) > self.pages.count:
-                self._faults.append(_too_long(self._waiting.popleft(), length, self.pages))
+                self._waiting.popleft()
+                self._faults.append(_too_long(request, length, self.pages))
                 continue
             # A page stays free for each running row; else the newcomer would soon be evicted for them.
             if self._running and self.pages.needed(length) + len(self._running) > self.pages.free:
@@ -245,17 +249,25 @@ class Decoder:
         for row in self._running:
             row.drawn += 1
 
-    def _begin(self, row: _Row) -> None:
-        length = len(row.request.prompt) + 1
-        padded = -(-length // _BUCKET) * _BUCKET if self._fixed else length
-        self._batch.admit(row.slot, row.request.sampling)
-        self._entry.fill(row.request.prompt, self._start, row.slot)
-        if row.narrow and (replay := self._recorded.get(("begin", padded))):
+    def _begin(self, rows: list[_Row]) -> None:
+        longest = max(len(row.request.prompt) for row in rows) + 1
+        if self._fixed:
+            padded = -(-longest // _BUCKET) * _BUCKET
+            entry = self._entry.first(padded)
+        else:
+            padded = longest
+            entry = Entry.empty(len(rows), padded, self._gpt.width, self._gpt.dtype, self._gpt.device)
+        for place, row in enumerate(rows):
+            self._batch.admit(row.slot, row.request.sampling)
+            entry.put(place, row.request.prompt, self._start, row.slot)
+        few = all(row.narrow for row in rows)
+        if few and (replay := self._recorded.get(("begin", padded))):
             replay()
         else:
-            begin(self._gpt, self.pages, self._batch, self._entry.first(padded), narrow=row.narrow)
-        self._batch.start(row.slot, length)
-        row.drawn = 1
+            begin(self._gpt, self.pages, self._batch, entry, narrow=few)
+        for row in rows:
+            self._batch.start(row.slot, len(row.request.prompt) + 1)
+            row.drawn = 1
 
     def _fits(self, work: Work) -> bool:
         """Does the work; or, when memory ran out, makes room and returns False. What `work` did may be done again."""
@@ -427,5 +439,8 @@ def _pool(gpt: Gpt, size: int, count: int | None, available: int | None) -> Page
 
 
 def _too_long(request: Request, length: int, pages: Pages) -> Fault:
+    if len(request.prompt) > _LONGEST_PROMPT:
+        error = f"the decoder reads prompts of up to {_LONGEST_PROMPT} rows, and this one has {len(request.prompt)}"
+        return Fault(request.key, error)
     held = pages.count * pages.size
     return Fault(request.key, f"the decoder has room for {held} positions in all, and this row alone needs {length}")

@@ -51,17 +51,20 @@ class Gpt:
         self.max_codes = len(self._places) - 2  # the start and the stop code have places too
 
     def prefill(self, states: Tensor, last: Tensor, places: Tensor, pages: Pages) -> Tensor:
-        """Reads one sequence, (T, D): a prompt, the embedded start code, and padding up to any length. Writes K and V
-        of each position to its place (T,) in the flattened pool. Returns logits (1, V) in fp32 for the code behind the
-        position `last`, (1,)."""
+        """Reads sequences, (B, T, D): of each a prompt, the embedded start code, and padding. Writes K and V of each
+        position to its place (B, T) in the flattened pool. Returns logits (B, V) in fp32 for the code behind the
+        position `last`, (B,)."""
+        into = places.flatten()
 
         def attend(layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-            pages.keys[layer].flatten(0, 1).index_copy_(0, places, key[0])
-            pages.values[layer].flatten(0, 1).index_copy_(0, places, value[0])
+            pages.keys[layer].flatten(0, 1).index_copy_(0, into, key.flatten(0, 1))
+            pages.values[layer].flatten(0, 1).index_copy_(0, into, value.flatten(0, 1))
             return causal(query, key, value)
 
-        hidden = self._forward(states[None], attend)
-        return self._logits(hidden[0].index_select(0, last))
+        hidden = self._forward(states, attend)
+        rows, length = states.shape[:2]
+        last = last + torch.arange(rows, device=self.device) * length
+        return self._logits(hidden.flatten(0, 1).index_select(0, last))
 
     def step(self, codes: Tensor, count: Tensor, pages: Pages, attend: Attend) -> Tensor:
         """One code further: `codes` (B,) are the latest of each row, and `count` (B,) their numbers in the row, from 1.

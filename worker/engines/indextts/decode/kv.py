@@ -144,11 +144,10 @@ class Pages:
         return torch.tensor([pages + pages[:1] * (width - len(pages)) for pages in held], dtype=torch.int32)
 
     def _clean(self, soiled: set[int]) -> None:
-        if soiled:
-            pages = torch.tensor(sorted(soiled), device=self.keys[0].device)
+        for page in soiled:
             for pool in (*self.keys, *self.values):
-                pool.index_fill_(0, pages, 0)
-            self._soiled -= soiled
+                pool[page].zero_()
+        self._soiled -= soiled
 
 
 class SdpaAttention:

@@ -93,7 +93,7 @@ def sample(logits: Tensor, seen: Tensor, parameters: Parameters, uniforms: Tenso
     drawn = pick(probabilities(scores, parameters, narrow=narrow), uniforms)
     codes = torch.where(parameters.greedy, scores.argmax(-1), drawn)
     finite = logits.abs().amax(-1) < torch.inf  # a maximum passes NaN on
-    return torch.where(finite, codes, NOT_FINITE)
+    return codes.masked_fill(finite.logical_not(), NOT_FINITE)
 
 
 def penalise(logits: Tensor, seen: Tensor, parameters: Parameters) -> Tensor:

@@ -1,4 +1,4 @@
-"""The two things that the device does for the decode, over static memory: `advance` all rows by a code, `begin` a row.
+"""The two things that the device does for the decode, over static memory: to `advance` all rows, and to `begin` new ones.
 
 Neither needs anything from the host, or leaves anything but what it writes into batch and pages. So each can be
 recorded once as a CUDA graph, and replayed. Each can also be repeated after it failed: a row's place moves at the very
@@ -30,18 +30,20 @@ def advance(gpt: Gpt, pages: Pages, attention: Attention, batch: Batch, *, narro
 
 
 def begin(gpt: Gpt, pages: Pages, batch: Batch, entry: Entry, *, narrow: bool) -> None:
-    """The first code of the row in `entry`, whose table shows its pages."""
-    slot, positions = entry.slot, torch.arange(len(entry.states), device=gpt.device)
-    table = batch.tables.index_select(0, slot)[0]
-    into = torch.where(positions <= entry.last, places(table, positions, pages.size), positions % pages.size)
+    """The first code of the rows in `entry`, whose tables show their pages. Padding is written to page 0."""
+    slots = entry.slots
+    rows, length = entry.states.shape[:2]
+    positions = torch.arange(length, device=gpt.device).expand(rows, -1)
+    own = places(batch.tables.index_select(0, slots), positions, pages.size)
+    into = torch.where(positions <= entry.last[:, None], own, positions % pages.size)
     logits = gpt.prefill(entry.states, entry.last, into, pages)
-    seen = torch.zeros(1, gpt.vocabulary, dtype=torch.bool, device=gpt.device)
+    seen = torch.zeros(rows, gpt.vocabulary, dtype=torch.bool, device=gpt.device)
     seen[:, _PENALISED].fill_(True)
     seen[:, gpt.start].fill_(True)
     numbers = torch.arange(batch.uniforms.shape[1], device=gpt.device)
-    uniforms = uniform(batch.seeds.index_select(0, slot), numbers)
-    parameters = Parameters(*(tensor.index_select(0, slot) for tensor in batch.parameters.tensors()))
-    drawn = sample(logits, seen, parameters, uniforms[:1], narrow=narrow)
-    batch.seen.index_copy_(0, slot, seen)
-    batch.uniforms.index_copy_(0, slot, uniforms[None])
-    batch.codes.index_copy_(0, slot, drawn)
+    uniforms = uniform(batch.seeds.index_select(0, slots)[:, None], numbers)
+    parameters = Parameters(*(tensor.index_select(0, slots) for tensor in batch.parameters.tensors()))
+    drawn = sample(logits, seen, parameters, uniforms[:, 0], narrow=narrow)
+    batch.seen.index_copy_(0, slots, seen)
+    batch.uniforms.index_copy_(0, slots, uniforms)
+    batch.codes.index_copy_(0, slots, drawn)
