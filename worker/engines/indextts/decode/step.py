@@ -1,4 +1,4 @@
-"""The two things that the device does for the decode, over static memory: to `advance` all rows, and to `begin` new ones.
+"""The two things that the device does for the decode, over static memory: `advance` all rows, and `begin` new ones.
 
 Neither needs anything from the host, or leaves anything but what it writes into batch and pages. So each can be
 recorded once as a CUDA graph, and replayed. Each can also be repeated after it failed: a row's place moves at the very
