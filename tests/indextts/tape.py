@@ -68,7 +68,7 @@ class _Watch(TorchDispatchMode):
         if isinstance(given, tuple | list):
             return tuple(self._described(one, places) for one in given)
         if not isinstance(given, Tensor):
-            return given
+            return repr(given) if isinstance(given, float) else given  # NaN is not NaN
         lies = address(given)
         places.add(lies)
         if lies in self._made or not given.numel():

@@ -325,6 +325,19 @@ def test_a_row_that_outgrows_the_whole_pool_is_a_fault(small: Any, requests: lis
     assert decoder.pages.free == 1
 
 
+@any_mode
+def test_a_row_whose_last_code_fills_the_pool_has_ended_and_is_no_fault(
+    small: Any, requests: list[Request], mode: Mode
+) -> None:
+    """One step behind, the decoder asks for one more position before it knows."""
+    never = Gpt(small)
+    never.stop = -5
+    decoder = Decoder(never, slots=2, pages=1, record=mode())
+    decoder.submit(replace(requests[0], sampling=Sampling(limit=PAGE - len(requests[0].prompt))))
+    (end,) = _codes(_drain(decoder))
+    assert (len(end.codes), end.cut) == (29, True)
+
+
 # --- when something is wrong ------------------------------------------------------------------------------------------
 
 
@@ -342,6 +355,17 @@ def test_a_prompt_of_nan_is_a_fault_and_spares_other_rows(
     faults = [end for end in ended if isinstance(end, Fault)]
     assert faults == [Fault("broken", "the decoder computed NaN or infinity after 0 codes")]
     assert _by_key([end for end in ended if end not in faults]) == {key: alone[key] for key in range(5, 12)}
+
+
+@any_mode
+def test_nan_in_the_step_that_a_row_no_longer_needed_reaches_no_other_row(
+    small: Any, requests: list[Request], alone: dict[Any, Codes], mode: Mode
+) -> None:
+    """Each row leaves its pages to the next, which attends over all of them."""
+    decoder = Decoder(BrokenBehindTheStop(small), slots=1, pages=4, record=mode())
+    for request in requests:
+        decoder.submit(request)
+    assert _by_key(_drain(decoder)) == alone
 
 
 @any_mode
@@ -679,6 +703,18 @@ class Spying(Gpt):
         if self.decoder:
             self.logits += [logits[row.slot] for row in self.decoder._running if row.request.key == "watched"]
         return logits
+
+
+class BrokenBehindTheStop(Gpt):
+    """Makes NaN of the value that follows a stop code."""
+
+    def step(self, codes: Tensor, count: Tensor, pages: Pages, attend: Attend) -> Tensor:
+        stopped = (codes == self.stop)[:, None, None, None]
+
+        def broken(query: Tensor, key: Tensor, value: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+            return attend(query, key, value.masked_fill(stopped, torch.nan), keys, values)
+
+        return super().step(codes, count, pages, broken)
 
 
 class Poisoned(Gpt):
