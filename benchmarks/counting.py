@@ -68,7 +68,7 @@ class Cost(TorchDispatchMode):
             if answer is not NotImplemented:
                 return answer
         answer = function(*arguments, **options)
-        if function.is_view or name in _FREE:
+        if name in _FREE or _is_view(function):
             return answer
         launches = _KERNELS.get(name, 1)
         moved = _bytes(name, function, arguments, options, answer)
@@ -88,6 +88,12 @@ class Cost(TorchDispatchMode):
         for name, launches in self.by_operator.most_common():
             lines.append(f"{name:<32} {launches:>8} {self.bytes_by_operator[name] / 1e6:>10.2f}")
         return "\n".join(lines)
+
+
+def _is_view(function: Any) -> bool:
+    """Whether the answer lies in the memory of an argument and nothing is written."""
+    aliases = [one.alias_info for one in function._schema.arguments if one.alias_info is not None]
+    return bool(aliases) and not any(alias.is_write for alias in aliases)
 
 
 @contextmanager
@@ -170,6 +176,7 @@ def _flops(name: str, function: Any, arguments: Any, options: Any, answer: Any) 
     if name == "scaled_dot_product_attention":
         query, key = arguments[0], arguments[1]
         return int(4 * query.numel() * key.shape[-2])
-    if name == "_varlen_attn" or function.overloadpacket not in flop_registry:
+    packet = getattr(torch.ops.aten, name.removesuffix("_"), function.overloadpacket)  # addmm_ multiplies as addmm does
+    if name == "_varlen_attn" or packet not in flop_registry:
         return 0
-    return int(flop_registry[function.overloadpacket](*arguments, **options, out_val=answer))
+    return int(flop_registry[packet](*arguments, **options, out_val=answer))

@@ -43,6 +43,12 @@ def test_a_fused_operator_counts_once() -> None:
     assert cost.flops == 4 * (2 * 4 * 10) * 10 * 16
 
 
+def test_a_product_counts_in_place_too() -> None:
+    with counted() as cost, torch.inference_mode():
+        torch.empty(4, 8, device="meta").addmm_(torch.empty(4, 16, device="meta"), torch.empty(16, 8, device="meta"))
+    assert (cost.launches, cost.flops) == (1, 2 * 4 * 16 * 8)
+
+
 def test_of_a_table_only_the_rows_count_that_are_read() -> None:
     with counted() as cost, torch.inference_mode():
         torch.empty(10_000, 16, device="meta").index_select(0, torch.empty(3, dtype=torch.long, device="meta"))
