@@ -7,16 +7,16 @@ from unittest.mock import patch
 
 import pytest
 import torch
-import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from farm.errors import Misconfigured
 from tests.indextts.pieces import FLOAT_NOISE, MIXED, mel, pieces, worst
+from tests.indextts.test_spans import varlen
 from worker.engines.indextts.shapes import Network, Voice
-from worker.engines.indextts.sound import spans
 from worker.engines.indextts.sound.flow import Flow
 from worker.engines.indextts.sound.regulator import regulate
+from worker.engines.indextts.sound.spans import Choice, Packed
 
 Item = tuple[torch.Tensor, Voice, int]  # conditions, voice and seed
 STEPS = 6  # all 25 are in test_acoustic.py
@@ -32,8 +32,8 @@ def quick(network: Network) -> Flow:
     return flow_of(network.estimator, 2)
 
 
-def flow_of(dit: Any, steps: int = 25) -> Flow:
-    return Flow(dit, torch.device("cpu"), torch.float32, steps)
+def flow_of(dit: Any, steps: int = 25, attention: Choice | None = None) -> Flow:
+    return Flow(dit, torch.device("cpu"), torch.float32, steps, attention=attention)
 
 
 def items(network: Network, frames: Sequence[int], prompts: Sequence[int]) -> list[Item]:
@@ -99,22 +99,10 @@ def test_a_dilated_convolution_finds_as_much_mirrored_as_it_looks_at(network: Ne
 
 
 def test_one_launch_for_all_lengths_equals_a_launch_for_each(network: Network, quick: Flow) -> None:
-    def varlen(queries: Any, keys: Any, values: Any, bounds: Any, same: Any, longest: int, also: int) -> torch.Tensor:
-        """What flash_attn_varlen_func is documented to do."""
-        assert bounds is same
-        assert bounds.dtype == torch.int32
-        assert longest == also == bounds.diff().max()
-        parts = [torch.split(x.transpose(0, 1), bounds.diff().tolist(), 1) for x in (queries, keys, values)]
-        heard = [F.scaled_dot_product_attention(*item) for item in zip(*parts, strict=True)]
-        return torch.cat([item.transpose(0, 1) for item in heard])
-
+    packed = flow_of(network.estimator, 2, Choice(Packed("a stand-in", varlen)))
     three = items(network, [30, 7, 55], [20, 90, 33])
-    each = run(quick, three)
-
-    with patch.object(spans, "_kernel", return_value=varlen):
-        together = run(quick, three)
-
-    assert worst(together, each) < FLOAT_NOISE
+    assert worst(run(packed, three), run(quick, three)) < FLOAT_NOISE
+    assert worst(run(packed, three[:1]), run(quick, three[:1])) < FLOAT_NOISE
 
 
 def test_nan_does_not_spread_between_items(network: Network, quick: Flow) -> None:

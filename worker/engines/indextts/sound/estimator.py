@@ -20,7 +20,7 @@ from torch import Tensor
 from farm.errors import Misconfigured
 from worker.engines.indextts.sound.folding import affine, apply
 from worker.engines.indextts.sound.rows import Rows, lay_out
-from worker.engines.indextts.sound.spans import Attend, attention_within
+from worker.engines.indextts.sound.spans import Attend, Choice, choose
 from worker.engines.indextts.sound.transformer import Rotary, Transformer
 from worker.engines.indextts.sound.wavenet import WaveNet
 
@@ -37,15 +37,21 @@ class Batch:
 
 class Estimator:
     """The package's `dit` at `times` (S,), copied to a device and a precision. `dit` should be in fp32: rounding to
-    half precision before folding loses 4 dB more (measured on the tiny model).
+    half precision before folding loses 4 dB more (measured on the tiny model). `attention` is chosen by device and
+    precision when absent.
 
     Raises:
-        Misconfigured: the checkpoint's config asks for another network than IndexTTS-2 has.
+        Misconfigured: the checkpoint's config asks for another network than IndexTTS-2 has, or its weights do not fit
+            into the precision.
     """
 
-    def __init__(self, dit: Any, times: Tensor, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(
+        self, dit: Any, times: Tensor, device: torch.device, dtype: torch.dtype, attention: Choice | None = None
+    ) -> None:
         _check(dit)
         self.device, self.dtype = device, dtype
+        config = dit.transformer.config
+        self.attention = attention or choose(device, dtype, config.n_head, config.head_dim)
         embedding = _embed(dit.t_embedder, times)
         self._transformer = Transformer(dit.transformer, embedding, self._place)
         self._wavenet = WaveNet(dit.wavenet, _embed(dit.t_embedder2, times), self._place)
@@ -65,7 +71,7 @@ class Estimator:
         given = F.linear(torch.cat(items).to(self.dtype), self._given, self._given_bias)
         return Batch(
             rows=rows,
-            attend=attention_within(rows.spans, self.device, self.dtype),
+            attend=self.attention.attention.over(rows.spans, self.device),
             rotary=self._transformer.rotary(rows.positions, self.dtype),
             given=torch.stack([given, self._given_bias.expand_as(given)]),
         )
@@ -119,6 +125,8 @@ class Estimator:
         self._exit_bias = self._place((shift @ inner.T + inner_bias) @ outer.T + outer_bias)
 
     def _place(self, tensor: Tensor) -> Tensor:
+        if self.dtype == torch.float16 and tensor.abs().max() > torch.finfo(torch.float16).max:
+            raise Misconfigured("weights of s2mel do not fit into fp16; set FARM_INDEXTTS_S2MEL=bf16 or fp32")
         return tensor.to(self.device, self.dtype)
 
 

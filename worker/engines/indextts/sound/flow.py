@@ -13,6 +13,7 @@ from torch import Tensor
 
 from worker.engines.indextts.shapes import Voice
 from worker.engines.indextts.sound.estimator import Estimator
+from worker.engines.indextts.sound.spans import Choice
 
 
 class Flow:
@@ -20,15 +21,25 @@ class Flow:
     times the one with condition, less g times the one without."""
 
     def __init__(
-        self, dit: Any, device: torch.device, dtype: torch.dtype, steps: int = 25, guidance: float = 0.7
-    ) -> None:
+        self, dit: Any, device: torch.device, dtype: torch.dtype, steps: int = 25, guidance: float = 0.7,
+        attention: Choice | None = None,
+    ) -> None:  # fmt: skip
         grid = torch.linspace(0, 1, steps + 1)
         strides = grid.diff()
         # The package sums its strides, so its rounding is part of every time.
         times = torch.cat([grid[:1], strides[:-1]]).cumsum(0)
-        self._estimate = Estimator(dit, times, device, dtype)
+        self._estimate = Estimator(dit, times, device, dtype, attention)
         self._strides: list[float] = strides.tolist()
         self._guidance = guidance
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self._estimate.dtype
+
+    @property
+    def attention(self) -> str:
+        """The name of its attention, and the reasons against faster ones."""
+        return str(self._estimate.attention)
 
     def mels(self, conditions: Sequence[Tensor], voices: Sequence[Voice], seeds: Sequence[int]) -> list[Tensor]:
         """(80, Y) in fp32 for the conditions (Y, C) of each item, as the regulator makes them.
