@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,8 +11,9 @@ from unittest.mock import patch
 import pytest
 import torch
 
+from farm.errors import Misconfigured
 from tests.indextts.pieces import FLOAT_NOISE, MIXED, pieces, sound, worst
-from worker.engines.indextts.shapes import HOP, Fault, Network, Piece
+from worker.engines.indextts.shapes import DTYPES, HOP, Fault, Network, Piece, Precision, Precisions
 from worker.engines.indextts.sound.acoustic import Acoustic
 from worker.engines.indextts.sound.flow import Flow
 
@@ -148,6 +150,135 @@ def test_a_lost_gpu_raises_and_blames_no_piece(network: Network, acoustic: Acous
     lost = RuntimeError("CUDA error: an illegal memory access was encountered")
     with failing(lambda seeds: True, lost), pytest.raises(RuntimeError, match="illegal memory access"):
         acoustic.render(pieces(network, [10, 20], [30]))
+
+
+# --- the way back from half precision ---------------------------------------------------------------------------------
+
+
+def in_half(network: Network, half: Precision = "fp16") -> Network:
+    return replace(network, precisions=Precisions(s2mel=half, vocoder=half))
+
+
+def too_loud(piece: Piece) -> Piece:
+    """In a voice whose mel is beyond fp16, and not beyond fp32."""
+    return replace(piece, voice=replace(piece.voice, mel=piece.voice.mel * 1e6))
+
+
+@contextmanager
+def overflowing(spoils: Callable[[Sequence[int]], Sequence[bool]]) -> Iterator[list[str]]:
+    """A flow that makes NaN in half precision, of the items of which `spoils` says so by their seeds. Yields the type
+    of each call."""
+    mels, calls = Flow.mels, []
+
+    def overflowed(flow: Flow, conditions: Any, voices: Any, seeds: Sequence[int]) -> Any:
+        calls.append(str(flow.dtype).removeprefix("torch."))
+        made = mels(flow, conditions, voices, seeds)
+        if flow.dtype == torch.float32:
+            return made
+        return [mel * torch.nan if spoilt else mel for mel, spoilt in zip(made, spoils(seeds), strict=True)]
+
+    with patch.object(Flow, "mels", overflowed):
+        yield calls
+
+
+def decibels(found: torch.Tensor, expected: torch.Tensor) -> float:
+    return float(10 * torch.log10(expected.square().sum() / (found - expected).square().sum()))
+
+
+def test_a_piece_beyond_fp16_is_made_again_in_fp32_and_its_company_stays(
+    network: Network, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, loud, third = pieces(network, [10, 20, 30], [30])
+    batch, half = [first, too_loud(loud), third], Acoustic(in_half(network), QUICK)
+
+    found = render(half, batch)
+
+    alone = render(Acoustic(network, QUICK), [batch[1]])
+    assert worst([found[1]], [alone[1]]) < FLOAT_NOISE
+    company = render(Acoustic(in_half(network), QUICK), [first, third])
+    assert min(decibels(found[key], company[key]) for key in (0, 2)) > 40
+    assert half.facts()["made again"] == "1 of 3 pieces, in fp32"
+
+    render(half, batch)
+
+    assert half.facts()["made again"] == "2 of 6 pieces, in fp32"
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(warnings) == 1
+    assert "again in fp32" in warnings[0]
+
+
+@pytest.mark.parametrize("half", ["fp16", "bf16"])
+def test_a_flow_that_overflows_costs_no_piece(network: Network, half: Precision) -> None:
+    batch = pieces(network, [10, 20, 30], [30])
+    with overflowing(lambda seeds: [seed > 0 for seed in seeds]) as calls:
+        acoustic = Acoustic(in_half(network, half), QUICK)
+        found = render(acoustic, batch)
+    assert calls == [str(DTYPES[half]).removeprefix("torch."), "float32"]
+    exact = render(Acoustic(network, QUICK), batch)
+    assert difference({key: found[key] for key in (1, 2)}, {key: exact[key] for key in (1, 2)}) < FLOAT_NOISE
+    assert acoustic.facts()["made again"] == "2 of 3 pieces, in fp32"
+
+
+def test_a_vocoder_that_overflows_works_again_without_the_flow(network: Network) -> None:
+    """Between two layers everything is 2**14 times as large, which changes nothing in fp32 and is beyond fp16."""
+    loud = copy.deepcopy(network.vocoder)
+    before, behind = loud.conv_pre, loud.ups[0][0]
+    for parameter in (before.weight, before.bias):
+        parameter.mul_(2.0**14)
+    behind.weight.mul_(2.0**-14)
+    batch = pieces(network, [10, 20], [30])
+    with overflowing(lambda seeds: [False for _ in seeds]) as calls:
+        acoustic = Acoustic(replace(in_half(network), vocoder=loud), QUICK)
+        found = render(acoustic, batch)
+    assert calls == ["float16"]
+    assert acoustic.facts()["made again"] == "2 of 2 pieces, in fp32"
+    exact = render(Acoustic(network, QUICK), batch)
+    assert min(decibels(found[key], exact[key]) for key in exact) > 20, "only the mel is of fp16"
+
+
+def test_a_piece_that_fp32_can_not_save_is_the_only_fault(network: Network) -> None:
+    good, loud, other = pieces(network, [10, 20, 30], [30])
+    acoustic = Acoustic(in_half(network), QUICK)
+    made = acoustic.render([good, replace(loud, contents=loud.contents * torch.nan), too_loud(other)])
+    assert isinstance(made[1], Fault)
+    assert made[1].error == "the model made samples that are no numbers, in fp32 too; try another seed"
+    assert not isinstance(made[0], Fault)
+    assert not isinstance(made[2], Fault)
+
+
+def test_a_full_memory_while_a_piece_is_made_again_is_told_of_that_piece_alone(network: Network) -> None:
+    good, loud = pieces(network, [10, 20], [30])
+    acoustic = Acoustic(in_half(network), QUICK)
+    mels = Flow.mels
+
+    def tight(flow: Flow, *given: Any) -> Any:
+        if flow.dtype == torch.float32:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return mels(flow, *given)
+
+    with patch.object(Flow, "mels", tight):
+        made = acoustic.render([good, too_loud(loud)])
+    assert not isinstance(made[0], Fault)
+    assert isinstance(made[1], Fault)
+    assert "no memory" in made[1].error
+
+
+def test_in_full_precision_nothing_is_made_twice(network: Network, acoustic: Acoustic) -> None:
+    assert acoustic._exact is None
+    assert "made again" not in acoustic.facts()
+
+
+def test_weights_beyond_fp16_are_refused_by_name(network: Network) -> None:
+    loud = copy.deepcopy(network.vocoder)
+    loud.conv_post.weight.fill_(1e5)
+    with pytest.raises(Misconfigured, match=r"conv_post\.weight does not fit into float16.*FARM_INDEXTTS_VOCODER=fp32"):
+        Acoustic(replace(in_half(network), vocoder=loud), QUICK)
+    linear: Any = network.estimator.conv1
+    with (
+        patch.object(linear, "weight", torch.nn.Parameter(torch.full_like(linear.weight, 1e5))),
+        pytest.raises(Misconfigured, match="FARM_INDEXTTS_S2MEL=bf16 or fp32"),
+    ):
+        Acoustic(in_half(network), QUICK)
 
 
 def test_an_empty_batch_renders_to_an_empty_list(acoustic: Acoustic) -> None:

@@ -395,6 +395,8 @@ def test_an_engine_warms_up_and_states_its_facts(built: Assemble) -> None:
     assert engine.device == "cpu"
     assert engine.facts()["precision"] == "gpt fp32, s2mel fp32, vocoder fp32"
     assert engine.facts()["attention"] == "sdpa"
+    assert engine.facts()["flow attention"] == "per item"
+    assert "made again" not in engine.facts()
 
 
 def test_texts_are_read_in_other_processes_to_the_same_clip(

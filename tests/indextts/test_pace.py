@@ -89,6 +89,9 @@ class Acoustics:
     def frames(self, codes: int, speed: float) -> int:
         return codes
 
+    def facts(self) -> dict[str, str]:
+        return {}
+
     def render(self, pieces: Sequence[Piece]) -> list[tuple[object, Any] | Fault]:
         time.sleep(len(pieces) * CLIP_S / ACOUSTICS)
         return [(piece.key, np.zeros(8, np.float32)) for piece in pieces]

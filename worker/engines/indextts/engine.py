@@ -111,7 +111,7 @@ class IndexTTS:
             self._preparing.put((run, utterance))
 
     def facts(self) -> Mapping[str, str]:
-        facts = {**self._standing, "slots": str(self.capacity)}
+        facts = {**self._standing, **self._acoustic.facts(), "slots": str(self.capacity)}
         if self._steps:
             facts["rows"] = f"{self._rows / self._steps:.1f} on average"
         if self._torch_device.type == "cuda":

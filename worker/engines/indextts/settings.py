@@ -33,11 +33,9 @@ class IndexTTSSettings(EngineSettings):
         "auto",
         description="precision of the GPT: fp32, tf32, bf16, fp16; auto is fp16 (2.5: bf16) on a GPU, fp32 on a CPU",
     )
-    s2mel: AskedPrecision = Field(
-        "auto", description="precision of regulator and flow; auto is tf32 on a GPU and fp32 on a CPU"
-    )
+    s2mel: AskedPrecision = Field("auto", description="precision of the flow; auto is fp16 on a GPU and fp32 on a CPU")
     vocoder: AskedPrecision = Field(
-        "auto", description="precision of the vocoder; auto is tf32 on a GPU and fp32 on a CPU"
+        "auto", description="precision of the vocoder; auto is fp16 on a GPU and fp32 on a CPU"
     )
     attention: Literal["auto", "flash", "torch", "sdpa"] = Field(
         "auto",

@@ -24,20 +24,34 @@ HOP = 256  # samples per mel frame
 MELS = 80
 
 Precision = Literal["fp32", "tf32", "bf16", "fp16"]
+# tf32 keeps weights and activations in fp32; matrix products round their factors to 10 bits.
+DTYPES: Mapping[Precision, torch.dtype] = {
+    "fp32": torch.float32,
+    "tf32": torch.float32,
+    "bf16": torch.bfloat16,
+    "fp16": torch.float16,
+}
+HALF: tuple[Precision, ...] = ("fp16", "bf16")
 
 
 @dataclass(frozen=True, slots=True)
 class Precisions:
-    """The precision of each stage. `tf32` keeps weights and activations in fp32; matrix products round to 10 bits."""
+    """The precision of each stage; `s2mel` is that of the flow."""
 
     gpt: Precision = "fp32"
     s2mel: Precision = "fp32"
     vocoder: Precision = "fp32"
 
+    @property
+    def full(self) -> Precision:
+        """Of all that is not in half precision: fp32, or tf32 where a stage is, because the process has one switch."""
+        return "tf32" if "tf32" in (self.gpt, self.s2mel, self.vocoder) else "fp32"
+
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """The package's own modules: loaded, in eval mode, without gradients, on their device, in their precision."""
+    """The package's own modules: loaded, in eval mode, without gradients. The GPT is in its precision and all others
+    are in fp32, of which flow and vocoder round copies."""
 
     version: str  # "2" or "2.5"
     config: Mapping[str, Any]  # the checkpoint's config.yaml
@@ -45,10 +59,10 @@ class Network:
     precisions: Precisions
     gpt: torch.nn.Module  # indextts.gpt.model_v2.UnifiedVoice
     regulator: torch.nn.Module  # s2mel's length_regulator
-    estimator: torch.nn.Module  # s2mel's cfm.estimator, a DiT: on the CPU in fp32, from where the flow folds its own
+    estimator: torch.nn.Module  # s2mel's cfm.estimator, a DiT: on the CPU, from where the flow folds its own
     gpt_layer: torch.nn.Module | None  # s2mel's gpt_layer: latents -> content rows; version 2 only
     codec: torch.nn.Module  # semantic codec: version 2 quantises a reference and embeds codes, 2.5 decodes them
-    vocoder: torch.nn.Module  # BigVGAN, without weight norm
+    vocoder: torch.nn.Module  # BigVGAN, without weight norm: on the CPU where its precision is half, else on the device
     semantic: torch.nn.Module  # w2v-BERT 2.0 up to the layer that is used
     semantic_mean: torch.Tensor  # (1024,)
     semantic_std: torch.Tensor  # (1024,)

@@ -7,10 +7,8 @@ import json
 import logging
 import tempfile
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import soundfile as sf
@@ -27,9 +25,10 @@ from worker.engines.indextts.engine import IndexTTS
 from worker.engines.indextts.load.checkpoint import Checkpoint, find_checkpoint
 from worker.engines.indextts.load.network import load_network
 from worker.engines.indextts.load.package import edition
+from worker.engines.indextts.load.precision import choose_precisions, switch_tf32
 from worker.engines.indextts.preparation import Preparation
 from worker.engines.indextts.settings import IndexTTSSettings
-from worker.engines.indextts.shapes import SAMPLE_RATE, Adapter, Network, Precision, Precisions, Sampling
+from worker.engines.indextts.shapes import HALF, SAMPLE_RATE, Adapter, Network, Precisions, Sampling
 from worker.engines.indextts.sound.acoustic import Acoustic
 from worker.engines.indextts.text.wording import GrammarProcesses, Grammars, Wording
 from worker.engines.indextts.v2 import V2
@@ -40,18 +39,13 @@ from worker.engines.indextts.voice.emotion import Emotions
 log = logging.getLogger(__name__)
 
 _RENDERING = 1  # raise it when these files make the same input sound different
+_RENDERING_HALF = 1  # likewise, where only flow or vocoder in half precision sound different
 
 _SLOTS_CUDA, _SLOTS_CPU = 64, 16
 _READERS_CUDA = 4  # at 0.2 to 0.3 s for 20 s of speech, 4 keep pace with 250 times real time
 _PROMPT = 256  # positions: up to 32 latents, 120 tokens, and room to spare
 _KV_SHARE = 0.5  # of the GPU memory that the weights left; the acoustics work in the other half
 _KV_CPU = 4 << 30
-# On a GPU, by version. For the GPT the package's own half mode; the stages that it leaves in fp32 in tf32, which has
-# the 10 bits of mantissa of fp16.
-_AUTO: Mapping[str, Precisions] = {
-    "2": Precisions(gpt="fp16", s2mel="tf32", vocoder="tf32"),
-    "2.5": Precisions(gpt="bf16", s2mel="tf32", vocoder="tf32"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,33 +191,6 @@ def choose_device(wanted: str) -> torch.device:
     return device
 
 
-def choose_precisions(version: str, settings: IndexTTSSettings, device: torch.device) -> Precisions:
-    """The precisions asked for, or the defaults of device and version. Raises Misconfigured for one that the device
-    lacks."""
-    asked = {"gpt": settings.gpt, "s2mel": settings.s2mel, "vocoder": settings.vocoder}
-    chosen = _AUTO[version] if device.type == "cuda" else Precisions()
-    for stage, precision in asked.items():
-        if precision == "auto":
-            continue
-        assert precision in get_args(Precision)
-        if precision == "tf32" and device.type == "cpu":
-            raise Misconfigured(f"FARM_INDEXTTS_{stage.upper()}=tf32 is something that GPUs do; on a CPU say fp32")
-        chosen = replace(chosen, **{stage: precision})
-    return chosen
-
-
-def switch_tf32(precisions: Precisions, device: torch.device) -> None:
-    """TF32 is a switch of the process and not of a stage. In cuDNN it is on by default, so fp32 has to turn it off."""
-    chosen = {precisions.gpt, precisions.s2mel, precisions.vocoder}
-    if {"fp32", "tf32"} <= chosen:
-        raise Misconfigured(
-            f"precisions gpt {precisions.gpt}, s2mel {precisions.s2mel}, vocoder {precisions.vocoder}: fp32 and tf32 "
-            "can't be had side by side, because TF32 is switched for the whole process; say one of them for both"
-        )
-    if device.type == "cuda":
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = "tf32" in chosen
-
-
 def _checkpoint(version: str, settings: IndexTTSSettings) -> Checkpoint:
     try:
         return find_checkpoint(settings.dir, version=version)
@@ -253,6 +220,8 @@ def _fingerprint(precisions: Precisions, options: Options) -> str:
         _RENDERING, edition(), precisions.gpt, precisions.s2mel, precisions.vocoder, options.steps,
         options.sampling.limit,
     ]  # fmt: skip
+    if {precisions.s2mel, precisions.vocoder} & set(HALF):
+        sound.append(_RENDERING_HALF)
     return hashlib.sha256(json.dumps(sound, sort_keys=True).encode()).hexdigest()[:8]
 
 

@@ -26,9 +26,10 @@ from farm.errors import Misconfigured
 from worker.engines.indextts.load.checkpoint import Checkpoint, semantic_weights
 from worker.engines.indextts.load.package import OFFICIAL, Official, Package, not_installed, place_of_package
 from worker.engines.indextts.load.weights import check_finite, damaged, entry, load, place, restore
-from worker.engines.indextts.shapes import HOP, MELS, SAMPLE_RATE, Network, Precisions
+from worker.engines.indextts.shapes import HALF, HOP, MELS, SAMPLE_RATE, Network, Precisions
 from worker.engines.indextts.text.wording import spanish_grammar
 
+_CPU = torch.device("cpu")
 _LAYERS_HEARD = 17  # of w2v-BERT's 24: the model was trained on the state behind the 17th
 _STYLE = 192
 # They run once for each voice, and every clip in it depends on them, so rounding them would gain nothing.
@@ -53,11 +54,11 @@ def load_network(checkpoint: Checkpoint, device: torch.device, precisions: Preci
             device=device,
             precisions=precisions,
             gpt=place(own.gpt, device, precisions.gpt, in_full=_ONCE_PER_VOICE),
-            regulator=place(models["length_regulator"], device, precisions.s2mel),
-            estimator=place(models["cfm"].estimator, torch.device("cpu")),
-            gpt_layer=place(models["gpt_layer"], device, precisions.s2mel) if "gpt_layer" in own.s2mel else None,
+            regulator=place(models["length_regulator"], device),
+            estimator=place(models["cfm"].estimator, _CPU),
+            gpt_layer=place(models["gpt_layer"], device) if "gpt_layer" in own.s2mel else None,
             codec=place(own.codec, device),
-            vocoder=place(_vocoder(package, checkpoint), device, precisions.vocoder),
+            vocoder=place(_vocoder(package, checkpoint), _CPU if precisions.vocoder in HALF else device),
             speaker=place(_speaker(package, checkpoint), device),
             mel=_mel(package, config),
             emotion_rows=_rows(checkpoint.emotion_rows, config["gpt"]["model_dim"], checkpoint, device),

@@ -17,9 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from farm.errors import Misconfigured
-from worker.engines.indextts.shapes import Precision
+from worker.engines.indextts.shapes import DTYPES, Precision
 
-_TYPES = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _MIXED = "it and the config of the model are not of one checkpoint; fetch both again"
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -81,7 +80,7 @@ def place(module: Module, device: torch.device, precision: Precision = "fp32", i
     """The module on its device, for inference, in `precision`; its children named `in_full` stay in fp32."""
     rounded = [child for name, child in module.named_children() if name not in in_full] if in_full else [module]
     for child in rounded:
-        child.to(_TYPES[precision])
+        child.to(DTYPES[precision])
     return module.to(device).eval().requires_grad_(False)
 
 

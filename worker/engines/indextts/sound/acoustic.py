@@ -1,42 +1,44 @@
-"""The acoustic stages as one: contents become samples, as many pieces at a time as memory holds.
+"""The acoustic half of a network: pieces become samples, in its precisions, and in fp32 where these do not suffice.
 
-isolation.py has the rules for a batch that fails. After a batch that did not fit, later ones are smaller, and grow
-again with each success.
+    pieces ──> regulator ──> flow ──> vocoder ──> samples      in the network's precisions
+                               │         │
+                               └─ not finite: again in fp32 ──> samples, or a fault
+
+fp16 ends at 65,504. A value beyond it becomes infinite, and the samples that depend on it are no numbers any more. That
+is no fault of the piece before fp32 has said so. The weights in fp32 wait on the CPU, and move to the device when they
+are first needed: 0.9 GB at full size, which then stay there.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Hashable, Sequence
+from collections.abc import Mapping, Sequence
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
-from worker.engines.indextts.device_error import out_of_memory
-from worker.engines.indextts.isolation import Isolation
-from worker.engines.indextts.shapes import Fault, Network, Piece
-from worker.engines.indextts.sound.flow import Flow
-from worker.engines.indextts.sound.regulator import regulate
-from worker.engines.indextts.sound.vocoder import Vocoder
+from worker.engines.indextts.shapes import HALF, Fault, Network, Piece
+from worker.engines.indextts.sound.batches import rows_of
+from worker.engines.indextts.sound.stages import Sound, Spoiled, Stages, Task
 
 log = logging.getLogger(__name__)
 
-Sound = tuple[Hashable, npt.NDArray[np.float32]]  # a piece's key and its samples (256 * frames,) within [-1, 1]
-
 
 class Acoustic:
-    """Regulator, flow and vocoder of a network. A batch has at most `rows` mel frames, those of the references among
-    them, or one piece. A row takes about 70 KB in fp32 (calculated)."""
+    """Over a network. A batch has at most `rows` mel frames, those of the references among them, or one piece; by
+    default as many as the device's memory holds. `steps` and `guidance` are the flow's."""
 
-    def __init__(self, network: Network, steps: int = 25, guidance: float = 0.7, rows: int = 16384) -> None:
+    def __init__(self, network: Network, steps: int = 25, guidance: float = 0.7, rows: int | None = None) -> None:
+        self._precisions = precisions = network.precisions
+        rows = rows or rows_of(network.device)
+        self._usual = Stages(network, steps, guidance, rows, precisions.s2mel, precisions.vocoder)
+        self._exact: Stages | None = None
+        if precisions.s2mel in HALF or precisions.vocoder in HALF:
+            half = max(1, rows // 2)  # because a row takes twice the memory
+            self._exact = Stages(network, steps, guidance, half, precisions.full, precisions.full)
+        self._rendered = self._again = 0  # pieces
         with torch.inference_mode():
-            self._regulator = network.regulator
-            dtype = next(network.regulator.parameters()).dtype
-            self._flow = Flow(network.estimator, network.device, dtype, steps, guidance)
-            self._vocoder = Vocoder(network.vocoder)
-        self._most = self._room = rows
-        self._isolation = Isolation("the acoustic stages")
+            self._attention = self._usual.flow.attention
+            self._usual.vocoder  # noqa: B018
 
     @torch.inference_mode()
     def render(self, pieces: Sequence[Piece]) -> list[Sound | Fault]:
@@ -45,59 +47,36 @@ class Acoustic:
         Raises:
             Exception: the device failed, or so many pieces in a row that they are not to blame.
         """
-        made: dict[int, Sound | Fault] = {
-            index: Fault(piece.key, "there are no codes to make sound of; try another seed")
-            for index, piece in enumerate(pieces)
-            if not piece.frames or not len(piece.contents)
-        }
-        order = sorted(range(len(pieces)) - made.keys(), key=lambda index: pieces[index].frames)
-        while order:
-            batch = self._fitting(pieces, order)
-            sounds = self._isolation.run([pieces[index] for index in batch], self._sounds, _fault, self._give_way)
-            made |= zip(batch, sounds, strict=True)
-            del order[: len(batch)]
-        return [made[index] for index in range(len(pieces))]
+        tasks = {number: Task(piece) for number, piece in enumerate(pieces) if piece.frames and len(piece.contents)}
+        made = self._usual.run(tasks)
+        self._rendered += len(tasks)
+        spoiled = {number: sound.task for number, sound in made.items() if isinstance(sound, Spoiled)}
+        if spoiled and self._exact is not None:
+            self._count(len(spoiled))
+            made |= self._exact.run(spoiled)
+        silent = "there are no codes to make sound of; try another seed"
+        return [
+            self._settled(made[number]) if number in made else Fault(piece.key, silent)
+            for number, piece in enumerate(pieces)
+        ]
 
-    def _fitting(self, pieces: Sequence[Piece], order: Sequence[int]) -> list[int]:
-        """The first of `order` that fit into one batch; at least one."""
-        rows = 0
-        for count, index in enumerate(order):
-            rows += _rows(pieces[index])
-            if count and rows > self._room:
-                return list(order[:count])
-        return list(order)
+    def facts(self) -> Mapping[str, str]:
+        facts = {"flow attention": self._attention}
+        if self._again:
+            facts["made again"] = f"{self._again} of {self._rendered} pieces, in {self._precisions.full}"
+        return facts
 
-    def _sounds(self, pieces: Sequence[Piece]) -> list[Sound | Fault]:
-        conditions = regulate(self._regulator, [piece.contents for piece in pieces], [piece.frames for piece in pieces])
-        mels = self._flow.mels(conditions, [piece.voice for piece in pieces], [piece.seed for piece in pieces])
-        waves = self._vocoder.samples(mels)
-        self._room = min(self._most, self._room + self._room // 8 + 1)
-        return [_checked(piece, wave.numpy()) for piece, wave in zip(pieces, waves, strict=True)]
+    def _count(self, spoiled: int) -> None:
+        if not self._again:
+            log.warning(
+                "the sound of %d pieces is not finite with the flow in %s and the vocoder in %s; such pieces are made "
+                "again in %s, and farm doctor counts them",
+                spoiled, self._precisions.s2mel, self._precisions.vocoder, self._precisions.full,
+            )  # fmt: skip
+        self._again += spoiled
 
-    def _give_way(self, pieces: Sequence[Piece], error: Exception) -> None:
-        lacking = out_of_memory(error)
-        if lacking:
-            self._room = sum(map(_rows, pieces)) // 2
-        way = "in halves" if lacking else "one by one"
-        log.warning("%d pieces failed together and are rendered %s: %s", len(pieces), way, _first_line(error))
-
-
-def _rows(piece: Piece) -> int:
-    return piece.voice.mel.shape[1] + piece.frames
-
-
-def _checked(piece: Piece, samples: npt.NDArray[np.float32]) -> Sound | Fault:
-    if np.isfinite(samples).all():
-        return piece.key, samples
-    return Fault(piece.key, "the model made samples that are no numbers; try another seed, or both stages in fp32")
-
-
-def _fault(piece: Piece, error: Exception) -> Fault:
-    if out_of_memory(error):
-        reason = "the GPU has no memory for this text, not even alone; split it, or give the engine fewer slots"
-        return Fault(piece.key, reason)
-    return Fault(piece.key, f"the acoustic stages failed: {_first_line(error)}")
-
-
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".partition("\n")[0]
+    def _settled(self, sound: Sound | Spoiled | Fault) -> Sound | Fault:
+        if not isinstance(sound, Spoiled):
+            return sound
+        even = "" if self._exact is None else f", in {self._precisions.full} too"
+        return Fault(sound.task.piece.key, f"the model made samples that are no numbers{even}; try another seed")

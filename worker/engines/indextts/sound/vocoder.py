@@ -2,11 +2,14 @@
 
 In a padded batch the network looks past the end of an item, into its own output for the padding. Alone it finds zeros
 there (convolutions) or the last value held (the filters around an activation). So the few columns behind every end are
-set to just that before each of these layers. The network itself is the package's, unchanged.
+set to just that before each of these layers. The network itself is the package's: in fp32 unchanged, in half precision
+a copy whose activations compute in fp32 (snake.py).
 """
 
 from __future__ import annotations
 
+import copy
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -17,24 +20,33 @@ from torch import Tensor, nn
 
 from farm.errors import Misconfigured
 from worker.engines.indextts.shapes import HOP
+from worker.engines.indextts.sound.snake import Snake
+
+log = logging.getLogger(__name__)
 
 # The fixed cost of a batch, in frames: on a GPU, 2,200 kernels against 40 us a frame (calculated).
 _LAUNCH = {"cpu": 16, "cuda": 256}
 
 
 class Vocoder:
-    """`module` is the package's BigVGAN. A batch has at most `limit` padded frames, or one item. A frame takes about
-    0.3 MB in fp32 (calculated).
+    """`module` is the package's BigVGAN in fp32. Where it is to run on another `device` or in another `dtype`, a copy
+    runs. A batch has at most `limit` padded frames, or one item. A frame takes about 0.3 MB in fp32 (calculated).
 
     Raises:
-        Misconfigured: the module was loaded with its fused CUDA kernel, which leaves no place to set the ends.
+        Misconfigured: the module was loaded with its fused CUDA kernel, which leaves no place to set the ends; or its
+            weights do not fit into `dtype`.
     """
 
-    def __init__(self, module: Any, limit: int = 8192) -> None:
+    def __init__(
+        self, module: Any, device: torch.device | None = None, dtype: torch.dtype = torch.float32, limit: int = 8192
+    ) -> None:
         if module.h.get("use_cuda_kernel"):
             raise Misconfigured("BigVGAN's fused CUDA kernel can't be batched; load it with use_cuda_kernel=False")
-        self._module, self._limit = module, limit
-        self._looking = [sight for layer in module.modules() if (sight := _look(layer)) is not None]
+        weight = module.conv_pre.weight
+        device = device or weight.device
+        same = (weight.device, weight.dtype) == (device, dtype)
+        self._module, self._limit = module if same else _copy(module, device, dtype), limit
+        self._looking = [sight for layer in self._module.modules() if (sight := _look(layer)) is not None]
 
     def samples(self, mels: Sequence[Tensor]) -> list[Tensor]:
         """(256 Y,) for each mel (80, Y): fp32 within [-1, 1], on the CPU."""
@@ -64,6 +76,31 @@ class Vocoder:
         finally:
             for hook in hooks:
                 hook.remove()
+
+
+def _copy(module: Any, device: torch.device, dtype: torch.dtype) -> Any:
+    made = copy.deepcopy(module).to(device, dtype)
+    if dtype == torch.float32:
+        return made
+    for name, weight in made.state_dict().items():
+        if not weight.sum(dtype=torch.float32).isfinite():
+            kind = str(dtype).removeprefix("torch.")
+            raise Misconfigured(f"the vocoder's {name} does not fit into {kind}; set FARM_INDEXTTS_VOCODER=fp32")
+    rounded, exact = ([layer for layer in one.modules() if _is_activation(layer)] for one in (made, module))
+    for layer, origin in zip(rounded, exact, strict=True):
+        layer.act = Snake.of(origin.act, device)
+    beyond = sum(int((layer.act.amplitude > torch.finfo(dtype).max).sum()) for layer in rounded)
+    if beyond:
+        log.warning(
+            "%d channels of the vocoder swing further than half precision reaches; pieces that make them do so are "
+            "made twice, and FARM_INDEXTTS_VOCODER=fp32 spares the first time",
+            beyond,
+        )
+    return made
+
+
+def _is_activation(layer: Any) -> bool:
+    return type(layer).__name__ == "Activation1d"
 
 
 def groups(lengths: Sequence[int], limit: int, launch: int) -> list[list[int]]:
