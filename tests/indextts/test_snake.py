@@ -9,8 +9,6 @@ import torch.nn.functional as F
 
 from worker.engines.indextts.sound.snake import Snake
 
-CPU = torch.device("cpu")
-
 
 def activations(name: str) -> Any:
     """The package's, in fp32, with the parameters of trained and of extreme channels."""
@@ -32,7 +30,7 @@ def test_in_half_precision_only_the_ends_of_an_activation_are_rounded(name: str,
     x = torch.linspace(-30, 30, 6 * 200).view(2, 6, 100).to(dtype)
     exact = act(x.float())
 
-    mine = Snake.of(act, CPU)
+    mine = Snake.of(act)
     found = mine(x)
 
     assert found.dtype == dtype

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 from itertools import combinations
 from typing import Any
 
@@ -13,6 +14,7 @@ from tests.indextts import pieces
 from tests.indextts.pieces import FLOAT_NOISE, worst
 from worker.engines.indextts.shapes import Network
 from worker.engines.indextts.sound import vocoder as module
+from worker.engines.indextts.sound.snake import Snake
 from worker.engines.indextts.sound.vocoder import Vocoder, groups
 
 
@@ -97,3 +99,29 @@ def test_a_module_with_the_fused_kernel_is_refused(network: Network, monkeypatch
     monkeypatch.setitem(network.vocoder.h, "use_cuda_kernel", True)
     with pytest.raises(Misconfigured, match="use_cuda_kernel=False"):
         Vocoder(network.vocoder)
+
+
+def test_half_precision_rounds_a_copy_and_computes_its_activations_in_fp32(
+    network: Network, package: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    half = Vocoder(network.vocoder, dtype=torch.float16)
+
+    assert {weight.dtype for weight in half._module.parameters()} == {torch.float16}
+    snakes = [layer for layer in half._module.modules() if isinstance(layer, Snake)]
+    assert len(snakes) == sum(type(layer).__name__ == "Activation1d" for layer in network.vocoder.modules())
+    assert {snake.amplitude.dtype for snake in snakes} == {torch.float32}
+    assert not caplog.records
+    [mel] = mels([25])
+    assert worst([network.vocoder(mel[None])[0, 0]], [pieces.samples(package, mel)]) < FLOAT_NOISE
+
+
+def test_channels_that_swing_further_than_half_precision_are_counted(
+    network: Network, caplog: pytest.LogCaptureFixture
+) -> None:
+    loud = copy.deepcopy(network.vocoder)
+    beta = loud.activation_post.act.beta
+    beta[:2] = -12.0  # 1/b is 162,755, and fp16 ends at 65,504
+    Vocoder(loud, dtype=torch.float16)
+    assert [record.getMessage().partition(";")[0] for record in caplog.records] == [
+        "2 channels of the vocoder swing further than half precision reaches"
+    ]

@@ -41,7 +41,7 @@ def lay_out(prompts: Sequence[int], frames: Sequence[int], margin: int, reach: i
             raise ValueError(f"{length} frames, the reference's with them, are too few: it takes more than {margin}")
         offsets = torch.arange(-margin, shown + margin)
         inside = shown - 1 - (shown - 1 - offsets.abs()).abs()  # 2 1 | 0 1 2 ... n-2 n-1 | n-2 n-3
-        ends = torch.nonzero(inside != offsets)[:, 0]
+        ends = torch.cat([torch.arange(margin), torch.arange(margin + shown, len(offsets))])
         indices.append(
             (
                 torch.arange(length),

@@ -15,19 +15,22 @@ from torch import Tensor, nn
 class Snake(nn.Module):
     """Of the C channels of one layer. Input and output are (B, C, T) in half precision."""
 
+    frequency: Tensor  # (C, 1) in fp32: a
+    amplitude: Tensor  # (C, 1) in fp32: 1/b
+
     def __init__(self, frequency: Tensor, amplitude: Tensor) -> None:
         super().__init__()
-        self.frequency, self.amplitude = frequency, amplitude  # (C, 1) in fp32: a and 1/b
+        self.register_buffer("frequency", frequency, persistent=False)
+        self.register_buffer("amplitude", amplitude, persistent=False)
 
     @classmethod
-    def of(cls, act: Any, device: torch.device) -> Snake:
+    def of(cls, act: Any) -> Snake:
         """From the package's Snake or SnakeBeta, in fp32."""
         alpha = act.alpha.detach().float()
         beta = act.beta.detach().float() if hasattr(act, "beta") else alpha
         if act.alpha_logscale:
             alpha, beta = alpha.exp(), beta.exp()
-        amplitude = 1.0 / (beta + act.no_div_by_zero)
-        return cls(alpha[:, None].to(device), amplitude[:, None].to(device))
+        return cls(alpha[:, None], (1.0 / (beta + act.no_div_by_zero))[:, None])
 
     def forward(self, x: Tensor) -> Tensor:
         return snake(x, self.frequency, self.amplitude)

@@ -57,13 +57,17 @@ class Vocoder:
         return [made[index] for index in range(len(mels))]
 
     def _batch(self, mels: Sequence[Tensor]) -> list[Tensor]:
+        waves = self.waves(mels).cpu()  # the one place where the host waits for the device
+        return [wave[: HOP * mel.shape[1]] for wave, mel in zip(waves, mels, strict=True)]
+
+    def waves(self, mels: Sequence[Tensor]) -> Tensor:
+        """(B, 256 * longest) in fp32 on the device, of one batch. Behind an item's end there is nothing of use."""
         weight = self._module.conv_pre.weight
         frames = [mel.shape[1] for mel in mels]
         padded = torch.stack([F.pad(mel, (0, max(frames) - mel.shape[1])) for mel in mels])
-        with self._ends_set(_Ends(frames, weight.device)):
-            waves = self._module(padded.to(weight.dtype))
-        waves = waves[:, 0].float().clamp_(-1, 1).cpu()
-        return [wave[: HOP * count] for wave, count in zip(waves, frames, strict=True)]
+        with self._ends_set(_Ends(frames, weight.device, weight.dtype)):
+            waves: Tensor = self._module(padded.to(weight.dtype))
+        return waves[:, 0].float().clamp_(-1, 1)
 
     @contextmanager
     def _ends_set(self, ends: _Ends) -> Iterator[None]:
@@ -79,28 +83,30 @@ class Vocoder:
 
 
 def _copy(module: Any, device: torch.device, dtype: torch.dtype) -> Any:
-    made = copy.deepcopy(module).to(device, dtype)
-    if dtype == torch.float32:
-        return made
-    for name, weight in made.state_dict().items():
+    made = copy.deepcopy(module)
+    if dtype != torch.float32:
+        _round(made, dtype)
+    return made.to(device)
+
+
+def _round(module: Any, dtype: torch.dtype) -> None:
+    """All but the activations, which compute in fp32."""
+    activations = [layer for layer in module.modules() if type(layer).__name__ == "Activation1d"]
+    snakes = [Snake.of(layer.act) for layer in activations]
+    module.to(dtype)
+    for layer, snake in zip(activations, snakes, strict=True):
+        layer.act = snake
+    for name, weight in module.named_parameters():
         if not weight.sum(dtype=torch.float32).isfinite():
             kind = str(dtype).removeprefix("torch.")
             raise Misconfigured(f"the vocoder's {name} does not fit into {kind}; set FARM_INDEXTTS_VOCODER=fp32")
-    rounded, exact = ([layer for layer in one.modules() if _is_activation(layer)] for one in (made, module))
-    for layer, origin in zip(rounded, exact, strict=True):
-        layer.act = Snake.of(origin.act, device)
-    beyond = sum(int((layer.act.amplitude > torch.finfo(dtype).max).sum()) for layer in rounded)
+    beyond = sum(int((snake.amplitude > torch.finfo(dtype).max).sum()) for snake in snakes)
     if beyond:
         log.warning(
             "%d channels of the vocoder swing further than half precision reaches; pieces that make them do so are "
             "made twice, and FARM_INDEXTTS_VOCODER=fp32 spares the first time",
             beyond,
         )
-    return made
-
-
-def _is_activation(layer: Any) -> bool:
-    return type(layer).__name__ == "Activation1d"
 
 
 def groups(lengths: Sequence[int], limit: int, launch: int) -> list[list[int]]:
@@ -125,19 +131,20 @@ def groups(lengths: Sequence[int], limit: int, launch: int) -> list[list[int]]:
 class _Ends:
     """The ends of a batch's items, at any of the network's rates; false if all items are as long as the batch."""
 
-    def __init__(self, frames: Sequence[int], device: torch.device) -> None:
+    def __init__(self, frames: Sequence[int], device: torch.device, dtype: torch.dtype) -> None:
         self._width = max(frames)
         short = [item for item, count in enumerate(frames) if count < self._width]
         self._items = torch.tensor(short, dtype=torch.long, device=device)[:, None]
         self._frames = torch.tensor([frames[item] for item in short], dtype=torch.long, device=device)[:, None]
         self._columns: dict[tuple[int, int], Tensor] = {}
+        self._zero = torch.zeros((), device=device, dtype=dtype)
 
     def __bool__(self) -> bool:
         return len(self._items) > 0
 
     def clear(self, x: Tensor, reach: int) -> None:
         """Zeros in the `reach` columns of `x` (B, C, rate * width) behind every end."""
-        x[self._items, :, self._behind(x, reach)] = x.new_zeros(())
+        x[self._items, :, self._behind(x, reach)] = self._zero
 
     def hold(self, x: Tensor, reach: int) -> None:
         """The last value of an item in the `reach` columns behind its end."""
