@@ -1,4 +1,4 @@
-"""Where an engine's time goes, and what batching is worth: IndexTTS at batches of 1, 4, 16, 64 beside the package's own
+"""What the engine makes of a machine, and where its time goes: IndexTTS as a worker runs it, beside the package's own
 infer() one by one, in one run, on whatever device is there.
 
     python -m benchmarks.engine                       the tiny random model, which shows ratios on any CPU
@@ -7,12 +7,17 @@ infer() one by one, in one run, on whatever device is there.
     python -m benchmarks.engine --model 2 --model 2.5 both, one after the other, side by side at the end; needs the
                                                       official repository
 
-A row is one batch after a warm-up: seconds of each stage (CPU seconds on a CPU, where one thread computes; wall seconds
-on a GPU, which is waited for between stages), seconds of audio, and audio seconds per second. Voices are conditioned
-once and not counted. `engine` is the whole engine, decode and acoustics overlapping, under a backlog of four batches.
+Precisions, slots, attention and readers are those that a worker has by default (load/precision.py, load/factory.py).
+
+`engine` is the whole engine under a backlog of four batches, decode and acoustics overlapping, texts put into words by
+its readers: a row for each length of the references. It is what the goals are about. The rows of `batch` are the stages
+one after another, each waited for, at batches of 1, 4, 16, 64; they show the share of each stage and overlap nothing.
+Seconds are of the wall on a GPU, and of the CPU on a CPU, where one thread computes. Voices are conditioned once and
+not counted.
 
 goals: CPU, tiny: batch 16 over one by one >= 1.7.
-       GPU, full size, half precision: batch 64 >= 10 x infer(), >= 60 audio seconds per second on an H100.
+       GPU, full size, references of 10 s: the engine >= 10 x infer(), and >= 60, then >= 158 audio seconds per second
+       on an H100 (version 2.5: >= 180).
 """
 
 from __future__ import annotations
@@ -24,8 +29,9 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from inspect import signature
 from pathlib import Path
 from typing import Any, TypeVar
@@ -33,6 +39,8 @@ from typing import Any, TypeVar
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
+import numpy as np
+import soundfile as sf
 import torch
 
 from farm.speech import Manner
@@ -42,9 +50,11 @@ from worker.engine import Clip, Speech, Utterance
 from worker.engines.indextts.decode.decoder import Decoder
 from worker.engines.indextts.decode.gpt import Gpt
 from worker.engines.indextts.load.checkpoint import find_checkpoint
-from worker.engines.indextts.load.factory import Options, adapt, assemble, choose_device, switch_tf32
+from worker.engines.indextts.load.factory import adapt, assemble, choose_device, choose_options
 from worker.engines.indextts.load.network import load_network
-from worker.engines.indextts.shapes import HOP, SAMPLE_RATE, Codes, Network, Precisions, Request, Sampling
+from worker.engines.indextts.load.precision import choose_precisions, switch_tf32
+from worker.engines.indextts.settings import IndexTTSSettings
+from worker.engines.indextts.shapes import DTYPES, HOP, SAMPLE_RATE, Codes, Network, Request, Sampling
 from worker.engines.indextts.sound.flow import Flow
 from worker.engines.indextts.sound.regulator import regulate
 from worker.engines.indextts.sound.vocoder import Vocoder
@@ -52,6 +62,8 @@ from worker.engines.indextts.sound.vocoder import Vocoder
 T = TypeVar("T")
 
 TEXT = "The tide went out before the harbour woke, and nobody on the long grey quay had seen it go, or asked where to."
+GOALS: Mapping[str, Sequence[float]] = {"2": (60, 158), "2.5": (60, 180)}  # with references of 10 s
+GOAL_REFERENCE_S = 10.0
 STAGES = ("prompts", "decode", "contents", "regulator", "flow", "vocoder")
 
 
@@ -93,11 +105,10 @@ class Pipeline:
         positions = slots * (256 + options.codes + 256)
         room = 2 * gpt.layers * gpt.width * gpt.dtype.itemsize * positions
         self._decoder = Decoder(gpt, slots=slots, bytes=room, attention=options.attention, graph=options.graph)
-        self.attention = self._decoder.attention.name
         self._regulator = network.regulator
-        dtype = next(network.regulator.parameters()).dtype
-        self._flow = Flow(network.estimator, network.device, dtype, options.steps)
-        self._vocoder = Vocoder(network.vocoder)
+        s2mel, vocoder = DTYPES[network.precisions.s2mel], DTYPES[network.precisions.vocoder]
+        self._flow = Flow(network.estimator, network.device, s2mel, options.steps)
+        self._vocoder = Vocoder(network.vocoder, network.device, vocoder)
         self._voices = [voice for voice in self._adapter.voices(voices) if not isinstance(voice, Exception)]
         self._limit = options.codes
 
@@ -131,42 +142,68 @@ class Pipeline:
         return [ended[number] for number in range(len(prompts))]
 
 
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """Audio seconds per second."""
+
+    chain: dict[int, float]  # by batch: the stages one after another
+    engine: dict[float, float]  # by the seconds of a reference
+    package: float  # the fastest infer() with one beam
+
+
 def main() -> None:
     options = arguments()
     torch.set_num_threads(1)
     device = choose_device(options.device)
-    half = "fp16" if device.type == "cuda" else "fp32"
-    precisions = Precisions(*(options.precision or [half, half, half]))
-    switch_tf32(precisions, device)
-    sizes = [int(size) for size in options.batches.split(",")]
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu, one thread"
-    reached = [(version, bench(version, device, precisions, sizes, name, options)) for version in options.model]
+    reached = [(version, bench(version, device, name, options)) for version in options.model]
     for version, speed in reached[1:] if options.full_size else []:  # the tiny models differ in width
         first, base = reached[0]
-        print(f"IndexTTS-{version} at batch {max(sizes)}: {speed / base:.2f} x IndexTTS-{first}")
+        for seconds, audio in speed.engine.items():
+            ratio = audio / base.engine[seconds]
+            print(f"IndexTTS-{version}, references of {seconds:g} s: {ratio:.2f} x IndexTTS-{first}")
 
 
-def bench(
-    version: str, device: torch.device, precisions: Precisions, sizes: Sequence[int], name: str,
-    options: argparse.Namespace,
-) -> float:  # fmt: skip
-    """Audio seconds per second of the largest batch."""
+def bench(version: str, device: torch.device, name: str, options: argparse.Namespace) -> Reached:
     what = "full size, random weights" if options.full_size else options.checkpoint or "tiny, random weights"
     with tempfile.TemporaryDirectory() as scratch:
         folder = options.checkpoint or written(Path(scratch, "model"), version, options.full_size)
-        voices = [str(path) for path in (options.voice or references(folder))]
-        network = load_network(find_checkpoint(folder), device, precisions)
-        version = network.version
-        pipeline = Pipeline(network, voices, max(sizes), options)
-        print(f"IndexTTS-{version}, {what}; {name}; torch {torch.__version__}")
-        print(f"precision {precisions}; attention {pipeline.attention}")
+        found = find_checkpoint(folder)
+        settings = worker_settings(options)
+        precisions = choose_precisions(found.version, settings, device)
+        switch_tf32(precisions, device)
+        network = load_network(found, device, precisions)
+        print(f"IndexTTS-{found.version}, {what}; {name}; torch {torch.__version__}")
         print(f"at most {options.codes} codes, {options.steps} Euler steps; seconds are of the "
               f"{'wall' if device.type == 'cuda' else 'CPU'}\n")  # fmt: skip
-        speeds = stages(pipeline, sizes, device, options.repeat)
-        backlog(network, voices, max(sizes), device, options)
-        package = sequential(folder, version, voices, device, options)
-    report(speeds, package, version, device, options)
-    return speeds[max(speeds)]
+        files = options.voice or references(folder)
+        voices = {seconds: cut(files, seconds, Path(scratch)) for seconds in options.references}
+        middle = voices[options.references[len(options.references) // 2]]
+        chain = stages(Pipeline(network, middle, max(options.batches), options), options.batches, device, options)
+        engine = backlog(network, voices, settings, device)
+        one_by_one = sequential(folder, found.version, middle, device, options)
+    reached = Reached(chain, engine, one_by_one)
+    report(reached, found.version, device, options)
+    return reached
+
+
+def worker_settings(options: argparse.Namespace) -> IndexTTSSettings:
+    """Those of a worker, but for what the command line asks."""
+    gpt, s2mel, vocoder = options.precision or ("auto", "auto", "auto")
+    return IndexTTSSettings(
+        gpt=gpt, s2mel=s2mel, vocoder=vocoder, slots=max(options.batches), attention=options.attention,
+        graph=options.graph, steps=options.steps, code_limit=max(50, options.codes), readers=options.readers,
+    )  # fmt: skip
+
+
+def cut(files: Sequence[Path], seconds: float, folder: Path) -> list[str]:
+    """The recordings, repeated or cut to this length."""
+    made = []
+    for number, file in enumerate(files):
+        samples, rate = sf.read(file)
+        made.append(str(folder / f"{number}-{seconds:g}.wav"))
+        sf.write(made[-1], np.resize(samples, round(seconds * rate)), rate)
+    return made
 
 
 def written(folder: Path, version: str, full_size: bool) -> Path:
@@ -177,7 +214,9 @@ def written(folder: Path, version: str, full_size: bool) -> Path:
     return checkpoint25.write(folder, full_size=full_size)
 
 
-def stages(pipeline: Pipeline, sizes: Sequence[int], device: torch.device, repeat: int) -> dict[int, float]:
+def stages(
+    pipeline: Pipeline, sizes: Sequence[int], device: torch.device, options: argparse.Namespace
+) -> dict[int, float]:
     print(
         f"{'batch':>7} {'audio s':>8} {'seconds':>8} {'audio/s':>8}   " + " ".join(f"{stage:>10}" for stage in STAGES)
     )
@@ -185,7 +224,7 @@ def stages(pipeline: Pipeline, sizes: Sequence[int], device: torch.device, repea
     for size in sizes:
         pipeline.run(size, Clock(device))
         clock, audio = Clock(device), 0.0
-        for turn in range(repeat):
+        for turn in range(options.repeat):
             audio += pipeline.run(size, clock, first_seed=turn * size)
         total = sum(clock.seconds.values())
         speeds[size] = audio / total
@@ -195,62 +234,71 @@ def stages(pipeline: Pipeline, sizes: Sequence[int], device: torch.device, repea
 
 
 def backlog(
-    network: Network, voices: Sequence[str], slots: int, device: torch.device, options: argparse.Namespace
-) -> None:
-    """The engine itself, joining and leaving: slots stay full, and the acoustics run beside the decode."""
-    sampling = Sampling(limit=options.codes)
-    engine = assemble(
-        network, "benchmark",
-        Options(
-            slots=slots, attention=options.attention, graph=options.graph, steps=options.steps, sampling=sampling
-        ),
-    )  # fmt: skip
-    speeches = [Speech("en", Path(voice).stem, Path(voice), Manner(seed=seed)) for seed, voice in enumerate(voices)]
+    network: Network, voices: Mapping[float, Sequence[str]], settings: IndexTTSSettings, device: torch.device
+) -> dict[float, float]:
+    """The engine itself, joining and leaving: slots stay full, and readers and acoustics run beside the decode."""
+    options = choose_options(settings, device)
+    engine = assemble(network, "benchmark", options)
+    speeds = {}
+    for seconds, files in voices.items():
+        speeches = [Speech("en", Path(file).stem, Path(file), Manner(seed=seed)) for seed, file in enumerate(files)]
 
-    def render(count: int) -> float:
-        asked = [Utterance(str(number), TEXT, speeches[number % len(speeches)]) for number in range(count)]
-        clips = list(engine.render(ListFeed(asked)))
-        assert all(isinstance(clip, Clip) for clip in clips), clips
-        return sum(len(clip.samples) for clip in clips if isinstance(clip, Clip)) / SAMPLE_RATE
+        def render(count: int, speeches: Sequence[Speech] = speeches) -> float:
+            asked = [Utterance(str(number), TEXT, speeches[number % len(speeches)]) for number in range(count)]
+            clips = list(engine.render(ListFeed(asked)))
+            assert all(isinstance(clip, Clip) for clip in clips), clips
+            return sum(len(clip.samples) for clip in clips if isinstance(clip, Clip)) / SAMPLE_RATE
 
-    render(1)
-    clock = Clock(device)
-    audio = clock.measure("engine", lambda: render(4 * slots))
-    print(f" engine {audio:>8.1f} {clock.seconds['engine']:>8.2f} {audio / clock.seconds['engine']:>8.2f}   "
-          f"rows {engine.facts().get('rows', '')}")  # fmt: skip
+        render(len(speeches))  # conditions the voices
+        clock = Clock(device)
+        audio = clock.measure("engine", partial(render, 4 * options.slots))
+        speeds[seconds] = audio / clock.seconds["engine"]
+        print(f" engine {audio:>8.1f} {clock.seconds['engine']:>8.2f} {speeds[seconds]:>8.2f}   references of "
+              f"{seconds:g} s", flush=True)  # fmt: skip
+    facts = {**engine.facts(), "readers": str(options.readers)}
+    print(" engine: " + ", ".join(f"{name} {fact}" for name, fact in facts.items()))
     engine.close()
+    return speeds
 
 
 def sequential(
     folder: Path, version: str, voices: Sequence[str], device: torch.device, options: argparse.Namespace
 ) -> float:
-    """Audio seconds per second of the package's own infer(), with one beam; and with its default of three."""
+    """Audio seconds per second of the package's own infer() with one beam, with its fused kernel where that is faster;
+    and rows for its default of three beams."""
     speed = 0.0
-    with quiet():
-        package = loaded(folder, version, device)
     said = {"max_mel_tokens": options.codes, **({"lang": "en"} if version == "2.5" else {})}
-    for beams in (1, 3):
-        clock, audio = Clock(device), 0.0
-        for number in range(-1, options.sequential):
-            torch.manual_seed(number)
+    for fused in (False, True) if device.type == "cuda" and version == "2" else (False,):
+        with quiet():
+            package = loaded(folder, version, device, fused=fused)
+        kernel = ", fused CUDA kernel" if fused else ""
+        if fused and not package.use_cuda_kernel:
+            print("  infer: its fused CUDA kernel could not be compiled here; that takes nvcc and ninja")
+            continue
+        for beams in (1, 3):
+            clock, audio = Clock(device), 0.0
+            for number in range(-1, options.sequential):
+                torch.manual_seed(number)
 
-            def infer() -> Any:
-                with quiet():
-                    return package.infer(voices[0], TEXT, None, num_beams=beams, **said)  # noqa: B023
+                def infer() -> Any:
+                    with quiet():
+                        return package.infer(voices[0], TEXT, None, num_beams=beams, **said)  # noqa: B023
 
-            if number < 0:
-                infer()  # conditions the voice
-                continue
-            rate, samples = clock.measure("infer", infer)
-            audio += len(samples) / rate
-        seconds = clock.seconds["infer"]
-        print(f"  infer {audio:>8.1f} {seconds:>8.2f} {audio / seconds:>8.2f}   one by one, beams {beams}", flush=True)
-        speed = speed or audio / seconds
+                if number < 0:
+                    infer()  # conditions the voice
+                    continue
+                rate, samples = clock.measure("infer", infer)
+                audio += len(samples) / rate
+            seconds = clock.seconds["infer"]
+            print(f"  infer {audio:>8.1f} {seconds:>8.2f} {audio / seconds:>8.2f}   one by one, beams {beams}{kernel}",
+                  flush=True)  # fmt: skip
+            speed = max(speed, audio / seconds) if beams == 1 else speed
+        package = None  # and with it the memory
     return speed
 
 
-def loaded(folder: Path, version: str, device: torch.device) -> Any:
-    """The package's own IndexTTS2, in its half precision on a GPU."""
+def loaded(folder: Path, version: str, device: torch.device, *, fused: bool = False) -> Any:
+    """The package's own IndexTTS2, in half precision on a GPU; version 2 with its fused kernel, if that compiles."""
     half = device.type == "cuda"
     if version == "2.5":
         from indextts.infer_v2_5 import IndexTTS2
@@ -263,34 +311,37 @@ def loaded(folder: Path, version: str, device: torch.device) -> Any:
     if cache.exists():
         constants.HF_HUB_CACHE = str(cache)
     if "aux_paths" not in signature(IndexTTS2).parameters:
-        return IndexTTS2(model_dir=str(folder), device=str(device), use_fp16=half)
+        return IndexTTS2(model_dir=str(folder), device=str(device), use_fp16=half, use_cuda_kernel=fused)
     files = find_checkpoint(folder)  # the official repository is told where everything lies
     auxiliary = {"w2v_bert": files.semantic, "semantic_codec": files.codec, "campplus": files.speaker}
     auxiliary["bigvgan"] = files.vocoder
     return IndexTTS2(
         cfg_path=str(files.config_file), model_dir=str(folder), device=str(device), use_fp16=half,
-        aux_paths={name: str(path) for name, path in auxiliary.items()},
+        aux_paths={name: str(path) for name, path in auxiliary.items()}, use_cuda_kernel=fused,
     )  # fmt: skip
 
 
-def report(
-    speeds: dict[int, float], package: float, version: str, device: torch.device, options: argparse.Namespace
-) -> None:
+def report(reached: Reached, version: str, device: torch.device, options: argparse.Namespace) -> None:
     print()
-    one, most = speeds[min(speeds)], max(speeds)
-    for size, speed in speeds.items():
+    chain, one = reached.chain, reached.chain[min(reached.chain)]
+    for size, speed in chain.items():
         share = speed / floor_of_an_h100(size, version)
         floor = f", {share:.3f} of the floor of an H100" if device.type == "cuda" else ""
-        print(f"batch {size}: {speed / one:.2f} x batch {min(speeds)}, {speed / package:.2f} x infer(){floor}")
+        print(f"batch {size}: {speed / one:.2f} x batch {min(chain)}, {speed / reached.package:.2f} x infer(){floor}")
+    for seconds, speed in reached.engine.items():
+        print(f"engine, references of {seconds:g} s: {speed:.2f} audio s/s, {speed / reached.package:.2f} x infer()")
     # Of version 2.5 no CPU shows what batching gains: the tiny model's flow takes four fifths of the time.
-    if version == "2" and device.type == "cpu" and not options.full_size and {1, 16} <= speeds.keys():
-        ratio = speeds[16] / speeds[1]
-        print(f"goal, batch 16 over one by one: {ratio:.2f} of >= 1.7: {'met' if ratio >= 1.7 else 'MISSED'}")
-    if device.type == "cuda" and options.full_size:
-        ratio = speeds[most] / package
-        print(f"goal, batch {most} over infer(): {ratio:.1f} of >= 10: {'met' if ratio >= 10 else 'MISSED'}")
-        speed = speeds[most]
-        print(f"goal, audio seconds per second: {speed:.1f} of >= 60 (H100): {'met' if speed >= 60 else 'MISSED'}")
+    if version == "2" and device.type == "cpu" and not options.full_size and {1, 16} <= chain.keys():
+        judge("batch 16 over one by one", chain[16] / chain[1], 1.7)
+    judged = reached.engine.get(GOAL_REFERENCE_S)
+    if device.type == "cuda" and options.full_size and judged:
+        judge("the engine over infer()", judged / reached.package, 10)
+        for goal in GOALS[version]:
+            judge("audio seconds per second of the engine on an H100", judged, goal)
+
+
+def judge(what: str, found: float, goal: float) -> None:
+    print(f"goal, {what}: {found:.2f} of >= {goal:g}: {'met' if found >= goal else 'MISSED'}")
 
 
 @contextlib.contextmanager
@@ -302,30 +353,40 @@ def quiet() -> Iterator[None]:
             yield
 
 
-def arguments() -> argparse.Namespace:
+def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--full-size", action="store_true", help="the real architecture with random weights")
     parser.add_argument("--model", action="append", choices=("2", "2.5"), help="once or more (default: 2)")
     parser.add_argument("--checkpoint", type=Path, help="a real checkpoint instead; needs --voice")
     parser.add_argument("--voice", type=Path, action="append", help="reference audio, once or more")
-    parser.add_argument("--batches", default="1,4,16,64")
+    parser.add_argument("--batches", type=_numbers(int), default=[1, 4, 16, 64], help="default: 1,4,16,64")
+    parser.add_argument("--references", type=_numbers(float), help="seconds (default: 3 tiny, 3,10,15 otherwise)")
+    parser.add_argument("--readers", type=int, help="processes that put texts into words (default: a worker's)")
     parser.add_argument("--repeat", type=int, default=1, help="batches that are measured of each size")
     parser.add_argument("--sequential", type=int, default=4, help="utterances that infer() says")
     parser.add_argument("--codes", type=int, help="most codes of an utterance (default: 60 tiny, 700 otherwise)")
     parser.add_argument("--steps", type=int, default=25, help="Euler steps of the flow")
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--precision", nargs=3, metavar=("GPT", "S2MEL", "VOCODER"), help="fp32, tf32, bf16 or fp16")
+    parser.add_argument(
+        "--precision", nargs=3, metavar=("GPT", "S2MEL", "VOCODER"), help="auto, fp32, tf32, bf16, fp16"
+    )
     parser.add_argument("--attention", default="auto", choices=("auto", "flash", "torch", "sdpa"))
     parser.add_argument("--graph", default="auto", choices=("auto", "on", "off"), help="CUDA graphs for the decode")
-    options = parser.parse_args()
+    options = parser.parse_args(given)
     if options.checkpoint and not options.voice:
         parser.error("--checkpoint needs --voice, a file to speak in the voice of")
     if options.checkpoint and options.model:
         parser.error("--checkpoint says itself of which version it is; leave --model")
     options.model = options.model or ["2"]
+    if options.references is None:
+        options.references = [3.0, GOAL_REFERENCE_S, 15.0] if options.full_size or options.checkpoint else [3.0]
     if options.codes is None:
         options.codes = 700 if options.full_size or options.checkpoint else 60
     return options
+
+
+def _numbers(kind: Callable[[str], T]) -> Callable[[str], list[T]]:
+    return lambda text: [kind(each) for each in text.split(",")]
 
 
 if __name__ == "__main__":

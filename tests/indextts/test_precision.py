@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from farm.errors import Misconfigured
 from tests.indextts.pieces import pieces
-from worker.engines.indextts.load.factory import Options
+from worker.engines.indextts.load.factory import Options, choose_options
 from worker.engines.indextts.load.factory import _fingerprint as fingerprint
 from worker.engines.indextts.load.package import edition
 from worker.engines.indextts.load.precision import AUTO, choose_precisions, switch_tf32
@@ -168,6 +169,22 @@ def test_the_revision_tells_precisions_apart_and_keeps_that_of_fp32() -> None:
     assert len(set(found)) == 4
     known = [1, edition(), "fp32", "fp32", "fp32", 25, 1500]  # what it was before stages could be made again in fp32
     assert found[0] == hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def test_the_benchmark_measures_what_a_worker_deploys(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OMP_NUM_THREADS", "HF_HUB_OFFLINE"):  # which its import would leave in this process
+        monkeypatch.setenv(name, "1")
+    from benchmarks.engine import arguments, worker_settings
+
+    asked = arguments(["--full-size"])
+    measured, deployed = worker_settings(asked), IndexTTSSettings()
+    with patch("torch.cuda.get_device_capability", return_value=HOPPER):
+        for version in ("2", "2.5"):
+            assert choose_precisions(version, measured, GPU) == choose_precisions(version, deployed, GPU)
+    of_benchmark, of_worker = choose_options(measured, GPU), choose_options(deployed, GPU)
+    assert of_benchmark == replace(of_worker, sampling=of_benchmark.sampling), "but for the limit of codes"
+    assert of_worker.readers > 0
+    assert asked.references == [3, 10, 15]
 
 
 def test_the_documentation_has_the_table_of_the_code() -> None:

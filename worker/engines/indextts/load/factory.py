@@ -71,16 +71,7 @@ def build(version: str, settings: IndexTTSSettings) -> IndexTTS:
     started = time.monotonic()
     checkpoint = _checkpoint(version, settings)
     network = load_network(checkpoint, device, precisions)
-    options = Options(
-        slots=settings.slots or (_SLOTS_CUDA if device.type == "cuda" else _SLOTS_CPU),
-        attention=settings.attention,
-        graph=settings.graph,
-        steps=settings.steps,
-        voice_bytes=settings.voices_mb << 20,
-        readers=_default(settings.readers, _READERS_CUDA if device.type == "cuda" else 0),
-        sampling=Sampling(limit=settings.code_limit),
-    )
-    engine = assemble(network, checkpoint.revision(), options)
+    engine = assemble(network, checkpoint.revision(), choose_options(settings, device))
     loaded = time.monotonic()
     warm_up(engine)
     log.info(
@@ -88,6 +79,20 @@ def build(version: str, settings: IndexTTSSettings) -> IndexTTS:
         time.monotonic() - loaded, ", ".join(f"{name} {fact}" for name, fact in engine.facts().items()),
     )  # fmt: skip
     return engine
+
+
+def choose_options(settings: IndexTTSSettings, device: torch.device) -> Options:
+    """What a worker with these settings runs on the device."""
+    on_gpu = device.type == "cuda"
+    return Options(
+        slots=settings.slots or (_SLOTS_CUDA if on_gpu else _SLOTS_CPU),
+        attention=settings.attention,
+        graph=settings.graph,
+        steps=settings.steps,
+        voice_bytes=settings.voices_mb << 20,
+        readers=_default(settings.readers, _READERS_CUDA if on_gpu else 0),
+        sampling=Sampling(limit=settings.code_limit),
+    )
 
 
 def assemble(network: Network, revision: str, options: Options) -> IndexTTS:
