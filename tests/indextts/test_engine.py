@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,8 @@ from tests.indextts.sketch import Answer, Sketch, Wave, recording
 from worker.engine import Clip, Failure, Speech, Utterance
 from worker.engines.indextts.engine import IndexTTS, part_seed
 from worker.engines.indextts.load.factory import Options, assemble, warm_up
-from worker.engines.indextts.shapes import Network, Sampling
+from worker.engines.indextts.shapes import Network, Precisions, Sampling
+from worker.engines.indextts.sound.flow import Flow
 
 Assemble = Callable[..., IndexTTS]
 
@@ -397,6 +398,25 @@ def test_an_engine_warms_up_and_states_its_facts(built: Assemble) -> None:
     assert engine.facts()["attention"] == "sdpa"
     assert engine.facts()["flow attention"] == "per item"
     assert "made again" not in engine.facts()
+
+
+def test_a_sound_that_half_precision_spoils_is_made_again_and_counted(
+    network: Network, brief: Sequence[str], alone: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mels = Flow.mels
+
+    def overflowed(flow: Flow, *given: Any) -> list[torch.Tensor]:
+        made = mels(flow, *given)
+        return made if flow.dtype == torch.float32 else [mel * torch.nan for mel in made]
+
+    monkeypatch.setattr(Flow, "mels", overflowed)
+    half = replace(network, precisions=Precisions(s2mel="fp16", vocoder="fp16"))
+    engine = assemble(half, "tiny", Options(slots=2, steps=3, sampling=SHORT))
+    got = render(engine, [_mixed(number, brief) for number in (0, 1)])
+    engine.close()
+    assert all(np.abs(sound(got[key]) - alone[key]).max() < 1e-5 for key in ("0", "1"))
+    assert engine.facts()["made again"] == "2 of 2 pieces, in fp32"
+    assert engine.facts()["precision"] == "gpt fp32, s2mel fp16, vocoder fp16"
 
 
 def test_texts_are_read_in_other_processes_to_the_same_clip(

@@ -3,12 +3,14 @@
     settings     the variables that begin with FARM_INDEXTTS_
     shapes       the values between the stages, and the protocol of a version (Adapter)
     load/        checkpoint: the files (config, integrity; hub fetches them); package: the installed IndexTTS;
-                 network: its modules with the weights of a checkpoint; factory: an engine out of settings
+                 network: its modules with the weights of a checkpoint; precision: of each stage, by device;
+                 factory: an engine out of settings
     adapter      the common half of the versions; v2 and v25 have the rest
     text/        a text front end for each version: bilingual, multilingual; wording puts numbers into words
     voice/       reference, reference_encoder, cache, emotion
-    engine       the loop: preparation ─> decode/ (decoder, gpt, kv, sampling) ─> sound/ (regulator, flow, vocoder);
-                 the first and the last run in a stage each, beside the decode, and taker asks the feed
+    engine       the loop: preparation ─> decode/ (decoder, gpt, kv, sampling) ─> sound/; the first and the last run
+                 in a stage each, beside the decode, and taker asks the feed
+    sound/       acoustic: a first try, and a second in fp32; stages: regulator, flow, vocoder, in batches
     isolation    the rules for a batch that fails; device_error: whether the device failed
 
 Importing this imports no torch, which neither fetching nor checking a checkpoint needs.
