@@ -167,8 +167,15 @@ def test_the_revision_tells_precisions_apart_and_keeps_that_of_fp32() -> None:
         for each in (("fp32", "fp32", "fp32"), ("fp16", "fp32", "fp32"), ("fp16", "fp16", "fp32"), ("fp16",) * 3)
     ]
     assert len(set(found)) == 4
-    known = [1, edition(), "fp32", "fp32", "fp32", 25, 1500]  # what it was before stages could be made again in fp32
-    assert found[0] == hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:8]
+
+    def before(*precisions: str) -> str:
+        """What it was when the activations of the vocoder computed in half precision, and the regulator with them."""
+        known = [1, edition(), *precisions, 25, 1500]
+        return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:8]
+
+    assert found[:2] == [before("fp32", "fp32", "fp32"), before("fp16", "fp32", "fp32")], "these sound the same"
+    assert found[2] != before("fp16", "fp16", "fp32")
+    assert found[3] != before("fp16", "fp16", "fp16")
 
 
 def test_the_benchmark_measures_what_a_worker_deploys(monkeypatch: pytest.MonkeyPatch) -> None:
