@@ -76,36 +76,88 @@ def test_the_images_of_this_project_have_extras_to_install() -> None:
 # --- take-gpu ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def machine(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Starts take-gpu on a machine whose nvidia-smi lists so many GPUs. Its command says which it has, and stays."""
-    started: list[subprocess.Popen[str]] = []
+def whole(number: int) -> str:
+    return f"GPU-{number:08x}-5d3c-4f1e-8a43-2f0d3b1c7e90"
 
-    def start(gpus: int) -> subprocess.Popen[str]:
-        lister = tmp_path / "bin" / "nvidia-smi"
-        if not started:  # a worker that has just started may be running it
-            lister.parent.mkdir()
-            lister.write_text("#!/bin/sh\n" + "".join(f"echo GPU {number}\n" for number in range(gpus)))
-            lister.chmod(0o755)
-            (tmp_path / "locks").mkdir()
-        environment = {"PATH": f"{tmp_path}/bin:{os.environ['PATH']}", "GPU_LOCKS": str(tmp_path / "locks")}
+
+def slice_of(number: int, place: int) -> str:
+    return f"MIG-{number:08x}-{place:04x}-5f0a-9c55-c1f6d1e6a1ab"
+
+
+class Machine:
+    """One on which nvidia-smi tells of `gpus`: each is the number of its slices, or None for one that is not cut. Its
+    workers say what they have, and stay."""
+
+    def __init__(self, folder: Path, *gpus: int | None) -> None:
+        self._folder = folder
+        self._workers: list[subprocess.Popen[str]] = []
+        (folder / "locks").mkdir()
+        lines, modes = [], []
+        for number, slices in enumerate(gpus):
+            lines.append(f"GPU {number}: NVIDIA H100 80GB HBM3 (UUID: {whole(number)})")
+            lines += [f"  MIG 1g.10gb     Device  {at}: (UUID: {slice_of(number, at)})" for at in range(slices or 0)]
+            modes.append(f"{whole(number)}, {'[N/A]' if slices is None else 'Enabled'}")
+        self.says("\n".join(lines), "\n".join(modes))
+
+    def says(self, listed: str, modes: str = "", code: int = 0) -> None:
+        """What nvidia-smi prints to --list-gpus and to a query."""
+        program = self._folder / "bin" / "nvidia-smi"
+        program.parent.mkdir(exist_ok=True)
+        (self._folder / "listed").write_text(f"{listed}\n" if listed else "")
+        (self._folder / "modes").write_text(f"{modes}\n" if modes else "")
+        program.write_text(
+            f'#!/bin/sh\ncase $1 in --list-gpus) cat "{self._folder}/listed"; exit {code} ;; '
+            f'--query-gpu=uuid,mig.mode.current) cat "{self._folder}/modes" ;; *) exit 2 ;; esac\n'
+        )
+        program.chmod(0o755)
+
+    def start(self, **environment: str) -> subprocess.Popen[str]:
+        given = {"PATH": f"{self._folder}/bin:{os.environ['PATH']}", "GPU_LOCKS": str(self._folder / "locks")}
+        told = "echo $CUDA_VISIBLE_DEVICES $CUDA_DEVICE_ORDER $OMP_NUM_THREADS; exec cat"
         worker = subprocess.Popen(
-            [str(TAKE_GPU), "sh", "-c", "echo CUDA_VISIBLE_DEVICES=$CUDA_VISIBLE_DEVICES; exec cat"],
-            env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            [str(TAKE_GPU), "sh", "-c", told], env={**given, **environment},
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
-        started.append(worker)
+        self._workers.append(worker)
         return worker
 
-    yield start
-    for worker in started:
-        with worker:  # closes its pipes, also after a failed assertion
-            worker.kill()
+    def refused(self) -> str:
+        """What a worker says that finds no place here."""
+        worker = self.start()
+        told = end(worker)
+        assert worker.returncode == MISCONFIGURED
+        assert len(told.splitlines()) == 1
+        assert told.startswith("error: ")
+        return told
+
+    def close(self) -> None:
+        for worker in self._workers:
+            with worker:  # closes its pipes, also after a failed assertion
+                worker.kill()
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[Callable[..., Machine]]:
+    made: list[Machine] = []
+
+    def make(*gpus: int | None) -> Machine:
+        made.append(Machine(tmp_path, *gpus))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+def environment(worker: subprocess.Popen[str]) -> list[str]:
+    """The worker's device, the order of devices and the number of threads, as its command finds them."""
+    assert worker.stdout is not None
+    worker.stdout.readline()
+    return worker.stdout.readline().split()
 
 
 def taken(worker: subprocess.Popen[str]) -> str:
-    assert worker.stdout is not None
-    worker.stdout.readline()
-    return worker.stdout.readline().strip().removeprefix("CUDA_VISIBLE_DEVICES=")
+    return environment(worker)[0]
 
 
 def end(worker: subprocess.Popen[str], *, kill: bool = False) -> str:
@@ -114,31 +166,66 @@ def end(worker: subprocess.Popen[str], *, kill: bool = False) -> str:
     return worker.communicate()[1]
 
 
-def test_each_worker_of_a_machine_has_a_gpu_of_its_own(machine: Callable[..., subprocess.Popen[str]]) -> None:
-    first, second = machine(2), machine(2)
-    assert {taken(first), taken(second)} == {"0", "1"}
-    third = machine(2)
-    told = end(third)
-    assert third.returncode == MISCONFIGURED
-    assert told.startswith("error: each of the 2 GPUs of this machine has a worker")
-    end(first)
-    end(second)
+def test_each_worker_of_a_machine_has_a_gpu_of_its_own(machine: Callable[..., Machine]) -> None:
+    here = machine(None, None)
+    assert [taken(here.start()), taken(here.start())] == [whole(0), whole(1)]
+    assert "each of the 2 GPUs of this machine has a worker" in here.refused()
 
 
-def test_a_gpu_is_free_when_its_worker_was_killed(machine: Callable[..., subprocess.Popen[str]]) -> None:
-    first = machine(1)
-    assert taken(first) == "0"
+def test_a_gpu_that_is_cut_counts_as_its_slices_alone(machine: Callable[..., Machine]) -> None:
+    here = machine(2, None, 1)
+    found = [taken(here.start()) for _ in range(4)]
+    assert found == [slice_of(0, 0), slice_of(0, 1), whole(1), slice_of(2, 0)]
+    assert "each of the 4 GPUs" in here.refused()
+
+
+def test_slices_as_older_drivers_name_them_can_be_locked(machine: Callable[..., Machine]) -> None:
+    here = machine()
+    here.says(f"GPU 0: NVIDIA A100 (UUID: {whole(0)})\n  MIG 3g.20gb Device 0: (UUID: MIG-{whole(0)}/2/0)")
+    assert taken(here.start()) == f"MIG-{whole(0)}/2/0"
+    assert "each of the 1 GPUs" in here.refused()
+
+
+def test_a_gpu_whose_cutting_is_on_and_undone_is_left_to_nobody(machine: Callable[..., Machine]) -> None:
+    here = machine(0, None)
+    assert taken(here.start()) == whole(1)
+    assert "each of the 1 GPUs" in here.refused()
+
+
+def test_a_machine_with_nothing_but_uncut_gpus_in_mig_mode_is_told_so(machine: Callable[..., Machine]) -> None:
+    assert "none has slices" in machine(0, 0).refused()
+
+
+def test_a_driver_without_mig_is_no_obstacle(machine: Callable[..., Machine]) -> None:
+    here = machine()
+    here.says(f"GPU 0: NVIDIA GeForce RTX 4090 (UUID: {whole(0)})", "Field mig.mode.current is not a valid field")
+    assert taken(here.start()) == whole(0)
+
+
+def test_a_worker_sees_its_gpu_by_name_and_starts_few_threads(machine: Callable[..., Machine]) -> None:
+    here = machine(None, None)
+    assert environment(here.start()) == [whole(0), "PCI_BUS_ID", "2"]
+    assert environment(here.start(OMP_NUM_THREADS="7")) == [whole(1), "PCI_BUS_ID", "7"]
+
+
+def test_a_gpu_is_free_when_its_worker_was_killed(machine: Callable[..., Machine]) -> None:
+    here = machine(None)
+    first = here.start()
+    assert taken(first) == whole(0)
     end(first, kill=True)
-    second = machine(1)
-    assert taken(second) == "0"
-    end(second)
+    assert taken(here.start()) == whole(0)
 
 
-def test_a_machine_without_a_gpu_is_told_what_to_install(machine: Callable[..., subprocess.Popen[str]]) -> None:
-    worker = machine(0)
-    told = end(worker)
-    assert worker.returncode == MISCONFIGURED
+@pytest.mark.parametrize(
+    ("says", "code"),
+    [("No devices found.", 6), ("Failed to initialize NVML: Driver/library version mismatch", 18), ("", 0)],
+)
+def test_a_machine_without_a_gpu_is_told_what_to_install(says: str, code: int, machine: Callable[..., Machine]) -> None:
+    here = machine()
+    here.says(says, code=code)
+    told = here.refused()
     assert "NVIDIA container toolkit" in told
+    assert says in told
 
 
 # --- prepare.py -------------------------------------------------------------------------------------------------------
