@@ -1,10 +1,11 @@
 # The images, and where their layers are kept:
 #   docker buildx bake                            api and worker (espeak), for this machine
-#   docker buildx bake gpu                        IndexTTS on CUDA; flash-attn from the cache, else compiled for hours
+#   docker buildx bake gpu                        IndexTTS on CUDA
+#   docker buildx bake gpu-flash                  the same with flash-attn, from the cache or compiled for hours
 #   REGISTRY=ghcr.io/you/tts-farm docker buildx bake --push all
 #
 # flash-attn has a cache of its own. Its key is CUDA, torch, Python, its version and its architectures: no branch, no code
-# and no other target can push it out of there.
+# and no other target can push it out of there. Its torch is the one that it was made for, see docs/operations.md.
 
 variable "REGISTRY" { default = "" }
 variable "TAG" { default = "latest" }
@@ -13,11 +14,13 @@ variable "GIT_SHA" { default = "unknown" }
 variable "CACHE_TO" { default = "" }
 
 variable "PYTHON_IMAGE" { default = "python:3.11-slim-bookworm" }
-variable "TORCH" { default = "2.8.0" }
-variable "TORCHAUDIO" { default = "2.8.0" }
-variable "FLASH_ATTN" { default = "build" }
+variable "TORCH" { default = "2.13.0" }
+variable "TORCHAUDIO" { default = "2.11.0" }
+variable "KERNELS" { default = "build" }
+variable "KERNELS_ARCHS" { default = "80;86;89;90;100;120" }
 variable "FLASH_ATTN_VERSION" { default = "2.8.3.post1" }
-variable "FLASH_ATTN_ARCHS" { default = "80;90" }
+variable "FLASH_ATTN_ARCHS" { default = "80;90;100;120" }
+variable "FLASH_ATTN_TORCH" { default = "2.8.0" }
 variable "INDEXTTS" { default = "official" }
 
 function "image" {
@@ -64,19 +67,30 @@ target "worker" {
 target "cuda" {
   dockerfile = "Dockerfile.worker"
   args = {
-    PYTHON_IMAGE       = PYTHON_IMAGE
-    TORCH              = TORCH
-    TORCHAUDIO         = TORCHAUDIO
-    FLASH_ATTN         = FLASH_ATTN
+    PYTHON_IMAGE  = PYTHON_IMAGE
+    TORCH         = TORCH
+    TORCHAUDIO    = TORCHAUDIO
+    KERNELS       = KERNELS
+    KERNELS_ARCHS = KERNELS_ARCHS
+    ENGINE        = "indextts"
+    INDEXTTS      = INDEXTTS
+  }
+}
+
+target "flash" {
+  inherits = ["cuda"]
+  args = {
+    TORCH              = FLASH_ATTN_TORCH
+    TORCHAUDIO         = FLASH_ATTN_TORCH
+    KERNELS            = "image"
+    FLASH_ATTN         = "build"
     FLASH_ATTN_VERSION = FLASH_ATTN_VERSION
     FLASH_ATTN_ARCHS   = FLASH_ATTN_ARCHS
-    ENGINE             = "indextts"
-    INDEXTTS           = INDEXTTS
   }
 }
 
 target "flash-attn" {
-  inherits   = ["cuda"]
+  inherits   = ["flash"]
   target     = "flash-attn"
   output     = ["type=cacheonly"]
   cache-from = cache_from(["flash-attn"])
@@ -87,6 +101,14 @@ target "gpu" {
   inherits   = ["cuda"]
   args       = { GIT_SHA = GIT_SHA }
   tags       = image("worker-gpu")
-  cache-from = cache_from(["flash-attn", "gpu"])
+  cache-from = cache_from(["gpu"])
   cache-to   = cache_to("gpu")
+}
+
+target "gpu-flash" {
+  inherits   = ["flash"]
+  args       = { GIT_SHA = GIT_SHA }
+  tags       = image("worker-gpu-flash")
+  cache-from = cache_from(["flash-attn", "gpu-flash"])
+  cache-to   = cache_to("gpu-flash")
 }

@@ -10,6 +10,7 @@ from types import ModuleType
 import pytest
 
 from tests.containers.dockerfile import Stage, line_of, read
+from worker.engines.indextts.kernels.build import ARCHITECTURES, BUILT
 from worker.engines.indextts.text.wording import spanish_grammar
 
 ROOT = Path(__file__).parents[2]
@@ -18,6 +19,7 @@ WORKER, API = read(ROOT / "Dockerfile.worker"), read(ROOT / "Dockerfile.api")
 PINS = {"compose/build/indextts"}
 FLASH_ATTN_KEYS = {"CUDA", "TORCH", "FLASH_ATTN_VERSION", "FLASH_ATTN_ARCHS", "FLASH_ATTN_WHEEL"}
 HOW_TO_BUILD = {"FLASH_ATTN_JOBS", "PIP_CERT"}
+KERNELS = "worker/engines/indextts/kernels"
 
 
 def names(stages: list[Stage]) -> list[str]:
@@ -45,6 +47,24 @@ def test_flash_attn_is_keyed_by_versions_alone() -> None:
     assert arguments <= FLASH_ATTN_KEYS | HOW_TO_BUILD
     (built,) = [stage for stage in line_of(WORKER, "flash-attn") if stage.name == "flash-attn-build"]
     assert {"CUDA", "TORCH", "FLASH_ATTN_VERSION", "FLASH_ATTN_ARCHS"} <= {each.rest for each in built.of("ARG")}
+
+
+def test_the_kernels_are_compiled_again_when_their_sources_or_the_compiler_change_and_at_no_other_time() -> None:
+    stages = line_of(WORKER, "kernels")
+    assert names(stages) == ["kernels-none", "compiler", "kernels-build", "kernels-image", "kernels"]
+    assert reads(stages) == {KERNELS}
+    arguments = {each.rest for stage in stages for each in stage.of("ARG")}
+    assert arguments == {"NVCC", "CUDA", "KERNELS_ARCHS", "PIP_CERT"}
+    (copied,) = [place for place, each in enumerate(WORKER["worker"].instructions) if each.copies_from() == "kernels"]
+    assert WORKER["worker"].instructions[copied].rest.endswith(f" {KERNELS}/{BUILT.name}")
+    assert copied < min(place for place, each in enumerate(WORKER["worker"].instructions) if "farm" in each.reads())
+
+
+def test_flash_attn_is_not_compiled_for_hours_against_a_torch_of_another_cuda() -> None:
+    """The check stands in front of the compilation, in the layer of torch."""
+    (check,) = [each.rest for each in WORKER["flash-attn-build"].of("RUN") if "torch.version.cuda" in each.rest]
+    assert "pip wheel" not in check
+    assert "TORCH=2.8.0 TORCHAUDIO=2.8.0" in check
 
 
 def test_torch_indextts_and_its_grammars_stand_below_everything_that_changes_with_the_code() -> None:
@@ -88,7 +108,7 @@ def test_packages_stand_below_the_code_and_depend_on_pyproject_and_pins_alone(
 @pytest.mark.parametrize(("stages", "last"), [(WORKER, "worker"), (API, "api")], ids=["worker", "api"])
 def test_the_image_is_one_line_of_stages(stages: dict[str, Stage], last: str) -> None:
     copied = {each.copies_from() for stage in line_of(stages, last) for each in stage.of("COPY")}
-    assert copied <= {None, "requirements"}, "all but these small files should be built upon"
+    assert copied <= {None, "requirements", "kernels"}, "all but these small files should be built upon"
 
 
 @pytest.mark.parametrize(("stages", "last"), [(WORKER, "worker"), (API, "api")], ids=["worker", "api"])
@@ -129,9 +149,19 @@ def test_what_it_reads_is_let_through_by_dockerignore(name: str) -> None:
 
 
 def test_a_change_of_flash_attn_in_one_place_is_one_in_all() -> None:
-    """The version that the Dockerfile, the bake file and the pins speak of."""
+    """The versions and architectures that the Dockerfile, the bake file and compose speak of."""
     bake = (ROOT / "docker-bake.hcl").read_text("utf-8")
-    dockerfile = (ROOT / "Dockerfile.worker").read_text("utf-8")
-    for name in ("TORCH", "TORCHAUDIO", "FLASH_ATTN_VERSION", "FLASH_ATTN_ARCHS", "PYTHON_IMAGE"):
-        (inside,) = re.findall(rf'^ARG {name}="?([^"\n]+)', dockerfile, re.MULTILINE)
-        assert f'variable "{name}" {{ default = "{inside}" }}' in bake
+    compose = (ROOT / "compose" / "gpu.yaml").read_text("utf-8")
+    for name in ("TORCH", "TORCHAUDIO", "FLASH_ATTN_VERSION", "FLASH_ATTN_ARCHS", "PYTHON_IMAGE", "KERNELS_ARCHS"):
+        assert f'variable "{name}" {{ default = "{default_of(name)}" }}' in bake
+    for name in ("TORCH", "TORCHAUDIO", "FLASH_ATTN", "FLASH_ATTN_ARCHS", "KERNELS_ARCHS", "NVCC"):
+        assert f"{name}: ${{{name}:-{default_of(name)}}}" in compose
+
+
+def test_the_kernels_are_compiled_for_the_architectures_that_their_build_has_by_itself() -> None:
+    assert default_of("KERNELS_ARCHS").split(";") == list(ARCHITECTURES)
+
+
+def default_of(name: str) -> str:
+    (found,) = re.findall(rf'^ARG {name}="?([^"\n]+)', (ROOT / "Dockerfile.worker").read_text("utf-8"), re.MULTILINE)
+    return str(found)

@@ -25,9 +25,10 @@ from torch import Tensor
 
 from farm.errors import Misconfigured
 from worker.engines.indextts.device_error import device_failed
-from worker.engines.indextts.kernels import Plain, build, choose
-from worker.engines.indextts.kernels.choice import examine
+from worker.engines.indextts.kernels import build
+from worker.engines.indextts.kernels.choice import choose, examine
 from worker.engines.indextts.kernels.fused import VERSION, Fused
+from worker.engines.indextts.kernels.plain import Plain
 
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 # Half a unit in the last place of the result, and a little for the two orders of summing in fp32.

@@ -3,11 +3,6 @@
     torch    runs everywhere                                             plain.py
     fused    a library that was compiled with the image (build.py)       fused.py, kernels.cu, functors.h
 
-The make is chosen once, when an engine is loaded. Both compute the same but for rounding: `fused` computes in fp32 and
-rounds once, at the end.
+The make is chosen once, when an engine is loaded (choice.py). Both compute the same but for rounding: `fused` computes
+in fp32 and rounds once, at the end.
 """
-
-from worker.engines.indextts.kernels.choice import Wanted, choose
-from worker.engines.indextts.kernels.plain import Kernels, Plain
-
-__all__ = ["Kernels", "Plain", "Wanted", "choose"]

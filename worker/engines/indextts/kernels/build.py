@@ -46,6 +46,7 @@ def build(out: Path, architectures: Sequence[str] = ARCHITECTURES, nvcc: str = "
     first = f"-gencode=arch=compute_{architectures[0]},code=compute_{architectures[0]}"
     # Not compressed, so that it can be read back. The CUDA runtime is linked in: the one of PyTorch need not be found.
     options = ["-O3", "-std=c++17", "-shared", "-cudart=static", "-no-compress", "-Xcompiler=-fPIC,-fvisibility=hidden"]
+    options.append(f"-L{Path(shutil.which(nvcc) or nvcc).resolve().parents[1] / 'lib'}")  # where wheels of nvcc have it
     _run(nvcc, *options, *codes, first, "--threads=0", str(HERE / "kernels.cu"), "-o", str(_place(out)))
     library = out / LIBRARY
     missing = set(architectures) - {compiled.architecture for compiled in machine_code(library)}
@@ -147,8 +148,12 @@ def _run(program: str, *arguments: str) -> None:
 
 
 def _short(kernel: str) -> str:
-    """`snake_kernel<__half, true>` out of its mangled name."""
-    return re.sub(r"^.*?\d+([a-z_]+_kernel)I", r"\1 ", kernel)[:60]
+    """`snake fp16` out of its mangled name."""
+    found = re.search(r"\d([a-z_]+)_kernelI(f|6__half|13__nv_bfloat16)L", kernel)
+    return f"{found[1]} {_TYPES[found[2]]}" if found else kernel
+
+
+_TYPES = {"f": "fp32", "6__half": "fp16", "13__nv_bfloat16": "bf16"}
 
 
 def main() -> None:
