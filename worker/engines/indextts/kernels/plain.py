@@ -40,6 +40,8 @@ class Kernels(Protocol):
 
 
 class Plain:
+    """PyTorch's own."""
+
     name = "torch"
     snakes = None
 
@@ -59,3 +61,6 @@ class Plain:
         rotated[:, :, :, 0].addcmul_(second, sin, value=-1)
         rotated[:, :, :, 1].addcmul_(first, sin)
         return rotated.view_as(heads)
+
+
+PLAIN = Plain()

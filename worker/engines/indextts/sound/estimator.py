@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from farm.errors import Misconfigured
+from worker.engines.indextts.kernels.plain import PLAIN, Kernels
 from worker.engines.indextts.sound.folding import affine, apply
 from worker.engines.indextts.sound.rows import Rows, lay_out
 from worker.engines.indextts.sound.spans import Attend, Choice, choose
@@ -46,15 +47,16 @@ class Estimator:
     """
 
     def __init__(
-        self, dit: Any, times: Tensor, device: torch.device, dtype: torch.dtype, attention: Choice | None = None
-    ) -> None:
+        self, dit: Any, times: Tensor, device: torch.device, dtype: torch.dtype, attention: Choice | None = None,
+        kernels: Kernels = PLAIN,
+    ) -> None:  # fmt: skip
         _check(dit)
         self.device, self.dtype = device, dtype
         config = dit.transformer.config
         self.attention = attention or choose(device, dtype, config.n_head, config.head_dim)
         embedding = _embed(dit.t_embedder, times)
-        self._transformer = Transformer(dit.transformer, embedding, self._place)
-        self._wavenet = WaveNet(dit.wavenet, _embed(dit.t_embedder2, times), self._place)
+        self._transformer = Transformer(dit.transformer, embedding, self._place, kernels)
+        self._wavenet = WaveNet(dit.wavenet, _embed(dit.t_embedder2, times), self._place, kernels)
         self._fold_entry(dit)
         self._fold_passage(dit)
         self._fold_exit(dit, embedding)

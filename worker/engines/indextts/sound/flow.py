@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from worker.engines.indextts.kernels.plain import PLAIN, Kernels
 from worker.engines.indextts.shapes import Voice
 from worker.engines.indextts.sound.estimator import Estimator
 from worker.engines.indextts.sound.spans import Choice
@@ -22,13 +23,13 @@ class Flow:
 
     def __init__(
         self, dit: Any, device: torch.device, dtype: torch.dtype, steps: int = 25, guidance: float = 0.7,
-        attention: Choice | None = None,
+        attention: Choice | None = None, kernels: Kernels = PLAIN,
     ) -> None:  # fmt: skip
         grid = torch.linspace(0, 1, steps + 1)
         strides = grid.diff()
         # The package sums its strides, so its rounding is part of every time.
         times = torch.cat([grid[:1], strides[:-1]]).cumsum(0)
-        self._estimate = Estimator(dit, times, device, dtype, attention)
+        self._estimate = Estimator(dit, times, device, dtype, attention, kernels)
         self._strides: list[float] = strides.tolist()
         self._guidance = guidance
 

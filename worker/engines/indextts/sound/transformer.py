@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from worker.engines.indextts.kernels.plain import PLAIN, Kernels
 from worker.engines.indextts.sound.folding import Place, affine, apply, matrix
 from worker.engines.indextts.sound.spans import Attend
 
@@ -28,7 +29,8 @@ class Rotary:
 class Transformer:
     """`module` with the time's embedding (S, D) folded in."""
 
-    def __init__(self, module: Any, embedding: Tensor, place: Place) -> None:
+    def __init__(self, module: Any, embedding: Tensor, place: Place, kernels: Kernels = PLAIN) -> None:
+        self._kernels = kernels
         config = module.config
         self._heads, self._head_width, self._base = config.n_head, config.head_dim, config.rope_base
         self._epsilon = config.norm_eps
@@ -63,22 +65,22 @@ class Transformer:
 
     def normalise(self, x: Tensor, step: int) -> Tensor:
         """The last normalisation, before its shift."""
-        return F.rms_norm(x, x.shape[-1:], self._scale[step], self._epsilon)
+        return self._kernels.rms_scale(x, self._scale[step], self._epsilon)
 
     def _attention(self, block: _Block, x: Tensor, step: int, rotary: Rotary, attend: Attend) -> Tensor:
         """A new tensor: `x` may be kept for a later block."""
-        normal = F.rms_norm(x, x.shape[-1:], block.attention_scale[step], self._epsilon)
+        normal = self._kernels.rms_scale(x, block.attention_scale[step], self._epsilon)
         qkv = F.linear(normal, block.qkv, block.qkv_bias[step]).view(2, -1, 3 * self._heads, self._head_width)
-        queries, keys = _rotate(qkv[:, :, : 2 * self._heads], rotary).chunk(2, 2)
+        queries, keys = self._kernels.rotate(qkv[:, :, : 2 * self._heads], rotary.cos, rotary.sin).chunk(2, 2)
         heard = attend(queries, keys, qkv[:, :, 2 * self._heads :])
         return torch.addmm(x.flatten(0, 1), heard.flatten(0, 1), block.out).view_as(x)
 
     def _feed(self, block: _Block, x: Tensor, step: int) -> None:
-        normal = F.rms_norm(x, x.shape[-1:], block.feed_scale[step], self._epsilon)
+        normal = self._kernels.rms_scale(x, block.feed_scale[step], self._epsilon)
         # Two products and not one of both: on halves of its rows SiLU is not vectorised (12 times slower on a CPU).
         gate = F.linear(normal, block.gate, block.gate_bias[step])
         value = F.linear(normal, block.value, block.value_bias[step])
-        x.flatten(0, 1).addmm_(F.silu(gate, inplace=True).mul_(value).flatten(0, 1), block.down)
+        x.flatten(0, 1).addmm_(self._kernels.silu_mul(gate, value).flatten(0, 1), block.down)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,12 +149,3 @@ def _halves_apart(qkv: Tensor, heads: int) -> Tensor:
     queries, keys, values = qkv.chunk(3)
     pairs = torch.cat([queries, keys]).view(2 * heads, -1, 2, qkv.shape[1])
     return torch.cat([pairs.transpose(1, 2).reshape(-1, qkv.shape[1]), values])
-
-
-def _rotate(heads: Tensor, rotary: Rotary) -> Tensor:
-    """Rotates (2, R, heads, W) by each row's angles."""
-    first, second = heads.chunk(2, 3)
-    rotated = torch.mul(heads.view(*heads.shape[:3], 2, -1), rotary.cos.unsqueeze(2))
-    rotated[:, :, :, 0].addcmul_(second, rotary.sin, value=-1)
-    rotated[:, :, :, 1].addcmul_(first, rotary.sin)
-    return rotated.view_as(heads)
