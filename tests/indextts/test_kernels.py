@@ -24,11 +24,19 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from farm.errors import Misconfigured
+from tests.indextts import pieces
+from tests.indextts.pieces import FLOAT_NOISE, worst
 from worker.engines.indextts.device_error import device_failed
 from worker.engines.indextts.kernels import build
 from worker.engines.indextts.kernels.choice import choose, examine
 from worker.engines.indextts.kernels.fused import VERSION, Fused
-from worker.engines.indextts.kernels.plain import Plain
+from worker.engines.indextts.kernels.plain import PLAIN, Kernels, Plain
+from worker.engines.indextts.shapes import Network
+from worker.engines.indextts.sound import vocoder
+from worker.engines.indextts.sound.acoustic import Acoustic
+from worker.engines.indextts.sound.flow import Flow
+from worker.engines.indextts.sound.regulator import regulate
+from worker.engines.indextts.sound.vocoder import Vocoder
 
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 # Half a unit in the last place of the result, and a little for the two orders of summing in fp32.
@@ -226,7 +234,7 @@ def test_an_activation_equals_the_packages(
     worst = 0.0
     for length in (1, 2, 3, 5, 6, 7, 8, 9, 12, 13, 16, 17, 23, 24, 31, 32, 40, 64, 129, 1000):
         x = drawn(2, 3, length, dtype=dtype, seed=length)
-        worst = max(worst, error(fused.snake(x, snake, None, 1), fine(layer, x)))
+        worst = max(worst, error(fused.snake(snake, x, None, 1), fine(layer, x)))
     record_property("error", worst)
     assert worst < ROUNDING[dtype]
 
@@ -242,7 +250,7 @@ def test_each_item_of_a_batch_ends_as_if_it_were_alone_and_zeros_follow(rate: in
     def check(frames: list[int]) -> None:
         length = rate * max(*frames, 1)
         x = drawn(len(frames), 3, length)
-        found = fused.snake(x, snake, torch.tensor(frames, dtype=torch.int32), rate)
+        found = fused.snake(snake, x, torch.tensor(frames, dtype=torch.int32), rate)
         for item, count in enumerate(frames):
             end = rate * count
             assert not found[item, :, end:].any()
@@ -257,7 +265,7 @@ def test_what_lies_behind_an_end_is_never_read(fused: Fused) -> None:
     snake = fused.snakes.read(activation(), CPU)
     x = drawn(2, 3, 64)
     x[1, :, 21:] = math.nan
-    found = fused.snake(x, snake, torch.tensor([64, 21], dtype=torch.int32), 1)
+    found = fused.snake(snake, x, torch.tensor([64, 21], dtype=torch.int32), 1)
     assert found.isfinite().all()
 
 
@@ -265,7 +273,7 @@ def test_a_sample_that_is_no_number_is_passed_on(fused: Fused) -> None:
     snake = fused.snakes.read(activation(), CPU)
     x = drawn(2, 3, 40)
     x[0, 1, 20] = math.nan
-    found = fused.snake(x, snake, None, 1)
+    found = fused.snake(snake, x, None, 1)
     assert found[0, 1, 20].isnan()
     assert found[0, 1, :9].isfinite().all()
     assert found[1].isfinite().all()
@@ -276,7 +284,7 @@ def test_extreme_parameters_of_a_channel_do_no_more_harm_than_in_the_package(fus
     layer.act.alpha.data = torch.tensor([-30.0, -3.0, 4.0, 6.0, 0.0, 0.0])
     layer.act.beta.data = torch.tensor([0.0, 30.0, -12.0, 5.0, -25.0, 12.0])
     x = drawn(2, 6, 100) * 5
-    found, package, best = fused.snake(x, fused.snakes.read(layer, CPU), None, 1), layer(x), fine(layer, x)
+    found, package, best = fused.snake(fused.snakes.read(layer, CPU), x, None, 1), layer(x), fine(layer, x)
     for channel in range(6):
         ours, theirs = (error(each[:, channel], best[:, channel]) for each in (found, package))
         assert ours < max(2 * theirs, ROUNDING[torch.float32])
@@ -287,7 +295,7 @@ def test_a_phase_beyond_fp32_stays_within_the_sine(fused: Fused) -> None:
     layer.act.alpha.data, layer.act.beta.data = torch.tensor([10.0]), torch.tensor([0.0])
     levels = torch.cat([torch.linspace(600, 2400, 61), torch.tensor([1e5, 1e8, 1e20])])
     x = levels.repeat_interleave(24).view(1, 1, -1)
-    middle = fused.snake(x, fused.snakes.read(layer, CPU), None, 1).view(-1, 24)[:, 12]
+    middle = fused.snake(fused.snakes.read(layer, CPU), x, None, 1).view(-1, 24)[:, 12]
     assert (middle >= levels * (1 - 1e-6)).all()
     assert (middle <= levels * (1 + 1e-6) + 1).all()
 
@@ -303,9 +311,9 @@ def test_lengths_of_the_wrong_kind_are_refused(fused: Fused) -> None:
     x = drawn(2, 3, 8)
     for wrong in (torch.tensor([8, 8]), torch.tensor([8], dtype=torch.int32), torch.ones(4, dtype=torch.int32)[::2]):
         with pytest.raises(ValueError, match="snake"):
-            fused.snake(x, snake, wrong, 1)
+            fused.snake(snake, x, wrong, 1)
     with pytest.raises(ValueError, match="snake"):
-        fused.snake(drawn(2, 4, 8), snake, None, 1)
+        fused.snake(snake, drawn(2, 4, 8), None, 1)
 
 
 # --- the choice -------------------------------------------------------------------------------------------------------
@@ -353,6 +361,52 @@ def test_a_library_of_another_version_is_refused(library: Path, monkeypatch: pyt
     monkeypatch.setattr("worker.engines.indextts.kernels.fused.VERSION", VERSION + 1)
     with pytest.raises(OSError, match="build the image again"):
         Fused(library, device="cpu")
+
+
+# --- in flow and vocoder ----------------------------------------------------------------------------------------------
+
+
+def mels(*lengths: int) -> list[Tensor]:
+    return [drawn(80, length, seed=length) for length in lengths]
+
+
+def test_a_vocoder_with_fused_activations_makes_the_packages_waves_in_any_company(
+    fused: Fused, network: Network, package: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vocoder, "_LAUNCH", {"cpu": 10**6})  # one batch, however much padding it takes
+    made = Vocoder(network.vocoder, kernels=fused)
+    for lengths in ((1, 2, 3, 7, 16), (6, 6), (9,)):
+        waves = made.samples(mels(*lengths))
+        assert worst(waves, [pieces.samples(package, mel) for mel in mels(*lengths)]) < FLOAT_NOISE
+    [mel] = mels(5)
+    assert worst([network.vocoder(mel[None])[0, 0]], [pieces.samples(package, mel)]) < FLOAT_NOISE
+
+
+def test_a_vocoder_of_another_form_keeps_its_own_activations(
+    fused: Fused, network: Network, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [first, *_] = [layer for layer in network.vocoder.modules() if type(layer).__name__ == "Activation1d"]
+    monkeypatch.setattr(first, "up_ratio", 4)
+    made = Vocoder(network.vocoder, kernels=fused)
+    assert not made._activations
+    assert "no fused kernel" in caplog.text
+
+
+def test_a_flow_with_fused_kernels_makes_the_same_mels(fused: Fused, network: Network) -> None:
+    three = pieces.pieces(network, [30, 7, 55], [20, 90, 33])
+    conditions = regulate(network.regulator, [each.contents for each in three], [each.frames for each in three])
+
+    def mels(kernels: Kernels) -> list[Tensor]:
+        flow = Flow(network.estimator, CPU, torch.float32, 2, kernels=kernels)
+        return flow.mels(conditions, [each.voice for each in three], [each.seed for each in three])
+
+    with torch.inference_mode():
+        assert worst(mels(fused), mels(PLAIN)) < FLOAT_NOISE
+
+
+def test_an_engine_says_which_kernels_it_has(fused: Fused, network: Network) -> None:
+    assert Acoustic(network, 1).facts()["kernels"] == "torch"
+    assert Acoustic(network, 1, kernels=fused).facts()["kernels"] == "fused"
 
 
 # --- for GPUs ---------------------------------------------------------------------------------------------------------

@@ -70,8 +70,8 @@ def examine(fused: Fused, device: torch.device) -> None:
             ("silu_mul", fused.silu_mul(x, y), plain.silu_mul(x.clone(), y)),
             ("tanh_gate", fused.tanh_gate(x), plain.tanh_gate(x.clone())),
             ("rotate", fused.rotate(x.clone(), cos, sin), plain.rotate(x, cos, sin)),
-            ("snake", fused.snake(wave, snake, frames, 1)[:1], activated(wave[:1], snake, taps)),
-            ("snake", fused.snake(wave, snake, frames, 1)[1:, :, :17], activated(wave[1:, :, :17], snake, taps)),
+            ("snake", fused.snake(snake, wave, frames, 1)[:1], activated(wave[:1], snake, taps)),
+            ("snake", fused.snake(snake, wave, frames, 1)[1:, :, :17], activated(wave[1:, :, :17], snake, taps)),
         ):
             error = float((found.double() - expected.double()).abs().max())
             if not error <= _TOLERANCE[dtype]:

@@ -101,7 +101,7 @@ class Fused:
         )  # fmt: skip
         return heads
 
-    def snake(self, x: Tensor, snake: Snake, frames: Tensor | None, rate: int) -> Tensor:
+    def snake(self, snake: Snake, x: Tensor, frames: Tensor | None, rate: int) -> Tensor:
         """The activation of x (B, C, T). `frames` (B,) int32 times `rate` are the items' lengths; None: all have T.
         Zeros stand behind an item's end."""
         items, channels, length = x.shape

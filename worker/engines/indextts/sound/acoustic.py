@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
+from worker.engines.indextts.kernels.plain import PLAIN, Kernels
 from worker.engines.indextts.shapes import HALF, Fault, Network, Piece
 from worker.engines.indextts.sound.batches import rows_of
 from worker.engines.indextts.sound.stages import Sound, Spoiled, Stages, Task
@@ -27,14 +28,18 @@ class Acoustic:
     """Over a network. A batch has at most `rows` mel frames, those of the references among them, or one piece; by
     default as many as the device's memory holds. `steps` and `guidance` are the flow's."""
 
-    def __init__(self, network: Network, steps: int = 25, guidance: float = 0.7, rows: int | None = None) -> None:
+    def __init__(
+        self, network: Network, steps: int = 25, guidance: float = 0.7, rows: int | None = None,
+        kernels: Kernels = PLAIN,
+    ) -> None:  # fmt: skip
+        self._kernels = kernels
         self._precisions = precisions = network.precisions
         rows = rows or rows_of(network.device)
-        self._usual = Stages(network, steps, guidance, rows, precisions.s2mel, precisions.vocoder)
+        self._usual = Stages(network, steps, guidance, rows, precisions.s2mel, precisions.vocoder, kernels)
         self._exact: Stages | None = None
         if precisions.s2mel in HALF or precisions.vocoder in HALF:
             half = max(1, rows // 2)  # because a row takes twice the memory
-            self._exact = Stages(network, steps, guidance, half, precisions.full, precisions.full)
+            self._exact = Stages(network, steps, guidance, half, precisions.full, precisions.full, kernels)
         self._rendered = self._again = 0  # pieces
         with torch.inference_mode():
             self._attention = self._usual.flow.attention
@@ -61,7 +66,7 @@ class Acoustic:
         ]
 
     def facts(self) -> Mapping[str, str]:
-        facts = {"flow attention": self._attention}
+        facts = {"flow attention": self._attention, "kernels": self._kernels.name}
         if self._again:
             facts["made again"] = f"{self._again} of {self._rendered} pieces, in {self._precisions.full}"
         return facts

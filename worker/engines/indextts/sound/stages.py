@@ -16,6 +16,7 @@ import torch
 
 from worker.engines.indextts.device_error import out_of_memory
 from worker.engines.indextts.isolation import Isolation
+from worker.engines.indextts.kernels.plain import Kernels
 from worker.engines.indextts.shapes import DTYPES, Fault, Network, Piece, Precision
 from worker.engines.indextts.sound.batches import Room, first_batch
 from worker.engines.indextts.sound.flow import Flow
@@ -50,7 +51,11 @@ class Stages:
     """Of a network, with flow and vocoder in these precisions; their weights are made when they are first needed. A
     batch has at most `rows` mel frames, those of the references among them, or one piece."""
 
-    def __init__(self, network: Network, steps: int, guidance: float, rows: int, s2mel: Precision, vocoder: Precision):
+    def __init__(
+        self, network: Network, steps: int, guidance: float, rows: int, s2mel: Precision, vocoder: Precision,
+        kernels: Kernels,
+    ):  # fmt: skip
+        self._kernels = kernels
         self._network, self._steps, self._guidance = network, steps, guidance
         self._of_flow, self._of_vocoder = DTYPES[s2mel], DTYPES[vocoder]
         self._room = Room(rows)
@@ -59,11 +64,13 @@ class Stages:
     @cached_property
     def flow(self) -> Flow:
         network = self._network
-        return Flow(network.estimator, network.device, self._of_flow, self._steps, self._guidance)
+        return Flow(
+            network.estimator, network.device, self._of_flow, self._steps, self._guidance, kernels=self._kernels
+        )
 
     @cached_property
     def vocoder(self) -> Vocoder:
-        return Vocoder(self._network.vocoder, self._network.device, self._of_vocoder)
+        return Vocoder(self._network.vocoder, self._network.device, self._of_vocoder, kernels=self._kernels)
 
     def run(self, tasks: Mapping[int, Task]) -> dict[int, Sound | Spoiled | Fault]:
         """By the tasks' numbers.

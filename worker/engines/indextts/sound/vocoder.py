@@ -19,7 +19,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from farm.errors import Misconfigured
+from worker.engines.indextts.kernels.plain import PLAIN, Kernels
 from worker.engines.indextts.shapes import HOP
+from worker.engines.indextts.sound.activations import Activations
 from worker.engines.indextts.sound.snake import Snake
 
 log = logging.getLogger(__name__)
@@ -38,15 +40,19 @@ class Vocoder:
     """
 
     def __init__(
-        self, module: Any, device: torch.device | None = None, dtype: torch.dtype = torch.float32, limit: int = 8192
-    ) -> None:
+        self, module: Any, device: torch.device | None = None, dtype: torch.dtype = torch.float32, limit: int = 8192,
+        kernels: Kernels = PLAIN,
+    ) -> None:  # fmt: skip
         if module.h.get("use_cuda_kernel"):
             raise Misconfigured("BigVGAN's fused CUDA kernel can't be batched; load it with use_cuda_kernel=False")
         weight = module.conv_pre.weight
         device = device or weight.device
         same = (weight.device, weight.dtype) == (device, dtype)
         self._module, self._limit = module if same else _copy(module, device, dtype), limit
-        self._looking = [sight for layer in self._module.modules() if (sight := _look(layer)) is not None]
+        self._activations = Activations(self._module, module, device, kernels)
+        # Fused activations leave zeros behind each end, as the mel has. Only upsamplers have other inputs than these.
+        seeing = [each for each in self._module.modules() if not self._activations or _is_upsampler(each)]
+        self._looking = [sight for layer in seeing if (sight := _look(layer)) is not None]
 
     def samples(self, mels: Sequence[Tensor]) -> list[Tensor]:
         """(256 Y,) for each mel (80, Y): fp32 within [-1, 1], on the CPU."""
@@ -64,10 +70,14 @@ class Vocoder:
         """(B, 256 * longest) in fp32 on the device, of one batch. Behind an item's end there is nothing of use."""
         weight = self._module.conv_pre.weight
         frames = [mel.shape[1] for mel in mels]
-        padded = torch.stack([F.pad(mel, (0, max(frames) - mel.shape[1])) for mel in mels])
-        with self._ends_set(_Ends(frames, weight.device, weight.dtype)):
+        width = self._activations.width(frames)
+        padded = torch.stack([F.pad(mel, (0, width - mel.shape[1])) for mel in mels])
+        with (
+            self._ends_set(_Ends(frames, width, weight.device, weight.dtype)),
+            self._activations.knowing(frames, width, weight.device),
+        ):
             waves: Tensor = self._module(padded.to(weight.dtype))
-        return waves[:, 0].float().clamp_(-1, 1)
+        return waves[:, 0, : HOP * max(frames)].float().clamp_(-1, 1)
 
     @contextmanager
     def _ends_set(self, ends: _Ends) -> Iterator[None]:
@@ -109,6 +119,10 @@ def _round(module: Any, dtype: torch.dtype) -> None:
         )
 
 
+def _is_upsampler(layer: Any) -> bool:
+    return type(layer).__name__ == "ConvTranspose1d"
+
+
 def groups(lengths: Sequence[int], limit: int, launch: int) -> list[list[int]]:
     """The cheapest way to group items, as indices: each group costs its padded frames and `launch`. The items of a
     group are neighbours in length, and have at most `limit` padded frames together, or one is alone."""
@@ -131,8 +145,8 @@ def groups(lengths: Sequence[int], limit: int, launch: int) -> list[list[int]]:
 class _Ends:
     """The ends of a batch's items, at any of the network's rates; false if all items are as long as the batch."""
 
-    def __init__(self, frames: Sequence[int], device: torch.device, dtype: torch.dtype) -> None:
-        self._width = max(frames)
+    def __init__(self, frames: Sequence[int], width: int, device: torch.device, dtype: torch.dtype) -> None:
+        self._width = width
         short = [item for item, count in enumerate(frames) if count < self._width]
         self._items = torch.tensor(short, dtype=torch.long, device=device)[:, None]
         self._frames = torch.tensor([frames[item] for item in short], dtype=torch.long, device=device)[:, None]
