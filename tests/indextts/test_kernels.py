@@ -31,6 +31,8 @@ from worker.engines.indextts.kernels import build
 from worker.engines.indextts.kernels.choice import choose, examine
 from worker.engines.indextts.kernels.fused import VERSION, Fused
 from worker.engines.indextts.kernels.plain import PLAIN, Kernels, Plain
+from worker.engines.indextts.load.factory import build as build_engine
+from worker.engines.indextts.settings import IndexTTSSettings
 from worker.engines.indextts.shapes import Network
 from worker.engines.indextts.sound import vocoder
 from worker.engines.indextts.sound.acoustic import Acoustic
@@ -327,6 +329,11 @@ def test_a_machine_without_a_gpu_gets_pytorchs_functions_and_says_why_not_the_ot
         choose(CPU, "fused")
     with pytest.raises(Misconfigured, match="KERNELS=build"):
         choose(torch.device("cuda"), "fused", tmp_path / "absent.so")
+
+
+def test_kernels_that_are_asked_for_and_can_not_run_are_refused_before_weights_are_read(tmp_path: Path) -> None:
+    with pytest.raises(Misconfigured, match="the fused kernels can't be used"):
+        build_engine("2", IndexTTSSettings(device="cpu", kernels="fused", dir=tmp_path))
 
 
 def test_a_library_that_can_not_be_loaded_costs_speed_and_no_start(

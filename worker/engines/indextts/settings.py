@@ -45,6 +45,10 @@ class IndexTTSSettings(EngineSettings):
     graph: Literal["auto", "on", "off"] = Field(
         "auto", description="whether the decode replays CUDA graphs; auto does where they can be recorded"
     )
+    kernels: Literal["auto", "torch", "fused"] = Field(
+        "auto",
+        description="of flow and vocoder: fused needs a GPU and the image; auto takes it where it is right",
+    )
     steps: int = Field(25, ge=1, le=200, description="Euler steps of the flow; the model was made for 25")
     code_limit: int = Field(1500, ge=50, le=1800, description="codes of one utterance, 50 to a second (2.5: 25)")
     voices_mb: int = Field(512, ge=16, description="MB for conditioned voices, kept from one utterance to the next")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -22,6 +23,8 @@ from worker.engines.indextts.decode.gpt import Gpt
 from worker.engines.indextts.decode.graph import WantedGraph
 from worker.engines.indextts.decode.kv import Wanted
 from worker.engines.indextts.engine import IndexTTS
+from worker.engines.indextts.kernels.choice import choose as choose_kernels
+from worker.engines.indextts.kernels.plain import PLAIN, Kernels
 from worker.engines.indextts.load.checkpoint import Checkpoint, find_checkpoint
 from worker.engines.indextts.load.network import load_network
 from worker.engines.indextts.load.package import edition
@@ -43,6 +46,7 @@ _RENDERING_HALF = 1  # likewise, where only flow or vocoder in half precision so
 
 _SLOTS_CUDA, _SLOTS_CPU = 64, 16
 _READERS_CUDA = 4  # at 0.2 to 0.3 s for 20 s of speech, 4 keep pace with 250 times real time
+_THREADS_CUDA = 2
 _PROMPT = 256  # positions: up to 32 latents, 120 tokens, and room to spare
 _KV_SHARE = 0.5  # of the GPU memory that the weights left; the acoustics work in the other half
 _KV_CPU = 4 << 30
@@ -55,6 +59,7 @@ class Options:
     slots: int
     attention: Wanted = "auto"
     graph: WantedGraph = "auto"
+    kernels: Kernels = PLAIN
     steps: int = 25
     voice_bytes: int = 512 << 20
     readers: int = 0  # processes that put texts into words; 0: in the engine's own process
@@ -68,10 +73,12 @@ def build(version: str, settings: IndexTTSSettings) -> IndexTTS:
     device = choose_device(settings.device)
     precisions = choose_precisions(version, settings, device)
     switch_tf32(precisions, device)
+    limit_threads(device)
+    options = choose_options(settings, device)
     started = time.monotonic()
     checkpoint = _checkpoint(version, settings)
     network = load_network(checkpoint, device, precisions)
-    engine = assemble(network, checkpoint.revision(), choose_options(settings, device))
+    engine = assemble(network, checkpoint.revision(), options)
     loaded = time.monotonic()
     warm_up(engine)
     log.info(
@@ -88,6 +95,7 @@ def choose_options(settings: IndexTTSSettings, device: torch.device) -> Options:
         slots=settings.slots or (_SLOTS_CUDA if on_gpu else _SLOTS_CPU),
         attention=settings.attention,
         graph=settings.graph,
+        kernels=choose_kernels(device, settings.kernels),
         steps=settings.steps,
         voice_bytes=settings.voices_mb << 20,
         readers=_default(settings.readers, _READERS_CUDA if on_gpu else 0),
@@ -137,7 +145,7 @@ def assemble(network: Network, revision: str, options: Options) -> IndexTTS:
         ),
         adapter=adapter,
         decoder=decoder,
-        acoustic=Acoustic(network, steps=options.steps),
+        acoustic=Acoustic(network, steps=options.steps, kernels=options.kernels),
         sampling=options.sampling,
         slots=options.slots,
         standing=standing,
@@ -194,6 +202,15 @@ def choose_device(wanted: str) -> torch.device:
             raise Misconfigured(f"FARM_INDEXTTS_DEVICE={wanted}: there are {there} GPUs here, counted from cuda:0")
         device = torch.device("cuda", device.index or 0)
     return device
+
+
+def limit_threads(device: torch.device) -> None:
+    """On a GPU PyTorch's work on the CPU is small. Each of our threads that meets OpenMP would start a thread for each
+    core, and these spin beside the decode."""
+    if device.type == "cuda":
+        torch.set_num_threads(min(_THREADS_CUDA, torch.get_num_threads()))
+        with contextlib.suppress(RuntimeError):  # it can be set once, before the first use
+            torch.set_num_interop_threads(1)
 
 
 def _checkpoint(version: str, settings: IndexTTSSettings) -> Checkpoint:

@@ -101,7 +101,11 @@ class _GrammarProcess:
     def __init__(self, glossary: Mapping[str, Any], *, spanish: bool) -> None:
         # A session of its own: a Ctrl-C that is meant for the worker must not end a text in flight.
         self._process = subprocess.Popen(
-            [sys.executable, "-P", __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+            [sys.executable, "-P", __file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},  # a text is the work of one thread
         )
         self._send([dict(glossary), spanish])
         self._ready = False

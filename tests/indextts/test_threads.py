@@ -1,0 +1,43 @@
+"""How many threads PyTorch and the readers may have beside a GPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from worker.engines.indextts.load.factory import limit_threads
+from worker.engines.indextts.text.wording import _GrammarProcess
+
+
+@pytest.mark.parametrize(("kind", "cores", "found"), [("cuda", 64, [2, 1]), ("cuda", 1, [1, 1]), ("cpu", 64, [])])
+def test_a_gpus_worker_has_two_threads_whatever_the_cores_and_a_cpus_has_all(
+    kind: str, cores: int, found: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(torch, "get_num_threads", lambda: cores)
+    monkeypatch.setattr(torch, "set_num_threads", asked.append)
+    monkeypatch.setattr(torch, "set_num_interop_threads", asked.append)
+    limit_threads(torch.device(kind))
+    assert asked == found
+
+
+def test_a_process_that_set_its_threads_already_keeps_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: int) -> None:
+        raise RuntimeError("cannot set number of interop threads after parallel work has started")
+
+    monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
+    monkeypatch.setattr(torch, "set_num_interop_threads", refuse)
+    limit_threads(torch.device("cuda"))
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="reads /proc")
+def test_a_reader_has_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    reader = _GrammarProcess({}, spanish=False)
+    try:
+        given = Path(f"/proc/{reader._process.pid}/environ").read_bytes().split(b"\0")
+        assert b"OMP_NUM_THREADS=1" in given
+    finally:
+        reader.kill()
