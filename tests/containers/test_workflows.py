@@ -61,6 +61,17 @@ def test_the_grammars_of_indextts_are_kept_in_the_folder_of_the_package() -> Non
     assert runs.index("make types-model") < job["steps"].index(cache) < runs.index("make test-model")
 
 
+def test_the_kernels_are_compiled_in_the_model_tier_by_the_nvcc_of_the_image() -> None:
+    runs = [step.get("run", "") for step in workflow("ci.yml")["jobs"]["model"]["steps"]]
+    (install,) = [run for run in runs if "cuda-toolkit" in run]
+    (asked,) = re.findall(r'"(cuda-toolkit\[.*)\.\*"', install)
+    dockerfile = (ROOT / "Dockerfile.worker").read_text("utf-8")
+    (version,) = re.findall(r"^ARG NVCC=(.+)$", dockerfile, re.MULTILINE)
+    assert asked.replace(version, "$NVCC") in dockerfile
+    assert f"/cu{version.partition('.')[0]}/bin" in install
+    assert runs.index(install) < runs.index("make test-model")
+
+
 def test_a_commit_is_formatted_by_the_ruff_that_lints_it() -> None:
     hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
     (ruff,) = (repository for repository in hooks if repository["repo"].endswith("/ruff-pre-commit"))

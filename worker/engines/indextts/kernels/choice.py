@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import math
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -22,6 +23,7 @@ log = logging.getLogger(__name__)
 Wanted = Literal["auto", "torch", "fused"]
 
 
+@cache  # an examination takes some launches, and a warning is said once
 def choose(device: torch.device, wanted: Wanted = "auto", library: Path = BUILT / LIBRARY) -> Kernels:
     """The fused kernels on a GPU where they are there and right, else PyTorch's.
 

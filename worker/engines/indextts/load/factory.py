@@ -24,7 +24,7 @@ from worker.engines.indextts.decode.graph import WantedGraph
 from worker.engines.indextts.decode.kv import Wanted
 from worker.engines.indextts.engine import IndexTTS
 from worker.engines.indextts.kernels.choice import choose as choose_kernels
-from worker.engines.indextts.kernels.plain import PLAIN, Kernels
+from worker.engines.indextts.kernels.plain import Kernels
 from worker.engines.indextts.load.checkpoint import Checkpoint, find_checkpoint
 from worker.engines.indextts.load.network import load_network
 from worker.engines.indextts.load.package import edition
@@ -59,7 +59,7 @@ class Options:
     slots: int
     attention: Wanted = "auto"
     graph: WantedGraph = "auto"
-    kernels: Kernels = PLAIN
+    kernels: Kernels | None = None  # chosen by the device when absent
     steps: int = 25
     voice_bytes: int = 512 << 20
     readers: int = 0  # processes that put texts into words; 0: in the engine's own process

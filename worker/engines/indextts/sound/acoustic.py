@@ -16,7 +16,8 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-from worker.engines.indextts.kernels.plain import PLAIN, Kernels
+from worker.engines.indextts.kernels.choice import choose as choose_kernels
+from worker.engines.indextts.kernels.plain import Kernels
 from worker.engines.indextts.shapes import HALF, Fault, Network, Piece
 from worker.engines.indextts.sound.batches import rows_of
 from worker.engines.indextts.sound.stages import Sound, Spoiled, Stages, Task
@@ -30,9 +31,9 @@ class Acoustic:
 
     def __init__(
         self, network: Network, steps: int = 25, guidance: float = 0.7, rows: int | None = None,
-        kernels: Kernels = PLAIN,
+        kernels: Kernels | None = None,
     ) -> None:  # fmt: skip
-        self._kernels = kernels
+        self._kernels = kernels = kernels or choose_kernels(network.device)
         self._precisions = precisions = network.precisions
         rows = rows or rows_of(network.device)
         self._usual = Stages(network, steps, guidance, rows, precisions.s2mel, precisions.vocoder, kernels)

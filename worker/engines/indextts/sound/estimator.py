@@ -18,7 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from farm.errors import Misconfigured
-from worker.engines.indextts.kernels.plain import PLAIN, Kernels
+from worker.engines.indextts.kernels.choice import choose as choose_kernels
+from worker.engines.indextts.kernels.plain import Kernels
 from worker.engines.indextts.sound.folding import affine, apply
 from worker.engines.indextts.sound.rows import Rows, lay_out
 from worker.engines.indextts.sound.spans import Attend, Choice, choose
@@ -38,8 +39,8 @@ class Batch:
 
 class Estimator:
     """The package's `dit` at `times` (S,), copied to a device and a precision. `dit` should be in fp32: rounding to
-    half precision before folding loses 4 dB more (measured on the tiny model). `attention` is chosen by device and
-    precision when absent.
+    half precision before folding loses 4 dB more (measured on the tiny model). `attention` and `kernels` are chosen by
+    device and precision when absent.
 
     Raises:
         Misconfigured: the checkpoint's config asks for another network than IndexTTS-2 has, or its weights do not fit
@@ -48,12 +49,13 @@ class Estimator:
 
     def __init__(
         self, dit: Any, times: Tensor, device: torch.device, dtype: torch.dtype, attention: Choice | None = None,
-        kernels: Kernels = PLAIN,
+        kernels: Kernels | None = None,
     ) -> None:  # fmt: skip
         _check(dit)
         self.device, self.dtype = device, dtype
         config = dit.transformer.config
         self.attention = attention or choose(device, dtype, config.n_head, config.head_dim)
+        kernels = kernels or choose_kernels(device)
         embedding = _embed(dit.t_embedder, times)
         self._transformer = Transformer(dit.transformer, embedding, self._place, kernels)
         self._wavenet = WaveNet(dit.wavenet, _embed(dit.t_embedder2, times), self._place, kernels)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from worker.engines.indextts.kernels.plain import PLAIN, Kernels
+from worker.engines.indextts.kernels.plain import Kernels
 from worker.engines.indextts.shapes import Voice
 from worker.engines.indextts.sound.estimator import Estimator
 from worker.engines.indextts.sound.spans import Choice
@@ -23,7 +23,7 @@ class Flow:
 
     def __init__(
         self, dit: Any, device: torch.device, dtype: torch.dtype, steps: int = 25, guidance: float = 0.7,
-        attention: Choice | None = None, kernels: Kernels = PLAIN,
+        attention: Choice | None = None, kernels: Kernels | None = None,
     ) -> None:  # fmt: skip
         grid = torch.linspace(0, 1, steps + 1)
         strides = grid.diff()

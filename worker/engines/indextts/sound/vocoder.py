@@ -19,7 +19,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from farm.errors import Misconfigured
-from worker.engines.indextts.kernels.plain import PLAIN, Kernels
+from worker.engines.indextts.kernels.choice import choose as choose_kernels
+from worker.engines.indextts.kernels.plain import Kernels
 from worker.engines.indextts.shapes import HOP
 from worker.engines.indextts.sound.activations import Activations
 from worker.engines.indextts.sound.snake import Snake
@@ -33,6 +34,7 @@ _LAUNCH = {"cpu": 16, "cuda": 256}
 class Vocoder:
     """`module` is the package's BigVGAN in fp32. Where it is to run on another `device` or in another `dtype`, a copy
     runs. A batch has at most `limit` padded frames, or one item. A frame takes about 0.3 MB in fp32 (calculated).
+    `kernels` are chosen by the device when absent.
 
     Raises:
         Misconfigured: the module was loaded with its fused CUDA kernel, which leaves no place to set the ends; or its
@@ -41,7 +43,7 @@ class Vocoder:
 
     def __init__(
         self, module: Any, device: torch.device | None = None, dtype: torch.dtype = torch.float32, limit: int = 8192,
-        kernels: Kernels = PLAIN,
+        kernels: Kernels | None = None,
     ) -> None:  # fmt: skip
         if module.h.get("use_cuda_kernel"):
             raise Misconfigured("BigVGAN's fused CUDA kernel can't be batched; load it with use_cuda_kernel=False")
@@ -49,7 +51,7 @@ class Vocoder:
         device = device or weight.device
         same = (weight.device, weight.dtype) == (device, dtype)
         self._module, self._limit = module if same else _copy(module, device, dtype), limit
-        self._activations = Activations(self._module, module, device, kernels)
+        self._activations = Activations(self._module, module, device, kernels or choose_kernels(device))
         # Fused activations leave zeros behind each end, as the mel has. Only upsamplers have other inputs than these.
         seeing = [each for each in self._module.modules() if not self._activations or _is_upsampler(each)]
         self._looking = [sight for layer in seeing if (sight := _look(layer)) is not None]
