@@ -179,10 +179,10 @@ __global__ void __launch_bounds__(THREADS) rotate_kernel(
     unsigned across = half / N;
     unsigned head = me() / across;
     int column = me() % across * N;
-    int64_t row = head / heads;
+    int row = head / heads;
     if (row >= rows) return;
     T* pair = x + row * stride + head % heads * 2 * half + column;
-    int64_t angle = row % positions * half + column;
+    int64_t angle = static_cast<int64_t>(row % positions) * half + column;
     float firsts[N], seconds[N], cosine[N], sine[N];
     read<N>(pair, firsts);
     read<N>(pair + half, seconds);
