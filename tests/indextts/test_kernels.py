@@ -389,6 +389,21 @@ def test_a_vocoder_with_fused_activations_makes_the_packages_waves_in_any_compan
     assert worst([network.vocoder(mel[None])[0, 0]], [pieces.samples(package, mel)]) < FLOAT_NOISE
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+def test_a_vocoder_in_half_precision_is_nearer_to_fp32_with_fused_activations(
+    dtype: torch.dtype, fused: Fused, network: Network, record_property: Callable[[str, object], None]
+) -> None:
+    exact = Vocoder(network.vocoder, kernels=PLAIN).samples(mels(6, 3))
+
+    def noise(kernels: Kernels) -> float:
+        waves = Vocoder(network.vocoder, dtype=dtype, kernels=kernels).samples(mels(6, 3))
+        return sum(float((wave - other).square().sum()) for wave, other in zip(waves, exact, strict=True))
+
+    ours, theirs = noise(fused), noise(PLAIN)
+    record_property("dB better", 10 * math.log10(theirs / ours))
+    assert ours < theirs / 2
+
+
 def test_a_vocoder_of_another_form_keeps_its_own_activations(
     fused: Fused, network: Network, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
