@@ -471,6 +471,38 @@ def test_the_library_loads_without_a_gpu_and_a_launch_says_what_is_missing(for_g
     assert device_failed(failed.value)
 
 
+@pytest.fixture(scope="module")
+def on_a_gpu(request: pytest.FixtureRequest) -> Fused:
+    """The image's library, or one that is compiled here."""
+    if not torch.cuda.is_available():
+        pytest.skip("needs a GPU")
+    built = build.BUILT / build.LIBRARY
+    if not built.exists() and shutil.which("nvcc") is None:
+        pytest.skip("needs the library of the image, or nvcc")
+    return Fused(built if built.exists() else request.getfixturevalue("for_gpus"))
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_a_gpu_rounds_as_the_emulated_threads_do(on_a_gpu: Fused, dtype: torch.dtype) -> None:
+    gpu = torch.device("cuda")
+    for function, arguments_of in CALLS.items():
+        for rows, width in ((1, 1), (3, 7), (5, 8), (33, 512), (1, 1000), (4000, 512)):
+            arguments = arguments_of(rows, width, dtype)
+            there = [each.to(gpu) if isinstance(each, Tensor) else each for each in arguments]
+            expected = exact(function, *arguments)
+            assert error(getattr(on_a_gpu, function)(*there).cpu(), expected) < ROUNDING[dtype], function
+    layer = activation()
+    snake = on_a_gpu.snakes.read(layer, gpu)
+    for length in (1, 7, 8, 40, 1000, 4096):
+        x = drawn(2, 3, length, dtype=dtype, seed=length)
+        ends = torch.tensor([length, length // 2 + 1], dtype=torch.int32, device=gpu)
+        found = on_a_gpu.snake(snake, x.to(gpu), ends, 1).cpu()
+        for item, end in enumerate(ends.tolist()):
+            assert error(found[item, :, :end], fine(layer, x[item : item + 1, :, :end])[0]) < ROUNDING[dtype]
+            assert not found[item, :, end:].any()
+
+
 @pytest.mark.parametrize("asked", [["--nvcc", "no-such-nvcc"], ["--nvcc", "false"]])
 def test_a_compiler_that_is_missing_or_fails_ends_the_build(asked: list[str], tmp_path: Path) -> None:
     program = [sys.executable, build.__file__, "--out", str(tmp_path), *asked]
