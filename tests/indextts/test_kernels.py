@@ -336,13 +336,16 @@ def test_kernels_that_are_asked_for_and_can_not_run_are_refused_before_weights_a
         build_engine("2", IndexTTSSettings(device="cpu", kernels="fused", dir=tmp_path))
 
 
+@pytest.mark.parametrize(("content", "reason"), [(b"no library", "broken.so"), (None, "kernels.build")])
 def test_a_library_that_can_not_be_loaded_costs_speed_and_no_start(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    content: bytes | None, reason: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    broken = tmp_path / "broken.so"
-    broken.write_bytes(b"no library")
-    assert choose(torch.device("cuda"), library=broken).name == "torch"
+    library = tmp_path / "broken.so"
+    if content is not None:
+        library.write_bytes(content)
+    assert choose(torch.device("cuda"), library=library).name == "torch"
     assert "PyTorch's are slower" in caplog.text
+    assert reason in caplog.text
 
 
 def test_the_examination_passes_what_is_right_and_stops_at_what_is_wrong(

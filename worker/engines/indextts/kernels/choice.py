@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from farm.errors import Misconfigured
-from worker.engines.indextts.kernels.build import BUILT, LIBRARY
+from worker.engines.indextts.kernels import build
 from worker.engines.indextts.kernels.fused import Fused, Snake, filters
 from worker.engines.indextts.kernels.plain import Kernels, Plain
 
@@ -24,7 +24,7 @@ Wanted = Literal["auto", "torch", "fused"]
 
 
 @cache  # an examination takes some launches, and a warning is said once
-def choose(device: torch.device, wanted: Wanted = "auto", library: Path = BUILT / LIBRARY) -> Kernels:
+def choose(device: torch.device, wanted: Wanted = "auto", library: Path = build.BUILT / build.LIBRARY) -> Kernels:
     """The fused kernels on a GPU where they are there and right, else PyTorch's.
 
     Raises:
@@ -35,7 +35,8 @@ def choose(device: torch.device, wanted: Wanted = "auto", library: Path = BUILT 
     if device.type != "cuda":
         obstacle = f"they run on NVIDIA GPUs, and this is {device.type}"
     elif not library.is_file():
-        obstacle = f"{library} is not there; build the image with KERNELS=build"
+        how = f"build the image with KERNELS=build, or here, with nvcc: python -m {build.__name__}"
+        obstacle = f"{library} is not there; {how}"
     else:
         try:
             fused = Fused(library)
@@ -43,9 +44,10 @@ def choose(device: torch.device, wanted: Wanted = "auto", library: Path = BUILT 
             return fused
         except (OSError, RuntimeError, AttributeError) as error:
             obstacle = str(error).partition("\n")[0]
-            log.warning("the fused kernels can't be used here, and PyTorch's are slower: %s", obstacle)
     if wanted == "fused":
         raise Misconfigured(f"the fused kernels can't be used: {obstacle}; choose torch or auto")
+    if device.type == "cuda":
+        log.warning("the fused kernels can't be used here, and PyTorch's are slower: %s", obstacle)
     return Plain()
 
 
