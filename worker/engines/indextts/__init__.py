@@ -11,6 +11,7 @@
     engine       the loop: preparation ─> decode/ (decoder, gpt, kv, sampling) ─> sound/; the first and the last run
                  in a stage each, beside the decode, and taker asks the feed
     sound/       acoustic: a first try, and a second in fp32; stages: regulator, flow, vocoder, in batches
+    kernels/     five small functions of flow and vocoder, by PyTorch or compiled with the image
     isolation    the rules for a batch that fails; device_error: whether the device failed
 
 Importing this imports no torch, which neither fetching nor checking a checkpoint needs.
