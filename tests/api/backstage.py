@@ -37,7 +37,7 @@ INDEXTTS = Model(
     languages={"en": Language(max_characters=290), "zh": Language(max_characters=110)},
     voices={},
     uploaded_voices=True,
-    parameters=["seed", "emotion"],
+    parameters=["seed", "emotion", "duration"],
 )
 INDEXTTS_25 = Model(
     name="indextts-2.5",

@@ -1,4 +1,8 @@
-"""The lengths of an utterance's parts, where its clip has a length to keep."""
+"""The lengths of an utterance's parts, where its clip has a length to keep.
+
+Both versions keep it in the same way: the length regulator stretches the content rows to the frames that are wanted,
+before the flow makes sound of them, so that the pitch stays.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from collections.abc import Sequence
 from worker.engine import Notice, NoticeCode
 from worker.engines.indextts.shapes import HOP, SAMPLE_RATE, Adapter
 
-_SLOWEST, _FASTEST = 0.5, 2.0  # speeds that a version with a duration factor was made for
+_SLOWEST, _FASTEST = 0.5, 2.0  # speeds for which version 2.5 was made; version 2 has the same regulator
 
 
 def shares(target_ms: int, tokens: Sequence[int], gap: int) -> list[int]:

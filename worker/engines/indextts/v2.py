@@ -32,7 +32,7 @@ class V2(BaseAdapter):
     """The adapter of version 2, over a network and the second forward of its GPT."""
 
     version = "2"
-    parameters: Sequence[Parameter] = (Parameter.SEED, Parameter.EMOTION)
+    parameters: Sequence[Parameter] = (Parameter.SEED, Parameter.EMOTION, Parameter.DURATION)
     # The model is stable up to 25 to 30 s a segment. English runs at 15 characters a second: 300 are 20 s and, at 3 to
     # 4 characters a token, 75 to 100 of the 120 tokens; numbers spelled out take the rest. Chinese has a token for each
     # character and speaks 4.5 of them a second: 110 are 25 s.
@@ -70,7 +70,8 @@ class V2(BaseAdapter):
         return list((embedded + meant).split([len(row) for row in codes]))
 
     def frames(self, codes: int, speed: float) -> int:
-        """Cut to an integer in single precision, as the package does at 1, the only speed that it has."""
+        """Cut to an integer in single precision, as the package does at 1, the only speed that it has. Any other is the
+        bound of a length to keep."""
         return int(np.float32(codes) * _FRAMES_PER_CODE / np.float32(speed))
 
     def _contents_of(self, heard: Heard) -> Sequence[torch.Tensor]:
