@@ -27,6 +27,7 @@ class Parameter(StrEnum):
     EMOTION = "emotion"
     NORMALIZE = "normalize"
     DURATION = "duration"
+    CHECKS = "checks"
     PRONUNCIATION = "pronunciation"  # asked for by marks in the text, not by a field
 
 
@@ -39,6 +40,7 @@ class Manner:
     seed: int = 0
     emotion: str | None = None  # canonical JSON, in which a voice is a content digest; None for the voice's own
     normalize: bool = True  # put numbers and signs into words
+    checks: bool = True  # make a clip once more that is odd for its text
 
     @classmethod
     def of(cls, request: object, *, emotion: str | None) -> Self:
@@ -107,6 +109,9 @@ PARAMETERS: Mapping[Parameter, RequestField] = MappingProxyType(
                 "--target-duration", "how long the audio is to be, all in all", float, "SECONDS", convert=_milliseconds
             ),
             in_chapters=True,
+        ),
+        Parameter.CHECKS: RequestField(
+            "checks", True, Option("--no-checks", "keep the first take of every segment, however odd", value=False)
         ),
     }
 )

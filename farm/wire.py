@@ -156,6 +156,9 @@ class JobOptions(_Request):
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
     emotion: Emotion | None = None
     normalize: bool = Field(True, description="put numbers and signs into words; false: the text is in words already")
+    checks: bool = Field(
+        True, description="make a clip once more that is odd for its text; false: keep every first take"
+    )
     target_duration_ms: Target | None = Field(
         None,
         description="how long the whole audio is to be, pauses included, instead of `speed`; for models that honour "

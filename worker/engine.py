@@ -60,6 +60,8 @@ class NoticeCode(StrEnum):
     UNSPEAKABLE = "unspeakable"
     UNSPOKEN = "unspoken"
     CUT_OFF = "cut_off"
+    SUSPECT_LENGTH = "suspect_length"
+    LONG_SILENCE = "long_silence"
     PACE = "pace"
 
 

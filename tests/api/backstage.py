@@ -37,7 +37,7 @@ INDEXTTS = Model(
     languages={"en": Language(max_characters=290), "zh": Language(max_characters=110)},
     voices={},
     uploaded_voices=True,
-    parameters=["seed", "emotion", "duration"],
+    parameters=["seed", "emotion", "duration", "checks"],
 )
 INDEXTTS_25 = Model(
     name="indextts-2.5",
@@ -49,7 +49,7 @@ INDEXTTS_25 = Model(
     },
     voices={},
     uploaded_voices=True,
-    parameters=["speed", "seed", "emotion", "normalize", "duration", "pronunciation"],
+    parameters=["speed", "seed", "emotion", "normalize", "duration", "checks", "pronunciation"],
 )
 
 

@@ -106,6 +106,7 @@ ASKING: dict[Parameter, Any] = {
     Parameter.EMOTION: {"text": "joy"},
     Parameter.NORMALIZE: False,
     Parameter.DURATION: 900,
+    Parameter.CHECKS: False,
 }
 
 

@@ -61,8 +61,8 @@ def row_of(house: House, job: str) -> dict[str, Any]:
     return next(row for row in rows if row["text"] == ODD)
 
 
-def narrated(house: House, engine: Short, story: list[str]) -> dict[str, Any]:
-    job = house.submit(input="\n\n".join(story))
+def narrated(house: House, engine: Short, story: list[str], **asked: Any) -> dict[str, Any]:
+    job = house.submit(input="\n\n".join(story), **asked)
     house.desk.drain()
     house.renderer(engine).drain()
     house.finish()
@@ -110,4 +110,10 @@ def test_a_retake_that_fails_leaves_the_first_clip_with_a_warning(house: House, 
 def test_ordinary_clips_are_made_once(house: House, espeak: Espeak) -> None:
     engine = Short(espeak, lambda text, clip: clip)
     assert "warnings" not in narrated(house, engine, [*STORY, ODD])
+    assert sorted(engine.asked) == sorted([*STORY, ODD])
+
+
+def test_a_job_that_wants_no_checks_gets_every_first_clip(house: House, espeak: Espeak) -> None:
+    engine = Short(espeak, lambda text, clip: half(clip) if text == ODD else clip)
+    assert "warnings" not in narrated(house, engine, [*STORY, ODD], checks=False)
     assert sorted(engine.asked) == sorted([*STORY, ODD])

@@ -60,7 +60,9 @@ def test_a_book_in_two_voices_is_narrated_and_accounted_for(client: Farm, voices
         Chapter(title="Three", input="…"),
     ]
     emotion = Emotion(voice=voices[2], strength=0.5)
-    request = JobRequest(chapters=chapters, voice=voices[0], emotion=emotion, output=Output(format="wav"))
+    output = Output(format="wav")
+    # Random weights keep no time with a text, here and below.
+    request = JobRequest(chapters=chapters, voice=voices[0], emotion=emotion, output=output, checks=False)
     job = client.wait(client.submit(request).id)
     assert job.status == "succeeded", job.error
     assert job.result is not None
@@ -121,7 +123,7 @@ def client25(farm25: Local, references: Sequence[str]) -> Iterator[Farm]:
 
 def test_five_languages_are_narrated_and_nothing_of_them_is_logged(client25: Farm, farm25: Local) -> None:
     jobs = {
-        language: client25.submit(JobRequest(input=line, language=language, voice="reader-0", speed=1.5))
+        language: client25.submit(JobRequest(input=line, language=language, voice="reader-0", speed=1.5, checks=False))
         for language, line in LINES.items()
     }
     for language, job in jobs.items():
@@ -134,7 +136,9 @@ def test_five_languages_are_narrated_and_nothing_of_them_is_logged(client25: Far
 
 
 def test_a_cue_meets_its_duration_or_reports_the_difference(client25: Farm) -> None:
-    line = JobRequest(input="The tide went out, and nobody saw it go.", voice="reader-1", output=Output(format="wav"))
+    line = JobRequest(
+        input="The tide went out, and nobody saw it go.", voice="reader-1", output=Output(format="wav"), checks=False
+    )
     plain = client25.wait(client25.submit(line).id).result
     assert plain is not None
     natural_ms = round(plain.duration_seconds * 1000)

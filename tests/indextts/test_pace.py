@@ -43,7 +43,7 @@ class Reading:
 
     def _read(self, utterance: Utterance) -> Rendition:
         time.sleep(self._seconds)  # being slow is what it stands for, here and below
-        return Rendition(utterance, NOBODY, [torch.zeros(1, 1)], [len(utterance.text)])
+        return Rendition(utterance, NOBODY, [torch.zeros(1, 1)], [len(utterance.text)], [1])
 
     def close(self) -> None:
         self._readers.shutdown()

@@ -280,7 +280,7 @@ def test_the_card_names_languages_and_parameters(engine: IndexTTS) -> None:
     assert engine.card.name == "indextts-2.5"
     limits = {language: about.max_characters for language, about in engine.card.languages.items()}
     assert limits == {"zh": 110, "en": 290, "ja": 70, "es": 240, "ar": 220}
-    honoured = {"speed", "seed", "emotion", "normalize", "duration", "pronunciation"}
+    honoured = {"speed", "seed", "emotion", "normalize", "duration", "checks", "pronunciation"}
     assert set(engine.card.parameters) == honoured
 
 

@@ -66,6 +66,8 @@ EVERYTHING = {
         ({"emotion": '{"strength":1.0,"text":"平静"}'},
          "b5d0ca5a23bb9db3ed3a2c7b695a53e562a53d68cddecf041378921f9146505d"),
         ({"normalize": False}, "e02f72704d0c9199b51f834ce430cf62cc9c9915dc39623815ee695771273b63"),
+        ({"checks": True}, "71b35fa11e1d03b05bd450074b952620627bd6e11f31b9128fe64cc8861dad22"),
+        ({"checks": False}, "736b5802eb00b870a9a46d79c0741922b8b99649f7c4b3f320a0eab63121a0bc"),
         ({"target_duration_ms": 1000}, "fe8c6b4284f12af8d3387a847d9b0fde57280e9406ca1eb44fc48eafe1e8ddf1"),
         ({"normalize": False, "target_duration_ms": 1000},
          "ce325f8e2538185e7f4eaacac5340727e164e13b729c3cceed520a7ea6911423"),

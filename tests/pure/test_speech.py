@@ -62,9 +62,10 @@ def test_options_of_the_command_line_become_fields_of_the_request(tmp_path: Path
     text = tmp_path / "text.txt"
     text.write_text("Hello.")
     said = ["--speed", "1.5", "--pitch", "-2", "--seed", "9", "--no-normalize", "--target-duration", "1.25"]
+    said += ["--no-checks"]
     request = job_request(parser().parse_args(["submit", str(text), *said]))
     assert request == JobRequest(
-        input="Hello.", speed=1.5, pitch=-2, seed=9, normalize=False, target_duration_ms=1250
+        input="Hello.", speed=1.5, pitch=-2, seed=9, normalize=False, target_duration_ms=1250, checks=False
     )  # fmt: skip
 
 

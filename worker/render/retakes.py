@@ -5,8 +5,8 @@
                      └──────────────────────────────────────────────────────────┘
 
 If the pieces together are as long as usual, their sound is the clip. If not, the text itself is unusual, or the engine
-is no better with less of it: the first clip stays, with the warning `pace`. pace.py says what is odd. The work counts
-as running until then, so its lease is renewed and its attempt is the same one.
+is no better with less of it: the first clip stays, with the warning `pace`. pace.py says what is odd; a job may want no
+such check. The work counts as running until then, so its lease is renewed and its attempt is the same one.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Retakes(Feed):
             return outcome
         work = self._intake.running_work(outcome.key)
         speech = work.utterance.speech
-        if speech.target_duration_ms is not None:
+        if speech.target_duration_ms is not None or not speech.manner.checks:
             return outcome
         voice = (work.held[0].job if work.held else "", speech.language, speech.voice)
         oddity = self._pace.judge(voice, work.utterance.text, self._seconds(outcome))

@@ -65,7 +65,7 @@ class Espeak:
             languages=_languages(voices),
             voices={name: voice.tags[0] for name, voice in voices.items()},
             uploaded_voices=False,
-            parameters=[Parameter.SPEED, Parameter.PITCH, Parameter.DURATION],
+            parameters=[Parameter.SPEED, Parameter.PITCH, Parameter.DURATION, Parameter.CHECKS],
         )
 
     def render(self, feed: Feed) -> Iterator[Clip | Failure]:

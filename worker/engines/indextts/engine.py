@@ -5,8 +5,9 @@
                       voice,      one code    flow,              row at a time, and takes in what is prepared
                       emotion     a step      vocoder            between two steps
 
-An utterance has several parts where its text was too long for one; they are joined again at the end. A part that ran
-into the limit of codes is decoded once more under another seed. If that is cut off too, the clip gets a warning.
+An utterance has several parts where its text was too long for one; they are joined again at the end. A part whose take
+is odd (cut off at the limit of codes, too long or short for its text, silent inside: scrutiny.py) is decoded once more
+under another seed. The better take stays, and the clip gets a warning where that one is odd too.
 """
 
 from __future__ import annotations
@@ -21,13 +22,14 @@ from typing import TypeVar
 import torch
 
 from farm.wire import Model
-from worker.engine import Clip, DeviceFault, Failure, Feed, Notice, NoticeCode, Utterance
+from worker.engine import Clip, DeviceFault, Failure, Feed, Utterance
 from worker.engines.indextts.decode.decoder import Decoder
 from worker.engines.indextts.device_error import broken_hardware, device_failed
 from worker.engines.indextts.duration import held
 from worker.engines.indextts.isolation import Broken, Isolation
 from worker.engines.indextts.preparation import Preparation
-from worker.engines.indextts.rendition import Rendition, Samples
+from worker.engines.indextts.rendition import Rendition, Samples, Take
+from worker.engines.indextts.scrutiny import Limits, silence_inside
 from worker.engines.indextts.shapes import Adapter, Codes, Fault, Piece, Request, Sampling, Voice
 from worker.engines.indextts.sound.acoustic import Acoustic
 from worker.engines.indextts.stage import Stage
@@ -50,7 +52,7 @@ class _Key:
 @dataclass(frozen=True, slots=True)
 class _Decoded:
     key: _Key
-    codes: Codes
+    take: Take
     voice: Voice
     speed: float
     frames: int | None  # wanted, where the clip has a length to keep
@@ -62,11 +64,12 @@ class IndexTTS:
     def __init__(
         self, *, card: Model, device: torch.device, name: str, preparation: Preparation, adapter: Adapter,
         decoder: Decoder, acoustic: Acoustic, sampling: Sampling, slots: int, standing: Mapping[str, str],
+        limits: Limits | None = None,
     ) -> None:  # fmt: skip
         self.card, self.device, self.capacity = card, name, slots
         self._torch_device = device
         self._preparation, self._adapter, self._decoder, self._acoustic = preparation, adapter, decoder, acoustic
-        self._sampling, self._standing = sampling, standing
+        self._sampling, self._standing, self._limits = sampling, standing, limits
         self._ahead = max(1, slots // 4)
         self._isolation = Isolation("the reading of codes")
         self._steps = self._rows = 0
@@ -86,7 +89,7 @@ class IndexTTS:
 
     def _render(self, feed: Feed) -> Iterator[Clip | Failure]:
         self._decoder.clear()
-        self._run = run = _Run(self._decoder, self._sampling)
+        self._run = run = _Run(self._decoder, self._sampling, self._limits)
         room = partial(run.room, self.capacity, self.capacity + self._ahead)
         run.taker = taker = Taker(feed, room, partial(self._put, run))
         taker.start()
@@ -159,12 +162,22 @@ class IndexTTS:
             for piece in self._isolation.run(decoded[start : start + _CONTENTS], self._pieces, _unread)
         ]
         faults = [piece for piece in read if isinstance(piece, Fault)]
-        sounds = self._acoustic.render([piece for piece in read if isinstance(piece, Piece)])
+        by_key = {one.key: one for one in decoded}
+        sounds = [
+            sound if isinstance(sound, Fault) else self._listened(by_key[sound[0]], sound[1])  # type: ignore[index]
+            for sound in self._acoustic.render([piece for piece in read if isinstance(piece, Piece)])
+        ]
         return _Sounded([*faults, *sounds])
+
+    def _listened(self, decoded: _Decoded, samples: Samples) -> _Sound:
+        """With the silence inside, as long as it is at the voice's own pace."""
+        stretch = self._frames(decoded) / max(1, self._adapter.frames(len(decoded.take.codes.codes), 1.0))
+        silence_s = silence_inside(samples) / max(stretch, 1e-3) if self._limits is not None else 0.0
+        return _Sound(decoded.key, replace(decoded.take, samples=samples), silence_s)
 
     def _pieces(self, decoded: Sequence[_Decoded]) -> list[Piece]:
         contents = self._adapter.contents(
-            [one.codes.request.prompt for one in decoded], [one.codes.codes for one in decoded]
+            [one.take.codes.request.prompt for one in decoded], [one.take.codes.codes for one in decoded]
         )
         return [
             Piece(one.key, rows, self._frames(one), one.voice, one.key.seed)
@@ -172,7 +185,7 @@ class IndexTTS:
         ]
 
     def _frames(self, decoded: _Decoded) -> int:
-        codes = len(decoded.codes.codes)
+        codes = len(decoded.take.codes.codes)
         if decoded.frames is None:
             return self._adapter.frames(codes, decoded.speed)
         return held(decoded.frames, self._adapter, codes)
@@ -192,15 +205,22 @@ class _Prepared:
 
 
 @dataclass(frozen=True, slots=True)
+class _Sound:
+    key: _Key
+    take: Take
+    silence_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class _Sounded:
-    sounds: Sequence[tuple[object, Samples] | Fault]
+    sounds: Sequence[_Sound | Fault]
 
 
 class _Run:
     """One call of render: the utterances in hand, and where each stands."""
 
-    def __init__(self, decoder: Decoder, sampling: Sampling) -> None:
-        self._decoder, self._sampling = decoder, sampling
+    def __init__(self, decoder: Decoder, sampling: Sampling, limits: Limits | None) -> None:
+        self._decoder, self._sampling, self._limits = decoder, sampling, limits
         self.arrived: queue.SimpleQueue[_Prepared | _Sounded] = queue.SimpleQueue()
         self.renditions: dict[int, Rendition] = {}
         self.taker: Taker
@@ -224,20 +244,17 @@ class _Run:
             if rendition is None:
                 continue  # another part of it has failed
             if isinstance(outcome, Fault):
-                self.arrived.put(_Sounded([outcome]))
-            elif (outcome.cut or not outcome.codes) and key.part not in rendition.retried:
-                rendition.retried.add(key.part)
+                if (first := rendition.fallen_back(key.part, sound=False)) is not None:
+                    yield self._decoded(rendition, first)
+                else:
+                    self.arrived.put(_Sounded([outcome]))
+            elif (take := rendition.heard_codes(key.part, outcome, self._limits)) is None:
                 self._submit(key.number, rendition, key.part, another=True)
                 continue
-            elif not outcome.codes:
+            elif take.found.empty:
                 self.arrived.put(_Sounded([Fault(key, "the model ended before it spoke a sound, under two seeds")]))
             else:
-                if outcome.cut:
-                    cut = f"cut off after {len(outcome.codes)} codes, under two seeds; shorten the sentence"
-                    rendition.warnings.append(Notice(NoticeCode.CODE_LIMIT, cut))
-                    rendition.cut.add(key.part)
-                frames = rendition.frames[key.part] if rendition.frames else None
-                yield _Decoded(key, outcome, rendition.voice, rendition.utterance.speech.manner.speed, frames)
+                yield self._decoded(rendition, take)
             rendition.decoding.discard(key.part)
             if not rendition.decoding:
                 self.decoding -= 1
@@ -272,22 +289,34 @@ class _Run:
                     rendition.decoding.add(part)
                     self._submit(number, rendition, part)
 
-    def _finish(self, sounds: Iterable[tuple[object, Samples] | Fault]) -> Iterator[Clip | Failure]:
+    def _finish(self, sounds: Iterable[_Sound | Fault]) -> Iterator[Clip | Failure]:
         for sound in sounds:
-            key = sound.key if isinstance(sound, Fault) else sound[0]
+            key = sound.key
             assert isinstance(key, _Key)
             rendition = self.renditions.get(key.number)
             if rendition is None:
                 continue
+            if isinstance(sound, Fault) and (first := rendition.fallen_back(key.part, sound=True)) is not None:
+                sound = _Sound(key, first)
             if isinstance(sound, Fault):
                 del self.renditions[key.number]
                 self.decoding -= bool(rendition.decoding)
                 yield self._leaves(Failure(rendition.utterance.key, sound.error))
                 continue
-            rendition.sounds[key.part] = sound[1]
+            if not rendition.heard_samples(key.part, sound.take, sound.silence_s, self._limits):
+                self.decoding += not rendition.decoding
+                rendition.decoding.add(key.part)
+                self._submit(key.number, rendition, key.part, another=True)
+                continue
             if rendition.whole:
                 del self.renditions[key.number]
                 yield self._leaves(rendition.clip())
+
+    def _decoded(self, rendition: Rendition, take: Take) -> _Decoded:
+        key = take.codes.request.key
+        assert isinstance(key, _Key)
+        frames = rendition.frames[key.part] if rendition.frames else None
+        return _Decoded(key, take, rendition.voice, rendition.utterance.speech.manner.speed, frames)
 
     def _leaves(self, outcome: Clip | Failure) -> Clip | Failure:
         self.taker.left()

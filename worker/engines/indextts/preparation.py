@@ -111,10 +111,11 @@ class Preparation:
             return Failure(key, error.message)
         parts = len(draft.text.ids)
         prompts = self._adapter.prompts(draft.text.ids, [voice] * parts, [emotion] * parts, [speech.language] * parts)
+        tokens = [len(ids) for ids in draft.text.ids]
         frames = None
         if parts and speech.target_duration_ms is not None:
-            frames = shares(speech.target_duration_ms, [len(ids) for ids in draft.text.ids], GAP)
-        return Rendition(draft.utterance, voice, prompts, _characters(draft), frames, _warnings(draft.text))
+            frames = shares(speech.target_duration_ms, tokens, GAP)
+        return Rendition(draft.utterance, voice, prompts, _characters(draft), tokens, frames, _warnings(draft.text))
 
 
 def _characters(draft: _Draft) -> list[int]:

@@ -32,7 +32,9 @@ class V2(BaseAdapter):
     """The adapter of version 2, over a network and the second forward of its GPT."""
 
     version = "2"
-    parameters: Sequence[Parameter] = (Parameter.SEED, Parameter.EMOTION, Parameter.DURATION)
+    parameters: Sequence[Parameter] = (
+        Parameter.SEED, Parameter.EMOTION, Parameter.DURATION, Parameter.CHECKS,
+    )  # fmt: skip
     # The model is stable up to 25 to 30 s a segment. English runs at 15 characters a second: 300 are 20 s and, at 3 to
     # 4 characters a token, 75 to 100 of the 120 tokens; numbers spelled out take the rest. Chinese has a token for each
     # character and speaks 4.5 of them a second: 110 are 25 s.

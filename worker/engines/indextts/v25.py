@@ -33,7 +33,7 @@ class V25(BaseAdapter):
     version = "2.5"
     parameters: Sequence[Parameter] = (
         Parameter.SPEED, Parameter.SEED, Parameter.EMOTION, Parameter.NORMALIZE, Parameter.DURATION,
-        Parameter.PRONUNCIATION,
+        Parameter.CHECKS, Parameter.PRONUNCIATION,
     )  # fmt: skip
     # The characters of the 25 s in which the model is stable, and of a segment's tokens: a token has 5.1 English
     # characters, 1.0 Chinese, 0.62 Japanese, 2.1 Spanish, 2.0 Arabic.

@@ -8,7 +8,7 @@ import json
 import logging
 import tempfile
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,7 @@ from worker.engines.indextts.load.network import load_network
 from worker.engines.indextts.load.package import edition
 from worker.engines.indextts.load.precision import choose_precisions, switch_tf32
 from worker.engines.indextts.preparation import Preparation
+from worker.engines.indextts.scrutiny import LIMITS
 from worker.engines.indextts.settings import IndexTTSSettings
 from worker.engines.indextts.shapes import HALF, SAMPLE_RATE, Adapter, Network, Precisions, Sampling
 from worker.engines.indextts.sound.acoustic import Acoustic
@@ -64,6 +65,7 @@ class Options:
     voice_bytes: int = 512 << 20
     readers: int = 0  # processes that put texts into words; 0: in the engine's own process
     sampling: Sampling = field(default_factory=Sampling)
+    checks: bool = False  # of takes. The limits are those of released weights; random ones keep no time with a text
     pages: int | None = None  # of the decoder's K and V; by memory when absent
 
 
@@ -74,7 +76,7 @@ def build(version: str, settings: IndexTTSSettings) -> IndexTTS:
     precisions = choose_precisions(version, settings, device)
     switch_tf32(precisions, device)
     limit_threads(device)
-    options = choose_options(settings, device)
+    options = replace(choose_options(settings, device), checks=True)
     started = time.monotonic()
     checkpoint = _checkpoint(version, settings)
     network = load_network(checkpoint, device, precisions)
@@ -149,6 +151,7 @@ def assemble(network: Network, revision: str, options: Options) -> IndexTTS:
         sampling=options.sampling,
         slots=options.slots,
         standing=standing,
+        limits=LIMITS[network.version] if options.checks else None,
     )
 
 
