@@ -88,4 +88,4 @@ def _tongue(text: str) -> Tongue:
 
 def _children() -> list[psutil.Process]:
     children = psutil.Process().children()
-    return [child for child in children if "wording.py" in " ".join(child.cmdline()) and child.is_running()]
+    return [child for child in children if "text.wording" in " ".join(child.cmdline()) and child.is_running()]
