@@ -21,7 +21,9 @@ from worker.engines.indextts.decode.gpt import Gpt
 from worker.engines.indextts.shapes import Network, Voice
 from worker.engines.indextts.v2 import V2
 from worker.engines.indextts.voice import emotion as emotions
+from worker.engines.indextts.voice import emotion_model
 from worker.engines.indextts.voice.emotion import Emotion, EmotionReader, Emotions, parse
+from worker.engines.indextts.voice.emotion_model import EmotionModelHere
 
 VECTOR = [0.1, 0.0, 0.35, 0.0, 0.0, 0.12345678, 0.0, 0.2]
 QWEN = "qwen0.6bemo4-merge"
@@ -135,7 +137,7 @@ def test_a_text_is_the_vector_that_the_packages_language_model_reads_in_it(
 def test_an_answer_without_an_emotion_is_the_texts_fault(network: Network, answering: Any, answer: str):
     answering.return_value = answer
     with pytest.raises(BadInput, match="say it in other words, or give a vector") as refusal:
-        EmotionReader(network.emotion_model_dir).read("a gloomy secret")
+        EmotionReader(EmotionModelHere(network.emotion_model_dir)).read("a gloomy secret")
     assert refusal.value.fields[0].pointer == "/emotion/text"
     assert "secret" not in refusal.value.message
 
@@ -143,7 +145,7 @@ def test_an_answer_without_an_emotion_is_the_texts_fault(network: Network, answe
 def test_the_same_text_is_read_once(network: Network, answering: Any, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(emotions, "_TEXTS_KEPT", 2)
     answering.return_value = '{"高兴": 0.5}'
-    reader = EmotionReader(network.emotion_model_dir)
+    reader = EmotionReader(EmotionModelHere(network.emotion_model_dir))
     for text in ["glad", "sad", "glad", "mad", "glad", "sad"]:
         assert reader.read(text)[0] == 0.5
     assert answering.call_count == 4  # "sad" was asked for longest ago when "mad" came
@@ -154,8 +156,8 @@ def test_the_language_model_neither_draws_nor_rambles(checkpoint: Path, tmp_path
     settings = json.loads((folder / "generation_config.json").read_text())
     drawing = {"do_sample": True, "temperature": 0.6, "top_k": 20, "top_p": 0.95}  # as the released model's
     (folder / "generation_config.json").write_text(json.dumps(settings | drawing))
-    reader = EmotionReader(str(folder))
-    reader._model = emotions._load(folder)
+    reader = EmotionModelHere(str(folder))
+    reader._model = emotion_model.load(folder)
     with torch.no_grad():
         for number, parameter in enumerate(reader._model.model.parameters()):
             parameter.copy_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(number)))
@@ -163,12 +165,12 @@ def test_the_language_model_neither_draws_nor_rambles(checkpoint: Path, tmp_path
         patch.object(type(reader._model.tokenizer), "decode", return_value="") as decode,
         patch.object(torch, "multinomial", side_effect=AssertionError("drawn")),
     ):
-        reader.read("glad")
+        reader.answers(["glad"])
     assert len(decode.call_args.args[0]) == 256
 
 
 def test_the_language_model_is_loaded_when_first_asked(network: Network, voices: list[Voice]):
-    with patch.object(emotions, "_load", wraps=emotions._load) as load:
+    with patch.object(emotion_model, "load", wraps=emotion_model.load) as load:
         spoken = Emotions(network)
         spoken.vector(parse(document(vector=VECTOR)), voices[0])
         assert not load.called
@@ -179,7 +181,7 @@ def test_the_language_model_is_loaded_when_first_asked(network: Network, voices:
 
 def test_without_the_language_models_files_the_folder_and_the_remedy_are_named(tmp_path: Path):
     with pytest.raises(Misconfigured) as refusal:
-        EmotionReader(str(tmp_path / QWEN)).read("glad")
+        EmotionReader(EmotionModelHere(str(tmp_path / QWEN))).read("glad")
     assert str(tmp_path / QWEN) in refusal.value.message
     assert f"hf download IndexTeam/IndexTTS-2 --include '{QWEN}/*' --local-dir {tmp_path}" in refusal.value.message
 

@@ -205,10 +205,13 @@ NOBODY: Any = object()
 
 
 class Reading:
-    gathers = 8
+    def open(self, deliver: Callable[[list[Rendition]], None]) -> None:
+        self._deliver = deliver
 
-    def prepare(self, utterances: Sequence[Utterance]) -> list[Rendition | Failure]:
-        return [Rendition(one, NOBODY, [torch.zeros(1, 1)], [len(one.text)], [TOKENS]) for one in utterances]
+    def put(self, utterances: Sequence[Utterance]) -> None:
+        self._deliver([Rendition(one, NOBODY, [torch.zeros(1, 1)], [len(one.text)], [TOKENS]) for one in utterances])
+
+    def clear(self) -> None: ...
 
     def close(self) -> None: ...
 
@@ -268,7 +271,7 @@ def spoken() -> Iterator[Made]:
     engines: list[IndexTTS] = []
 
     def speak(
-        first: list[int] | str, second: list[int] | str = "not asked", *, checks: bool = True, text: str = "Some words."
+        first: list[int] | str, second: list[int] | str = "not asked", *, text: str = "Some words.", **manner: Any
     ) -> tuple[Clip | Failure, list[int]]:
         sound: Any = Sounding()
         decoding: Any = Decoding({SEED: first, AGAIN: second})
@@ -282,7 +285,7 @@ def spoken() -> Iterator[Made]:
             acoustic=sound, sampling=Sampling(), slots=4, standing={}, limits=TWO,
         )  # fmt: skip
         engines.append(engine)
-        speech = Speech("en", "a voice", manner=Manner(seed=SEED, checks=checks))
+        speech = Speech("en", "a voice", manner=Manner(seed=SEED, **manner))
         return render(engine, [Utterance("only", text, speech)])["only"], decoding.asked
 
     yield speak
@@ -366,3 +369,9 @@ def test_a_silence_that_the_text_explains_is_left_alone(spoken: Made) -> None:
     clip, seeds = spoken(SILENT, text="Some words. Some more.")
     assert seeds == [SEED]
     assert said(clip) == []
+
+
+def test_a_clip_that_is_stretched_is_judged_at_the_voices_own_pace(spoken: Made) -> None:
+    """Its 1.2 s of silence are 0.6 s at a speed of 1."""
+    assert spoken(SILENT, speed=0.5)[1] == [SEED]
+    assert spoken(SILENT, VARIED, speed=1.0)[1] == [SEED, AGAIN]

@@ -7,9 +7,11 @@
                  factory: an engine out of settings
     adapter      the common half of the versions; v2 and v25 have the rest
     text/        a text front end for each version: bilingual, multilingual; wording puts numbers into words
-    voice/       reference, reference_encoder, cache, emotion
+    voice/       reference, spectra, reference_encoder, cache; emotion, emotion_model
     engine       the loop: preparation ─> decode/ (decoder, gpt, kv, sampling) ─> sound/; the first and the last run
-                 in a stage each, beside the decode, and taker asks the feed
+                 in stages beside the decode, and taker asks the feed
+    scrutiny     takes that are odd for their text, and which of two takes stays
+    aide         a process that answers questions: grammars, recordings, emotions
     sound/       acoustic: a first try, and a second in fp32; stages: regulator, flow, vocoder, in batches
     kernels/     five small functions of flow and vocoder, by PyTorch or compiled with the image
     isolation    the rules for a batch that fails; device_error: whether the device failed

@@ -8,21 +8,23 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
 
 from worker.engines.indextts.shapes import Network, Segmenter, Segments, Voice
 from worker.engines.indextts.sound.regulator import regulate
-from worker.engines.indextts.voice.reference import Recording
 from worker.engines.indextts.voice.reference_encoder import Heard, ReferenceEncoder, copied, each, finite
+from worker.engines.indextts.voice.spectra import Analyst, AnalystHere, Spectra
 
 
 class BaseAdapter(ABC):
     """Over a network, with the segmenter of a version."""
 
-    def __init__(self, network: Network, segmenter: Segmenter) -> None:
+    def __init__(self, network: Network, segmenter: Segmenter, analyst: Analyst | None = None) -> None:
         self._network, self._segmenter = network, segmenter
+        self._analyst = analyst or AnalystHere(network.features)
         self._gpt: Any = network.gpt
         self._codec: Any = network.codec
         self._encoder = ReferenceEncoder(network)
@@ -32,11 +34,14 @@ class BaseAdapter(ABC):
 
     @torch.inference_mode()
     def voices(self, references: Sequence[str]) -> list[Voice | Exception]:
-        return each(references, self._voices)
+        return each(references, partial(self._analyst.spectra, heard="voice"), self._voices)
 
     @torch.inference_mode()
     def emotions(self, references: Sequence[str]) -> list[torch.Tensor | Exception]:
-        return each(references, self._encoder.clips)
+        return each(references, partial(self._analyst.spectra, heard="emotion"), self._encoder.clips)
+
+    def close(self) -> None:
+        self._analyst.close()
 
     @abstractmethod
     def _contents_of(self, heard: Heard) -> Sequence[torch.Tensor]:
@@ -46,7 +51,7 @@ class BaseAdapter(ABC):
     def _latents(self, heard: Heard) -> Sequence[torch.Tensor]:
         """The rows of each voice in a prompt: (32, D), or (1, D) in version 2.5."""
 
-    def _voices(self, recordings: Sequence[Recording]) -> list[Voice | Exception]:
+    def _voices(self, recordings: Sequence[Spectra]) -> list[Voice | Exception]:
         heard = self._encoder.hear(recordings)
         frames = [mel.shape[1] for mel in heard.mels]
         conditions = regulate(self._network.regulator, self._contents_of(heard), frames)

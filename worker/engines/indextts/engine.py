@@ -13,16 +13,15 @@ under another seed. The better take stays, and the clip gets a warning where tha
 from __future__ import annotations
 
 import queue
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
-from typing import TypeVar
 
 import torch
 
 from farm.wire import Model
-from worker.engine import Clip, DeviceFault, Failure, Feed, Utterance
+from worker.engine import Clip, DeviceFault, Failure, Feed
 from worker.engines.indextts.decode.decoder import Decoder
 from worker.engines.indextts.device_error import broken_hardware, device_failed
 from worker.engines.indextts.duration import held
@@ -34,8 +33,6 @@ from worker.engines.indextts.shapes import Adapter, Codes, Fault, Piece, Request
 from worker.engines.indextts.sound.acoustic import Acoustic
 from worker.engines.indextts.stage import Stage
 from worker.engines.indextts.taker import Taker
-
-_Task = TypeVar("_Task")
 
 _WAIT_S = 0.05  # for a result of a stage, while no row is decoded
 _GATHER_S = 0.25  # a decoded part waits so long at most for others to be finished with
@@ -74,7 +71,6 @@ class IndexTTS:
         self._isolation = Isolation("the reading of codes")
         self._steps = self._rows = 0
         self._run: _Run | None = None
-        self._preparing = Stage[tuple[_Run, Utterance]]("prepare", device, self._prepare, enough=preparation.gathers)
         self._finishing = Stage[tuple[_Run, _Decoded]](
             "finish", device, self._finish, enough=max(1, slots // 8), patience=_GATHER_S, hurry=self._decode_is_empty
         )
@@ -91,7 +87,8 @@ class IndexTTS:
         self._decoder.clear()
         self._run = run = _Run(self._decoder, self._sampling, self._limits)
         room = partial(run.room, self.capacity, self.capacity + self._ahead)
-        run.taker = taker = Taker(feed, room, partial(self._put, run))
+        run.taker = taker = Taker(feed, room, self._preparation.put)
+        self._preparation.open(partial(self._prepared, run))
         taker.start()
         try:
             while taker.in_hand or not taker.over:
@@ -106,12 +103,8 @@ class IndexTTS:
         finally:
             self._run = None
             taker.abandon()
-            self._preparing.clear()
+            self._preparation.clear()
             self._finishing.clear()
-
-    def _put(self, run: _Run, utterances: Sequence[Utterance]) -> None:
-        for utterance in utterances:
-            self._preparing.put((run, utterance))
 
     def facts(self) -> Mapping[str, str]:
         facts = {**self._standing, **self._acoustic.facts(), "slots": str(self.capacity)}
@@ -123,37 +116,33 @@ class IndexTTS:
         return facts
 
     def close(self) -> None:
-        self._preparing.close()
+        self._preparation.close()
         self._finishing.close()
         self._decoder.clear()
-        self._preparation.close()
 
     # --- the work of the stages, each in its own thread -------------------------------------------------------------
 
-    def _prepare(self, tasks: Sequence[tuple[_Run, Utterance]]) -> None:
-        self._tell(tasks, self._prepared)
+    def _prepared(self, run: _Run, made: Sequence[Rendition | Failure] | BaseException) -> None:
+        if isinstance(made, BaseException):
+            self._failed(run, made)
+        else:
+            run.arrived.put(_Prepared(made))
 
     def _finish(self, tasks: Sequence[tuple[_Run, _Decoded]]) -> None:
-        self._tell(tasks, self._finished)
-
-    def _tell(
-        self, tasks: Sequence[tuple[_Run, _Task]], work: Callable[[Sequence[_Task]], _Prepared | _Sounded]
-    ) -> None:
         """Works for the call of render that goes on. The tasks of an abandoned one are dropped."""
         run = self._run
-        wanted = [task for owner, task in tasks if owner is run]
+        wanted = [decoded for owner, decoded in tasks if owner is run]
         if run is None or not wanted:
             return
         try:
-            run.arrived.put(work(wanted))
+            run.arrived.put(self._finished(wanted))
         except BaseException as error:
-            run.fault = error
-            run.arrived.put(_Sounded([]))  # so that the decode's thread looks at once
+            self._failed(run, error)
 
-    def _prepared(self, utterances: Sequence[Utterance]) -> _Prepared:
-        made = self._preparation.prepare(utterances)
-        self._synchronize()
-        return _Prepared(made)
+    @staticmethod
+    def _failed(run: _Run, error: BaseException) -> None:
+        run.fault = error
+        run.arrived.put(_Sounded([]))  # so that the decode's thread looks at once
 
     def _finished(self, decoded: Sequence[_Decoded]) -> _Sounded:
         read = [
@@ -192,11 +181,6 @@ class IndexTTS:
 
     def _decode_is_empty(self) -> bool:
         return self._run is None or not self._run.decoding
-
-    def _synchronize(self) -> None:
-        """Waits for this thread's stream, because other streams read its results."""
-        if self._torch_device.type == "cuda":
-            torch.cuda.current_stream(self._torch_device).synchronize()
 
 
 @dataclass(frozen=True, slots=True)

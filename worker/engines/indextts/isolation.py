@@ -28,7 +28,7 @@ class Broken(RuntimeError):
 
 
 class Isolation:
-    """Of one place where batches are worked on, by one thread. It counts the items that failed alone in a row, over all
+    """Of one place where batches are worked on. It counts the items that failed alone in a row, over all
     batches; an error that the farm raised on purpose is about the item, and counts nothing."""
 
     def __init__(self, place: str) -> None:

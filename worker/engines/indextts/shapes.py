@@ -178,6 +178,10 @@ class Adapter(Segmenter, Protocol):
         """(D,) for each audio file, heard as an emotion clip, or the reason why the file can't be used."""
         ...
 
+    def close(self) -> None:
+        """Ends the process that analyses references, if there is one."""
+        ...
+
     def prompts(
         self,
         ids: Sequence[Sequence[int]],

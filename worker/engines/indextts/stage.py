@@ -1,8 +1,8 @@
 """A stage beside the decode: a thread with a CUDA stream of its own, which lives as long as the engine.
 
-Preparing (text, voices, emotions) and finishing (acoustics) run so, while the decode goes on in the engine's thread. A
-stream keeps the memory that it once used, and a new thread gets new workspaces of cuBLAS: so neither is made anew for
-each drain.
+Voices, emotions, prompts and finishing (acoustics) run so, while the decode goes on in the engine's thread. A stream
+keeps the memory that it once used, and a new thread gets new workspaces of cuBLAS: so neither is made anew for each
+drain.
 """
 
 from __future__ import annotations
@@ -31,12 +31,14 @@ class Stage(Generic[Task]):
         self._enough, self._patience, self._hurry = enough, patience, hurry
         self._inbox: queue.Queue[Task | None] = queue.Queue()
         self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
 
     def put(self, task: Task) -> None:
-        """Starts the thread at the first task."""
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-            self._thread.start()
+        """Starts the thread at the first task. Thread-safe."""
+        with self._starting:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                self._thread.start()
         self._inbox.put(task)
 
     def clear(self) -> None:

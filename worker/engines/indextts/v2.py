@@ -21,6 +21,7 @@ from worker.engines.indextts.shapes import Network, Voice
 from worker.engines.indextts.text.bilingual import BilingualSegmenter
 from worker.engines.indextts.text.wording import Wording
 from worker.engines.indextts.voice.reference_encoder import Heard, masked, type_of
+from worker.engines.indextts.voice.spectra import Analyst
 
 _FRAMES_PER_CODE = np.float32(1.72)  # 22050 / 256 frames a second over 50 codes
 
@@ -40,8 +41,10 @@ class V2(BaseAdapter):
     # character and speaks 4.5 of them a second: 110 are 25 s.
     languages: Mapping[str, int] = MappingProxyType({"en": 300, "zh": 110})
 
-    def __init__(self, network: Network, latents: Latents, wording: Wording | None = None) -> None:
-        super().__init__(network, BilingualSegmenter(network.tokenizer, wording))
+    def __init__(
+        self, network: Network, latents: Latents, wording: Wording | None = None, analyst: Analyst | None = None
+    ) -> None:
+        super().__init__(network, BilingualSegmenter(network.tokenizer, wording), analyst)
         self._code_latents = latents
 
     @torch.inference_mode()

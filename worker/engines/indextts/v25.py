@@ -23,6 +23,7 @@ from worker.engines.indextts.shapes import Network, Voice
 from worker.engines.indextts.text.multilingual import MultilingualSegmenter
 from worker.engines.indextts.text.wording import Grammars, Wording
 from worker.engines.indextts.voice.reference_encoder import Heard
+from worker.engines.indextts.voice.spectra import Analyst
 
 _ROWS_PER_CODE = 2  # a code is 40 ms, a row of content 20
 
@@ -39,7 +40,7 @@ class V25(BaseAdapter):
     # characters, 1.0 Chinese, 0.62 Japanese, 2.1 Spanish, 2.0 Arabic.
     languages: Mapping[str, int] = MappingProxyType({"zh": 110, "en": 290, "ja": 70, "es": 240, "ar": 220})
 
-    def __init__(self, network: Network, wording: Wording | None = None) -> None:
+    def __init__(self, network: Network, wording: Wording | None = None, analyst: Analyst | None = None) -> None:
         normalizer = network.normalizer
         segmenter = MultilingualSegmenter(
             network.tokenizer,
@@ -48,7 +49,7 @@ class V25(BaseAdapter):
             japanese=network.japanese.process_ja_text,
             unread={network.config["gpt"][name] for name in ("start_text_token", "stop_text_token")},
         )
-        super().__init__(network, segmenter)
+        super().__init__(network, segmenter, analyst)
 
     @torch.inference_mode()
     def prompts(

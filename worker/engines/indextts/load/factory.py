@@ -39,6 +39,8 @@ from worker.engines.indextts.v2 import V2
 from worker.engines.indextts.v25 import V25
 from worker.engines.indextts.voice.cache import EmotionCache, VoiceCache
 from worker.engines.indextts.voice.emotion import Emotions
+from worker.engines.indextts.voice.emotion_model import EmotionProcess
+from worker.engines.indextts.voice.spectra import Analyst, AnalystProcess
 
 log = logging.getLogger(__name__)
 
@@ -109,13 +111,16 @@ def assemble(network: Network, revision: str, options: Options) -> IndexTTS:
     """An engine on a network. `revision` names the weights."""
     gpt = Gpt(network.gpt)
     wording: Wording = Grammars(network.normalizer, network.spanish)
+    analyst = None
     if options.readers:
+        analyst = AnalystProcess(network.features)
         spanish = network.spanish is not None
         wording = GrammarProcesses(options.readers, wording, network.normalizer.term_glossary, spanish=spanish)
-    adapter = adapt(network, gpt, wording)
+    adapter = adapt(network, gpt, wording, analyst)
+    reads = EmotionProcess(network.emotion_model_dir, network.version, network.device)
     decoder = Decoder(
         gpt, slots=options.slots, attention=options.attention, graph=options.graph, pages=options.pages,
-        bytes=None if options.pages else _kv_bytes(gpt, options),
+        bytes=None if options.pages else _kv_bytes(gpt, options, reads.reserve),
     )  # fmt: skip
     precisions = network.precisions
     card = Model(
@@ -141,9 +146,10 @@ def assemble(network: Network, revision: str, options: Options) -> IndexTTS:
             adapter,
             VoiceCache(adapter.voices, options.voice_bytes),
             EmotionCache(adapter.emotions),
-            Emotions(network),
+            Emotions(network, reads),
             wording,
             options.readers,
+            network.device,
         ),
         adapter=adapter,
         decoder=decoder,
@@ -155,8 +161,10 @@ def assemble(network: Network, revision: str, options: Options) -> IndexTTS:
     )
 
 
-def adapt(network: Network, gpt: Gpt, wording: Wording | None = None) -> Adapter:
-    return V25(network, wording) if network.version == "2.5" else V2(network, gpt.latents, wording)
+def adapt(network: Network, gpt: Gpt, wording: Wording | None = None, analyst: Analyst | None = None) -> Adapter:
+    if network.version == "2.5":
+        return V25(network, wording, analyst)
+    return V2(network, gpt.latents, wording, analyst)
 
 
 def warm_up(engine: IndexTTS) -> None:
@@ -229,14 +237,15 @@ def _checkpoint(version: str, settings: IndexTTSSettings) -> Checkpoint:
     return find_checkpoint(version=version)
 
 
-def _kv_bytes(gpt: Gpt, options: Options) -> int:
-    """Bytes for all slots with every row at its longest, or as many as there are."""
+def _kv_bytes(gpt: Gpt, options: Options, reserve: int = 0) -> int:
+    """Bytes for all slots with every row at its longest, or as many as there are. `reserve`: bytes of the GPU
+    that a process beside this one will want."""
     positions = options.slots * (_PROMPT + options.sampling.limit + 256)
     wanted: int = 2 * gpt.layers * gpt.width * gpt.dtype.itemsize * positions
     if gpt.device.type != "cuda":
         return min(wanted, _KV_CPU)
     free, _ = torch.cuda.mem_get_info(gpt.device)
-    return min(wanted, int(free * _KV_SHARE))
+    return min(wanted, int(max(0, free - reserve) * _KV_SHARE))
 
 
 def _fingerprint(precisions: Precisions, options: Options) -> str:

@@ -14,23 +14,19 @@ from __future__ import annotations
 import json
 import math
 import threading
-import warnings
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import torch
 from torch.nn import functional
 
-from farm.errors import BadInput, Misconfigured
+from farm.errors import BadInput, FarmError
 from worker.engines.indextts.shapes import Network, Voice
+from worker.engines.indextts.voice.emotion_model import WEIGHTS, EmotionModel, EmotionModelHere, Weights
 
-WEIGHTS = 8
 _FIELDS = {"text", "vector", "voice", "strength"}
 _TEXTS_KEPT = 1024
-_ANSWER_TOKENS = 256  # eight words with a number each take 70; the package would let it ramble for 32,768
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +37,10 @@ class Emotion:
     vector: tuple[float, ...] | None = None
     voice: str | None = None  # whose clip: a built-in voice's name, or an uploaded one's content digest
     strength: float = 1.0
+
+    def as_read(self, weights: tuple[float, ...]) -> Emotion:
+        """The emotion of a text, as the vector that a model read in it."""
+        return Emotion(vector=weights, strength=self.strength)
 
 
 def parse(document: str | None) -> Emotion:
@@ -67,11 +67,12 @@ def parse(document: str | None) -> Emotion:
 
 
 class Emotions:
-    """Emotions into vectors, for voices of one network."""
+    """Emotions into vectors, for voices of one network. `model` reads emotions out of text: the package's own, in this
+    process, if none is given."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, model: EmotionModel | None = None) -> None:
         self._rows, self._speakers = network.emotion_rows, network.speaker_rows
-        self._reader = EmotionReader(network.emotion_model_dir, network.version)
+        self.reader = EmotionReader(model or EmotionModelHere(network.emotion_model_dir, network.version))
 
     def vector(self, emotion: Emotion, voice: Voice, clip: torch.Tensor | None = None) -> torch.Tensor:
         """(D,). `clip` is the vector (D,) of the emotion's voice, heard as a clip. Raises like EmotionReader.read."""
@@ -81,7 +82,7 @@ class Emotions:
             return voice.emotion + emotion.strength * (clip - voice.emotion)
         # The package moves all the way to the same file, heard as a clip. The detour rounds, so it is taken here too.
         own = voice.emotion + 1.0 * (voice.own_emotion - voice.emotion)
-        weights = self._reader.read(emotion.text) if emotion.text is not None else emotion.vector
+        weights = self.reader.read(emotion.text) if emotion.text is not None else emotion.vector
         return own if weights is None else self._mix(_scaled(weights, emotion.strength), voice, own)
 
     def _mix(self, weights: Sequence[float], voice: Voice, own: torch.Tensor) -> torch.Tensor:
@@ -96,61 +97,57 @@ class Emotions:
 
 
 class EmotionReader:
-    """Reads emotions out of text with the package's language model (0.6 B parameters), which is loaded at first use.
+    """The emotions of texts, as a model read them once. Thread-safe, but a text that is new is waited for: read_all()
+    makes many known in one batch."""
 
-    It answers greedily, so that the same text is the same emotion on every worker, and remembers its answers.
-    Thread-safe.
-    """
+    def __init__(self, model: EmotionModel) -> None:
+        self._model = model
+        self.together = model.together
+        self._answers: OrderedDict[str, Weights] = OrderedDict()
+        self._lock = threading.Lock()  # of the answers
+        self._asking = threading.Lock()  # of the model
 
-    def __init__(self, folder: str, version: str = "2") -> None:
-        self._folder, self._version = Path(folder), version
-        self._model: Any = None
-        self._answers: OrderedDict[str, tuple[float, ...]] = OrderedDict()
-        self._lock = threading.Lock()
+    def find(self, text: str) -> Weights | None:
+        """What is known already. It waits for no model."""
+        answer = self._found([text]).get(text)
+        return None if isinstance(answer, FarmError) else answer
 
-    def read(self, text: str) -> tuple[float, ...]:
+    def read(self, text: str) -> Weights:
         """Eight weights within 0 and 1.2. Raises Misconfigured without the model's files, BadInput where the model
-        answers with anything but weights."""
-        with self._lock:
-            if text not in self._answers:
-                self._answers[text] = self._ask(text)
-                if len(self._answers) > _TEXTS_KEPT:
-                    self._answers.popitem(last=False)
-            self._answers.move_to_end(text)
-            return self._answers[text]
-
-    def _ask(self, text: str) -> tuple[float, ...]:
-        if self._model is None:
-            self._model = _load(self._folder, self._version)
-        try:
-            answer = tuple(float(weight) for weight in self._model.inference(text).values())
-        except (AttributeError, TypeError, ValueError):  # the package takes any JSON for an object of numbers
-            answer = ()
-        if len(answer) != WEIGHTS or not all(map(math.isfinite, answer)):
-            none = "the emotion model found no emotion in this text"
-            raise BadInput(f"{none}; say it in other words, or give a vector", pointer="/emotion/text")
+        answers with anything but weights, Unavailable where it does not answer."""
+        answer = self.read_all([text])[text]
+        if isinstance(answer, FarmError):
+            raise answer
         return answer
 
+    def read_all(self, texts: Iterable[str]) -> Mapping[str, Weights | FarmError]:
+        """Of each text its weights, or why there are none; that is not remembered."""
+        wanted = list(dict.fromkeys(texts))
+        found = self._found(wanted)
+        if len(found) < len(wanted):
+            with self._asking:
+                found |= self._found(wanted)  # another thread may have asked meanwhile
+                new = [text for text in wanted if text not in found]
+                answers = dict(zip(new, self._model.answers(new) if new else [], strict=True))
+            self._remember({text: answer for text, answer in answers.items() if not isinstance(answer, FarmError)})
+            found |= answers
+        return found
 
-def _load(folder: Path, version: str = "2") -> Any:
-    if not (folder / "config.json").is_file():
-        raise Misconfigured(
-            f"an emotion given as text needs the language model in {folder}, which is not there; fetch it with "
-            f"`hf download IndexTeam/IndexTTS-{version} --include '{folder.name}/*' --local-dir {folder.parent}`, "
-            "or give the emotion as a vector or a voice"
-        )
-    with warnings.catch_warnings():  # whose filters the import would change for the whole process
-        try:
-            from indextts.emotion import QwenEmotion  # the indexed package
-        except ImportError:
-            from indextts.infer_v2 import QwenEmotion  # the official repository
-    reader = QwenEmotion(str(folder))
-    settings = reader.model.generation_config
-    settings.do_sample = False
-    settings.temperature = settings.top_p = settings.top_k = None
-    generate = reader.model.generate
-    reader.model.generate = lambda **inputs: generate(**{**inputs, "max_new_tokens": _ANSWER_TOKENS})
-    return reader
+    def close(self) -> None:
+        self._model.close()
+
+    def _found(self, texts: Sequence[str]) -> dict[str, Weights | FarmError]:
+        with self._lock:
+            for text in texts:
+                if text in self._answers:
+                    self._answers.move_to_end(text)
+            return {text: self._answers[text] for text in texts if text in self._answers}
+
+    def _remember(self, answers: Mapping[str, Weights]) -> None:
+        with self._lock:
+            self._answers |= answers
+            while len(self._answers) > _TEXTS_KEPT:
+                self._answers.popitem(last=False)
 
 
 def _scaled(weights: Sequence[float], strength: float) -> Sequence[float]:

@@ -13,11 +13,11 @@ from typing import Any, TypeVar
 
 import torch
 from torch.nn.utils.rnn import pad_sequence
-from torchaudio.compliance.kaldi import fbank
 
-from farm.errors import BadInput
+from farm.errors import BadInput, Unavailable
 from worker.engines.indextts.shapes import Network
-from worker.engines.indextts.voice.reference import NARROW_RATE, Recording
+from worker.engines.indextts.voice import spectra
+from worker.engines.indextts.voice.spectra import Features, Spectra
 
 _TOGETHER = 4  # references in one batch: w2v-BERT's attention over 2 x 4 clips of 15 s takes 0.9 GB (calculated)
 
@@ -36,45 +36,42 @@ class Heard:
 
 
 class ReferenceEncoder:
-    """The encoders of a network. Samples are at 16 kHz where nothing else is said."""
+    """The encoders of a network."""
 
     def __init__(self, network: Network) -> None:
         self._network = network
         self._gpt: Any = network.gpt
 
-    def hear(self, recordings: Sequence[Recording]) -> Heard:
+    def hear(self, recordings: Sequence[Spectra]) -> Heard:
         """In one batch but for mels and styles: a style's statistics would count the padding."""
         count = len(recordings)
-        spoken = [recording.as_voice() for recording in recordings]
-        narrow = [narrow for _, narrow in spoken]
-        features = self.features(narrow + [recording.as_emotion() for recording in recordings])
+        spoken = [one.features for one in recordings if one.features is not None]
+        features = self.features([*spoken, *(one.own_features for one in recordings)])
         emotions = self.emotions(features)
         return Heard(
             features=features[:count],
-            mels=[self.mel(wide) for wide, _ in spoken],
-            styles=[self.style(wave) for wave in narrow],
+            mels=[self.mel(one.wide) for one in recordings if one.wide is not None],
+            styles=[self.style(one.bands) for one in recordings if one.bands is not None],
             emotions=emotions[:count],
             own_emotions=emotions[count:],
         )
 
-    def clips(self, recordings: Sequence[Recording]) -> list[torch.Tensor | Exception]:
+    def clips(self, recordings: Sequence[Spectra]) -> list[torch.Tensor | Exception]:
         """(D,) each, of recordings heard as emotion clips."""
-        vectors = self.emotions(self.features([recording.as_emotion() for recording in recordings]))
+        vectors = self.emotions(self.features([one.own_features for one in recordings]))
         return [finite(copied(vector), [vector]) for vector in vectors]
 
-    def features(self, waves: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    def features(self, made: Sequence[Features]) -> list[torch.Tensor]:
         """(P, 1024) each, normalised. P is even: an odd count of frames gets a masked one at its end, which all later
         stages treat like any other."""
         network = self._network
-        made = [network.features(wave[None], sampling_rate=NARROW_RATE, return_tensors="pt") for wave in waves]
-        features = pad_sequence([one["input_features"][0] for one in made], batch_first=True)
-        mask = pad_sequence([one["attention_mask"][0] for one in made], batch_first=True)
+        features, mask = spectra.padded(made)
         states = network.semantic(
             input_features=features.to(network.device, type_of(network.semantic)),
             attention_mask=mask.to(network.device),
         ).last_hidden_state.float()
         states = (states - network.semantic_mean) / network.semantic_std
-        return [row[: one["input_features"].shape[1]] for row, one in zip(states, made, strict=True)]
+        return [row[: len(one.rows)] for row, one in zip(states, made, strict=True)]
 
     def emotions(self, heard: Sequence[torch.Tensor]) -> torch.Tensor:
         """(B, D) of features. The package passes the width of the rows as their number, which masks nothing at batch
@@ -84,9 +81,9 @@ class ReferenceEncoder:
             vectors: torch.Tensor = self._gpt.get_emovec(rows, lengths)
         return vectors
 
-    def style(self, narrow: torch.Tensor) -> torch.Tensor:
-        """(192,)"""
-        bands = fbank(narrow[None].to(self._network.device), num_mel_bins=80, dither=0, sample_frequency=NARROW_RATE)
+    def style(self, bands: torch.Tensor) -> torch.Tensor:
+        """(192,) of filter banks (frames, 80)."""
+        bands = bands.to(self._network.device)
         style: torch.Tensor = self._network.speaker((bands - bands.mean(0, keepdim=True))[None])[0]
         return style
 
@@ -102,16 +99,18 @@ class ReferenceEncoder:
 
 
 def each(
-    references: Sequence[str], make: Callable[[Sequence[Recording]], Sequence[Made | Exception]]
+    references: Sequence[str],
+    analyse: Callable[[str], Spectra],
+    make: Callable[[Sequence[Spectra]], Sequence[Made | Exception]],
 ) -> list[Made | Exception]:
     """Reads audio files and makes something of each, a few at a time. The answer for a file that can't be used is the
     reason."""
     answers: list[Made | Exception | None] = [None] * len(references)
-    recordings: dict[int, Recording] = {}
+    recordings: dict[int, Spectra] = {}
     for place, path in enumerate(references):
         try:
-            recordings[place] = Recording.read(path)
-        except (BadInput, OSError) as error:
+            recordings[place] = analyse(path)
+        except (BadInput, OSError, Unavailable) as error:
             answers[place] = error
     usable = list(recordings)
     for start in range(0, len(usable), _TOGETHER):
