@@ -541,7 +541,7 @@ def test_graphs_that_must_be_are_refused_on_a_cpu(small: Any) -> None:
 # --- what a step asks of a GPU, counted at full size on tensors without data ------------------------------------------
 
 # Launches, GB and TFLOP at most, of a step of 64 rows of 512 positions in half precision. Before, with the sort of the
-# vocabulary and random numbers made in each step: some 340 by flash, 435 by sdpa. flash is a stand-in, counted as a kernel.
+# vocabulary and random numbers made in each step: some 340 by flash, 435 by sdpa. flash is a stand-in, one kernel.
 BUDGETS = {"flash": (304, 1.3, 0.063), "torch": (362, 5.3, 0.063), "sdpa": (411, 13.4, 0.067)}
 
 

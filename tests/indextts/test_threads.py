@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from worker.engines.indextts.aide import ON_ONE_CORE, Aide
 from worker.engines.indextts.load.factory import limit_threads
-from worker.engines.indextts.text.wording import _GrammarProcess
 
 
 @pytest.mark.parametrize(("kind", "cores", "found"), [("cuda", 64, [2, 1]), ("cuda", 1, [1, 1]), ("cpu", 64, [])])
@@ -33,11 +33,13 @@ def test_a_process_that_set_its_threads_already_keeps_them(monkeypatch: pytest.M
 
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="reads /proc")
-def test_a_reader_has_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_computes_beside_the_worker_has_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
-    reader = _GrammarProcess({}, spanish=False)
+    aide = Aide("tests.indextts.answering", None, start_s=60, environment=ON_ONE_CORE)
+    aide.start()
     try:
-        given = Path(f"/proc/{reader._process.pid}/environ").read_bytes().split(b"\0")
+        assert aide._process is not None
+        given = Path(f"/proc/{aide._process.pid}/environ").read_bytes().split(b"\0")
         assert b"OMP_NUM_THREADS=1" in given
     finally:
-        reader.kill()
+        aide.close()

@@ -23,6 +23,9 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+# The environment of a process that computes on the CPU, one question at a time, beside others of its kind.
+ON_ONE_CORE: Mapping[str, str] = {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
 
 class Late(Exception):
     """The process did not answer in time, and was killed."""

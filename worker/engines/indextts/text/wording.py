@@ -20,7 +20,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from worker.engines.indextts.aide import Aide, Late
+from worker.engines.indextts.aide import ON_ONE_CORE, Aide, Late
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ class GrammarProcesses:
         self._here, self._count = here, count
         self._idle: queue.SimpleQueue[Aide] = queue.SimpleQueue()
         for _ in range(count):
-            aide = Aide(__name__, (dict(glossary), spanish), start_s=_START_S, environment={"CUDA_VISIBLE_DEVICES": ""})
+            aide = Aide(__name__, (dict(glossary), spanish), start_s=_START_S, environment=ON_ONE_CORE)
             aide.start()
             self._idle.put(aide)
 

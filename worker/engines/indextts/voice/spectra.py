@@ -18,7 +18,7 @@ import torch
 from torchaudio.compliance.kaldi import fbank
 
 from farm.errors import BadInput, Unavailable
-from worker.engines.indextts.aide import Aide, Ended, Late
+from worker.engines.indextts.aide import ON_ONE_CORE, Aide, Ended, Late
 from worker.engines.indextts.voice.reference import NARROW_RATE, Recording
 
 log = logging.getLogger(__name__)
@@ -87,7 +87,7 @@ class AnalystProcess:
     def __init__(self, extractor: Any) -> None:
         kind = type(extractor)
         opening = (kind.__module__, kind.__qualname__, extractor.to_dict())
-        self._aide = Aide(__name__, opening, start_s=_START_S, environment={"CUDA_VISIBLE_DEVICES": ""})
+        self._aide = Aide(__name__, opening, start_s=_START_S, environment=ON_ONE_CORE)
         self._aide.start()
         self._lock = threading.Lock()
 
