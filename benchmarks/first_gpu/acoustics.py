@@ -1,0 +1,81 @@
+"""Flow and vocoder alone: audio seconds per second by precision and by the length of the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+
+from benchmarks.first_gpu.bench import REFERENCES_S, Bench
+from benchmarks.first_gpu.launches import count
+from benchmarks.first_gpu.table import Row
+
+_CLIP_S = 10.0
+_FRAMES_PER_S = 22050 / 256
+_TOGETHER = 8  # pieces, as the engine gathers them with 64 slots
+_UNEVEN = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2)
+
+# audio seconds per second on an H100, calculated: (precision, seconds of reference)
+_FLOW_FORESEEN = {
+    ("fp16", 3): 305, ("fp16", 10): 200, ("fp16", 15): 155, ("tf32", 3): 100, ("tf32", 10): 57, ("tf32", 15): 41,
+}  # fmt: skip
+_VOCODER_FORESEEN = {"fp16": "280 to 430; 1,000 with the fused activation", "tf32": "150 to 230"}
+
+
+def flow(bench: Bench) -> Iterator[Row]:
+    frames = [bench.size(round(_CLIP_S * _FRAMES_PER_S), 12)] * bench.size(_TOGETHER, 2)
+    audio = sum(frames) / _FRAMES_PER_S
+    for precision in _precisions(bench):
+        stages = bench.stages(precision)
+        for seconds_of in REFERENCES_S[: bench.size(3, 1)]:
+            voices = bench.voices(seconds_of, len(frames))
+            contents = _contents(bench, frames)
+
+            def work(voices=voices, contents=contents, stages=stages) -> object:  # type: ignore[no-untyped-def]
+                with torch.inference_mode():
+                    return stages.mels(contents, frames, voices, range(len(frames)))
+
+            seconds = bench.seconds(work, turns=bench.size(3, 1), warm=1)
+            foreseen = _FLOW_FORESEEN.get((precision, seconds_of))
+            says = f"{foreseen} foreseen on an H100" if foreseen else ""
+            yield Row(f"{precision}, reference of {seconds_of} s", audio / seconds, "audio-s/s", says)
+            if seconds_of == 10 or bench.tiny:
+                told = count(bench, work)
+                yield Row(f"{precision}, {told.what} a batch", told.number, "", told.says)
+        del stages
+        bench.tidy()
+
+
+def vocoder(bench: Bench) -> Iterator[Row]:
+    even = [bench.size(round(_CLIP_S * _FRAMES_PER_S), 12)] * bench.size(_TOGETHER, 2)
+    uneven = [round(share * even[0]) for share in _UNEVEN[-len(even) :]]
+    for precision in _precisions(bench):
+        stages = bench.stages(precision)
+        for name, frames in (("even", even), ("uneven", uneven)):
+            mels = _mels(bench, frames)
+
+            def work(mels=mels, stages=stages) -> object:  # type: ignore[no-untyped-def]
+                with torch.inference_mode():
+                    return stages.vocoder.samples(mels)
+
+            seconds = bench.seconds(work, turns=bench.size(3, 1), warm=1)
+            says = f"{_VOCODER_FORESEEN[precision]} foreseen on an H100" if precision in _VOCODER_FORESEEN else ""
+            yield Row(f"{precision}, {name}", sum(frames) / _FRAMES_PER_S / seconds, "audio-s/s", says)
+            told = count(bench, work)
+            yield Row(f"{precision}, {name}, {told.what} a batch", told.number, "", told.says)
+        del stages
+        bench.tidy()
+
+
+def _precisions(bench: Bench) -> Sequence[str]:
+    return ("fp16", "bf16", "tf32") if bench.on_cuda else ("fp32",)
+
+
+def _contents(bench: Bench, frames: Sequence[int]) -> list[torch.Tensor]:
+    drawn = torch.Generator().manual_seed(1)
+    return [torch.randn(-(-100 * count // 172), 1024, generator=drawn).to(bench.device) for count in frames]
+
+
+def _mels(bench: Bench, frames: Sequence[int]) -> list[torch.Tensor]:
+    drawn = torch.Generator().manual_seed(2)
+    return [torch.randn(80, count, generator=drawn).to(bench.device) for count in frames]

@@ -1,0 +1,83 @@
+"""The decode alone: milliseconds a step by rows and positions, eager and as a graph; launches and the GPU's share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+
+from benchmarks.first_gpu.bench import Bench
+from benchmarks.first_gpu.launches import count
+from benchmarks.first_gpu.table import Row, failed
+from worker.engines.indextts.decode.decoder import Decoder
+from worker.engines.indextts.decode.gpt import Gpt
+from worker.engines.indextts.shapes import Request, Sampling
+
+_STEPS = 20
+_CODES_PER_S = 50
+_SLOTS = 64
+
+
+def steps(bench: Bench) -> Iterator[Row]:
+    gpt = Gpt(bench.network().gpt)
+    slots = bench.size(_SLOTS, 2)
+    for graph in (True, False) if bench.on_cuda else (False,):
+        name = "graph" if graph else "eager"
+        try:
+            decoder = _decoder(gpt, slots, graph)
+        except Exception as error:
+            yield failed(name, f"{type(error).__name__}: {error}".partition("\n")[0])
+            continue
+        for rows in (1, 8, 32, slots) if not bench.tiny else (slots,):
+            for positions in (150, 350, 900) if not bench.tiny else (20,):
+                yield from _step(bench, decoder, gpt, name, rows, positions)
+        yield from _prefill(bench, decoder, gpt, name)
+        del decoder
+        bench.tidy()
+
+
+def _decoder(gpt: Gpt, slots: int, graph: bool) -> Decoder:
+    room = 2 * gpt.layers * gpt.width * gpt.dtype.itemsize * slots * 1024
+    return Decoder(gpt, slots=slots, bytes=room, compile=graph)
+
+
+def _step(bench: Bench, decoder: Decoder, gpt: Gpt, name: str, rows: int, positions: int) -> Iterator[Row]:
+    decoder.clear()
+    _submit(decoder, gpt, rows, positions)
+    for _ in range(3):  # the prefill, and the first replays
+        decoder.step()
+    turns = bench.size(_STEPS, 2)
+    started = bench.now()
+    for _ in range(turns):
+        decoder.step()
+    seconds = (bench.now() - started) / turns
+    told = count(bench, decoder.step, turns=bench.size(5, 1))
+    at = f"{name}, {rows} rows at {positions}"
+    audio = decoder.running / _CODES_PER_S / seconds
+    yield Row(at, seconds * 1e3, "ms a step", f"{audio:,.0f} audio-s/s; {told.number:,.0f} {told.what}; {told.says}")
+    if decoder.running != rows:
+        yield failed(at, f"{rows - decoder.running} rows ended before their time")
+    decoder.clear()
+
+
+def _prefill(bench: Bench, decoder: Decoder, gpt: Gpt, name: str) -> Iterator[Row]:
+    """What it costs to let newcomers in: the step that admits them."""
+    for rows in (1, 4, 8) if not bench.tiny else (1,):
+        decoder.clear()
+        taken = []
+        for _ in range(3):
+            _submit(decoder, gpt, rows, 100)
+            started = bench.now()
+            decoder.step()
+            taken.append(bench.now() - started)
+            decoder.clear()
+        yield Row(f"{name}, a first step of {rows} new rows", min(taken) * 1e3, "ms", "prompts of 100 positions")
+
+
+def _submit(decoder: Decoder, gpt: Gpt, rows: int, positions: int) -> None:
+    drawn = torch.Generator().manual_seed(rows)
+    for row in range(rows):
+        prompt = 0.3 * torch.randn(positions, gpt.width, generator=drawn)
+        # A flat distribution, so that hardly any row ends with the stop code.
+        sampling = Sampling(seed=row, temperature=2.0, top_k=0, top_p=1.0, limit=60)
+        decoder.submit(Request(row, prompt.to(gpt.device, gpt.dtype), sampling))

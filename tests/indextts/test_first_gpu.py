@@ -1,0 +1,126 @@
+"""The first GPU's command on a CPU: every probe answers or says why not, and none keeps the others from it."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.first_gpu.__main__ import ask_all, main
+from benchmarks.first_gpu.bench import Bench, Missing, Plan
+from benchmarks.first_gpu.probes import PROBES, Probe
+from benchmarks.first_gpu.table import Result, Row, as_markdown, as_text
+
+NEED_A_GPU = {"suites", "device assert", "kill"}
+MAY_LACK_A_PACKAGE = {"engine 2.5"}
+
+
+@pytest.mark.timeout(240)
+def test_every_probe_runs_or_says_why_not_and_the_table_is_complete(checkpoint: Path, tmp_path: Path) -> None:
+    told = [f"--out={tmp_path / 'out'}", f"--scratch={tmp_path}", f"--checkpoint={checkpoint}"]
+    assert main([*told, "--tiny", "--device=cpu", "--minutes=30"]) == 0
+
+    results = json.loads((tmp_path / "out" / "results.json").read_text())["results"]
+    log = (tmp_path / "out" / "log.txt").read_text()
+    assert [result["probe"] for result in results] == [probe.name for probe in PROBES]
+    rows = {result["probe"]: result["rows"] for result in results}
+    assert [row for told in rows.values() for row in told if row["state"] == "failed"] == [], log
+    silent = {name for name, told in rows.items() if not any(row["state"] == "measured" for row in told)}
+    assert silent - MAY_LACK_A_PACKAGE == NEED_A_GPU
+    assert all(row["says"] for told in rows.values() for row in told if row["state"] == "not run")
+    table = (tmp_path / "out" / "table.md").read_text()
+    assert table.count("\n| ") == 1 + sum(map(len, rows.values()))
+    assert (tmp_path / "out" / "trace.json.gz").exists()
+
+
+def well(bench: Bench) -> Iterator[Row]:
+    yield Row("process", float(os.getpid()))
+
+
+def raises(bench: Bench) -> Iterator[Row]:
+    yield Row("before", 1.0)
+    raise ValueError("wrong in this way\nand more")
+
+
+def hangs(bench: Bench) -> Iterator[Row]:
+    yield Row("before", 1.0)
+    time.sleep(3600)  # to be ended
+
+
+def dies(bench: Bench) -> Iterator[Row]:
+    yield Row("before", 1.0)
+    os.abort()
+
+
+def loses_the_device(bench: Bench) -> Iterator[Row]:
+    raise RuntimeError("CUDA error: device-side assert triggered")
+    yield
+
+
+def lacks_something(bench: Bench) -> Iterator[Row]:
+    raise Missing("there is no such card")
+    yield
+
+
+def lacks_a_package(bench: Bench) -> Iterator[Row]:
+    import a_package_that_nobody_has  # type: ignore[import-not-found]
+
+    yield a_package_that_nobody_has
+
+
+def tells_nothing(bench: Bench) -> Iterator[Row]:
+    return
+    yield
+
+
+def probe(function: Any, *, apart: bool = False) -> Probe:
+    return Probe(function.__name__, f"{__name__}:{function.__name__}", 1.0, apart)
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Plan:
+    return Plan(tmp_path, tmp_path, "cpu", tiny=True)
+
+
+@pytest.mark.timeout(120)
+def test_no_fault_of_a_probe_keeps_the_others_from_being_asked(plan: Plan) -> None:
+    faulty = [raises, lacks_something, lacks_a_package, tells_nothing, hangs, dies, loses_the_device]
+    asked = [probe(one) for one in [well, *faulty, well]]
+    results = ask_all(asked, plan, 3600, lambda text: None)
+
+    assert [result.probe for result in results] == [one.name for one in asked]
+    first, *between, last = results
+    by_name = {result.probe: result.rows for result in between}
+    assert [row.says for row in by_name["raises"][1:]] == ["ValueError: wrong in this way"]
+    assert [row.says for row in by_name["lacks_something"]] == ["there is no such card"]
+    assert "a_package_that_nobody_has" in by_name["lacks_a_package"][0].says
+    assert by_name["tells_nothing"][0].state == "failed"
+    assert "ended after" in by_name["hangs"][1].says
+    assert "SIGABRT" in by_name["dies"][1].says
+    for name in ("raises", "hangs", "dies"):
+        assert by_name[name][0] == Row("before", 1.0)  # what was told before the fault stays
+    assert last.rows[0].state == "measured"
+    assert last.rows[0].value != first.rows[0].value, "a process whose device is lost was used again"
+
+
+@pytest.mark.timeout(60)
+def test_a_dangerous_probe_has_a_process_of_its_own(plan: Plan) -> None:
+    results = ask_all([probe(well), probe(well, apart=True), probe(well)], plan, 3600, lambda text: None)
+    assert len({result.rows[0].value for result in results}) == 3
+
+
+def test_a_probe_for_which_no_time_is_left_says_so(plan: Plan) -> None:
+    (result,) = ask_all([probe(hangs)], plan, 0, lambda text: None)
+    assert result.rows[0].state == "not run"
+    assert "no time" in result.rows[0].says
+
+
+def test_the_table_keeps_its_columns_whatever_a_row_says() -> None:
+    result = Result("one", 1.0, [Row("a|b", "two\nlines", says="x | y")])
+    assert as_markdown("Title", [result]).splitlines()[-1] == "| one | a\\|b | two lines | x \\| y |"
+    assert "a|b" in as_text(result)
