@@ -1,0 +1,65 @@
+"""Slots by memory: cards of 8 GB speak too, and none is promised more than it has."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from farm.errors import Misconfigured
+from worker.engines.indextts.load.shares import GIB, Needs, share, shares_on
+
+# 24 layers, 1280 wide, half precision; the default limit of codes.
+HALF = Needs(position=2 * 24 * 1280 * 2, usual=656, longest=2012, frame=75_000)
+FULL = Needs(position=2 * 24 * 1280 * 4, usual=656, longest=2012, frame=150_000)
+WEIGHTS = 5.0  # GiB of version 2 in half precision with the context of CUDA (calculated)
+
+
+@pytest.mark.parametrize(
+    ("card", "slots"), [(8, 16), (12, 59), (16, 64), (24, 64), (40, 64), (80, 64)], ids=lambda one: str(one)
+)
+def test_each_common_card_gets_the_slots_that_it_has_room_for(card: int, slots: int) -> None:
+    given = share(int((0.97 * card - WEIGHTS) * GIB), HALF)
+    assert given.slots == slots
+    assert given.pages >= slots * HALF.usual * HALF.position
+
+
+def test_a_large_card_holds_every_row_at_its_longest() -> None:
+    given = share(70 * GIB, HALF)
+    assert given.pages == given.slots * HALF.longest * HALF.position
+    assert given.frames == 16_384
+
+
+@given(st.integers(0, 90 * GIB), st.sampled_from([HALF, FULL]), st.none() | st.integers(1, 1024))
+def test_the_shares_never_exceed_what_is_free_and_one_longest_row_always_fits(
+    free: int, needed: Needs, slots: int | None
+) -> None:
+    try:
+        given = share(free, needed, slots)
+    except Misconfigured:
+        assert free < 3 * GIB, "refused though there was room"
+        return
+    assert given.pages + given.frames * needed.frame + needed.reserved <= free
+    assert given.pages >= needed.longest * needed.position
+    assert given.slots == slots or 1 <= given.slots <= 64
+
+
+@given(st.integers(2 * GIB, 80 * GIB), st.integers(0, 8 * GIB))
+def test_more_memory_never_means_fewer_slots(free: int, more: int) -> None:
+    assert share(free + more, HALF).slots >= share(free, HALF).slots
+
+
+def test_a_card_without_room_for_one_row_is_refused_with_what_it_lacks() -> None:
+    with pytest.raises(Misconfigured, match=r"0\.8 GiB free beside the weights, and one sentence needs 1\.1"):
+        share(int(0.8 * GIB), HALF)
+
+
+def test_an_operators_number_of_slots_is_kept_and_its_rows_share_the_room_there_is() -> None:
+    assert share(2 * GIB, HALF, 40).slots == 40
+    assert share(2 * GIB, HALF, 40).pages == share(2 * GIB, HALF).pages
+
+
+def test_on_a_cpu_slots_do_not_depend_on_memory() -> None:
+    assert shares_on(torch.device("cpu"), FULL, None).slots == 16
+    assert shares_on(torch.device("cpu"), FULL, 3).slots == 3

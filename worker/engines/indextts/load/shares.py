@@ -1,0 +1,92 @@
+"""The shares of a GPU's memory, once the weights are there: how many rows are decoded at once, and with how much room.
+
+    free ── margin ── sound: the mel frames of one acoustic batch ── pages: K and V of the rows that are decoded
+                                                                     └─ slots: usual rows that have room in these
+
+A row that grows beyond the usual takes pages from the common pool, and the youngest row starts again later when these
+run out. So slots follow from the length of a usual row, and only one row must fit at its longest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from farm.errors import Misconfigured
+from worker.engines.indextts.decode.gpt import Gpt
+from worker.engines.indextts.shapes import Precisions
+
+MOST_SLOTS = 64  # more gain nothing: the flow is the bottleneck long before
+CPU_SLOTS = 16
+_MOST_FRAMES = 16_384  # of an acoustic batch: 190 s of speech and references
+_LEAST_FRAMES = 4_096  # a clip of 25 s behind a reference of 15 s has 3,450
+_MARGIN = 0.08  # of the free memory, for what no share counts: workspaces of libraries, fragments
+_SOUND = 0.4  # of the rest for the acoustic stages, at most; K and V get what these leave
+_LATER = 512 << 20  # for conditioning new voices (w2v-BERT over 15 s), and graphs
+_FRAME = 150_000  # in fp32: half of a frame of the vocoder, whose batches have half as many (calculated)
+_PROMPT = 256  # positions: up to 32 latents, 120 tokens, and room to spare
+_SENTENCE = 400  # codes of a usual row: 8 s in version 2, which has 50 a second
+_CPU_PAGES = 4 << 30
+
+GIB = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a network takes, in bytes."""
+
+    position: int  # K and V of one position, over all layers
+    usual: int  # positions of a usual row: a prompt, and the codes of a sentence
+    longest: int  # positions of a row that reaches the limit of codes
+    frame: int  # of the acoustic stages for one mel frame
+    reserved: int = _LATER  # for what comes later
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    slots: int
+    pages: int  # bytes of K and V
+    frames: int  # of an acoustic batch, those of the references among them
+
+
+def needs(gpt: Gpt, precisions: Precisions, version: str, limit: int) -> Needs:
+    """Of rows with at most `limit` codes."""
+    codes = _SENTENCE // 2 if version == "2.5" else _SENTENCE
+    half = {"fp16", "bf16"}.issuperset({precisions.s2mel, precisions.vocoder})
+    return Needs(
+        position=2 * gpt.layers * gpt.width * gpt.dtype.itemsize,
+        usual=_PROMPT + min(codes, limit),
+        longest=2 * _PROMPT + limit,
+        frame=_FRAME // 2 if half else _FRAME,
+    )
+
+
+def shares_on(device: torch.device, needed: Needs, slots: int | None) -> Shares:
+    """By the memory that is free now. On a CPU, rows cost no more than their work. Raises Misconfigured."""
+    if device.type != "cuda":
+        given = slots or CPU_SLOTS
+        return Shares(given, min(given * needed.longest * needed.position, _CPU_PAGES), _MOST_FRAMES)
+    free, _ = torch.cuda.mem_get_info(device)
+    return share(free, needed, slots)
+
+
+def share(free: int, needed: Needs, slots: int | None = None) -> Shares:
+    """Shares out `free` bytes. `slots`: as many as were asked for, instead of as many as have room.
+
+    Raises:
+        Misconfigured: not even one row fits beside an acoustic batch; the message says how much is lacking.
+    """
+    room = int((free - needed.reserved) * (1 - _MARGIN))
+    frames = max(_LEAST_FRAMES, min(_MOST_FRAMES, int(_SOUND * room) // needed.frame))
+    left = room - frames * needed.frame
+    row = needed.longest * needed.position
+    if left < row:
+        least = int((_LEAST_FRAMES * needed.frame + row) / (1 - _MARGIN)) + needed.reserved
+        raise Misconfigured(
+            f"the GPU has {free / GIB:.1f} GiB free beside the weights, and one sentence needs {least / GIB:.1f}: end "
+            "what else runs on it (nvidia-smi names it), set FARM_INDEXTTS_GPT, FARM_INDEXTTS_S2MEL and "
+            "FARM_INDEXTTS_VOCODER to fp16, or lower FARM_INDEXTTS_CODE_LIMIT"
+        )
+    given = slots or max(1, min(MOST_SLOTS, left // (needed.usual * needed.position)))
+    return Shares(given, min(left, given * row), frames)
