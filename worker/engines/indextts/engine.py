@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
@@ -22,6 +23,7 @@ import torch
 
 from farm.wire import Model
 from worker.engine import Clip, DeviceFault, Failure, Feed
+from worker.engines.indextts.creep import Creep, reserved
 from worker.engines.indextts.decode.decoder import Decoder
 from worker.engines.indextts.device_error import broken_hardware, device_failed
 from worker.engines.indextts.duration import held
@@ -70,6 +72,7 @@ class IndexTTS:
         self._ahead = max(1, slots // 4)
         self._isolation = Isolation("the reading of codes")
         self._steps = self._rows = 0
+        self._creep = Creep()
         self._run: _Run | None = None
         self._finishing = Stage[tuple[_Run, _Decoded]](
             "finish", device, self._finish, enough=max(1, slots // 8), patience=_GATHER_S, hurry=self._decode_is_empty
@@ -105,6 +108,8 @@ class IndexTTS:
             taker.abandon()
             self._preparation.clear()
             self._finishing.clear()
+        if taker.taken:
+            self._creep.drained(reserved(self._torch_device))
 
     def facts(self) -> Mapping[str, str]:
         facts = {**self._standing, **self._acoustic.facts(), "slots": str(self.capacity)}
@@ -113,7 +118,23 @@ class IndexTTS:
         if self._torch_device.type == "cuda":
             free, total = torch.cuda.mem_get_info(self._torch_device)
             facts["memory"] = f"{(total - free) / 2**30:.1f} of {total / 2**30:.1f} GiB"
+        if self._creep.fact:
+            facts["memory creeps"] = self._creep.fact
         return facts
+
+    def note(self, facts: Mapping[str, str]) -> None:
+        """Adds facts that stand from now on."""
+        self._standing = {**self._standing, **facts}
+
+    @contextmanager
+    def limited(self, codes: int) -> Iterator[None]:
+        """Within, a part has at most so many codes."""
+        usual = self._sampling
+        self._sampling = replace(usual, limit=min(codes, usual.limit))
+        try:
+            yield
+        finally:
+            self._sampling = usual
 
     def close(self) -> None:
         self._preparation.close()
