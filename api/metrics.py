@@ -7,7 +7,7 @@ costs the same whatever has been rendered. No label holds an id, a tenant or a t
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import accumulate
 from statistics import fmean
@@ -23,6 +23,7 @@ from api.state import require_operator, state_of
 from farm.store import registry
 from farm.store.registry import Backlog
 from farm.store.tally import BUCKETS_S, Histogram
+from farm.warmth import Warmth, ailments
 from farm.wire import Worker
 
 router = APIRouter(tags=["farm"])
@@ -56,6 +57,7 @@ class FarmCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         yield from self._state()
         yield from self._speed()
+        yield from self._warmth()
         yield from self._counters()
         yield from self._histograms()
 
@@ -110,6 +112,31 @@ class FarmCollector(Collector):
         yield self._mean(
             "farm_engine_idle_share", "Share of the time under backlog in which engines waited.", fmean,
             lambda of: of.idle_share,
+        )  # fmt: skip
+
+    def _warmth(self) -> Iterator[Metric]:
+        """What engines told of their first full batch, and what ails them since."""
+        by_model: defaultdict[str, list[Warmth]] = defaultdict(list)
+        ailing: Counter[str] = Counter()
+        for worker in self._rendering:
+            ailing[worker.model or ""] += any(ailments(worker.facts))
+            if (told := Warmth.read(worker.facts)) is not None:
+                by_model[worker.model or ""].append(told)
+        yield _gauge(
+            "farm_engine_warm_audio_seconds_per_second", "Audio rendered a second in the full batch at the start.",
+            "model", (((model,), fmean(each.speed for each in told)) for model, told in by_model.items()),
+        )  # fmt: skip
+        yield _gauge(
+            "farm_engine_stage_share", "Share of that work by stage.", "model stage",
+            (
+                ((model, stage), fmean(each.shares.get(stage, 0.0) for each in told))
+                for model, told in by_model.items()
+                for stage in told[0].shares
+            ),
+        )  # fmt: skip
+        yield _gauge(
+            "farm_engines_ailing", "Engines that fell back to a slower way, or whose memory creeps.", "model",
+            (((model,), count) for model, count in ailing.items()),
         )  # fmt: skip
 
     def _mean(

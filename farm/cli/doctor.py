@@ -21,6 +21,7 @@ from farm.environment import is_strange
 from farm.errors import FarmError, Misconfigured, Unauthorized
 from farm.redis_address import RedisAddress
 from farm.settings import Settings, misspelt
+from farm.warmth import ailments
 from farm.webhooks.secrets import check_form
 from farm.wire import Worker
 
@@ -89,7 +90,9 @@ def _api(farm: Farm, settings: Settings) -> Iterator[Finding]:
         yield Finding("engine", True, says)
         for worker in alive:
             facts = [f"{name} {fact}" for name, fact in worker.facts.items()]
-            yield Finding("device", True, ", ".join([worker.device or "unknown", *facts]))
+            device = worker.device or "unknown"
+            yield Finding("device", True, ", ".join([device, *facts]))
+            yield from (Finding("device", False, f"{device}: {ill}") for ill in ailments(worker.facts))
     else:
         others = sorted({worker.model for worker in queue.workers if worker.model})
         hint = f"; workers serve {', '.join(others)}: set FARM_MODEL to one of these" if others else ""

@@ -16,6 +16,7 @@ from api.process_metrics import ProcessMetrics
 from farm.job import Due
 from farm.store import Store, registry, segments
 from farm.store.tally import BUCKETS_S, Histogram, Tally, in_buckets
+from farm.warmth import Warmth
 from farm.wire import Worker
 from tests.api.backstage import LEASE_MS, Backstage
 
@@ -126,6 +127,25 @@ def test_workers_are_counted_and_not_named(api: httpx.Client, store: Store, scra
     assert seen("farm_real_time_factor", model="espeak") == 0.5
     assert seen("farm_segments_per_second", model="espeak") == 5.0
     assert not any("gpu" in value for _, labels, _ in seen.samples for value in labels.values())
+
+
+def test_what_engines_said_of_their_start_and_their_ills_is_published_by_model(
+    store: Store, scrape: Callable[[], Scrape]
+) -> None:
+    now = "2026-01-01T00:00:00Z"
+    for number, facts in enumerate(
+        (
+            {"warm": str(Warmth(150.0, {"gpt": 0.4, "flow": 0.6}))},
+            {"warm": str(Warmth(50.0, {"gpt": 0.2, "flow": 0.8})), "fell back": "s2mel fp16 -> tf32"},
+            {"warm": "it is", "memory creeps": "by 2 GiB"},
+        )
+    ):
+        worker = Worker(id=f"w{number}", kind="render", model="indextts-2", started_at=now, seen_at=now, facts=facts)
+        store.run(registry.beat(worker.id, worker.model_dump_json(), LEASE_MS))
+    seen = scrape()
+    assert seen("farm_engine_warm_audio_seconds_per_second", model="indextts-2") == 100.0
+    assert seen("farm_engine_stage_share", model="indextts-2", stage="gpt") == pytest.approx(0.3)
+    assert seen("farm_engines_ailing", model="indextts-2") == 2
 
 
 def test_refusals_are_counted_by_their_code(api: httpx.Client, scrape: Callable[[], Scrape]) -> None:
