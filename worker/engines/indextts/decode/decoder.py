@@ -23,7 +23,8 @@ from __future__ import annotations
 import heapq
 import logging
 from collections import deque
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -119,9 +120,14 @@ class Decoder:
         """Whether steps are replayed, and not launched kernel by kernel."""
         return bool(self._recorded)
 
-    def without_graphs(self) -> None:
-        """From the next step on, every kernel is launched by itself: the same kernels, over the same memory."""
-        self._recorded.clear()
+    @contextmanager
+    def eagerly(self) -> Iterator[None]:
+        """Within, every kernel is launched by itself: the same kernels, over the same memory."""
+        recorded, self._recorded = self._recorded, {}
+        try:
+            yield
+        finally:
+            self._recorded = recorded
 
     def submit(self, request: Request) -> None:
         """Never fails: a request that can't be decoded comes back from `step` as a Fault."""

@@ -46,6 +46,10 @@ class Acoustic:
             self._attention = self._usual.flow.attention
             self._usual.vocoder  # noqa: B018
 
+    @property
+    def usual(self) -> Stages:
+        return self._usual
+
     @torch.inference_mode()
     def render(self, pieces: Sequence[Piece]) -> list[Sound | Fault]:
         """In the order of the pieces.

@@ -16,7 +16,7 @@ import torch
 
 from worker.engines.indextts.device_error import out_of_memory
 from worker.engines.indextts.isolation import Isolation
-from worker.engines.indextts.kernels.plain import Kernels
+from worker.engines.indextts.kernels.plain import PLAIN, Kernels
 from worker.engines.indextts.shapes import DTYPES, Fault, Network, Piece, Precision
 from worker.engines.indextts.sound.batches import Room, first_batch
 from worker.engines.indextts.sound.flow import Flow
@@ -58,6 +58,7 @@ class Stages:
         self._kernels = kernels
         self._network, self._steps, self._guidance = network, steps, guidance
         self._of_flow, self._of_vocoder = DTYPES[s2mel], DTYPES[vocoder]
+        self._rows = rows
         self._room = Room(rows)
         self._isolation = Isolation("the acoustic stages")
 
@@ -70,7 +71,14 @@ class Stages:
 
     @cached_property
     def vocoder(self) -> Vocoder:
-        return Vocoder(self._network.vocoder, self._network.device, self._of_vocoder, kernels=self._kernels)
+        limit = max(1, self._rows // 2)
+        return Vocoder(
+            self._network.vocoder, self._network.device, self._of_vocoder, limit=limit, kernels=self._kernels
+        )
+
+    def in_full(self) -> Stages:
+        """The same in fp32 by PyTorch's kernels, with weights of its own."""
+        return Stages(self._network, self._steps, self._guidance, self._rows, "fp32", "fp32", PLAIN)
 
     def run(self, tasks: Mapping[int, Task]) -> dict[int, Sound | Spoiled | Fault]:
         """By the tasks' numbers.
