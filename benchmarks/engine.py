@@ -298,12 +298,14 @@ def sequential(
 
 
 def loaded(folder: Path, version: str, device: torch.device, *, fused: bool = False) -> Any:
-    """The package's own IndexTTS2, in half precision on a GPU; version 2 with its fused kernel, if that compiles."""
+    """The package's own IndexTTS2, in half precision on a GPU, with its fused kernel if that is wanted and compiles."""
     half = device.type == "cuda"
     if version == "2.5":
         from indextts.infer_v2_5 import IndexTTS2
 
-        return IndexTTS2(str(folder / "config.yaml"), str(folder), use_bf16=half, device=str(device))
+        return IndexTTS2(
+            str(folder / "config.yaml"), str(folder), use_bf16=half, device=str(device), use_cuda_kernel=fused
+        )
     from huggingface_hub import constants
     from indextts.infer_v2 import IndexTTS2
 

@@ -53,10 +53,19 @@ def _speed(bench: Bench, engine: Any, seconds: float, goals: tuple[int, int] | N
 
 
 def infer_2(bench: Bench) -> Iterator[Row]:
+    yield from _original("2", bench)
+
+
+def infer_25(bench: Bench) -> Iterator[Row]:
+    yield from _original("2.5", bench)
+
+
+def _original(version: str, bench: Bench) -> Iterator[Row]:
     """Audio seconds per second of the original, with and without its fused kernel for the vocoder."""
     from benchmarks.engine import loaded, quiet
 
-    folder = bench.checkpoint("2")
+    bench.check_version(version)
+    folder = bench.checkpoint(version)
     bench.close_engine()
     reference = str(bench.references(10)[0])
     for fused in (False, True):
@@ -65,17 +74,17 @@ def infer_2(bench: Bench) -> Iterator[Row]:
             yield not_run(name, "the kernel needs a GPU and nvcc")
             continue
         with quiet():
-            package = loaded(folder, "2", bench.device, fused=fused)
-        if fused and not package.use_cuda_kernel:
+            package = loaded(folder, version, bench.device, fused=fused)
+        if fused and not getattr(package, "use_cuda_kernel", False):
             yield not_run(name, "the package could not compile it: log.txt says why")
             continue
         for beams in (1, 3) if not bench.tiny else (1,):
-            yield _infer(bench, package, reference, f"{name}, beams {beams}", beams)
+            yield _infer(bench, package, reference, f"{name}, beams {beams}", beams, version)
         del package
         bench.tidy()
 
 
-def _infer(bench: Bench, package: Any, reference: str, name: str, beams: int) -> Row:
+def _infer(bench: Bench, package: Any, reference: str, name: str, beams: int, version: str) -> Row:
     from benchmarks.engine import quiet
 
     audio, spent = 0.0, 0.0
@@ -85,7 +94,7 @@ def _infer(bench: Bench, package: Any, reference: str, name: str, beams: int) ->
         with quiet():
             rate, samples = package.infer(
                 reference, "At last!" if bench.tiny else TEXT, None, num_beams=beams,
-                max_mel_tokens=bench.size(700, 30),
+                max_mel_tokens=bench.size(700, 30), **({"lang": "en"} if version == "2.5" else {}),
             )  # fmt: skip
         if number >= 0:  # the first conditions the voice
             spent += bench.now() - started

@@ -5,7 +5,6 @@ Nothing is downloaded. A checkpoint is random weights in the real architecture, 
 
 from __future__ import annotations
 
-import copy
 import gc
 import time
 import wave
@@ -113,11 +112,11 @@ class Bench:
             raise Missing("version 2.5 needs the official repository of IndexTTS as the package indextts")
 
     def network(self, version: str = "2") -> Network:
-        """The GPT as `auto` has it; flow and vocoder in fp32, from which `stages` makes the others."""
+        """The GPT as `auto` has it; the rest in fp32, of which `stages` rounds flow and vocoder."""
         if version not in self._networks:
             from worker.engines.indextts.load.checkpoint import find_checkpoint
-            from worker.engines.indextts.load.factory import choose_precisions
             from worker.engines.indextts.load.network import load_network
+            from worker.engines.indextts.load.precision import choose_precisions
             from worker.engines.indextts.settings import IndexTTSSettings
             from worker.engines.indextts.shapes import Precisions
 
@@ -137,9 +136,9 @@ class Bench:
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
         with torch.inference_mode():
             return Stages(
-                regulator=copy.deepcopy(network.regulator).to(dtype),
+                regulator=network.regulator,
                 flow=Flow(network.estimator, self.device, dtype, steps=self.size(25, 2)),
-                vocoder=Vocoder(copy.deepcopy(network.vocoder).to(dtype)),
+                vocoder=Vocoder(network.vocoder, self.device, dtype),
             )
 
     def engine(self, version: str = "2") -> IndexTTS:

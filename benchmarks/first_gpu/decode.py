@@ -38,7 +38,7 @@ def steps(bench: Bench) -> Iterator[Row]:
 
 def _decoder(gpt: Gpt, slots: int, graph: bool) -> Decoder:
     room = 2 * gpt.layers * gpt.width * gpt.dtype.itemsize * slots * 1024
-    return Decoder(gpt, slots=slots, bytes=room, compile=graph)
+    return Decoder(gpt, slots=slots, bytes=room, graph="on" if graph else "off")
 
 
 def _step(bench: Bench, decoder: Decoder, gpt: Gpt, name: str, rows: int, positions: int) -> Iterator[Row]:

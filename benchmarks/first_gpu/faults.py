@@ -48,7 +48,7 @@ def device_assert(bench: Bench) -> Iterator[Row]:
     engine = bench.engine("2")
     asked = bench.utterances(2, 3)
     clips(engine, asked)
-    vocoder = engine._acoustic._vocoder
+    vocoder = engine.parts.acoustic.usual.vocoder
     samples = vocoder.samples
 
     def broken(mels: Any) -> Any:

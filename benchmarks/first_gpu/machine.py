@@ -48,19 +48,20 @@ def attentions(bench: Bench) -> Iterator[Row]:
     from worker.engines.indextts.sound import spans
 
     heads, width = 20, 64
-    dtypes = (torch.float16, torch.bfloat16) if bench.on_cuda else (torch.float32, torch.bfloat16)
+    dtypes = (torch.float16, torch.bfloat16, torch.float32) if bench.on_cuda else (torch.float32, torch.bfloat16)
     for dtype in dtypes:
         name = str(dtype).removeprefix("torch.")
         for wanted in kv.Wanted.__args__:  # type: ignore[attr-defined]
             try:
-                attention = kv.choose(bench.device, dtype, wanted)
+                attention = kv.choose(bench.device, dtype, wanted, heads=heads, width=width)
                 ratio = attention_ratio(attention, heads=heads, width=width, dtype=dtype, device=bench.device)
             except Exception as error:
                 yield not_run(f"{wanted} in {name}", str(error).partition("\n")[0])
             else:
                 yield Row(f"{wanted} in {name}", ratio, "dB", f"is {attention.name}; against fp32 over whole histories")
-        kernel = spans._kernel(bench.device, dtype)
-        yield Row(f"the flow's kernel in {name}", getattr(kernel, "__module__", None) or "none: one call for each item")
+        choice = spans.choose(bench.device, dtype, heads, width)
+        against = "; ".join(f"{other}: {reason}" for other, reason in choice.against.items())
+        yield Row(f"the flow in {name}", choice.attention.name, says=against)
 
 
 def _smi(out: Path) -> Iterator[Row]:

@@ -35,6 +35,7 @@ PROBES = (
     _here("precision", "precision:against_fp32", 60),
     _here("infer 2", "backlog:infer_2", 90),
     _here("engine 2.5", "backlog:version_25", 150, apart=True),
+    _here("infer 2.5", "backlog:infer_25", 90, apart=True),
     _here("suites", "suites:on_the_device", 120),
     _here("out of memory", "faults:out_of_memory", 60, apart=True),
     _here("device assert", "faults:device_assert", 60, apart=True),

@@ -17,7 +17,7 @@ from benchmarks.first_gpu.probes import PROBES, Probe
 from benchmarks.first_gpu.table import Result, Row, as_markdown, as_text
 
 NEED_A_GPU = {"suites", "device assert", "kill"}
-MAY_LACK_A_PACKAGE = {"engine 2.5"}
+MAY_LACK_A_PACKAGE = {"engine 2.5", "infer 2.5"}
 
 
 @pytest.mark.timeout(240)
