@@ -22,7 +22,8 @@ from tests.indextts.oracle import speak
 from tests.indextts.sketch import Answer, Sketch, Wave, recording
 from worker.engine import Clip, Failure, Speech, Utterance
 from worker.engines.indextts.engine import IndexTTS, part_seed
-from worker.engines.indextts.load.factory import Options, assemble, warm_up
+from worker.engines.indextts.examination.warmth import one_sentence
+from worker.engines.indextts.load.factory import Options, assemble
 from worker.engines.indextts.shapes import Network, Precisions, Sampling
 from worker.engines.indextts.sound.flow import Flow
 
@@ -392,7 +393,7 @@ def test_an_engine_renders_again_after_an_abandoned_feed(engine: IndexTTS, brief
 
 def test_an_engine_warms_up_and_states_its_facts(built: Assemble) -> None:
     engine = built(limit=SHORT.limit)
-    warm_up(engine)
+    one_sentence(engine)
     assert engine.device == "cpu"
     assert engine.facts()["precision"] == "gpt fp32, s2mel fp32, vocoder fp32"
     assert engine.facts()["attention"] == "sdpa"

@@ -21,6 +21,7 @@ from itertools import count
 
 import torch
 
+from farm.warmth import CREEPS
 from farm.wire import Model
 from worker.engine import Clip, DeviceFault, Failure, Feed
 from worker.engines.indextts.creep import Creep, reserved
@@ -55,6 +56,15 @@ class _Decoded:
     voice: Voice
     speed: float
     frames: int | None  # wanted, where the clip has a length to keep
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What an engine consists of, for those who examine it while it renders nothing."""
+
+    adapter: Adapter
+    decoder: Decoder
+    acoustic: Acoustic
 
 
 class IndexTTS:
@@ -119,8 +129,12 @@ class IndexTTS:
             free, total = torch.cuda.mem_get_info(self._torch_device)
             facts["memory"] = f"{(total - free) / 2**30:.1f} of {total / 2**30:.1f} GiB"
         if self._creep.fact:
-            facts["memory creeps"] = self._creep.fact
+            facts[CREEPS] = self._creep.fact
         return facts
+
+    @property
+    def parts(self) -> Parts:
+        return Parts(self._adapter, self._decoder, self._acoustic)
 
     def note(self, facts: Mapping[str, str]) -> None:
         """Adds facts that stand from now on."""

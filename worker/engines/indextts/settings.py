@@ -27,7 +27,10 @@ class IndexTTSSettings(EngineSettings):
     )
     device: str = Field("auto", description="cpu, cuda or cuda:1; auto takes a GPU where there is one")
     slots: int | None = Field(
-        None, ge=1, le=1024, description="utterances decoded at once; 64 on a GPU and 16 on a CPU when absent"
+        None,
+        ge=1,
+        le=1024,
+        description="utterances decoded at once; when absent what a GPU's memory holds, 64 at most, and 16 on a CPU",
     )
     gpt: AskedPrecision = Field(
         "auto",

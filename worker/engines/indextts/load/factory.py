@@ -6,29 +6,27 @@ import contextlib
 import hashlib
 import json
 import logging
-import tempfile
 import time
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
-import numpy as np
-import soundfile as sf
 import torch
 
 from farm.errors import Misconfigured
 from farm.wire import Language, Model
-from worker.engine import Clip, Failure, Speech, Utterance
 from worker.engines.indextts.decode.decoder import Decoder
 from worker.engines.indextts.decode.gpt import Gpt
 from worker.engines.indextts.decode.graph import WantedGraph
 from worker.engines.indextts.decode.kv import Wanted
 from worker.engines.indextts.engine import IndexTTS
+from worker.engines.indextts.examination.start import begin
+from worker.engines.indextts.examination.ways import Ways
 from worker.engines.indextts.kernels.choice import choose as choose_kernels
 from worker.engines.indextts.kernels.plain import Kernels
 from worker.engines.indextts.load.checkpoint import Checkpoint, find_checkpoint
 from worker.engines.indextts.load.network import load_network
 from worker.engines.indextts.load.package import edition
 from worker.engines.indextts.load.precision import choose_precisions, switch_tf32
+from worker.engines.indextts.load.shares import needs, shares_on
 from worker.engines.indextts.preparation import Preparation
 from worker.engines.indextts.scrutiny import LIMITS
 from worker.engines.indextts.settings import IndexTTSSettings
@@ -47,19 +45,15 @@ log = logging.getLogger(__name__)
 _RENDERING = 1  # raise it when these files make the same input sound different
 _RENDERING_HALF = 1  # likewise, where only flow or vocoder in half precision sound different
 
-_SLOTS_CUDA, _SLOTS_CPU = 64, 16
 _READERS_CUDA = 4  # at 0.2 to 0.3 s for 20 s of speech, 4 keep pace with 250 times real time
 _THREADS_CUDA = 2
-_PROMPT = 256  # positions: up to 32 latents, 120 tokens, and room to spare
-_KV_SHARE = 0.5  # of the GPU memory that the weights left; the acoustics work in the other half
-_KV_CPU = 4 << 30
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
     """How to run a network of any version."""
 
-    slots: int
+    slots: int | None = None  # by memory when absent
     attention: Wanted = "auto"
     graph: WantedGraph = "auto"
     kernels: Kernels | None = None  # chosen by the device when absent
@@ -81,13 +75,20 @@ def build(version: str, settings: IndexTTSSettings) -> IndexTTS:
     options = replace(choose_options(settings, device), checks=True)
     started = time.monotonic()
     checkpoint = _checkpoint(version, settings)
-    network = load_network(checkpoint, device, precisions)
-    engine = assemble(network, checkpoint.revision(), options)
-    loaded = time.monotonic()
-    warm_up(engine)
+
+    def load(chosen: Precisions) -> Network:
+        switch_tf32(chosen, device)
+        return load_network(checkpoint, device, chosen)
+
+    def make(network: Network, ways: Ways) -> IndexTTS:
+        chosen = replace(options, attention=ways.attention, graph=ways.graph)
+        return assemble(network, checkpoint.revision(), chosen)
+
+    wanted = Ways(settings.attention, settings.graph, precisions)
+    engine = begin(wanted, load, make, examined=device.type == "cuda")
     log.info(
-        "%s on %s: loaded in %.0f s, warm in %.0f s; %s", engine.card.name, engine.device, loaded - started,
-        time.monotonic() - loaded, ", ".join(f"{name} {fact}" for name, fact in engine.facts().items()),
+        "%s on %s: ready in %.0f s; %s", engine.card.name, engine.device, time.monotonic() - started,
+        ", ".join(f"{name} {fact}" for name, fact in engine.facts().items()),
     )  # fmt: skip
     return engine
 
@@ -96,7 +97,7 @@ def choose_options(settings: IndexTTSSettings, device: torch.device) -> Options:
     """What a worker with these settings runs on the device."""
     on_gpu = device.type == "cuda"
     return Options(
-        slots=settings.slots or (_SLOTS_CUDA if on_gpu else _SLOTS_CPU),
+        slots=settings.slots,
         attention=settings.attention,
         graph=settings.graph,
         kernels=choose_kernels(device, settings.kernels),
@@ -122,7 +123,13 @@ def assemble(network: Network, revision: str, options: Options) -> IndexTTS:
         gpt, slots=options.slots, attention=options.attention, graph=options.graph, pages=options.pages,
         bytes=None if options.pages else _kv_bytes(gpt, options, reads.reserve),
     )  # fmt: skip
+    adapter = adapt(network, gpt, wording)
     precisions = network.precisions
+    shares = shares_on(network.device, needs(network, gpt, options.sampling.limit), options.slots)
+    decoder = Decoder(
+        gpt, slots=shares.slots, attention=options.attention, graph=options.graph, pages=options.pages,
+        bytes=None if options.pages else shares.pages,
+    )  # fmt: skip
     card = Model(
         name=f"indextts-{network.version}",
         revision=f"{revision}-{_fingerprint(precisions, options)}",
@@ -153,9 +160,9 @@ def assemble(network: Network, revision: str, options: Options) -> IndexTTS:
         ),
         adapter=adapter,
         decoder=decoder,
-        acoustic=Acoustic(network, steps=options.steps, kernels=options.kernels),
+        acoustic=Acoustic(network, steps=options.steps, rows=shares.frames, kernels=options.kernels),
         sampling=options.sampling,
-        slots=options.slots,
+        slots=shares.slots,
         standing=standing,
         limits=LIMITS[network.version] if options.checks else None,
     )
@@ -165,31 +172,6 @@ def adapt(network: Network, gpt: Gpt, wording: Wording | None = None, analyst: A
     if network.version == "2.5":
         return V25(network, wording, analyst)
     return V2(network, gpt.latents, wording, analyst)
-
-
-def warm_up(engine: IndexTTS) -> None:
-    """Renders one sentence in the voice of a chord. Then every kernel has run. Raises Misconfigured for a checkpoint
-    that can't speak."""
-    moment = np.arange(3 * SAMPLE_RATE) / SAMPLE_RATE
-    chord = sum(np.sin(2 * np.pi * 120 * harmonic * moment) / harmonic for harmonic in range(1, 9)) * 0.2
-    with tempfile.TemporaryDirectory() as folder:
-        reference = Path(folder, "chord.flac")
-        sf.write(reference, np.asarray(chord, np.float32), SAMPLE_RATE)
-        speech = Speech("en", "warm-up", reference)
-        (outcome,) = engine.render(_Once([Utterance("warm-up", "The tide went out, and nobody saw it go.", speech)]))
-    if isinstance(outcome, Failure):
-        raise Misconfigured(f"{engine.card.name} can't speak a first sentence: {outcome.error}")
-    assert isinstance(outcome, Clip)
-
-
-class _Once:
-    def __init__(self, utterances: list[Utterance]) -> None:
-        self._utterances = utterances
-
-    def take(self, count: int, *, wait: bool) -> list[Utterance]:
-        del count, wait
-        taken, self._utterances = self._utterances, []
-        return taken
 
 
 def choose_device(wanted: str) -> torch.device:

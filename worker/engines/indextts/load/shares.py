@@ -15,15 +15,15 @@ import torch
 
 from farm.errors import Misconfigured
 from worker.engines.indextts.decode.gpt import Gpt
-from worker.engines.indextts.shapes import Precisions
+from worker.engines.indextts.shapes import DTYPES, HALF, Network
+from worker.engines.indextts.sound.batches import rows_of
 
 MOST_SLOTS = 64  # more gain nothing: the flow is the bottleneck long before
 CPU_SLOTS = 16
-_MOST_FRAMES = 16_384  # of an acoustic batch: 190 s of speech and references
 _LEAST_FRAMES = 4_096  # a clip of 25 s behind a reference of 15 s has 3,450
 _MARGIN = 0.08  # of the free memory, for what no share counts: workspaces of libraries, fragments
 _SOUND = 0.4  # of the rest for the acoustic stages, at most; K and V get what these leave
-_LATER = 512 << 20  # for conditioning new voices (w2v-BERT over 15 s), and graphs
+_LATER = 512 << 20  # bytes, for conditioning new voices (w2v-BERT over 15 s), and graphs
 _FRAME = 150_000  # in fp32: half of a frame of the vocoder, whose batches have half as many (calculated)
 _PROMPT = 256  # positions: up to 32 latents, 120 tokens, and room to spare
 _SENTENCE = 400  # codes of a usual row: 8 s in version 2, which has 50 a second
@@ -34,13 +34,14 @@ GIB = 1 << 30
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What a network takes, in bytes."""
+    """What a network takes: bytes, unless it says otherwise."""
 
     position: int  # K and V of one position, over all layers
     usual: int  # positions of a usual row: a prompt, and the codes of a sentence
     longest: int  # positions of a row that reaches the limit of codes
     frame: int  # of the acoustic stages for one mel frame
-    reserved: int = _LATER  # for what comes later
+    frames: int  # mel frames of an acoustic batch that are worth having
+    reserved: int  # for what comes later
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +51,24 @@ class Shares:
     frames: int  # of an acoustic batch, those of the references among them
 
 
-def needs(gpt: Gpt, precisions: Precisions, version: str, limit: int) -> Needs:
-    """Of rows with at most `limit` codes."""
-    codes = _SENTENCE // 2 if version == "2.5" else _SENTENCE
-    half = {"fp16", "bf16"}.issuperset({precisions.s2mel, precisions.vocoder})
+def needs(network: Network, gpt: Gpt, limit: int) -> Needs:
+    """Of rows with at most `limit` codes. The copies of flow and vocoder in their precision are still to be made."""
+    codes = _SENTENCE // 2 if network.version == "2.5" else _SENTENCE
+    precisions = network.precisions
+    half = {precisions.s2mel, precisions.vocoder}.issubset(HALF)
+    stages = ((network.estimator, precisions.s2mel), (network.vocoder, precisions.vocoder))
+    copies = sum(
+        parameter.numel() * DTYPES[precision].itemsize
+        for stage, precision in stages
+        for parameter in stage.parameters()
+    )
     return Needs(
         position=2 * gpt.layers * gpt.width * gpt.dtype.itemsize,
         usual=_PROMPT + min(codes, limit),
         longest=2 * _PROMPT + limit,
         frame=_FRAME // 2 if half else _FRAME,
+        frames=rows_of(gpt.device),
+        reserved=_LATER + copies,
     )
 
 
@@ -66,7 +76,7 @@ def shares_on(device: torch.device, needed: Needs, slots: int | None) -> Shares:
     """By the memory that is free now. On a CPU, rows cost no more than their work. Raises Misconfigured."""
     if device.type != "cuda":
         given = slots or CPU_SLOTS
-        return Shares(given, min(given * needed.longest * needed.position, _CPU_PAGES), _MOST_FRAMES)
+        return Shares(given, min(given * needed.longest * needed.position, _CPU_PAGES), needed.frames)
     free, _ = torch.cuda.mem_get_info(device)
     return share(free, needed, slots)
 
@@ -78,7 +88,7 @@ def share(free: int, needed: Needs, slots: int | None = None) -> Shares:
         Misconfigured: not even one row fits beside an acoustic batch; the message says how much is lacking.
     """
     room = int((free - needed.reserved) * (1 - _MARGIN))
-    frames = max(_LEAST_FRAMES, min(_MOST_FRAMES, int(_SOUND * room) // needed.frame))
+    frames = max(_LEAST_FRAMES, min(needed.frames, int(_SOUND * room) // needed.frame))
     left = room - frames * needed.frame
     row = needed.longest * needed.position
     if left < row:
