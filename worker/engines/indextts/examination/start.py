@@ -140,6 +140,8 @@ def _stages(parts: Parts, network: Network, ways: Ways, most: int) -> list[Findi
 def _examined(parts: Parts, network: Network, ways: Ways, sentences: Sequence[str]) -> list[Finding]:
     adapter, decoder, sound = parts.adapter, parts.decoder, parts.acoustic.usual
     voice, prompts = _prompts(adapter, sentences)
+    if network.device.type == "cuda":
+        torch.cuda.synchronize(network.device)  # because the decoder reads them on a stream of its own
     codes = codes_of(decoder, prompts)
     findings = []
     if decoder.graphs:
