@@ -251,7 +251,7 @@ def backlog(
 
         render(len(speeches))  # conditions the voices
         clock = Clock(device)
-        audio = clock.measure("engine", partial(render, 4 * options.slots))
+        audio = clock.measure("engine", partial(render, 4 * engine.capacity))
         speeds[seconds] = audio / clock.seconds["engine"]
         print(f" engine {audio:>8.1f} {clock.seconds['engine']:>8.2f} {speeds[seconds]:>8.2f}   references of "
               f"{seconds:g} s", flush=True)  # fmt: skip

@@ -9,6 +9,9 @@ import torch
 from benchmarks.first_gpu.bench import REFERENCES_S, Bench
 from benchmarks.first_gpu.launches import count
 from benchmarks.first_gpu.table import Row
+from worker.engines.indextts.kernels.choice import choose
+from worker.engines.indextts.kernels.plain import PLAIN, Kernels
+from worker.engines.indextts.shapes import Precision
 
 _CLIP_S = 10.0
 _FRAMES_PER_S = 22050 / 256
@@ -25,8 +28,9 @@ _VOCODER_FORESEEN = {"fp16": "280 to 430; 1,000 with the fused activation", "tf3
 def flow(bench: Bench) -> Iterator[Row]:
     frames = [bench.size(round(_CLIP_S * _FRAMES_PER_S), 12)] * bench.size(_TOGETHER, 2)
     audio = sum(frames) / _FRAMES_PER_S
-    for precision in _precisions(bench):
-        stages = bench.stages(precision)
+    for precision, kernels in _ways(bench):
+        stages = bench.stages(precision, kernels)
+        way = f"{precision}, {kernels.name} kernels"
         for seconds_of in REFERENCES_S[: bench.size(3, 1)]:
             voices = bench.voices(seconds_of, len(frames))
             contents = _contents(bench, frames)
@@ -38,10 +42,10 @@ def flow(bench: Bench) -> Iterator[Row]:
             seconds = bench.seconds(work, turns=bench.size(3, 1), warm=1)
             foreseen = _FLOW_FORESEEN.get((precision, seconds_of))
             says = f"{foreseen} foreseen on an H100" if foreseen else ""
-            yield Row(f"{precision}, reference of {seconds_of} s", audio / seconds, "audio-s/s", says)
+            yield Row(f"{way}, reference of {seconds_of} s", audio / seconds, "audio-s/s", says)
             if seconds_of == 10 or bench.tiny:
                 told = count(bench, work)
-                yield Row(f"{precision}, {told.what} a batch", told.number, "", told.says)
+                yield Row(f"{way}, {told.what} a batch", told.number, "", told.says)
         del stages
         bench.tidy()
 
@@ -49,8 +53,9 @@ def flow(bench: Bench) -> Iterator[Row]:
 def vocoder(bench: Bench) -> Iterator[Row]:
     even = [bench.size(round(_CLIP_S * _FRAMES_PER_S), 12)] * bench.size(_TOGETHER, 2)
     uneven = [round(share * even[0]) for share in _UNEVEN[-len(even) :]]
-    for precision in _precisions(bench):
-        stages = bench.stages(precision)
+    for precision, kernels in _ways(bench):
+        stages = bench.stages(precision, kernels)
+        way = f"{precision}, {kernels.name} kernels"
         for name, frames in (("even", even), ("uneven", uneven)):
             mels = _mels(bench, frames)
 
@@ -60,15 +65,19 @@ def vocoder(bench: Bench) -> Iterator[Row]:
 
             seconds = bench.seconds(work, turns=bench.size(3, 1), warm=1)
             says = f"{_VOCODER_FORESEEN[precision]} foreseen on an H100" if precision in _VOCODER_FORESEEN else ""
-            yield Row(f"{precision}, {name}", sum(frames) / _FRAMES_PER_S / seconds, "audio-s/s", says)
+            yield Row(f"{way}, {name}", sum(frames) / _FRAMES_PER_S / seconds, "audio-s/s", says)
             told = count(bench, work)
-            yield Row(f"{precision}, {name}, {told.what} a batch", told.number, "", told.says)
+            yield Row(f"{way}, {name}, {told.what} a batch", told.number, "", told.says)
         del stages
         bench.tidy()
 
 
-def _precisions(bench: Bench) -> Sequence[str]:
-    return ("fp16", "bf16", "tf32") if bench.on_cuda else ("fp32",)
+def _ways(bench: Bench) -> list[tuple[Precision, Kernels]]:
+    """Precisions with the kernels that this device gets; and fp16 with PyTorch's, where these are others."""
+    best = choose(bench.device)
+    precisions: tuple[Precision, ...] = ("fp16", "bf16", "tf32") if bench.on_cuda else ("fp32",)
+    more: list[tuple[Precision, Kernels]] = [("fp16", PLAIN)] if best.name != PLAIN.name else []
+    return [*((precision, best) for precision in precisions), *more]
 
 
 def _contents(bench: Bench, frames: Sequence[int]) -> list[torch.Tensor]:

@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import gc
 import time
-import wave
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
 import torch
 
 if TYPE_CHECKING:
     from worker.engine import Clip, Utterance
     from worker.engines.indextts.engine import IndexTTS
+    from worker.engines.indextts.kernels.plain import Kernels
     from worker.engines.indextts.shapes import Network, Precision, Voice
 
 T = TypeVar("T")
@@ -127,7 +126,8 @@ class Bench:
             self._networks[version] = load_network(found, self.device, Precisions(gpt=gpt))
         return self._networks[version]
 
-    def stages(self, precision: Precision, version: str = "2") -> Stages:
+    def stages(self, precision: Precision, kernels: Kernels | None = None, version: str = "2") -> Stages:
+        """With the kernels that the device gets where none are named."""
         from worker.engines.indextts.sound.flow import Flow
         from worker.engines.indextts.sound.vocoder import Vocoder
 
@@ -137,8 +137,8 @@ class Bench:
         with torch.inference_mode():
             return Stages(
                 regulator=network.regulator,
-                flow=Flow(network.estimator, self.device, dtype, steps=self.size(25, 2)),
-                vocoder=Vocoder(network.vocoder, self.device, dtype),
+                flow=Flow(network.estimator, self.device, dtype, steps=self.size(25, 2), kernels=kernels),
+                vocoder=Vocoder(network.vocoder, self.device, dtype, kernels=kernels),
             )
 
     def engine(self, version: str = "2") -> IndexTTS:
@@ -167,14 +167,14 @@ class Bench:
 
     def references(self, seconds: float) -> list[Path]:
         """Recordings of that length, of different pitch."""
-        seconds, count = (0.7, 1) if self.tiny else (seconds, 4)
-        folder = self.plan.scratch / "references"
-        folder.mkdir(exist_ok=True)
-        paths = [folder / f"{seconds:g}s-{number}.wav" for number in range(count)]
-        for number, path in enumerate(paths):
-            if not path.exists():
-                _record(path, 95 + 35 * number, seconds)
-        return paths
+        from benchmarks.engine import cut
+        from tests.indextts.checkpoint import references, write_references
+
+        scratch = self.plan.scratch
+        if not (scratch / "voices").exists():
+            write_references(scratch)
+        voices = references(scratch)
+        return [Path(file) for file in cut(voices[: self.size(len(voices), 1)], 0.7 if self.tiny else seconds, scratch)]
 
     def voices(self, seconds: float, count: int, version: str = "2") -> list[Voice]:
         """Of references of that length, conditioned by the network, in turn."""
@@ -245,14 +245,3 @@ def clips(engine: IndexTTS, utterances: Sequence[Utterance]) -> dict[str, Clip]:
             raise RuntimeError(f"an utterance failed: {outcome.error}")
         made[outcome.key] = outcome
     return made
-
-
-def _record(path: Path, pitch: float, seconds: float, rate: int = 22050) -> None:
-    """A chord with a vibrato, as long as that."""
-    moment = np.arange(int(rate * seconds)) / rate
-    wobbling = moment + 0.002 * np.sin(2 * np.pi * 4 * moment)
-    tone = sum(np.sin(2 * np.pi * pitch * partial * wobbling) / partial for partial in range(1, 9))
-    samples = tone * (0.3 + 0.2 * np.sin(2 * np.pi * 2.1 * moment))
-    with wave.open(str(path), "wb") as file:
-        file.setparams((1, 2, rate, 0, "NONE", ""))
-        file.writeframes((samples / np.abs(samples).max() * 20000).astype("<i2").tobytes())

@@ -45,8 +45,15 @@ def attentions(bench: Bench) -> Iterator[Row]:
     """Each attention of the decode against fp32 over whole histories, and what `auto` takes; then the flow's."""
     from worker.engines.indextts.decode import kv
     from worker.engines.indextts.examination.comparison import attention_ratio
+    from worker.engines.indextts.kernels.choice import choose as choose_kernels
     from worker.engines.indextts.sound import spans
 
+    try:
+        yield Row(
+            "kernels of flow and vocoder", choose_kernels(bench.device, "fused").name, says="each agreed with PyTorch"
+        )
+    except Exception as error:
+        yield not_run("fused kernels of flow and vocoder", str(error).partition("\n")[0])
     heads, width = 20, 64
     dtypes = (torch.float16, torch.bfloat16, torch.float32) if bench.on_cuda else (torch.float32, torch.bfloat16)
     for dtype in dtypes:

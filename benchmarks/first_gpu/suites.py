@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -24,9 +23,8 @@ def on_the_device(bench: Bench) -> Iterator[Row]:
     bench.close_engine()
     files = [str(path) for name in _SUITES if (path := _TESTS / f"{name}.py").exists()]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-rf", "--no-header", *files]
-    environment = {**os.environ, "FARM_TEST_DEVICE": str(bench.device)}
     try:
-        said = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=_SECONDS)
+        said = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS)
     except subprocess.TimeoutExpired as error:
         yield failed("suites", f"ended after {_SECONDS} s: {_tail(error.stdout)}")
         return

@@ -26,6 +26,7 @@ from worker.engines.indextts.examination.stages import graph_against_eager, soun
 from worker.engines.indextts.examination.start import begin
 from worker.engines.indextts.examination.warmth import SENTENCES
 from worker.engines.indextts.examination.ways import BOUNDS, Finding, Part, Ways, changes, next_best
+from worker.engines.indextts.kernels.plain import PLAIN, Kernels, Plain
 from worker.engines.indextts.load.factory import Options, assemble
 from worker.engines.indextts.shapes import Network, Precisions, Sampling
 
@@ -155,6 +156,12 @@ def test_a_gpu_on_which_no_attention_is_right_is_refused() -> None:
 
 # --- ways -------------------------------------------------------------------------------------------------------------
 
+
+class Fused(Plain):
+    name = "fused"
+
+
+FUSED = Fused()
 _PRECISIONS = st.sampled_from(["fp32", "tf32", "bf16", "fp16"])
 
 
@@ -162,6 +169,7 @@ _PRECISIONS = st.sampled_from(["fp32", "tf32", "bf16", "fp16"])
     st.builds(
         Ways, st.just("sdpa"), st.sampled_from(["auto", "on", "off"]),
         st.builds(Precisions, gpt=st.just("fp16"), s2mel=_PRECISIONS, vocoder=_PRECISIONS),
+        st.sampled_from([PLAIN, FUSED]),
     ),
     st.lists(st.sampled_from(Part), max_size=20),
 )  # fmt: skip
@@ -174,7 +182,7 @@ def test_the_ways_come_to_an_end_whatever_is_found_wrong(ways: Ways, wrong: Sequ
             assert following != ways
             assert changes(ways, following)
             ways, changed = following, changed + 1
-    assert changed <= 3
+    assert changed <= 4
     assert ({"fp32", "tf32"} <= set(astuple(ways.precisions))) == mixed, "TF32 is a switch of the whole process"
 
 
@@ -185,7 +193,7 @@ def test_codes_are_equal_or_not() -> None:
 
 # --- an engine at its start -------------------------------------------------------------------------------------------
 
-HALVES = Precisions(s2mel="fp16", vocoder="fp16")
+HALVES = Precisions("fp16", "fp16", "fp16")  # of the GPT by name alone: here it computes in fp32
 LIMIT = 10  # codes
 Fault = Callable[[IndexTTS, Ways], None]
 
@@ -204,17 +212,20 @@ class Workshop:
         return replace(self.network, precisions=precisions)
 
     def assemble(self, network: Network, ways: Ways) -> IndexTTS:
-        engine = assemble(
-            network, "tiny", Options(slots=4, steps=2, attention=ways.attention, sampling=Sampling(limit=40))
-        )
+        options = Options(
+            slots=4, steps=2, attention=ways.attention, sampling=Sampling(limit=LIMIT), kernels=ways.kernels
+        )  # fmt: skip
+        engine = assemble(network, "tiny", options)
         if self.record and ways.graph != "off":
             engine._decoder = Decoder(Gpt(network.gpt), slots=4, pages=60, attention="sdpa", record=self.record)
         self.made.append(ways)
         self.fault(engine, ways)
         return engine
 
-    def begin(self, precisions: Precisions = Precisions(), *, examined: bool = True) -> IndexTTS:  # noqa: B008
-        engine = begin(Ways("auto", "auto", precisions), self.load, self.assemble, examined=examined)
+    def begin(
+        self, precisions: Precisions = Precisions(), *, examined: bool = True, kernels: Kernels = PLAIN  # noqa: B008
+    ) -> IndexTTS:  # fmt: skip
+        engine = begin(Ways("auto", "auto", precisions, kernels), self.load, self.assemble, examined=examined)
         engine.close()
         return engine
 
@@ -286,7 +297,7 @@ def test_a_noisy_flow_in_half_precision_is_left_for_tf32_and_the_vocoder_is_not(
 
     workshop = Workshop(network, fault)
     facts = workshop.begin(HALVES).facts()
-    assert [ways.precisions for ways in workshop.made] == [HALVES, Precisions(s2mel="tf32", vocoder="fp16")]
+    assert [ways.precisions for ways in workshop.made] == [HALVES, replace(HALVES, s2mel="tf32")]
     assert facts["fell back"] == "s2mel fp16 -> tf32"
     assert "s2mel tf32" in facts["precision"]
     assert "flow fp16 20 dB" in caplog.text
@@ -298,6 +309,16 @@ def test_a_vocoder_that_makes_no_numbers_in_half_precision_is_left_for_tf32(netw
             noisy(engine.parts.acoustic.usual.vocoder, "samples", torch.nan)
 
     assert Workshop(network, fault).begin(HALVES).facts()["fell back"] == "vocoder fp16 -> tf32"
+
+
+def test_fused_kernels_that_are_wrong_are_left_before_a_precision_is(network: Network) -> None:
+    def fault(engine: IndexTTS, ways: Ways) -> None:
+        if ways.kernels is FUSED:
+            noisy(engine.parts.acoustic.usual.flow, "mels", 0.1)
+
+    facts = Workshop(network, fault).begin(HALVES, kernels=FUSED).facts()
+    assert facts["fell back"] == "kernels fused -> torch"
+    assert "flow fp16" in facts["examined"]
 
 
 def test_an_engine_that_makes_no_numbers_in_any_precision_does_not_start(network: Network) -> None:

@@ -1,9 +1,11 @@
 """How an engine may run, what each part of it is held to, and what comes next where a part is not sound.
 
-attention   flash -> torch -> sdpa      against fp32 over whole histories
-graph       graph -> eager              the same codes
-flow        fp16, bf16 -> tf32          packed, against each item alone in fp32
-vocoder     fp16, bf16 -> tf32          a batch, against each item alone in fp32
+    attention   flash -> torch -> sdpa                          against fp32 over whole histories
+    graph       graph -> eager                                  the same codes
+    flow        fused kernels -> torch's, fp16, bf16 -> tf32    packed, against each item alone in fp32
+    vocoder     likewise                                        a batch, against each item alone in fp32
+
+Ways only ever get slower, so that a search for sound ones comes to an end.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from types import MappingProxyType
 from worker.engines.indextts.decode.graph import WantedGraph
 from worker.engines.indextts.decode.kv import Wanted
 from worker.engines.indextts.examination.comparison import EQUAL, NOT_FINITE
+from worker.engines.indextts.kernels.plain import PLAIN, Kernels
 from worker.engines.indextts.shapes import HALF, Precision, Precisions
 
 LADDER = ("flash", "torch", "sdpa")  # of attentions, the fastest first
@@ -42,6 +45,7 @@ class Ways:
     attention: Wanted
     graph: WantedGraph
     precisions: Precisions
+    kernels: Kernels = PLAIN  # of flow and vocoder
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,8 @@ def next_best(ways: Ways, part: Part) -> Ways | None:
     of its own, because not each rung can run everywhere."""
     if part is Part.GRAPH:
         return replace(ways, graph="off") if ways.graph != "off" else None
+    if ways.kernels.name != PLAIN.name:
+        return replace(ways, kernels=PLAIN)
     precisions = ways.precisions
     # TF32 is a switch of the process, and can't be had beside a stage that is to be in fp32.
     full: Precision = "fp32" if "fp32" in astuple(precisions) else "tf32"
@@ -83,6 +89,7 @@ def next_best(ways: Ways, part: Part) -> Ways | None:
 def changes(before: Ways, after: Ways) -> str:
     """In words: `s2mel fp16 -> tf32`."""
     pairs = [("attention", before.attention, after.attention), ("decode", _decode(before), _decode(after))]
+    pairs += [("kernels", before.kernels.name, after.kernels.name)]
     pairs += [
         (name, getattr(before.precisions, name), getattr(after.precisions, name)) for name in ("s2mel", "vocoder")
     ]

@@ -21,7 +21,7 @@ from worker.engines.indextts.engine import IndexTTS
 from worker.engines.indextts.examination.start import begin
 from worker.engines.indextts.examination.ways import Ways
 from worker.engines.indextts.kernels.choice import choose as choose_kernels
-from worker.engines.indextts.kernels.plain import Kernels
+from worker.engines.indextts.kernels.plain import PLAIN, Kernels
 from worker.engines.indextts.load.checkpoint import Checkpoint, find_checkpoint
 from worker.engines.indextts.load.network import load_network
 from worker.engines.indextts.load.package import edition
@@ -81,10 +81,10 @@ def build(version: str, settings: IndexTTSSettings) -> IndexTTS:
         return load_network(checkpoint, device, chosen)
 
     def make(network: Network, ways: Ways) -> IndexTTS:
-        chosen = replace(options, attention=ways.attention, graph=ways.graph)
+        chosen = replace(options, attention=ways.attention, graph=ways.graph, kernels=ways.kernels)
         return assemble(network, checkpoint.revision(), chosen)
 
-    wanted = Ways(settings.attention, settings.graph, precisions)
+    wanted = Ways(settings.attention, settings.graph, precisions, options.kernels or PLAIN)
     engine = begin(wanted, load, make, examined=device.type == "cuda")
     log.info(
         "%s on %s: ready in %.0f s; %s", engine.card.name, engine.device, time.monotonic() - started,
