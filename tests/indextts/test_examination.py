@@ -372,7 +372,7 @@ def test_a_start_that_is_not_examined_speaks_one_sentence(network: Network) -> N
     workshop = Workshop(network)
     engine = workshop.begin(examined=False)
     assert "examined" not in engine.facts()
-    assert engine.facts()["rows"] == "1.0 on average"
+    assert float(engine.facts()["rows"].partition(" ")[0]) <= 1
 
 
 def test_the_full_batch_fills_the_slots_and_leaves_the_stages_as_they_were(
