@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from farm.errors import Misconfigured
-from worker.engines.indextts.load.shares import GIB, Needs, share, shares_on
+from worker.engines.indextts.load.shares import GIB, Needs, share, share_beside, shares_on
 
 # 24 layers, 1280 wide, half precision; the default limit of codes.
 HALF = Needs(
@@ -62,6 +62,17 @@ def test_a_card_without_room_for_one_row_is_refused_with_what_it_lacks() -> None
 def test_an_operators_number_of_slots_is_kept_and_its_rows_share_the_room_there_is() -> None:
     assert share(2 * GIB, HALF, 40).slots == 40
     assert share(2 * GIB, HALF, 40).pages == share(2 * GIB, HALF).pages
+
+
+def test_memory_is_kept_free_for_a_process_beside_where_there_is_room_for_both(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    assert share_beside(20 * GIB, HALF, None, 3 * GIB) == share(17 * GIB, HALF)
+    assert not caplog.messages
+    assert share_beside(4 * GIB, HALF, None, 3 * GIB) == share(4 * GIB, HALF)
+    assert "emotions in words" in caplog.messages[0]
+    with pytest.raises(Misconfigured):
+        share_beside(GIB // 2, HALF, None, GIB)
 
 
 def test_on_a_cpu_slots_do_not_depend_on_memory() -> None:

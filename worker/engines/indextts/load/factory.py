@@ -119,13 +119,9 @@ def assemble(network: Network, revision: str, options: Options) -> IndexTTS:
         wording = GrammarProcesses(options.readers, wording, network.normalizer.term_glossary, spanish=spanish)
     adapter = adapt(network, gpt, wording, analyst)
     reads = EmotionProcess(network.emotion_model_dir, network.version, network.device)
-    decoder = Decoder(
-        gpt, slots=options.slots, attention=options.attention, graph=options.graph, pages=options.pages,
-        bytes=None if options.pages else _kv_bytes(gpt, options, reads.reserve),
-    )  # fmt: skip
-    adapter = adapt(network, gpt, wording)
     precisions = network.precisions
-    shares = shares_on(network.device, needs(network, gpt, options.sampling.limit), options.slots)
+    needed = needs(network, gpt, options.sampling.limit)
+    shares = shares_on(network.device, needed, options.slots, beside=reads.reserve)
     decoder = Decoder(
         gpt, slots=shares.slots, attention=options.attention, graph=options.graph, pages=options.pages,
         bytes=None if options.pages else shares.pages,
@@ -217,17 +213,6 @@ def _checkpoint(version: str, settings: IndexTTSSettings) -> Checkpoint:
 
     hub.fetch(version)
     return find_checkpoint(version=version)
-
-
-def _kv_bytes(gpt: Gpt, options: Options, reserve: int = 0) -> int:
-    """Bytes for all slots with every row at its longest, or as many as there are. `reserve`: bytes of the GPU
-    that a process beside this one will want."""
-    positions = options.slots * (_PROMPT + options.sampling.limit + 256)
-    wanted: int = 2 * gpt.layers * gpt.width * gpt.dtype.itemsize * positions
-    if gpt.device.type != "cuda":
-        return min(wanted, _KV_CPU)
-    free, _ = torch.cuda.mem_get_info(gpt.device)
-    return min(wanted, int(max(0, free - reserve) * _KV_SHARE))
 
 
 def _fingerprint(precisions: Precisions, options: Options) -> str:

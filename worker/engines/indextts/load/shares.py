@@ -9,6 +9,7 @@ run out. So slots follow from the length of a usual row, and only one row must f
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 import torch
@@ -17,6 +18,8 @@ from farm.errors import Misconfigured
 from worker.engines.indextts.decode.gpt import Gpt
 from worker.engines.indextts.shapes import DTYPES, HALF, Network
 from worker.engines.indextts.sound.batches import rows_of
+
+log = logging.getLogger(__name__)
 
 MOST_SLOTS = 64  # more gain nothing: the flow is the bottleneck long before
 CPU_SLOTS = 16
@@ -72,12 +75,28 @@ def needs(network: Network, gpt: Gpt, limit: int) -> Needs:
     )
 
 
-def shares_on(device: torch.device, needed: Needs, slots: int | None) -> Shares:
-    """By the memory that is free now. On a CPU, rows cost no more than their work. Raises Misconfigured."""
+def shares_on(device: torch.device, needed: Needs, slots: int | None, *, beside: int = 0) -> Shares:
+    """By the memory that is free now, less the bytes that a process `beside` this one will want. On a CPU, rows cost no
+    more than their work. Raises Misconfigured."""
     if device.type != "cuda":
         given = slots or CPU_SLOTS
         return Shares(given, min(given * needed.longest * needed.position, _CPU_PAGES), needed.frames)
     free, _ = torch.cuda.mem_get_info(device)
+    return share_beside(free, needed, slots, beside)
+
+
+def share_beside(free: int, needed: Needs, slots: int | None, beside: int) -> Shares:
+    """Keeps `beside` bytes free. A small card that has no room for both speaks all the same, and emotions in words are
+    refused there when their model does not fit. Raises Misconfigured."""
+    try:
+        return share(free - beside, needed, slots)
+    except Misconfigured:
+        if not beside:
+            raise
+    log.warning(
+        "the GPU has no %.1f GiB to keep free for the model that reads emotions in words: such texts may fail here",
+        beside / GIB,
+    )
     return share(free, needed, slots)
 
 
