@@ -34,10 +34,10 @@ class Catalog:
     cards: Mapping[str, Model]
     default_model: str
     uploads: Mapping[str, str]
-    highest: Lane  # that the tenant may use
     signs_webhooks: bool
     allow: tuple[Network, ...]
     retention_s: int
+    highest: Lane = Lane.INTERACTIVE  # that the tenant may use
     _checked: set[str] = field(default_factory=set)  # webhook URLs that were found good
 
     def admit(self, request: JobRequest) -> Order:

@@ -25,8 +25,7 @@ UNKNOWN = {
     "segment": "0",
     "index": "0",
 }
-# Routes that take a name that all tenants share, such as a model's.
-PUBLIC = {"model_id", "model"}
+PUBLIC = {"/v1/models/{name}"}  # whose names all tenants share
 
 
 def _routes() -> list[tuple[str, str]]:
@@ -36,7 +35,7 @@ def _routes() -> list[tuple[str, str]]:
         (method.upper(), path)
         for path, operations in paths.items()
         for method in operations
-        if set(re.findall(r"\{(\w+)\}", path)) - PUBLIC
+        if "{" in path and path not in PUBLIC
     )
 
 

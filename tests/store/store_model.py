@@ -199,6 +199,7 @@ class StoreModel(State):
             job.batch.jobs.pop(id, None)
         self.drop_due(id)
         self.outbox.pop(id, None)
+        self.events.append((id, "deleted"))
         del self.jobs[id]
         return True
 
