@@ -201,6 +201,7 @@ class StoreModel(State):
         self.outbox.pop(id, None)
         self.events.append((id, "deleted"))
         del self.jobs[id]
+        self.events.append((id, "deleted"))
         return True
 
     # --- rendering ----------------------------------------------------------------------------------------------------
