@@ -201,7 +201,6 @@ class StoreModel(State):
         self.outbox.pop(id, None)
         self.events.append((id, "deleted"))
         del self.jobs[id]
-        self.events.append((id, "deleted"))
         return True
 
     # --- rendering ----------------------------------------------------------------------------------------------------
