@@ -146,7 +146,7 @@ def test_an_id_older_than_what_is_kept_begins_anew(
         reset = next(stream)
         assert (reset.event, reset.data["status"]) == ("reset", "succeeded")
         api.delete(f"/v1/jobs/{job}")
-        assert statuses(stream.until("deleted")) == [(job, "deleted")]
+        assert statuses(stream.until("deleted"))[-1] == (job, "deleted")
         with pytest.raises(StopIteration):
             next(stream)
 
@@ -278,8 +278,10 @@ def test_a_slow_listener_reads_what_its_channel_no_longer_has(
         next(stream)
         for job in jobs:
             api.post(f"/v1/jobs/{job}/cancel")
-        for job in jobs:
-            assert statuses([next(stream)]) == [(job, "canceled")]
+        ends: list[tuple[str, str]] = []
+        while len(ends) < len(jobs):  # how each was accepted may still have to be told
+            ends += [each for each in statuses([next(stream)]) if each[1] == "canceled"]
+        assert ends == [(job, "canceled") for job in jobs]
 
 
 def channels_of_one(dropped: str) -> Any:
