@@ -268,7 +268,7 @@ def sequential(
     and rows for its default of three beams."""
     speed = 0.0
     said = {"max_mel_tokens": options.codes, **({"lang": "en"} if version == "2.5" else {})}
-    for fused in (False, True) if device.type == "cuda" and version == "2" else (False,):
+    for fused in (False, True) if device.type == "cuda" else (False,):
         with quiet():
             package = loaded(folder, version, device, fused=fused)
         kernel = ", fused CUDA kernel" if fused else ""

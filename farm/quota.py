@@ -55,7 +55,7 @@ DEFAULTS: Mapping[Quota, int] = MappingProxyType(
 # What the store counts for things whose size it does not see. Measured upper bounds, except for clips.
 RECORD_BYTES = 2_048  # of a job or batch in Redis, without its spec and text
 END_BYTES = 2_048  # of one end in the outbox, with the record of ten attempts
-CLIP_BYTES_PER_MS = 24  # FLAC of speech, 16 bit, 22,050 Hz: 17 to 27
+CLIP_BYTES_PER_MS = 24  # FLAC of speech, 16 bit, 22,050 Hz: some half of 44 (estimated)
 
 
 @dataclass(frozen=True, slots=True)

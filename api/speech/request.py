@@ -19,7 +19,6 @@ from api.problems import invalid
 from api.speech.aliases import Aliases
 from farm.audio_formats import AUDIO_FORMATS, AudioFormat
 from farm.errors import BadInput, FieldError, NotFound
-from farm.job import Lane
 from farm.spec import Order
 from farm.speech import Parameter
 from farm.wire import Emotion, JobRequest, Output, Text
@@ -128,7 +127,7 @@ def wanted(request: SpeechRequest, catalog: Catalog, aliases: Aliases, retention
         speed=request.speed,
         seed=request.seed,
         emotion=emotion,
-        priority=Lane.INTERACTIVE,
+        priority=catalog.highest,
         output=Output(format=_LIKE.get(request.response_format) or request.response_format),
     )
     # Not checked as a name of a job: who asks for a voice that can't be one hears which voices there are.

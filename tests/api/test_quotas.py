@@ -14,7 +14,10 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from farm.job import Due
+from api.admission import Catalog
+from api.speech.aliases import Aliases
+from api.speech.request import SpeechRequest, wanted
+from farm.job import Due, Lane
 from farm.quota import DEFAULTS, Quota
 from farm.storage import LocalStorage
 from farm.store import Store, batches, quotas, registry, tasks
@@ -269,3 +272,13 @@ def upload(client: httpx.Client, name: str = "mine") -> httpx.Response:
     return client.post(
         "/v1/voices", data={"name": name, "consent": "true"}, files={"audio": ("v.wav", file.getvalue())}
     )
+
+
+@pytest.mark.parametrize("lane", list(Lane))
+def test_a_speech_request_takes_the_highest_lane_that_its_tenant_may_use(lane: Lane) -> None:
+    catalog = Catalog(
+        cards={ESPEAK.name: ESPEAK}, default_model=ESPEAK.name, uploads={}, signs_webhooks=False, allow=(),
+        retention_s=3600, highest=lane,
+    )  # fmt: skip
+    asked = wanted(SpeechRequest(model="tts-1", input="Hello.", voice="alloy"), catalog, Aliases({}), 3600)
+    assert asked.order.lane is lane

@@ -65,14 +65,14 @@ class Options:
     pages: int | None = None  # of the decoder's K and V; by memory when absent
 
 
-def build(version: str, settings: IndexTTSSettings) -> IndexTTS:
-    """Returns when a first utterance has been rendered, so that no job waits for the choice of kernels. Raises
-    Misconfigured."""
+def build(version: str, settings: IndexTTSSettings, *, checks: bool = True) -> IndexTTS:
+    """Returns when a first utterance has been rendered, so that no job waits for the choice of kernels. `checks` as in
+    Options. Raises Misconfigured."""
     device = choose_device(settings.device)
     precisions = choose_precisions(version, settings, device)
     switch_tf32(precisions, device)
     limit_threads(device)
-    options = replace(choose_options(settings, device), checks=True)
+    options = replace(choose_options(settings, device), checks=checks)
     started = time.monotonic()
     checkpoint = _checkpoint(version, settings)
 
