@@ -25,7 +25,7 @@ from api.admission import Catalog, with_defaults
 from api.answers import Wait, form_of, json_response, require_json, require_plain
 from api.gate import JSONL_TYPES
 from api.idempotency import key_of, reserved
-from api.jobs import page_of_jobs
+from api.jobs import Wanted, page_of_jobs
 from api.json_width import check_width
 from api.openapi import IDEMPOTENCY_KEY, OVER_QUOTA, TOO_MANY_WAITS, json_body, query, ref
 from api.problems import MAX_ERRORS, invalid, parse, without_bom
@@ -142,7 +142,7 @@ async def jobs_of_batch(
 ) -> Response:
     """Its jobs in their order, as far as the desk has unfolded it."""
     batch = await find(request, batch_id)
-    return await page_of_jobs(request, batch=batch.id, status=status, limit=limit, after=after)
+    return await page_of_jobs(request, batch=batch.id, wanted=Wanted(status), limit=limit, after=after)
 
 
 @router.post("/{batch_id}/cancel", status_code=202, response_model=Batch)

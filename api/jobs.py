@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
@@ -71,11 +72,37 @@ router.post(
 )(submit)
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the jobs of a list have in common. Nothing said: all of them."""
+
+    status: Status | None = None
+    model: str | None = None
+    voice: str | None = None
+    custom_id: str = ""  # a part of it, casefolded
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    def holds(self, job: jobs.JobRecord) -> bool:
+        if self.status not in (None, job.status) or self.model not in (None, job.model):
+            return False
+        if not (self.voice or self.custom_id or self.metadata):
+            return True
+        spec = Spec.model_validate_json(job.spec)
+        return (
+            self.voice in (None, spec.voice)
+            and self.custom_id in (spec.custom_id or "").casefold()
+            and self.metadata.items() <= spec.metadata.items()
+        )
+
+
 @router.get("", response_model=Page[Job])
 async def list_jobs(
     request: Request,
     status: Annotated[Status | None, Query()] = None,
     batch: Annotated[str | None, Query(max_length=80)] = None,
+    model: Annotated[str | None, Query(max_length=64)] = None,
+    voice: Annotated[str | None, Query(max_length=64)] = None,
+    custom_id: Annotated[str | None, Query(max_length=200, description="a part of it, in any case")] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     after: Annotated[str | None, Query(max_length=200, description="`next_cursor` of the page before")] = None,
 ) -> Response:
@@ -86,7 +113,8 @@ async def list_jobs(
         for name, value in request.query_params.multi_items()
         if name.startswith("metadata[") and name.endswith("]")
     }
-    return await page_of_jobs(request, batch=batch, status=status, metadata=metadata, limit=limit, after=after)
+    wanted = Wanted(status, model, voice, (custom_id or "").casefold(), metadata)
+    return await page_of_jobs(request, batch=batch, wanted=wanted, limit=limit, after=after)
 
 
 @router.get("/{job_id}", response_model=Job, responses=TOO_MANY_WAITS)
@@ -175,28 +203,27 @@ async def page_of_jobs(
     request: Request,
     *,
     batch: str | None,
-    status: Status | None = None,
-    metadata: dict[str, str] | None = None,
+    wanted: Wanted,
     limit: int,
     after: str | None,
 ) -> Response:
     """One page of the tenant's jobs, or of a batch. A filtered page reads a bounded number of records, so it may be
     short while more pages follow."""
     state = state_of(request)
-    tenant, filtered = tenant_of(request), bool(status or metadata)
+    tenant = tenant_of(request)
     place = read_cursor(after, known) if after else None
-    wanted = 100 if filtered else min(100, limit + 1)
+    at_once = 100 if wanted != Wanted() else min(100, limit + 1)
     found: list[jobs.JobRecord] = []
     scanned, more = 0, True
     while more:
-        page = await state.store.run(jobs.page(tenant, batch=batch, after=place, limit=wanted))
-        more = len(page) == wanted
+        page = await state.store.run(jobs.page(tenant, batch=batch, after=place, limit=at_once))
+        more = len(page) == at_once
         for job in page:
             if len(found) == limit:
                 more = True
                 break
             place = (job.created_ms if batch is None else place[0] + 1 if place else 1, job.id)
-            if _matches(job, status, metadata):
+            if wanted.holds(job):
                 found.append(job)
         scanned += len(page)
         if len(found) == limit or scanned >= _SCANNED:
@@ -277,12 +304,3 @@ async def _answer(
     if not shown.ended:
         headers["Retry-After"] = _RETRY_AFTER
     return json_response(shown, status, headers)
-
-
-# --- listing ----------------------------------------------------------------------------------------------------------
-
-
-def _matches(job: jobs.JobRecord, status: Status | None, metadata: dict[str, str] | None) -> bool:
-    if status is not None and job.status is not status:
-        return False
-    return not metadata or metadata.items() <= Spec.model_validate_json(job.spec).metadata.items()

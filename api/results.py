@@ -50,6 +50,7 @@ class Segment(BaseModel):
     offset_ms: int | None = None
     duration_ms: int | None = None
     target_ms: int | None = None
+    warnings: list[str] = []
 
 
 class ManifestSegment(Segment):
@@ -58,7 +59,6 @@ class ManifestSegment(Segment):
     offset_frames: int | None = None
     frames: int | None = None
     pause_ms: int | None = None
-    warnings: list[str] = []
 
 
 class ManifestChapter(BaseModel):

@@ -36,6 +36,7 @@ def job_view(job: jobs.JobRecord, base: str, per_second: float | None) -> Job:
         priority=job.lane,
         metadata=spec.metadata,
         characters=job.characters,
+        seed=spec.manner.seed,
         streamed=job.streamed,
         progress=Progress(
             segments_total=job.total,
@@ -69,6 +70,7 @@ def accepted_view(order: Order, base: str) -> Job:
         priority=order.lane,
         metadata=spec.metadata,
         characters=order.characters,
+        seed=spec.manner.seed,
         progress=_NO_PROGRESS,
         status_url=f"{base}/v1/jobs/{order.id}",
         created_at=datetime.now(UTC),

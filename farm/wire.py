@@ -283,6 +283,7 @@ class Job(_Answer):
     priority: Lane
     metadata: dict[str, str] = {}
     characters: int
+    seed: int = 0
     streamed: bool = Field(
         False, description="a request of /v1/audio/speech, answered while it was rendered; it has no result"
     )

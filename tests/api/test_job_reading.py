@@ -228,3 +228,18 @@ def test_a_malformed_job_id_is_not_found(api: httpx.Client, job: str, path: str)
 
 def clip_digests(backstage: Backstage, job: str) -> list[str]:
     return [row.digest for row in PlanReader(backstage.storage, job).rows()]
+
+
+def test_jobs_are_filtered_by_model_voice_and_a_part_of_their_title(api: httpx.Client) -> None:
+    for title, voice in (("Emma, Chapter 1", "en-us"), ("Emma, chapter 2", "en-gb"), ("Persuasion", "en-gb")):
+        job = {"input": "Night.", "custom_id": title, "voice": voice, "model": "espeak"}
+        assert api.post("/v1/jobs", json=job).status_code == 202
+
+    def titles(**wanted: str) -> list[str]:
+        return [job["custom_id"] for job in api.get("/v1/jobs", params=wanted).json()["data"]]
+
+    assert titles(custom_id="chapter") == ["Emma, chapter 2", "Emma, Chapter 1"]
+    assert titles(custom_id="EMMA", voice="en-gb") == ["Emma, chapter 2"]
+    assert titles(voice="en-gb") == ["Persuasion", "Emma, chapter 2"]
+    assert titles(model="indextts-2") == []
+    assert len(titles(model="espeak")) == 3
