@@ -3,6 +3,7 @@
 gate       request id, tenant by API key, body limits          problems   every error as problem+json
 jobs, batches, results, deliveries, voices, models, health     the routes
 metrics    for Prometheus                                      speech     /v1/audio, as clients of OpenAI's API call it
+session    sign-in of browsers, by cookie
 admission  a request becomes an order, or is refused           views      records in the shape that clients see
 """
 
@@ -28,8 +29,10 @@ from api import (
     openapi,
     problems,
     results,
+    session,
     voices,
 )
+from api.browser_sessions import Sessions
 from api.cors import cors
 from api.decoder import Decoder
 from api.gate import Gate
@@ -51,6 +54,7 @@ ROUTERS = (
     events.router,
     health.router,
     metrics.router,
+    session.router,
 )
 
 
@@ -73,7 +77,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     def state() -> AppState:
         return cast(AppState, app.state.farm)
 
-    gate = Middleware(Gate, state=state, public_url=settings.public_url, origins=settings.cors_origins)
+    sessions = Sessions(lambda: state().store, settings.public_url)
+    gate = Middleware(
+        Gate, state=state, sessions=sessions, public_url=settings.public_url, origins=settings.cors_origins
+    )
     app: FastAPI = FastAPI(
         title="TTS Farm",
         version="1",
@@ -85,7 +92,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.state.process = ProcessMetrics()
+    app.state.process, app.state.sessions = ProcessMetrics(), sessions
     problems.install(app)
     openapi.install(app)
     docs_page.install(app)

@@ -29,6 +29,7 @@ from urllib.parse import urlsplit
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.browser_sessions import Sessions
 from api.openai_errors import is_openai
 from api.problems import answer
 from api.rate_limit import Standings, fields
@@ -48,7 +49,9 @@ _FORM_OVERHEAD = 100_000  # bytes of boundaries, part headers and small fields a
 _DRAIN_BYTES = 20_000_000  # read and dropped after a refusal, so that the client gets to read the answer
 _DRAIN_SECONDS = 5.0
 _OF_PROXIES = frozenset({b"forwarded", b"via", b"x-real-ip"})
-_OPEN_PATHS = frozenset({"/healthz", "/readyz", "/docs", "/openapi.json", "/docs/oauth2-redirect"})
+_OPEN_PATHS = frozenset({"/healthz", "/readyz", "/docs", "/openapi.json", "/docs/oauth2-redirect", "/"})
+_OPEN_FOLDER = "/dashboard/"  # files that say nothing of this farm
+_ASKS_WHO = ("GET", "/v1/session")
 _PREFIX = f"req_{secrets.token_hex(6)}_"  # of this process; a random id for each request costs a system call
 _NUMBERS = count(1)
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
@@ -87,13 +90,20 @@ _ANYBODY_HERE = Principal(DEFAULT_TENANT, operator=True)  # on a farm without ke
 
 class Gate:
     def __init__(
-        self, app: ASGIApp, *, state: Callable[[], _State], public_url: str | None, origins: Collection[str] = ()
+        self,
+        app: ASGIApp,
+        *,
+        state: Callable[[], _State],
+        sessions: Sessions,
+        public_url: str | None,
+        origins: Collection[str] = (),
     ) -> None:
         """`state` is asked at each request: there is none before the API has started. `origins` are those of other
         sites whose pages may come, also to a farm without keys."""
         self._app = app
         self._refusals = Refusals()
         self._state = state
+        self._sessions = sessions
         self._origins = frozenset(origin.encode() for origin in origins)
         self._public_host = urlsplit(public_url).hostname if public_url else None
 
@@ -118,9 +128,10 @@ class Gate:
 
         body = _Body(receive, _limit(scope["path"], headers.get(b"content-type", b"")))
         try:
-            if scope["path"] not in _OPEN_PATHS:
+            if scope["path"] not in _OPEN_PATHS and not scope["path"].startswith(_OPEN_FOLDER):
+                scope["key_digest"] = await self._key(scope, headers)
                 scope["principal"] = await self._identified(scope, headers)
-                scope["still_opens"] = partial(self._still_opens, headers.get(b"authorization"))
+                scope["still_opens"] = partial(self._still_opens, scope, headers)
             await body.check_announced(headers)
             await self._app(scope, body.receive, send_marked)
         except ClientDisconnect:
@@ -130,20 +141,33 @@ class Gate:
                 raise
             await answer(error, scope)(scope, receive, send_marked)
 
-    async def _identified(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Principal:
+    async def _key(self, scope: Scope, headers: Mapping[bytes, bytes]) -> str | None:
+        """The digest of the key that the request sends, or that opened its session."""
+        kind, _, key = headers.get(b"authorization", b"").partition(b" ")
+        if kind.lower() == b"bearer" and key:
+            return hashlib.sha256(key.strip()).hexdigest()
+        if kind or b"cookie" not in headers:
+            return None
+        session = await self._sessions.find(headers[b"cookie"].decode("latin-1"))
+        if session is None:
+            return None
+        self._sessions.check_origin(scope["method"], headers)
+        return session[0]
+
+    async def _identified(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Principal | None:
         try:
             return await self._principal(scope, headers)
         except Unauthorized as error:
+            if (scope["method"], scope["path"]) == _ASKS_WHO:
+                return None
             self._refusals.note((scope.get("client") or ("an unknown address",))[0], error.message)
             raise
 
     async def _principal(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Principal:
         keys = self._state().keys
         ring = await keys.get()
-        given = headers.get(b"authorization")
-        kind, _, key = (given or b"").partition(b" ")
-        if kind.lower() == b"bearer" and key:
-            digest = hashlib.sha256(key.strip()).hexdigest()
+        given, digest = headers.get(b"authorization"), scope["key_digest"]
+        if digest is not None:
             if digest not in ring.holders:  # perhaps made a moment ago
                 ring = await keys.get(_NEW_KEY_SECONDS if ring.holders else 0)
             holder = ring.holders.get(digest)
@@ -151,7 +175,7 @@ class Gate:
                 return holder
         # Clients of OpenAI's API can't do without a key, if only an empty one; on a farm without keys it says nothing.
         says_nothing = not ring.closed and is_openai(scope["path"])
-        if kind.lower() == b"bearer" and key and not says_nothing:
+        if given is not None and digest is not None and not says_nothing:
             raise Unauthorized("this API key is not known; `farm keys list` shows which are")
         if ring.closed or (given is not None and not says_nothing):
             raise Unauthorized("this farm needs an API key; send it as `Authorization: Bearer <key>`")
@@ -167,12 +191,11 @@ class Gate:
         said = None if standing is None else fields(standing)
         return [] if said is None else [(b"ratelimit-policy", said[0].encode()), (b"ratelimit", said[1].encode())]
 
-    async def _still_opens(self, given: bytes | None) -> bool:
+    async def _still_opens(self, scope: Scope, headers: Mapping[bytes, bytes]) -> bool:
         """For an answer that lasts: whether a request like it would be answered now."""
         ring = await self._state().keys.get()
-        if given is None:
-            return not ring.closed
-        return hashlib.sha256(given.partition(b" ")[2].strip()).hexdigest() in ring.holders
+        digest = await self._key(scope, headers)
+        return not ring.closed if digest is None else digest in ring.holders
 
     def _is_own_name(self, host: bytes) -> bool:
         """False for a Host that is not this farm's: a web page may have made its own name resolve here (DNS
