@@ -3,7 +3,7 @@
 gate       request id, tenant by API key, body limits          problems   every error as problem+json
 jobs, batches, results, deliveries, voices, models, health     the routes
 metrics    for Prometheus                                      speech     /v1/audio, as clients of OpenAI's API call it
-session    sign-in of browsers, by cookie
+dashboard  the pages at /, plain files                         session    sign-in of browsers, by cookie
 admission  a request becomes an order, or is refused           views      records in the shape that clients see
 """
 
@@ -34,6 +34,7 @@ from api import (
 )
 from api.browser_sessions import Sessions
 from api.cors import cors
+from api.dashboard import pages
 from api.decoder import Decoder
 from api.gate import Gate
 from api.head import HeadAsGet
@@ -96,6 +97,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     problems.install(app)
     openapi.install(app)
     docs_page.install(app)
+    pages.install(app, settings)
     for router in ROUTERS:
         app.include_router(router)
     return app

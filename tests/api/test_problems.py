@@ -21,7 +21,7 @@ FIELDS = {"type", "title", "status", "detail", "code", "retryable", "request_id"
 @pytest.mark.parametrize(
     ("method", "path", "status", "code"),
     [
-        ("GET", "/", 404, "not_found"),
+        ("GET", "/dashboard/nothing", 404, "not_found"),
         ("GET", "/v1/nothing", 404, "not_found"),
         ("GET", "/v1/jobs/", 404, "not_found"),
         ("PUT", "/v1/jobs", 405, "method_not_allowed"),
