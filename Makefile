@@ -39,16 +39,25 @@ test: $(READY) ## the quick tests, without torch and Docker; some of any tier: m
 test-model: $(if $(NAMED),$(ENGINES),types-model) ## the tests and the types of the IndexTTS engine (2 GB, a C++ compiler)
 	@$(PYTEST) $(if $(NAMED),,tests/indextts) $(ARGS)
 
+SUDO := $(if $(filter-out 0,$(shell id -u)),sudo -n)
+
 # Two processes, because these tests mostly wait. The long form has one: its table of seconds is published.
 .PHONY: test-faults
 test-faults: $(READY) ## break a farm of real processes in some thirty ways; measures seconds, so leave the machine alone
 	@$(BIN)/pytest -n $(if $(FAULTS),0,$(PROCESSES)) --dist worksteal $(if $(NAMED),,tests/chaos) $(ARGS)
 
+.PHONY: test-browser
+test-browser: $(READY) ## the dashboard in Debian's Chromium, which is installed where apt can; one process
+	@[ -x $(or $(FARM_TEST_CHROMIUM),/usr/bin/chromium) ] || ! command -v apt-get >/dev/null || \
+		{ $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends chromium; } >/dev/null || true
+	@$(BIN)/pytest $(if $(NAMED),,tests/browser) $(ARGS)
+
 .PHONY: test-all
-test-all: ## the three above, one after another
+test-all: ## the four above, one after another
 	@$(MAKE) --no-print-directory test
 	@$(MAKE) --no-print-directory test-model
 	@$(MAKE) --no-print-directory test-faults
+	@$(MAKE) --no-print-directory test-browser
 
 .PHONY: nightly
 nightly: ## the long forms: long walks, full faults, sampled decoding, a soak of 30 minutes, containers

@@ -18,6 +18,7 @@ TIERS = {
     "test": ("pure", "webhook", "store", "storage", "api", "engine", "client", "flow", "containers"),
     "test-model": ("indextts",),
     "test-faults": ("chaos",),
+    "test-browser": ("browser",),
 }
 
 # Before there were tiers, at commit 80fb82d: functions, and the cases that pytest made of them.

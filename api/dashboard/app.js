@@ -1,6 +1,6 @@
 // The frame of all pages: sign-in, the way between pages (the part of the URL after #), and what is wrong with the farm.
 
-import { html, render, useEffect, useState } from './vendor/preact-htm.js';
+import { html, render, useEffect, useRef, useState } from './vendor/preact-htm.js';
 import { call, get, live, useAnswer } from './farm.js';
 import { Trouble } from './parts.js';
 import { Overview } from './overview.js';
@@ -78,6 +78,8 @@ function Health() {
 
 function SignIn({ onDone }) {
   const [key, setKey] = useState('');
+  const field = useRef();
+  useEffect(() => field.current.focus(), []);
   const [error, setError] = useState(null);
   const send = async (event) => {
     event.preventDefault();
@@ -91,7 +93,8 @@ function SignIn({ onDone }) {
     <main class="narrow">
       <h1>TTS Farm</h1>
       <form onSubmit=${send}>
-        <label>API key <input type="password" autocomplete="current-password" autofocus required value=${key}
+        <input class="hidden" autocomplete="username" value="TTS Farm" readonly tabindex="-1" aria-hidden="true" />
+        <label>API key <input type="password" autocomplete="current-password" required value=${key} ref=${field}
           onInput=${(event) => setKey(event.target.value)} /></label>
         <${Trouble} of=${error} />
         <p><button class="main">Sign in</button></p>

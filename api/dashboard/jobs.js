@@ -26,7 +26,7 @@ function Filter({ filter, go }) {
   const change = (name) => (event) => go({ ...filter, [name]: event.target.value.trim() });
   return html`<form class="filter" role="search" aria-label="Filter" onSubmit=${(event) => event.preventDefault()}>
     <label>Status <select onChange=${change('status')}>
-      <option value="">any</option>${STATES.map((state) => html`<option key=${state} selected=${state === filter.status}>${state}</option>`)}</select></label>
+      <option value="">any</option>${STATES.map((state) => html`<option key=${state} value=${state} selected=${state === filter.status}>${state}</option>`)}</select></label>
     ${FIELDS.map(([name, title, hint]) => html`
       <label key=${name}>${title} <input value=${filter[name] || ''} placeholder=${hint} onChange=${change(name)} /></label>`)}
     ${Object.keys(filter).length > 0 && html`<button type="button" class="plain" onClick=${() => go({})}>Show all</button>`}

@@ -61,7 +61,7 @@ export function Ask({ children, yes, danger, onAnswer }) {
       ${children}
       <p class="row end">
         <button type="button" onClick=${() => onAnswer(false)}>Leave it</button>
-        <button type="button" class=${danger ? 'danger' : 'main'} autofocus onClick=${() => onAnswer(true)}>${yes}</button>
+        <button type="button" class=${danger ? 'danger' : 'main'} onClick=${() => onAnswer(true)}>${yes}</button>
       </p>
     </dialog>`;
 }

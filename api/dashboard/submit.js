@@ -5,7 +5,7 @@ import { call, pairs, useAnswer } from './farm.js';
 import { Trouble, path, quoted } from './parts.js';
 
 const KINDS = { text: 'A text', files: 'Files', lines: 'JSON Lines' };
-const FORMATS = ['mp3', 'wav', 'flac', 'opus', 'aac'];
+const FORMATS = ['mp3', 'wav', 'flac', 'opus'];
 const EMPTY = { input: '', custom_id: '', model: '', voice: '', language: '', format: 'mp3', speed: '1', priority: '', metadata: '' };
 
 export function Submit() {
@@ -43,13 +43,13 @@ export function Submit() {
       ${kind === 'lines' && html`<label>A file with one job a line <input key="lines" type="file" accept=".jsonl,.ndjson,.json" required onChange=${choose} /></label>`}
       <div class="fields">
         <label>Model <select value=${said.model} onChange=${change('model')}><option value="">the farm's default</option>
-          ${(models ? models.data : []).map((model) => html`<option key=${model.name}>${model.name}</option>`)}</select></label>
+          ${(models ? models.data : []).map((model) => html`<option key=${model.name} value=${model.name}>${model.name}</option>`)}</select></label>
         <label>Voice <input list="voices" value=${said.voice} placeholder="the language's own" onInput=${change('voice')} />
           <datalist id="voices">${fitting.map((voice) => html`<option key=${voice.name} value=${voice.name}>${voice.language || 'uploaded'}</option>`)}</datalist></label>
         <label>Language <input value=${said.language} placeholder="en" onInput=${change('language')} /></label>
-        <label>Format <select onChange=${change('format')}>${FORMATS.map((each) => html`<option key=${each} selected=${each === said.format}>${each}</option>`)}</select></label>
+        <label>Format <select onChange=${change('format')}>${FORMATS.map((each) => html`<option key=${each} value=${each} selected=${each === said.format}>${each}</option>`)}</select></label>
         <label>Speed <input type="number" min="0.5" max="2" step="0.05" value=${said.speed} onInput=${change('speed')} /></label>
-        <label>Priority <select value=${said.priority} onChange=${change('priority')}><option value="">normal</option><option>interactive</option><option>bulk</option></select></label>
+        <label>Priority <select value=${said.priority} onChange=${change('priority')}><option value="">normal</option><option value="interactive">interactive</option><option value="bulk">bulk</option></select></label>
         <label>Metadata <input value=${said.metadata} placeholder="book=emma, part=2" onInput=${change('metadata')} /></label>
       </div>
       <${Trouble} of=${error} />

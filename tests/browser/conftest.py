@@ -1,0 +1,108 @@
+"""A real farm with API keys, and Debian's Chromium (or FARM_TEST_CHROMIUM), both for the whole session.
+
+farm      every process of it is real; ann has a key
+page      signed in as ann, watched: at the end its console said nothing, and it asked no other host
+stranger  a page that has not signed in
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
+
+from farm.embedded.supervisor import Local
+from farm.store import Store, registry
+from tests.patience import patient
+
+CHROMIUM = Path(os.environ.get("FARM_TEST_CHROMIUM", "/usr/bin/chromium"))
+KEY = "farm_ann"
+PHONE = {"width": 390, "height": 844}
+
+
+@pytest.fixture(scope="session")
+def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
+    with Local(tmp_path_factory.mktemp("farm")) as local:
+        store = Store.connect(local.redis_url)
+        store.run(registry.put_key(hashlib.sha256(KEY.encode()).hexdigest(), "ann", "ann"))
+        store.close()
+        yield local
+
+
+@pytest.fixture(scope="session")
+def api(farm: Local) -> Iterator[httpx.Client]:
+    """Programs beside the page."""
+    headers = {"Authorization": f"Bearer {KEY}"}
+    with httpx.Client(base_url=farm.url, headers=headers, trust_env=False, timeout=patient(60)) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def playwright() -> Iterator[Playwright]:
+    with sync_playwright() as playwright:
+        expect.set_options(timeout=1000 * patient(30))
+        yield playwright
+
+
+@pytest.fixture(scope="session")
+def chromium(playwright: Playwright) -> Iterator[Browser]:
+    if not CHROMIUM.exists():
+        pytest.fail(
+            f"{CHROMIUM} is missing: apt-get install -y --no-install-recommends chromium, or set FARM_TEST_CHROMIUM"
+        )
+    arguments = [
+        "--no-sandbox", "--disable-dev-shm-usage", "--disable-background-networking",
+        "--autoplay-policy=no-user-gesture-required",
+    ]  # fmt: skip
+    browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments, timeout=1000 * patient(60))
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def open_page(chromium: Browser, farm: Local) -> Iterator[Callable[..., Page]]:
+    """open_page(signed_in=True, **options of a context)"""
+    contexts: list[BrowserContext] = []
+    said: list[str] = []
+    elsewhere: list[str] = []
+    host = urlsplit(farm.url).netloc
+
+    def look(url: str) -> None:
+        if urlsplit(url).scheme not in ("blob", "data") and urlsplit(url).netloc != host:
+            elsewhere.append(url)
+
+    def start(signed_in: bool = True, **options: object) -> Page:
+        context = chromium.new_context(base_url=farm.url, **options)  # type: ignore[arg-type]
+        contexts.append(context)
+        context.set_default_timeout(1000 * patient(30))
+        if signed_in:
+            answer = context.request.post("v1/session", headers={"Authorization": f"Bearer {KEY}"})
+            assert answer.status == 201
+        page = context.new_page()
+        page.on("console", lambda message: said.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("dialog", lambda dialog: said.append(f"dialog: {dialog.message}"))
+        page.on("request", lambda request: look(request.url))
+        return page
+
+    yield start
+    for context in contexts:
+        context.close()
+    assert said == []
+    assert elsewhere == []
+
+
+@pytest.fixture
+def page(open_page: Callable[..., Page]) -> Page:
+    return open_page()
+
+
+@pytest.fixture
+def stranger(open_page: Callable[..., Page]) -> Page:
+    return open_page(signed_in=False)

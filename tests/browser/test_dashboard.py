@@ -1,0 +1,238 @@
+"""The dashboard in a real browser, on a real farm."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import numpy as np
+import soundfile as sf
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import KEY, PHONE
+
+SENTENCES = ["It was a dark and stormy night.", "The rain fell in torrents on the roof.", "Nobody spoke a word."]
+LONG = "The clerk wrote one more line into the long book of the house. " * 3000
+EVIL = "<img src=x onerror=alert(1)>"
+
+
+def test_a_key_signs_in_and_its_session_is_left_again(stranger: Page) -> None:
+    stranger.goto("/")
+    stranger.get_by_label("API key").fill(KEY)
+    stranger.get_by_role("button", name="Sign in").click()
+    expect(stranger.get_by_role("heading", name="Overview")).to_be_visible()
+    cookies = stranger.context.cookies()
+    assert [(each["name"], each["httpOnly"], each["sameSite"]) for each in cookies] == [
+        ("farm_session", True, "Strict")
+    ]
+    stranger.get_by_role("button", name="Sign out").click()
+    expect(stranger.get_by_label("API key")).to_be_visible()
+    stranger.reload()
+    expect(stranger.get_by_label("API key")).to_be_visible()
+
+
+def test_a_voice_is_heard_before_it_is_uploaded_and_listed_after(page: Page, tmp_path: Path) -> None:
+    rate = 16_000
+    time = np.arange(3 * rate) / rate
+    sf.write(tmp_path / "anna.wav", 0.3 * np.sin(2 * np.pi * 180 * time) * (np.sin(2 * np.pi * 3 * time) > 0), rate)
+    page.goto("/#/voices")
+    page.get_by_label("Name").fill("anna")
+    page.get_by_label("Recording").set_input_files(tmp_path / "anna.wav")
+    page.get_by_label("Who agreed").fill("Anna Example agreed")
+    _plays(page, "the chosen recording")
+    page.get_by_role("button", name="Upload").click()
+    expect(page.get_by_text("anna is ready")).to_be_visible()
+    expect(page.get_by_role("listitem").filter(has_text="anna")).to_be_visible()
+
+
+def test_a_batch_is_submitted_watched_to_its_end_and_heard_sentence_by_sentence(page: Page, tmp_path: Path) -> None:
+    lines = [{"custom_id": f"Chapter {number}", "input": "\n\n".join(SENTENCES * 2)} for number in (1, 2)]
+    (tmp_path / "jobs.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    page.goto("/#/submit")
+    page.get_by_label("JSON Lines").check()
+    page.get_by_label("A file with one job a line").set_input_files(tmp_path / "jobs.jsonl")
+    page.get_by_label("Format").select_option("wav")
+    expect(page.locator("pre.curl")).to_contain_text("--data-binary @'jobs.jsonl'")
+    page.get_by_role("button", name="Submit").click()
+
+    expect(page.get_by_role("heading", name="Batch")).to_contain_text("completed")
+    expect(page.locator("tbody .succeeded")).to_have_count(2)
+    page.get_by_role("link", name="Chapter 2").click()
+    expect(page.get_by_role("heading", name="Chapter 2")).to_contain_text("succeeded")
+    expect(page.get_by_role("slider", name="position")).not_to_have_attribute("data-peaks", "0")
+    _plays(page, "audio of Chapter 2")
+    page.get_by_label("audio of Chapter 2").evaluate("audio => audio.pause()")
+
+    sentences = page.locator("button.sentence")
+    expect(sentences.first).to_be_enabled()
+    expect(sentences).to_have_count(6)
+    sentences.last.evaluate("""sentence => new Promise(marked => {
+        const look = () => sentence.parentElement.classList.contains('now') && marked();
+        new MutationObserver(look).observe(sentence.parentElement, {attributes: true});
+        sentence.click();
+    })""")
+    page.wait_for_function("() => document.querySelector('audio').paused")
+    ended = page.get_by_label("audio of Chapter 2").evaluate("audio => audio.duration - audio.currentTime")
+    assert ended < 0.5
+    page.get_by_role("slider", name="position").focus()
+    page.keyboard.press("Home")
+    page.wait_for_function("() => document.querySelector('audio').currentTime < 0.1")
+
+
+def test_a_text_is_submitted_and_canceled_while_it_is_rendered(page: Page) -> None:
+    page.goto("/#/submit")
+    page.get_by_label("Title").fill("A long book")
+    page.get_by_label("Text", exact=True).fill(LONG)
+    page.get_by_label("Metadata").fill("shelf=long")
+    page.get_by_role("button", name="Submit").click()
+    page.get_by_role("button", name="Cancel", exact=True).click()
+    expect(page.get_by_role("heading", name="A long book")).to_contain_text("canceled")
+    expect(page.get_by_role("button", name="Retry")).to_be_visible()
+
+
+def test_all_jobs_that_match_are_retried_and_deleted_after_their_count_was_shown(page: Page, api: httpx.Client) -> None:
+    for number in range(3):
+        job = _submit(api, input=LONG, custom_id=f"Volume {number}", metadata={"set": "bulk"}, priority="bulk")
+        assert api.post(f"/v1/jobs/{job}/cancel").status_code == 202
+    _submit(api, input="Night.", custom_id="Another", metadata={"set": "other"})
+    page.goto("/#/jobs?metadata=set%3Dbulk")
+    expect(page.locator("tbody tr")).to_have_count(3)
+    page.get_by_role("button", name="Retry all that match").click()
+    expect(page.get_by_role("dialog")).to_contain_text("Retry 3 jobs?")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(page.locator("tbody .canceled")).to_have_count(3)
+    page.get_by_role("button", name="Retry all that match").click()
+    page.get_by_role("button", name="Retry 3", exact=True).click()
+    expect(page.get_by_text("Retry: 3 done")).to_be_visible()
+    expect(page.locator("tbody .canceled")).to_have_count(0)
+
+    page.get_by_label("select Volume 1").check()
+    page.get_by_role("button", name="Delete 1 selected").click()
+    page.get_by_role("button", name="Delete 1", exact=True).click()
+    expect(page.locator("tbody tr")).to_have_count(2)
+    page.get_by_role("button", name="Delete all that match").click()
+    expect(page.get_by_role("dialog")).to_contain_text("Delete 2 jobs?")
+    page.get_by_role("button", name="Delete 2", exact=True).click()
+    expect(page.get_by_text("No job matches")).to_be_visible()
+    assert [job["custom_id"] for job in api.get("/v1/jobs?metadata[set]=other").json()["data"]] == ["Another"]
+
+
+def test_the_url_holds_the_filter(page: Page, api: httpx.Client) -> None:
+    for title in ("Emma", "Persuasion"):
+        _submit(api, input="Night.", custom_id=title, metadata={"author": "austen"})
+    page.goto("/#/jobs")
+    page.get_by_label("Metadata").fill("author=austen")
+    page.get_by_label("Metadata").press("Enter")
+    expect(page.locator("tbody tr")).to_have_count(2)
+    page.get_by_label("Title").fill("emma")
+    page.get_by_label("Title").press("Enter")
+    expect(page.locator("tbody tr")).to_have_count(1)
+    page.reload()
+    expect(page.get_by_label("Title")).to_have_value("emma")
+    expect(page.locator("tbody tr")).to_have_count(1)
+    page.get_by_role("button", name="Show all").click()
+    expect(page.get_by_role("link", name="Persuasion")).to_be_visible()
+
+
+def test_a_new_job_appears_and_ends_without_a_reload(page: Page, api: httpx.Client) -> None:
+    page.goto("/#/jobs?custom_id=live")
+    expect(page.get_by_text("No job matches")).to_be_visible()
+    _submit(api, input=" ".join(SENTENCES), custom_id="live")
+    expect(page.locator("tbody .succeeded")).to_have_count(1)
+
+
+def test_one_stream_feeds_the_page_and_rests_while_nobody_looks(page: Page) -> None:
+    streams: list[str] = []
+    page.on("request", lambda request: streams.append(request.url) if "v1/events" in request.url else None)
+    page.goto("/")
+    expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+    page.get_by_role("link", name="Jobs", exact=True).click()
+    expect(page.get_by_role("heading", name="Jobs")).to_be_visible()
+    page.wait_for_function("() => performance.getEntriesByType('resource').length > 0")
+    assert len(streams) == 1
+    with page.expect_event("requestfailed", lambda request: "v1/events" in request.url):
+        page.evaluate("""() => {
+            Object.defineProperty(document, 'hidden', {configurable: true, get: () => true});
+            document.dispatchEvent(new Event('visibilitychange'));
+        }""")
+    with page.expect_request(lambda request: "v1/events" in request.url):
+        page.evaluate("""() => {
+            delete document.hidden;
+            document.dispatchEvent(new Event('visibilitychange'));
+        }""")
+    assert len(streams) == 2
+
+
+def test_text_is_never_markup(page: Page, api: httpx.Client) -> None:
+    job = _submit(api, input=f"{EVIL} said the clerk.", custom_id=EVIL, metadata={EVIL[:20]: EVIL})
+    made = api.post("/v1/batches", json={"jobs": [{"input": "Night.", "custom_id": EVIL}], "metadata": {"title": EVIL}})
+    api.get(f"/v1/jobs/{job}?wait=60")
+    pages = (f"#/job/{job}", "#/jobs", f"#/batch/{made.json()['id']}", f"#/jobs?custom_id={EVIL}", f"#/{EVIL}")
+    for where in pages:
+        page.goto(f"/{where}")
+        page.reload()
+        expect(page.get_by_role("heading", level=1)).to_be_visible()
+        if EVIL not in where:
+            expect(page.get_by_text(EVIL).first).to_be_visible()
+        assert page.locator("#app img").count() == 0, where
+
+
+def test_an_error_that_quotes_text_is_shown_as_text(page: Page) -> None:
+    problem = {"title": EVIL, "detail": EVIL, "errors": [{"pointer": "/voice", "message": EVIL}]}
+    page.route("**/readyz", lambda route: route.fulfill(json={"status": "unavailable", "checks": {"storage": EVIL}}))
+    page.goto("/#/voices")
+    expect(page.get_by_role("alert")).to_have_text(f"The storage {EVIL}")
+    shown = page.evaluate(
+        """async (problem) => (await import('./dashboard/farm.js')).Refusal
+        && new (await import('./dashboard/farm.js')).Refusal(422, problem).message""",
+        problem,
+    )
+    assert shown == f"/voice {EVIL}"
+
+
+def test_no_page_is_wider_than_a_phone(open_page: Callable[..., Page], api: httpx.Client) -> None:
+    job = _submit(api, input=" ".join(SENTENCES), custom_id="W" * 150, metadata={"w" * 60: "W" * 400})
+    batch = api.post("/v1/batches", json={"jobs": [{"input": "Night."}], "metadata": {"w" * 60: "W" * 400}}).json()[
+        "id"
+    ]
+    api.get(f"/v1/jobs/{job}?wait=60")
+    for scheme in ("light", "dark"):
+        page = open_page(viewport=PHONE, color_scheme=scheme, reduced_motion="reduce")
+        for where in ("", "jobs", f"job/{job}", f"batch/{batch}", "submit", "voices"):
+            page.goto(f"/#/{where}")
+            page.reload()
+            expect(page.get_by_role("heading", level=1)).to_be_visible()
+            page.wait_for_load_state("load")
+            assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, where
+
+
+def test_the_keyboard_reaches_the_content_and_shows_where_it_is(page: Page) -> None:
+    page.goto("/#/jobs")
+    expect(page.get_by_role("heading", name="Jobs")).to_be_visible()
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="To the content")).to_be_focused()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    expect(page.get_by_label("Status")).to_be_focused()
+    outline = page.get_by_label("Status").evaluate("element => getComputedStyle(element).outlineStyle")
+    assert outline == "solid"
+
+
+def _submit(api: httpx.Client, **job: object) -> str:
+    answer = api.post("/v1/jobs", json=job)
+    assert answer.status_code == 202, answer.text
+    return str(answer.json()["id"])
+
+
+def _plays(page: Page, label: str) -> None:
+    """The player with the label, from its beginning: its time moves."""
+    audio = page.get_by_label(label)
+    expect(audio).to_be_visible()
+    audio.evaluate("audio => audio.play()")
+    page.wait_for_function(
+        "label => document.querySelector(`audio[aria-label='${label}']`).currentTime > 0.2", arg=label
+    )
