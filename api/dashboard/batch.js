@@ -32,9 +32,7 @@ export function Batch({ id }) {
     <h1>Batch <${State} of=${batch.status} /></h1>
     <p class="quiet id">${batch.id}</p>
     <${Trouble} of=${refusal || error} />
-    <p><${Bar} percent=${progress.percent} /> ${number(batch.total)} jobs, ${number(progress.segments_done)} of
-      ${number(progress.segments_total)} segments, ${clock(progress.audio_seconds)} of audio${batch.eta_seconds != null && html`, about ${span(batch.eta_seconds)} left`},
-      made <${When} at=${batch.created_at} /></p>
+    <p><${Bar} percent=${progress.percent} /> ${number(batch.total)} jobs, ${number(progress.segments_done)} of ${number(progress.segments_total)} segments, ${clock(progress.audio_seconds)} of audio${batch.eta_seconds != null && html`, about ${span(batch.eta_seconds)} left`}, made <${When} at=${batch.created_at} /></p>
     <p class="counts">${Object.entries(counts).map(([state, count]) => html`
       <a key=${state} href=${`#/jobs?batch=${id}&status=${state}`}><b>${number(count)}</b> <${State} of=${state} /></a>`)}</p>
     ${Object.keys(batch.metadata).length > 0 && html`<dl>${Object.entries(batch.metadata).map(([name, value]) => html`

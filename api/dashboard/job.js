@@ -35,8 +35,7 @@ export function Job({ id }) {
     <${Trouble} of=${refusal || error} />
     ${job.error && html`<div class="trouble" role="alert"><p>${job.error.message}</p>
       ${job.error.text && html`<p>In ${job.error.chapter_title || `chapter ${job.error.chapter + 1}`}: <q>${job.error.text}</q></p>`}</div>`}
-    ${OPEN.has(job.status) && html`<p><${Bar} percent=${progress.percent} /> ${number(progress.segments_done)} of
-      ${number(progress.segments_total)} segments, ${clock(progress.audio_seconds)} of audio${job.eta_seconds != null && html`, about ${span(job.eta_seconds)} left`}</p>`}
+    ${OPEN.has(job.status) && html`<p><${Bar} percent=${progress.percent} /> ${number(progress.segments_done)} of ${number(progress.segments_total)} segments, ${clock(progress.audio_seconds)} of audio${job.eta_seconds != null && html`, about ${span(job.eta_seconds)} left`}</p>`}
     ${result && html`<${Wave} src=${`${here}/audio`} seconds=${result.duration_seconds} audio=${audio} />
       <audio class="player" controls preload="metadata" src=${`${here}/audio`} ref=${audio} aria-label=${`audio of ${nameOf(job)}`}></audio>`}
     <p class="row">

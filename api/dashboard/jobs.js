@@ -73,13 +73,13 @@ export function List({ filter }) {
   return html`
     <${Actions} picked=${picked} filter=${filter} onDone=${() => { choose(new Set()); load(false); }} />
     <${Trouble} of=${error} />
-    <table class="cards jobs">
+    ${jobs.length > 0 && html`<table class="cards jobs">
       <thead><tr>
         <th><input type="checkbox" aria-label="select all that are shown" checked=${all}
           onChange=${() => choose(new Set(all ? [] : jobs.map((job) => job.id)))} /></th>
         <th>Job</th><th>Status</th><th>Progress</th><th>Model, voice</th><th>Metadata</th><th>Made</th></tr></thead>
       <tbody>${jobs.map((job) => html`<${Row} key=${job.id} job=${job} chosen=${chosen.has(job.id)} toggle=${toggle} />`)}</tbody>
-    </table>
+    </table>`}
     ${held.said === said && !jobs.length && html`<p class="quiet">No job matches${held.next ? ' so far' : ''}.</p>`}
     ${held.next && html`<p><button type="button" onClick=${() => load(true)}>Show more</button></p>`}`;
 }

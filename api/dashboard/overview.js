@@ -95,10 +95,13 @@ function Chart({ tick }) {
     const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
     const points = { show: true, size: 5 };
     const axis = { stroke: colour('--quiet'), grid: { stroke: colour('--line'), width: 1 }, ticks: { stroke: colour('--line') } };
-    const now = Date.now() / 1000;
+    const span = () => {
+      const now = samples[0].at(-1) ?? Date.now() / 1000;
+      return [Math.min(samples[0][0] ?? now, now - 60), now];
+    };
     plot.current = new uPlot({
       width: place.current.clientWidth, height: 200, cursor: { drag: { x: false } },
-      scales: { x: { range: (_, low, high) => [Math.min(low ?? now, (high ?? now) - 60), high ?? now] },
+      scales: { x: { range: span },
         speed: { range: (_, low, high) => [0, Math.max(1, high * 1.1)] },
         wait: { range: (_, low, high) => [0, Math.max(10, high * 1.1)] } },
       axes: [axis, { ...axis, scale: 'speed', size: 44 }, { ...axis, scale: 'wait', side: 1, size: 48, grid: { show: false } }],
