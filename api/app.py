@@ -97,7 +97,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     problems.install(app)
     openapi.install(app)
     docs_page.install(app)
-    pages.install(app, settings)
+    pages.install(app)
     for router in ROUTERS:
         app.include_router(router)
     return app

@@ -58,7 +58,7 @@ function App() {
         <button type="button" class="plain" onClick=${leave}>Sign out</button></span>`}
     </header>
     <${Health} />
-    <main id="content" tabindex="-1"><${Page} key=${`${at.page}/${at.id || ''}`} id=${at.id} filter=${at.filter} /></main>`;
+    <main id="content" tabindex="-1"><${Page} key=${`${at.page}/${at.id || ''}`} id=${at.id} filter=${at.filter} session=${session} /></main>`;
 }
 
 function skip(event) {

@@ -1,4 +1,4 @@
-// The farm at a glance: what waits, who works, how fast.
+// The farm at a glance: what waits, who works, how fast. The totals of all tenants and the workers are an operator's.
 
 import { html, useEffect, useRef, useState } from './vendor/preact-htm.js';
 import { useAnswer, useCalmly, useEvents } from './farm.js';
@@ -7,7 +7,7 @@ import { STATES, State, Trouble, When, number, span } from './parts.js';
 const KEPT = 720; // samples of the charts: an hour, at one each 5 seconds
 const samples = [[], [], []]; // seconds of Unix time, segments per second, segments that wait
 
-export function Overview() {
+export function Overview({ session }) {
   const [queue, error, reload] = useAnswer('v1/queue', 5);
   const soon = useCalmly(reload, 2000);
   useEvents((kind) => kind === 'status' && soon());
@@ -19,36 +19,37 @@ export function Overview() {
   return html`
     <h1>Overview</h1>
     <${Trouble} of=${error} />
-    <p class="counts">${counted.map((state) => html`
+    ${!session.operator && html`<p><a href="#/jobs">Your jobs</a></p>`}
+    ${session.operator && html`<p class="counts">${counted.map((state) => html`
       <a key=${state} href=${`#/jobs?status=${state}`}><b>${number(queue.jobs[state])}</b> <${State} of=${state} /></a>`)}
-      ${!counted.length && html`<span class="quiet">No jobs yet. <a href="#/submit">Submit a text</a>.</span>`}</p>
-    <section aria-labelledby="queue"><h2 id="queue">Queue</h2><${Depths} queue=${queue} /></section>
+      ${!counted.length && html`<span class="quiet">No jobs yet. <a href="#/submit">Submit a text</a>.</span>`}</p>`}
+    <section aria-labelledby="queue"><h2 id="queue">Queue</h2><${Depths} queue=${queue} operator=${session.operator} /></section>
     <section aria-labelledby="pace"><h2 id="pace">Throughput</h2><${Chart} tick=${queue} /></section>
-    <section aria-labelledby="workers"><h2 id="workers">Workers</h2>
+    ${session.operator && html`<section aria-labelledby="workers"><h2 id="workers">Workers</h2>
       <${Workers} of=${render} />
       <p class="quiet">${desks.length} ${desks.length === 1 ? 'desk plans and assembles' : 'desks plan and assemble'}.</p>
-    </section>`;
+    </section>`}`;
 }
 
 const waiting = (depth) => Object.values(depth.ready).reduce((sum, count) => sum + count, 0);
 
-function Depths({ queue }) {
+function Depths({ queue, operator }) {
   const models = Object.entries(queue.models);
   if (!models.length) return html`<p class="quiet">No render worker has announced a model yet.</p>`;
   return html`<table class="cards">
-    <thead><tr><th>Model</th><th>Interactive</th><th>Normal</th><th>Bulk</th><th>In work</th><th>Speed</th><th>Left</th></tr></thead>
+    <thead><tr><th>Model</th><th>Interactive</th><th>Normal</th><th>Bulk</th>${operator && html`<th>In work</th>`}<th>Speed</th><th>Left</th></tr></thead>
     <tbody>${models.map(([name, depth]) => html`<tr key=${name}>
       <th scope="row">${name}</th>
       ${['interactive', 'normal', 'bulk'].map((lane) => html`<td data-label=${lane}>${number(depth.ready[lane] || 0)}</td>`)}
-      <td data-label="in work">${number(depth.leased)}</td>
+      ${operator && html`<td data-label="in work">${number(depth.leased)}</td>`}
       <td data-label="speed">${depth.segments_per_second.toFixed(1)} segments/s</td>
-      <td data-label="left">${left(depth)}</td></tr>`)}</tbody></table>`;
+      <td data-label="left">${left(depth, operator)}</td></tr>`)}</tbody></table>`;
 }
 
-function left(depth) {
+function left(depth, operator) {
   const count = waiting(depth) + depth.leased;
   if (!count) return 'nothing';
-  if (!depth.workers) return 'no worker';
+  if (operator && !depth.workers) return 'no worker';
   return depth.segments_per_second ? `about ${span(count / depth.segments_per_second)}` : 'not known yet';
 }
 

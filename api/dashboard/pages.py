@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 
 from fastapi import FastAPI, Request, Response
 
-from farm.errors import NotFound
-from farm.settings import Settings
+from api.state import AppState, state_of
+from farm.errors import FarmError, NotFound
 
 _TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -32,10 +32,9 @@ class _File:
     tag: str
 
 
-def install(app: FastAPI, settings: Settings) -> None:
+def install(app: FastAPI) -> None:
     files = dict(_files(resources.files("api.dashboard")))
     headers = {
-        "Content-Security-Policy": policy(settings.s3_public_endpoint),
         "X-Content-Type-Options": "nosniff",
         "Referrer-Policy": "no-referrer",
         "Cache-Control": "no-cache",  # asked for each time, and sent only when it is another: see the ETag
@@ -46,7 +45,8 @@ def install(app: FastAPI, settings: Settings) -> None:
         file = files.get(name)
         if file is None:
             raise NotFound(f"the dashboard has no file {name[:80]!r}; it begins at /")
-        tagged = {**headers, "ETag": file.tag}
+        presigned = await _presigned(state_of(request))
+        tagged = {**headers, "Content-Security-Policy": policy(presigned), "ETag": file.tag}
         if file.tag in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=tagged)
         return Response(file.data, 200, tagged, file.media_type)
@@ -55,9 +55,17 @@ def install(app: FastAPI, settings: Settings) -> None:
     app.add_route("/dashboard/{name:path}", send, methods=["GET"], include_in_schema=False)
 
 
-def policy(public_endpoint: str | None) -> str:
-    """`public_endpoint` is where presigned URLs of audio and manifests lead."""
-    elsewhere = "" if public_endpoint is None else " {0.scheme}://{0.netloc}".format(urlsplit(public_endpoint))
+async def _presigned(state: AppState) -> str | None:
+    """A URL such as those at which audio lies, signed here without asking anybody."""
+    try:
+        return await state.blocking(state.storage.url, "dashboard", filename="dashboard")
+    except FarmError:
+        return None  # the pages come all the same, and say what is wrong
+
+
+def policy(presigned: str | None) -> str:
+    """`presigned` is a URL of the storage's host, where audio and manifests are fetched; None for a folder."""
+    elsewhere = "" if presigned is None else " {0.scheme}://{0.netloc}".format(urlsplit(presigned))
     return (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
         f"media-src 'self' blob:{elsewhere}; connect-src 'self'{elsewhere}; base-uri 'none'; form-action 'none'; "

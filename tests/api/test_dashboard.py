@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from api.dashboard.pages import policy
+from farm.storage.folder import LocalStorage
 from farm.store import Store
 from tests.api.conftest import Served
 from tests.api.test_access import make_key
@@ -54,8 +55,11 @@ def test_the_files_need_no_key(store: Store, served: Callable[..., Served]) -> N
         assert client.get("/v1/jobs").status_code == 401
 
 
-def test_the_policy_names_where_presigned_urls_lead() -> None:
-    said = policy("https://media.example:9000/bucket")
+def test_the_policy_names_the_bucket_where_presigned_urls_lead(
+    api: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LocalStorage, "url", lambda *_, **__: "https://media.example:9000/bucket/key?X-Amz-Date=1")
+    said = httpx.get(f"{api.base_url}/", trust_env=False).headers["content-security-policy"]
     assert "media-src 'self' blob: https://media.example:9000;" in said
     assert "connect-src 'self' https://media.example:9000;" in said
 

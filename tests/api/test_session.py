@@ -92,7 +92,12 @@ def test_a_key_in_the_request_counts_and_its_cookie_does_not(browser: httpx.Clie
 def test_a_revoked_key_ends_its_sessions(server: Served, browser: httpx.Client, store: Store) -> None:
     store.run(registry.drop_key("ann"))
     _until_refused(browser)
-    assert browser.get("/v1/session").json() == {"signed_in": False, "tenant": None, "operator": False, "expires_at": None}
+    assert browser.get("/v1/session").json() == {
+        "signed_in": False,
+        "tenant": None,
+        "operator": False,
+        "expires_at": None,
+    }
 
 
 def test_who_signs_out_is_out_although_the_cookie_is_kept(server: Served, browser: httpx.Client) -> None:
@@ -131,7 +136,12 @@ def test_a_cookie_that_no_session_has_opens_nothing(server: Served, value: str) 
 
 
 def test_a_farm_without_keys_needs_no_session(api: httpx.Client) -> None:
-    assert api.get("/v1/session").json() == {"signed_in": True, "tenant": DEFAULT_TENANT, "operator": True, "expires_at": None}
+    assert api.get("/v1/session").json() == {
+        "signed_in": True,
+        "tenant": DEFAULT_TENANT,
+        "operator": True,
+        "expires_at": None,
+    }
     answer = api.post("/v1/session")
     assert (answer.status_code, "set-cookie" in answer.headers) == (201, False)
 

@@ -1,6 +1,6 @@
 """A real farm with API keys, and Debian's Chromium (or FARM_TEST_CHROMIUM), both for the whole session.
 
-farm      every process of it is real; ann has a key
+farm      every process of it is real; ann has a key, and olga, who operates it, another
 page      signed in as ann, watched: at the end its console said nothing, and it asked no other host
 stranger  a page that has not signed in
 """
@@ -23,6 +23,7 @@ from tests.patience import patient
 
 CHROMIUM = Path(os.environ.get("FARM_TEST_CHROMIUM", "/usr/bin/chromium"))
 KEY = "farm_ann"
+OPERATOR = "farm_olga"
 PHONE = {"width": 390, "height": 844}
 
 
@@ -30,7 +31,9 @@ PHONE = {"width": 390, "height": 844}
 def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
     with Local(tmp_path_factory.mktemp("farm")) as local:
         store = Store.connect(local.redis_url)
-        store.run(registry.put_key(hashlib.sha256(KEY.encode()).hexdigest(), "ann", "ann"))
+        for key, name in ((KEY, "ann"), (OPERATOR, "olga")):
+            digest = hashlib.sha256(key.encode()).hexdigest()
+            assert store.run(registry.put_key(digest, name, name, operator=key == OPERATOR))
         store.close()
         yield local
 
@@ -67,7 +70,7 @@ def chromium(playwright: Playwright) -> Iterator[Browser]:
 
 @pytest.fixture
 def open_page(chromium: Browser, farm: Local) -> Iterator[Callable[..., Page]]:
-    """open_page(signed_in=True, **options of a context)"""
+    """open_page(key, **options of a context)"""
     contexts: list[BrowserContext] = []
     said: list[str] = []
     elsewhere: list[str] = []
@@ -77,12 +80,12 @@ def open_page(chromium: Browser, farm: Local) -> Iterator[Callable[..., Page]]:
         if urlsplit(url).scheme not in ("blob", "data") and urlsplit(url).netloc != host:
             elsewhere.append(url)
 
-    def start(signed_in: bool = True, **options: object) -> Page:
+    def start(key: str | None = KEY, **options: object) -> Page:
         context = chromium.new_context(base_url=farm.url, **options)  # type: ignore[arg-type]
         contexts.append(context)
         context.set_default_timeout(1000 * patient(30))
-        if signed_in:
-            answer = context.request.post("v1/session", headers={"Authorization": f"Bearer {KEY}"})
+        if key is not None:
+            answer = context.request.post("v1/session", headers={"Authorization": f"Bearer {key}"})
             assert answer.status == 201
         page = context.new_page()
         page.on("console", lambda message: said.append(f"{message.type}: {message.text}"))
@@ -105,4 +108,4 @@ def page(open_page: Callable[..., Page]) -> Page:
 
 @pytest.fixture
 def stranger(open_page: Callable[..., Page]) -> Page:
-    return open_page(signed_in=False)
+    return open_page(key=None)

@@ -11,7 +11,7 @@ import numpy as np
 import soundfile as sf
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import KEY, PHONE
+from tests.browser.conftest import KEY, OPERATOR, PHONE
 
 SENTENCES = ["It was a dark and stormy night.", "The rain fell in torrents on the roof.", "Nobody spoke a word."]
 LONG = "The clerk wrote one more line into the long book of the house. " * 3000
@@ -142,6 +142,17 @@ def test_a_new_job_appears_and_ends_without_a_reload(page: Page, api: httpx.Clie
     expect(page.get_by_text("No job matches")).to_be_visible()
     _submit(api, input=" ".join(SENTENCES), custom_id="live")
     expect(page.locator("tbody .succeeded")).to_have_count(1)
+
+
+def test_an_operator_sees_the_workers_and_a_tenant_does_not(open_page: Callable[..., Page]) -> None:
+    operator, tenant = open_page(OPERATOR), open_page(KEY)
+    for page in (operator, tenant):
+        page.goto("/")
+        expect(page.locator(".uplot")).to_be_visible()
+        expect(page.locator("section").first.get_by_role("rowheader", name="espeak")).to_be_visible()
+    worker = operator.get_by_role("row").filter(has=operator.get_by_text("just now"))
+    expect(worker).to_contain_text("cpu")
+    expect(tenant.get_by_role("heading", name="Workers")).to_have_count(0)
 
 
 def test_one_stream_feeds_the_page_and_rests_while_nobody_looks(page: Page) -> None:
