@@ -14,7 +14,7 @@ export function Deliveries({ owner }) {
     .then(() => { say(null); setTimeout(reload, 1000); }, say);
   return html`<section aria-labelledby="deliveries"><h2 id="deliveries">Webhooks</h2>
     <${Trouble} of=${said} />
-    <table class="cards"><thead><tr><th>Event</th><th>To</th><th>Status</th><th>Attempts</th><th>Latest</th><th></th></tr></thead>
+    <table class="cards"><thead><tr><th>Event</th><th>To</th><th>Status</th><th>Attempts</th><th>Latest</th><th><span class="hidden">Action</span></th></tr></thead>
     <tbody>${page.data.map((each) => {
       const last = each.attempts[each.attempts.length - 1];
       return html`<tr key=${each.id}><th scope="row">${each.event}</th><td data-label="to" class="id">${each.url}</td>
