@@ -13,6 +13,7 @@ import pytest
 from fastapi import Request
 
 from api import watch
+from api.gate import Principal
 from farm.errors import TooOften
 from farm.store import AsyncStore, jobs
 from tests.patience import patient
@@ -22,7 +23,7 @@ class Client:
     """A request whose client leaves when `leave` is called."""
 
     def __init__(self, tenant: str) -> None:
-        self.scope = {"tenant": tenant}
+        self.scope = {"principal": Principal(tenant)}
         self._messages: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._messages.put_nowait({"type": "http.request", "body": b"", "more_body": False})
 
