@@ -12,7 +12,7 @@ PLACE = jobs.Place(tenant_rank=0, tenants=1, job_rank=0, jobs=1, lanes_ready={La
 JOB = jobs.JobRecord(
     id="job_1", tenant="t", status=Status.RUNNING, model="m", lane=Lane.NORMAL, batch=None, characters=1, total=10,
     done=0, dead=0, ready=10, cached=0, milliseconds=0, redos=0, started=False, spec="", outcome=None, created_ms=0,
-    running_ms=1, ended_ms=None, retention_s=1, place=PLACE,
+    running_ms=1, ended_ms=None, retention_s=1, place=PLACE, streamed=False,
 )  # fmt: skip
 BATCH = batches.BatchRecord(
     id="batch_1", tenant="t", total=10, accepted=10, counts={Status.QUEUED: 5, Status.RUNNING: 5}, segments=100,

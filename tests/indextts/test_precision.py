@@ -189,7 +189,8 @@ def test_the_benchmark_measures_what_a_worker_deploys(monkeypatch: pytest.Monkey
         for version in ("2", "2.5"):
             assert choose_precisions(version, measured, GPU) == choose_precisions(version, deployed, GPU)
     of_benchmark, of_worker = choose_options(measured, GPU), choose_options(deployed, GPU)
-    assert of_benchmark == replace(of_worker, sampling=of_benchmark.sampling), "but for the limit of codes"
+    asked_for = {"sampling": of_benchmark.sampling, "slots": of_benchmark.slots}
+    assert of_benchmark == replace(of_worker, **asked_for), "but for the limit of codes, and slots by memory"
     assert of_worker.readers > 0
     assert asked.references == [3, 10, 15]
 

@@ -47,7 +47,7 @@ def test_a_receiver_verifies_the_signature_with_the_public_package(
     assert answer.attempt.status_code == 204
     assert answer.attempt.error is None
     (request,) = listener.requests
-    event = Webhook(message.secret).verify(body_of(request), headers_of(request))
+    event = Webhook(message.secrets[0]).verify(body_of(request), headers_of(request))
     assert event["data"] == {"id": "job_1", "title": "café"}
     assert headers_of(request)["content-type"] == "application/json"
     assert request.startswith(b"POST /hook HTTP/1.1\r\n")

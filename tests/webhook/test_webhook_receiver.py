@@ -26,7 +26,7 @@ def receiver(to: To) -> Iterator[Any]:
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    with module.Receiver(to("").secret) as running:
+    with module.Receiver(to("").secrets[0]) as running:
         yield running
 
 
@@ -48,7 +48,7 @@ def test_a_duplicate_is_acknowledged_and_collected_once(receiver: Any, sender: S
 
 
 def test_a_forged_or_stale_event_is_refused(receiver: Any, sender: Sender, to: To) -> None:
-    assert deliver(sender, replace(to(receiver.url), secret="whsec_" + "Zm9yZ2Vk" * 4)) == 401
+    assert deliver(sender, replace(to(receiver.url), secrets=("whsec_" + "Zm9yZ2Vk" * 4,))) == 401
     assert deliver(sender, to(receiver.url), age=timedelta(minutes=6)) == 401
     assert httpx.post(receiver.url, content=b"{}", headers={"webhook-signature": "nonsense"}).status_code == 401
     assert httpx.post(receiver.url, content=b"x" * 20_001).status_code == 413

@@ -1,6 +1,6 @@
 """The rules for a batch that fails: one bad item never fails the others, and a full memory fails none.
 
-out of memory                 the batch is halved
+out of memory                 the batch is halved; an item alone has a second try
 an error of the device        raised: this process can't go on, and no item is to blame
 any other error               each item is tried alone, and one that fails alone is a failure
 eight failures in a row       raised as Broken: so many texts are not bad one after another, so something else is
@@ -41,6 +41,8 @@ class Isolation:
         work: Callable[[Sequence[Item]], Sequence[Made]],
         failed: Callable[[Item, Exception], Failed],
         retried: Callable[[Sequence[Item], Exception], None] = lambda items, error: None,
+        *,
+        last: bool = False,
     ) -> list[Made | Failed]:
         """`work(items)`, in the order of the items. `failed` makes the answer for an item that fails alone. `retried`
         is told of each batch that failed and is about to be tried in smaller ones.
@@ -56,11 +58,14 @@ class Isolation:
         except Exception as error:
             if device_failed(error):
                 raise
-            if len(items) == 1:
+            last = last or not out_of_memory(error)  # memory may be free again in a moment: one item has a second try
+            if len(items) == 1 and last:
                 self._count(error)
                 return [failed(items[0], error)]
-            retried(items, error)
+            if len(items) > 1:
+                retried(items, error)
             size = (len(items) + 1) // 2 if out_of_memory(error) else 1
+            last = len(items) == 1
         else:
             self._in_a_row = 0
             return made
@@ -70,7 +75,7 @@ class Isolation:
         return [
             one
             for start in range(0, len(items), size)
-            for one in self.run(items[start : start + size], work, failed, retried)
+            for one in self.run(items[start : start + size], work, failed, retried, last=last)
         ]
 
     def _count(self, error: Exception) -> None:
