@@ -59,7 +59,7 @@ def test_a_full_farm_drains_and_accepts_again(
         crowd.ask("POST", "/v1/voices", files={"audio": b"RIFF"}, data={"name": "nobody", "consent": "true"}),
     ]
     assert {(each.status, each.body["code"]) for each in refused} == {(503, "farm_full")}
-    assert all("no new work is accepted until some is done" in each.detail for each in refused)
+    assert all("it takes no new work until some of what it has is done" in each.detail for each in refused)
     assert crowd.ask("POST", f"/v1/jobs/{waiting[0].id}/cancel").status == 202
     ledger.promises[waiting[0].id].wanted = frozenset({"canceled"})
     assert crowd.ask("DELETE", f"/v1/jobs/{waiting[1].id}").status == 204
