@@ -40,7 +40,7 @@ class Stage:
             if grant is not None:
                 self._store.run(segments.begin(grant.token, grant.segments))
                 return grant
-            time.sleep(LOOK_S)  # nothing tells a test of ready segments
+            time.sleep(LOOK_S)  # the store tells workers of ready segments by Celery, which this test does not run
         raise AssertionError("nothing became ready")
 
     def render(self, count: int = 1) -> str:

@@ -264,7 +264,7 @@ def test_nothing_is_kept_for_those_who_have_left(session_api: Served, api: httpx
         with follow(api, "/v1/events") as stream:
             next(stream)
     while session_api.app.state.farm.watch.channels.listeners:  # pytest's timeout is the limit
-        time.sleep(0.01)  # a server learns of a leaving client by itself
+        time.sleep(0.01)  # the server learns from the socket that a client left, and announces nothing
 
 
 def test_a_slow_listener_reads_what_its_channel_no_longer_has(

@@ -169,5 +169,5 @@ def _until_refused(browser: httpx.Client) -> None:
         answer = browser.get("/v1/jobs", timeout=patient(30))
         if answer.status_code == 401:
             return
-        time.sleep(0.05)  # keys are 2 s old at most, and nothing tells of it
+        time.sleep(0.05)  # the API reads its keys anew every 2 s, and announces nothing
     pytest.fail("the session outlives its key")

@@ -107,7 +107,7 @@ def test_what_the_old_version_left_counts_for_quotas(old: Farm, data: Path, reco
     assert running is not None
     with closing(Store.connect(running.redis_url)) as store:
         while not store.run(quotas.recounted()):
-            time.sleep(0.05)  # it is done by the start of the API, in the background
+            time.sleep(0.05)  # the API counts in the background after its start, and announces no end of it
         counts = counted(store, "default")
         assert counts == scanned(store, "default")
     assert counts["characters"] == 0, "all of them have ended"

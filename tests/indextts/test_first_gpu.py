@@ -52,7 +52,7 @@ def raises(bench: Bench) -> Iterator[Row]:
 
 def hangs(bench: Bench) -> Iterator[Row]:
     yield Row("before", 1.0)
-    time.sleep(3600)  # to be ended
+    time.sleep(3600)  # stands for a probe that hangs: the host has to end it
 
 
 def dies(bench: Bench) -> Iterator[Row]:
