@@ -27,14 +27,15 @@ ANSWER_S = 5.0
 @contextmanager
 def full(rig: Rig) -> Iterator[None]:
     """No process of the farm but Redis can write a file of more than a kilobyte."""
-    everybody = [process for name in rig.names if name != "redis" for process in rig.family(name)]
-    before = [(process, process.rlimit(psutil.RLIMIT_FSIZE)) for process in everybody]
-    for process in everybody:
-        process.rlimit(psutil.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
+    limits = {}
+    for process in [process for name in rig.names if name != "redis" for process in rig.family(name)]:
+        with suppress(psutil.NoSuchProcess):  # planners, encoders and decoders come and go
+            limits[process] = process.rlimit(psutil.RLIMIT_FSIZE)
+            process.rlimit(psutil.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
     yield
-    for process, limits in before:
-        with suppress(psutil.NoSuchProcess):  # a desk's pool replaces its own
-            process.rlimit(psutil.RLIMIT_FSIZE, limits)
+    for process, before in limits.items():
+        with suppress(psutil.NoSuchProcess):
+            process.rlimit(psutil.RLIMIT_FSIZE, before)
 
 
 @contextmanager
