@@ -51,7 +51,7 @@ class Served:
         self.port = self._socket.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self.app = create_app(settings)
-        self._document = Document(self.app)
+        self._document = Document()
         config = uvicorn.Config(self.app, **server_options(settings))
         self._server = _Uvicorn(config)
         # A daemon: the thread of an API that was too slow to start must not keep the tests from ending.

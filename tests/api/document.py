@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from http import HTTPStatus
 from typing import Any
 
 import httpx
-from fastapi import FastAPI
+
+from api.app import create_app
+from farm.settings import Settings
 
 # What `default` declares: refusals of the server itself, of the router and of a broken farm.
 _OF_ANY_PATH = frozenset({405, 408, 413, 415, 431, 500})
 
 
-class Document:
-    def __init__(self, app: FastAPI) -> None:
-        self._app = app
-        self._templates: list[tuple[re.Pattern[str], dict[str, Any]]] = []
+@cache
+def _templates() -> list[tuple[re.Pattern[str], dict[str, Any]]]:
+    """The document is the same whatever the settings are, and takes a quarter of a second to make."""
+    paths = create_app(Settings()).openapi()["paths"]
+    return [(re.compile(re.sub(r"\{\w+\}", "[^/]+", template)), operations) for template, operations in paths.items()]
 
+
+class Document:
     def check(self, answer: httpx.Response) -> None:
         operation = self._operation(answer.request)
         if operation is None:
@@ -34,15 +40,10 @@ class Document:
             assert operation.get("security") != [], f"{where}: the document says that it needs no key"
 
     def _operation(self, request: httpx.Request) -> dict[str, Any] | None:
-        if not self._templates:
-            self._templates = [
-                (re.compile(re.sub(r"\{\w+\}", "[^/]+", template)), operations)
-                for template, operations in self._app.openapi()["paths"].items()
-            ]
         method = {"HEAD": "get"}.get(request.method, request.method.lower())
         found = [
             operations[method]
-            for template, operations in self._templates
+            for template, operations in _templates()
             if template.fullmatch(request.url.path) and method in operations
         ]
         return found[0] if found else None

@@ -4,7 +4,6 @@ import hashlib
 import io
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ import soundfile as sf
 from api.refusals import Refusals
 from farm.errors import EXIT_MISCONFIGURED
 from farm.store import Store, registry
+from tests import program
 from tests.api.backstage import Backstage
 from tests.api.conftest import Served
 from tests.patience import patient
@@ -183,13 +183,8 @@ def test_without_keys_our_own_names_do(serve: Callable[..., httpx.Client], host:
 
 
 def start_api(redis_url: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "api"],
-        env={**os.environ, "FARM_REDIS_URL": redis_url, "FARM_STORAGE_URL": f"file://{folder}", **environment},
-        capture_output=True,
-        text=True,
-        timeout=patient(60),
-    )
+    farm = {"FARM_REDIS_URL": redis_url, "FARM_STORAGE_URL": f"file://{folder}"}
+    return program.run("api", env=os.environ | farm | environment)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7"])

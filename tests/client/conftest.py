@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from farm.embedded.supervisor import Local
+from tests import program
 from tests.client.scripted import Scripted
-from tests.patience import patient
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -29,15 +28,7 @@ def clean_environment() -> dict[str, str]:
 def command(farm: Local, tmp_path: Path) -> Command:
     def run(*words: str, say: bytes = b"", **environment: str) -> subprocess.CompletedProcess[str]:
         settings = {"FARM_URL": farm.url, "FARM_DATA_DIR": str(farm.data)} | environment
-        ended = subprocess.run(
-            (sys.executable, "-P", "-m", "farm", *words),
-            input=say,
-            capture_output=True,
-            cwd=tmp_path,
-            env=clean_environment() | settings,
-            timeout=patient(60),
-        )
-        return subprocess.CompletedProcess(words, ended.returncode, ended.stdout.decode(), ended.stderr.decode())
+        return program.run("farm", *words, env=clean_environment() | settings, cwd=tmp_path, say=say)
 
     return run
 

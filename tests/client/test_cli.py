@@ -234,9 +234,13 @@ def test_a_stream_that_takes_nothing_is_no_traceback(farm: Local, where: str, co
     assert "Exception" not in ended.stderr
 
 
-def test_letters_that_the_encoding_lacks_are_escaped(command: Command, client: Farm) -> None:
+def test_letters_that_the_encoding_lacks_are_escaped(farm: Local, client: Farm) -> None:
     job = client.submit(JobRequest(input="Hello.", metadata={"title": "\u6d77 \U0001f30a"}, custom_id="\u6d77"))
-    shown = command("status", job.id, "--json", PYTHONIOENCODING="ascii")
+    shown = subprocess.run(
+        (sys.executable, "-P", "-m", "farm", "status", job.id, "--json"),
+        capture_output=True, text=True, timeout=patient(60),
+        env=clean_environment() | {"FARM_URL": farm.url, "PYTHONIOENCODING": "ascii"},
+    )  # fmt: skip
     assert shown.returncode == 0, shown.stderr
     assert json.loads(shown.stdout)["metadata"] == {"title": "\u6d77 \U0001f30a"}
 

@@ -21,6 +21,7 @@ from farm.storage_mark import recognise
 from farm.store import SCHEMA, Store, registry
 from farm.wake import DESK_QUEUE
 from farm.wire import Worker
+from tests import program
 from tests.conftest import RedisServer, free_port
 from tests.flow.house import House
 from tests.patience import patient
@@ -29,14 +30,7 @@ from worker.engines.espeak.engine import Espeak
 
 
 def ended(role: str, **environment: str) -> tuple[int, str]:
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "worker", role],
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        timeout=patient(60),
-        check=False,
-    )
+    done = program.run("worker", role, env=os.environ | environment)
     return done.returncode, done.stderr.splitlines()[-1]
 
 
@@ -111,14 +105,7 @@ SECRET = "s3cr3t"
 
 
 def run(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-P", "-m", *command],
-        env=os.environ | {"FARM_PORT": "0", "FARM_LOG_LEVEL": "ERROR"} | environment,
-        capture_output=True,
-        text=True,
-        timeout=patient(60),
-        check=False,
-    )
+    return program.run(*command, env=os.environ | {"FARM_PORT": "0", "FARM_LOG_LEVEL": "ERROR"} | environment)
 
 
 @pytest.mark.parametrize("part", SERVICES)
