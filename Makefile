@@ -5,6 +5,9 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
+# The tests start some hundreds of processes, each of which would compile the farm anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 VENV := $(or $(FARM_VENV),.venv)
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -112,7 +115,7 @@ setup: $(READY) ## only the virtual environment
 
 .PHONY: clean
 clean: ## remove the virtual environment and caches; ./data and ./out stay
-	@[ ! -f $(VENV)/pyvenv.cfg ] || rm -rf $(VENV)
+	@for made in $(VENV) $(VENV)-model; do [ ! -f $$made/pyvenv.cfg ] || rm -rf $$made; done
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist *.egg-info
 	@find . -name __pycache__ -type d -not -path './data/*' -prune -exec rm -rf {} +
 
