@@ -29,6 +29,7 @@ from worker.engines.indextts.sound.flow import Flow
 
 Assemble = Callable[..., IndexTTS]
 
+FULL = os.environ.get("MODEL") == "full"
 TEXTS = [
     "The tide went out, and nobody saw it go.",
     "Good morning.",
@@ -140,7 +141,7 @@ def answers(request: pytest.FixtureRequest, checkpoint: Path, references: Sequen
     recorded, the package itself answers; then a recording must still say the same."""
     file = recording(checkpoint)
     recorded = json.loads(file.read_text(encoding="utf-8"))["spoken"] if file.exists() else None
-    if recorded and os.environ.get("MODEL") != "full":
+    if recorded and not FULL:
         return lambda name: Sketch.from_json(recorded[name])
     package = request.getfixturevalue("package")
 
@@ -159,8 +160,10 @@ def test_a_full_batch_equals_the_packages_clips_made_one_by_one(
 ) -> None:
     engine = built(slots=8, steps=25, greedy=greedy)
     batch = {name: case for name, case in CASES.items() if name != PARTS and case.greedy is greedy}
+    if not FULL:  # every text and every emotion all the same, but once
+        batch = {name: case for name, case in batch.items() if case.seed % 2 == greedy}
     got = render(engine, [case.utterance(name, references) for name, case in batch.items()])
-    assert len(got) == len(TEXTS)
+    assert got.keys() == batch.keys()
     for name, outcome in got.items():
         answer = answers(name)
         assert answer.parts == 1
@@ -199,7 +202,7 @@ def _mixed(number: int, brief: Sequence[str]) -> Utterance:
     order=st.permutations(MIXED), slots=st.integers(1, 6), step=st.integers(1, 6),
     pages=st.sampled_from([None, 1, 3]),
 )  # fmt: skip
-@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20 if FULL else 3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_order_neighbours_and_room_do_not_change_a_clip(
     network: Network, brief: Sequence[str], alone: dict[str, Any], order: list[int], slots: int, step: int,
     pages: int | None,
