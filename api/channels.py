@@ -166,6 +166,11 @@ class Listener:
     def wake(self) -> None:
         self._heard.set()
 
+    def resume(self, after: str) -> None:
+        """Goes on after this event, however long ago that was."""
+        self.after = after
+        self.wake()
+
     def close(self) -> None:
         self._channels.drop(self)
 
@@ -182,8 +187,8 @@ class Listener:
         if self._losses != self.channel.losses:
             self._losses, self.after = self.channel.losses, self._channels.latest
             raise Lost
-        if newer(self.channel.dropped, self.after):
-            async for event in self.missed(self.after):
+        while newer(self.channel.dropped, self.after):  # while a slow client reads these, more may be dropped
+            async for event in self._missed():
                 yield event
         for event in list(self.channel.events):
             if newer(event.id, self.after):
@@ -194,22 +199,28 @@ class Listener:
             self._shown = number
             yield record
 
-    async def missed(self, after: str) -> AsyncGenerator[Event]:
-        """The events after an id, from the store, as far as they have been told. Raises Lost when some are gone."""
-        self.after, until = after, self._channels.latest
-        oldest, _ = await self._store.events_kept()
-        if newer(oldest, after):
-            self.after = until
-            raise Lost
+    async def _missed(self) -> AsyncGenerator[Event]:
+        """What the channel no longer has, from the store, as far as it has been told. Raises Lost when some is gone."""
+        until = self._channels.latest
         while newer(until, self.after):
-            page = await self._store.events_between(self.after, until, _PAGE)
+            try:
+                page = await self._store.events_between(self.after, until, _PAGE)
+                (
+                    oldest,
+                    _,
+                ) = await self._store.events_kept()  # asked last: a slow client may be overtaken by the trimming
+            except StoreUnavailable:
+                self.wake()  # the next look reads these again
+                raise
+            if newer(oldest, self.after):
+                self.after = until
+                raise Lost
             for event in page:
                 self.after = event.id
                 if self.name in (event.owner, event.batch, of_tenant(event.tenant)):
                     yield event
             if len(page) < _PAGE:
                 self.after = until
-                return
 
 
 def _number(id: str) -> tuple[int, int]:

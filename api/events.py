@@ -34,6 +34,7 @@ router = APIRouter(tags=["events"])
 
 _ID = re.compile(r"\d{1,16}-\d{1,16}")
 _CHECK_SECONDS = 2.0  # between two looks whether the key still opens
+_AWAY_SECONDS = 1.0  # between two tries while the store is away
 _AFTER = "the id of the latest event that you have: the stream goes on after it"
 
 After = Annotated[str | None, Query(max_length=40, description=_AFTER)]
@@ -86,13 +87,16 @@ async def _stream(request: Request, channel: str, after: str | None, present: Pr
     """Everything that can be refused is refused here, before the answer begins."""
     state, tenant = state_of(request), tenant_of(request)
     last = await _known(state, after if after is not None else request.headers.get("last-event-id") or None)
-    listener = state.watch.channels.listen(tenant, channel)
+    listener, begin = state.watch.channels.listen(tenant, channel), None
     try:
-        begin = frame("state", compact(await present()), listener.after) if last is None else None
+        if last is None:
+            begin = frame("state", compact(await present()), listener.after)
+        else:
+            listener.resume(last)
     except BaseException:
         listener.close()
         raise
-    return EventStream(_frames(request, listener, begin, last, present), listener.close)
+    return EventStream(_frames(request, listener, begin, present), listener.close)
 
 
 async def _known(state: AppState, after: str | None) -> str | None:
@@ -107,33 +111,27 @@ async def _known(state: AppState, after: str | None) -> str | None:
     return after
 
 
-async def _frames(
-    request: Request, listener: Listener, begin: bytes | None, last: str | None, present: Present
-) -> AsyncGenerator[bytes]:
-    news = listener.missed(last) if last is not None else None
+async def _frames(request: Request, listener: Listener, begin: bytes | None, present: Present) -> AsyncGenerator[bytes]:
     if begin is not None:
         yield begin
     quiet = 0.0
     while await _still_opens(request):
         spoke = False
-        async for piece in _told(news or listener.news(_CHECK_SECONDS), listener, present):
+        async for piece in _told(listener, present):
             if piece is None:
                 return
             spoke = True
             yield piece
-        news = None
         quiet = 0.0 if spoke else quiet + _CHECK_SECONDS
         if quiet >= event_stream.PING_SECONDS:
             quiet = 0.0
             yield event_stream.PING
 
 
-async def _told(
-    news: AsyncGenerator[Event | Progress], listener: Listener, present: Present
-) -> AsyncGenerator[bytes | None]:
+async def _told(listener: Listener, present: Present) -> AsyncGenerator[bytes | None]:
     """None: what the stream is about was deleted."""
     try:
-        async for one in news:
+        async for one in listener.news(_CHECK_SECONDS):
             if isinstance(one, Event):
                 yield frame("status", compact(_status(one)), one.id)
                 if one.status == "deleted" and one.owner == listener.name:
@@ -141,12 +139,20 @@ async def _told(
             else:
                 yield frame("progress", compact(_progress(one)))
     except Lost:
-        try:
-            yield frame("reset", compact(await present()), listener.after)
-        except NotFound:
-            yield None
+        yield await _reset(listener, present)
     except StoreUnavailable:
-        await asyncio.sleep(1)  # the stream stays, and goes on once the store is back
+        await asyncio.sleep(_AWAY_SECONDS)  # the stream stays, and goes on once the store is back
+
+
+async def _reset(listener: Listener, present: Present) -> bytes | None:
+    """Waits for the store: who has lost events must hear of that. None: what the stream is about was deleted."""
+    while True:
+        try:
+            return frame("reset", compact(await present()), listener.after)
+        except NotFound:
+            return None
+        except StoreUnavailable:
+            await asyncio.sleep(_AWAY_SECONDS)
 
 
 def _status(event: Event) -> dict[str, Any]:
