@@ -18,6 +18,8 @@ from collections.abc import AsyncGenerator, Callable
 from fastapi import Response
 from starlette.types import Receive, Scope, Send
 
+from api.leaving import done_before_leaving
+
 log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "text/event-stream"
@@ -48,17 +50,9 @@ class EventStream(Response):
         self._frames, self._close = frames, close
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        telling = asyncio.create_task(self._tell(scope, send))
         try:
-            while not telling.done():
-                leaving = asyncio.ensure_future(receive())
-                await asyncio.wait((telling, leaving), return_when=asyncio.FIRST_COMPLETED)
-                if leaving.done() and leaving.result()["type"] == "http.disconnect":
-                    break
-                leaving.cancel()
+            await done_before_leaving(receive, self._tell(scope, send))
         finally:
-            telling.cancel()
-            await asyncio.gather(telling, return_exceptions=True)
             await self._frames.aclose()
             self._close()
 

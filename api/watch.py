@@ -17,6 +17,7 @@ from typing import TypeVar
 from fastapi import Request
 
 from api.channels import Channels, newer
+from api.leaving import client_left
 from farm.errors import StoreUnavailable, TooOften
 from farm.store import AsyncStore
 
@@ -129,8 +130,7 @@ async def _noticed_leaving(request: Request, heard: asyncio.Event) -> AsyncItera
     has_left = asyncio.Event()
 
     async def listen() -> None:
-        while (await request.receive())["type"] != "http.disconnect":
-            pass
+        await client_left(request.receive)
         has_left.set()
         heard.set()
 

@@ -19,6 +19,7 @@ from collections.abc import AsyncIterator
 from fastapi import Response
 from starlette.types import Receive, Scope, Send
 
+from api.leaving import done_before_leaving
 from api.openai_errors import error_object
 from api.speech.narration import Narration
 from api.speech.request import MEDIA_TYPES
@@ -44,21 +45,10 @@ class SpeechAnswer(Response):
         del self.headers["content-length"]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def left() -> None:
-            while (await receive())["type"] != "http.disconnect":
-                pass
-
-        speaking, leaving = asyncio.create_task(self._speak(scope, send)), asyncio.create_task(left())
         try:
-            await asyncio.wait((speaking, leaving), return_when=asyncio.FIRST_COMPLETED)
-            if speaking.done():
-                await speaking
-            else:
+            if not await done_before_leaving(receive, self._speak(scope, send)):
                 log.info("request %s: the client left; job %s is canceled", scope["request_id"], self._narration.job)
         finally:
-            for task in (speaking, leaving):
-                task.cancel()
-            await asyncio.gather(speaking, leaving, return_exceptions=True)
             await asyncio.shield(self._narration.close())
 
     async def _speak(self, scope: Scope, send: Send) -> None:

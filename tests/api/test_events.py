@@ -251,6 +251,24 @@ def test_a_client_that_reads_nothing_is_closed(monkeypatch: pytest.MonkeyPatch) 
     assert closed.is_set()
 
 
+def test_what_breaks_a_stream_is_raised_for_the_log() -> None:
+    closed = threading.Event()
+
+    async def frames() -> AsyncGenerator[bytes]:
+        yield event_stream.PING
+        raise ValueError("a fault of the farm")
+
+    async def never() -> dict[str, Any]:
+        return await asyncio.Future()
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        pass
+
+    with pytest.raises(ValueError, match="a fault of the farm"):
+        asyncio.run(event_stream.EventStream(frames(), closed.set)({"request_id": "req_1"}, never, send))
+    assert closed.is_set()
+
+
 def test_a_tenant_has_so_many_streams_and_no_more(api: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(channels, "MOST_LISTENERS", 1)
     with follow(api, "/v1/events") as stream:
