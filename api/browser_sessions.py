@@ -15,8 +15,9 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import urlsplit
+
+from starlette.requests import cookie_parser
 
 from farm.errors import Forbidden
 from farm.store import AsyncStore
@@ -71,11 +72,7 @@ class Sessions:
 
 def _read(cookies: str) -> tuple[str, str] | None:
     """The digest of the key and the hash of the secret."""
-    try:
-        held = SimpleCookie(cookies).get(COOKIE)
-    except CookieError:
-        return None
-    found = _FORM.fullmatch(held.value) if held is not None else None
+    found = _FORM.fullmatch(cookie_parser(cookies).get(COOKIE, ""))
     return None if found is None else (found[1], _hashed(found[2]))
 
 

@@ -53,6 +53,16 @@ def test_scripts_and_other_sites_get_no_cookie(server: Served) -> None:
         assert "secure" in behind_tls.headers["set-cookie"].lower()
 
 
+def test_cookies_of_other_programs_on_the_same_host_do_not_sign_a_browser_out(server: Served) -> None:
+    """A browser sends the cookies of all ports of a host, and other programs write what no standard allows."""
+    with server.client(headers={"Origin": server.url}) as browser:
+        answer = browser.post("/v1/session", headers={"Authorization": "Bearer farm_ann"})
+        session = answer.headers["set-cookie"].partition(";")[0]
+    for other in ('theme={"dark": true}', "a b=c d", "="):
+        with server.client(headers={"Cookie": f"{other}; {session}"}) as client:
+            assert client.get("/v1/jobs").status_code == 200, other
+
+
 @pytest.mark.parametrize(
     "headers",
     [
