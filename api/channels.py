@@ -16,7 +16,7 @@ from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass, field
 from itertools import count
 
-from farm.errors import StoreUnavailable, TooOften
+from farm.errors import FarmError, StoreUnavailable, TooOften
 from farm.job import OPEN
 from farm.store import AsyncStore, Event, Moved, News, batches, jobs
 
@@ -99,7 +99,7 @@ class Channels:
             moved, self._moved = self._moved, {}
             try:
                 await self._tell_progress(moved)
-            except StoreUnavailable as error:
+            except FarmError as error:
                 log.debug("no progress is told: %s", error)
 
     async def _tell_progress(self, moved: dict[str, Moved]) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 import redis
 
 from api import channels
-from farm.errors import StoreUnavailable
-from farm.store import AsyncStore, Event
+from farm.errors import StoreReplaced, StoreUnavailable
+from farm.store import AsyncStore, Call, Event, Moved, News
 from tests.patience import patient
 
 
@@ -121,5 +122,27 @@ def test_who_reads_so_slowly_that_the_store_forgets_hears_of_the_loss(redis_url:
         assert seen == ["a"]
         await told.happen("d")
         assert [status async for status in heard(listener)] == ["d"]
+
+    run(redis_url, scenario)
+
+
+def test_progress_is_told_again_after_redis_held_another_farm_for_a_while(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario(told: Told) -> None:
+        asked = asyncio.Semaphore(0)
+
+        async def replaced(call: Call[Any]) -> Any:
+            asked.release()
+            raise StoreReplaced("the keyspace is not the one that was opened")
+
+        monkeypatch.setattr(told.store, "run", replaced)
+        monkeypatch.setattr(channels, "PROGRESS_SECONDS", 0)
+        telling = asyncio.create_task(told.channels.keep_telling_progress())
+        told.listen()
+        for _ in range(2):
+            told.channels.tell(News([], [Moved("job_1", "ann", None)], ("0-0", "0-0")))
+            await asked.acquire()
+        telling.cancel()
 
     run(redis_url, scenario)
