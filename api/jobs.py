@@ -258,15 +258,19 @@ async def _accept_long(state: AppState, new: jobs.NewJob, text: str) -> jobs.Acc
     async with reserved(state, new.tenant, new.idempotency_key, new.request_digest, _RESERVE_S) as claimed:
         if claimed.earlier is not None:
             return jobs.Accepted(claimed.earlier, replayed=True)
-        room = quotas.room(new.tenant, characters=new.characters, bytes=new.stored, records=0)
-        await state.store.run(room)
-        await state.store.run(jobs.draft(new.id))
-        await state.blocking(state.storage.put, text_key(new.id), text.encode(), "application/json")
-        try:
-            return await state.store.run(jobs.accept(replace(new, drafted=True)))
-        except QuotaExceeded:  # others were faster; else the desk would delete it later
-            await state.blocking(state.storage.delete, text_key(new.id))
-            raise
+        return await accept_with_text(state, new, text)
+
+
+async def accept_with_text(state: AppState, new: jobs.NewJob, text: str) -> jobs.Accepted:
+    """Writes the text to storage, unless there is no room for it, then accepts the job."""
+    await state.store.run(quotas.room(new.tenant, characters=new.characters, bytes=new.stored, records=0))
+    await state.store.run(jobs.draft(new.id))
+    await state.blocking(state.storage.put, text_key(new.id), text.encode(), "application/json")
+    try:
+        return await state.store.run(jobs.accept(replace(new, drafted=True)))
+    except QuotaExceeded:  # others were faster; else the desk would delete it later
+        await state.blocking(state.storage.delete, text_key(new.id))
+        raise
 
 
 async def _answer_accepted(request: Request, state: AppState, order: Order, accepted: jobs.Accepted) -> Response:

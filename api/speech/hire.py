@@ -7,21 +7,19 @@ The plan lies in storage before the job is accepted, under a draft: an API that 
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
+from api.jobs import accept_with_text
 from api.state import AppState
 from farm.job import new_id
 from farm.layout import pages_key, plan_key, text_key
 from farm.plan import Segment, decode_page
-from farm.plan_order import PlanFiles, PlanOrder, make_plan
+from farm.plan_order import PlanOrder, make_plan
 from farm.spec import Order
-from farm.storage import Storage
-from farm.store import jobs
+from farm.store import jobs, quotas
 from farm.wake import DESK_QUEUE, render_queue
 
 SHORT_CHARACTERS = 6_000  # are planned in 45 ms at most, whatever they are
-_DRAFT_MS = 900_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,37 +32,36 @@ class Hired:
 
 
 async def hire(state: AppState, tenant: str, order: Order) -> Hired:
-    """Raises BadInput for a text that is beyond a limit of jobs."""
+    """Raises BadInput for a text that is beyond a limit of jobs, QuotaExceeded."""
     order = replace(order, id=new_id("job"))
     if order.characters > SHORT_CHARACTERS:
         return await _for_the_desk(state, tenant, order)
+    text = order.text.encode()
     card = (await state.cards.get())[order.model]
-    work = PlanOrder(tenant, order.spec.to_json(), card.model_dump_json(), order.text.encode(), order.characters)
-    files, _ = await asyncio.gather(state.blocking(make_plan, work), state.store.run(jobs.draft(order.id, _DRAFT_MS)))
-    await state.blocking(_put, state.storage, order, files)
-    new = replace(jobs.NewJob.of(order, tenant), text=None, drafted=True, streamed=True, planned=files.total)
+    work = PlanOrder(tenant, order.spec.to_json(), card.model_dump_json(), text, order.characters)
+    files, *_ = await asyncio.gather(
+        state.blocking(make_plan, work),
+        state.store.run(quotas.room(tenant, characters=order.characters, bytes=len(text), records=0)),
+        state.store.run(jobs.draft(order.id)),
+    )
+    objects = (
+        (text_key(order.id), text, "application/json"),  # of which a retry plans
+        (pages_key(order.id), files.pages, "application/gzip"),
+        (plan_key(order.id), files.header, "application/json"),
+    )
+    # Side by side, because a bucket answers each by itself. Not synced: a power cut would end the request too.
+    await asyncio.gather(*(state.blocking(state.storage.put, *each, synced=False) for each in objects))
+    new = replace(
+        jobs.NewJob.of(order, tenant), text=None, drafted=True, streamed=True, planned=files.total,
+        stored=sum(len(data) for _, data, _ in objects),
+    )  # fmt: skip
     await state.store.run(jobs.accept(new))
     state.waker.wake(render_queue(order.model))
     return Hired(order.id, tuple(decode_page(files.pages)), card.sample_rate)
 
 
-def _put(storage: Storage, order: Order, files: PlanFiles) -> None:
-    """Side by side, because a bucket answers each by itself. Not synced: a power cut would end the request too."""
-    objects = (
-        (text_key(order.id), order.text.encode(), "application/json"),  # of which a retry plans
-        (pages_key(order.id), files.pages, "application/gzip"),
-        (plan_key(order.id), files.header, "application/json"),
-    )
-    with ThreadPoolExecutor(len(objects), "plan") as pool:
-        list(pool.map(lambda each: storage.put(*each, synced=False), objects))
-
-
 async def _for_the_desk(state: AppState, tenant: str, order: Order) -> Hired:
     new = replace(jobs.NewJob.of(order, tenant), streamed=True)
-    if not order.inline:
-        await state.store.run(jobs.draft(order.id, _DRAFT_MS))
-        await state.blocking(state.storage.put, text_key(order.id), order.text.encode(), "application/json")
-        new = replace(new, drafted=True)
-    await state.store.run(jobs.accept(new))
+    await (state.store.run(jobs.accept(new)) if order.inline else accept_with_text(state, new, order.text))
     state.waker.wake(DESK_QUEUE)
     return Hired(order.id)

@@ -38,7 +38,7 @@ class NewJob:
     drafted: bool = False  # its text was written under a draft
     streamed: bool = False  # it ends with its last clip: whoever asked for it reads the clips, and no result is made
     planned: int | None = None  # segments of its plan, which is in storage already; None when the desk is to plan it
-    stored: int = 0  # bytes of its text in storage
+    stored: int = 0  # bytes in storage: of its text where that lies there, and of its plan
 
     @classmethod
     def of(

@@ -18,11 +18,12 @@ from api.admission import Catalog
 from api.speech.aliases import Aliases
 from api.speech.request import SpeechRequest, wanted
 from farm.job import Due, Lane
-from farm.quota import DEFAULTS, Quota
+from farm.quota import CLIP_BYTES_PER_MS, DEFAULTS, Quota
 from farm.storage import LocalStorage
 from farm.store import Store, batches, quotas, registry, tasks
 from tests.api.backstage import ESPEAK, Backstage
 from tests.api.conftest import SECRET, Served
+from tests.api.stage import Stage
 from tests.api.test_access import make_key
 from tests.store.quota_scan import counted, scanned
 from worker.desk.batch import Unfolder
@@ -176,6 +177,23 @@ def test_a_long_text_and_a_batch_are_refused_before_they_are_stored(
     refusal(ann.post("/v1/batches", json={"jobs": [{"input": "Long. " * 3_000}]}), "characters")
     assert list(backstage.storage.list("jobs/")) == list(backstage.storage.list("batches/")) == []
     assert counted(backstage.store, "ann") == scanned(backstage.store, "ann")
+
+
+@pytest.mark.parametrize("text", ["Short. " * 20, "Long. " * 3_000], ids=["planned by the API", "planned by the desk"])
+def test_speech_beyond_a_quota_is_refused_before_anything_is_stored(
+    ann: httpx.Client, limit: Callable[..., None], backstage: Backstage, text: str
+) -> None:
+    limit(characters=100)
+    refusal(ann.post("/v1/audio/speech", json={"input": text}), "characters")
+    assert list(backstage.storage.list("")) == []
+
+
+def test_text_and_plan_of_a_speech_request_count(ann: httpx.Client, stage: Stage, backstage: Backstage) -> None:
+    with stage.rendering():
+        assert ann.post("/v1/audio/speech", json={"input": "One."}).status_code == 200
+    used = counted(backstage.store, "ann")
+    clip = 500 * CLIP_BYTES_PER_MS
+    assert used["bytes"] - used["records"] == clip + sum(found.size for found in backstage.storage.list("jobs/"))
 
 
 def test_a_recording_counts_until_it_is_deleted(
