@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
 
 from pydantic import BaseModel
 
@@ -41,20 +40,19 @@ def status_at(path: str, status: int) -> int:
     return HTTPStatus.BAD_REQUEST if status == HTTPStatus.UNPROCESSABLE_ENTITY and path.startswith(_AUDIO) else status
 
 
-def error_object(error: FarmError) -> dict[str, Any]:
+def error_object(error: FarmError) -> ErrorObject:
     fields: tuple[FieldError, ...] = getattr(error, "fields", ())
     kind = "server_error" if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR else "invalid_request_error"
     code = _CODES.get(error.code, error.code)
     if error.status == HTTPStatus.TOO_MANY_REQUESTS:
         code = "rate_limit_exceeded" if error.retryable else "insufficient_quota"
-    shown = ErrorObject(
+    return ErrorObject(
         message=error.message,
         type=_TYPES.get(error.status, kind),
         param=fields[0].pointer.lstrip("/").replace("/", ".") or None if fields else None,
         code=code,
     )
-    return shown.model_dump()
 
 
 def openai_problem(problem: Problem, error: FarmError) -> OpenAiProblem:
-    return OpenAiProblem(**problem.model_dump(), error=ErrorObject(**error_object(error)))
+    return OpenAiProblem(**problem.model_dump(), error=error_object(error))

@@ -124,10 +124,11 @@ def document(error: FarmError, request_id: str, status: int | None = None, *, as
 
 def _headers(error: FarmError, scope: Mapping[str, Any]) -> dict[str, str]:
     headers = {"Retry-After": _RETRY_AFTER} if error.retryable else {}
-    if is_openai(scope["path"]) and not error.retryable and error.status >= HTTPStatus.TOO_MANY_REQUESTS:
-        headers["x-should-retry"] = "false"  # without it OpenAI's client tries every 429 and 5xx again
     if isinstance(error, QuotaExceeded):
         headers |= _of_quota(error)
+    hopeless = not error.retryable and error.status >= HTTPStatus.TOO_MANY_REQUESTS
+    if hopeless and (is_openai(scope["path"]) or isinstance(error, QuotaExceeded)):
+        headers["x-should-retry"] = "false"  # without it OpenAI's client tries every 429 and 5xx again
     if error.status == HTTPStatus.METHOD_NOT_ALLOWED:
         headers["Allow"] = ", ".join(_methods(scope))
     if error.status == HTTPStatus.UNAUTHORIZED:
@@ -140,8 +141,7 @@ def _headers(error: FarmError, scope: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _of_quota(error: QuotaExceeded) -> dict[str, str]:
-    """`x-should-retry` is what the clients of OpenAI look at."""
-    headers = {"Retry-After": str(error.retry_after_s)} | ({} if error.retryable else {"x-should-retry": "false"})
+    headers = {"Retry-After": str(error.retry_after_s)}
     said = rate_limit.fields(error.standing)
     return headers | ({} if said is None else {"RateLimit-Policy": said[0], "RateLimit": said[1]})
 

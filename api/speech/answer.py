@@ -118,7 +118,7 @@ class _Events(_Audio):
 
     async def fault(self, error: Exception) -> None:
         known = error if isinstance(error, FarmError) else FarmError("the farm failed; its log has the reason")
-        await self._event(type="error", error=error_object(known))
+        await self._event(type="error", error=error_object(known).model_dump())
 
     async def _event(self, **event: object) -> None:
         await self._write(b"data: " + json.dumps(event, separators=(",", ":")).encode() + b"\n\n")
