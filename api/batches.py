@@ -23,7 +23,7 @@ from starlette.datastructures import UploadFile
 
 from api.admission import Catalog, with_defaults
 from api.answers import Wait, form_of, json_response, require_json, require_plain
-from api.gate import JSONL_TYPES
+from api.body import JSONL_TYPES
 from api.idempotency import key_of, reserved
 from api.jobs import Wanted, page_of_jobs
 from api.json_width import check_width

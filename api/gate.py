@@ -2,17 +2,17 @@
 routes.
 
     request id   the client's X-Request-Id, else a new one; it is in every answer, problem and log line
-    principal    by API key (Bearer); keys are kept hashed, a few seconds old at most. Once a key was made, nobody is
-                 answered without one; before, programs of this machine are
+    principal    by API key (Bearer), or by the session that a key has opened (a cookie); keys are kept hashed, a few
+                 seconds old at most. Once a key was made, nobody is answered without one; before, programs of this
+                 machine are
     quotas       the RateLimit fields of every good answer to a tenant
-    limit        of the body in bytes, enforced while it is read; Content-Length is not trusted
+    limit        of the body in bytes (body.py)
 
 Plain ASGI: it stands in the path of every accept, and a BaseHTTPMiddleware there costs more than the accept.
 """
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import ipaddress
 import logging
@@ -29,25 +29,20 @@ from urllib.parse import urlsplit
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.body import Body, limit_of
 from api.browser_sessions import Sessions
 from api.openai_errors import is_openai
 from api.problems import answer
 from api.rate_limit import Standings, fields
 from api.refusals import Refusals
 from api.ttl_cache import TtlCache
-from farm.errors import Forbidden, TooLarge, Unauthorized
+from farm.errors import Forbidden, Unauthorized
 from farm.job import DEFAULT_TENANT, Lane
 from farm.store.registry import Access
-from farm.wire import MAX_JSON_BYTES, MAX_JSONL_BYTES, MAX_VOICE_BYTES
 
 log = logging.getLogger(__name__)
 
-JSONL_TYPES = ("application/jsonl", "application/x-ndjson", "application/jsonlines")
-
 _NEW_KEY_SECONDS = 0.2  # how long a key that was made just now may be unknown; bounds what wrong keys cost
-_FORM_OVERHEAD = 100_000  # bytes of boundaries, part headers and small fields around a file
-_DRAIN_BYTES = 20_000_000  # read and dropped after a refusal, so that the client gets to read the answer
-_DRAIN_SECONDS = 5.0
 _OF_PROXIES = frozenset({b"forwarded", b"via", b"x-real-ip"})
 _OPEN_PATHS = frozenset({"/healthz", "/readyz", "/docs", "/openapi.json", "/docs/oauth2-redirect", "/"})
 _OPEN_FOLDER = "/dashboard/"  # files that say nothing of this farm
@@ -126,7 +121,7 @@ class Gate:
                 message["headers"] = [*message["headers"], *marks]
             await send(message)
 
-        body = _Body(receive, _limit(scope["path"], headers.get(b"content-type", b"")))
+        body = Body(receive, limit_of(scope["path"], headers.get(b"content-type", b"")))
         try:
             if scope["path"] not in _OPEN_PATHS and not scope["path"].startswith(_OPEN_FOLDER):
                 scope["key_digest"] = await self._key(scope, headers)
@@ -175,9 +170,13 @@ class Gate:
                 return holder
         # Clients of OpenAI's API can't do without a key, if only an empty one; on a farm without keys it says nothing.
         says_nothing = not ring.closed and is_openai(scope["path"])
-        if given is not None and digest is not None and not says_nothing:
+        if given is not None and not says_nothing:
+            if digest is None:
+                raise Unauthorized(
+                    "the Authorization header holds no API key; send it as `Authorization: Bearer <key>`"
+                )
             raise Unauthorized("this API key is not known; `farm keys list` shows which are")
-        if ring.closed or (given is not None and not says_nothing):
+        if ring.closed:
             raise Unauthorized("this farm needs an API key; send it as `Authorization: Bearer <key>`")
         if not (_is_loopback((scope.get("server") or ("",))[0]) and self._is_own_name(headers.get(b"host", b""))):
             raise Unauthorized("without API keys the farm answers on loopback only; make one with `farm keys create`")
@@ -205,43 +204,6 @@ class Gate:
         except ValueError:  # brackets without an address in them
             return False
         return name == self._public_host or _is_loopback(name)
-
-
-class _Body:
-    """A request's body, counted while it is read."""
-
-    def __init__(self, receive: Receive, limit: int) -> None:
-        self._receive = receive
-        self._limit = limit
-        self._size = 0
-
-    async def check_announced(self, headers: Mapping[bytes, bytes]) -> None:
-        announced = headers.get(b"content-length", b"")
-        if announced.isdigit() and int(announced) > self._limit:
-            if b"expect" not in headers:  # else the client waits with its body for our word
-                await self._drain({"type": "http.request", "more_body": True})
-            raise self._refusal()
-
-    async def receive(self) -> Message:
-        message = await self._receive()
-        if message["type"] == "http.request":
-            self._size += len(message.get("body", b""))
-            if self._size > self._limit:
-                await self._drain(message)
-                raise self._refusal()
-        return message
-
-    def _refusal(self) -> TooLarge:
-        return TooLarge(f"the body is larger than {self._limit:,} bytes, which is the limit here; split the request")
-
-    async def _drain(self, message: Message) -> None:
-        try:
-            async with asyncio.timeout(_DRAIN_SECONDS):
-                while message.get("more_body") and self._size < self._limit + _DRAIN_BYTES:
-                    message = await self._receive()
-                    self._size += len(message.get("body", b""))
-        except TimeoutError:
-            pass
 
 
 def _refuse_others(headers: Mapping[bytes, bytes], origins: Collection[bytes]) -> None:
@@ -280,15 +242,6 @@ def _request_id(given: bytes | None) -> str:
 
 def new_request_id() -> str:
     return f"{_PREFIX}{next(_NUMBERS):x}"
-
-
-def _limit(path: str, content_type: bytes) -> int:
-    kind = content_type.partition(b";")[0].strip().lower().decode("latin-1")
-    if path == "/v1/batches" and kind in JSONL_TYPES:
-        return MAX_JSONL_BYTES
-    if kind == "multipart/form-data":
-        return (MAX_JSONL_BYTES if path == "/v1/batches" else MAX_VOICE_BYTES) + _FORM_OVERHEAD
-    return MAX_JSON_BYTES
 
 
 @lru_cache(maxsize=1024)
