@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 import numpy as np
 
@@ -14,11 +12,11 @@ from farm.plan_reader import PlanReader
 from farm.sound.flac import Samples, encode
 from farm.store import segments
 from tests.api.backstage import LEASE_MS, Backstage
+from tests.meanwhile import LOOK_S, meanwhile
 from tests.patience import patient
 
 RATE = 22_050  # Hz, as the cards of backstage say
 FRAMES = 11_025  # of every clip
-LOOK_S = 0.01  # between two claims
 
 
 def tone(index: int) -> Samples:
@@ -66,22 +64,12 @@ class Stage:
             grant = found
             self._store.run(segments.begin(grant.token, grant.segments))
 
-    @contextmanager
-    def rendering(self) -> Iterator[None]:
+    def rendering(self) -> AbstractContextManager[None]:
         """Renders whatever comes."""
-        over = threading.Event()
+        return meanwhile(self._render_what_waits)
 
-        def run() -> None:
-            while not over.wait(LOOK_S):
-                grant = self._store.run(segments.claim("espeak", want=64, worker="w", lease_ms=LEASE_MS))
-                if grant is not None:
-                    for job, indices in grant.segments.items():
-                        self.settle(grant, job, *indices)
-
-        thread = threading.Thread(target=run)
-        thread.start()
-        try:
-            yield
-        finally:
-            over.set()
-            thread.join()
+    def _render_what_waits(self) -> None:
+        grant = self._store.run(segments.claim("espeak", want=64, worker="w", lease_ms=LEASE_MS))
+        if grant is not None:
+            for job, indices in grant.segments.items():
+                self.settle(grant, job, *indices)

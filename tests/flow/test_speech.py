@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import io
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 import av
 import httpx
@@ -20,10 +19,9 @@ from farm.sound.flac import Pcm
 from farm.store import jobs
 from tests.api.conftest import Served
 from tests.flow.house import House
-from tests.patience import patient
+from tests.meanwhile import meanwhile
 
 STORY = "The tide went out.\n\nNobody saw it go. In the morning there were ships on the sand.\n\n* * *\n\nAnd then?"
-LOOK_S = 0.01  # between two drains: nothing tells a test of ready segments
 
 
 @pytest.fixture
@@ -34,23 +32,9 @@ def api(house: House) -> Iterator[httpx.Client]:
     served.stop()
 
 
-@contextmanager
-def rendering(house: House) -> Iterator[None]:
+def rendering(house: House) -> AbstractContextManager[None]:
     """Drains whatever becomes ready, as wake-ups would have it done."""
-    over = threading.Event()
-    renderer = house.renderer()
-
-    def run() -> None:
-        while not over.wait(LOOK_S):
-            renderer.drain()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join(patient(20))
+    return meanwhile(house.renderer().drain)
 
 
 def streamed(flac: bytes) -> Pcm:
