@@ -208,9 +208,6 @@ class Workshop:
     made: list[Ways] = field(default_factory=list)
     closed: list[IndexTTS] = field(default_factory=list)
 
-    def load(self, precisions: Precisions) -> Network:
-        return replace(self.network, precisions=precisions)
-
     def assemble(self, network: Network, ways: Ways) -> IndexTTS:
         options = Options(
             slots=4, steps=2, attention=ways.attention, sampling=Sampling(limit=LIMIT), kernels=ways.kernels
@@ -225,7 +222,8 @@ class Workshop:
     def begin(
         self, precisions: Precisions = Precisions(), *, examined: bool = True, kernels: Kernels = PLAIN  # noqa: B008
     ) -> IndexTTS:  # fmt: skip
-        engine = begin(Ways("auto", "auto", precisions, kernels), self.load, self.assemble, examined=examined)
+        network, wanted = replace(self.network, precisions=precisions), Ways("auto", "auto", precisions, kernels)
+        engine = begin(network, wanted, self.assemble, examined=examined)
         engine.close()
         return engine
 
@@ -321,6 +319,15 @@ def test_fused_kernels_that_are_wrong_are_left_before_a_precision_is(network: Ne
     assert "flow fp16" in facts["examined"]
 
 
+def test_fused_kernels_that_spoil_flow_and_vocoder_cost_neither_its_precision(network: Network) -> None:
+    def fault(engine: IndexTTS, ways: Ways) -> None:
+        if ways.kernels is FUSED:
+            noisy(engine.parts.acoustic.usual.flow, "mels", 0.1)
+            noisy(engine.parts.acoustic.usual.vocoder, "samples", torch.nan)
+
+    assert Workshop(network, fault).begin(HALVES, kernels=FUSED).facts()["fell back"] == "kernels fused -> torch"
+
+
 def test_an_engine_that_makes_no_numbers_in_any_precision_does_not_start(network: Network) -> None:
     def fault(engine: IndexTTS, ways: Ways) -> None:
         noisy(engine.parts.acoustic.usual.flow, "mels", torch.nan)
@@ -346,7 +353,9 @@ def test_a_wrong_attention_is_left_before_an_engine_is_made(
 ) -> None:
     choose = start.choose
     monkeypatch.setattr(
-        start, "choose", lambda *given: Wrong(garbage, page=32) if given[2] == "auto" else choose(*given)
+        start,
+        "choose",
+        lambda *given, **shape: Wrong(garbage, page=32) if given[2] == "auto" else choose(*given, **shape),
     )
     workshop = Workshop(network)
     facts = workshop.begin().facts()

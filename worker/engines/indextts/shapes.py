@@ -62,7 +62,7 @@ class Network:
     estimator: torch.nn.Module  # s2mel's cfm.estimator, a DiT: on the CPU, from where the flow folds its own
     gpt_layer: torch.nn.Module | None  # s2mel's gpt_layer: latents -> content rows; version 2 only
     codec: torch.nn.Module  # semantic codec: version 2 quantises a reference and embeds codes, 2.5 decodes them
-    vocoder: torch.nn.Module  # BigVGAN, without weight norm: on the CPU where its precision is half, else on the device
+    vocoder: torch.nn.Module  # BigVGAN, without weight norm: on the CPU where it was to be half, else on the device
     semantic: torch.nn.Module  # w2v-BERT 2.0 up to the layer that is used
     semantic_mean: torch.Tensor  # (1024,)
     semantic_std: torch.Tensor  # (1024,)

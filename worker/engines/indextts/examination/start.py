@@ -36,7 +36,8 @@ from worker.engines.indextts.examination.stages import (
 )  # fmt: skip
 from worker.engines.indextts.examination.warmth import SENTENCES, chord, full_batch, one_sentence
 from worker.engines.indextts.examination.ways import Finding, Ways, changes, next_best
-from worker.engines.indextts.shapes import Adapter, Network, Precisions, Voice
+from worker.engines.indextts.load.precision import switch_tf32
+from worker.engines.indextts.shapes import Adapter, Network, Voice
 from worker.engines.indextts.sound.regulator import regulate
 
 if TYPE_CHECKING:
@@ -47,17 +48,16 @@ log = logging.getLogger(__name__)
 _SECONDS = 15.0  # beside the load
 _LEAST_ROWS = 8  # of the full batch, on a GPU that is too slow for all slots within these seconds
 
-Load = Callable[[Precisions], Network]
 Assemble = Callable[[Network, Ways], "IndexTTS"]
 
 
-def begin(wanted: Ways, load: Load, assemble: Assemble, *, examined: bool) -> IndexTTS:
-    """An engine that has spoken: in the ways wanted where these are sound, if it is to be `examined`.
+def begin(network: Network, wanted: Ways, assemble: Assemble, *, examined: bool) -> IndexTTS:
+    """An engine that has spoken: in the ways wanted where these are sound, if it is to be `examined`. `network` is
+    loaded in their precisions.
 
     Raises:
         Misconfigured: it can't speak, or a part computes wrong in every way.
     """
-    network = load(wanted.precisions)
     if not examined:
         engine = assemble(network, wanted)
         one_sentence(engine)
@@ -66,9 +66,10 @@ def begin(wanted: Ways, load: Load, assemble: Assemble, *, examined: bool) -> In
     first, ways, of_attention = _of_attention(network, wanted)
     while isinstance(made := _attempt(network, ways, assemble), Ways):
         _give_back(network.device)
-        if made.precisions != ways.precisions:
-            network = load(made.precisions)
         ways = made
+        # Flow and vocoder round copies of the network's weights, so it need not be loaded again.
+        network = replace(network, precisions=ways.precisions)
+        switch_tf32(ways.precisions, network.device)
     engine, findings = made
     facts = {"examined": ", ".join(map(str, [*of_attention, *findings])) + ("" if findings else ", no more for memory")}
     if fell := changes(first, ways):
@@ -82,9 +83,10 @@ def begin(wanted: Ways, load: Load, assemble: Assemble, *, examined: bool) -> In
 def _of_attention(network: Network, wanted: Ways) -> tuple[Ways, Ways, list[Finding]]:
     """The ways with the attention that was wanted, and those with the one that is sound."""
     gpt = Gpt(network.gpt)
+    heads, width = gpt.heads, gpt.width // gpt.heads
     name, tried = sound_attention(
-        wanted.attention, partial(choose, gpt.device, gpt.dtype),
-        heads=gpt.heads, width=gpt.width // gpt.heads, dtype=gpt.dtype, device=gpt.device,
+        wanted.attention, partial(choose, gpt.device, gpt.dtype, heads=heads, width=width),
+        heads=heads, width=width, dtype=gpt.dtype, device=gpt.device,
     )  # fmt: skip
     for finding in tried[:-1]:
         log.warning("%s, so the decode runs on %s", finding, name)
@@ -111,7 +113,7 @@ def _following(ways: Ways, findings: Sequence[Finding]) -> Ways:
     """
     following = ways
     for finding in findings:
-        if finding.sound:
+        if finding.sound or following.kernels is not ways.kernels:  # which may have spoiled this part too
             continue
         if (better := next_best(following, finding.part)) is not None:
             following = better

@@ -76,16 +76,13 @@ def build(version: str, settings: IndexTTSSettings, *, checks: bool = True) -> I
     started = time.monotonic()
     checkpoint = _checkpoint(version, settings)
 
-    def load(chosen: Precisions) -> Network:
-        switch_tf32(chosen, device)
-        return load_network(checkpoint, device, chosen)
-
     def make(network: Network, ways: Ways) -> IndexTTS:
         chosen = replace(options, attention=ways.attention, graph=ways.graph, kernels=ways.kernels)
         return assemble(network, checkpoint.revision(), chosen)
 
     wanted = Ways(settings.attention, settings.graph, precisions, options.kernels or PLAIN)
-    engine = begin(wanted, load, make, examined=device.type == "cuda")
+    network = load_network(checkpoint, device, precisions)
+    engine = begin(network, wanted, make, examined=device.type == "cuda")
     log.info(
         "%s on %s: ready in %.0f s; %s", engine.card.name, engine.device, time.monotonic() - started,
         ", ".join(f"{name} {fact}" for name, fact in engine.facts().items()),
