@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from farm.errors import Misconfigured
-from worker.engines.indextts.load.shares import GIB, Needs, share, share_beside, shares_on
+from worker.engines.indextts.decode.gpt import Gpt
+from worker.engines.indextts.load.shares import GIB, Needs, needs, share, share_beside, shares_on
+from worker.engines.indextts.shapes import Network, Precisions
 
 # 24 layers, 1280 wide, half precision; the default limit of codes.
 HALF = Needs(
@@ -78,3 +80,10 @@ def test_memory_is_kept_free_for_a_process_beside_where_there_is_room_for_both(
 def test_on_a_cpu_slots_do_not_depend_on_memory() -> None:
     assert shares_on(torch.device("cpu"), FULL, None).slots == 16
     assert shares_on(torch.device("cpu"), FULL, 3).slots == 3
+
+
+def test_weights_that_lie_where_they_run_are_not_counted_as_copies(network: Network) -> None:
+    gpt = Gpt(network.gpt)
+    halves = needs(replace(network, precisions=Precisions("fp32", "fp16", "fp16")), gpt, 100)
+    weights = sum(weight.numel() for stage in (network.estimator, network.vocoder) for weight in stage.parameters())
+    assert halves.reserved - needs(network, gpt, 100).reserved == 2 * weights

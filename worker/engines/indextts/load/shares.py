@@ -16,7 +16,7 @@ import torch
 
 from farm.errors import Misconfigured
 from worker.engines.indextts.decode.gpt import Gpt
-from worker.engines.indextts.shapes import DTYPES, HALF, Network
+from worker.engines.indextts.shapes import DTYPES, HALF, Network, Precision
 from worker.engines.indextts.sound.batches import rows_of
 
 log = logging.getLogger(__name__)
@@ -59,12 +59,8 @@ def needs(network: Network, gpt: Gpt, limit: int) -> Needs:
     codes = _SENTENCE // 2 if network.version == "2.5" else _SENTENCE
     precisions = network.precisions
     half = {precisions.s2mel, precisions.vocoder}.issubset(HALF)
-    stages = ((network.estimator, precisions.s2mel), (network.vocoder, precisions.vocoder))
-    copies = sum(
-        parameter.numel() * DTYPES[precision].itemsize
-        for stage, precision in stages
-        for parameter in stage.parameters()
-    )
+    copies = _copy(network.estimator, network.device, precisions.s2mel)
+    copies += _copy(network.vocoder, network.device, precisions.vocoder)
     return Needs(
         position=2 * gpt.layers * gpt.width * gpt.dtype.itemsize,
         usual=_PROMPT + min(codes, limit),
@@ -73,6 +69,13 @@ def needs(network: Network, gpt: Gpt, limit: int) -> Needs:
         frames=rows_of(gpt.device),
         reserved=_LATER + copies,
     )
+
+
+def _copy(stage: torch.nn.Module, device: torch.device, precision: Precision) -> int:
+    """Bytes of the weights that do not lie on the device in this precision already."""
+    dtype = DTYPES[precision]
+    weights = [weight for weight in stage.parameters() if (weight.device, weight.dtype) != (device, dtype)]
+    return sum(weight.numel() for weight in weights) * dtype.itemsize
 
 
 def shares_on(device: torch.device, needed: Needs, slots: int | None, *, beside: int = 0) -> Shares:
