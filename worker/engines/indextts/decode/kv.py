@@ -39,9 +39,7 @@ _TRIAL_TOLERANCE = 0.02  # of values of a standard deviation of 1; bf16 has 8 bi
 class Attention(Protocol):
     name: str
     page: int  # positions per page
-    gathers: (
-        bool  # whole pages: its time grows with the width of the tables, and NaN behind a row's end reaches the row
-    )
+    gathers: bool  # whole pages: time grows with the width of the tables, and NaN behind a row's end reaches the row
 
     def over(self, tables: Tensor, lengths: Tensor) -> Attend:
         """For one step: tables (B, pages) int32, and lengths (B,) int32 of the rows before this step."""

@@ -83,10 +83,11 @@ def examine(fused: Fused, device: torch.device) -> None:
 
 
 def activated(x: Tensor, snake: Snake, taps: Tensor) -> Tensor:
-    """x (B, C, T) through the activation with the filters `taps` (2, 12), by PyTorch in fp32."""
+    """x (B, C, T) through the activation with the filters `taps` (2, 12), by PyTorch in fp64: a convolution in fp32 may
+    be one in TF32, by a switch of the process."""
     channels = x.shape[1]
-    up, down = (each.to(x.device).expand(channels, 1, -1) for each in taps)
-    wide = F.conv_transpose1d(F.pad(x.float(), (5, 5), "replicate"), up, stride=2, groups=channels)[..., 15:-15]
+    up, down = (each.to(x.device).double().expand(channels, 1, -1) for each in taps)
+    wide = F.conv_transpose1d(F.pad(x.double(), (5, 5), "replicate"), up, stride=2, groups=channels)[..., 15:-15]
     wave = torch.sin(wide * (math.pi * snake.phases[:, None])) ** 2
     wide = wide + wave * snake.heights[:, None]
     return F.conv1d(F.pad(wide, (5, 6), "replicate"), down, stride=2, groups=channels)
