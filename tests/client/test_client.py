@@ -114,7 +114,7 @@ def test_an_error_page_of_a_proxy_is_a_refusal_too(scripted: Scripted) -> None:
 
 
 def test_a_farm_that_never_answered_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("farm.client.time.sleep", lambda seconds: pytest.fail("it waits"))
+    monkeypatch.setattr("farm.exchange.time.sleep", lambda seconds: pytest.fail("it waits"))
     with Farm("http://127.0.0.1:9", patience=60) as farm, pytest.raises(Unreachable, match="`farm up`"):
         farm.health()
 
