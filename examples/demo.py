@@ -19,7 +19,8 @@ from farm.cli.manuscript import chapters
 from farm.cli.progress import follow_jobs
 from farm.cli.screen import duration, why
 from farm.client import Farm
-from farm.embedded.supervisor import Local, webhook_secret
+from farm.embedded.data_folder import webhook_secret
+from farm.embedded.supervisor import Local
 from farm.errors import FarmError
 from farm.job import DEFAULT_TENANT
 from farm.webhooks.secrets import secret_for

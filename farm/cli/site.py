@@ -7,7 +7,8 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from farm.cli.screen import needs
+from farm.embedded.data_folder import webhook_secret
+from farm.embedded.running import Running
 from farm.errors import Misconfigured
 from farm.settings import Settings
 
@@ -27,10 +28,6 @@ def site(environment: Mapping[str, str] = os.environ) -> Site:
     settings = Settings.read()
     if environment.get("FARM_REDIS_URL"):
         return Site(settings, operated=True, stored=bool(environment.get("FARM_STORAGE_URL")))
-    if not (settings.data_dir / "run" / "farm.json").exists():
-        return Site(settings, operated=False)
-    with needs("local"):
-        from farm.embedded.supervisor import Running, webhook_secret
     running = Running.read(settings.data_dir)
     if running is None:
         return Site(settings, operated=False)

@@ -6,8 +6,10 @@ So its folders are open to their owner alone, whatever the umask of the shell is
 
 from __future__ import annotations
 
+import base64
 import fcntl
 import os
+import secrets
 import stat
 from contextlib import suppress
 from pathlib import Path
@@ -17,7 +19,8 @@ from farm.errors import Misconfigured
 
 UMASK = 0o077  # of every process of the farm
 FOLDERS = ("run", "logs", "redis", "storage")
-_OWN = frozenset({*FOLDERS, "webhook.secret"})
+_SECRET = "webhook.secret"
+_OWN = frozenset({*FOLDERS, _SECRET})
 
 
 def prepare(data: Path) -> None:
@@ -62,6 +65,14 @@ def write(path: Path, text: str) -> None:
     with open(fresh, "w", encoding="utf-8", opener=private) as file:
         file.write(text)
     fresh.replace(path)
+
+
+def webhook_secret(data: Path) -> str:
+    """The farm's own `whsec_…`, made once; only the owner of the file can read it."""
+    path = data / _SECRET
+    with suppress(FileExistsError), os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+        file.write("whsec_" + base64.b64encode(secrets.token_bytes(32)).decode())
+    return path.read_text().strip()
 
 
 def lock(path: Path) -> IO[str] | None:

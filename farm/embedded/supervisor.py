@@ -14,30 +14,26 @@ survive a restart lies in the data folder:
 
 from __future__ import annotations
 
-import base64
-import errno
 import json
 import os
-import secrets
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, suppress
-from dataclasses import asdict, dataclass
-from ipaddress import ip_address
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Self
 
 from farm.client import Farm, Refused, Unreachable
 from farm.embedded.child import Child, Program
-from farm.embedded.data_folder import prepare, private, readable, write
+from farm.embedded.data_folder import prepare, private, readable, webhook_secret, write
 from farm.embedded.orphans import MARK, hold, new_mark, sweep
-from farm.embedded.port import Port, family
+from farm.embedded.port import free_port, is_loopback, refuse_taken
 from farm.embedded.redis_server import SOCKET, executable, lock_data, place_socket, remove_socket, write_conf
+from farm.embedded.running import FILE, Running, alive
 from farm.errors import FarmError, Misconfigured, Unavailable
 from farm.layout import MARK as BIRTH_MARK
 from farm.store import Store, registry
@@ -47,26 +43,6 @@ READY_S = 120.0  # for each of Redis, the API and the workers: a first start may
 DRAIN_S = 30.0  # for the batch in flight
 CLOSE_S = 10.0
 LOOPBACK = ("127.0.0.0/8", "::1/128")
-
-
-@dataclass(frozen=True, slots=True)
-class Running:
-    """The addresses of a running embedded farm. Other commands read them from run/farm.json."""
-
-    url: str
-    redis_url: str
-    storage_url: str
-    pid: int
-    webhook_allow_keyless: Sequence[str] = ()
-
-    @classmethod
-    def read(cls, data: Path) -> Running | None:
-        """None when no embedded farm runs on this folder."""
-        try:
-            running = cls(**json.loads((data / "run" / "farm.json").read_text()))
-        except (FileNotFoundError, ValueError, TypeError):
-            return None
-        return running if _alive(str(running.pid)) else None
 
 
 class Local:
@@ -85,7 +61,7 @@ class Local:
         self.data = readable(data.resolve())
         self.run_folder = self.data / "run"
         self._host = host
-        self._kept = None if port else _free_port(host)
+        self._kept = None if port else free_port(host)
         self._port = port if self._kept is None else self._kept.number
         self._socket = self.run_folder / SOCKET
         self._model = model
@@ -117,7 +93,7 @@ class Local:
     def _webhook_allow_keyless(self) -> tuple[str, ...]:
         """A farm that serves one person may post to that person's own programs. With keys it has tenants, and could
         reach for each of them whatever listens on this machine."""
-        return LOOPBACK if _is_loopback(self._host) and "FARM_WEBHOOK_ALLOW" not in self._given else ()
+        return LOOPBACK if is_loopback(self._host) and "FARM_WEBHOOK_ALLOW" not in self._given else ()
 
     # --- life -----------------------------------------------------------------------------------------------------
 
@@ -130,7 +106,7 @@ class Local:
             self._redis_lock = lock_data(self.data)
             self._mark = new_mark(self.data)
             self._warden = self._start_warden()
-            _refuse_taken(self._host, self._port)
+            refuse_taken(self._host, self._port)
             self._socket = place_socket(self.run_folder)
             self._add("redis", (executable(self.data), str(write_conf(self.data, self._socket))))
             self._until("Redis answers", self._redis_answers)
@@ -149,7 +125,7 @@ class Local:
             for child in self._children.values():
                 child.prove()
             running = Running(self.url, self.redis_url, self.storage_url, os.getpid(), self._webhook_allow_keyless)
-            write(self.run_folder / "farm.json", json.dumps(asdict(running)))
+            write(self.run_folder / FILE, json.dumps(asdict(running)))
         except BaseException:
             self.stop()
             raise
@@ -174,7 +150,7 @@ class Local:
     def stop(self, drain: float = DRAIN_S) -> None:
         """Stops the workers first, so that they finish the batch in flight and give the rest back; then the API; then
         Redis."""
-        (self.run_folder / "farm.json").unlink(missing_ok=True)
+        (self.run_folder / FILE).unlink(missing_ok=True)
         workers = [child for name, child in self._children.items() if name not in ("api", "redis")]
         _end(workers, drain)
         for name in ("api", "redis"):
@@ -278,7 +254,7 @@ class Local:
         return float(json.loads(asked.stdout)["start_s"]) if asked.returncode == 0 else 0.0
 
     def _refuse_strangers(self) -> None:
-        if not _is_loopback(self._host) and not self._has_keys():
+        if not is_loopback(self._host) and not self._has_keys():
             raise Misconfigured(
                 f"--host {self._host} lets other machines in, and this farm has no API key yet; first run `farm up` "
                 "without --host, make a key in another terminal with `farm keys create NAME`, and start it again"
@@ -328,7 +304,7 @@ class Local:
                 lock.flush()
                 return lock
             holder = (self.run_folder / "lock").read_text() or "?"
-            if _alive(holder) or time.monotonic() > deadline:
+            if alive(holder) or time.monotonic() > deadline:
                 raise Misconfigured(
                     f"a farm runs on {self.data} already (pid {holder}); use it, stop it with `kill {holder}`, "
                     "or give this one another folder with --data"
@@ -336,60 +312,9 @@ class Local:
             self._ended.wait(0.1)
 
 
-def webhook_secret(data: Path) -> str:
-    """The farm's own `whsec_…`, made once; only the owner of the file can read it."""
-    path = data / "webhook.secret"
-    with suppress(FileExistsError), os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
-        file.write("whsec_" + base64.b64encode(secrets.token_bytes(32)).decode())
-    return path.read_text().strip()
-
-
 def _module(*words: str) -> tuple[str, ...]:
     # -P: a folder "api" in the user's working folder must not be imported in place of ours.
     return (sys.executable, "-P", "-m", *words)
-
-
-def _free_port(host: str) -> Port:
-    try:
-        return Port(host)
-    except (OSError, UnicodeError) as error:
-        raise _unusable(host, error) from None
-
-
-def _refuse_taken(host: str, port: int) -> None:
-    try:
-        socket.create_server((host, port), family=family(host)).close()
-    except (OSError, UnicodeError) as error:
-        if isinstance(error, OSError) and error.errno in (errno.EADDRINUSE, errno.EACCES):
-            raise Misconfigured(
-                f"{host}:{port} can't be used ({error.strerror}); choose another port with --port or FARM_PORT"
-            ) from None
-        raise _unusable(host, error) from None
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _unusable(host: str, error: OSError | UnicodeError) -> Misconfigured:
-    reason = error.strerror if isinstance(error, OSError) else error
-    return Misconfigured(
-        f"{host} is no address of this machine that the API could listen on ({reason}); "
-        "choose another with --host or FARM_HOST"
-    )
-
-
-def _alive(pid: str) -> bool:
-    try:
-        os.kill(int(pid), 0)
-    except (ValueError, ProcessLookupError):
-        return False
-    except PermissionError:
-        pass
-    return True
 
 
 def _end(children: list[Child], grace: float) -> None:

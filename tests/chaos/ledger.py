@@ -27,7 +27,7 @@ from typing import Any, Self
 
 from examples.receiver import Receiver
 from farm.client import Farm, Refused
-from farm.embedded.supervisor import webhook_secret
+from farm.embedded.data_folder import webhook_secret
 from farm.job import ENDED, TRANSITIONS, Due, Status
 from farm.layout import BATCHES, JOBS, RESULTS
 from farm.storage import LocalStorage

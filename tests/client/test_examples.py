@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from farm.client import Farm
-from farm.embedded.supervisor import Local, webhook_secret
+from farm.embedded.data_folder import webhook_secret
+from farm.embedded.supervisor import Local
 from farm.job import DEFAULT_TENANT
 from farm.webhooks.secrets import secret_for
 from tests.client.conftest import Command, clean_environment

@@ -22,7 +22,8 @@ import redis
 from farm.client import Farm
 from farm.embedded.data_folder import prepare
 from farm.embedded.redis_server import lock_data, place_socket, remove_socket
-from farm.embedded.supervisor import Local, Running
+from farm.embedded.running import Running
+from farm.embedded.supervisor import Local
 from farm.errors import Misconfigured, Unavailable
 from farm.wire import JobRequest
 from tests.client.conftest import clean_environment

@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 
 from farm.client import Farm
-from farm.embedded.supervisor import Local, Running
+from farm.embedded.running import Running
+from farm.embedded.supervisor import Local
 from farm.store import Store, quotas
 from tests.flow.record_farm import BOOK, ENVIRONMENT, samples_digest
 from tests.patience import patient
