@@ -2,7 +2,8 @@
 
 gate       request id, tenant by API key, body limits          problems   every error as problem+json
 jobs, batches, results, deliveries, voices, models, health     the routes
-metrics    for Prometheus                                      speech     /v1/audio, as clients of OpenAI's API call it
+events     what becomes of jobs and batches, live             speech     /v1/audio, as clients of OpenAI's API call it
+metrics    for Prometheus
 dashboard  the pages at /, plain files                         session    sign-in of browsers, by cookie
 admission  a request becomes an order, or is refused           views      records in the shape that clients see
 """

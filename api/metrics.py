@@ -77,7 +77,7 @@ class FarmCollector(Collector):
             (((model,), n) for model, n in backlog.leased.items()),
         )  # fmt: skip
         yield _gauge(
-            "farm_backlog_audio_seconds", "Audio of the segments that wait, by the mean of those settled.", "model",
+            "farm_backlog_audio_seconds", "Audio of the segments yet to settle, by the mean of those settled.", "model",
             (((model,), seconds) for model, seconds in self._backlog_seconds()),
         )  # fmt: skip
         yield _gauge(
@@ -98,7 +98,7 @@ class FarmCollector(Collector):
                 yield model, count * audio_ms.get((model,), 0) / 1000 / settled[model,]
 
     def _speed(self) -> Iterator[Metric]:
-        """Means over the workers of a model, of the last minute in which they had work."""
+        """Of the workers of a model together, in the last minute in which they had work."""
         yield self._mean(
             "farm_segments_per_second", "Segments rendered a second.", sum, lambda of: of.segments_per_second
         )

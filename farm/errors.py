@@ -4,7 +4,7 @@ FarmError                      what callers may catch
 ├── BadInput             422   the request is wrong; `pointer` names the field
 │   └── TooLarge         413   it is larger than a stated limit
 ├── Unauthorized         401   no key, or one that is not known
-├── Forbidden            403   a web page of another site, or a proxy, sent it to a farm without keys
+├── Forbidden            403   not with this key; or a web page of another site, or a proxy, sent it
 ├── NotFound             404   no such thing for this tenant
 ├── Conflict             409   it exists, but its state does not allow this
 ├── TooOften             429   the same was asked for a moment ago, or too much of it is asked for at once
