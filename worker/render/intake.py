@@ -178,17 +178,16 @@ class Intake:
     def _batch_is_ready(self, count: int) -> bool:
         return batch_is_ready(*self._flags(), size=min(count, self._capacity), dry=self._dry)
 
-    def _unsettled(self) -> bool:
-        """Whether clips of this worker are on their way. Once they are settled, there may be work of a tenant that has
-        as many segments in hand as it may have."""
+    def _unsettled(self) -> dict[Held, bool]:
+        """What began and is not settled yet. Once it is, there may be work of a tenant that has as many segments in
+        hand as it may have."""
         self._begun = {held: quarantined for held, quarantined in self._begun.items() if self._leases.has(held)}
-        return bool(self._begun)
+        return self._begun
 
     def _flags(self) -> tuple[list[bool], list[bool]]:
         """Whether each is quarantined: the work that is ready, and all that runs, or began and is not settled."""
-        self._unsettled()
         running = [work.quarantined for work in self._running.values()]
-        return [work.quarantined for work in self._ready], [*running, *self._begun.values()]
+        return [work.quarantined for work in self._ready], [*running, *self._unsettled().values()]
 
     # --- the claiming side ----------------------------------------------------------------------------------------
 
