@@ -28,8 +28,8 @@ class Broken(RuntimeError):
 
 
 class Isolation:
-    """Of one place where batches are worked on. It counts the items that failed alone in a row, over all
-    batches; an error that the farm raised on purpose is about the item, and counts nothing."""
+    """Of one place where batches are worked on. It counts the items that failed alone in a row, over all batches; an
+    error that the farm raised on purpose is about the item, and counts nothing."""
 
     def __init__(self, place: str) -> None:
         self._place = place
@@ -45,7 +45,7 @@ class Isolation:
         last: bool = False,
     ) -> list[Made | Failed]:
         """`work(items)`, in the order of the items. `failed` makes the answer for an item that fails alone. `retried`
-        is told of each batch that failed and is about to be tried in smaller ones.
+        is told of each batch that failed and is about to be tried in smaller ones. `last`: one item has had a try.
 
         Raises:
             Exception: the error of a device that failed.
@@ -58,14 +58,13 @@ class Isolation:
         except Exception as error:
             if device_failed(error):
                 raise
-            last = last or not out_of_memory(error)  # memory may be free again in a moment: one item has a second try
-            if len(items) == 1 and last:
+            alone, lacking = len(items) == 1, out_of_memory(error)
+            if alone and (last or not lacking):  # memory may be free again in a moment: one item has a second try
                 self._count(error)
                 return [failed(items[0], error)]
-            if len(items) > 1:
+            if not alone:
                 retried(items, error)
-            size = (len(items) + 1) // 2 if out_of_memory(error) else 1
-            last = len(items) == 1
+            size = (len(items) + 1) // 2 if lacking else 1
         else:
             self._in_a_row = 0
             return made
@@ -75,7 +74,7 @@ class Isolation:
         return [
             one
             for start in range(0, len(items), size)
-            for one in self.run(items[start : start + size], work, failed, retried, last=last)
+            for one in self.run(items[start : start + size], work, failed, retried, last=alone)
         ]
 
     def _count(self, error: Exception) -> None:
