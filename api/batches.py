@@ -315,8 +315,7 @@ async def _accept(state: AppState, new: batches.NewBatch, packed: Path) -> str:
     except QuotaExceeded:  # others were faster; else the desk would delete them later
         await state.blocking(state.storage.delete, lines_key(new.id))
         raise
-    if accepted.standing is not None:
-        state.standings.note(new.tenant, accepted.standing)
+    state.standings.note(new.tenant, accepted.standing)
     return accepted.id
 
 

@@ -51,8 +51,7 @@ async def submit(request: Request) -> Response:
     digest = hashlib.sha256(b"job\n" + body).hexdigest() if key is not None else ""
     new = jobs.NewJob.of(order, tenant, key=key, digest=digest)
     accepted = await (state.store.run(jobs.accept(new)) if order.inline else _accept_long(state, new, order.text))
-    if accepted.standing is not None:
-        state.standings.note(tenant, accepted.standing)
+    state.standings.note(tenant, accepted.standing)
     state.waker.wake(DESK_QUEUE)
     return await _answer_accepted(request, state, order, accepted)
 

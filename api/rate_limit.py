@@ -56,7 +56,10 @@ class Standings:
         self._read, self._clock = read, clock
         self._known: OrderedDict[str, tuple[float, Standing]] = OrderedDict()
 
-    def note(self, tenant: str, standing: Standing) -> None:
+    def note(self, tenant: str, standing: Standing | None) -> None:
+        """What a script has answered; None where it told of none."""
+        if standing is None:
+            return
         self._known[tenant] = (self._clock(), standing)
         self._known.move_to_end(tenant)
         if len(self._known) > _TENANTS:

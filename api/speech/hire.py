@@ -55,13 +55,15 @@ async def hire(state: AppState, tenant: str, order: Order) -> Hired:
         jobs.NewJob.of(order, tenant), text=None, drafted=True, streamed=True, planned=files.total,
         stored=sum(len(data) for _, data, _ in objects),
     )  # fmt: skip
-    await state.store.run(jobs.accept(new))
+    accepted = await state.store.run(jobs.accept(new))
+    state.standings.note(tenant, accepted.standing)
     state.waker.wake(render_queue(order.model))
     return Hired(order.id, tuple(decode_page(files.pages)), card.sample_rate)
 
 
 async def _for_the_desk(state: AppState, tenant: str, order: Order) -> Hired:
     new = replace(jobs.NewJob.of(order, tenant), streamed=True)
-    await (state.store.run(jobs.accept(new)) if order.inline else accept_with_text(state, new, order.text))
+    accepted = await (state.store.run(jobs.accept(new)) if order.inline else accept_with_text(state, new, order.text))
+    state.standings.note(tenant, accepted.standing)
     state.waker.wake(DESK_QUEUE)
     return Hired(order.id)

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
+from api import rate_limit
 from api.admission import Catalog
 from api.speech.aliases import Aliases
 from api.speech.request import SpeechRequest, wanted
@@ -25,6 +26,7 @@ from tests.api.backstage import ESPEAK, Backstage
 from tests.api.conftest import SECRET, Served
 from tests.api.stage import Stage
 from tests.api.test_access import make_key
+from tests.patience import patient
 from tests.store.quota_scan import counted, scanned
 from worker.desk.batch import Unfolder
 
@@ -79,6 +81,17 @@ def test_every_good_answer_tells_of_the_quotas(ann: httpx.Client, limit: Callabl
     assert items(ann.get("/v1/jobs").headers["ratelimit"]).keys() == left.keys()
     assert "ratelimit" not in ann.get("/healthz").headers
     assert "ratelimit" not in ann.get("/v1/jobs/job_0").headers
+
+
+def test_a_speech_request_tells_of_what_is_left_after_it(
+    ann: httpx.Client, limit: Callable[..., None], stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rate_limit, "_FRESH_S", patient(60))  # so that nobody asks the store in between
+    limit(requests=10)
+    before = ann.get("/v1/jobs")
+    with stage.rendering():
+        spoken = ann.post("/v1/audio/speech", json={"input": "One."})
+    assert [items(each.headers["ratelimit"])["requests"]["r"] for each in (before, spoken)] == [10, 9]
 
 
 def test_a_farm_without_keys_has_no_quotas(api: httpx.Client) -> None:
