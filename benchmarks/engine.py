@@ -23,48 +23,38 @@ goals: CPU, tiny: batch 16 over one by one >= 1.7.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import sys
 import tempfile
-import time
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
-from inspect import signature
 from pathlib import Path
 from typing import Any, TypeVar
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import numpy as np
 import soundfile as sf
 import torch
 
+from benchmarks.original import loaded, quiet
+from benchmarks.stage_by_stage import STAGES, TEXT, Clock, StageByStage
 from farm.speech import Manner
 from tests.engine.feeds import ListFeed
 from tests.indextts.checkpoint import references, write
 from worker.engine import Clip, Speech, Utterance
-from worker.engines.indextts.decode.decoder import Decoder
-from worker.engines.indextts.decode.gpt import Gpt
 from worker.engines.indextts.load.checkpoint import find_checkpoint
-from worker.engines.indextts.load.factory import adapt, assemble, choose_device, choose_options
+from worker.engines.indextts.load.factory import assemble, choose_device, choose_options
 from worker.engines.indextts.load.network import load_network
 from worker.engines.indextts.load.precision import choose_precisions, switch_tf32
 from worker.engines.indextts.settings import IndexTTSSettings
-from worker.engines.indextts.shapes import DTYPES, HOP, SAMPLE_RATE, Codes, Network, Request, Sampling
-from worker.engines.indextts.sound.flow import Flow
-from worker.engines.indextts.sound.regulator import regulate
-from worker.engines.indextts.sound.vocoder import Vocoder
+from worker.engines.indextts.shapes import SAMPLE_RATE, Network
 
 T = TypeVar("T")
 
-TEXT = "The tide went out before the harbour woke, and nobody on the long grey quay had seen it go, or asked where to."
 GOALS: Mapping[str, Sequence[float]] = {"2": (60, 158), "2.5": (60, 180)}  # with references of 10 s
 GOAL_REFERENCE_S = 10.0
-STAGES = ("prompts", "decode", "contents", "regulator", "flow", "vocoder")
 
 
 def floor_of_an_h100(size: int, version: str) -> float:
@@ -74,72 +64,6 @@ def floor_of_an_h100(size: int, version: str) -> float:
     rows are on average 155 positions long instead of 350."""
     steps, row = (251, 5.7e-6) if version == "2.5" else (501, 12.7e-6)
     return 1 / (steps * (0.29e-3 + row * size) / (10 * size) + 1 / 678 + 1 / 5066)
-
-
-@dataclass
-class Clock:
-    """Seconds by stage: of the CPU where it computes, else of the wall, with the GPU waited for."""
-
-    device: torch.device
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    def now(self) -> float:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-            return time.perf_counter()
-        return time.process_time()
-
-    def measure(self, stage: str, work: Callable[[], T]) -> T:
-        started = self.now()
-        made = work()
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + self.now() - started
-        return made
-
-
-class Pipeline:
-    """The stages one after another, so that each can be measured."""
-
-    def __init__(self, network: Network, voices: Sequence[str], slots: int, options: argparse.Namespace) -> None:
-        gpt = Gpt(network.gpt)
-        self._adapter = adapt(network, gpt)
-        positions = slots * (256 + options.codes + 256)
-        room = 2 * gpt.layers * gpt.width * gpt.dtype.itemsize * positions
-        self._decoder = Decoder(gpt, slots=slots, bytes=room, attention=options.attention, graph=options.graph)
-        self._regulator = network.regulator
-        s2mel, vocoder = DTYPES[network.precisions.s2mel], DTYPES[network.precisions.vocoder]
-        self._flow = Flow(network.estimator, network.device, s2mel, options.steps)
-        self._vocoder = Vocoder(network.vocoder, network.device, vocoder)
-        self._voices = [voice for voice in self._adapter.voices(voices) if not isinstance(voice, Exception)]
-        self._limit = options.codes
-
-    @torch.inference_mode()
-    def run(self, size: int, clock: Clock, first_seed: int = 0) -> float:
-        """Seconds of audio of one batch."""
-        ids = self._adapter.segments(TEXT, "en").ids[0]
-        voices = [self._voices[number % len(self._voices)] for number in range(size)]
-        prompts = clock.measure(
-            "prompts",
-            lambda: self._adapter.prompts([ids] * size, voices, [voice.emotion for voice in voices], ["en"] * size),
-        )
-        codes = clock.measure("decode", lambda: self._decode(prompts, first_seed))
-        contents = clock.measure("contents", lambda: self._adapter.contents(prompts, codes))
-        frames = [self._adapter.frames(len(row), 1.0) for row in codes]
-        conditions = clock.measure("regulator", lambda: regulate(self._regulator, contents, frames))
-        mels = clock.measure("flow", lambda: self._flow.mels(conditions, voices, [0] * size))
-        waves = clock.measure("vocoder", lambda: self._vocoder.samples(mels))
-        assert [len(wave) for wave in waves] == [HOP * count for count in frames]
-        return sum(map(len, waves)) / SAMPLE_RATE
-
-    def _decode(self, prompts: Sequence[torch.Tensor], first_seed: int) -> list[list[int]]:
-        for number, prompt in enumerate(prompts):
-            self._decoder.submit(Request(number, prompt, Sampling(seed=first_seed + number, limit=self._limit)))
-        ended: dict[int, list[int]] = {}
-        while self._decoder.busy:
-            for outcome in self._decoder.step():
-                assert isinstance(outcome, Codes), outcome
-                assert isinstance(outcome.request.key, int)
-                ended[outcome.request.key] = outcome.codes
-        return [ended[number] for number in range(len(prompts))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +103,8 @@ def bench(version: str, device: torch.device, name: str, options: argparse.Names
         files = options.voice or references(folder)
         voices = {seconds: cut(files, seconds, Path(scratch)) for seconds in options.references}
         middle = voices[options.references[len(options.references) // 2]]
-        chain = stages(Pipeline(network, middle, max(options.batches), options), options.batches, device, options)
-        engine = backlog(network, voices, settings, device)
+        chain = stages(StageByStage(network, middle, max(options.batches), options), options.batches, device, options)
+        engine = backlog(network, voices, settings, device, checks=options.checkpoint is not None)
         one_by_one = sequential(folder, found.version, middle, device, options)
     reached = Reached(chain, engine, one_by_one)
     report(reached, found.version, device, options)
@@ -215,7 +139,7 @@ def written(folder: Path, version: str, full_size: bool) -> Path:
 
 
 def stages(
-    pipeline: Pipeline, sizes: Sequence[int], device: torch.device, options: argparse.Namespace
+    pipeline: StageByStage, sizes: Sequence[int], device: torch.device, options: argparse.Namespace
 ) -> dict[int, float]:
     print(
         f"{'batch':>7} {'audio s':>8} {'seconds':>8} {'audio/s':>8}   " + " ".join(f"{stage:>10}" for stage in STAGES)
@@ -234,10 +158,12 @@ def stages(
 
 
 def backlog(
-    network: Network, voices: Mapping[float, Sequence[str]], settings: IndexTTSSettings, device: torch.device
-) -> dict[float, float]:
-    """The engine itself, joining and leaving: slots stay full, and readers and acoustics run beside the decode."""
-    options = choose_options(settings, device)
+    network: Network, voices: Mapping[float, Sequence[str]], settings: IndexTTSSettings, device: torch.device,
+    *, checks: bool,
+) -> dict[float, float]:  # fmt: skip
+    """The engine itself, joining and leaving: slots stay full, and readers and acoustics run beside the decode. With
+    `checks` of takes as a worker has them, which random weights would never pass."""
+    options = replace(choose_options(settings, device), checks=checks)
     engine = assemble(network, "benchmark", options)
     speeds = {}
     for seconds, files in voices.items():
@@ -297,32 +223,6 @@ def sequential(
     return speed
 
 
-def loaded(folder: Path, version: str, device: torch.device, *, fused: bool = False) -> Any:
-    """The package's own IndexTTS2, in half precision on a GPU, with its fused kernel if that is wanted and compiles."""
-    half = device.type == "cuda"
-    if version == "2.5":
-        from indextts.infer_v2_5 import IndexTTS2
-
-        return IndexTTS2(
-            str(folder / "config.yaml"), str(folder), use_bf16=half, device=str(device), use_cuda_kernel=fused
-        )
-    from huggingface_hub import constants
-    from indextts.infer_v2 import IndexTTS2
-
-    cache = folder / "hf_cache"
-    if cache.exists():
-        constants.HF_HUB_CACHE = str(cache)
-    if "aux_paths" not in signature(IndexTTS2).parameters:
-        return IndexTTS2(model_dir=str(folder), device=str(device), use_fp16=half, use_cuda_kernel=fused)
-    files = find_checkpoint(folder)  # the official repository is told where everything lies
-    auxiliary = {"w2v_bert": files.semantic, "semantic_codec": files.codec, "campplus": files.speaker}
-    auxiliary["bigvgan"] = files.vocoder
-    return IndexTTS2(
-        cfg_path=str(files.config_file), model_dir=str(folder), device=str(device), use_fp16=half,
-        aux_paths={name: str(path) for name, path in auxiliary.items()}, use_cuda_kernel=fused,
-    )  # fmt: skip
-
-
 def report(reached: Reached, version: str, device: torch.device, options: argparse.Namespace) -> None:
     print()
     chain, one = reached.chain, reached.chain[min(reached.chain)]
@@ -344,15 +244,6 @@ def report(reached: Reached, version: str, device: torch.device, options: argpar
 
 def judge(what: str, found: float, goal: float) -> None:
     print(f"goal, {what}: {found:.2f} of >= {goal:g}: {'met' if found >= goal else 'MISSED'}")
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Without the package's progress bars, prints and warnings."""
-    with warnings.catch_warnings(), open(os.devnull, "w") as nowhere:
-        warnings.simplefilter("ignore")
-        with contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
-            yield
 
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:

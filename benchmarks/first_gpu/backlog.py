@@ -62,7 +62,7 @@ def infer_25(bench: Bench) -> Iterator[Row]:
 
 def _original(version: str, bench: Bench) -> Iterator[Row]:
     """Audio seconds per second of the original, with and without its fused kernel for the vocoder."""
-    from benchmarks.engine import loaded, quiet
+    from benchmarks.original import loaded, quiet
 
     bench.check_version(version)
     folder = bench.checkpoint(version)
@@ -85,7 +85,7 @@ def _original(version: str, bench: Bench) -> Iterator[Row]:
 
 
 def _infer(bench: Bench, package: Any, reference: str, name: str, beams: int, version: str) -> Row:
-    from benchmarks.engine import quiet
+    from benchmarks.original import quiet
 
     audio, spent = 0.0, 0.0
     for number in range(bench.size(-1, 0), bench.size(3, 1)):

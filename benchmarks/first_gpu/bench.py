@@ -24,7 +24,6 @@ T = TypeVar("T")
 
 REFERENCES_S = (3, 10, 15)  # of a reference, all of which the flow hears beside each clip; 15 s are the most
 TEXT = "The tide went out before the harbour woke, and nobody on the long grey quay had seen it go, or asked where to."
-DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 class Missing(Exception):
@@ -128,6 +127,7 @@ class Bench:
 
     def stages(self, precision: Precision, kernels: Kernels | None = None, version: str = "2") -> Stages:
         """With the kernels that the device gets where none are named."""
+        from worker.engines.indextts.shapes import DTYPES
         from worker.engines.indextts.sound.flow import Flow
         from worker.engines.indextts.sound.vocoder import Vocoder
 
