@@ -166,8 +166,7 @@ class SdpaAttention:
         mask = (positions <= lengths[:, None])[:, None, None]
 
         def attend(query: Tensor, key: Tensor, value: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-            keys.flatten(0, 1).index_copy_(0, fresh, key[:, 0])
-            values.flatten(0, 1).index_copy_(0, fresh, value[:, 0])
+            _append(key, value, keys, values, fresh)
             held_keys = keys.index_select(0, pages).view(rows, -1, *keys.shape[2:])
             held_values = values.index_select(0, pages).view(rows, -1, *values.shape[2:])
             return scaled_dot_product_attention(
@@ -185,9 +184,7 @@ class FlashAttention:
     gathers = False
 
     def __init__(self, page: int = 256) -> None:
-        if page % 256:
-            raise ValueError(f"FlashAttention 2 wants pages of a multiple of 256 positions, not {page}")
-        self.page = page
+        self.page = _of_kernel(page)
         self._attend: Any = importlib.import_module("flash_attn").flash_attn_with_kvcache
 
     def over(self, tables: Tensor, lengths: Tensor) -> Attend:
@@ -218,9 +215,7 @@ class TorchAttention:
     gathers = False
 
     def __init__(self, page: int = 256) -> None:
-        if page % 256:
-            raise ValueError(f"PyTorch's attention wants pages of a multiple of 256 positions, not {page}")
-        self.page = page
+        self.page = _of_kernel(page)
         self._attend: Any = importlib.import_module("torch.nn.attention.varlen").varlen_attn
 
     def over(self, tables: Tensor, lengths: Tensor) -> Attend:
@@ -232,8 +227,7 @@ class TorchAttention:
         fresh = places(tables, lengths[:, None].long(), self.page)[:, 0]
 
         def attend(query: Tensor, key: Tensor, value: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-            keys.flatten(0, 1).index_copy_(0, fresh, key[:, 0])
-            values.flatten(0, 1).index_copy_(0, fresh, value[:, 0])
+            _append(key, value, keys, values, fresh)
             attended: Tensor = self._attend(
                 query[:, 0], keys, values, starts, keys_start, 1, most,
                 seqused_k=used, block_table=tables, num_splits=1,
@@ -241,6 +235,19 @@ class TorchAttention:
             return attended[:, None]
 
         return attend
+
+
+def _append(key: Tensor, value: Tensor, keys: Tensor, values: Tensor, fresh: Tensor) -> None:
+    """Writes the new key and value of each row to its place `fresh` (B,) in a flattened pool."""
+    keys.flatten(0, 1).index_copy_(0, fresh, key[:, 0])
+    values.flatten(0, 1).index_copy_(0, fresh, value[:, 0])
+
+
+def _of_kernel(page: int) -> int:
+    """FlashAttention 2, which PyTorch has as well, reads pages of a multiple of 256 positions alone."""
+    if page % 256:
+        raise ValueError(f"this attention reads pages of a multiple of 256 positions, not of {page}")
+    return page
 
 
 def causal(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
