@@ -205,10 +205,7 @@ class Listener:
         while newer(until, self.after):
             try:
                 page = await self._store.events_between(self.after, until, _PAGE)
-                (
-                    oldest,
-                    _,
-                ) = await self._store.events_kept()  # asked last: a slow client may be overtaken by the trimming
+                oldest, _ = await self._store.events_kept()  # asked last: trimming may overtake a slow client
             except StoreUnavailable:
                 self.wake()  # the next look reads these again
                 raise
