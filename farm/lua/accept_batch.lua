@@ -21,6 +21,7 @@ end
 remember(idem_key, id, request_digest, IDEMPOTENCY_MS)
 call('HSET', 'f:b:' .. id, 'tenant', tenant, 'total', total, 'accepted', 0, 'ended', 0, 'keep', keep_s, 'webhook', webhook,
   'created', t, 'records', records, 'bytes', records + stored, 'held', characters, 'lines', lines, 'texts', texts)
+call('ZADD', 'f:batches:' .. tenant, t, id)
 count_request(tenant, standing)
 call('SET', 'f:s:' .. id, spec)
 if shared ~= '' then

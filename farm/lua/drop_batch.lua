@@ -9,6 +9,7 @@ end
 drains()
 local t = now()
 call('HSET', key, 'deleted', 1, 'stopped', 1)
+call('ZREM', 'f:batches:' .. tenant, batch)
 skip_rest(batch, t)
 unschedule('batch', batch, t)
 unschedule('purge', batch, t)

@@ -103,7 +103,14 @@ def cancel_jobs(batch: str, *, after: int, limit: int) -> Call[int | None]:
 
 def record(batch: str, tenant: str | None = None) -> Call[BatchRecord | None]:
     """With a tenant, only a batch of that tenant that is not deleted."""
-    return Call("batch_record", (batch, tenant or ""), lambda answer: _read_record(batch, answer))
+    return Call("batch_record", (batch, tenant or ""), lambda answer: None if answer is None else _read(answer))
+
+
+def page(tenant: str, *, after: tuple[int, str] | None = None, limit: int = 20) -> Call[list[BatchRecord]]:
+    """Batches of a tenant, newest first, without deleted ones. `after` has the created_ms and the id of the last one
+    seen."""
+    score, id = after or ("", "")
+    return Call("batch_page", (tenant, score, id, limit), lambda answer: [_read(record) for record in answer])
 
 
 def some(cursor: int) -> Call[tuple[int | None, list[str]]]:
@@ -127,13 +134,11 @@ def forget(batch: str) -> Call[bool]:
     return Call("forget_batch", (batch,), bool)
 
 
-def _read_record(id: str, answer: list[Any] | None) -> BatchRecord | None:
-    if answer is None:
-        return None
-    flat, spec, shared = answer
+def _read(record: list[Any]) -> BatchRecord:
+    id, flat, spec, shared = record
     fields = words(flat)
     return BatchRecord(
-        id=id,
+        id=id.decode(),
         tenant=fields["tenant"],
         total=int(fields["total"]),
         accepted=int(fields["accepted"]),

@@ -42,6 +42,8 @@ def expected_keys(model: State) -> dict[str, Any]:
             sums["f:load:m"][f"{new.lane}:{new.tenant}"] += len(job.ready)
     for id, batch in model.batches.items():
         keys |= {f"f:b:{id}": _batch_fields(batch), f"f:s:{id}": batch.new.spec, f"f:lines:{id}": batch.jobs}
+        if not batch.deleted:
+            zsets[f"f:batches:{batch.new.tenant}"][id] = batch.created
     for token, lease in model.leases.items():
         zsets["f:lease"][token] = lease.expiry
         held = {f"{id}:{index}": "1" if begun else "" for (id, index), begun in lease.segments.items()}

@@ -9,7 +9,7 @@ import pytest
 
 from farm.errors import BadInput, Conflict, NotFound
 from farm.job import Due, Lane, Status
-from farm.store import batches, jobs, outbox, segments, tasks
+from farm.store import batches, jobs, outbox, quotas, segments, tasks
 from tests.store.clocked import NOON, Farm, new_job
 
 
@@ -219,3 +219,31 @@ def test_batches_wait_in_the_lowest_lane(farm: Farm) -> None:
     assert farm.run(jobs.plan("job_a", farm.task(Due.PLAN, "job_a").token, 1))
     grant = farm.claim()
     assert farm.run(segments.begin(grant.token, grant.segments)) == {"job_a": [0]}
+
+
+def test_batches_are_listed_newest_first_without_deleted_ones(farm: Farm) -> None:
+    for number in range(5):
+        farm.run(batches.accept(new_batch(f"batch_{number}")))
+        farm.clock.forward(number % 2)  # so that some share their time
+    farm.run(batches.accept(batches.NewBatch("batch_bob", "bob", 1, "{}", 3600)))
+    farm.run(batches.drop("batch_3", "ann"))
+    assert [found.id for found in farm.run(batches.page("ann"))] == ["batch_4", "batch_2", "batch_1", "batch_0"]
+    assert [found.id for found in farm.run(batches.page("bob"))] == ["batch_bob"]
+    first = farm.run(batches.page("ann", limit=2))
+    assert first == [record(farm, "batch_4"), record(farm, "batch_2")]
+    farm.run(batches.forget("batch_2"))
+    rest = farm.run(batches.page("ann", after=(first[-1].created_ms, first[-1].id)))
+    assert [found.id for found in rest] == ["batch_1", "batch_0"]
+
+
+def test_a_batch_that_an_older_release_accepted_or_deleted_is_listed_right(farm: Farm) -> None:
+    for id in ("batch_a", "batch_b"):
+        farm.run(batches.accept(new_batch(id)))
+        farm.accept(f"job_{id}", batch=id)
+    farm.redis.delete("f:batches:ann")
+    farm.redis.hset("f:b:batch_b", "deleted", 1)
+    farm.run(quotas.recount("ann"))
+    assert [found.id for found in farm.run(batches.page("ann"))] == ["batch_a"]
+    farm.redis.delete("f:b:batch_a")
+    assert farm.run(batches.page("ann")) == []
+    assert not farm.redis.exists("f:batches:ann")

@@ -51,6 +51,7 @@ CALLS: dict[str, Call[Any]] = {
         batches.drop("batch_a", "ann"),
         batches.cancel_jobs("batch_a", after=0, limit=9),
         batches.record("batch_a"),
+        batches.page("ann"),
         batches.forget("batch_a"),
         segments.claim("m", want=4, worker="w", lease_ms=1000),
         segments.begin("7", {"job_a": [0, 1]}),

@@ -205,6 +205,32 @@ local function record_of(job)
   return {job, call('HGETALL', 'f:j:' .. job), call('GET', 'f:s:' .. job), call('GET', 'f:o:' .. job), shared}
 end
 
+local function record_of_batch(batch)
+  return {batch, call('HGETALL', 'f:b:' .. batch), call('GET', 'f:s:' .. batch), call('HGET', 'f:shared:' .. batch, 'spec')}
+end
+
+-- A page of a list: its newest first, or from its beginning where `forward`. A page starts behind the last member seen, or
+-- behind its former place when that member is gone.
+local function page_of(key, forward, after_score, after_id, limit)
+  local first = 0
+  if after_id ~= '' then
+    local seen = call(forward and 'ZRANK' or 'ZREVRANK', key, after_id)
+    if seen then
+      first = seen + 1
+    elseif forward then
+      first = call('ZCOUNT', key, '-inf', after_score)
+    else
+      first = call('ZCOUNT', key, '(' .. after_score, '+inf')
+      for _, id in ipairs(call('ZREVRANGEBYSCORE', key, after_score, after_score)) do
+        if id >= after_id then
+          first = first + 1
+        end
+      end
+    end
+  end
+  return call(forward and 'ZRANGE' or 'ZREVRANGE', key, first, first + limit - 1)
+end
+
 -- Removes what the jobs of a batch share, once neither the batch nor any of its jobs is left. Jobs outlive their batch.
 local function drop_shared(batch)
   if call('EXISTS', 'f:b:' .. batch) == 0 and number(call('HGET', 'f:shared:' .. batch, 'jobs')) <= 0 then

@@ -42,6 +42,7 @@
 --   f:a:<job>                      hash    segment -> number of attempts lost; "x" and the error once it is dead. Gone when
 --                                          the job ends
 --   f:list:<tenant>                zset    job -> time of acceptance
+--   f:batches:<tenant>             zset    batch -> time of acceptance, of those that are not deleted
 --   f:lines:<batch>                zset    job -> its line in the batch
 --   f:quota:<tenant>               hash    what the tenant has in use (characters, bytes, records, and voices as a part of the
 --                                          bytes), requests since a time, and its limits (most_…): shared/quota.lua
