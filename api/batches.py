@@ -22,15 +22,16 @@ from pydantic import ValidationError
 from starlette.datastructures import UploadFile
 
 from api.admission import Catalog, with_defaults
-from api.answers import Wait, form_of, json_response, require_json, require_plain
+from api.answers import Wait, form_of, json_response, read_cursor, require_json, require_plain
 from api.body import JSONL_TYPES
 from api.idempotency import key_of, reserved
 from api.jobs import Wanted, page_of_jobs
 from api.json_width import check_width
+from api.lists import Place, find_some, metadata_of
 from api.openapi import IDEMPOTENCY_KEY, OVER_QUOTA, TOO_MANY_WAITS, json_body, query, ref
 from api.problems import MAX_ERRORS, invalid, parse, without_bom
 from api.state import AppState, state_of, tenant_of
-from api.views import base_url, batch_view
+from api.views import base_url, batch_status, batch_view
 from farm.errors import BadInput, Conflict, FieldError, NotFound, TooLarge
 from farm.job import Status, new_id
 from farm.layout import lines_key
@@ -39,7 +40,7 @@ from farm.scratch import Scratch
 from farm.spec import BatchSpec, Order, Shared, write_lines
 from farm.store import batches, jobs, quotas
 from farm.wake import DESK_QUEUE
-from farm.wire import MAX_BATCH_JOBS, MAX_JSON_BYTES, Batch, BatchRequest, Job, JobRequest, Page
+from farm.wire import MAX_BATCH_JOBS, MAX_JSON_BYTES, Batch, BatchRequest, BatchStatus, Job, JobRequest, Page
 
 router = APIRouter(prefix="/v1/batches", tags=["batches"])
 
@@ -120,6 +121,39 @@ async def submit(request: Request) -> Response:
     state.waker.wake(DESK_QUEUE)
     headers = {"Idempotent-Replayed": "true"} if claimed.earlier else {}
     return await _answer(request, state, await find(request, batch_id), 202, headers)
+
+
+@router.get("", response_model=Page[Batch])
+async def list_batches(
+    request: Request,
+    status: Annotated[BatchStatus | None, Query()] = None,
+    model: Annotated[str | None, Query(max_length=64, description="that one of its jobs asks for")] = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    after: Annotated[str | None, Query(max_length=200, description="`next_cursor` of the page before")] = None,
+) -> Response:
+    """Newest first, without deleted ones. `metadata[key]=value` filters by metadata. A page of a filtered list may be
+    short, or even empty, and have more behind it."""
+    state, tenant, metadata = state_of(request), tenant_of(request), metadata_of(request)
+
+    async def read(place: Place | None, count: int) -> list[batches.BatchRecord]:
+        return await state.store.run(batches.page(tenant, after=place, limit=count))
+
+    def holds(batch: batches.BatchRecord) -> bool:
+        if status not in (None, batch_status(batch)):
+            return False
+        spec = BatchSpec.model_validate_json(batch.spec)
+        return (model is None or model in spec.models) and metadata.items() <= spec.metadata.items()
+
+    found = await find_some(
+        read,
+        lambda batch, _: (batch.created_ms, batch.id),
+        holds=holds if status or model or metadata else None,
+        limit=limit,
+        after=read_cursor(after, known) if after else None,
+    )
+    base, speeds = base_url(request, state.settings.public_url), await state.speeds.get()
+    shown = [batch_view(batch, base, speeds) for batch in found.records]
+    return json_response(Page[Batch](data=shown, has_more=found.more, next_cursor=found.next_cursor))
 
 
 @router.get("/{batch_id}", response_model=Batch, responses=TOO_MANY_WAITS)

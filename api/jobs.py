@@ -12,8 +12,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from api.answers import Wait, cursor, json_response, read_cursor, require_json
+from api.answers import Wait, json_response, read_cursor, require_json
 from api.idempotency import key_of, reserved
+from api.lists import Place, find_some, metadata_of
 from api.openapi import IDEMPOTENCY_KEY, OVER_QUOTA, TOO_MANY_WAITS, header, json_body
 from api.problems import parse
 from api.state import AppState, state_of, tenant_of
@@ -34,7 +35,6 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
 _LARGE_BYTES = 64_000  # from here on a body is parsed off the event loop
 _RESERVE_S = 60  # for writing a long text to storage
-_SCANNED = 1_000  # records that one filtered page looks at
 _RETRY_AFTER = "2"  # seconds; what a client that polls is advised
 _PREFER_WAIT = re.compile(r"(?:^|[,;\s])wait=(\d{1,4})(?:$|[,;\s])")
 _ID = re.compile(r"job_[0-9a-z_]{1,60}")
@@ -107,12 +107,7 @@ async def list_jobs(
 ) -> Response:
     """Newest first; within a batch, in its order. `metadata[key]=value` filters by metadata. A page of a filtered list
     may be short, or even empty, and have more behind it."""
-    metadata = {
-        name[len("metadata[") : -1]: value
-        for name, value in request.query_params.multi_items()
-        if name.startswith("metadata[") and name.endswith("]")
-    }
-    wanted = Wanted(status, model, voice, (custom_id or "").casefold(), metadata)
+    wanted = Wanted(status, model, voice, (custom_id or "").casefold(), metadata_of(request))
     return await page_of_jobs(request, batch=batch, wanted=wanted, limit=limit, after=after)
 
 
@@ -210,32 +205,27 @@ async def page_of_jobs(
     short while more pages follow."""
     state = state_of(request)
     tenant = tenant_of(request)
-    place = read_cursor(after, known) if after else None
-    at_once = 100 if wanted != Wanted() else min(100, limit + 1)
-    found: list[jobs.JobRecord] = []
-    scanned, more = 0, True
-    while more:
-        page = await state.store.run(jobs.page(tenant, batch=batch, after=place, limit=at_once))
-        more = len(page) == at_once
-        for job in page:
-            if len(found) == limit:
-                more = True
-                break
-            place = (job.created_ms if batch is None else place[0] + 1 if place else 1, job.id)
-            if wanted.holds(job):
-                found.append(job)
-        scanned += len(page)
-        if len(found) == limit or scanned >= _SCANNED:
-            break
+
+    async def read(place: Place | None, count: int) -> list[jobs.JobRecord]:
+        return await state.store.run(jobs.page(tenant, batch=batch, after=place, limit=count))
+
+    def place_of(job: jobs.JobRecord, before: Place | None) -> Place:
+        line = before[0] + 1 if before else 1
+        return (job.created_ms if batch is None else line, job.id)
+
+    holds = wanted.holds if wanted != Wanted() else None
+    found = await find_some(
+        read, place_of, holds=holds, limit=limit, after=read_cursor(after, known) if after else None
+    )
     base = base_url(request, state.settings.public_url)
     speeds = await state.speeds.get()
     shown = Page[Job](
         data=[
             job_view(job, base, speeds.get(job.model))
-            for job in await asyncio.gather(*(explained(state, job) for job in found))
+            for job in await asyncio.gather(*(explained(state, job) for job in found.records))
         ],
-        has_more=more,
-        next_cursor=cursor(place) if more and place else None,
+        has_more=found.more,
+        next_cursor=found.next_cursor,
     )
     return json_response(shown)
 

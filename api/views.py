@@ -11,7 +11,7 @@ from api import estimate
 from farm.job import Status
 from farm.spec import BatchSpec, Order, Rendered, Spec, read_outcome
 from farm.store import batches, jobs
-from farm.wire import Batch, Job, JobError, Progress, Result
+from farm.wire import Batch, BatchStatus, Job, JobError, Progress, Result
 
 _NO_PROGRESS = Progress(segments_total=0, segments_done=0, segments_failed=0, cached=0, audio_seconds=0, percent=0)
 
@@ -77,6 +77,12 @@ def accepted_view(order: Order, base: str) -> Job:
     )
 
 
+def batch_status(batch: batches.BatchRecord) -> BatchStatus:
+    if batch.ended_ms is None:
+        return "running"
+    return "canceled" if batch.canceled else "completed"
+
+
 def batch_view(batch: batches.BatchRecord, base: str, speeds: dict[str, float]) -> Batch:
     spec = BatchSpec.model_validate_json(batch.spec)
     url = f"{base}/v1/batches/{batch.id}"
@@ -85,7 +91,7 @@ def batch_view(batch: batches.BatchRecord, base: str, speeds: dict[str, float]) 
         counts[Status.QUEUED] = counts.get(Status.QUEUED, 0) + batch.waiting
     return Batch(
         id=batch.id,
-        status="running" if batch.ended_ms is None else "canceled" if batch.canceled else "completed",
+        status=batch_status(batch),
         total=batch.total,
         counts=counts,
         progress=Progress(

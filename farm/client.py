@@ -52,8 +52,7 @@ class Farm(Exchange):
         self, *, status: str | None = None, batch: str | None = None, metadata: Mapping[str, str] | None = None
     ) -> Iterator[Job]:
         """Newest first, page by page."""
-        named = {f"metadata[{key}]": value for key, value in (metadata or {}).items()}
-        return self._pages("/v1/jobs", Job, status=status, batch=batch, **named)
+        return self._pages("/v1/jobs", Job, status=status, batch=batch, **_named(metadata))
 
     def watch(self, id: str, *, every: float = 1.0) -> Iterator[Job]:
         """The job now and about every so many seconds, until and including its end."""
@@ -144,6 +143,10 @@ class Farm(Exchange):
     def batch(self, id: str, *, wait: float = 0.0) -> Batch:
         return self._get(_batch(id), Batch, wait=wait)
 
+    def batches(self, *, status: str | None = None, metadata: Mapping[str, str] | None = None) -> Iterator[Batch]:
+        """Newest first, page by page."""
+        return self._pages("/v1/batches", Batch, status=status, **_named(metadata))
+
     def batch_jobs(self, id: str) -> Iterator[Job]:
         """In the order of the batch."""
         return self._pages(f"{_batch(id)}/jobs", Job)
@@ -208,6 +211,11 @@ def _batch(id: str) -> str:
 def _said(request: BaseModel) -> dict[str, Any]:
     """The fields that the caller set; the farm chooses the others."""
     return request.model_dump(mode="json", exclude_unset=True)
+
+
+def _named(metadata: Mapping[str, str] | None) -> dict[str, str]:
+    """The parameters of a list that filter by metadata."""
+    return {f"metadata[{key}]": value for key, value in (metadata or {}).items()}
 
 
 def _envelope(

@@ -302,9 +302,12 @@ class Job(_Answer):
         return self.status not in ("queued", "running", "assembling")
 
 
+BatchStatus = Literal["running", "completed", "canceled"]
+
+
 class Batch(_Answer):
     id: str
-    status: Literal["running", "completed", "canceled"]
+    status: BatchStatus
     total: int
     counts: dict[str, int]
     progress: Progress

@@ -122,6 +122,42 @@ def test_its_jobs_are_shown_in_their_order_and_counted(api: httpx.Client, backst
     assert {job["batch_id"] for job in page["data"]} == {batch}
 
 
+def test_batches_are_listed_newest_first_and_filtered(api: httpx.Client, backstage: Backstage) -> None:
+    def submit(**more: Any) -> str:
+        answer = api.post("/v1/batches", json={"jobs": [{"input": "One.", "model": "espeak"}], **more})
+        return str(answer.json()["id"])
+
+    def listed(**wanted: str) -> list[str]:
+        return [batch["id"] for batch in api.get("/v1/batches", params=wanted).json()["data"]]
+
+    emma, other, gone, canceled, plain = (
+        submit(metadata={"book": "emma", "part": "1"}), submit(metadata={"book": "other"}), submit(), submit(), submit()
+    )  # fmt: skip
+    api.delete(f"/v1/batches/{gone}")
+    api.post(f"/v1/batches/{canceled}/cancel")
+    found: list[dict[str, Any]] = []
+    after: dict[str, str] = {}
+    for _ in range(2):
+        page = api.get("/v1/batches", params={"limit": 2, **after}).json()
+        found += page["data"]
+        after = {"after": page["next_cursor"] or ""}
+    assert (page["has_more"], after) == (False, {"after": ""})
+    assert [batch["id"] for batch in found] == listed() == [plain, canceled, other, emma]
+    assert found == [api.get(f"/v1/batches/{batch['id']}").json() for batch in found]
+    assert listed(**{"metadata[book]": "emma"}) == [emma]
+    assert listed(**{"metadata[book]": "emma", "metadata[part]": "2"}) == []
+    assert (listed(status="canceled"), listed(status="completed")) == ([canceled], [])
+    assert listed(status="running", model="espeak") == [plain, other, emma]
+    assert listed(model="indextts-2") == []
+
+
+@pytest.mark.parametrize("query", ["status=failed", "limit=0", "after=am9i", "after=MS5qb2JfMQ", "limit=101"])
+def test_a_list_of_batches_refuses_what_it_does_not_know(api: httpx.Client, query: str) -> None:
+    answer = api.get(f"/v1/batches?{query}")
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["pointer"] == f"/{query.partition('=')[0]}"
+
+
 def test_a_long_poll_on_a_batch_answers_at_its_end(api: httpx.Client, backstage: Backstage) -> None:
     batch = api.post("/v1/batches", json={"jobs": [{"input": "One."}]}).json()["id"]
     (job,) = unfold(backstage, batch)

@@ -78,6 +78,7 @@ def test_another_tenants_ids_are_answered_as_unknown_ones_on_every_route(
 def test_lists_hold_nothing_of_another_tenant(tenants: tuple[httpx.Client, httpx.Client], hers: dict[str, str]) -> None:
     _, bob = tenants
     assert bob.get("/v1/jobs").json()["data"] == []
+    assert bob.get("/v1/batches").json()["data"] == []
     foreign, unknown = (
         bob.get("/v1/jobs", params={"batch": batch}) for batch in (hers["batch_id"], UNKNOWN["batch_id"])
     )

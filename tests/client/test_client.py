@@ -213,6 +213,9 @@ def test_a_batch_is_accepted_from_values_and_from_lines(client: Farm, tmp_path: 
         assert ended.metadata == {"book": "7"}
         assert {job.language for job in client.batch_jobs(batch.id)} == {"de"}
     assert by_lines.total == 2
+    assert [batch.id for batch in client.batches(status="completed", metadata={"book": "7"})][:2] == [
+        by_lines.id, by_value.id,
+    ]  # fmt: skip
 
 
 def test_a_wrong_line_is_named_and_nothing_is_accepted(client: Farm, tmp_path: Path) -> None:
