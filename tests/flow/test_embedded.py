@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,9 @@ def test_chapters_have_their_voices_and_subtitles_their_times(client: Farm, tmp_
     assert job.status == "succeeded", job.error
     manifest = client.manifest(job.id)
     assert Manifest.model_validate(manifest).segments[0].text == LINE  # as the API's document describes it
+    head = json.dumps(manifest, indent=1).partition('"chapters"')[0]
+    assert '"waveform"' in head
+    assert len(head) < 8_000  # which a reader asks for who draws the audio and needs nothing else
     assert [chapter["title"] for chapter in manifest["chapters"]] == ["One", "Zwei"]
     assert job.result is not None
     assert set(job.result.subtitles) == {"vtt", "srt"}

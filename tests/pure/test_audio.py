@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
 import math
@@ -221,6 +222,17 @@ def test_gain_stops_at_the_ceiling_and_says_what_was_reached(rate: int | None, t
     assert done.loudness_lufs is not None
     assert done.loudness_lufs < -9
     assert done.loudness_lufs == pytest.approx(_loudness(heard, heard_rate), abs=0.05)
+
+
+def test_the_waveform_is_that_of_the_audio_as_written(tmp_path: Path) -> None:
+    done = _stitch([_speechlike(4) * np.float32(0.1)] * 2, tmp_path / "book", format="wav", loudness_lufs=-20)
+    heard = sf.read(tmp_path / "book")[0]
+    pairs = np.frombuffer(base64.b64decode(str(done.waveform["data"])), np.int8).reshape(-1, 2) / 127
+    each = int(done.waveform["samples_per_pair"])
+    for number, (low, high) in enumerate(pairs):
+        stretch = heard[number * each : (number + 1) * each]
+        assert (low, high) == pytest.approx((stretch.min(), stretch.max()), abs=1 / 127)
+    assert (len(pairs) - 1) * each < len(heard) <= len(pairs) * each
 
 
 def test_without_a_target_nothing_is_made_louder(tmp_path: Path) -> None:

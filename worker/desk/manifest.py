@@ -64,7 +64,7 @@ class Manifest:
             "format": stitched.format, "sample_rate": stitched.sample_rate, "duration_seconds": stitched.seconds,
             **self._timing, "frames": stitched.frames, "bytes": stitched.bytes, "sha256": stitched.sha256,
             "loudness_lufs": stitched.loudness_lufs, "source_loudness_lufs": stitched.source_loudness_lufs,
-            "gain_db": stitched.gain_db, "peak_dbfs": stitched.peak_dbfs,
+            "gain_db": stitched.gain_db, "peak_dbfs": stitched.peak_dbfs, "waveform": stitched.waveform,
             "warnings": sum(len(said.warnings) for said in self._said.values()),
             "characters": sum(len(row["text"]) for row in table), "spoken_characters": _spoken(table),
             "chapters": [self._chapter(number, table) for number in range(len(self._plan.chapters))],

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from farm.sound.timeline import BLOCK_S, Piece, Span, Timeline, resampled
 from farm.wire import Output
 from worker.desk.encoder import Encoder
 from worker.desk.loudness import Meter, decibels
+from worker.desk.waveform import Waveform
 
 _CEILING = 10 ** (-1 / 20)  # gain stops where the highest sample would pass -1 dBFS
 
@@ -41,6 +42,7 @@ class Stitched:
     source_loudness_lufs: float | None  # of the clips before the gain
     gain_db: float
     peak_dbfs: float | None  # highest sample before encoding; None for silence
+    waveform: Mapping[str, int | str]
 
     @property
     def seconds(self) -> float:
@@ -58,7 +60,7 @@ def stitch(
     timeline = Timeline(sample_rate)
     rate = encodable_rate(output.format, output.sample_rate or sample_rate)
     source = measured = Meter(rate)
-    gain = 1.0
+    gain, waveform = 1.0, Waveform(rate)
     blocks = timeline.blocks(pieces)
     with tempfile.TemporaryFile(dir=target.parent) as spool:
         if output.loudness_lufs is not None:
@@ -72,6 +74,7 @@ def stitch(
             for block in resampled(blocks, sample_rate, rate):
                 louder = block * np.float32(gain)
                 measured.feed(louder)
+                waveform.feed(louder)
                 encoder.write(louder)
                 check()
     if not encoder.frames:
@@ -87,6 +90,7 @@ def stitch(
         source_loudness_lufs=_finite(source.integrated()),
         gain_db=decibels(gain),
         peak_dbfs=_finite(decibels(measured.peak)),
+        waveform=waveform.shown(),
     )
 
 
