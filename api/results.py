@@ -11,17 +11,16 @@ from pathlib import PurePosixPath
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.responses import RedirectResponse, StreamingResponse
-from pydantic import BaseModel, ConfigDict
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field
 
 from api.answers import json_response
-from api.head import is_head
 from api.jobs import explained, find
 from api.manifest_rows import manifest_rows
 from api.openapi import file_answers, problem
 from api.problems import Gone
 from api.state import AppState, state_of
-from api.stored_file import stored_file
+from api.stored_object import stored_object
 from farm.audio_formats import AUDIO_FORMATS, MEDIA_TYPE_OF_SUFFIX, SUBTITLE_FORMATS
 from farm.errors import BadInput, Conflict, NotFound, ObjectMissing
 from farm.job import ENDED, Status
@@ -71,6 +70,15 @@ class ManifestChapter(BaseModel):
     duration_ms: int
 
 
+class ManifestWaveform(BaseModel):
+    """How the audio looks, to be drawn without decoding it. It stands before the chapters, in the first 8 kB."""
+
+    samples_per_pair: int = Field(description="frames that a pair stands for; the last pair may stand for less")
+    bits: int
+    length: int = Field(description="pairs, 1,500 at most")
+    data: str = Field(description="base64 of the pairs: lowest and highest sample, signed bytes, 127 is full scale")
+
+
 class Manifest(BaseModel):
     """For the document alone: a stored manifest is sent as it is, and later ones may say more."""
 
@@ -90,6 +98,7 @@ class Manifest(BaseModel):
     source_loudness_lufs: float | None = None
     gain_db: float | None = None
     peak_dbfs: float | None = None
+    waveform: ManifestWaveform | None = None
     warnings: int | None = None
     chapters: list[ManifestChapter]
     segments: list[ManifestSegment]
@@ -216,7 +225,6 @@ def _written(job: jobs.JobRecord, reader: PlanReader) -> Iterator[str]:
 
 
 async def _object(request: Request, job_id: str, key_of: Callable[[Rendered], str | None]) -> Response:
-    state = state_of(request)
     job = await find(request, job_id)
     key = key_of(_rendered(job))
     if key is None:
@@ -224,27 +232,10 @@ async def _object(request: Request, job_id: str, key_of: Callable[[Rendered], st
             f"job {job_id} has none; ask for them in output.subtitles when you submit it", code="not_asked_for"
         )
     suffix = PurePosixPath(key).suffix
-    filename, media_type = f"{job_id}{suffix}", MEDIA_TYPE_OF_SUFFIX.get(suffix)
-    url = await state.blocking(state.storage.url, key, filename=filename)
-    if url is not None:
-        if not is_head(request):
-            return RedirectResponse(url, 307, {"Cache-Control": "no-store"})
-        held = await state.blocking(state.storage.head, key)  # the URL is signed for a GET alone
-        if held is None:
-            raise _lost(job_id)
-        return Response(None, 200, {"Content-Length": str(held.size), "Accept-Ranges": "bytes"}, media_type)
-    path = await state.blocking(state.storage.path, key)
-    try:
-        found = await state.blocking(path.stat) if path is not None else None
-    except FileNotFoundError:
-        found = None
-    if path is None or found is None:
-        raise _lost(job_id)
-    return stored_file(request, path, found, media_type, filename)
-
-
-def _lost(job_id: str) -> Gone:
-    return Gone(f"the result of job {job_id} is no longer in storage; retry or submit the job anew")
+    lost = f"the result of job {job_id} is no longer in storage; retry or submit the job anew"
+    return await stored_object(
+        request, key, filename=f"{job_id}{suffix}", media_type=MEDIA_TYPE_OF_SUFFIX.get(suffix), lost=lost
+    )
 
 
 def _rendered(job: jobs.JobRecord) -> Rendered:

@@ -12,9 +12,10 @@ from starlette.datastructures import FormData, UploadFile
 
 from api.answers import form_of, json_response
 from api.decoder import Decoder
-from api.openapi import OVER_QUOTA, form_body
+from api.openapi import OVER_QUOTA, file_answers, form_body, problem
 from api.problems import invalid
 from api.state import AppState, state_of, tenant_of
+from api.stored_object import stored_object
 from api.views import moment
 from farm.errors import BadInput, Conflict, NotFound
 from farm.layout import voice_key
@@ -110,6 +111,26 @@ async def show(request: Request, name: str) -> Response:
     if voice is None:
         raise _unknown(name)
     return json_response(voice)
+
+
+_RECORDING = file_answers(["audio/flac", "application/octet-stream"], {"type": "string", "format": "binary"}) | {
+    409: problem("The voice is built in, and has no recording"),
+    410: problem("The recording is no longer in storage"),
+}
+
+
+@router.get("/{name}/audio", response_class=Response, responses=_RECORDING)
+async def audio(request: Request, name: str) -> Response:
+    """The recording of an uploaded voice, as the farm keeps it: mono FLAC."""
+    tenant = tenant_of(request)
+    stored = (await state_of(request).store.run(registry.voices(tenant))).get(name)
+    if stored is None:
+        if any(name in card.voices for card in (await state_of(request).cards.get()).values()):
+            raise Conflict(f"{name!r} is a built-in voice, and has no recording", code="built_in")
+        raise _unknown(name)
+    key = voice_key(tenant, StoredVoice.model_validate_json(stored).digest)
+    lost = f"the recording of {name!r} is no longer in storage; upload the voice again"
+    return await stored_object(request, key, filename=f"{name}.flac", media_type="audio/flac", lost=lost)
 
 
 @router.delete("/{name}", status_code=204)

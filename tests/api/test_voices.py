@@ -42,6 +42,19 @@ def test_an_uploaded_voice_can_be_spoken_with(api: httpx.Client, backstage: Back
     assert backstage.spec(job.json()["id"]).speaker() == (voice["digest"], True)
 
 
+def test_the_recording_of_a_voice_can_be_heard_again(api: httpx.Client, backstage: Backstage) -> None:
+    digest = add(api).json()["digest"]
+    answer = api.get("/v1/voices/anna/audio")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "audio/flac")
+    assert answer.content == backstage.storage.get(voice_key("default", digest))
+    part = api.get("/v1/voices/anna/audio", headers={"Range": "bytes=0-3"})
+    assert (part.status_code, part.content) == (206, b"fLaC")
+    refusals = {name: api.get(f"/v1/voices/{name}/audio").json()["code"] for name in ("en-us", "nobody")}
+    assert refusals == {"en-us": "built_in", "nobody": "not_found"}
+    backstage.storage.delete(voice_key("default", digest))
+    assert api.get("/v1/voices/anna/audio").status_code == 410
+
+
 def test_all_voices_are_listed_by_name(api: httpx.Client) -> None:
     add(api)
     page = api.get("/v1/voices", params={"limit": 2}).json()
