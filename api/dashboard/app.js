@@ -7,11 +7,13 @@ import { Overview } from './overview.js';
 import { Jobs } from './jobs.js';
 import { Job } from './job.js';
 import { Batch } from './batch.js';
+import { Batches } from './batches.js';
 import { Submit } from './submit.js';
 import { Voices } from './voices.js';
 
-const PAGES = { '': Overview, jobs: Jobs, job: Job, batch: Batch, submit: Submit, voices: Voices };
-const MENU = [['', 'Overview'], ['jobs', 'Jobs'], ['submit', 'Submit'], ['voices', 'Voices']];
+const PAGES = { '': Overview, jobs: Jobs, job: Job, batches: Batches, batch: Batch, submit: Submit, voices: Voices };
+const MENU = [['', 'Overview'], ['jobs', 'Jobs'], ['batches', 'Batches'], ['submit', 'Submit'], ['voices', 'Voices']];
+const OPENED_FROM = { job: 'jobs', batch: 'batches' };
 const PARTS = { redis: 'Redis', storage: 'The storage', workers: 'A worker' };
 
 /** {page, id, filter} of `#/jobs?status=failed`. */
@@ -51,7 +53,7 @@ function App() {
     <header>
       <a class="brand" href="#/">TTS Farm</a>
       <nav aria-label="Pages">${MENU.map(([page, title]) => html`
-        <a href=${`#/${page}`} aria-current=${at.page === page ? 'page' : null}>${title}</a>`)}
+        <a href=${`#/${page}`} aria-current=${(OPENED_FROM[at.page] || at.page) === page ? 'page' : null}>${title}</a>`)}
         <a href="docs">API</a>
       </nav>
       ${session.expires_at && html`<span class="who">${session.tenant}

@@ -8,7 +8,7 @@ export function Deliveries({ owner }) {
   const [page, error, reload] = useAnswer(`${owner}/deliveries`, 15);
   const [said, say] = useState(null);
   const soon = useCalmly(reload, 3000);
-  useEvents((kind, data) => kind === 'status' && owner.endsWith(data.id) && soon());
+  useEvents((kind, data) => kind === 'status' && data.status !== 'deleted' && owner.endsWith(data.id) && soon());
   if (!page || !page.data.length) return html`<${Trouble} of=${error} />`;
   const again = (delivery) => call('POST', `${owner}/deliveries/${encodeURIComponent(delivery.id)}/redeliver`)
     .then(() => { say(null); setTimeout(reload, 1000); }, say);

@@ -37,11 +37,11 @@ export async function call(method, path, { json, body, headers = {} } = {}) {
 
 export const get = (path) => call('GET', path);
 
-/** Every job that matches, page after page; `onCount` hears how many there are so far. */
-export async function* everyJob(filter, onCount = () => {}) {
+/** Every member of a list that matches, page after page; `onCount` hears how many there are so far. */
+export async function* everyOne(path, filter = {}, onCount = () => {}) {
   let after = null, count = 0;
   do {
-    const page = await get(`v1/jobs?${query({ ...filter, limit: 100, after })}`);
+    const page = await get(`${path}?${query({ ...filter, limit: 100, after })}`);
     count += page.data.length;
     onCount(count);
     yield* page.data;
@@ -155,6 +155,27 @@ export function useAnswer(path, seconds = 0) {
     return () => clearInterval(timer);
   }, [path, seconds]);
   return [held.path === path ? held.answer : null, held.error, load];
+}
+
+/** All members of a list, page after page: [rows or null, error, reload]. */
+export function useAll(path) {
+  const [rows, setRows] = useState(null);
+  const [error, setError] = useState(null);
+  const latest = useRef(); // the reading whose answer counts
+  const load = async () => {
+    const run = latest.current = {}, found = [];
+    try {
+      for await (const row of everyOne(path)) found.push(row);
+      if (run === latest.current) setRows(found);
+    } catch (refusal) {
+      if (run === latest.current) setError(refusal);
+    }
+  };
+  useEffect(() => {
+    load();
+    return () => { latest.current = null; };
+  }, [path]);
+  return [rows, error, load];
 }
 
 /** A function that calls `act` at once, and then no more often than each `ms`; the latest call is never lost. */

@@ -2,8 +2,9 @@
 
 import { html, useEffect, useRef, useState } from './vendor/preact-htm.js';
 import { call, get, useAnswer, useCalmly, useEvents } from './farm.js';
-import { Ask, Bar, State, Trouble, When, bytes, clock, nameOf, number, path, span } from './parts.js';
+import { Ask, Bar, Deleted, Left, State, Trouble, When, bytes, clock, nameOf, number, path } from './parts.js';
 import { Deliveries } from './deliveries.js';
+import { canBeRetried } from './jobs.js';
 import { Wave } from './wave.js';
 
 const OPEN = new Set(['queued', 'running', 'assembling']);
@@ -11,20 +12,24 @@ const AT_ONCE = 200; // segments
 
 export function Job({ id }) {
   const [job, error, reload] = useAnswer(`v1/jobs/${encodeURIComponent(id)}`);
+  const [models] = useAnswer('v1/models');
   const [fresh, setFresh] = useState(null); // the latest progress
   const [refusal, setRefusal] = useState(null);
   const [asked, ask] = useState(false);
   const audio = useRef();
-  const soon = useCalmly(reload, 1000);
+  const [gone, setGone] = useState(false);
+  const soon = useCalmly(() => gone || reload(), 1000);
   useEvents((kind, data) => {
-    if (kind === 'progress' && data.id === id) setFresh(data.progress);
+    if (data.status === 'deleted' && data.id === id) setGone(true);
+    else if (kind === 'progress' && data.id === id) setFresh(data.progress);
     else if (kind !== 'progress' && (!data.id || data.id === id)) soon();
   });
   useEffect(() => setFresh(null), [job]);
+  if (gone) return html`<${Deleted} title="Job" back="#/jobs" />`;
   if (!job) return html`<h1>Job</h1><${Trouble} of=${error} />`;
   const act = (method, to) => call(method, to).then(reload, setRefusal);
   const here = `v1/jobs/${job.id}`, progress = fresh || job.progress, { result } = job;
-  const again = ['failed', 'canceled'].includes(job.status) || (job.status === 'succeeded' && progress.segments_failed > 0);
+  const seeded = Boolean(models && models.data.some((model) => model.name === job.model && model.parameters.includes('seed')));
   const remove = (yes) => {
     ask(false);
     if (yes) call('DELETE', here).then(() => { location.hash = '#/jobs'; }, setRefusal);
@@ -35,12 +40,12 @@ export function Job({ id }) {
     <${Trouble} of=${refusal || error} />
     ${job.error && html`<div class="trouble" role="alert"><p>${job.error.message}</p>
       ${job.error.text && html`<p>In ${job.error.chapter_title || `chapter ${job.error.chapter + 1}`}: <q>${job.error.text}</q></p>`}</div>`}
-    ${OPEN.has(job.status) && html`<p><${Bar} percent=${progress.percent} /> ${number(progress.segments_done)} of ${number(progress.segments_total)} segments, ${clock(progress.audio_seconds)} of audio${job.eta_seconds != null && html`, about ${span(job.eta_seconds)} left`}</p>`}
-    ${result && html`<${Wave} src=${`${here}/audio`} seconds=${result.duration_seconds} audio=${audio} />
+    ${OPEN.has(job.status) && html`<p><${Bar} percent=${progress.percent} /> ${number(progress.segments_done)} of ${number(progress.segments_total)} segments, ${clock(progress.audio_seconds)} of audio. <${Left} seconds=${job.eta_seconds} /></p>`}
+    ${result && html`<${Wave} job=${here} seconds=${result.duration_seconds} audio=${audio} />
       <audio class="player" controls preload="metadata" src=${`${here}/audio`} ref=${audio} aria-label=${`audio of ${nameOf(job)}`}></audio>`}
     <p class="row">
       ${OPEN.has(job.status) && html`<button type="button" onClick=${() => act('POST', `${here}/cancel`)}>Cancel</button>`}
-      ${again && html`<button type="button" class="main" onClick=${() => act('POST', `${here}/retry`)}>Retry</button>`}
+      ${canBeRetried({ ...job, progress }) && html`<button type="button" class="main" onClick=${() => act('POST', `${here}/retry`)}>Retry</button>`}
       ${result && html`<a class="button" href=${`${here}/audio`} download>Download ${result.format}, ${bytes(result.bytes)}</a>
         <a class="button" href=${`${here}/manifest`} download>Manifest</a>
         ${Object.keys(result.subtitles).map((kind) => html`<a key=${kind} class="button" href=${`${here}/subtitles.${kind}`} download>${kind}</a>`)}`}
@@ -49,7 +54,7 @@ export function Job({ id }) {
     ${asked && html`<${Ask} yes="Delete 1" danger onAnswer=${remove}><p><b>Delete this job?</b></p>
       <p>Its audio goes with it, and does not come back.</p></${Ask}>`}
     <${Facts} job=${job} />
-    <${Segments} job=${job} audio=${audio} />
+    <${Segments} job=${job} audio=${audio} seeded=${seeded} />
     <${Deliveries} owner=${here} />`;
 }
 
@@ -64,7 +69,7 @@ function Facts({ job }) {
   return html`<dl>${rows.filter(([, said]) => said || said === 0).map(([name, said]) => html`<div><dt>${name}</dt><dd>${said}</dd></div>`)}</dl>`;
 }
 
-function Segments({ job, audio }) {
+function Segments({ job, audio, seeded }) {
   const [rows, setRows] = useState([]);
   const [next, setNext] = useState(null);
   const [error, setError] = useState(null);
@@ -84,13 +89,14 @@ function Segments({ job, audio }) {
   useFollow(audio, rows, setPlaying);
   if (!rows.length) return html`<${Trouble} of=${error} />`;
   return html`<section aria-labelledby="sentences"><h2 id="sentences">Sentences</h2>
-    <ol class="segments">${rows.map((row) => html`<${Sentence} key=${row.index} row=${row} audio=${audio} now=${playing === row.index} />`)}</ol>
+    <ol class="segments">${rows.map((row) => html`<${Sentence} key=${row.index} row=${row} audio=${audio} now=${playing === row.index}
+      seed=${seeded ? job.seed : null} />`)}</ol>
     ${next && html`<p><button type="button" onClick=${() => load(next)}>Show more</button></p>`}</section>`;
 }
 
-function Sentence({ row, audio, now }) {
+function Sentence({ row, audio, now, seed }) {
   const sounds = row.duration_ms != null && row.offset_ms != null;
-  const notes = [sounds && clock(row.offset_ms / 1000, 1), row.voice, row.seed != null && `seed ${row.seed}`,
+  const notes = [sounds && clock(row.offset_ms / 1000, 1), row.voice, seed != null && `seed ${seed}`,
     row.attempts > 1 && `${row.attempts} attempts`, row.cached && 'from the cache'].filter(Boolean);
   const warnings = row.warnings || [];
   return html`<li class=${now ? 'now' : ''}>

@@ -5,7 +5,10 @@ import { useAnswer, useCalmly, useEvents } from './farm.js';
 import { STATES, State, Trouble, When, number, span } from './parts.js';
 
 const KEPT = 720; // samples of the charts: an hour, at one each 5 seconds
-const samples = [[], [], []]; // seconds of Unix time, segments per second, segments that wait
+const samples = { times: [], speeds: [], waits: [], lefts: [] }; // seconds of Unix time, segments per second, segments that wait, seconds left
+const PACE = [{ of: 'speeds', label: 'segments/s', colour: '--accent', faint: '--accent-faint', least: 1 },
+  { of: 'waits', label: 'segments that wait', colour: '--running', dash: [5, 4], least: 10 }];
+const LEFT = [{ of: 'lefts', label: 'time left', colour: '--accent', faint: '--accent-faint', least: 60, words: (seconds) => seconds == null ? '–' : span(seconds) }];
 
 export function Overview({ session }) {
   const [queue, error, reload] = useAnswer('v1/queue', 5);
@@ -24,7 +27,10 @@ export function Overview({ session }) {
       <a key=${state} href=${`#/jobs?status=${state}`}><b>${number(queue.jobs[state])}</b> <${State} of=${state} /></a>`)}
       ${!counted.length && html`<span class="quiet">No jobs yet. <a href="#/submit">Submit a text</a>.</span>`}</p>`}
     <section aria-labelledby="queue"><h2 id="queue">Queue</h2><${Depths} queue=${queue} operator=${session.operator} /></section>
-    <section aria-labelledby="pace"><h2 id="pace">Throughput</h2><${Chart} tick=${queue} /></section>
+    <section aria-labelledby="pace"><h2 id="pace">Throughput</h2>
+      <${Chart} tick=${queue} series=${PACE} label="segments per second and segments that wait, since this page was opened" /></section>
+    <section aria-labelledby="left"><h2 id="left">Time left</h2>
+      <${Chart} tick=${queue} series=${LEFT} label="time until all that waits is rendered, since this page was opened" /></section>
     ${session.operator && html`<section aria-labelledby="workers"><h2 id="workers">Workers</h2>
       <${Workers} of=${render} />
       <p class="quiet">${desks.length} ${desks.length === 1 ? 'desk plans and assembles' : 'desks plan and assemble'}.</p>
@@ -47,10 +53,17 @@ function Depths({ queue, operator }) {
 }
 
 function left(depth, operator) {
-  const count = waiting(depth) + depth.leased;
-  if (!count) return 'nothing';
+  const seconds = secondsLeft(depth);
+  if (seconds === 0) return 'nothing';
   if (operator && !depth.workers) return 'no worker';
-  return depth.segments_per_second ? `about ${span(count / depth.segments_per_second)}` : 'not known yet';
+  return seconds == null ? 'not known yet' : `about ${span(seconds)}`;
+}
+
+/** Until all that waits is rendered; null where that is not known. */
+function secondsLeft(depth) {
+  const count = waiting(depth) + depth.leased;
+  if (!count) return 0;
+  return depth.segments_per_second ? count / depth.segments_per_second : null;
 }
 
 function Workers({ of }) {
@@ -62,7 +75,7 @@ function Workers({ of }) {
       <td data-label="model">${worker.model}</td>
       <td data-label="device">${worker.device || '–'}</td>
       <td data-label="batch fill">${fill(worker)}</td>
-      <td data-label="real-time factor">${worker.real_time_factor ? worker.real_time_factor.toFixed(4) : '–'}</td>
+      <td data-label="real-time factor">${worker.real_time_factor ? Number(worker.real_time_factor.toPrecision(2)) : '–'}</td>
       <td data-label="segments">${number(worker.segments)}</td>
       <td data-label="last seen"><${When} at=${worker.seen_at} /></td></tr>`)}</tbody></table>`;
 }
@@ -73,19 +86,21 @@ function fill(worker) {
 }
 
 function sample(queue) {
-  const depths = Object.values(queue.models);
-  const [times, speeds, waits] = samples, now = Math.round(Date.now() / 1000);
-  if (times[times.length - 1] === now) return;
+  const depths = Object.values(queue.models), lefts = depths.map(secondsLeft), now = Math.round(Date.now() / 1000);
+  const { times, speeds, waits } = samples;
+  if (times.at(-1) === now) return;
   times.push(now);
   speeds.push(depths.reduce((sum, depth) => sum + depth.segments_per_second, 0));
   waits.push(depths.reduce((sum, depth) => sum + waiting(depth), 0));
-  if (times.length > KEPT) samples.forEach((series) => series.shift());
+  samples.lefts.push(lefts.includes(null) ? null : Math.max(0, ...lefts)); // models work side by side
+  if (times.length > KEPT) Object.values(samples).forEach((held) => held.shift());
 }
 
-/** Segments per second, and segments that wait, since this page was opened. */
-function Chart({ tick }) {
+/** One or two series of the samples, since this page was opened. The first has its axis on the left. */
+function Chart({ tick, series, label }) {
   const place = useRef(), plot = useRef();
   const [scheme, setScheme] = useState(0);
+  const data = () => [samples.times, ...series.map((each) => samples[each.of])];
   useEffect(() => {
     const dark = matchMedia('(prefers-color-scheme: dark)');
     const changed = () => setScheme((times) => times + 1);
@@ -93,22 +108,7 @@ function Chart({ tick }) {
     return () => dark.removeEventListener('change', changed);
   }, []);
   useEffect(() => {
-    const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-    const points = { show: true, size: 5 };
-    const axis = { stroke: colour('--quiet'), grid: { stroke: colour('--line'), width: 1 }, ticks: { stroke: colour('--line') } };
-    const span = () => {
-      const now = samples[0].at(-1) ?? Date.now() / 1000;
-      return [Math.min(samples[0][0] ?? now, now - 60), now];
-    };
-    plot.current = new uPlot({
-      width: place.current.clientWidth, height: 200, cursor: { drag: { x: false } },
-      scales: { x: { range: span },
-        speed: { range: (_, low, high) => [0, Math.max(1, high * 1.1)] },
-        wait: { range: (_, low, high) => [0, Math.max(10, high * 1.1)] } },
-      axes: [axis, { ...axis, scale: 'speed', size: 44 }, { ...axis, scale: 'wait', side: 1, size: 48, grid: { show: false } }],
-      series: [{}, { label: 'segments/s', scale: 'speed', stroke: colour('--accent'), width: 2, points, fill: colour('--accent-faint') },
-        { label: 'segments that wait', scale: 'wait', stroke: colour('--running'), width: 2, points, dash: [5, 4] }],
-    }, samples, place.current);
+    plot.current = new uPlot(drawing(series, place.current.clientWidth), data(), place.current);
     const fit = new ResizeObserver(() => plot.current.setSize({ width: place.current.clientWidth, height: 200 }));
     fit.observe(place.current);
     return () => {
@@ -116,6 +116,29 @@ function Chart({ tick }) {
       plot.current.destroy();
     };
   }, [scheme]);
-  useEffect(() => plot.current.setData(samples), [tick]);
-  return html`<div class="chart" ref=${place} role="img" aria-label="segments per second and segments that wait, since this page was opened"></div>`;
+  useEffect(() => plot.current.setData(data()), [tick]);
+  return html`<div class="chart" ref=${place} role="img" aria-label=${label}></div>`;
+}
+
+/** The options of uPlot, in the colours of this moment. */
+function drawing(series, width) {
+  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const time = (seconds) => new Date(1000 * seconds).toLocaleTimeString();
+  const axis = { stroke: colour('--quiet'), grid: { stroke: colour('--line'), width: 1 }, ticks: { stroke: colour('--line') } };
+  const times = () => {
+    const now = samples.times.at(-1) ?? Date.now() / 1000;
+    return [Math.min(samples.times[0] ?? now, now - 60), now];
+  };
+  const scales = series.map(({ of, least }) => [of, { range: (_, low, high) => [0, Math.max(least, high * 1.1)] }]);
+  return {
+    width, height: 200, cursor: { drag: { x: false } },
+    scales: { x: { range: times }, ...Object.fromEntries(scales) },
+    axes: [{ ...axis, space: 90, values: (_, ticks) => ticks.map(time) }, ...series.map(({ of, words }, number) => ({
+      ...axis, scale: of, size: 56, ...(words && { values: (_, ticks) => ticks.map(words) }), ...(number && { side: 1, grid: { show: false } }),
+    }))],
+    series: [{ label: 'time', value: (_, seconds) => seconds == null ? '–' : time(seconds) }, ...series.map((each) => ({
+      label: each.label, scale: each.of, stroke: colour(each.colour), width: 2, points: { show: true, size: 5 }, dash: each.dash,
+      ...(each.faint && { fill: colour(each.faint) }), ...(each.words && { value: (_, value) => each.words(value) }),
+    }))],
+  };
 }

@@ -17,6 +17,12 @@ export const When = ({ at }) => at
   ? html`<time datetime=${at} title=${new Date(at).toLocaleString()}>${ago(at)}</time>`
   : html`<span class="quiet">–</span>`;
 
+/** In place of what was deleted while somebody looked at it. */
+export const Deleted = ({ title, back }) => html`<h1>${title} <${State} of="deleted" /></h1><p><a href=${back}>To the others</a></p>`;
+
+/** How long something still takes, where that is known and can be felt. */
+export const Left = ({ seconds }) => seconds >= 1 && html`<span class="left">about ${span(seconds)} left</span>`;
+
 /** The name that a person gave, else the id. */
 export const nameOf = (job) => job.custom_id || job.id;
 

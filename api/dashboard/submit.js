@@ -1,7 +1,7 @@
 // New work: one text, several files, or lines of JSON; with the curl command that does the same.
 
 import { html, useState } from './vendor/preact-htm.js';
-import { call, pairs, useAnswer } from './farm.js';
+import { call, pairs, useAll, useAnswer } from './farm.js';
 import { Trouble, path, quoted } from './parts.js';
 
 const KINDS = { text: 'A text', files: 'Files', lines: 'JSON Lines' };
@@ -15,7 +15,7 @@ export function Submit() {
   const [error, setError] = useState(null);
   const [busy, setBusy] = useState(false);
   const [models] = useAnswer('v1/models');
-  const [voices] = useAnswer('v1/voices?limit=100');
+  const [voices] = useAll('v1/voices');
   const change = (name) => (event) => say({ ...said, [name]: event.target.value });
   const request = requestOf(kind, said, files);
   const send = async (event) => {
@@ -30,7 +30,7 @@ export function Submit() {
     }
   };
   const choose = async (event) => setFiles(await Promise.all([...event.target.files].map(async (file) => ({ name: file.name, text: await file.text() }))));
-  const fitting = (voices ? voices.data : []).filter((voice) => !said.model || voice.models.includes(said.model));
+  const fitting = (voices || []).filter((voice) => !said.model || voice.models.includes(said.model));
   return html`
     <h1>Submit</h1>
     <form onSubmit=${send} class="card" aria-label="Submit">

@@ -1,15 +1,15 @@
 // Voices: those built into models, and recordings that were uploaded.
 
 import { html, useEffect, useState } from './vendor/preact-htm.js';
-import { call, useAnswer } from './farm.js';
+import { call, useAll } from './farm.js';
 import { Ask, Trouble, When } from './parts.js';
 
 export function Voices() {
-  const [page, error, reload] = useAnswer('v1/voices?limit=100');
+  const [every, error, reload] = useAll('v1/voices');
   const [wanted, want] = useState('');
   const [gone, drop] = useState(null);
   const [refusal, setRefusal] = useState(null);
-  const voices = (page ? page.data : []).filter((voice) => `${voice.name} ${voice.language || ''}`.toLowerCase().includes(wanted.toLowerCase()));
+  const voices = (every || []).filter((voice) => `${voice.name} ${voice.language || ''}`.toLowerCase().includes(wanted.toLowerCase()));
   const own = voices.filter((voice) => voice.kind === 'uploaded'), builtin = voices.filter((voice) => voice.kind === 'builtin');
   const answer = (yes) => {
     const name = gone;
@@ -25,11 +25,11 @@ export function Voices() {
     <ul class="voices">${own.map((voice) => html`<li key=${voice.name}><b>${voice.name}</b>
       <span class="quiet"> ${voice.seconds} s, <${When} at=${voice.created_at} />${voice.models.length ? `, for ${voice.models.join(', ')}` : ', and no model here clones voices'}</span>
       ${voice.notes.map((note) => html`<div class="warning">${note}</div>`)}
-      <button type="button" class="plain" onClick=${() => drop(voice.name)}>Delete</button></li>`)}</ul>
+      <button type="button" class="plain" aria-label=${`Delete ${voice.name}`} onClick=${() => drop(voice.name)}>Delete</button>
+      <audio class="player" controls preload="none" src=${`v1/voices/${encodeURIComponent(voice.name)}/audio`} aria-label=${`the voice ${voice.name}`}></audio></li>`)}</ul>
     <h2>Built in</h2>
     <label class="find">Find <input type="search" value=${wanted} onInput=${(event) => want(event.target.value)} placeholder="en-gb" /></label>
     <ul class="voices names">${builtin.map((voice) => html`<li key=${voice.name}><b>${voice.name}</b> <span class="quiet">${voice.language}, ${voice.models.join(', ')}</span></li>`)}</ul>
-    ${page && page.has_more && html`<p class="quiet">The first 100 by name; GET /v1/voices has all.</p>`}
     ${gone && html`<${Ask} yes="Delete it" danger onAnswer=${answer}><p><b>Delete the voice ${gone}?</b></p>
       <p>Open jobs that still need it fail.</p></${Ask}>`}`;
 }

@@ -2,21 +2,22 @@
 
 import { html, useEffect, useRef, useState } from './vendor/preact-htm.js';
 import { clock } from './parts.js';
+import { loudest, peaksOf } from './peaks.js';
 
-const LONGEST = 1800; // seconds that a browser decodes without being felt; longer audio is a plain line
-const HZ = 8000; // enough for peaks
-const BUCKETS = 1200;
+const BAR = 3; // CSS pixels from one bar to the next
 
-export function Wave({ src, seconds, audio }) {
+/** `job` is the URL of the job. */
+export function Wave({ job, seconds, audio }) {
   const canvas = useRef();
-  const [peaks, setPeaks] = useState(null);
+  const [told, tell] = useState(null); // {from, peaks}
+  const peaks = told && told.peaks;
   const [now, setNow] = useState(0);
   useEffect(() => {
     let gone = false;
-    setPeaks(null);
-    if (seconds <= LONGEST) decode(src).then((found) => gone || setPeaks(found), () => {});
+    tell(null);
+    peaksOf(job, seconds).then((found) => gone || tell(found), () => {});
     return () => { gone = true; };
-  }, [src, seconds]);
+  }, [job, seconds]);
   useEffect(() => {
     const element = audio.current;
     if (!element) return undefined;
@@ -52,22 +53,7 @@ export function Wave({ src, seconds, audio }) {
   };
   return html`<canvas class="wave" ref=${canvas} role="slider" tabindex="0" aria-label="position" aria-valuemin="0"
     aria-valuemax=${Math.round(seconds)} aria-valuenow=${Math.round(now)} aria-valuetext=${`${clock(now)} of ${clock(seconds)}`}
-    data-peaks=${peaks ? peaks.length : 0} onClick=${click} onKeyDown=${key}></canvas>`;
-}
-
-/** The loudest sample of each bucket, 0 to 1. */
-async function decode(src) {
-  const answer = await fetch(src, { credentials: 'same-origin' });
-  if (!answer.ok) throw new Error(answer.statusText);
-  const sound = await new OfflineAudioContext(1, 1, HZ).decodeAudioData(await answer.arrayBuffer());
-  const samples = sound.getChannelData(0), peaks = new Float32Array(Math.min(BUCKETS, samples.length));
-  for (let bucket = 0; bucket < peaks.length; bucket++) {
-    const end = Math.floor(((bucket + 1) * samples.length) / peaks.length);
-    let most = 0;
-    for (let at = Math.floor((bucket * samples.length) / peaks.length); at < end; at++) most = Math.max(most, Math.abs(samples[at]));
-    peaks[bucket] = most;
-  }
-  return peaks;
+    data-peaks=${peaks ? peaks.length : 0} data-from=${told && told.from} onClick=${click} onKeyDown=${key}></canvas>`;
 }
 
 function draw(canvas, peaks, heard) {
@@ -77,9 +63,9 @@ function draw(canvas, peaks, heard) {
   const pen = canvas.getContext('2d');
   pen.scale(ratio, ratio);
   const style = getComputedStyle(canvas), before = style.getPropertyValue('--accent'), after = style.getPropertyValue('--wave');
-  const loudest = peaks ? Math.max(0.01, ...peaks) : 1;
-  for (let x = 0; x < width; x += 3) {
-    const share = x / width, peak = peaks ? peaks[Math.floor(share * peaks.length)] / loudest : 0.04;
+  const most = peaks ? Math.max(0.01, loudest(peaks, 0, 1)) : 1;
+  for (let x = 0; x < width; x += BAR) {
+    const share = x / width, peak = peaks ? loudest(peaks, share, Math.min(1, (x + BAR) / width)) / most : 0.04;
     const tall = Math.max(1.5, peak * (height - 6));
     pen.fillStyle = share <= heard ? before : after;
     pen.fillRect(x, (height - tall) / 2, 2, tall);

@@ -25,11 +25,13 @@ CHROMIUM = Path(os.environ.get("FARM_TEST_CHROMIUM", "/usr/bin/chromium"))
 KEY = "farm_ann"
 OPERATOR = "farm_olga"
 PHONE = {"width": 390, "height": 844}
+DESKTOP = {"width": 1280, "height": 800}
 
 
 @pytest.fixture(scope="session")
 def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
-    with Local(tmp_path_factory.mktemp("farm")) as local:
+    receivers = {"FARM_WEBHOOK_ALLOW": "127.0.0.0/8"}  # it has keys, and the tests' receivers listen here
+    with Local(tmp_path_factory.mktemp("farm"), environment=receivers) as local:
         store = Store.connect(local.redis_url)
         for key, name in ((KEY, "ann"), (OPERATOR, "olga")):
             digest = hashlib.sha256(key.encode()).hexdigest()
