@@ -50,9 +50,10 @@ test-faults: $(READY) ## break a farm of real processes in some thirty ways; mea
 	@$(BIN)/pytest -n $(if $(FAULTS),0,$(PROCESSES)) --dist worksteal $(if $(NAMED),,tests/chaos) $(ARGS)
 
 .PHONY: test-browser
-test-browser: $(READY) ## the dashboard in Debian's Chromium, which is installed where apt can; one process
-	@[ -x $(or $(FARM_TEST_CHROMIUM),/usr/bin/chromium) ] || ! command -v apt-get >/dev/null || \
-		{ $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends chromium; } >/dev/null || true
+test-browser: $(READY) ## the dashboard in Debian's Chromium, which is installed where apt can, as is npm; one process
+	@missing="$$([ -x $(or $(FARM_TEST_CHROMIUM),/usr/bin/chromium) ] || echo chromium) $$(command -v npm >/dev/null || echo npm)"; \
+		[ -z "$${missing// /}" ] || ! command -v apt-get >/dev/null || \
+		{ $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends $$missing; } >/dev/null || true
 	@$(BIN)/pytest $(if $(NAMED),,tests/browser) $(ARGS)
 
 .PHONY: test-all
