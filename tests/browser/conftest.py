@@ -3,25 +3,30 @@
 farm      every process of it is real; ann has a key, and olga, who operates it, another
 page      signed in as ann, watched: at the end its console said nothing, and it asked no other host
 stranger  a page that has not signed in
+
+FARM_TEST_SHOTS names a folder for pictures of the pages of a test that fails, and what their consoles said.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Error, Page, Playwright, expect, sync_playwright
 
 from farm.embedded.supervisor import Local
 from farm.store import Store, registry
 from tests.patience import patient
 
 CHROMIUM = Path(os.environ.get("FARM_TEST_CHROMIUM", "/usr/bin/chromium"))
+FAILED = pytest.StashKey[bool]()
 KEY = "farm_ann"
 OPERATOR = "farm_olga"
 PHONE = {"width": 390, "height": 844}
@@ -70,8 +75,15 @@ def chromium(playwright: Playwright) -> Iterator[Browser]:
     browser.close()
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    item.stash[FAILED] = item.stash.get(FAILED, False) or report.failed
+    return report
+
+
 @pytest.fixture
-def open_page(chromium: Browser, farm: Local) -> Iterator[Callable[..., Page]]:
+def open_page(chromium: Browser, farm: Local, request: pytest.FixtureRequest) -> Iterator[Callable[..., Page]]:
     """open_page(key, **options of a context)"""
     contexts: list[BrowserContext] = []
     said: list[str] = []
@@ -97,10 +109,25 @@ def open_page(chromium: Browser, farm: Local) -> Iterator[Callable[..., Page]]:
         return page
 
     yield start
+    if request.node.stash.get(FAILED, False):
+        _keep(request.node.name, contexts, said)
     for context in contexts:
         context.close()
     assert said == []
     assert elsewhere == []
+
+
+def _keep(test: str, contexts: Sequence[BrowserContext], said: Sequence[str]) -> None:
+    """What somebody needs who can't watch the browser of a failed test."""
+    folder = os.environ.get("FARM_TEST_SHOTS")
+    if not folder:
+        return
+    place = Path(folder) / re.sub(r"[^\w-]+", "_", test)
+    place.mkdir(parents=True, exist_ok=True)
+    (place / "console.txt").write_text("\n".join(said))
+    for number, page in enumerate(page for context in contexts for page in context.pages):
+        with suppress(Error):  # a page that crashed has no picture
+            page.screenshot(path=place / f"{number}.png", full_page=True)
 
 
 @pytest.fixture
