@@ -71,6 +71,8 @@ if batch ~= '' then
     if line >= tonumber(call('HGET', 'f:b:' .. batch, 'total')) then
       release_lines(batch, tenant)
     end
+  else -- a release without quotas, and without f:batches, has accepted the batch
+    call('ZADD', 'f:batches:' .. tenant, call('HGET', 'f:b:' .. batch, 'created'), batch)
   end
 end
 if text ~= '' then

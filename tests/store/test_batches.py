@@ -244,6 +244,10 @@ def test_a_batch_that_an_older_release_accepted_or_deleted_is_listed_right(farm:
     farm.redis.hset("f:b:batch_b", "deleted", 1)
     farm.run(quotas.recount("ann"))
     assert [found.id for found in farm.run(batches.page("ann"))] == ["batch_a"]
+    farm.redis.delete("f:batches:ann")
+    farm.redis.hdel("f:b:batch_a", "lines")
+    farm.accept("job_2", batch="batch_a")
+    assert [found.id for found in farm.run(batches.page("ann"))] == ["batch_a"]
     farm.redis.delete("f:b:batch_a")
     assert farm.run(batches.page("ann")) == []
     assert not farm.redis.exists("f:batches:ann")
