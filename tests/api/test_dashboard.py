@@ -72,6 +72,14 @@ def test_vendored_files_are_those_that_notice_names() -> None:
         assert re.search(rf"api/dashboard/vendor/{re.escape(file.name)}\s.*\n?.*{digest}", notice), file.name
 
 
+def test_the_page_asks_for_every_module_at_once() -> None:
+    """Else the browser finds one module in another, and waits for each."""
+    page = (ROOT / "api/dashboard/index.html").read_text("utf-8")
+    asked = set(re.findall(r'<link rel="modulepreload" href="([^"]+)"|<script src="([^"]+)"', page))
+    scripts = {f"{file.relative_to(ROOT / 'api')}" for file in FILES if file.suffix == ".js"}
+    assert {one or other for one, other in asked} == scripts
+
+
 def test_every_file_is_in_the_package() -> None:
     patterns = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]["package-data"]["api"]
     for file in FILES:
