@@ -278,18 +278,22 @@ def test_every_page_can_be_used_by_everybody(
     page = open_page(viewport=viewport, color_scheme=scheme, reduced_motion="reduce", bypass_csp=True)
     page.add_init_script(script)
     page.goto("/")
+
+    def look(where: str) -> None:
+        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, where
+        assert serious(page) == [], where
+
     for where, ready in shown.items():
         page.evaluate("where => { location.hash = where }", where)
         expect(page.locator(ready).first).to_be_visible()
-        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, where
-        assert serious(page) == [], where
+        look(where)
     page.get_by_role("button", name="Delete the batch").click()
     expect(page.get_by_role("dialog")).to_be_visible()
-    assert serious(page) == []
+    look("a dialog")
     page.keyboard.press("Escape")
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_label("API key")).to_be_visible()
-    assert serious(page) == []
+    look("signing in")
 
 
 @pytest.fixture(scope="module")
