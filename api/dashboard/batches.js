@@ -1,7 +1,8 @@
 // The page of batches, and what a list of batches shows and can do.
 
 import { html } from './vendor/preact-htm.js';
-import { call } from './farm.js';
+import { call, everyOne } from './farm.js';
+import { canBeRetried } from './jobs.js';
 import { Filter, List } from './list.js';
 import { Bar, Left, State, When, nameOf, number, path } from './parts.js';
 
@@ -13,6 +14,8 @@ export const BATCHES = {
   actions: {
     cancel: { title: 'Cancel', may: (batch) => !batch.ended_at, does: (batch) => call('POST', `v1/batches/${batch.id}/cancel`),
       words: 'Their jobs that have not ended are canceled. What was rendered stays for a retry.' },
+    retry: { title: 'Retry', may: ({ counts }) => (counts.failed || 0) + (counts.canceled || 0) > 0, does: retry,
+      words: 'Their failed and canceled jobs are taken up again. Only what is missing is rendered.' },
     delete: { title: 'Delete', may: () => true, does: (batch) => call('DELETE', `v1/batches/${batch.id}`), danger: true,
       words: 'Their jobs and their audio go with them, and do not come back.' },
   },
@@ -21,6 +24,12 @@ export const BATCHES = {
 export const Batches = ({ filter }) => html`<h1>Batches</h1>
   <${Filter} page="batches" states=${['running', 'completed', 'canceled']} fields=${FIELDS} filter=${filter} />
   <${List} of=${BATCHES} filter=${filter} />`;
+
+async function retry(batch) {
+  for await (const job of everyOne('v1/jobs', { batch: batch.id })) {
+    if (canBeRetried(job)) await call('POST', `v1/jobs/${job.id}/retry`);
+  }
+}
 
 function Cells({ row: batch }) {
   const { progress } = batch;

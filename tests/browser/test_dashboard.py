@@ -89,7 +89,7 @@ def test_a_batch_is_submitted_watched_to_its_end_and_heard_sentence_by_sentence(
     page.wait_for_function("() => document.querySelector('audio').currentTime < 0.1")
 
 
-def test_batches_are_listed_canceled_and_deleted(page: Page, api: httpx.Client) -> None:
+def test_batches_are_listed_canceled_retried_and_deleted(page: Page, api: httpx.Client) -> None:
     for title in ("one", "two", "three"):
         lines = {"jobs": [{"input": LONG, "priority": "bulk"}] * 2, "metadata": {"shelf": "batches", "title": title}}
         assert api.post("/v1/batches", json=lines).status_code == 202
@@ -102,11 +102,17 @@ def test_batches_are_listed_canceled_and_deleted(page: Page, api: httpx.Client) 
     expect(page.get_by_role("dialog")).to_contain_text("Cancel 1 batch?")
     page.get_by_role("button", name="Cancel 1", exact=True).click()
     expect(rows.filter(has_text="title=two").locator("td .state.canceled").first).to_be_visible()
-    page.get_by_label("Status").select_option("running")
-    expect(rows).to_have_count(2)
+    page.get_by_label("Status").select_option("canceled")
+    expect(rows).to_have_count(1)
+    rows.first.get_by_role("link").click()
+    expect(page.get_by_role("heading", name="Batch")).to_contain_text("canceled")
+    page.go_back()
+    page.get_by_role("button", name="Retry all that match").click()
+    page.get_by_role("button", name="Retry 1", exact=True).click()
+    expect(page.get_by_text("Retry: 1 done")).to_be_visible()
     page.get_by_label("Status").select_option("")
     rows.filter(has_text="title=two").get_by_role("link").click()
-    expect(page.get_by_role("heading", name="Batch")).to_contain_text("canceled")
+    expect(page.get_by_role("heading", name="Batch")).to_contain_text("running")
     page.get_by_role("button", name="Delete the batch").click()
     page.get_by_role("button", name="Delete 2", exact=True).click()
     expect(page.get_by_role("heading", name="Batches")).to_be_visible()
