@@ -166,7 +166,9 @@ export function useAll(path) {
     const run = latest.current = {}, found = [];
     try {
       for await (const row of everyOne(path)) found.push(row);
-      if (run === latest.current) setRows(found);
+      if (run !== latest.current) return;
+      setRows(found);
+      setError(null);
     } catch (refusal) {
       if (run === latest.current) setError(refusal);
     }

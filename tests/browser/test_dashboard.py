@@ -150,6 +150,7 @@ def test_an_older_manifest_has_no_waveform_and_the_audio_is_drawn(page: Page, ap
 
 def test_a_text_is_submitted_and_canceled_while_it_is_rendered(page: Page) -> None:
     page.goto("/#/submit")
+    expect(page.locator("#voices option").nth(100)).to_be_attached()  # a page of the API's list has 100
     page.get_by_label("Title").fill("A long book")
     page.get_by_label("Text", exact=True).fill(LONG)
     page.get_by_label("Metadata").fill("shelf=long")
