@@ -216,6 +216,19 @@ def test_a_new_job_appears_and_ends_without_a_reload(page: Page, api: httpx.Clie
     expect(page.locator("tbody .succeeded")).to_have_count(1)
 
 
+def test_what_is_deleted_while_somebody_looks_at_it_says_so(page: Page, api: httpx.Client) -> None:
+    job = _submit(api, input="Night.")
+    batch = api.post("/v1/batches", json={"jobs": [{"input": "Night."}] * 3}).json()["id"]
+    api.get(f"/v1/batches/{batch}?wait=60")
+    with page.expect_response("**/v1/events*"):
+        page.goto("/")
+    for name, id, path in (("Job", job, "jobs"), ("Batch", batch, "batches")):
+        page.goto(f"/#/{name.lower()}/{id}")
+        expect(page.get_by_role("button", name="Delete").first).to_be_visible()
+        assert api.delete(f"/v1/{path}/{id}").is_success
+        expect(page.get_by_role("heading", level=1)).to_have_text(f"{name} deleted")
+
+
 def test_an_operator_sees_the_workers_and_a_tenant_does_not(open_page: Callable[..., Page]) -> None:
     operator, tenant = open_page(OPERATOR), open_page(KEY)
     for page in (operator, tenant):
