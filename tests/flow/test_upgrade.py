@@ -85,6 +85,7 @@ def test_a_batch_that_the_old_version_left_open_ends_line_by_line(
         assert job.custom_id is not None
         digest = samples_digest(old.audio(job.id, tmp_path / f"{job.custom_id}.flac"))
         assert digest == recorded["sha256"][job.custom_id]
+    assert recorded["ids"]["batch"] in [batch.id for batch in old.batches()]
 
 
 def test_clips_of_the_old_version_are_found_again(old: Farm, recorded: dict[str, Any]) -> None:
