@@ -1,11 +1,17 @@
 // The webhooks of a job or a batch: what was sent, what came of it, and sending it again.
 
-import { html, useState } from './vendor/preact-htm.js';
+import { html, useEffect, useState } from './vendor/preact-htm.js';
 import { call, useAnswer, useCalmly, useEvents } from './farm.js';
 import { Trouble, When } from './parts.js';
 
+const CALM = 15; // seconds between two looks
+
+const isDueSoon = (delivery) => delivery.next_attempt_at && new Date(delivery.next_attempt_at) - Date.now() < 60000;
+
 export function Deliveries({ owner }) {
-  const [page, error, reload] = useAnswer(`${owner}/deliveries`, 15);
+  const [pace, setPace] = useState(CALM);
+  const [page, error, reload] = useAnswer(`${owner}/deliveries`, pace);
+  useEffect(() => setPace(page && page.data.some(isDueSoon) ? 2 : CALM), [page]);
   const [said, say] = useState(null);
   const soon = useCalmly(reload, 3000);
   useEvents((kind, data) => kind === 'status' && data.status !== 'deleted' && owner.endsWith(data.id) && soon());
