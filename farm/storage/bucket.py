@@ -211,7 +211,7 @@ class S3Storage:
 
     def _present(self, key: str, answer: T | None) -> T:
         if answer is None:
-            raise ObjectMissing(f"s3://{self.bucket}/{self.prefix} has no object {key}")
+            raise ObjectMissing(f"storage has no object {key}")
         return answer
 
     def _ensure_bucket(self) -> None:

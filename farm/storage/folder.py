@@ -79,7 +79,7 @@ class LocalStorage:
                 return file.open("rb")
             except _MISSING:
                 self._ensure_mounted()
-                raise ObjectMissing(f"{self.root} has no object {key}") from None
+                raise ObjectMissing(f"storage has no object {key}") from None
 
     def head(self, key: str) -> Object | None:
         file = self._file(key)
