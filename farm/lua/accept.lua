@@ -1,8 +1,9 @@
--- accept: id tenant model lane characters keep_s on_error batch shares(1|0) events idem_key request_digest spec text drafted streamed planned stored
+-- accept: id tenant model lane characters keep_s on_error batch shares(1|0) events idem_key request_digest spec text drafted streamed planned stored trace
 -- -> "new" id standing | "again" id | "reused" | "no batch" | "stopped" | "late" | "quota" standing asked violated
--- drafted, streamed: 1 or 0. planned: segments of a plan that is in storage; "" when the desk is to plan
+-- drafted, streamed: 1 or 0. planned: segments of a plan that is in storage; "" when the desk is to plan. trace: "" for
+-- none
 local id, tenant, model, lane, characters, keep_s, on_error, batch, shares, events, idem_key, request_digest, spec, text,
-  drafted, streamed, planned, stored = unpack(ARGV)
+  drafted, streamed, planned, stored, trace = unpack(ARGV)
 if call('EXISTS', 'f:j:' .. id) == 1 then
   return {'again', id}
 end
@@ -48,6 +49,9 @@ if streamed == '1' then
 end
 if events ~= '' then
   call('HSET', 'f:j:' .. id, 'events', events)
+end
+if trace ~= '' then
+  call('HSET', 'f:j:' .. id, 'trace', trace)
 end
 call('SET', 'f:s:' .. id, spec)
 call('ZADD', 'f:list:' .. tenant, t, id)

@@ -29,6 +29,7 @@ class NewBatch:
     request_digest: str = ""
     drafted: bool = False  # its lines were written under a draft
     written: Written = _NOTHING
+    trace: str | None = None  # the traceparent of its request
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class BatchRecord:
     shared: str | None
     created_ms: int
     ended_ms: int | None
+    trace: str | None = None  # the traceparent of its request
 
     @property
     def waiting(self) -> int:
@@ -68,6 +70,7 @@ def accept(batch: NewBatch) -> Call[Accepted]:
             *(idempotency_field(batch.tenant, batch.idempotency_key), batch.request_digest),
             *(batch.spec, batch.shared or "", int(batch.drafted)),
             *(batch.written.packed, batch.written.characters, batch.written.lines, batch.written.texts),
+            batch.trace or "",
         ),
         read_accepted,
         lasting=True,
@@ -154,4 +157,5 @@ def _read(record: list[Any]) -> BatchRecord:
         shared=word_or_none(shared),
         created_ms=int(fields["created"]),
         ended_ms=int(fields["completed"]) if "completed" in fields else None,
+        trace=fields.get("trace"),
     )

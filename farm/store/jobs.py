@@ -39,6 +39,7 @@ class NewJob:
     streamed: bool = False  # it ends with its last clip: whoever asked for it reads the clips, and no result is made
     planned: int | None = None  # segments of its plan, which is in storage already; None when the desk is to plan it
     stored: int = 0  # bytes in storage: of its text where that lies there, and of its plan
+    trace: str | None = None  # the traceparent under which its steps are traced
 
     @classmethod
     def of(
@@ -50,6 +51,7 @@ class NewJob:
         shared: Mapping[str, Any] | None = None,
         key: str | None = None,
         digest: str = "",
+        trace: str | None = None,
     ) -> NewJob:
         """A tenant's job from an order: either a single one, with the idempotency key and digest of its request, or one
         line of a batch, with what the jobs of that batch share. The caller writes a text that is not inline to storage
@@ -70,6 +72,7 @@ class NewJob:
             idempotency_key=key,
             request_digest=digest,
             stored=0 if order.inline else len(order.text.encode()),
+            trace=trace,
         )
 
 
@@ -158,6 +161,7 @@ class JobRecord:
     ended_ms: int | None
     retention_s: int
     place: Place | None
+    trace: str | None = None  # the traceparent under which its steps are traced
 
 
 def draft(id: str, after_ms: int = 900_000) -> Call[None]:
@@ -181,7 +185,7 @@ def accept(job: NewJob) -> Call[Accepted]:
             *(job.batch or "", int(job.shares), ",".join(job.events)),
             *(idempotency_field(job.tenant, job.idempotency_key), job.request_digest),
             *(job.spec, job.text or "", int(job.drafted), int(job.streamed)),
-            *("" if job.planned is None else job.planned, job.stored),
+            *("" if job.planned is None else job.planned, job.stored, job.trace or ""),
         ),
         read_accepted,
         lasting=True,
@@ -299,6 +303,11 @@ def page(
         (tenant, batch or "", score, id, limit),
         lambda answer: [_read_record(record) for record in answer],
     )
+
+
+def trace(job: str) -> Call[str | None]:
+    """The traceparent of a job."""
+    return command("HGET", f"f:j:{job}", "trace", read=word_or_none)
 
 
 def explain(job: str, before: str, after: str) -> Call[bool]:
@@ -421,4 +430,5 @@ def _read_record(answer: list[Any], place: Place | None = None) -> JobRecord:
         ended_ms=time("ended"),
         retention_s=count("keep"),
         place=place,
+        trace=fields.get("trace"),
     )

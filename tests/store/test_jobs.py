@@ -50,6 +50,15 @@ def test_a_job_made_from_an_order_has_all_of_its_fields(farm: Farm, text: str) -
     assert farm.run(jobs.reserve("ann", "k", "d")) == "job_a"
 
 
+def test_a_job_keeps_its_trace_in_a_small_field_and_an_older_record_has_none(farm: Farm) -> None:
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    farm.accept(trace=trace)
+    assert farm.record().trace == farm.run(jobs.trace("job_a")) == trace
+    assert len(trace) <= 64, "a longer value would take the whole record out of its compact form"
+    farm.redis.hdel("f:j:job_a", "trace")
+    assert farm.record().trace is farm.run(jobs.trace("job_a")) is None
+
+
 # --- idempotency keys -------------------------------------------------------------------------------------------------
 
 

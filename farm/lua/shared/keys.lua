@@ -29,7 +29,7 @@
 --                                          holder stand in place of the id
 --
 -- Jobs and batches
---   f:j:<job>                      hash    the job: status, counters, times. No value has more than 64 bytes: a single
+--   f:j:<job>                      hash    the job: status, counters, times, traceparent. No value has more than 64 bytes: a single
 --                                          longer one takes the hash from 0.5 kB to more than 2 kB
 --   f:b:<batch>                    hash    the batch: jobs by status, sums of its jobs' counters, times
 --   f:s:<id>                       string  spec of a job or batch, opaque to the store. That of a job with the field `shares`
