@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from farm import environment
+from farm import environment, logs
 
+logs.begin("api")
 environment.drop_strange()
 
 import ipaddress
@@ -28,13 +29,13 @@ log = logging.getLogger("api")
 def main() -> int:
     try:
         settings = Settings.read()
-        logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+        logs.configure(settings, "api")
         for warning in misspelt(os.environ):
             log.warning(warning)
         _check(settings)
         sweep()
     except FarmError as error:
-        print(f"the API can't start: {error.message}", file=sys.stderr)  # noqa: T201
+        logs.last_words(f"the API can't start: {error.message}")
         return EXIT_MISCONFIGURED if isinstance(error, Misconfigured) else 1
     Connection.most = raise_file_limit()
     uvicorn.run(

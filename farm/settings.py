@@ -71,6 +71,10 @@ def _upper(value: object) -> object:
     return value.upper() if isinstance(value, str) else value
 
 
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
 class Variables(BaseSettings):
     """Environment variables with one prefix, which a subclass names in its `model_config`."""
 
@@ -174,6 +178,9 @@ class Settings(Variables):
     )
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)] = Field(
         "INFO", description="DEBUG, INFO, WARNING or ERROR"
+    )
+    log_format: Annotated[Literal["text", "json"], BeforeValidator(_lower)] = Field(
+        "text", description="text for a terminal, or json: one object a line, for a collector of logs"
     )
 
     @cached_property

@@ -7,8 +7,9 @@ python -m worker fetch indextts-2
 
 from __future__ import annotations
 
-from farm import environment
+from farm import environment, logs
 
+logs.begin("worker")
 environment.drop_strange()
 
 import argparse
@@ -54,9 +55,10 @@ def main() -> int:
         signals.worker_shutting_down.connect(lambda **_: health.draining(), weak=False)
         health.start()
         quiet = ["--without-gossip", "--without-mingle"]  # workers tell each other nothing: Redis knows it all
-        app.worker_main(["worker", *pool, "-l", settings.log_level, *quiet, "-n", f"{options.role}@%h"])
+        no_banner = ["--quiet"] if settings.log_format == "json" else []
+        app.worker_main([*no_banner, "worker", *pool, "-l", settings.log_level, *quiet, "-n", f"{options.role}@%h"])
     except FarmError as error:
-        print(f"error: {error.message}", file=sys.stderr)  # noqa: T201
+        logs.last_words(f"error: {error.message}")
         return EXIT_MISCONFIGURED if isinstance(error, Misconfigured) else 1
 
 

@@ -16,21 +16,22 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 from typing import Any
 
+import celery.apps.worker
 from celery import signals
 
-from farm import environment
+from farm import environment, logs
 from farm.errors import EXIT_FAULT, EXIT_MISCONFIGURED, FarmError, Misconfigured
 from farm.settings import Settings, misspelt
-from farm.wake import DESK_TASK, RENDER_TASK, celery_app
+from farm.wake import DESK_QUEUE, DESK_TASK, RENDER_TASK, celery_app
 from worker.process.consumer import started as consumer_started
 from worker.process.roles import DeskRole, RenderRole, Role, role_for
 
 log = logging.getLogger(__name__)
 
 settings = Settings.read()
+logs.begin("worker")
 environment.drop_strange()  # for a worker that the `celery` command starts
 app = celery_app(
     settings.broker,
@@ -62,9 +63,9 @@ def lost_threads() -> list[str]:
 
 @signals.setup_logging.connect
 def _log(**_: Any) -> None:
-    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for chatter in ("celery.worker.strategy", "celery.app.trace"):  # a line per wake-up says nothing
-        logging.getLogger(chatter).setLevel(logging.WARNING)
+    logs.configure(settings, "worker")
+    if logs.is_json():
+        celery.apps.worker.safe_say = lambda *_: None  # prints "Warm shutdown", by which no event is meant
     for warning in misspelt(os.environ):
         log.warning(warning)
 
@@ -74,10 +75,12 @@ def _take_up_role(instance: Any, **_: Any) -> None:
     """Ends the process where that fails: Celery logs what a receiver raises, and goes on with a worker that takes
     work and can't do it. Celery drops the exit code of a SystemExit."""
     global role
+    queues = set(instance.app.amqp.queues.consume_from)
+    logs.configure(settings, "desk" if DESK_QUEUE in queues else "render")
     try:
-        role = role_for(set(instance.app.amqp.queues.consume_from), settings)
+        role = role_for(queues, settings)
     except FarmError as error:
-        print(f"error: {error.message}", file=sys.stderr, flush=True)  # noqa: T201
+        logs.last_words(f"error: {error.message}")
         os._exit(EXIT_MISCONFIGURED if isinstance(error, Misconfigured) else EXIT_FAULT)
     except Exception:
         log.critical("this worker can't start", exc_info=True)

@@ -17,6 +17,7 @@ import os
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint, entry_points
 
+from farm import logs
 from farm.errors import Misconfigured
 from farm.settings import ENGINE_GROUP, Settings, engine_prefix, misspelt
 from worker.engine import Engine, Entry
@@ -51,7 +52,7 @@ def fetch(name: str, settings: Settings) -> None:
     entry = find(name)
     if entry.fetch is None:
         raise Misconfigured(f"{name} has no files to fetch")
-    logging.basicConfig(level=settings.log_level, format="%(message)s")
+    logs.configure(settings, "fetch")
     entry.fetch(entry.settings.read())
 
 
