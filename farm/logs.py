@@ -19,7 +19,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from types import TracebackType
@@ -91,8 +91,10 @@ def ids_of(owner: str) -> dict[str, str]:
 
 
 def begin(part: str) -> None:
-    """Before the settings are read: the format alone counts, and a wrong one is complained of later."""
-    _use(part, os.environ.get("FARM_LOG_FORMAT", "").lower(), logging.INFO, _secrets())
+    """Before the settings are read: the format alone counts, and a wrong one is complained of later. A process that has
+    handlers already is not ours to set up."""
+    if not logging.getLogger().handlers:
+        _use(part, os.environ.get("FARM_LOG_FORMAT", "").lower(), logging.INFO, _secrets())
 
 
 def configure(settings: Settings, part: str) -> None:
@@ -100,6 +102,8 @@ def configure(settings: Settings, part: str) -> None:
     _use(part, settings.log_format, settings.log_level, _secrets(settings))
     for name, level in _CHATTER.items():
         logging.getLogger(name).setLevel(level)
+    sys.excepthook = _uncaught
+    threading.excepthook = lambda lost: _uncaught(lost.exc_type, lost.exc_value, lost.exc_traceback)
 
 
 def is_json() -> bool:
@@ -124,25 +128,20 @@ def _use(part: str, format: str, level: int | str, secrets: Collection[str]) -> 
     ours.setFormatter(Json(secrets, part) if format == "json" else Text(secrets))
     root.setLevel(level)
     logging.captureWarnings(format == "json")
-    if format == "json":  # else Python's own traceback is as good, and what people know
-        sys.excepthook = _uncaught
-        threading.excepthook = lambda lost: _uncaught(lost.exc_type, lost.exc_value, lost.exc_traceback)
 
 
 def _secrets(settings: Settings | None = None) -> set[str]:
     """What must not be shown, as far as this process knows it."""
     found = [os.environ.get(name) for name in _SECRET_VARIABLES]
     if settings is not None:
-        found += [settings.webhook_secret, settings.api_key]
-        found += [_password(url) for url in (settings.redis_url, settings.broker_url) if url]
+        found += [settings.webhook_secret, settings.api_key, *_passwords(settings)]
     return {secret for secret in found if secret and len(secret) >= _SHORTEST_SECRET}
 
 
-def _password(url: str) -> str | None:
-    try:
-        return RedisAddress.read(url, "").password
-    except FarmError:  # the process is about to end because of it
-        return None
+def _passwords(settings: Settings) -> Iterator[str]:
+    with suppress(FarmError):  # a wrong address, because of which the process is about to end
+        yield RedisAddress.read(settings.redis_url, "").password
+        yield RedisAddress.read(settings.broker, "").password
 
 
 def _uncaught(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
