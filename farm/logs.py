@@ -102,8 +102,13 @@ def configure(settings: Settings, part: str) -> None:
     _use(part, settings.log_format, settings.log_level, _secrets(settings))
     for name, level in _CHATTER.items():
         logging.getLogger(name).setLevel(level)
-    sys.excepthook = _uncaught
-    threading.excepthook = lambda lost: _uncaught(lost.exc_type, lost.exc_value, lost.exc_traceback)
+    _hook()
+
+
+def of_child(part: str) -> None:
+    """For a process that serves another one, and has none of its settings but the format."""
+    begin(part)
+    _hook()
 
 
 def is_json() -> bool:
@@ -128,6 +133,12 @@ def _use(part: str, format: str, level: int | str, secrets: Collection[str]) -> 
     ours.setFormatter(Json(secrets, part) if format == "json" else Text(secrets))
     root.setLevel(level)
     logging.captureWarnings(format == "json")
+
+
+def _hook() -> None:
+    """Python prints what nobody catches with all that it quotes."""
+    sys.excepthook = _uncaught
+    threading.excepthook = lambda lost: _uncaught(lost.exc_type, lost.exc_value, lost.exc_traceback)
 
 
 def _secrets(settings: Settings | None = None) -> set[str]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -217,3 +220,18 @@ def test_a_text_with_too_many_lines_fails_and_names_its_field(house: House) -> N
     error = house.outcome(job)
     assert error.code == "too_many_segments"
     assert error.message.startswith("input: the text has more than 150,000 segments")
+
+
+def test_a_process_that_plans_and_breaks_quotes_nothing_of_the_text_in_the_log() -> None:
+    head = {
+        "tenant": "ann", "spec": '{"voice": 1, "language": "of herons in the reeds"}', "card": "{}", "characters": 1,
+        "budget_s": 5, "bytes": 0,
+    }  # fmt: skip
+    broken = subprocess.run(
+        [sys.executable, "-m", "worker.desk.plan_process"],
+        input=json.dumps(head), env=os.environ | {"FARM_LOG_FORMAT": "json"}, capture_output=True, text=True,
+        timeout=patient(60), check=False,
+    )  # fmt: skip
+    (event,) = [json.loads(line) for line in broken.stderr.splitlines()]
+    assert "ValidationError: " in event["exception"]
+    assert "heron" not in broken.stderr

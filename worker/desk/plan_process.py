@@ -7,7 +7,7 @@
 
 It yields to everything else on the machine (nice), has a budget of CPU seconds for each text and a limit of memory, and
 is killed when the text is no longer wanted. The operating system shares the processors fairly among several of them. It
-gets none of the farm's settings, and ends with its standard input.
+gets none of the farm's settings but the format of logs, and ends with its standard input.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
+from farm import logs
 from farm.errors import BadInput
 from farm.plan_order import PlanFiles, PlanOrder, make_plan
 from worker.child_process import ChildProcess
@@ -30,7 +31,7 @@ _BUDGET_S = 20.0  # and for each character
 _BUDGET_PER_CHARACTER_S = 40e-6  # prose takes 0.2e-6, the worst pattern known 6e-6, in segments of 60 17e-6
 _MEMORY_BYTES = 1 << 30  # of addresses; 5,000,000 characters of the worst pattern take 0.2 GB
 _LOOK_S = 0.25  # between two looks whether the text is still wanted
-_KEPT = ("PATH", "LANG", "LC_ALL", "TMPDIR")  # of the environment
+_KEPT = ("PATH", "LANG", "LC_ALL", "TMPDIR", "FARM_LOG_FORMAT")  # of the environment
 
 
 class PlanProcess:
@@ -100,6 +101,7 @@ def _too_costly(order: PlanOrder) -> BadInput:
 
 
 def main() -> None:
+    logs.of_child("plan")
     os.nice(_NICE)
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
     replies = os.fdopen(os.dup(1), "wb")
