@@ -17,6 +17,8 @@ from typing import cast
 
 from fastapi import FastAPI
 from fastapi.middleware import Middleware
+from fastapi.telemetry import TelemetryConfig
+from starlette.concurrency import run_in_threadpool
 
 from api import (
     batches,
@@ -44,6 +46,8 @@ from api.speech import routes as speech
 from api.speech.studio import Studio
 from api.state import AppState, opened
 from farm.settings import Settings
+from farm.tracing import Tracing
+from farm.tracing import opened as tracing_opened
 
 ROUTERS = (
     jobs.router,
@@ -60,13 +64,14 @@ ROUTERS = (
 )
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
+def create_app(settings: Settings | None = None, tracing: Tracing | None = None) -> FastAPI:
     """The ASGI application. Its lifespan needs a Redis that answers; storage may be away."""
     settings = settings or Settings.read()
+    tracing = tracing or tracing_opened("api")
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with opened(settings) as state:
+        async with opened(settings, tracing) as state:
             app.state.farm, app.state.decoder, app.state.studio = state, Decoder(), Studio(settings)
             # What start-up made lives as long as we do: going through it again takes 30 to 70 ms in which
             # nobody is answered.
@@ -75,13 +80,19 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             yield
             gc.unfreeze()
             app.state.studio.close()
+        await run_in_threadpool(tracing.close)
 
     def state() -> AppState:
         return cast(AppState, app.state.farm)
 
     sessions = Sessions(lambda: state().store, settings.public_url)
     gate = Middleware(
-        Gate, state=state, sessions=sessions, public_url=settings.public_url, origins=settings.cors_origins
+        Gate,
+        state=state,
+        sessions=sessions,
+        public_url=settings.public_url,
+        origins=settings.cors_origins,
+        tracing=tracing,
     )
     app: FastAPI = FastAPI(
         title="TTS Farm",
@@ -93,6 +104,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        telemetry=cast(TelemetryConfig, tracing.of_fastapi()),
     )
     app.state.process, app.state.sessions = ProcessMetrics(), sessions
     problems.install(app)

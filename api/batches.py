@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -30,8 +31,9 @@ from api.json_width import check_width
 from api.lists import Place, find_some, metadata_of
 from api.openapi import IDEMPOTENCY_KEY, OVER_QUOTA, TOO_MANY_WAITS, json_body, query, ref
 from api.problems import MAX_ERRORS, invalid, parse, without_bom
-from api.state import AppState, state_of, tenant_of
+from api.state import AppState, state_of, tenant_of, trace_of
 from api.views import base_url, batch_status, batch_view
+from farm import logs
 from farm.errors import BadInput, Conflict, FieldError, NotFound, TooLarge
 from farm.job import Status, new_id
 from farm.layout import lines_key
@@ -41,6 +43,8 @@ from farm.spec import BatchSpec, Order, Shared, write_lines
 from farm.store import batches, jobs, quotas
 from farm.wake import DESK_QUEUE
 from farm.wire import MAX_BATCH_JOBS, MAX_JSON_BYTES, Batch, BatchRequest, BatchStatus, Job, JobRequest, Page
+
+log = logging.getLogger(__name__)
 
 router = APIRouter(prefix="/v1/batches", tags=["batches"])
 
@@ -117,7 +121,11 @@ async def submit(request: Request) -> Response:
             if batch_id is None:
                 packed = scratch.path / "orders"
                 new = await state.blocking(_pack, catalog, upload, tenant, key, packed)
-                batch_id = await _accept(state, new, packed)
+                new = replace(new, trace=trace_of(request))
+                with state.tracing.step("accept", batch_id=new.id, jobs=new.total):
+                    batch_id = await _accept(state, new, packed)
+    logs.note(**logs.ids_of(batch_id))
+    log.info("batch %s is accepted%s", batch_id, " already" if claimed.earlier else "")
     state.waker.wake(DESK_QUEUE)
     headers = {"Idempotent-Replayed": "true"} if claimed.earlier else {}
     return await _answer(request, state, await find(request, batch_id), 202, headers)

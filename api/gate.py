@@ -2,6 +2,7 @@
 routes.
 
     request id   the client's X-Request-Id, else a new one; it is in every answer, problem and log line
+    trace        the traceparent of the request's span; where nothing is traced, the client's
     principal    by API key (Bearer), or by the session that a key has opened (a cookie); keys are kept hashed, a few
                  seconds old at most. Once a key was made, nobody is answered without one; before, programs of this
                  machine are
@@ -36,9 +37,11 @@ from api.problems import answer
 from api.rate_limit import Standings, fields
 from api.refusals import Refusals
 from api.ttl_cache import TtlCache
+from farm import logs
 from farm.errors import Forbidden, Unauthorized
 from farm.job import DEFAULT_TENANT, Lane
 from farm.store.registry import Access
+from farm.tracing import OFF, Tracing, read_traceparent, trace_id
 
 log = logging.getLogger(__name__)
 
@@ -92,6 +95,7 @@ class Gate:
         sessions: Sessions,
         public_url: str | None,
         origins: Collection[str] = (),
+        tracing: Tracing = OFF,
     ) -> None:
         """`state` is asked at each request: there is none before the API has started. `origins` are those of other
         sites whose pages may come, also to a farm without keys."""
@@ -99,6 +103,7 @@ class Gate:
         self._refusals = Refusals()
         self._state = state
         self._sessions = sessions
+        self._tracing = tracing
         self._origins = frozenset(origin.encode() for origin in origins)
         self._public_host = urlsplit(public_url).hostname if public_url else None
 
@@ -109,6 +114,12 @@ class Gate:
         headers = _first_of_each(scope)
         request_id = _request_id(headers.get(b"x-request-id"))
         scope["request_id"] = request_id
+        scope["trace"] = self._tracing.current() or read_traceparent(headers.get(b"traceparent"))
+        with logs.about(request_id=request_id, trace_id=trace_id(scope["trace"])):
+            await self._answer(scope, receive, send, headers)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, headers: Mapping[bytes, bytes]) -> None:
+        request_id = scope["request_id"]
         started = False
 
         async def send_marked(message: Message) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Annotated
@@ -17,9 +18,10 @@ from api.idempotency import key_of, reserved
 from api.lists import Place, find_some, metadata_of
 from api.openapi import IDEMPOTENCY_KEY, OVER_QUOTA, TOO_MANY_WAITS, header, json_body
 from api.problems import parse
-from api.state import AppState, state_of, tenant_of
+from api.state import AppState, state_of, tenant_of, trace_of
 from api.views import accepted_view, base_url, job_view
 from api.watch import LONGEST_WAIT
+from farm import logs
 from farm.errors import Conflict, NotFound, StoreUnavailable, TooOften
 from farm.failed_segment import lacks_place, located
 from farm.job import ENDED, TRANSITIONS, Status
@@ -30,6 +32,8 @@ from farm.spec import Order, Spec
 from farm.store import jobs, quotas
 from farm.wake import DESK_QUEUE
 from farm.wire import Job, JobRequest, Page
+
+log = logging.getLogger(__name__)
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
@@ -49,9 +53,10 @@ async def submit(request: Request) -> Response:
     body = await request.body()
     order = await _admitted(state, tenant, body)
     digest = hashlib.sha256(b"job\n" + body).hexdigest() if key is not None else ""
-    new = jobs.NewJob.of(order, tenant, key=key, digest=digest)
-    accepted = await (state.store.run(jobs.accept(new)) if order.inline else _accept_long(state, new, order.text))
-    state.standings.note(tenant, accepted.standing)
+    new = jobs.NewJob.of(order, tenant, key=key, digest=digest, trace=trace_of(request))
+    accepted = await noted(
+        state, new, state.store.run(jobs.accept(new)) if order.inline else _accept_long(state, new, order.text)
+    )
     state.waker.wake(DESK_QUEUE)
     return await _answer_accepted(request, state, order, accepted)
 
@@ -248,6 +253,16 @@ async def _accept_long(state: AppState, new: jobs.NewJob, text: str) -> jobs.Acc
         if claimed.earlier is not None:
             return jobs.Accepted(claimed.earlier, replayed=True)
         return await accept_with_text(state, new, text)
+
+
+async def noted(state: AppState, new: jobs.NewJob, accepting: Awaitable[jobs.Accepted]) -> jobs.Accepted:
+    """What each acceptance leaves: a span, a line in the log with its ids, and what the tenant has left."""
+    with state.tracing.step("accept", job_id=new.id, model=new.model, characters=new.characters):
+        accepted = await accepting
+    logs.note(**logs.ids_of(accepted.id))
+    log.info("job %s is accepted%s", accepted.id, " already" if accepted.replayed else "")
+    state.standings.note(new.tenant, accepted.standing)
+    return accepted
 
 
 async def accept_with_text(state: AppState, new: jobs.NewJob, text: str) -> jobs.Accepted:

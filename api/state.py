@@ -27,6 +27,7 @@ from farm.spec import StoredVoice
 from farm.storage import Storage, open_storage
 from farm.storage_mark import compare, read_mark
 from farm.store import AsyncStore, Pressure, quotas, registry
+from farm.tracing import OFF, Tracing
 from farm.wake import Waker
 from farm.webhooks.addresses import Network, allowed_networks
 from farm.wire import JobRequest, Model, Worker
@@ -58,6 +59,7 @@ class AppState:
     speeds: TtlCache[dict[str, float]]  # model -> segments per second
     storage_trouble: TtlCache[str | None]  # why storage can't be used, None when it can
     allow: Callable[[], Awaitable[tuple[Network, ...]]]  # that webhooks may reach beside public ones, now
+    tracing: Tracing = OFF
     pressure: Pressure = field(default=Pressure(0, 0))
 
     def check_room(self) -> None:
@@ -141,6 +143,11 @@ def principal_of(request: HTTPConnection) -> Principal:
     return cast(Principal, request.scope["principal"])
 
 
+def trace_of(request: HTTPConnection) -> str | None:
+    """The traceparent under which the steps of a job of this request are traced."""
+    return cast(str | None, request.scope["trace"])
+
+
 def tenant_of(request: HTTPConnection) -> str:
     return principal_of(request).tenant
 
@@ -155,7 +162,7 @@ def require_operator(request: HTTPConnection) -> None:
 
 
 @asynccontextmanager
-async def opened(settings: Settings) -> AsyncIterator[AppState]:
+async def opened(settings: Settings, tracing: Tracing = OFF) -> AsyncIterator[AppState]:
     """The state with its background work. Raises StoreUnavailable when Redis can't be reached."""
     allow, keyless = allowed_networks(settings.webhook_allow), allowed_networks(settings.webhook_allow_keyless)
     storage = open_storage(settings, timeout=_STORAGE_TIMEOUT, attempts=_STORAGE_ATTEMPTS)
@@ -199,6 +206,7 @@ async def opened(settings: Settings) -> AsyncIterator[AppState]:
         speeds=TtlCache(read_speeds, _CATALOG_SECONDS),
         storage_trouble=TtlCache(check_storage, _STORAGE_SECONDS),
         allow=read_allow,
+        tracing=tracing,
     )
     background = [
         asyncio.create_task(work)

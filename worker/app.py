@@ -6,10 +6,11 @@
 The queues that a worker consumes decide its role (process/roles.py). A render worker loads its engine and announces its
 model before it takes the first message. At SIGTERM it finishes the batch in flight and gives the rest back.
 
-    celeryd_after_setup    the role is made      before the pool forks
-    consumer_started       its threads begin     after the fork, and before the broker has answered
-    worker_shutting_down   it takes no more      at SIGTERM
-    worker_shutdown        it is closed          after the last task
+    celeryd_after_setup       the role is made      before the pool forks
+    consumer_started          its threads begin     after the fork, and before the broker has answered
+    worker_shutting_down      it takes no more      at SIGTERM
+    worker_process_shutdown   its traces are sent   in each process of the pool, at its end
+    worker_shutdown           it is closed          after the last task
 """
 
 from __future__ import annotations
@@ -65,7 +66,8 @@ def lost_threads() -> list[str]:
 def _log(**_: Any) -> None:
     logs.configure(settings, "worker")
     if logs.is_json():
-        celery.apps.worker.safe_say = lambda *_: None  # prints "Warm shutdown", by which no event is meant
+        # It prints "Warm shutdown", which is no event.
+        celery.apps.worker.safe_say = lambda *_: None  # type: ignore[attr-defined]
     for warning in misspelt(os.environ):
         log.warning(warning)
 
@@ -98,6 +100,12 @@ def _begin(**_: Any) -> None:
 def _stop(**_: Any) -> None:
     if role is not None:
         role.stop()
+
+
+@signals.worker_process_shutdown.connect
+def _end_process(**_: Any) -> None:
+    if isinstance(role, DeskRole):
+        role.end_process()
 
 
 @signals.worker_shutdown.connect

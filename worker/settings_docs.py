@@ -21,6 +21,8 @@ S3 is reached by these of the `AWS_` variables: `AWS_ENDPOINT_URL` (else `AWS_EN
 which a cloud gives keys to its machines (`AWS_ROLE_ARN`, `AWS_WEB_IDENTITY_TOKEN_FILE`, `AWS_CONTAINER_…`,
 `AWS_EC2_METADATA_…`).
 
+Traces go where the `OTEL_` variables say that OpenTelemetry itself has: [observability.md](observability.md#traces).
+
 Nothing else decides: no other variable of a library (`CELERY_BROKER_URL`, `WEB_CONCURRENCY`, `AWS_PROFILE`,
 `HTTPS_PROXY`, …), and no file in a home folder (`~/.aws`). A process says at its start which of them it ignores."""
 

@@ -51,9 +51,9 @@ class NotSpoken(Unavailable):
 class Narration:
     """`begin` accepts its job. `close` it, whatever happens: a job that has not ended is canceled then."""
 
-    def __init__(self, state: AppState, tenant: str, wanted: Wanted, studio: Studio) -> None:
+    def __init__(self, state: AppState, tenant: str, wanted: Wanted, studio: Studio, trace: str | None = None) -> None:
         self.wanted = wanted
-        self._state, self._tenant, self._studio = state, tenant, studio
+        self._state, self._tenant, self._studio, self._trace = state, tenant, studio, trace
         self._hired: Hired | None = None
         self._known = _UNKNOWN
         self._is_second = False
@@ -79,7 +79,8 @@ class Narration:
         await self._cancel()
 
     async def _hire(self) -> None:
-        self._hired, self._known = await hire(self._state, self._tenant, self.wanted.order), _UNKNOWN
+        hired = await hire(self._state, self._tenant, self.wanted.order, self._trace)
+        self._hired, self._known = hired, _UNKNOWN
 
     async def _cancel(self) -> None:
         if self._hired is not None and self._known.status not in ENDED:

@@ -14,7 +14,7 @@ from api.speech.answer import EVENTS, SpeechAnswer
 from api.speech.narration import Narration
 from api.speech.request import MEDIA_TYPES, SpeechRequest, Wanted, wanted
 from api.speech.studio import studio_of
-from api.state import state_of, tenant_of
+from api.state import state_of, tenant_of, trace_of
 from api.voices import all_voices, drop, keep
 from farm.errors import BadInput, FieldError
 
@@ -55,7 +55,8 @@ async def speak(request: Request) -> Response:
     def read() -> Wanted:
         return wanted(parse(SpeechRequest, body), catalog, studio.aliases, studio.retention_s)
 
-    narration = Narration(state, tenant, read() if len(body) < _LARGE_BYTES else await state.blocking(read), studio)
+    read_already = read() if len(body) < _LARGE_BYTES else await state.blocking(read)
+    narration = Narration(state, tenant, read_already, studio, trace_of(request))
     await narration.begin()
     return SpeechAnswer(narration)
 

@@ -23,6 +23,7 @@ from api.connection import server_options
 from farm.settings import Settings
 from farm.storage import open_storage
 from farm.store import Store, registry
+from farm.tracing import OFF, Tracing
 from tests.api.backstage import ESPEAK, INDEXTTS, Backstage
 from tests.api.document import Document
 from tests.api.stage import Stage
@@ -45,12 +46,12 @@ class _Uvicorn(uvicorn.Server):
 class Served:
     """One API in a thread."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, tracing: Tracing = OFF) -> None:
         self._socket = socket.socket()
         self._socket.bind(("127.0.0.1", 0))
         self.port = self._socket.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        self.app = create_app(settings)
+        self.app = create_app(settings, tracing)
         self._document = Document()
         config = uvicorn.Config(self.app, **server_options(settings))
         self._server = _Uvicorn(config)
@@ -102,8 +103,8 @@ def store(redis_url: str) -> Iterator[Store]:
 def served(store: Store, settings: Settings) -> Iterator[Callable[..., Served]]:
     running: list[Served] = []
 
-    def start(**changed: Any) -> Served:
-        running.append(Served(settings.model_copy(update=changed)))
+    def start(tracing: Tracing = OFF, **changed: Any) -> Served:
+        running.append(Served(settings.model_copy(update=changed), tracing))
         return running[-1]
 
     yield start

@@ -16,6 +16,7 @@ from farm.spec import Order, Spec, read_outcome, write_text
 from farm.speech import Manner
 from farm.storage import Object, Storage, open_storage
 from farm.store import Store, jobs, registry
+from farm.tracing import OFF, Tracing
 from farm.wake import Waker
 from farm.wire import JobRequest
 from worker.desk.desk import Desk
@@ -25,22 +26,27 @@ from worker.render.renderer import Renderer
 
 
 class House:
-    def __init__(self, redis_url: str, folder: Path, engine: Engine, **settings: Any) -> None:
+    def __init__(
+        self, redis_url: str, folder: Path, engine: Engine, *, tracing: Tracing = OFF, **settings: Any
+    ) -> None:
         self.settings = Settings(redis_url=redis_url, storage_url=folder.as_uri(), **settings)
         self.store = Store.connect(redis_url)
         self.storage = open_storage(self.settings)
         self.waker = Waker(self.settings.broker)
-        self.desk = Desk(self.store, self.storage, self.waker, self.settings)
+        self.desk = Desk(self.store, self.storage, self.waker, self.settings, tracing=tracing)
+        self.tracing = tracing
         self.engine = engine
         self._renderers: list[Renderer] = []
         self.store.run(registry.announce(engine.card.name, engine.card.model_dump_json()))
 
     def renderer(self, engine: Engine | None = None, name: str = "worker") -> Renderer:
-        renderer = Renderer(self.store, self.storage, engine or self.engine, self.settings, name)
+        renderer = Renderer(self.store, self.storage, engine or self.engine, self.settings, name, tracing=self.tracing)
         self._renderers.append(renderer)
         return renderer
 
-    def submit(self, *, tenant: str = "default", emotion: str | None = None, **request: Any) -> str:
+    def submit(
+        self, *, tenant: str = "default", emotion: str | None = None, trace: str | None = None, **request: Any
+    ) -> str:
         wanted = JobRequest.model_validate({"output": {"format": "wav"}, **request})
         chapters = wanted.parts()
         language = wanted.language or "en"
@@ -51,7 +57,7 @@ class House:
         )  # fmt: skip
         job, text = new_id("job"), write_text(chapters)
         order = Order(job, self.engine.card.name, wanted.priority, spec, text, len(text), retention_s=3600)
-        self.store.run(jobs.accept(replace(jobs.NewJob.of(order, tenant), text=text)))
+        self.store.run(jobs.accept(replace(jobs.NewJob.of(order, tenant, trace=trace), text=text)))
         return job
 
     def finish(self) -> None:

@@ -37,7 +37,7 @@ def unfolder(house: House) -> Unfolder:
     return Unfolder(house.store, house.storage)
 
 
-def accept_batch(house: House, texts: list[str]) -> str:
+def accept_batch(house: House, texts: list[str], trace: str | None = None) -> str:
     orders = []
     for text in texts:
         spec = Spec(language="en-us", voice="en-us")
@@ -46,7 +46,7 @@ def accept_batch(house: House, texts: list[str]) -> str:
     batch, file = new_id("batch"), io.BytesIO()
     total = write_lines(orders, file).count
     house.storage.put(lines_key(batch), file.getvalue())
-    house.store.run(batches.accept(batches.NewBatch(batch, "default", total, "{}", retention_s=3600)))
+    house.store.run(batches.accept(batches.NewBatch(batch, "default", total, "{}", retention_s=3600, trace=trace)))
     return batch
 
 

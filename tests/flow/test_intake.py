@@ -14,6 +14,7 @@ from farm.layout import pages_key, plan_key
 from farm.store import jobs, segments
 from tests.flow.house import House
 from worker.engine import Utterance
+from worker.render.batch_spans import BatchSpans, Traces
 from worker.render.intake import Intake
 from worker.render.leases import Leases
 from worker.render.loader import Loader
@@ -79,10 +80,12 @@ class Feed:
 @contextmanager
 def feed_of(house: House, capacity: int = CAPACITY) -> Iterator[Feed]:
     leases, references = Leases(house.store, LEASE_MS), ReferenceCache(house.storage)
-    loader = NotedLoader(house.store, house.storage, leases, PlanCache(house.storage), references)
+    traces = Traces(house.store)
+    loader = NotedLoader(house.store, house.storage, leases, PlanCache(house.storage), references, traces)
     intake = Intake(
-        house.store, leases, loader, model=house.engine.card.name, worker="w", capacity=capacity, lease_ms=LEASE_MS
-    )
+        house.store, leases, loader, BatchSpans(traces), model=house.engine.card.name, worker="w", capacity=capacity,
+        lease_ms=LEASE_MS,
+    )  # fmt: skip
     with leases, loader, intake:
         yield Feed(intake, leases, loader)
     references.close()

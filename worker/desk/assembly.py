@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,8 @@ from farm.scratch import Scratch
 from farm.sound.timeline import Piece
 from farm.spec import Rendered, Spec, success
 from farm.storage import Storage
-from farm.store import Store, jobs, tasks
+from farm.store import Store, jobs, registry, tasks
+from farm.tracing import OFF, Span, Tracing, step_of
 from farm.wake import Waker, render_queue
 from worker.desk.clips import Clips
 from worker.desk.failure import fail_job
@@ -49,8 +51,9 @@ class ClipsMissing(FarmError):
 
 
 class Assembler:
-    def __init__(self, store: Store, storage: Storage, waker: Waker, lease_ms: int) -> None:
+    def __init__(self, store: Store, storage: Storage, waker: Waker, lease_ms: int, tracing: Tracing = OFF) -> None:
         self._store, self._storage, self._waker, self._lease_ms = store, storage, waker, lease_ms
+        self._tracing = tracing
 
     def assemble(self, task: tasks.Task, check: Callable[[], None]) -> None:
         """`check` is called now and then; an exception from it ends the work."""
@@ -58,18 +61,45 @@ class Assembler:
         if job is None or job.status is not Status.ASSEMBLING:
             self._store.run(tasks.done(task))
             return
+        rendering = self._rendering(job)
+        with step_of(self._tracing, "assemble", job.id, job.trace, segments=job.total) as span:
+            self._assemble(job, task, check, span, rendering)
+
+    def _assemble(
+        self, job: jobs.JobRecord, task: tasks.Task, check: Callable[[], None], span: Span, rendering: tuple[int, int]
+    ) -> None:
         self._clear(task)
         try:
             rendered, stored = self._upload(job, Spec.model_validate_json(job.spec), task.token, check)
         except ClipsMissing as missing:
+            span.set(missing=len(missing.indices))
             self._render_again(job, task, missing.indices)
             return
         except (ObjectMissing, BadInput) as error:
+            span.set(error=error.code)
             fail_job(self._store, task, error)
             return
         if not self._store.run(jobs.finish(job.id, task.token, success(rendered), stored)):
             log.info("assemble of %s is no longer ours; its result is dropped", job.id)
             self._storage.delete(rendered.audio_key, rendered.manifest_key, *rendered.subtitles.values())
+            return
+        span.set(audio_seconds=rendered.duration_seconds, bytes=rendered.bytes)
+        log.info("job %s succeeded: %d segments, %.1f s of audio", job.id, job.total, rendered.duration_seconds)
+        if job.trace is not None:
+            began, ended = rendering
+            self._tracing.past(
+                "render", parent=job.trace, began_ns=began, ended_ns=ended,
+                job_id=job.id, segments=job.total, cached=job.cached, redos=job.redos,
+            )  # fmt: skip
+
+    def _rendering(self, job: jobs.JobRecord) -> tuple[int, int]:
+        """When the segments of the job became ready, and now: nanoseconds by the clock of this machine. No process saw
+        all of it."""
+        now = time.time_ns()
+        if not self._tracing.on or job.trace is None or job.running_ms is None:
+            return now, now
+        lasted_ms = self._store.run(registry.clock()).timestamp() * 1000 - job.running_ms
+        return now - max(0, round(lasted_ms * 1_000_000)), now
 
     def _clear(self, task: tasks.Task) -> None:
         """Deletes the uploads of an earlier run, such as of a desk that was killed. They are listed while the task is

@@ -10,12 +10,14 @@ from __future__ import annotations
 import json
 import logging
 import time
+from dataclasses import replace
 
 from farm.errors import Conflict, NotFound
 from farm.layout import lines_key, text_key
 from farm.spec import Order, read_lines
 from farm.storage import Storage
 from farm.store import Store, batches, jobs, tasks
+from farm.tracing import OFF, Tracing
 
 log = logging.getLogger(__name__)
 
@@ -30,8 +32,8 @@ class Crowded(Exception):
 
 
 class Unfolder:
-    def __init__(self, store: Store, storage: Storage) -> None:
-        self._store, self._storage = store, storage
+    def __init__(self, store: Store, storage: Storage, tracing: Tracing = OFF) -> None:
+        self._store, self._storage, self._tracing = store, storage, tracing
         self._waiting: set[str] = set()  # batches of which the log says already that they wait
 
     def unfold(self, task: tasks.Task) -> None:
@@ -60,14 +62,23 @@ class Unfolder:
         with self._storage.open(lines_key(batch.id)) as file:
             shared = None if batch.shared is None else json.loads(batch.shared)
             for number, order in enumerate(read_lines(file, skip=batch.accepted, shared=shared), 1):
-                new = jobs.NewJob.of(order, batch.tenant, batch=batch.id, shared=shared)
-                if not self._accept(order, new):
+                new = jobs.NewJob.of(order, batch.tenant, batch=batch.id, shared=shared, trace=batch.trace)
+                if not self._accept_traced(order, new):
                     return True
                 if time.monotonic() > end:
                     return False
                 if number % _JOBS_A_LOOK == 0:
                     self._look_for_room()
         return True
+
+    def _accept_traced(self, order: Order, new: jobs.NewJob) -> bool:
+        """Each job of a batch has a trace of its own, linked to the request: 50,000 jobs in one could be read by
+        nobody. Where nothing is traced, all of them keep what the request has sent."""
+        if not self._tracing.on:
+            return self._accept(order, new)
+        links = [] if new.trace is None else [new.trace]
+        with self._tracing.step("accept", links=links, job_id=new.id, batch_id=new.batch or "") as span:
+            return self._accept(order, replace(new, trace=span.traceparent))
 
     def _accept(self, order: Order, new: jobs.NewJob) -> bool:
         """False when the batch was canceled or deleted meanwhile."""

@@ -22,11 +22,13 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, wait
 from functools import partial
 
+from farm import logs
 from farm.errors import StorageUnavailable, StoreUnavailable
 from farm.job import Due
 from farm.settings import Settings
 from farm.storage import Storage
 from farm.store import Store, tasks
+from farm.tracing import OFF, Tracing
 from farm.wake import Waker
 from worker.desk.assembly import Assembler
 from worker.desk.backoff import Backoff
@@ -64,22 +66,23 @@ def _never() -> bool:
 
 class Desk:
     def __init__(
-        self, store: Store, storage: Storage, waker: Waker, settings: Settings, processes: PlanProcesses | None = None
-    ) -> None:
-        self._store = store
+        self, store: Store, storage: Storage, waker: Waker, settings: Settings, processes: PlanProcesses | None = None,
+        tracing: Tracing = OFF,
+    ) -> None:  # fmt: skip
+        self._store, self._tracing = store, tracing
         self._backoff = Backoff()
         self._lease_ms = round(settings.lease_seconds * 1000)
         self._processes = processes or PlanProcesses()
-        self._planner = Planner(store, storage, waker, self._processes)
-        assembler = Assembler(store, storage, waker, self._lease_ms)
+        self._planner = Planner(store, storage, waker, self._processes, tracing)
+        assembler = Assembler(store, storage, waker, self._lease_ms, tracing)
         self._checking: Mapping[Due, Callable[[tasks.Task, Callable[[], None]], None]] = {
             Due.PLAN: self._planner.plan,
             Due.ASSEMBLE: assembler.assemble,
         }
         retention = Retention(store, storage, settings.record_days)
         self._handlers: Mapping[Due, Callable[[tasks.Task], None]] = {
-            Due.BATCH: Unfolder(store, storage).unfold,
-            Due.DELIVER: Deliverer(store, storage, settings, random.random).deliver,
+            Due.BATCH: Unfolder(store, storage, tracing).unfold,
+            Due.DELIVER: Deliverer(store, storage, settings, random.random, tracing).deliver,
             Due.EXPIRE: retention.expire,
             Due.PURGE: retention.purge,
             Due.DELETE: retention.delete,
@@ -129,7 +132,14 @@ class Desk:
             return []
         return self._store.run(tasks.take(kinds, want=want, lease_ms=self._lease_ms, express=express))
 
+    def close(self) -> None:
+        self._tracing.close()
+
     def _act(self, task: tasks.Task, stopping: Callable[[], bool]) -> None:
+        with logs.about(**logs.ids_of(task.id)):
+            self._try(task, stopping)
+
+    def _try(self, task: tasks.Task, stopping: Callable[[], bool]) -> None:
         try:
             with TaskLease(self._store, task, self._lease_ms, stopping) as lease:
                 if task.kind in self._checking:

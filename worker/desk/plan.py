@@ -11,6 +11,7 @@ from farm.plan_order import PlanOrder, make_plan
 from farm.removal import remove_objects
 from farm.storage import Storage
 from farm.store import Store, jobs, registry, tasks
+from farm.tracing import OFF, Span, Tracing, step_of
 from farm.wake import Waker, render_queue
 from worker.desk.failure import fail_job
 from worker.desk.long_plans import Owner, PlanProcesses
@@ -20,8 +21,11 @@ _MODEL_AWAY_MS = 5_000  # until a job is looked at again whose model is not anno
 
 
 class Planner:
-    def __init__(self, store: Store, storage: Storage, waker: Waker, processes: PlanProcesses) -> None:
+    def __init__(
+        self, store: Store, storage: Storage, waker: Waker, processes: PlanProcesses, tracing: Tracing = OFF
+    ) -> None:
         self._store, self._storage, self._waker, self._processes = store, storage, waker, processes
+        self._tracing = tracing
 
     def owner_of_long(self, task: tasks.Task) -> Owner | None:
         """Whose long text the task is about to plan; None for a short one."""
@@ -38,11 +42,17 @@ class Planner:
         if card is None:  # the model was announced when the job was accepted, and comes back with its worker
             self._store.run(tasks.done(task, again_ms=_MODEL_AWAY_MS))
             return
+        with step_of(self._tracing, "plan", job.id, job.trace, model=job.model, characters=job.characters) as span:
+            self._plan(job, task, card, check, span)
+
+    def _plan(self, job: jobs.JobRecord, task: tasks.Task, card: str, check: Callable[[], None], span: Span) -> None:
         try:
             total, stored = self._write_plan(job, card, check)
         except (ObjectMissing, BadInput) as error:
+            span.set(error=error.code)
             fail_job(self._store, task, error)
             return
+        span.set(segments=total)
         if self._store.run(jobs.plan(job.id, task.token, total, stored)):
             self._waker.wake(render_queue(job.model))
         elif self._store.run(jobs.record(job.id)) is None:

@@ -7,7 +7,8 @@
     close           ends the threads and the engine
 
 Connections and threads do not survive a fork, and the desk's pool forks. So a desk's process makes its own at its first
-drain; the parent hands down only the imported code, the storage that it opened, and the byte that says "stop".
+drain, with its own tracing; the parent hands down only the imported code, the storage that it opened, and the byte that
+says "stop".
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from farm.settings import Settings
 from farm.start import examine
 from farm.storage import open_storage
 from farm.store import Store, registry, tasks
+from farm.tracing import opened
 from farm.wake import DESK_QUEUE, Waker, render_queue
 from worker.engine import DeviceFault
 from worker.engines import load
@@ -93,7 +95,9 @@ class RenderRole(Role):
         engine = load(settings)
         waker = Waker(settings.broker)
         wake_desk = partial(waker.wake, DESK_QUEUE)
-        self._renderer = Renderer(self._store, open_storage(settings), engine, settings, worker, wake_desk)
+        self._tracing = opened("render")
+        storage = open_storage(settings)
+        self._renderer = Renderer(self._store, storage, engine, settings, worker, wake_desk, self._tracing)
         self._store.run(registry.announce(engine.card.name, engine.card.model_dump_json()))
         super().__init__(settings, self._store, waker, worker, self._renderer)
         self._relapse.begin()
@@ -121,6 +125,7 @@ class RenderRole(Role):
         super().close()
         self._renderer.close()
         self._renderer.engine.close()
+        self._tracing.close()
 
 
 class DeskRole(Role):
@@ -151,7 +156,14 @@ class DeskRole(Role):
         from worker.desk.desk import Desk
 
         settings = self._settings
-        return Desk(Store.connect(settings.redis_url), self._storage, Waker(settings.broker), settings)
+        store, waker = Store.connect(settings.redis_url), Waker(settings.broker)
+        return Desk(store, self._storage, waker, settings, tracing=opened("desk"))
+
+    def end_process(self) -> None:
+        """At the end of a process of the pool."""
+        desk = self._desks.pop(os.getpid(), None)
+        if desk is not None:
+            desk.close()
 
 
 def role_for(queues: Set[str], settings: Settings) -> Role:

@@ -25,6 +25,7 @@ from farm.sound.flac import encode
 from farm.storage import Storage
 from farm.store import Store, segments
 from worker.engine import Clip, Failure
+from worker.render.batch_spans import Traces
 from worker.render.leases import Held, Leases
 from worker.render.work import Work
 
@@ -47,10 +48,10 @@ class Commit:
     """At most `room` pieces of work are on their way. `fault` is an error that is no outage; it ends the drain."""
 
     def __init__(
-        self, store: Store, storage: Storage, leases: Leases, wake_desk: Callable[[], object] = lambda: None,
-        *, sample_rate: int, room: int,
+        self, store: Store, storage: Storage, leases: Leases, traces: Traces,
+        wake_desk: Callable[[], object] = lambda: None, *, sample_rate: int, room: int,
     ) -> None:  # fmt: skip
-        self._store, self._storage, self._leases = store, storage, leases
+        self._store, self._storage, self._leases, self._traces = store, storage, leases, traces
         self._wake_desk = wake_desk
         self._sample_rate = sample_rate
         self._room = threading.BoundedSemaphore(room)
@@ -106,8 +107,8 @@ class Commit:
         return _Stored(work.held, round(len(clip.samples) * 1000 / self._sample_rate), work.rendered_s)
 
     def _fail(self, work: Work, failure: Failure) -> None:
-        log.warning("not rendered: %s", failure.error)
         for held in work.held:
+            log.warning("not rendered: %s", failure.error, extra=self._traces.ids(held.job))
             verb = segments.fail(held.token, held.job, held.index, str(failure))
             self._until_done(partial(self._store.run, verb), StoreUnavailable)
         self._leases.drop(work.held)

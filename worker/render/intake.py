@@ -20,6 +20,7 @@ from types import TracebackType
 from farm.errors import StorageUnavailable, StoreUnavailable
 from farm.store import Store, segments
 from worker.engine import Utterance
+from worker.render.batch_spans import BatchSpans
 from worker.render.leases import Held, Leases, by_token
 from worker.render.loader import Loader
 from worker.render.quarantine import batch_is_ready, may_begin
@@ -35,9 +36,10 @@ class Intake:
     """The engine's feed. At most `capacity` pieces of work are ready, beside those that run."""
 
     def __init__(
-        self, store: Store, leases: Leases, loader: Loader, *, model: str, worker: str, capacity: int, lease_ms: int
-    ) -> None:
-        self._store, self._leases, self._loader = store, leases, loader
+        self, store: Store, leases: Leases, loader: Loader, spans: BatchSpans,
+        *, model: str, worker: str, capacity: int, lease_ms: int,
+    ) -> None:  # fmt: skip
+        self._store, self._leases, self._loader, self._spans = store, leases, loader, spans
         self._model, self._worker, self._capacity, self._lease_ms = model, worker, capacity, lease_ms
         self._ready: deque[Work] = deque()
         self._express: set[str] = set()  # jobs of the interactive lane with ready work, as far as express claims tell
@@ -94,6 +96,7 @@ class Intake:
             self.takes += 1
             self.taken += len(begun)
             self.waited += time.monotonic() - asked
+            self._spans.taken(begun)
         return [work.utterance for work in begun]
 
     def finished(self, key: str) -> Work:
@@ -103,7 +106,8 @@ class Intake:
             work.rendered_s = time.monotonic() - work.begun_at
             self._forget(work)
             self._change.notify_all()
-            return work
+        self._spans.finished(key)
+        return work
 
     def running_work(self, key: str) -> Work:
         """The work of an utterance that was taken and is not finished."""
@@ -132,6 +136,7 @@ class Intake:
             stopped = [held for work in self._running.values() for held in work.held]
             for work in self._running.values():
                 self._forget(work)
+                self._spans.finished(work.id)
             self._running.clear()
         return stopped
 

@@ -23,6 +23,7 @@ from farm.sound.flac import duration_ms
 from farm.storage import Storage
 from farm.store import Store, segments
 from worker.engine import Speech, Utterance
+from worker.render.batch_spans import Traces
 from worker.render.leases import Held, Leases
 from worker.render.plan_cache import PlanCache
 from worker.render.reference_cache import ReferenceCache
@@ -46,11 +47,11 @@ class Loader:
 
     def __init__(
         self, store: Store, storage: Storage, leases: Leases, plans: PlanCache, references: ReferenceCache,
-        wake_desk: Callable[[], object] = lambda: None,
+        traces: Traces, wake_desk: Callable[[], object] = lambda: None,
     ) -> None:  # fmt: skip
         self._store, self._storage, self._leases = store, storage, leases
         self._wake_desk = wake_desk
-        self._plans, self._references = plans, references
+        self._plans, self._references, self._traces = plans, references, traces
         self._looks = ThreadPoolExecutor(_LOOKS, "look")
         self.cached = 0
 
@@ -66,6 +67,7 @@ class Loader:
         """The segments of the grant that must be rendered, in its order, one piece of work each. Holds them under their
         lease. Raises StoreUnavailable or StorageUnavailable, and has given the grant back by then."""
         held = self._leases.hold(grant)
+        self._traces.learn(grant.segments)
         try:
             rows = [row for row in map(self._row, held) if row is not None]
             lengths = list(self._looks.map(self._length_in_storage, rows))
@@ -86,7 +88,8 @@ class Loader:
             copied = _voice_of(recipe.manner.emotion)
             emotion_reference = self._references.path(recipe.tenant, copied) if copied else None
         except ObjectMissing as error:
-            log.warning("segment %d of %s can't be loaded: %s", held.index, held.job, error)
+            ids = self._traces.ids(held.job)
+            log.warning("segment %d of %s can't be loaded: %s", held.index, held.job, error, extra=ids)
             self._store.run(segments.fail(held.token, held.job, held.index, error.message))
             self._leases.drop([held])
             self._wake_desk()

@@ -24,7 +24,9 @@ from farm.errors import EXIT_HUNG
 from farm.settings import Settings
 from farm.storage import Storage
 from farm.store import Store
+from farm.tracing import OFF, Tracing
 from worker.engine import Clip, DeviceFault, Engine, Failure
+from worker.render.batch_spans import BatchSpans, Traces
 from worker.render.commit import Commit
 from worker.render.intake import Intake
 from worker.render.leases import Leases
@@ -81,7 +83,7 @@ class Renderer:
 
     def __init__(
         self, store: Store, storage: Storage, engine: Engine, settings: Settings, worker: str,
-        wake_desk: Callable[[], object] = lambda: None,
+        wake_desk: Callable[[], object] = lambda: None, tracing: Tracing = OFF,
     ) -> None:  # fmt: skip
         """`wake_desk` is called when a job becomes due for the desk, so that its end does not wait for the keeper."""
         self._store, self._storage, self.engine = store, storage, engine
@@ -89,6 +91,8 @@ class Renderer:
         self._worker = worker
         self._lease_ms = round(settings.lease_seconds * 1000)
         self._watchdog_seconds = settings.watchdog_seconds
+        self._traces = Traces(store, tracing)
+        self._spans = BatchSpans(self._traces, tracing, model=engine.card.name, worker=worker, device=engine.device)
         self._pace = Pace()
         self._plans = PlanCache(storage)
         self._references = ReferenceCache(storage)
@@ -126,11 +130,14 @@ class Renderer:
     def _new_drain(self) -> _Drain:
         store, storage, card, capacity = self._store, self._storage, self.engine.card, self.engine.capacity
         leases = Leases(store, self._lease_ms)
-        loader = Loader(store, storage, leases, self._plans, self._references, self._wake_desk)
+        loader = Loader(store, storage, leases, self._plans, self._references, self._traces, self._wake_desk)
         intake = Intake(
-            store, leases, loader, model=card.name, worker=self._worker, capacity=capacity, lease_ms=self._lease_ms
+            store, leases, loader, self._spans, model=card.name, worker=self._worker, capacity=capacity,
+            lease_ms=self._lease_ms,
+        )  # fmt: skip
+        commit = Commit(
+            store, storage, leases, self._traces, self._wake_desk, sample_rate=card.sample_rate, room=2 * capacity
         )
-        commit = Commit(store, storage, leases, self._wake_desk, sample_rate=card.sample_rate, room=2 * capacity)
         return _Drain(leases, loader, intake, commit, time.monotonic())
 
     def _render(self, intake: Intake, commit: Commit) -> None:

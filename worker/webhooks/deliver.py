@@ -18,6 +18,7 @@ from farm.settings import Settings
 from farm.spec import BatchSpec, Spec, read_outcome
 from farm.storage import Storage
 from farm.store import Store, batches, jobs, outbox, quotas, registry, tasks
+from farm.tracing import OFF, Span, Tracing, step_of
 from farm.webhooks.addresses import allowed_networks
 from farm.webhooks.schedule import Answer, Record, next_step
 from farm.webhooks.secrets import secret_for
@@ -33,6 +34,7 @@ class _Owner:
 
     webhook: Webhook
     tenant: str
+    trace: str | None
     ended_ms: int | None
     data: Mapping[str, object]  # of the payload
 
@@ -46,15 +48,19 @@ class _Unsigned:
     body: bytes
     tenant: str
     generations: Sequence[int]  # newest first
+    traceparent: str | None = None  # of this attempt, by which its receiver continues the trace
 
     def signed_by(self, master: str) -> Message:
         secrets = tuple(secret_for(self.tenant, master, generation) for generation in self.generations)
-        return Message(self.id, self.url, self.body, secrets)
+        return Message(self.id, self.url, self.body, secrets, self.traceparent)
 
 
 class Deliverer:
-    def __init__(self, store: Store, storage: Storage, settings: Settings, random: Callable[[], float]) -> None:
+    def __init__(
+        self, store: Store, storage: Storage, settings: Settings, random: Callable[[], float], tracing: Tracing = OFF
+    ) -> None:
         self._store, self._storage, self._settings, self._random = store, storage, settings, random
+        self._tracing = tracing
         allow, keyless = allowed_networks(settings.webhook_allow), allowed_networks(settings.webhook_allow_keyless)
         self._sender = Sender(allow)
         self._keyless_sender = Sender((*allow, *keyless)) if keyless else None
@@ -67,16 +73,25 @@ class Deliverer:
         if delivery is None or owner is None:
             self._store.run(tasks.done(task))
             return
+        with step_of(self._tracing, "deliver", owner_id, owner.trace, event=delivery.event) as span:
+            self._attempted(task, delivery, owner, span)
+
+    def _attempted(self, task: tasks.Task, delivery: outbox.DeliveryRecord, owner: _Owner, span: Span) -> None:
         record = Record.read(delivery.record, ending=delivery.event, url=str(owner.webhook.url))
         now = self._store.run(registry.clock())  # a desk's own clock may be wrong, and a receiver refuses 5 minutes
         ended = now if owner.ended_ms is None else datetime.fromtimestamp(owner.ended_ms / 1000, UTC)
         body = WebhookBody(type=record.event, timestamp=ended, data={**owner.data, "status": delivery.event})
         generations = self._store.run(quotas.secret_generations(owner.tenant, round(now.timestamp() * 1000)))
-        unsigned = _Unsigned(task.id, record.url, body.model_dump_json().encode(), owner.tenant, generations)
+        unsigned = _Unsigned(
+            task.id, record.url, body.model_dump_json().encode(), owner.tenant, generations, span.traceparent
+        )
         answer = self._attempt(self.sender(), unsigned, now)
         step = next_step(record, answer, self._random)
         kept = record.after(answer, step).to_json()
         self._store.run(outbox.delivered(task, kept, step.again_ms, outcome=step.status))
+        code = answer.attempt.status_code or "no answer"
+        span.set(status=step.status, answer=str(code))
+        log.info("webhook %s is %s: %s", task.id, step.status, code)  # the URL is its owner's secret
 
     def sender(self) -> Sender:
         """The one that may reach what is allowed now."""
@@ -124,7 +139,9 @@ def _of_job(job: jobs.JobRecord, base: str) -> _Owner | None:
         "id": job.id, "batch_id": job.batch, "custom_id": spec.custom_id, "metadata": spec.metadata,
         "status_url": f"{base}/v1/jobs/{job.id}", "error": _error(job),
     }  # fmt: skip
-    return _Owner(spec.webhook, job.tenant, job.ended_ms, {name: value for name, value in data.items() if value})
+    return _Owner(
+        spec.webhook, job.tenant, job.trace, job.ended_ms, {name: value for name, value in data.items() if value}
+    )
 
 
 def _error(job: jobs.JobRecord) -> dict[str, object] | None:
@@ -140,4 +157,6 @@ def _of_batch(batch: batches.BatchRecord, base: str) -> _Owner | None:
         "id": batch.id, "total": batch.total, "counts": {str(status): n for status, n in batch.counts.items() if n},
         "metadata": spec.metadata, "status_url": f"{base}/v1/batches/{batch.id}",
     }  # fmt: skip
-    return _Owner(spec.webhook, batch.tenant, batch.ended_ms, {name: value for name, value in data.items() if value})
+    return _Owner(
+        spec.webhook, batch.tenant, batch.trace, batch.ended_ms, {name: value for name, value in data.items() if value}
+    )

@@ -53,6 +53,7 @@ class Message:
     url: str
     body: bytes
     secrets: Sequence[str]
+    traceparent: str | None = None
 
 
 def resolve(host: str, port: int) -> list[str]:
@@ -182,6 +183,7 @@ def _headers(message: Message, now: datetime) -> list[tuple[bytes, bytes]]:
         (b"webhook-id", message.id.encode()),
         (b"webhook-timestamp", str(int(sent.timestamp())).encode()),
         (b"webhook-signature", " ".join(signatures).encode()),
+        *([] if message.traceparent is None else [(b"traceparent", message.traceparent.encode())]),
     ]
 
 
