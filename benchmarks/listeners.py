@@ -80,21 +80,27 @@ def api(redis_url: str, storage: str) -> Iterator[tuple[int, psutil.Process]]:
         running.wait()
 
 
+async def accepted(port: int, seconds: float) -> float:
+    """Jobs a second."""
+    took, every = await load(port, _CLIENTS, seconds, None)
+    return len(every) / took
+
+
 async def measure(port: int, process: psutil.Process, listeners: int, rounds: int) -> int:
     base = f"http://127.0.0.1:{port}/v1/jobs"
     async with httpx.AsyncClient() as client:
         job = (await client.post(base, json={"input": "One."})).json()["id"]
-    await load(port, _CLIENTS, 1.0)  # warms up
+    await accepted(port, 1.0)  # warms up
     with_them: list[float] = []
     without: list[float] = []
     kilobytes: list[float] = []
     for _ in range(rounds):
-        without.append((await load(port, _CLIENTS, _SECONDS)).per_second)
+        without.append(await accepted(port, _SECONDS))
         before = process.memory_info().rss
         crowd = Crowd(port, job)
         await crowd.open(listeners)
         kilobytes.append((process.memory_info().rss - before) / 1024 / listeners)
-        with_them.append((await load(port, _CLIENTS, _SECONDS)).per_second)
+        with_them.append(await accepted(port, _SECONDS))
         crowd.close()
         await asyncio.sleep(1)  # until the API has seen them leave
     crowd = Crowd(port, job)
