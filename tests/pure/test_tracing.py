@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import subprocess
 import sys
 
@@ -65,6 +66,17 @@ def test_a_collector_without_the_extra_is_said_and_stops_nothing(
     with caplog.at_level(logging.WARNING):
         assert opened("desk") is OFF
     assert "install tts-farm[otel]" in caplog.text
+
+
+def test_a_collector_that_never_answers_does_not_hold_up_the_end_of_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{listening.getsockname()[1]}")
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "600")
+        monkeypatch.setattr("farm.tracing.otel._CLOSE_S", 0.05)
+        tracing = opened("api")
+        with tracing.step("plan"):
+            pass
+        tracing.close()  # else the test would be ended by its own limit
 
 
 def test_off_no_part_imports_opentelemetry() -> None:
