@@ -43,6 +43,9 @@ class Here(Otel):
         provider.add_span_processor(SimpleSpanProcessor(self._exporter))
         super().__init__(provider)
 
+    def forget(self) -> None:
+        self._exporter.clear()
+
     @property
     def spans(self) -> list[Spanned]:
         return [_of_sdk(span) for span in self._exporter.get_finished_spans()]

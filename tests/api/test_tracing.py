@@ -4,28 +4,41 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Iterator
 
 import httpx
 import pytest
 
 from farm import logs
+from farm.settings import Settings
 from farm.store import Store, batches, jobs
+from tests.api.conftest import Served
 from tests.collector import Here
 from tests.pure.test_tracing import GOOD
 
 TRACE = GOOD[3:35]
 
 
-@pytest.fixture
-def here() -> Here:
-    return Here()
+@pytest.fixture(scope="module")
+def traced(session_settings: Settings) -> Iterator[tuple[Served, Here]]:
+    here = Here()
+    served = Served(session_settings, here)
+    yield served, here
+    served.stop()
 
 
 @pytest.fixture
-def api(serve: Callable[..., httpx.Client], here: Here) -> httpx.Client:
+def here(traced: tuple[Served, Here]) -> Here:
+    here = traced[1]
+    here.forget()
+    return here
+
+
+@pytest.fixture
+def api(store: Store, settings: Settings, traced: tuple[Served, Here]) -> Iterator[httpx.Client]:
     """One that is traced."""
-    return serve(tracing=here)
+    with traced[0].client() as client:
+        yield client
 
 
 def trace_of(store: Store, job: str) -> str | None:
@@ -83,11 +96,11 @@ def test_what_nobody_waits_for_is_not_traced(api: httpx.Client, here: Here) -> N
 
 
 def test_where_nothing_is_traced_a_job_keeps_what_its_client_sent(
-    serve: Callable[..., httpx.Client], store: Store
+    store: Store, settings: Settings, session_api: Served
 ) -> None:
-    api = serve()
-    with_it = api.post("/v1/jobs", json={"input": "One."}, headers={"traceparent": GOOD}).json()["id"]
-    without = api.post("/v1/jobs", json={"input": "One."}).json()["id"]
+    with session_api.client() as api:
+        with_it = api.post("/v1/jobs", json={"input": "One."}, headers={"traceparent": GOOD}).json()["id"]
+        without = api.post("/v1/jobs", json={"input": "One."}).json()["id"]
     assert (trace_of(store, with_it), trace_of(store, without)) == (GOOD[:52], None)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
@@ -54,6 +54,7 @@ def raised(act: Any) -> BaseException:
     raise AssertionError("nothing was raised")
 
 
+@settings(max_examples=30)
 @given(st.text(), st.text())
 def test_an_event_of_any_words_is_one_line(message: str, said: str) -> None:
     event = record("%s: %s", message, said)
