@@ -43,8 +43,8 @@ _HIDDEN = "[hidden]"
 _SHORTEST_SECRET = 8
 _SECRET_VARIABLES = (
     "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN",
-    "OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
 )  # fmt: skip
+_SECRET_HEADERS = ("OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS")  # name=value, with commas between
 _LOOKS_SECRET = (
     r"\bfk_[\w-]{16,}",  # an API key
     r"\bwhsec_[\w+/=-]{8,}",  # the secret of webhooks
@@ -144,6 +144,8 @@ def _hook() -> None:
 def _secrets(settings: Settings | None = None) -> set[str]:
     """What must not be shown, as far as this process knows it."""
     found = [os.environ.get(name) for name in _SECRET_VARIABLES]
+    for name in _SECRET_HEADERS:
+        found += [header.partition("=")[2].strip() for header in os.environ.get(name, "").split(",")]
     if settings is not None:
         found += [settings.webhook_secret, settings.api_key, *_passwords(settings)]
     return {secret for secret in found if secret and len(secret) >= _SHORTEST_SECRET}

@@ -165,6 +165,8 @@ def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     monkeypatch.setattr(threading, "excepthook", threading.excepthook)
     before, level = list(root.handlers), root.level
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "canary-secret")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "a=1, authorization=canary of the collector")
     logs.configure(Settings(log_format="json", log_level="DEBUG", webhook_secret="plain but secret"), "api")
     (ours,) = [handler for handler in root.handlers if isinstance(handler.formatter, logs.Json)]
     assert isinstance(ours, logging.StreamHandler)
@@ -183,11 +185,11 @@ def test_a_configured_process_writes_warnings_and_last_words_as_events_too(writt
         logging.captureWarnings(False)
         logging.captureWarnings(True)
         warnings.warn("an old way", DeprecationWarning, stacklevel=1)
-    logs.last_words("no key: plain but secret")
+    logs.last_words("no key: plain but secret, canary-secret, canary of the collector")
     sys.excepthook(ValueError, ValueError("unexpected"), None)
     events = [json.loads(line) for line in written.getvalue().splitlines()]
     assert [event["level"] for event in events] == ["WARNING", "CRITICAL", "CRITICAL"]
-    assert events[1]["message"] == "no key: [hidden]"
+    assert events[1]["message"] == "no key: [hidden], [hidden], [hidden]"
     assert events[2]["exception"].endswith("ValueError: unexpected")
     assert {event["part"] for event in events} == {"api"}
 
@@ -197,7 +199,6 @@ def test_presigning_leaves_no_query_in_a_log_even_at_debug(
 ) -> None:
     """botocore's own debug lines have the signature and what it signs."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "canary-key")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "canary-secret")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     url = open_storage(Settings(storage_url="s3://bucket")).url("results/job_1/a.mp3")
     assert url is not None
