@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
@@ -56,6 +56,7 @@ def raised(act: Any) -> BaseException:
 
 @settings(max_examples=30)
 @given(st.text(), st.text())
+@example("\x85", "\u2028\x1b\x7f\r\n")
 def test_an_event_of_any_words_is_one_line(message: str, said: str) -> None:
     event = record("%s: %s", message, said)
     text = FORMATS["text"].format(event)
