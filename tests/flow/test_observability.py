@@ -126,7 +126,6 @@ def test_the_lines_of_a_job_have_its_id_and_that_of_its_trace_and_its_request(ru
 
 def test_a_job_is_one_trace_from_its_request_to_its_webhook(run: Run) -> None:
     spans = run.of(GOOD[3:35])
-    assert sorted(span.name for span in spans) == ["POST /v1/jobs", "accept", "assemble", "deliver", "plan", "render"]
     (request,) = [span for span in spans if span.name == "POST /v1/jobs"]
     assert request.parent == GOOD[36:52]
     assert {span.parent for span in spans if span is not request} == {request.id}
