@@ -112,7 +112,8 @@ def of_child(part: str) -> None:
 
 
 def is_json() -> bool:
-    return any(isinstance(handler.formatter, Json) for handler in logging.getLogger().handlers)
+    ours = _ours()
+    return ours is not None and isinstance(ours.formatter, Json)
 
 
 def last_words(message: str) -> None:
@@ -124,15 +125,18 @@ def last_words(message: str) -> None:
 
 
 def _use(part: str, format: str, level: int | str, secrets: Collection[str]) -> None:
-    """Puts our formatter upon the root's handler. Handlers of others, such as those of tests, stay as they are."""
-    root = logging.getLogger()
-    ours = next((handler for handler in root.handlers if isinstance(handler.formatter, _Formatter)), None)
+    """Handlers of others, such as those of tests, stay as they are."""
+    root, ours = logging.getLogger(), _ours()
     if ours is None:
         ours = _Handler()
         root.addHandler(ours)
     ours.setFormatter(Json(secrets, part) if format == "json" else Text(secrets))
     root.setLevel(level)
     logging.captureWarnings(format == "json")
+
+
+def _ours() -> _Handler | None:
+    return next((handler for handler in logging.getLogger().handlers if isinstance(handler, _Handler)), None)
 
 
 def _hook() -> None:

@@ -105,9 +105,9 @@ def test_where_nothing_is_traced_a_job_keeps_what_its_client_sent(
 
 
 def test_the_log_of_an_accepted_job_has_the_ids_of_request_job_and_trace(
-    api: httpx.Client, caplog: pytest.LogCaptureFixture
+    api: httpx.Client, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    caplog.handler.setFormatter(logs.Json())
+    monkeypatch.setattr(caplog.handler, "formatter", logs.Json())
     with caplog.at_level(logging.INFO, logger="api.jobs"):
         job = api.post("/v1/jobs", json={"input": "One."}, headers={"X-Request-Id": "mine", "traceparent": GOOD}).json()
     (event,) = [json.loads(line) for line in caplog.text.splitlines() if job["id"] in line]

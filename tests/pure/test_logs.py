@@ -169,8 +169,8 @@ def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "canary-secret")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "a=1, authorization=canary of the collector")
     logs.configure(Settings(log_format="json", log_level="DEBUG", webhook_secret="plain but secret"), "api")
-    (ours,) = [handler for handler in root.handlers if isinstance(handler.formatter, logs.Json)]
-    assert isinstance(ours, logging.StreamHandler)
+    ours = logs._ours()
+    assert ours is not None
     stream = io.StringIO()
     ours.setStream(stream)
     yield stream
