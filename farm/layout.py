@@ -2,6 +2,11 @@
 
     jobs/<job>/text.json                        the chapters of a job that is planned, or whose text is long
     jobs/<job>/plan.json, plan.jsonl.gz         its plan, and the segments of the plan in pages
+    jobs/<job>/book.json, cover                 what the document of a job says of itself, and its picture
+    documents/<tenant>/<document>/source        an uploaded document
+                                 /view.json     what clients see of it: its chapters, without their text
+                                 /tree.json.gz  its blocks, from which jobs take their text
+                                 /cover         its picture
     batches/<batch>/jobs.jsonl.gz               the jobs of a batch, one on each line
     voices/<tenant>/<digest>.flac               uploaded reference audio, named by its content
     segments/<2 digits>/<digest>.flac           clips, each named by all that is heard in it; shared by a tenant's jobs
@@ -19,6 +24,7 @@ import hashlib
 
 MARK = "birth-mark"
 JOBS, BATCHES, VOICES, CLIPS, RESULTS = "jobs/", "batches/", "voices/", "segments/", "results/"
+DOCUMENTS = "documents/"
 
 
 def is_rerenderable(key: str) -> bool:
@@ -43,9 +49,33 @@ def pages_key(job: str) -> str:
     return f"{JOBS}{job}/plan.jsonl.gz"
 
 
+def book_key(job: str) -> str:
+    """Metadata.to_json() of the document that the job narrates."""
+    return f"{JOBS}{job}/book.json"
+
+
+def book_cover_key(job: str) -> str:
+    """The bytes of its cover."""
+    return f"{JOBS}{job}/cover"
+
+
 def draft_keys(job: str) -> list[str]:
     """Of all that may be written for a job before it is accepted."""
-    return [text_key(job), pages_key(job), plan_key(job)]
+    return [text_key(job), pages_key(job), plan_key(job), book_key(job), book_cover_key(job)]
+
+
+def documents_prefix(tenant: str) -> str:
+    return f"{DOCUMENTS}{_folder(tenant)}/"
+
+
+def document_prefix(tenant: str, document: str) -> str:
+    """Of all that a document has."""
+    return f"{documents_prefix(tenant)}{document}/"
+
+
+def document_key(tenant: str, document: str, part: str) -> str:
+    """`part` is source, view.json, tree.json.gz or cover."""
+    return f"{document_prefix(tenant, document)}{part}"
 
 
 def lines_key(batch: str) -> str:
