@@ -43,6 +43,11 @@ class Catalog:
     def admit(self, request: JobRequest) -> Order:
         """Raises BadInput with every wrong field named, Unavailable while the farm does not know its own model."""
         card = self._card(request.model)
+        if request.document is not None and request.chapters is None:
+            raise BadInput(
+                "document: a document is narrated by a job of its own; POST it to /v1/jobs", code="not_in_a_batch",
+                pointer="/document",
+            )  # fmt: skip
         faults: list[BadInput] = []
         language = voice = ""
         emotion = None
@@ -94,6 +99,15 @@ class Catalog:
             characters=sum(len(part.input) for part in parts),
             retention_s=request.expires_after or self.retention_s,
         )
+
+    def in_language(self, request: JobRequest, language: str) -> JobRequest:
+        """The request in the language of its document, where it names neither a language nor a voice, and the model
+        speaks it."""
+        card = self.cards.get(request.model or self.default_model)
+        if not language or card is None or request.language is not None or request.voice is not None:
+            return request
+        spoken = _match(language, card)
+        return request if spoken is None else request.model_copy(update={"language": spoken})
 
     def check_batch_webhook(self, webhook: Webhook) -> None:
         """Checks the batch's own webhook, which reports its completion. Jobs of the batch may have webhooks too."""

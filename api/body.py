@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from starlette.types import Message, Receive
 
 from farm.errors import TooLarge
-from farm.wire import MAX_JSON_BYTES, MAX_JSONL_BYTES, MAX_VOICE_BYTES
+from farm.wire import MAX_DOCUMENT_BYTES, MAX_JSON_BYTES, MAX_JSONL_BYTES, MAX_VOICE_BYTES
 
 JSONL_TYPES = ("application/jsonl", "application/x-ndjson", "application/jsonlines")
 
+_FORM_BYTES = {"/v1/batches": MAX_JSONL_BYTES, "/v1/documents": MAX_DOCUMENT_BYTES}  # of others a recording's
 _FORM_OVERHEAD = 100_000  # bytes of boundaries, part headers and small fields around a file
 _DRAIN_BYTES = 20_000_000  # read and dropped after a refusal, so that the client gets to read the answer
 _DRAIN_SECONDS = 5.0
@@ -59,5 +60,5 @@ def limit_of(path: str, content_type: bytes) -> int:
     if path == "/v1/batches" and kind in JSONL_TYPES:
         return MAX_JSONL_BYTES
     if kind == "multipart/form-data":
-        return (MAX_JSONL_BYTES if path == "/v1/batches" else MAX_VOICE_BYTES) + _FORM_OVERHEAD
+        return _FORM_BYTES.get(path, MAX_VOICE_BYTES) + _FORM_OVERHEAD
     return MAX_JSON_BYTES

@@ -14,6 +14,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from api.answers import Wait, json_response, read_cursor, require_json
+from api.book import Book, opened
 from api.idempotency import key_of, reserved
 from api.lists import Place, find_some, metadata_of
 from api.openapi import IDEMPOTENCY_KEY, OVER_QUOTA, TOO_MANY_WAITS, header, json_body
@@ -25,7 +26,7 @@ from farm import logs
 from farm.errors import Conflict, NotFound, StoreUnavailable, TooOften
 from farm.failed_segment import lacks_place, located
 from farm.job import ENDED, TRANSITIONS, Status
-from farm.layout import text_key
+from farm.layout import book_cover_key, book_key, text_key
 from farm.quota import QuotaExceeded
 from farm.removal import remove_objects
 from farm.spec import Order, Spec
@@ -51,12 +52,14 @@ async def submit(request: Request) -> Response:
     require_json(request)
     key = key_of(request)
     body = await request.body()
-    order = await _admitted(state, tenant, body)
+    order, book = await _admitted(state, tenant, body)
     digest = hashlib.sha256(b"job\n" + body).hexdigest() if key is not None else ""
     new = jobs.NewJob.of(order, tenant, key=key, digest=digest, trace=trace_of(request))
-    accepted = await noted(
-        state, new, state.store.run(jobs.accept(new)) if order.inline else _accept_long(state, new, order.text)
-    )
+    if order.inline and book is None:
+        accepting = state.store.run(jobs.accept(new))
+    else:
+        accepting = _accept_long(state, new, order.text, book)
+    accepted = await noted(state, new, accepting)
     state.waker.wake(DESK_QUEUE)
     return await _answer_accepted(request, state, order, accepted)
 
@@ -238,21 +241,26 @@ async def page_of_jobs(
 # --- accepting --------------------------------------------------------------------------------------------------------
 
 
-async def _admitted(state: AppState, tenant: str, body: bytes) -> Order:
+async def _admitted(state: AppState, tenant: str, body: bytes) -> tuple[Order, Book | None]:
     if len(body) < _LARGE_BYTES:
         wanted = parse(JobRequest, body)
-        return (await state.catalog(tenant, wanted)).admit(wanted)
-    wanted = await state.blocking(parse, JobRequest, body)
+        if wanted.document is None:
+            return (await state.catalog(tenant, wanted)).admit(wanted), None
+    else:
+        wanted = await state.blocking(parse, JobRequest, body)
+    wanted, book = await opened(state, tenant, wanted)
     catalog = await state.catalog(tenant, wanted)
-    return await state.blocking(catalog.admit, wanted)
+    if book is not None:
+        wanted = catalog.in_language(wanted, book.language)
+    return await state.blocking(catalog.admit, wanted), book
 
 
-async def _accept_long(state: AppState, new: jobs.NewJob, text: str) -> jobs.Accepted:
-    """Writes the text to storage, then accepts the job: an accepted job always has its text."""
+async def _accept_long(state: AppState, new: jobs.NewJob, text: str, book: Book | None) -> jobs.Accepted:
+    """Writes the text to storage, then accepts the job: an accepted job always has its text, and its book."""
     async with reserved(state, new.tenant, new.idempotency_key, new.request_digest, _RESERVE_S) as claimed:
         if claimed.earlier is not None:
             return jobs.Accepted(claimed.earlier, replayed=True)
-        return await accept_with_text(state, new, text)
+        return await accept_with_text(state, new, text, book)
 
 
 async def noted(state: AppState, new: jobs.NewJob, accepting: Awaitable[jobs.Accepted]) -> jobs.Accepted:
@@ -265,15 +273,22 @@ async def noted(state: AppState, new: jobs.NewJob, accepting: Awaitable[jobs.Acc
     return accepted
 
 
-async def accept_with_text(state: AppState, new: jobs.NewJob, text: str) -> jobs.Accepted:
+async def accept_with_text(state: AppState, new: jobs.NewJob, text: str, book: Book | None = None) -> jobs.Accepted:
     """Writes the text to storage, unless there is no room for it, then accepts the job."""
+    parts = {text_key(new.id): (text.encode(), "application/json")}
+    if book is not None:
+        parts[book_key(new.id)] = book.metadata.encode(), "application/json"
+        if book.cover:
+            parts[book_cover_key(new.id)] = book.cover, book.cover_type
+    new = replace(new, text=None, stored=sum(len(data) for data, _ in parts.values()), drafted=True)
     await state.store.run(quotas.room(new.tenant, characters=new.characters, bytes=new.stored, records=0))
     await state.store.run(jobs.draft(new.id))
-    await state.blocking(state.storage.put, text_key(new.id), text.encode(), "application/json")
+    for key, (data, kind) in parts.items():
+        await state.blocking(state.storage.put, key, data, kind)
     try:
-        return await state.store.run(jobs.accept(replace(new, drafted=True)))
+        return await state.store.run(jobs.accept(new))
     except QuotaExceeded:  # others were faster; else the desk would delete it later
-        await state.blocking(state.storage.delete, text_key(new.id))
+        await state.blocking(state.storage.delete, *parts)
         raise
 
 

@@ -27,7 +27,7 @@ from pydantic import BaseModel
 from farm.errors import BadInput
 from farm.exchange import DEFAULT_URL, Broken, Exchange, Misaddressed, Refused, Unreachable, read_answer
 from farm.job import is_batch
-from farm.wire import Batch, Delivery, Job, JobOptions, JobRequest, Model, Queue, Voice, Webhook
+from farm.wire import Batch, Delivery, Document, Job, JobOptions, JobRequest, Model, Queue, Voice, Webhook
 
 __all__ = ["DEFAULT_URL", "Broken", "Farm", "Misaddressed", "Refused", "Unreachable"]
 
@@ -178,6 +178,33 @@ class Farm(Exchange):
 
     def remove_voice(self, name: str) -> None:
         self._persist(lambda: self._once("DELETE", f"/v1/voices/{quote(name, safe='')}"))
+
+    def add_document(self, file: Path, *, encoding: str | None = None, timeout: float = 300.0) -> Document:
+        """Uploads a document and returns it once the farm has read it: EPUB, DOCX, PDF, Markdown, HTML, FB2 or text.
+        The same file again is the same document. Raises TimeoutError; the farm goes on reading."""
+        content = file.read_bytes()
+        answer = self._persist(
+            lambda: self._once(
+                "POST", "/v1/documents", files={"file": (file.name, content)}, timeout=timeout,
+                data={"encoding": encoding} if encoding else {},
+            )
+        )  # fmt: skip
+        document = read_answer(Document, answer)
+        deadline = time.monotonic() + timeout
+        while document.status == "reading":
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{document.id} is not read after {timeout:g} s; it goes on")
+            time.sleep(1.0)
+            document = self.document(document.id)
+        return document
+
+    def document(self, id: str) -> Document:
+        """Its metadata and chapters."""
+        return self._get(f"/v1/documents/{quote(id, safe='')}", Document)
+
+    def remove_document(self, id: str) -> None:
+        """Jobs that were accepted before keep their text."""
+        self._persist(lambda: self._once("DELETE", f"/v1/documents/{quote(id, safe='')}"))
 
     def models(self) -> list[Model]:
         return list(self._pages("/v1/models", Model))

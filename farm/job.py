@@ -47,6 +47,7 @@ class Due(StrEnum):
     PURGE = "purge"
     DELETE = "delete"  # delete the jobs of a deleted batch, then the batch
     SWEEP = "sweep"  # delete the recordings of a tenant that nobody needs any more
+    DOCUMENT = "document"  # read an uploaded document; delete it once its time is over
     DRAFT = "draft"  # delete what was written to storage for a job or batch that was never accepted
 
 

@@ -41,6 +41,7 @@ class Part:
     voice: str
     uploaded: bool = False
     target_duration_ms: int | None = None  # of its audio, without the pause after it
+    headings: frozenset[int] = frozenset()  # where paragraphs begin that are headings
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,8 @@ class Pauses(Protocol):
     @property
     def scene(self) -> int: ...
     @property
+    def heading(self) -> int: ...
+    @property
     def chapter(self) -> int: ...
 
 
@@ -98,6 +101,7 @@ def segments(
         Gap.SEGMENT: pauses.segment,
         Gap.PARAGRAPH: pauses.paragraph,
         Gap.SCENE: pauses.scene,
+        Gap.HEADING: pauses.heading,
         Gap.CHAPTER: pauses.chapter,
     }
     timed = _timed(parts, partial(_cut, recipe.language, max_characters, has_marks), silence, target_duration_ms)
@@ -110,12 +114,17 @@ def segments(
         )
 
 
-_Cut = Callable[[str], Iterator[tuple[Span, int]]]
+_Cut = Callable[[Part], Iterator[tuple[Span, int]]]
 
 
-def _cut(language: str, limit: int, has_marks: bool, text: str) -> Iterator[tuple[Span, int]]:
+def _cut(language: str, limit: int, has_marks: bool, part: Part) -> Iterator[tuple[Span, int]]:
     """Every span with the characters that it is read as."""
+    text, in_heading, begins = part.text, False, True
     for whole in spans(text, language, limit, marks(text) if has_marks else ()):
+        in_heading = whole.start in part.headings if begins else in_heading
+        begins = whole.gap is not Gap.SEGMENT
+        if in_heading and whole.gap is Gap.PARAGRAPH:
+            whole = Span(whole.start, whole.end, Gap.HEADING)
         for span in _within(text, whole, language, limit, has_marks):
             piece = text[span.start : span.end]
             yield span, len(plain(piece) if has_marks else piece)
@@ -148,7 +157,7 @@ def _timed(
         return
     for chapter, part in enumerate(parts):
         if part.target_duration_ms is None:
-            yield from ((chapter, part, span, None) for span, _ in cut(part.text))
+            yield from ((chapter, part, span, None) for span, _ in cut(part))
         else:
             field = f"/chapters/{chapter}/target_duration_ms"
             yield from _sharing([(chapter, part)], cut, silence, part.target_duration_ms, field)
@@ -159,7 +168,7 @@ def _sharing(
 ) -> Iterator[tuple[int, Part, Span, int]]:
     """What the pauses leave of the target, in proportion to characters: whole milliseconds that sum to it exactly, at
     least one for each span."""
-    rows = [(chapter, part, *piece) for chapter, part in parts for piece in cut(part.text)]
+    rows = [(chapter, part, *piece) for chapter, part in parts for piece in cut(part)]
     quiet = sum(silence[span.gap] for _, _, span, _ in rows[:-1])
     spare = target - quiet - len(rows)
     if spare < 0:

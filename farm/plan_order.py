@@ -41,9 +41,12 @@ def make_plan(order: PlanOrder) -> PlanFiles:
         )
     recipe = Recipe(order.tenant, card.name, card.revision, spec.language, spec.manner)
     parts = [
-        Part(chapter.title, chapter.input, *spec.speaker(chapter.voice), chapter.target_duration_ms)
+        Part(
+            chapter.title, chapter.input, *spec.speaker(chapter.voice), chapter.target_duration_ms,
+            frozenset(chapter.headings),
+        )
         for chapter in read_text(order.document)
-    ]
+    ]  # fmt: skip
     has_marks = Parameter.PRONUNCIATION in card.parameters
     rows = segments(
         parts, recipe, language.max_characters, spec.output.pause_ms, target_duration_ms=spec.target_duration_ms,

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from farm.errors import ObjectMissing
-from farm.layout import clip_key, job_prefix, lines_key, result_prefix, voices_prefix
+from farm.layout import clip_key, documents_prefix, job_prefix, lines_key, result_prefix, voices_prefix
 from farm.plan_reader import PlanReader
 from farm.storage import Storage
-from farm.store import Store, batches, jobs, quotas, registry
+from farm.store import Store, batches, documents, jobs, quotas, registry
 
 _REMOVERS = 8  # jobs that are removed at the same time: a bucket answers slowly, and a batch has up to 50,000 jobs
 
@@ -49,12 +49,14 @@ class Possessions:
     keys: list[str]  # names of API keys
     batches: list[str]
     voices: list[str]
+    documents: list[str]
     jobs: int
 
     @property
     def counts(self) -> Mapping[str, int]:
         return {
-            "jobs": self.jobs, "batches": len(self.batches), "voices": len(self.voices), "API keys": len(self.keys)
+            "jobs": self.jobs, "batches": len(self.batches), "voices": len(self.voices),
+            "API keys": len(self.keys), "documents": len(self.documents),
         }  # fmt: skip
 
 
@@ -64,13 +66,14 @@ def possessions(store: Store, tenant: str) -> Possessions:
         keys=[name for name, key in keys.items() if key.tenant == tenant],
         batches=list(_batches(store, tenant)),
         voices=list(store.run(registry.voices(tenant))),
+        documents=store.run(documents.ids(tenant)),
         jobs=store.run(jobs.count(tenant)),
     )
 
 
 def purge_tenant(store: Store, storage: Storage, tenant: str) -> None:
-    """Everything of a tenant: its keys first, so that nothing new comes, then its batches, jobs and voices, with all
-    objects. Safe to do twice, and to go on with after it was interrupted."""
+    """Everything of a tenant: its keys first, so that nothing new comes, then its batches, jobs, voices and
+    documents, with all objects. Safe to do twice, and to go on with after it was interrupted."""
     found = possessions(store, tenant)
     for key in found.keys:
         store.run(registry.drop_key(key))
@@ -84,6 +87,9 @@ def purge_tenant(store: Store, storage: Storage, tenant: str) -> None:
     for voice in found.voices:
         store.run(registry.drop_voice(tenant, voice))
     storage.delete(*(recording.key for recording in storage.list(voices_prefix(tenant))))
+    for document in found.documents:
+        store.run(documents.drop(tenant, document))
+    storage.delete(*(part.key for part in storage.list(documents_prefix(tenant))))
     store.run(quotas.forget(tenant))
 
 

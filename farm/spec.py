@@ -6,6 +6,7 @@
     text         the chapters as one JSON document: short ones travel with accept, long ones lie in storage first
     Rendered     what a finished job has; with JobError the two kinds of outcome
     StoredVoice  an uploaded voice, as the store keeps it
+    StoredDocument  an uploaded document, as the store keeps it: its tree lies in storage
 
 Specs and outcomes are written without their defaults, because Redis keeps them: the spec of a plain job has about 40
 bytes.
@@ -17,7 +18,7 @@ import gzip
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer, model_validator
 
@@ -105,6 +106,22 @@ class StoredVoice(_Stored):
     def to_json(self) -> str:
         """Every field, because an API of the release before, which may run beside this one, expects them all."""
         return json.dumps(self.model_dump(), separators=(",", ":"))
+
+
+class StoredDocument(_Stored):
+    """A document that a tenant uploaded. `uploading`: its bytes may not be in storage yet."""
+
+    status: Literal["uploading", "reading", "ready", "refused"] = "uploading"
+    filename: str = ""
+    encoding: str | None = None  # that its uploader named
+    bytes: int = 0  # of the upload
+    stored: int = 0  # bytes in storage, which count for the tenant
+    cover_bytes: int = 0
+    cover_type: str = ""
+    created_ms: int = 0
+    expires_ms: int = 0
+    code: str = ""  # why it was refused
+    message: str = ""
 
 
 class BatchSpec(_Stored):
@@ -206,6 +223,8 @@ def write_text(chapters: Sequence[Chapter]) -> str:
             row["voice"] = chapter.voice
         if chapter.target_duration_ms:
             row["target_duration_ms"] = chapter.target_duration_ms
+        if chapter.headings:
+            row["headings"] = chapter.headings
         rows.append(row)
     return json.dumps({"chapters": rows}, ensure_ascii=False, separators=(",", ":"))
 
@@ -218,6 +237,7 @@ def read_text(document: str | bytes) -> list[Chapter]:
             input=row["input"],
             voice=row.get("voice"),
             target_duration_ms=row.get("target_duration_ms"),
+            headings=row.get("headings", []),
         )
         for row in json.loads(document)["chapters"]
     ]

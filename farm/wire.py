@@ -32,6 +32,7 @@ MAX_BATCH_JOBS = 50_000
 MAX_JSON_BYTES = 10_000_000
 MAX_JSONL_BYTES = 200_000_000
 MAX_VOICE_BYTES = 20_000_000
+MAX_DOCUMENT_BYTES = 50_000_000
 
 _NAMED_AS_THEIR_FIELD = [name for name, field in PARAMETERS.items() if name == field.name]
 
@@ -91,12 +92,52 @@ class Chapter(_Request):
 
     title: Label = ""
     input: Text = Field(description="may hold marks like <行|XING2> for models that honour `pronunciation`")
+    headings: list[Annotated[int, Field(ge=0, le=MAX_CHARACTERS)]] = Field(
+        [], description="where paragraphs begin that are headings, in characters; output.pause_ms.heading follows them"
+    )
     voice: Name | None = None
     target_duration_ms: Target | None = Field(
         None,
         description="how long the chapter's audio is to be, with the pauses in it and without the one after it; "
         "for models that honour `duration`. The manifest says what was reached",
     )
+
+
+Part = Literal["skip", "read"]
+Shown = Literal["skip", "word", "read"]
+
+
+class DocumentRules(_Request):
+    """What of a document is spoken. Whole chapters that are left out by a rule are spoken when the job names them."""
+
+    front_matter: Part = Field("skip", description="cover, title page, dedication, foreword and the like")
+    back_matter: Part = Field("skip", description="afterword, appendix, about the author and the like")
+    contents: Part = Field("skip", description="the table of contents, lists of figures")
+    index: Part = "skip"
+    bibliography: Part = "skip"
+    copyright: Part = Field("skip", description="the copyright page, the imprint, the colophon")
+    notes: Literal["skip", "inline", "end"] = Field(
+        "skip", description="footnotes and endnotes: left out, spoken where they are referred to, or after the chapter"
+    )
+    headings: Part = Field("read", description="each has a segment and a pause of its own")
+    tables: Shown = Field(
+        "word", description="`word` says that there is one, and its caption; `read` says it row by row"
+    )
+    code: Shown = "word"
+    image_alt: Part = Field("skip", description="the descriptions of images")
+    hyphens: Literal["join", "keep"] = Field("join", description="words that are divided at the line ends of a PDF")
+    running_heads: Part = Field("skip", description="what repeats on the pages of a PDF, and page numbers")
+
+
+class DocumentChoice(_Request):
+    """A document that was uploaded to /v1/documents, in place of a text."""
+
+    id: Annotated[str, Field(pattern=r"^doc_[0-9a-z]{26}$")]
+    chapters: Annotated[list[Annotated[str, Field(pattern=r"^c[1-9][0-9]{0,5}$")]], Field(min_length=1)] | None = Field(
+        None,
+        description="ids of chapters, spoken in the order of the document; those that the rules include when absent",
+    )
+    rules: DocumentRules = DocumentRules()
 
 
 class Emotion(_Request):
@@ -115,6 +156,7 @@ class Pauses(_Request):
     segment: Milliseconds = 120
     paragraph: Milliseconds = 450
     scene: Milliseconds = Field(1200, description="at a scene break, a line like `* * *`, which is never spoken")
+    heading: Milliseconds = Field(900, description="after a heading, where the chapter says which paragraphs are one")
     chapter: Milliseconds = 1500
 
 
@@ -179,19 +221,20 @@ class JobOptions(_Request):
 
 
 class JobRequest(JobOptions):
-    """POST /v1/jobs. Either `input` or `chapters`."""
+    """POST /v1/jobs. One of `input`, `chapters` and `document`."""
 
     input: Text | None = Field(
         None,
         description="either this or chapters; may hold marks like <行|XING2> for models that honour `pronunciation`",
     )
     chapters: Annotated[list[Chapter], Field(min_length=1, max_length=MAX_CHAPTERS)] | None = None
+    document: DocumentChoice | None = Field(None, description="an uploaded document; alone, or neither of the others")
     custom_id: Label | None = Field(None, description="your own name for it; unique within a batch")
 
     @model_validator(mode="after")
     def _one_text(self) -> Self:
-        if (self.input is None) == (self.chapters is None):
-            raise ValueError("give either input or chapters")
+        if sum(text is not None for text in (self.input, self.chapters, self.document)) != 1:
+            raise ValueError("give either input or chapters, or a document")
         if self.chapters and sum(len(chapter.input) for chapter in self.chapters) > MAX_CHARACTERS:
             raise ValueError(f"the chapters together have more than {MAX_CHARACTERS:,} characters; split the job")
         return self
@@ -317,6 +360,58 @@ class Batch(_Answer):
     jobs_url: str
     created_at: datetime
     ended_at: datetime | None = None
+
+
+class DocumentChapter(_Answer):
+    id: str
+    title: str
+    depth: int = Field(description="in the contents; 1 is the highest")
+    characters: int = Field(description="that are spoken by the rules as they are when a job sets none")
+    first_words: str
+    included: bool = Field(description="whether a job that names no chapters speaks this one")
+    left_out: str | None = Field(None, description="the rule that leaves it out, or `empty`")
+
+
+class DocumentMetadata(_Answer):
+    title: str = ""
+    author: str = ""
+    language: str = ""
+    date: str = ""
+    publisher: str = ""
+    description: str = ""
+    rights: str = ""
+    subject: str = ""
+    series: str = ""
+    series_index: str = ""
+
+
+class DocumentCover(_Answer):
+    media_type: str
+    bytes: int
+    url: str
+
+
+class Document(_Answer):
+    """An uploaded document, as it was read."""
+
+    id: str
+    status: Literal["reading", "ready", "refused"]
+    filename: str = ""
+    kind: Literal["epub", "docx", "pdf", "markdown", "html", "fb2", "text"] | None = None
+    bytes: int
+    metadata: DocumentMetadata = DocumentMetadata()
+    cover: DocumentCover | None = None
+    encoding: str | None = Field(None, description="that its characters were read in, where the file does not fix it")
+    encoding_from: Literal["mark", "declared", "given", "utf-8", "guess"] | None = Field(
+        None, description="where the encoding is from; a guess may be wrong: upload again with `encoding`"
+    )
+    warnings: list[str] = []
+    chapters: list[DocumentChapter] = []
+    characters: int = Field(0, description="of the chapters that are included")
+    error: JobError | None = Field(None, description="why it was refused")
+    document_url: str
+    created_at: datetime
+    expires_at: datetime
 
 
 class Page(_Answer, Generic[T]):

@@ -13,8 +13,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from farm.cli.headings import LONGEST_TITLE, Heading, is_numbered, markdown_headings, numbered_headings
-from farm.cli.markdown import Block, blocks, spoken
+from farm.documents.headings import LONGEST_TITLE, Heading, is_numbered, markdown_headings, numbered_headings
+from farm.documents.markdown import Block, blocks, spoken
 from farm.errors import BadInput
 
 # Encodings that a refusal shows the beginning of the text in, so that its reader can tell which is right.

@@ -15,13 +15,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from farm.cli.chapters import ids, is_document, list_chapters
 from farm.cli.lines import batch_lines
 from farm.cli.manuscript import chapters, plain, read
-from farm.cli.markdown import is_markdown
 from farm.cli.progress import follow_batch, follow_jobs
 from farm.cli.screen import FAILED, OK, connected, in_words, line, remark, show, stderr, why
 from farm.cli.target import NAME_BYTES, contradiction, file_target, folder_target, format_of
 from farm.client import Broken, Farm, Misaddressed, Refused, Unreachable
+from farm.documents.markdown import is_markdown
 from farm.errors import BadInput
 from farm.job import is_batch
 from farm.settings import Settings
@@ -32,13 +33,15 @@ _OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # no other file could 
 
 
 def narrate(given: argparse.Namespace) -> int:
+    if given.list:
+        return _list(given)
     target = _target(given)
     given.format = given.format or format_of(target)
     if fault := contradiction(target, given.format):
         raise BadInput(f"{fault}; leave --format out, or choose another name with -o")
-    request = job_request(given)
+    request = None if _is_document(given) else job_request(given)
     with connected(Settings.read()) as farm:
-        job = farm.submit(request)
+        job = farm.submit(request or _uploaded_request(farm, given))
         with _resumable(job.id, target):
             remark(f"{job.id} is accepted: {job.status_url}")
             return _see_through(farm, job.id, target, given)
@@ -46,8 +49,16 @@ def narrate(given: argparse.Namespace) -> int:
 
 def submit(given: argparse.Namespace) -> int:
     with connected(Settings.read()) as farm:
-        job = farm.submit(job_request(given), idempotency_key=given.idempotency_key)
+        request = _uploaded_request(farm, given) if _is_document(given) else job_request(given)
+        job = farm.submit(request, idempotency_key=given.idempotency_key)
     show(given, job, lambda: line(f"{job.id} {job.status_url}"))
+    return OK
+
+
+def _list(given: argparse.Namespace) -> int:
+    """The chapters, without narrating them."""
+    with connected(Settings.read()) as farm:
+        list_chapters(given, farm.add_document(_file_of(given), encoding=given.encoding))
     return OK
 
 
@@ -129,18 +140,36 @@ def _resumable(id: str, out: Path | None) -> Iterator[None]:
 
 
 def job_request(given: argparse.Namespace) -> JobRequest:
-    """The request that the given options make; the farm chooses everything else."""
+    """The request that the given options make of a text; the farm chooses everything else."""
     text = read(given.file, given.encoding)
     markdown = is_markdown(given.file) if given.markdown is None else given.markdown
+    if given.chapters:
+        parts = chapters(text, markdown=markdown)
+        return _request(given, {"chapters": [{"title": part.title, "input": part.text} for part in parts]})
+    return _request(given, {"input": plain(text, markdown=markdown)})
+
+
+def _uploaded_request(farm: Farm, given: argparse.Namespace) -> JobRequest:
+    """Uploads the document, and asks for it."""
+    document = farm.add_document(_file_of(given), encoding=given.encoding)
+    for warning in document.warnings:
+        remark(f"note: {warning}")
+    if document.encoding_from == "guess":
+        remark(f"its encoding looks like {document.encoding}; if words are wrong, name it with --encoding")
+    said: dict[str, Any] = {"id": document.id}
+    if isinstance(given.chapters, list):
+        said["chapters"] = ids(document, given.chapters)
+    if given.rule:
+        said["rules"] = dict(given.rule)
+    return _request(given, {"document": said})
+
+
+def _request(given: argparse.Namespace, text: dict[str, Any]) -> JobRequest:
+    """`text` is the field that has it."""
     said: dict[str, Any] = {
         name: getattr(given, name) for name in ("voice", "language", "model", "priority", "on_error", "custom_id")
     }
-    said |= _speech(given)
-    if given.chapters:
-        parts = chapters(text, markdown=markdown)
-        said["chapters"] = [{"title": part.title, "input": part.text} for part in parts]
-    else:
-        said["input"] = plain(text, markdown=markdown)
+    said |= _speech(given) | text
     output = {"format": given.format, "loudness_lufs": given.loudness, "subtitles": given.subtitles}
     said["output"] = {name: value for name, value in output.items() if value is not None} or None
     said["metadata"] = dict(given.metadata) or None
@@ -151,6 +180,21 @@ def job_request(given: argparse.Namespace) -> JobRequest:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the request"
         raise BadInput(f"{where}: {first['msg'].removeprefix('Value error, ')}") from None
+
+
+def _is_document(given: argparse.Namespace) -> bool:
+    """Whether the farm reads the file. It reads a text file too where its chapters are chosen by number, or rules are
+    set."""
+    return is_document(given.file) or isinstance(given.chapters, list) or bool(given.rule)
+
+
+def _file_of(given: argparse.Namespace) -> Path:
+    if given.file == "-":
+        raise BadInput("a document is read from a file, not from stdin; save it first")
+    file = Path(given.file)
+    if file.is_dir():
+        raise BadInput(f"{file}: Is a directory; give a document")
+    return file
 
 
 def _speech(given: argparse.Namespace) -> dict[str, Any]:

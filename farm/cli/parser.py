@@ -10,6 +10,7 @@ from importlib.metadata import version
 
 from farm.audio_formats import AUDIO_FORMATS, SUBTITLE_FORMATS
 from farm.cli import narrate, orders, up, voices
+from farm.cli.chapters import numbers, rule
 from farm.cli.quotas import HELP, amount
 from farm.cli.screen import EXIT_CODES
 from farm.job import DEFAULT_TENANT, Lane
@@ -40,8 +41,9 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--workers", type=int, default=1, metavar="N", help="render workers (1)")
     command.add_argument("--verbose", action="store_true", help="show the logs")
 
-    command = _add(commands, "narrate", narrate.narrate, "turn a text file into an audio file")
+    command = _add(commands, "narrate", narrate.narrate, "turn a text or a document into an audio file")
     _add_text(command)
+    command.add_argument("--list", action="store_true", help="show the chapters of the file, and narrate nothing")
     command.add_argument("-o", "--out", metavar="FILE", help="audio file; its suffix says the format (FILE.mp3)")
     _add_timeout(command)
 
@@ -126,7 +128,7 @@ def _add_tenants(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _add_text(command: argparse.ArgumentParser) -> None:
-    command.add_argument("file", metavar="FILE", help="text, or - for stdin")
+    command.add_argument("file", metavar="FILE", help="text, EPUB, DOCX, PDF, HTML or FB2, or - for stdin")
     command.add_argument(
         "--encoding", metavar="NAME", help="of the text, like gb18030 (its byte order mark's, or UTF-8)"
     )
@@ -141,7 +143,23 @@ def _add_text(command: argparse.ArgumentParser) -> None:
     for field in PARAMETERS.values():
         if field.option is not None:
             _add_parameter(command, field.option)
-    command.add_argument("--chapters", action="store_true", help='cut at Markdown headings, or lines like "Chapter 1"')
+    command.add_argument(
+        "--chapters",
+        nargs="?",
+        const=True,
+        default=False,
+        type=numbers,
+        metavar="3-7,9",
+        help='those chapters of a document; without numbers, cut a text at headings, or lines like "Chapter 1"',
+    )
+    command.add_argument(
+        "--rule",
+        action="append",
+        default=[],
+        type=rule,
+        metavar="NAME=VALUE",
+        help="what of a document is spoken, like notes=inline; repeatable (docs/documents.md)",
+    )
     command.add_argument("--format", choices=tuple(AUDIO_FORMATS), help="of the audio (mp3)")
     command.add_argument("--loudness", type=float, metavar="LUFS", help="integrated loudness to reach, like -18")
     command.add_argument("--subtitles", action="append", choices=tuple(SUBTITLE_FORMATS), help="also saved; repeatable")

@@ -33,6 +33,7 @@ class Gap(StrEnum):
 
     SEGMENT = "segment"  # more of the same paragraph
     PARAGRAPH = "paragraph"
+    HEADING = "heading"  # what was said is a heading; its text does not show that, so `spans` never says so
     SCENE = "scene"  # a scene break, which is not spoken
     CHAPTER = "chapter"  # the text is over
 

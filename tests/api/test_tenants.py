@@ -11,7 +11,7 @@ import pytest
 
 from api.app import create_app
 from farm.settings import Settings
-from farm.store import Store, registry
+from farm.store import Store, documents, registry
 from tests.api.backstage import Backstage
 from tests.api.conftest import Served
 from tests.api.test_access import make_key
@@ -22,9 +22,11 @@ UNKNOWN = {
     "batch_id": "batch_0000000000000000",
     "delivery_id": "{owner}.1",
     "name": "hisown",
+    "document_id": "doc_" + "0" * 26,
     "segment": "0",
     "index": "0",
 }
+HER_DOCUMENT = "doc_" + "1" * 26
 PUBLIC = {"/v1/models/{name}"}  # whose names all tenants share
 
 
@@ -49,13 +51,14 @@ def tenants(store: Store, served: Callable[..., Served]) -> Iterator[tuple[httpx
 
 @pytest.fixture
 def hers(tenants: tuple[httpx.Client, httpx.Client], backstage: Backstage) -> dict[str, str]:
-    """What ann has: a finished job, a batch, a voice."""
+    """What ann has: a finished job, a batch, a voice, a document."""
     ann, _ = tenants
     job = ann.post("/v1/jobs", json=NIGHT).json()["id"]
     backstage.succeed(job)
     batch = ann.post("/v1/batches", json={"jobs": [NIGHT]}).json()["id"]
     backstage.store.run(registry.put_voice("ann", "hersecret", '{"digest":"d","seconds":1,"created_ms":1,"notes":[]}'))
-    return {"job_id": job, "batch_id": batch, "name": "hersecret"}
+    backstage.store.run(documents.put("ann", HER_DOCUMENT, '{"status":"ready"}', bytes=1, due_ms=60_000))
+    return {"job_id": job, "batch_id": batch, "name": "hersecret", "document_id": HER_DOCUMENT}
 
 
 def test_another_tenants_ids_are_answered_as_unknown_ones_on_every_route(

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from farm.cli import manuscript, narrate
 from farm.cli.manuscript import Part, chapters, plain
-from farm.cli.markdown import SCENE_BREAK, is_markdown
 from farm.cli.parser import parser
+from farm.documents.markdown import SCENE_BREAK, is_markdown
 from farm.errors import BadInput
 from farm.wire import JobRequest
 

@@ -8,6 +8,7 @@
     purge      the record is deleted                                                retention.py
     delete     the jobs of a deleted batch, then the batch                          retention.py
     sweep      recordings of voices that nobody needs any more are deleted          recordings.py
+    document   an upload is read in a process of its own; later it is deleted           documents.py
     draft      a text that was never accepted is deleted                            retention.py
 
 Every task is leased, renewed while it is worked on, and safe to do twice. Only the store's verb at its end counts, and
@@ -34,6 +35,7 @@ from worker.desk.assembly import Assembler
 from worker.desk.backoff import Backoff
 from worker.desk.batch import Unfolder
 from worker.desk.crew import FRESH_S, Crew
+from worker.desk.documents import Documents
 from worker.desk.long_plans import LongPlans, PlanProcesses
 from worker.desk.plan import Planner
 from worker.desk.recordings import Recordings
@@ -56,6 +58,7 @@ _QUICK = (
 _DELIVERIES = 16  # begun within the last second; a slower one is waited for without holding others up
 _SLOW_DELIVERIES = round(_DELIVERIES * DEADLINE_S / FRESH_S)  # at most: each gives up after its deadline
 _ASSEMBLIES = 4
+_DOCUMENTS = 2  # each has a process of up to 1 GB
 _NO_PLACE_MS = 1_000  # until a long text is looked at again for which there was no place
 _AGAIN_MS = 5_000  # until a task is tried again that an outage interrupted
 
@@ -78,6 +81,7 @@ class Desk:
         self._checking: Mapping[Due, Callable[[tasks.Task, Callable[[], None]], None]] = {
             Due.PLAN: self._planner.plan,
             Due.ASSEMBLE: assembler.assemble,
+            Due.DOCUMENT: Documents(store, storage).act,
         }
         retention = Retention(store, storage, settings.record_days)
         self._handlers: Mapping[Due, Callable[[tasks.Task], None]] = {
@@ -98,6 +102,7 @@ class Desk:
             Crew(_DELIVERIES, "deliver", _SLOW_DELIVERIES) as deliveries,
             Crew(_ASSEMBLIES, "assemble") as assemblies,
             LongPlans(self._processes) as plans,
+            Crew(_DOCUMENTS, "document") as documents,
         ):
             while not stopping():
                 webhooks = self._take((Due.DELIVER,), deliveries.free)
@@ -106,11 +111,14 @@ class Desk:
                 free = assemblies.free
                 results = self._take((Due.ASSEMBLE,), free - 1 if free > 1 else free, express=free == 1)
                 assemblies.start(act, results)
+                uploads = self._take((Due.DOCUMENT,), documents.free)
+                documents.start(act, uploads)
                 quick = self._take(_QUICK, 1)
                 for task in quick:
                     self._begin(act, task, plans)
-                if not (webhooks or results or quick):
-                    under_way = deliveries.under_way | assemblies.under_way | plans.under_way
+                if not (webhooks or results or uploads or quick):
+                    crews = deliveries.under_way | assemblies.under_way | documents.under_way
+                    under_way = crews | plans.under_way
                     if not under_way:
                         return
                     wait(under_way, timeout=0.1, return_when=FIRST_COMPLETED)

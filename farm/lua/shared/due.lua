@@ -1,13 +1,16 @@
 -- Timed work: due times, leases on it, and the index by which tenants take turns. `t` is the time of the call.
 
--- The lane and tenant of an id of timed work. The id of a delivery is "<owner>.<end>", that of a sweep a tenant. A batch
--- waits in the bulk lane.
+-- The lane and tenant of an id of timed work. The id of a delivery is "<owner>.<end>", that of a sweep a tenant, that of a
+-- document "<document>.<tenant>". A batch waits in the bulk lane.
 local function lane_and_tenant(kind, id)
   if kind == 'draft' then
     return 'bulk', ''
   end
   if kind == 'sweep' then
     return 'bulk', id
+  end
+  if kind == 'document' then
+    return 'bulk', string.match(id, '^[^.]*%.(.*)$')
   end
   local owner = kind == 'deliver' and string.match(id, '^(.*)%.%d+$') or id
   local job = call('HMGET', 'f:j:' .. owner, 'lane', 'tenant')

@@ -13,7 +13,7 @@ from itertools import pairwise
 
 from markdown_it.token import Token
 
-from farm.cli.markdown import parsed, shown
+from farm.documents.markdown import parsed, shown
 
 LONGEST_TITLE = 200  # characters, the limit of a chapter's title on the wire
 

@@ -66,6 +66,21 @@ def parsed(lines: Sequence[str]) -> list[Token]:
             lines[token.map[0]] = SCENE_BREAK
 
 
+def rendered(lines: Sequence[str]) -> str:
+    """As HTML."""
+    return str(_MARKDOWN.renderer.render(parsed(lines), _MARKDOWN.options, {}))
+
+
+def front_matter(lines: Sequence[str]) -> dict[str, str]:
+    """The properties at the beginning that stand on one line each."""
+    said = {}
+    for line in lines[1 : max(0, _front_matter(lines) - 1)]:
+        name, colon, value = line.partition(":")
+        if colon and value.strip():
+            said[name.strip().lower()] = value.strip().strip("\"'")
+    return said
+
+
 def _front_matter(lines: Sequence[str]) -> int:
     """How many lines it has."""
     if len(lines) < 3 or lines[0].rstrip() != "---" or not _PROPERTY.match(lines[1]):
