@@ -16,6 +16,7 @@ from api.answers import form_of, json_response
 from api.openapi import OVER_QUOTA
 from api.state import AppState, state_of, tenant_of
 from api.views import base_url, moment
+from farm.documents.charset import is_charset
 from farm.errors import BadInput, Conflict, NotFound, ObjectMissing, TooLarge
 from farm.layout import document_key, document_prefix
 from farm.spec import StoredDocument
@@ -180,17 +181,9 @@ def _fields(form: FormData) -> tuple[UploadFile, str | None]:
         raise BadInput("is required: an EPUB, DOCX, PDF, Markdown, HTML, FB2 or text file", pointer="/file")
     if encoding is None or encoding == "":
         return file, None
-    if not isinstance(encoding, str) or not _ENCODING.fullmatch(encoding) or not _is_text_encoding(encoding):
+    if not isinstance(encoding, str) or not _ENCODING.fullmatch(encoding) or not is_charset(encoding):
         raise BadInput("is no encoding that is known; like utf-8, windows-1252, gb18030", pointer="/encoding")
     return file, encoding
-
-
-def _is_text_encoding(name: str) -> bool:
-    """Python has codecs of bytes as well, and some that are no encodings of files."""
-    try:
-        return isinstance(b"".decode(name), str) and name.lower() not in ("idna", "punycode", "undefined")
-    except (LookupError, ValueError, TypeError):
-        return False
 
 
 def _digest(data: bytes, name: str, encoding: str | None) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from charset_normalizer import from_bytes
 
+from farm.documents.charset import is_charset
 from farm.documents.refusals import refusal
 
 MARKS = (
@@ -54,14 +55,6 @@ def decode(data: bytes, name: str, *, given: str | None = None, declared: str | 
     return Decoded(data.decode(encoding, "replace"), codecs.lookup(encoding).name, "guess")
 
 
-def is_encoding(name: str) -> bool:
-    """Whether Python knows it as an encoding of characters."""
-    try:
-        return bool(codecs.lookup(name)._is_text_encoding) and name.lower() not in ("idna", "punycode", "undefined")
-    except (LookupError, ValueError):
-        return False
-
-
 def _strictly(data: bytes, name: str, encoding: str) -> str:
     try:
         return data.decode(encoding)
@@ -73,6 +66,6 @@ def _strictly(data: bytes, name: str, encoding: str) -> str:
 
 def _perhaps(data: bytes, encoding: str) -> str | None:
     try:
-        return data.decode(encoding) if is_encoding(encoding) else None
+        return data.decode(encoding) if is_charset(encoding) else None
     except UnicodeDecodeError:
         return None

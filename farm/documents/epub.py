@@ -18,7 +18,7 @@ from farm.documents.chapters import Entry
 from farm.documents.html import Placed, blocks_of
 from farm.documents.metadata import Cover, Metadata
 from farm.documents.refusals import refusal
-from farm.documents.tree import Chapter, Document, Kind, number
+from farm.documents.tree import Block, Chapter, Document, Kind, number
 from farm.documents.xml import Element, attribute, local, parse_html, parse_xml
 from farm.errors import BadInput
 
@@ -152,7 +152,7 @@ def _text(
         root = _page(archive, item, warnings)
         if root is None:
             continue
-        found, behind = blocks_of(root, partial(_name, item.path))
+        found, behind = _of_drawing(root) if local(root) == "svg" else blocks_of(root, partial(_name, item.path))
         places[item.path] = len(placed)
         starts.append(len(placed))
         for place, one in enumerate(found, len(placed)):
@@ -168,6 +168,10 @@ def _text(
 def _page(archive: Archive, item: _Item, warnings: list[str]) -> Element:
     if item.path not in archive:
         warnings.append(f"{item.path} is named by the book and is not in it")
+    elif item.media_type == "image/svg+xml" and (drawing := _xml(archive, item.path, warnings)) is not None:
+        if any(local(node) == "text" for node in drawing.iter()):
+            return drawing
+        warnings.append(f"{item.path} is a drawing without words, and is left out")
     elif item.media_type not in _XHTML and not item.path.lower().endswith((".xhtml", ".html", ".htm")):
         warnings.append(f"{item.path} is {item.media_type or 'of no stated type'}, which has no text to speak")
     else:
@@ -175,6 +179,12 @@ def _page(archive: Archive, item: _Item, warnings: list[str]) -> Element:
         if root is not None:
             return next((node for node in root.iter() if local(node) == "body"), root)
     return None
+
+
+def _of_drawing(root: Element) -> tuple[list[Placed], frozenset[str]]:
+    """The words of a page that is an SVG, in the order in which they are drawn."""
+    said = (" ".join("".join(node.itertext()).split()) for node in root.iter() if local(node) == "text")
+    return [Placed(Block(Kind.PARAGRAPH, text), frozenset()) for text in said if text], frozenset()
 
 
 def _xml(archive: Archive, path: str, warnings: list[str]) -> Element:

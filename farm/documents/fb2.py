@@ -53,7 +53,8 @@ def _sections(section: Element, depth: int) -> Iterator[tuple[str, int, list[Blo
 
 
 def _of_notes(body: Element) -> Iterator[tuple[str, int, list[Block]]]:
-    title, blocks = "", []
+    title = ""
+    blocks: list[Block] = []
     for node in body:
         if local(node) == "title":
             title = cut_title(" ".join(_text(node)[0].split()))
@@ -80,9 +81,9 @@ def _blocks(node: Element, level: int) -> Iterator[Block]:
         if children:
             yield Block(Kind.QUOTE, children=children)
     elif name == "stanza":
-        lines = [_text(child)[0] for child in node if local(child) == "v"]
-        if any(lines):
-            yield Block(Kind.PARAGRAPH, "\n".join(lines))
+        verses = [_text(child)[0] for child in node if local(child) == "v"]
+        if any(verses):
+            yield Block(Kind.PARAGRAPH, "\n".join(verses))
     elif name == "table":
         cells = [tuple(_text(cell)[0] for cell in row if local(cell) in ("td", "th")) for row in node]
         rows = tuple(row for row in cells if any(row))

@@ -56,8 +56,10 @@ def read_pdf(data: bytes, name: str) -> Document:
     """Raises BadInput."""
     pdf = _opened(data, name)
     try:
-        if len(pdf) > MAX_PAGES:
-            raise refusal("too_long", f"{name} has {len(pdf):,} pages, more than {MAX_PAGES:,}; split it")
+        if len(pdf) >= MAX_PAGES:
+            raise refusal(
+                "too_long", f"{name} has {len(pdf):,} pages; fewer than {MAX_PAGES:,} can be read, so split it"
+            )
         pages = [_lines(pdf[number], number) for number in range(len(pdf))]
         if not any(line.text for page in pages for line in page):
             raise refusal(

@@ -46,6 +46,7 @@ def parse_html(text: str, name: str) -> Element:
     try:
         root = html.document_fromstring(text, parser=html.HTMLParser(no_network=True, huge_tree=False))
     except (etree.ParserError, etree.XMLSyntaxError) as error:
+        _refuse_attacks(error, name)
         raise ValueError(str(error)) from None
     _check_depth(root, name, MAX_DEPTH - 4)  # its parser goes no deeper, and leaves out what is there
     return root
@@ -103,8 +104,10 @@ def _check_depth(root: Element, name: str, most: int) -> None:
             raise _too_deep(name)
 
 
-def _refuse_attacks(error: etree.XMLSyntaxError, name: str) -> None:
+def _refuse_attacks(error: Exception, name: str) -> None:
     said = str(error).lower()
+    if "memory" in said or "unknown error" in said:  # lxml has a syntax error for a lack of memory too
+        raise MemoryError(said) from None
     if "amplification" in said or "entity reference loop" in said or "entity loop" in said:
         raise refusal("entities", f"{name} has entities that grow without end; save the document anew") from None
     if "depth" in said:

@@ -1,22 +1,34 @@
-"""Documents over HTTP, with a desk that reads them beside the API."""
+"""Documents over HTTP. Those that need no reading are put into storage as the desk leaves them."""
 
 from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 
+from api.book import chosen
+from farm.documents.reader import read_document
+from farm.documents.tree import Block, Document, Kind, number
+from farm.documents.view import view_of
+from farm.errors import BadInput
 from farm.job import Due
-from farm.layout import book_cover_key, book_key, text_key
+from farm.layout import DOCUMENTS, book_cover_key, book_key, document_key, text_key
+from farm.plan import decode_page
+from farm.plan_order import PlanOrder, make_plan
+from farm.quota import Quota
 from farm.settings import Settings
+from farm.spec import StoredDocument
 from farm.storage import open_storage
-from farm.store import Store, tasks
+from farm.store import Store, documents, quotas, tasks
 from farm.wake import Waker
-from tests.api.backstage import Backstage
+from farm.wire import MAX_CHAPTERS, MAX_CHARACTERS, DocumentChoice
+from tests.api.backstage import ESPEAK, Backstage
+from tests.patience import patient
 from tests.pure.book import PNG, epub, nav, page
 from worker.desk.desk import Desk
 
@@ -32,15 +44,15 @@ BOOK = epub(
 )  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def desk(store: Store, settings: Settings) -> Iterator[Desk]:
-    """Works as soon as something is due."""
+    """Works as soon as a document is due."""
     waker = Waker(settings.broker)
     desk, stop = Desk(store, open_storage(settings), waker, settings), threading.Event()
 
     def work() -> None:
         while not stop.wait(0.02):  # the wake-ups of Celery are for processes; this desk looks by itself
-            if Due.DOCUMENT in store.run(tasks.next_due((Due.DOCUMENT,))):
+            if store.run(tasks.next_due((Due.DOCUMENT,))).get(Due.DOCUMENT) == 0:
                 desk.drain()
 
     thread = threading.Thread(target=work, daemon=True)
@@ -49,6 +61,25 @@ def desk(store: Store, settings: Settings) -> Iterator[Desk]:
     stop.set()
     thread.join()
     waker.close()
+
+
+def put(backstage: Backstage, data: bytes = BOOK, name: str = "book.epub") -> str:
+    """A document as the desk leaves it; its id."""
+    id, document = "doc_" + "2" * 26, read_document(data, name)
+    cover = document.metadata.cover
+    record = StoredDocument(
+        status="ready", filename=name, bytes=len(data), stored=len(data), cover_bytes=len(cover.data) if cover else 0,
+        cover_type=cover.media_type if cover else "",
+    )  # fmt: skip
+    assert backstage.store.run(documents.put("default", id, record.to_json(), bytes=len(data), due_ms=10**8))
+    parts = {
+        "tree.json.gz": document.pack(),
+        "view.json": view_of(document).encode(),
+        "cover": cover.data if cover else b"",
+    }
+    for part, content in parts.items():
+        backstage.storage.put(document_key("default", id, part), content)
+    return id
 
 
 def upload(api: httpx.Client, data: bytes = BOOK, name: str = "book.epub", **form: str) -> httpx.Response:
@@ -64,7 +95,7 @@ def texts(backstage: Backstage, job: str) -> list[tuple[str, str]]:
     return [(row.get("title", ""), row["input"]) for row in rows]
 
 
-def test_a_book_becomes_chapters_and_the_chapters_a_job(api: httpx.Client, backstage: Backstage) -> None:
+def test_a_book_becomes_chapters_and_the_chapters_a_job(api: httpx.Client, backstage: Backstage, desk: Desk) -> None:
     answer = upload(api)
     shown = answer.json()
     assert (answer.status_code, shown["status"], shown["kind"]) == (201, "ready", "epub")
@@ -81,3 +112,166 @@ def test_a_book_becomes_chapters_and_the_chapters_a_job(api: httpx.Client, backs
     assert job.json()["characters"] == shown["characters"]
     assert json.loads(backstage.storage.get(book_key(job.json()["id"])))["title"] == "The Lighthouse"
     assert backstage.storage.get(book_cover_key(job.json()["id"])) == PNG
+
+
+def test_a_job_takes_the_chapters_that_it_names_in_the_order_of_the_book(
+    api: httpx.Client, backstage: Backstage
+) -> None:
+    id = put(backstage)
+    job = narrate(api, id, chapters=["c3", "c1"]).json()["id"]
+    assert texts(backstage, job) == [("Title page", "The Lighthouse"), ("Two", "Two\n\nIt went out.")]
+
+
+def test_a_job_sets_its_own_rules(api: httpx.Client, backstage: Backstage) -> None:
+    id = put(backstage)
+    job = narrate(api, id, rules={"notes": "inline", "front_matter": "read", "headings": "skip"}).json()["id"]
+    assert texts(backstage, job) == [("One", "The lamp was lit (By hand.)."), ("Two", "It went out.")]
+
+
+def test_a_job_speaks_the_language_of_its_book_unless_it_names_one(api: httpx.Client, backstage: Backstage) -> None:
+    german = epub({"a.xhtml": page("<p>Das Licht.</p>")}, metadata="<dc:language>de-AT</dc:language>")
+    id = put(backstage, german)
+    assert backstage.spec(narrate(api, id).json()["id"]).language == "de"
+    named = api.post("/v1/jobs", json={"document": {"id": id}, "language": "en-us"}).json()
+    assert named["language"] == "en-us"
+
+
+def test_headings_reach_planning_with_a_pause_of_their_own(api: httpx.Client, backstage: Backstage) -> None:
+    job = narrate(api, put(backstage)).json()["id"]
+    document = backstage.storage.get(text_key(job))
+    made = make_plan(PlanOrder("default", backstage.spec(job).to_json(), ESPEAK.model_dump_json(), document, 99))
+    rows = decode_page(made.pages)
+    assert [(row.text, row.pause_ms) for row in rows[:2]] == [("One", 900), ("The lamp was lit.", 1500)]
+
+
+@pytest.mark.parametrize(
+    ("document", "code", "pointer"),
+    [
+        ({"id": "doc_" + "0" * 26}, "unknown_document", "/document/id"),
+        ({"chapters": ["c9"]}, "unknown_chapter", "/document/chapters"),
+        ({"chapters": ["c2"], "rules": {"headings": "loud"}}, "invalid_request", "/document/rules/headings"),
+        ({"chapters": []}, "invalid_request", "/document/chapters"),
+    ],
+)
+def test_a_wrong_choice_is_named(
+    api: httpx.Client, backstage: Backstage, document: dict[str, Any], code: str, pointer: str
+) -> None:
+    answer = narrate(api, **{"id": put(backstage), **document}).json()
+    assert (answer["code"], answer["errors"][0]["pointer"]) == (code, pointer)
+
+
+def test_a_book_of_which_nothing_is_spoken_is_no_job(api: httpx.Client, backstage: Backstage) -> None:
+    only_a_title = epub({"a.xhtml": page('<section epub:type="titlepage"><p>Sea</p></section>')})
+    shown = api.get(f"/v1/documents/{put(backstage, only_a_title)}").json()
+    assert (shown["characters"], shown["chapters"][0]["left_out"]) == (0, "front_matter")
+    assert narrate(api, shown["id"]).json()["code"] == "nothing_to_speak"
+    assert narrate(api, shown["id"], chapters=["c1"]).status_code == 202
+
+
+@pytest.mark.parametrize(
+    ("count", "length", "code", "said"),
+    [
+        (3, MAX_CHARACTERS // 2, "too_many_characters", "7,500,000 characters"),
+        (MAX_CHAPTERS + 1, 1, "too_many_chapters", "2,001 chapters"),
+    ],
+)
+def test_too_much_is_refused_by_its_number_once_the_chapters_are_chosen(
+    count: int, length: int, code: str, said: str
+) -> None:
+    book = Document("text", number(("", 1, [Block(Kind.PARAGRAPH, "x" * length)]) for _ in range(count)))
+    id = "doc_" + "0" * 26
+    with pytest.raises(BadInput, match=said) as refused:
+        chosen(book, DocumentChoice(id=id))
+    assert refused.value.code == code
+    assert len(chosen(book, DocumentChoice(id=id, chapters=["c1", "c3"]))) == 2
+
+
+def test_a_line_of_a_batch_can_not_name_a_document(api: httpx.Client, backstage: Backstage) -> None:
+    answer = api.post("/v1/batches", json={"jobs": [{"document": {"id": put(backstage)}}]})
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/jobs/0/document")
+    assert "a job of its own" in answer.text
+
+
+def test_a_document_that_can_not_be_read_is_refused_and_leaves_nothing(
+    api: httpx.Client, backstage: Backstage, store: Store, desk: Desk
+) -> None:
+    answer = upload(api, BOOK[:-40])
+    said = answer.json()
+    assert (answer.status_code, said["code"], said["errors"][0]["pointer"]) == (422, "broken_archive", "/file")
+    assert list(backstage.storage.list(DOCUMENTS)) == []
+    assert store.run(documents.ids("default")) == []
+    assert used(store) == 0
+
+
+@pytest.mark.parametrize(
+    ("form", "pointer"), [({"encoding": "klingon"}, "/encoding"), ({"encoding": "zlib_codec"}, "/encoding")]
+)
+def test_an_encoding_that_is_none_is_named(api: httpx.Client, form: dict[str, str], pointer: str) -> None:
+    answer = upload(api, b"text", "a.txt", **form)
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, pointer)
+
+
+def test_an_encoding_that_is_given_counts(api: httpx.Client, desk: Desk) -> None:
+    named = upload(api, "Маяк не горел.".encode("koi8-r"), "a.txt", encoding="koi8-r").json()
+    assert (named["encoding"], named["encoding_from"]) == ("koi8-r", "given")
+    assert named["chapters"][0]["first_words"] == "Маяк не горел."
+
+
+def test_the_same_file_again_is_the_same_document_and_expires_later(
+    api: httpx.Client, store: Store, desk: Desk
+) -> None:
+    first = upload(api).json()
+    bytes_of_one = used(store)
+    second = upload(api).json()
+    assert (second["id"], second["created_at"]) == (first["id"], first["created_at"])
+    assert second["expires_at"] > first["expires_at"]
+    assert used(store) == bytes_of_one > len(BOOK)
+
+
+def test_a_deleted_document_is_gone_and_its_jobs_keep_their_text(
+    api: httpx.Client, backstage: Backstage, store: Store
+) -> None:
+    id = put(backstage)
+    job = narrate(api, id).json()["id"]
+    left = used(store)
+    assert api.delete(f"/v1/documents/{id}").status_code == 204
+    assert api.get(f"/v1/documents/{id}").status_code == 404
+    assert list(backstage.storage.list(DOCUMENTS)) == []
+    assert used(store) < left
+    assert len(texts(backstage, job)) == 2
+
+
+def test_a_document_expires(api: httpx.Client, backstage: Backstage, store: Store, desk: Desk) -> None:
+    id = put(backstage)
+    record = store.run(documents.record("default", id))
+    assert record is not None
+    store.run(documents.note("default", id, record, bytes=1, due_ms=0))
+    gone = time.monotonic() + patient(20)
+    while api.get(f"/v1/documents/{id}").status_code != 404 and time.monotonic() < gone:
+        time.sleep(0.02)  # a desk that ends a document tells nobody
+    assert list(backstage.storage.list(DOCUMENTS)) == []
+    assert store.run(tasks.next_due((Due.DOCUMENT,))) == {}
+    assert used(store) == 0
+
+
+def test_what_was_never_uploaded_to_its_end_is_removed(store: Store, backstage: Backstage, desk: Desk) -> None:
+    record = StoredDocument(status="uploading").to_json()
+    assert store.run(documents.put("default", "doc_x", record, bytes=5, due_ms=0))
+    backstage.storage.put(document_key("default", "doc_x", "source"), b"half")
+    gone = time.monotonic() + patient(20)
+    while store.run(documents.record("default", "doc_x")) is not None and time.monotonic() < gone:
+        time.sleep(0.02)  # as above
+    assert list(backstage.storage.list(DOCUMENTS)) == []
+    assert used(store) == 0
+
+
+def test_more_than_a_tenant_may_store_is_refused(api: httpx.Client, store: Store) -> None:
+    store.run(quotas.limit("default", {"bytes": 100}))
+    answer = upload(api)
+    assert (answer.status_code, answer.json()["code"]) == (429, "quota_exceeded")
+    assert store.run(documents.ids("default")) == []
+
+
+def used(store: Store) -> int:
+    """Bytes that count for the tenant."""
+    return store.run(quotas.account("default")).standing.used(Quota.BYTES)

@@ -118,6 +118,14 @@ def test_missing_and_foreign_files_of_the_spine_are_left_out_with_a_warning() ->
     assert len(document.warnings) == 3
 
 
+def test_a_page_that_is_a_drawing_is_read_by_its_words() -> None:
+    drawing = (
+        '<svg xmlns="http://www.w3.org/2000/svg"><text x="1">Here <tspan>be</tspan></text><text>dragons.</text></svg>'
+    )
+    book = epub({"a.svg": drawing}, types={"a.svg": "image/svg+xml"})
+    assert spoken(read_document(book, "a.epub")) == [("", "Here be\n\ndragons.")]
+
+
 def test_names_of_characters_are_read_without_their_dtd() -> None:
     assert told("<p>a&nbsp;b &mdash; &eacute; &amp; &lt;</p>") == "a\xa0b — é & <"
 

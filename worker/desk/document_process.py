@@ -59,19 +59,20 @@ def read_apart(
             check()
             if time.monotonic() > end:
                 raise refuse_unread(f"took longer than {_PATIENCE * cpu_s} s to read")
-        return _received(child, cpu_s)
+        return _received(child, memory_bytes, cpu_s)
     finally:
         child.kill()
 
 
-def _received(child: ChildProcess, cpu_s: int) -> DocumentFiles:
+def _received(child: ChildProcess, memory_bytes: int, cpu_s: int) -> DocumentFiles:
     try:
         head = child.answer()
         if "code" in head:
             raise BadInput(head["message"], code=head["code"], pointer="/file")
         tree, view, cover = (child.read(head[part]) for part in ("tree", "view", "cover"))
     except EOFError:
-        raise refuse_unread(f"crashed its reader, or took more than {cpu_s} s of a processor") from None
+        limits = f"{cpu_s} s of a processor or {memory_bytes >> 20} MB of memory"
+        raise refuse_unread(f"crashed its reader, or took more than {limits}") from None
     return DocumentFiles(tree, view, cover, head["cover_type"])
 
 
