@@ -35,6 +35,7 @@ class _Item:
     path: str
     media_type: str
     properties: frozenset[str]
+    fallback: str  # the item to take where this one can't be read
 
 
 @dataclass(slots=True)
@@ -81,7 +82,7 @@ def _package(archive: Archive, warnings: list[str]) -> _Package:
             target, _ = resolve(path, attribute(node, "href"))
             items[attribute(node, "id")] = _Item(
                 attribute(node, "id"), archive.find(target) or target, attribute(node, "media-type").lower(),
-                frozenset(attribute(node, "properties").split()),
+                frozenset(attribute(node, "properties").split()), attribute(node, "fallback"),
             )  # fmt: skip
     return _Package(path, root, items)
 
@@ -149,7 +150,8 @@ def _text(
         if not linear and item.path not in pointed:
             warnings.append(f"{item.path} stands beside the line of reading, and is left out")
             continue
-        root = _page(archive, item, warnings)
+        item = _readable(package, item)
+        root = _page(archive, item, warnings) if item.path not in places else None
         if root is None:
             continue
         found, behind = _of_drawing(root) if local(root) == "svg" else blocks_of(root, partial(_name, item.path))
@@ -163,6 +165,15 @@ def _text(
             places.setdefault(f"{item.path}#{anchor}", len(placed))
     last = len(placed) - 1
     return placed, {name: min(place, last) for name, place in places.items()}, starts
+
+
+def _readable(package: _Package, item: _Item) -> _Item:
+    """The item, or the first of those that stand in for it that is XHTML."""
+    found, seen = item, {item.id}
+    while found.media_type not in _XHTML and found.fallback in package.items and found.fallback not in seen:
+        seen.add(found.fallback)
+        found = package.items[found.fallback]
+    return found if found.media_type in _XHTML else item
 
 
 def _page(archive: Archive, item: _Item, warnings: list[str]) -> Element:

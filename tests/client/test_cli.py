@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import soundfile as sf
 
+from examples.book import make
 from farm.cli import main
 from farm.cli.narrate import _file_name
 from farm.cli.screen import why
@@ -39,6 +40,24 @@ def test_a_file_is_narrated_and_the_suffix_says_the_format(command: Command, tmp
     job = json.loads(ended.stdout)
     assert (job["status"], job["voice"], job["metadata"]) == ("succeeded", "en-gb", {"book": "7"})
     assert "is accepted" in ended.stderr
+
+
+def test_a_book_is_listed_and_the_chapters_that_are_named_are_narrated(
+    command: Command, client: Farm, tmp_path: Path
+) -> None:
+    make.write(tmp_path / "book.epub")
+    listed = command("narrate", "book.epub", "--list")
+    assert listed.returncode == 0, listed.stderr
+    assert "The Keeper of Hook Point · The TTS Farm authors · en · epub" in listed.stdout
+    assert "3 of 6 chapters" in listed.stdout
+    assert re.search(r"1 +Title page +\d+ +front matter", listed.stdout)
+    ended = command("narrate", "book.epub", "--chapters", "2-3,4", "--rule", "notes=end", "--json")
+    assert ended.returncode == 0, ended.stderr
+    job = json.loads(ended.stdout)
+    chapters = client.manifest(job["id"])["chapters"]
+    assert [chapter["title"] for chapter in chapters] == ["1. The Lamp", "2. The Letter", "3. The Storm"]
+    assert (tmp_path / "book.mp3").stat().st_size > 10_000
+    assert command("narrate", "book.epub", "--chapters", "7").returncode == 2
 
 
 def test_a_length_is_asked_for_in_seconds_and_how_near_it_came_is_said(command: Command, tmp_path: Path) -> None:
@@ -83,6 +102,11 @@ def test_stdin_is_narrated(command: Command, tmp_path: Path) -> None:
         (["status", "\udcff"], "an argument is not UTF-8"),
         (["voices", "rm", "\udcff"], "an argument is not UTF-8"),
         (["narrate", "/"], "Is a directory"),
+        (["narrate", "a-file", "--chapters", "7-3"], "is no range of chapters"),
+        (["narrate", "--chapters", "a-file"], "'a-file' is not like 3-7,9; put FILE before --chapters"),
+        (["narrate", "a-file", "--rule", "songs=read"], "there is no rule 'songs'; there are front_matter"),
+        (["narrate", "-", "--list"], "a document is read from a file"),
+        (["narrate", "missing.epub", "--list"], "missing.epub: No such file"),
         (["wait", "job_1", "-o", "nowhere/x.mp3"], "nowhere/ is no folder"),
         (["wait", "job_1", "-o", "a-file/x.mp3"], "a-file/ is no folder"),
         (["wait", "job_1", "-o", "."], "is a folder; name the file in it"),

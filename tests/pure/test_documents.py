@@ -333,3 +333,9 @@ def test_every_block_kind_is_found_in_a_page() -> None:
     )
     document = read_document(epub({"a.xhtml": page(body)}), "a.epub")
     assert [block.kind for block in document.chapters[0].blocks] == list(Kind)
+
+
+def test_a_foreign_page_is_read_by_the_one_that_stands_in_for_it() -> None:
+    kind = 'text/json" fallback="i1'
+    book = epub({"a.json": "{}", "b.xhtml": page("<p>b</p>")}, types={"a.json": kind}, spine=["a.json"])
+    assert spoken(read_document(book, "a.epub")) == [("", "b")]
