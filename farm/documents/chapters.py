@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from farm.documents.headings import LONGEST_TITLE
 from farm.documents.html import Placed
+from farm.documents.line import CONTROL
 from farm.documents.tree import Block, Chapter, Kind, number
 from farm.documents.vocabulary import OF_PAGES
 
@@ -83,7 +84,7 @@ def first_heading(blocks: Sequence[Block]) -> str:
 
 
 def cut_title(title: str) -> str:
-    return " ".join(title.split())[:LONGEST_TITLE]
+    return " ".join(title.translate(CONTROL).split())[:LONGEST_TITLE]
 
 
 def _titled(chapter: Sequence[Block], deepest: int) -> tuple[str, int, Sequence[Block]]:

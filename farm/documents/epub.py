@@ -157,6 +157,7 @@ def _text(
         found, behind = _of_drawing(root) if local(root) == "svg" else blocks_of(root, partial(_name, item.path))
         places[item.path] = len(placed)
         starts.append(len(placed))
+        found = found or [Placed(Block(Kind.IMAGE), frozenset())]  # an empty page, which the contents may name
         for place, one in enumerate(found, len(placed)):
             for anchor in one.anchors:
                 places.setdefault(f"{item.path}#{anchor}", place)

@@ -71,6 +71,8 @@ class _Reader:
 
     def _element(self, node: Element) -> None:
         name = local(node)
+        if name == "svg":  # a picture: its words are labels
+            self._line.mark("image", attribute(node, "aria-label"))
         if not name or name in _UNSEEN or attribute(node, "hidden") or node.get("hidden") is not None:
             self._note_ids(node)
             return

@@ -203,6 +203,19 @@ def test_a_document_that_can_not_be_read_is_refused_and_leaves_nothing(
     assert used(store) == 0
 
 
+def test_an_upload_without_a_desk_is_shown_as_being_read(
+    api: httpx.Client, monkeypatch: pytest.MonkeyPatch, store: Store
+) -> None:
+    monkeypatch.setattr("api.documents._LONGEST_S", 0.0)
+    answer = upload(api)
+    assert (answer.status_code, answer.json()["status"], answer.json()["chapters"]) == (202, "reading", [])
+    job = narrate(api, answer.json()["id"])
+    assert (job.status_code, job.json()["code"]) == (409, "document_not_ready")
+    assert upload(api).json()["id"] == answer.json()["id"]
+    assert api.delete(answer.headers["location"]).status_code == 204
+    assert store.run(tasks.next_due((Due.DOCUMENT,))) == {}
+
+
 @pytest.mark.parametrize(
     ("form", "pointer"), [({"encoding": "klingon"}, "/encoding"), ({"encoding": "zlib_codec"}, "/encoding")]
 )

@@ -56,6 +56,14 @@ def test_text_before_the_first_entry_of_the_contents_is_a_chapter() -> None:
     )
 
 
+@pytest.mark.parametrize("picture", ['<svg xmlns="http://www.w3.org/2000/svg"><image/></svg>', "<img src='x'/>", ""])
+def test_a_page_without_text_is_a_chapter_of_its_own_and_empty(picture: str) -> None:
+    pages = {"a.xhtml": page(f"<div>{picture}</div>"), "b.xhtml": page("<p>b</p>")}
+    document = read_document(epub(pages, contents=nav(("Plate", "a.xhtml"), ("One", "b.xhtml"))), "a.epub")
+    assert [one.title for one in document.chapters] == ["Plate", "One"]
+    assert left_out(document, RULES) == {"c1": "empty"}
+
+
 def test_entries_of_one_place_make_one_chapter_with_both_titles() -> None:
     contents = nav(("Part I", "a.xhtml", [("One", "a.xhtml#x")]), ("Two", "a.xhtml#y"))
     body = '<h1 id="x">One</h1><p>a</p><h1 id="y">Two</h1><p>b</p>'
