@@ -17,6 +17,7 @@ from farm.documents.archive import Archive, resolve
 from farm.documents.chapters import Entry
 from farm.documents.html import Placed, blocks_of
 from farm.documents.metadata import Cover, Metadata
+from farm.documents.notes import with_notes
 from farm.documents.refusals import refusal
 from farm.documents.tree import Block, Chapter, Document, Kind, number
 from farm.documents.xml import Element, attribute, local, parse_html, parse_xml
@@ -165,7 +166,8 @@ def _text(
         for anchor in behind:
             places.setdefault(f"{item.path}#{anchor}", len(placed))
     last = len(placed) - 1
-    return placed, {name: min(place, last) for name, place in places.items()}, starts
+    places = {name: min(place, last) for name, place in places.items()}
+    return with_notes(placed, places), places, starts
 
 
 def _readable(package: _Package, item: _Item) -> _Item:

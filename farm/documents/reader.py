@@ -15,6 +15,7 @@ from farm.documents.epub import is_epub, read_epub
 from farm.documents.html import blocks_of
 from farm.documents.markdown import is_markdown
 from farm.documents.metadata import Metadata
+from farm.documents.notes import with_notes
 from farm.documents.refusals import refusal
 from farm.documents.text import read_markdown, read_text
 from farm.documents.tree import Document
@@ -89,6 +90,7 @@ def read_html(text: str, name: str) -> Document:
     """A page, of a book or of the web. Raises BadInput, and ValueError where there is nothing to read."""
     root = parse_html(_XML_HEAD.sub("", text, count=1), name)
     placed, _ = blocks_of(root)
+    placed = with_notes(placed, {f"#{name}": place for place, one in enumerate(placed) for name in one.anchors})
     said = {
         attribute(node, "name").lower(): attribute(node, "content") for node in root.iter() if local(node) == "meta"
     }

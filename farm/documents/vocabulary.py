@@ -53,6 +53,10 @@ _TITLES: Mapping[str, str] = {
         "copyright|copyright page|copyright notice|colophon|imprint|uncopyright|impressum|mentions légales|"
         "créditos|colofón|выходные данные|版权|版权页|版權|版權頁|奥付|판권"
     ),
+    "notes": (
+        "notes|footnotes|endnotes|anmerkungen|fußnoten|endnoten|notes de bas de page|notas|notas al pie|"
+        "примечания|注释|註釋|脚注|注"
+    ),
     "front_matter": (
         "cover|title page|half title|half-title page|titlepage|dedication|epigraph|frontispiece|umschlag|"
         "titel|titelseite|widmung|couverture|page de titre|dédicace|cubierta|portada|dedicatoria|copertina|"

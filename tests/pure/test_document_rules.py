@@ -272,3 +272,26 @@ def _said(document: Document, rules: DocumentRules) -> list[str]:
     out, reading = left_out(document, rules), Reading(document, rules)
     texts = [reading.spoken(chapter).text for chapter in document.chapters if chapter.id not in out]
     return [paragraph for text in texts for paragraph in text.split("\n\n")]
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        '<p id="n1">1. First.</p>',
+        '<p><a id="n1" href="#r1">[1]</a> First.</p>',
+        '<p id="n1"><sup><a href="#r1">1</a></sup> First.</p>',
+        '<ol><li id="n1">First. <a href="#r1">↩</a></li></ol>',
+    ],
+)
+def test_a_note_that_says_nothing_of_itself_is_known_by_its_reference(note: str) -> None:
+    body = f'<p id="x">One<sup><a id="r1" href="#n1">1</a></sup>, two.</p><p>3. Three.</p>{note}'
+    document = read_document(epub({"a.xhtml": page(body)}), "a.epub")
+    assert _said(document, DocumentRules()) == ["One, two.", "3. Three."]
+    assert _said(document, DocumentRules(notes="inline")) == ["One (First.), two.", "3. Three."]
+
+
+def test_a_chapter_that_is_called_notes_is_left_out_with_them() -> None:
+    pages = {"a.xhtml": page("<p>a</p>"), "b.xhtml": page("<p>See page 9.</p>")}
+    document = read_document(epub(pages, contents=nav(("One", "a.xhtml"), ("NOTES", "b.xhtml"))), "a.epub")
+    assert left_out(document, DocumentRules()) == {"c2": "notes"}
+    assert left_out(document, DocumentRules(notes="end")) == {}
