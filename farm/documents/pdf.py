@@ -274,7 +274,13 @@ def _place(title: str, page: int, placed: Sequence[Placed], firsts: dict[int, in
     first = firsts[later[0]]
     end = firsts[later[1]] if len(later) > 1 else len(placed)
     key = _key(title)
-    return next((place for place in range(first, end) if _key(placed[place].block.text).startswith(key)), first)
+    return next((place for place in range(first, end) if _is_titled(placed[place].block, key)), first)
+
+
+def _is_titled(block: Block, key: str) -> bool:
+    """A heading may have a number that the outline does not."""
+    said = _key(block.text)
+    return said.startswith(key) or (block.kind is Kind.HEADING and key in said)
 
 
 def _key(text: str) -> str:
