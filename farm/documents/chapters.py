@@ -41,6 +41,8 @@ def by_contents(
         else:
             at.setdefault(place, []).append(entry)
     cuts = sorted(at)
+    if not cuts:
+        return (), warnings
     blocks = [one.block for one in placed]
     rows: list[tuple[str, int, Sequence[Block]]] = []
     if cuts and cuts[0] > 0:

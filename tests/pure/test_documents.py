@@ -90,6 +90,13 @@ def test_without_contents_the_chapters_begin_at(bodies: list[str], titles: list[
     assert [one.title for one in read_document(epub(pages), "a.epub").chapters] == titles
 
 
+def test_contents_that_point_nowhere_are_named_and_the_headings_count() -> None:
+    book = epub({"a.xhtml": page("<h1>One</h1><p>a</p>")}, contents=nav(("Gone", "b.xhtml#x")))
+    document = read_document(book, "a.epub")
+    assert [one.title for one in document.chapters] == ["One"]
+    assert document.warnings == ("the contents point at 'OEBPS/b.xhtml#x' (Gone), which is not in the document",)
+
+
 def test_a_file_beside_the_line_of_reading_is_read_only_where_the_contents_point_at_it() -> None:
     pages = {"a.xhtml": page("<p>a</p>"), "b.xhtml": page("<p>b</p>"), "c.xhtml": page("<p>c</p>")}
     book = epub(pages, contents=nav(("One", "a.xhtml"), ("Three", "c.xhtml")), unlinear=["b.xhtml", "c.xhtml"])
