@@ -19,12 +19,6 @@ def test_a_book_comes_back_as_its_tree_its_view_and_its_cover() -> None:
     assert b'"first_words":"Yes."' in files.view
 
 
-def test_a_refusal_comes_back_with_its_name() -> None:
-    with pytest.raises(BadInput) as refused:
-        read_apart(b"", "a.epub", None, lambda: None)
-    assert (refused.value.code, refused.value.fields[0].pointer) == ("no_text", "/file")
-
-
 @pytest.mark.parametrize("limits", [{"memory_bytes": 128 << 20}, {"cpu_s": 1}], ids=["memory", "time"])
 def test_a_document_is_refused_that_takes_too_much(limits: dict[str, int]) -> None:
     with pytest.raises(BadInput, match=r"memory|processor|longer") as refused:

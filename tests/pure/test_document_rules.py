@@ -3,11 +3,12 @@ spoken."""
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from itertools import count
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from farm.documents.metadata import Cover, Metadata
@@ -21,6 +22,8 @@ from tests.pure.book import epub, nav, page
 EVERYTHING = DocumentRules.model_validate(
     dict.fromkeys(RULES, "read") | {"tables": "read", "code": "read", "image_alt": "read", "running_heads": "read"}
 )
+
+EXAMPLES = int(os.environ.get("MACHINE_EXAMPLES", "20"))  # more every night
 
 # --- documents of ours: each word occurs once, so that it can be followed ---------------------------------------------
 
@@ -99,6 +102,7 @@ def written(document: Document) -> list[str]:
     return [word for word in found if word]
 
 
+@settings(max_examples=EXAMPLES)
 @given(documents(), rules, st.booleans())
 def test_nothing_is_spoken_twice_and_nothing_that_is_not_in_the_document(
     document: Document, rules: DocumentRules, chosen: bool
@@ -108,6 +112,7 @@ def test_nothing_is_spoken_twice_and_nothing_that_is_not_in_the_document(
     assert set(said) <= set(written(document))
 
 
+@settings(max_examples=EXAMPLES)
 @given(documents(), rules, st.booleans())
 def test_what_is_spoken_keeps_the_order_of_the_document(document: Document, rules: DocumentRules, chosen: bool) -> None:
     """But for the notes, which a rule may speak where they are referred to."""
@@ -117,6 +122,7 @@ def test_what_is_spoken_keeps_the_order_of_the_document(document: Document, rule
     assert places == sorted(places)
 
 
+@settings(max_examples=EXAMPLES)
 @given(documents(), st.sampled_from(["inline", "end"]))
 def test_with_every_rule_at_read_every_word_is_spoken(document: Document, notes: str) -> None:
     every = EVERYTHING.model_copy(update={"notes": notes})
@@ -124,6 +130,7 @@ def test_with_every_rule_at_read_every_word_is_spoken(document: Document, notes:
     assert sorted(words_of(document, every, chosen=False)) == sorted(written(document))
 
 
+@settings(max_examples=EXAMPLES)
 @given(documents(), rules)
 def test_a_rule_about_notes_changes_nothing_else(document: Document, rules: DocumentRules) -> None:
     notes = {word for block in _blocks(document) if block.kind is Kind.NOTE for word in block.text.split()}
@@ -138,11 +145,13 @@ def test_a_rule_about_notes_changes_nothing_else(document: Document, rules: Docu
     assert kept[0] == kept[1] == kept[2]
 
 
+@settings(max_examples=EXAMPLES)
 @given(documents())
 def test_the_tree_of_any_document_of_ours_comes_back_as_it_was(document: Document) -> None:
     assert Document.unpack(document.pack()) == document
 
 
+@settings(max_examples=EXAMPLES)
 @given(documents())
 def test_headings_stand_where_they_are_said_to(document: Document) -> None:
     reading = Reading(document, EVERYTHING)
