@@ -254,9 +254,8 @@ def test_a_document_expires(api: httpx.Client, backstage: Backstage, store: Stor
     record = store.run(documents.record("default", id))
     assert record is not None
     store.run(documents.note("default", id, record, bytes=1, due_ms=0))
-    gone = time.monotonic() + patient(20)
-    while api.get(f"/v1/documents/{id}").status_code != 404 and time.monotonic() < gone:
-        time.sleep(0.02)  # a desk that ends a document tells nobody
+    wait_until_gone(store, id)
+    assert api.get(f"/v1/documents/{id}").status_code == 404
     assert list(backstage.storage.list(DOCUMENTS)) == []
     assert store.run(tasks.next_due((Due.DOCUMENT,))) == {}
     assert used(store) == 0
@@ -266,9 +265,7 @@ def test_what_was_never_uploaded_to_its_end_is_removed(store: Store, backstage: 
     record = StoredDocument(status="uploading").to_json()
     assert store.run(documents.put("default", "doc_x", record, bytes=5, due_ms=0))
     backstage.storage.put(document_key("default", "doc_x", "source"), b"half")
-    gone = time.monotonic() + patient(20)
-    while store.run(documents.record("default", "doc_x")) is not None and time.monotonic() < gone:
-        time.sleep(0.02)  # as above
+    wait_until_gone(store, "doc_x")
     assert list(backstage.storage.list(DOCUMENTS)) == []
     assert used(store) == 0
 
@@ -278,6 +275,12 @@ def test_more_than_a_tenant_may_store_is_refused(api: httpx.Client, store: Store
     answer = upload(api)
     assert (answer.status_code, answer.json()["code"]) == (429, "quota_exceeded")
     assert store.run(documents.ids("default")) == []
+
+
+def wait_until_gone(store: Store, id: str) -> None:
+    end = time.monotonic() + patient(20)
+    while store.run(documents.record("default", id)) is not None and time.monotonic() < end:
+        time.sleep(0.02)  # a desk that ends a document tells nobody
 
 
 def used(store: Store) -> int:
