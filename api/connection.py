@@ -141,7 +141,12 @@ class Connection(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
+        """Refuses what RFC 9112 (2.3, 3.2) does and the parser takes: HTTP/0.9, and a request without exactly one host,
+        for which a proxy could take another one."""
         self._in_head, self._body_bytes = False, 0
+        version, hosts = self.parser.get_http_version(), sum(name == b"host" for name, _ in self.headers)
+        if version not in ("1.0", "1.1") or hosts > 1 or (version == "1.1" and not hosts):
+            raise ValueError("not a request of HTTP/1.1")  # the parser passes this on as a fault of its own
         self._start_timer(BODY_CHECK_SECONDS, self._check_body)
         super().on_headers_complete()
 
