@@ -19,17 +19,36 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from starlette.datastructures import UploadFile
 
 from api.admission import Catalog, with_defaults
-from api.answers import Wait, form_of, json_response, read_cursor, require_json, require_plain
+from api.answers import (
+    BATCH_ID,
+    AfterBatch,
+    AfterJob,
+    Wait,
+    form_of,
+    json_response,
+    read_cursor,
+    require_json,
+    require_plain,
+)
 from api.body import JSONL_TYPES
 from api.idempotency import key_of, reserved
 from api.jobs import Wanted, page_of_jobs
 from api.json_width import check_width
 from api.lists import Place, find_some, metadata_of
-from api.openapi import IDEMPOTENCY_KEY, OVER_QUOTA, TOO_MANY_WAITS, json_body, query, ref
+from api.openapi import (
+    IDEMPOTENCY_KEY,
+    OVER_QUOTA,
+    TOO_MANY_WAITS,
+    file_field,
+    form_content,
+    json_body,
+    json_query,
+    ref,
+)
 from api.problems import MAX_ERRORS, invalid, parse, without_bom
 from api.state import AppState, state_of, tenant_of, trace_of
 from api.views import base_url, batch_status, batch_view
@@ -42,7 +61,7 @@ from farm.scratch import Scratch
 from farm.spec import BatchSpec, Order, Shared, write_lines
 from farm.store import batches, jobs, quotas
 from farm.wake import DESK_QUEUE
-from farm.wire import MAX_BATCH_JOBS, MAX_JSON_BYTES, Batch, BatchRequest, BatchStatus, Job, JobRequest, Page
+from farm.wire import MAX_BATCH_JOBS, MAX_JSON_BYTES, Batch, BatchRequest, BatchStatus, Job, JobRequest, Metadata, Page
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +70,12 @@ router = APIRouter(prefix="/v1/batches", tags=["batches"])
 _RESERVE_S = 600  # for validating and storing 200 MB
 _CHUNK = 1_000_000  # bytes that are collected before they go to the file
 _RETRY_AFTER = "5"  # seconds
-_ID = re.compile(r"batch_[0-9a-z]{1,60}")
+_ID = re.compile(BATCH_ID)
+_OPTIONS = {
+    "defaults": ref("JobOptions"),
+    "webhook": ref("BatchWebhook"),
+    "metadata": TypeAdapter(Metadata).json_schema(),
+}  # name -> schema; what a batch says beside its jobs
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,28 +106,18 @@ class _Upload:
                 **json_body("BatchRequest", {"jobs": [{"input": "One."}, {"input": "Two.", "custom_id": "two"}]})[
                     "content"
                 ],
-                "application/jsonl": {
-                    "schema": {"type": "string", "description": "a JobRequest per line, up to 200 MB"}
-                },
-                "multipart/form-data": {
-                    "schema": {
-                        "type": "object",
-                        "required": ["file"],
-                        "properties": {
-                            "file": {"type": "string", "format": "binary", "description": "a JobRequest per line"},
-                            "defaults": ref("JobOptions"),
-                            "webhook": ref("Webhook"),
-                            "metadata": {"type": "object", "additionalProperties": {"type": "string"}},
-                        },
-                    }
-                },
+                "application/jsonl": {"schema": file_field("a JobRequest per line, up to 200 MB")},
+                "multipart/form-data": form_content(
+                    {"file": file_field("a JobRequest per line, up to 200 MB")}, _OPTIONS, {"file": JSONL_TYPES}
+                ),
             },
         },
         "parameters": [
             IDEMPOTENCY_KEY,
-            query("defaults", "with application/jsonl: JobOptions as JSON"),
-            query("webhook", "with application/jsonl: a Webhook as JSON"),
-            query("metadata", "with application/jsonl: an object of strings as JSON"),
+            *(
+                json_query(name, "beside lines, as JSON; what a form or a JSON body has counts before it", schema)
+                for name, schema in _OPTIONS.items()
+            ),
         ],
     },
 )
@@ -137,7 +151,7 @@ async def list_batches(
     status: Annotated[BatchStatus | None, Query()] = None,
     model: Annotated[str | None, Query(max_length=64, description="that one of its jobs asks for")] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
-    after: Annotated[str | None, Query(max_length=200, description="`next_cursor` of the page before")] = None,
+    after: AfterBatch = None,
 ) -> Response:
     """Newest first, without deleted ones. `metadata[key]=value` filters by metadata. A page of a filtered list may be
     short, or even empty, and have more behind it."""
@@ -157,7 +171,7 @@ async def list_batches(
         lambda batch, _: (batch.created_ms, batch.id),
         holds=holds if status or model or metadata else None,
         limit=limit,
-        after=read_cursor(after, known) if after else None,
+        after=read_cursor(after, BATCH_ID) if after else None,
     )
     base, speeds = base_url(request, state.settings.public_url), await state.speeds.get()
     shown = [batch_view(batch, base, speeds) for batch in found.records]
@@ -180,7 +194,7 @@ async def jobs_of_batch(
     batch_id: str,
     status: Annotated[Status | None, Query()] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
-    after: Annotated[str | None, Query(max_length=200)] = None,
+    after: AfterJob = None,
 ) -> Response:
     """Its jobs in their order, as far as the desk has unfolded it."""
     batch = await find(request, batch_id)
@@ -252,21 +266,28 @@ async def _answer(
 async def _receive(request: Request, state: AppState, folder: Path) -> _Upload:
     require_plain(request)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    query = dict(request.query_params)
     if kind in JSONL_TYPES:
         digest = await _save(request.stream(), state, folder / "lines")
-        return _upload_of_lines(folder / "lines", dict(request.query_params), digest)
+        return _upload_of_lines(folder / "lines", query, digest)
+    query = {name: value for name, value in query.items() if name in _OPTIONS}
+    beside, said = _options(query)
     if kind == "multipart/form-data":
         async with form_of(request) as form:
             file = form.get("file")
             if not isinstance(file, UploadFile):
                 raise BadInput("the form needs a file with one job per line", pointer="/file")
-            options = {name: value for name, value in form.items() if isinstance(value, str)}
+            options = query | {name: value for name, value in form.items() if isinstance(value, str)}
             digest = await _save(_chunks(file), state, folder / "lines")
         return _upload_of_lines(folder / "lines", options, digest)
     require_json(request)
     body = await request.body()
     batch = await state.blocking(parse, BatchRequest, body)
-    return _Upload(lambda: _objects(batch), batch, hashlib.sha256(b"batch\n" + body).hexdigest())
+    digest = hashlib.sha256(b"batch\n" + body).hexdigest()
+    if query:
+        batch = beside.model_copy(update={name: getattr(batch, name) for name in batch.model_fields_set})
+        digest = hashlib.sha256(f"{digest}\n{said}".encode()).hexdigest()
+    return _Upload(lambda: _objects(batch), batch, digest)
 
 
 async def _save(chunks: AsyncIterator[bytes], state: AppState, path: Path) -> str:
@@ -294,7 +315,12 @@ async def _chunks(file: UploadFile) -> AsyncIterator[bytes]:
 
 
 def _upload_of_lines(path: Path, options: dict[str, str], digest: str) -> _Upload:
-    """Reads the options of an upload; each travels beside the lines as JSON."""
+    checked, said = _options(options)
+    return _Upload(lambda: _lines(path), checked, hashlib.sha256(f"{digest}\n{said}".encode()).hexdigest())
+
+
+def _options(options: dict[str, str]) -> tuple[BatchRequest, str]:
+    """The options of an upload, each of which travels beside the jobs as JSON; and all of them in one text."""
     envelope: dict[str, Any] = {}
     for name, value in options.items():
         check_width(value.encode(errors="replace"))
@@ -306,8 +332,7 @@ def _upload_of_lines(path: Path, options: dict[str, str], digest: str) -> _Uploa
         checked = BatchRequest.model_validate({**envelope, "jobs": [{}]})
     except ValidationError as error:
         raise invalid(error) from None
-    said = json.dumps(envelope, sort_keys=True)
-    return _Upload(lambda: _lines(path), checked, hashlib.sha256(f"{digest}\n{said}".encode()).hexdigest())
+    return checked, json.dumps(envelope, sort_keys=True)
 
 
 def _objects(batch: BatchRequest) -> Iterator[_Entry]:

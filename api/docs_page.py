@@ -83,8 +83,7 @@ def _operation(method: str, path: str, operation: Node) -> str:
     parameters = operation.get("parameters", ())
     if parameters:
         rows = "".join(
-            _row(each["name"], f"{each['in']}, {_type(each['schema'])}", each, each.get("required", False))
-            for each in parameters
+            _row(each["name"], f"{each['in']}, {_kind(each)}", each, each.get("required", False)) for each in parameters
         )
         parts.append(f"<table>{rows}</table>")
     for kind, body in operation.get("requestBody", {}).get("content", {}).items():
@@ -148,6 +147,13 @@ def _type(schema: Node) -> str:
         return f"list of {_type(schema.get('items', {}))}"
     kind = schema.get("type", "any")
     return escape(f"{kind} ({schema['format']})" if "format" in schema else str(kind))
+
+
+def _kind(parameter: Node) -> str:
+    if "schema" in parameter:
+        return _type(parameter["schema"])
+    ((kind, body),) = parameter["content"].items()
+    return f"<code>{escape(kind)}</code> {_type(body['schema'])}"
 
 
 def _link(name: str) -> str:

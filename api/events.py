@@ -22,7 +22,7 @@ from api.batches import find as find_batch
 from api.channels import Listener, Lost, Progress, newer, of_tenant
 from api.event_stream import EventStream, compact, frame
 from api.jobs import find as find_job
-from api.openapi import TOO_MANY_WAITS, header, text
+from api.openapi import TOO_MANY_WAITS, events, header
 from api.state import AppState, state_of, tenant_of
 from api.views import base_url, batch_view, job_view
 from farm.errors import BadInput, NotFound, StoreUnavailable
@@ -32,17 +32,23 @@ from farm.store.jobs import JobRecord
 
 router = APIRouter(tags=["events"])
 
-_ID = re.compile(r"\d{1,16}-\d{1,16}")
+_ID = re.compile("[0-9]{1,16}-[0-9]{1,16}")
+_WRITTEN = {"pattern": f"^({_ID.pattern})?$"}
 _CHECK_SECONDS = 2.0  # between two looks whether the key still opens
 _AWAY_SECONDS = 1.0  # between two tries while the store is away
 _AFTER = "the id of the latest event that you have: the stream goes on after it"
 
-After = Annotated[str | None, Query(max_length=40, description=_AFTER)]
+After = Annotated[str | None, Query(max_length=40, description=_AFTER, json_schema_extra=_WRITTEN)]
 Present = Callable[[], Awaitable[dict[str, Any]]]
 _DECLARED: dict[str, Any] = {
     "response_class": Response,
-    "responses": {200: text("The events, until the client leaves", event_stream.MEDIA_TYPE), **TOO_MANY_WAITS},
-    "openapi_extra": {"parameters": [header("Last-Event-ID", f"as `after`: {_AFTER}; browsers send it by themselves")]},
+    "responses": {
+        200: events("The events, until the client leaves", "state", "status", "progress", "reset"),
+        **TOO_MANY_WAITS,
+    },
+    "openapi_extra": {
+        "parameters": [header("Last-Event-ID", f"as `after`: {_AFTER}; browsers send it by themselves", **_WRITTEN)]
+    },
 }
 
 
@@ -86,7 +92,8 @@ async def all_events(request: Request, after: After = None) -> Response:
 async def _stream(request: Request, channel: str, after: str | None, present: Present) -> Response:
     """Everything that can be refused is refused here, before the answer begins."""
     state, tenant = state_of(request), tenant_of(request)
-    last = await _known(state, after if after is not None else request.headers.get("last-event-id") or None)
+    of_header = await _known(state, request.headers.get("last-event-id"))
+    last = await _known(state, after) or of_header
     listener, begin = state.watch.channels.listen(tenant, channel), None
     try:
         if last is None:
@@ -100,8 +107,8 @@ async def _stream(request: Request, channel: str, after: str | None, present: Pr
 
 
 async def _known(state: AppState, after: str | None) -> str | None:
-    """Raises BadInput for an id that no event has had."""
-    if after is None:
+    """Raises BadInput for an id that no event has had. An empty one is none."""
+    if not after:
         return None
     if not _ID.fullmatch(after):
         raise BadInput("is not an id of an event; send the `id` of the latest that you have, or none", pointer="/after")

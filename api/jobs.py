@@ -13,7 +13,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from api.answers import Wait, json_response, read_cursor, require_json
+from api.answers import JOB_ID, AfterJob, Wait, json_response, read_cursor, require_json
 from api.book import Book, opened
 from api.idempotency import key_of, reserved
 from api.lists import Place, find_some, metadata_of
@@ -42,7 +42,7 @@ _LARGE_BYTES = 64_000  # from here on a body is parsed off the event loop
 _RESERVE_S = 60  # for writing a long text to storage
 _RETRY_AFTER = "2"  # seconds; what a client that polls is advised
 _PREFER_WAIT = re.compile(r"(?:^|[,;\s])wait=(\d{1,4})(?:$|[,;\s])")
-_ID = re.compile(r"job_[0-9a-z_]{1,60}")
+_ID = re.compile(JOB_ID)
 
 
 async def submit(request: Request) -> Response:
@@ -111,7 +111,7 @@ async def list_jobs(
     voice: Annotated[str | None, Query(max_length=64)] = None,
     custom_id: Annotated[str | None, Query(max_length=200, description="a part of it, in any case")] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
-    after: Annotated[str | None, Query(max_length=200, description="`next_cursor` of the page before")] = None,
+    after: AfterJob = None,
 ) -> Response:
     """Newest first; within a batch, in its order. `metadata[key]=value` filters by metadata. A page of a filtered list
     may be short, or even empty, and have more behind it."""
@@ -223,7 +223,7 @@ async def page_of_jobs(
 
     holds = wanted.holds if wanted != Wanted() else None
     found = await find_some(
-        read, place_of, holds=holds, limit=limit, after=read_cursor(after, known) if after else None
+        read, place_of, holds=holds, limit=limit, after=read_cursor(after, JOB_ID) if after else None
     )
     base = base_url(request, state.settings.public_url)
     speeds = await state.speeds.get()

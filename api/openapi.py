@@ -7,12 +7,13 @@ body; `default` stands for the refusals that any path has, such as 405 and 500.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
 
+from api.event_stream import MEDIA_TYPE as EVENT_STREAM
 from api.openai_errors import OpenAiProblem, is_openai, status_at
 from api.problems import MEDIA_TYPE
 from api.speech.request import SpeechRequest
@@ -24,6 +25,7 @@ _EVERY = ("401", "403", "404", "422", "503")
 _WITH_BODY = ("413", "415")
 _WITH_FORM = ("400",)
 _WITHOUT_KEY = ("/healthz", "/readyz")
+_WITH_OR_WITHOUT = {("get", "/v1/session")}
 
 
 def ref(name: str) -> dict[str, str]:
@@ -34,26 +36,47 @@ def json_body(name: str, example: dict[str, Any]) -> dict[str, Any]:
     return {"required": True, "content": {"application/json": {"schema": ref(name), "example": example}}}
 
 
-def form_body(fields: dict[str, tuple[str, str | None]]) -> dict[str, Any]:
-    """name -> (description, format); every field is required."""
-    properties = {
-        name: {"type": "string", "description": said} | ({"format": kind} if kind else {})
-        for name, (said, kind) in fields.items()
-    }
-    schema = {"type": "object", "required": list(fields), "properties": properties}
-    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
+def form_content(
+    required: dict[str, dict[str, Any]], optional: dict[str, dict[str, Any]], kinds: dict[str, Sequence[str]]
+) -> dict[str, Any]:
+    """A multipart form: the schemas of its fields, and the media types that files and fields may have."""
+    schema = {"type": "object", "required": list(required), "properties": {**required, **optional}}
+    return {"schema": schema, "encoding": {name: {"contentType": ", ".join(each)} for name, each in kinds.items()}}
 
 
-def header(name: str, description: str) -> dict[str, Any]:
-    return {"name": name, "in": "header", "required": False, "description": description, "schema": {"type": "string"}}
+def form_body(*parts: dict[str, Any]) -> dict[str, Any]:
+    """A body that is a `form_content` of these parts."""
+    return {"requestBody": {"required": True, "content": {"multipart/form-data": form_content(*parts)}}}
 
 
-def query(name: str, description: str) -> dict[str, Any]:
-    return {**header(name, description), "in": "query"}
+def text_field(description: str, **limits: Any) -> dict[str, Any]:
+    return {"type": "string", "description": description, **limits}
+
+
+def file_field(description: str) -> dict[str, Any]:
+    return text_field(description, format="binary")
+
+
+def header(name: str, description: str, **limits: Any) -> dict[str, Any]:
+    """A header of requests, which may be left out. `limits` are of its value, as JSON Schema has them."""
+    schema = {"type": "string", **limits}
+    return {"name": name, "in": "header", "required": False, "description": description, "schema": schema}
+
+
+def answer_header(description: str) -> dict[str, Any]:
+    return {"description": description, "schema": {"type": "string"}}
+
+
+def json_query(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
+    """A parameter whose value is JSON."""
+    content = {"application/json": {"schema": schema}}
+    return {"name": name, "in": "query", "required": False, "description": description, "content": content}
 
 
 IDEMPOTENCY_KEY = header(
-    "Idempotency-Key", "1 to 255 printable characters; the same key with the same request is accepted once"
+    "Idempotency-Key",
+    "1 to 255 printable characters; the same key with the same request is accepted once",
+    pattern="^[!-~]([ -~]{0,253}[!-~])?$",  # HTTP takes blanks away at both ends
 )
 
 
@@ -71,6 +94,14 @@ OVER_QUOTA: dict[int | str, dict[str, Any]] = {
 
 def text(description: str, *media_types: str) -> dict[str, Any]:
     return {"description": description, "content": {kind: {"schema": {"type": "string"}} for kind in media_types}}
+
+
+def events(description: str, *names: str) -> dict[str, Any]:
+    """An answer that is a stream of server-sent events, as the shape of each of them. Without names they have none."""
+    event = {"event": {"type": "string", "enum": list(names)}, "id": {"type": "string"}} if names else {}
+    data = {"type": "string", "contentMediaType": "application/json"}
+    schema = {"type": "object", "required": ["data"], "properties": {**event, "data": data}}
+    return {"description": description, "content": {EVENT_STREAM: {"schema": schema}}}
 
 
 def file_answers(media_types: Iterable[str], schema: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
@@ -107,21 +138,35 @@ def _complete_components(document: dict[str, Any]) -> None:
     _, shapes = models_json_schema([(shape, "validation") for shape in _SHAPES], ref_template=_REF)
     components = document.setdefault("components", {})
     schemas = components["schemas"] = {**shapes["$defs"], **components.get("schemas", {})}
-    # Its jobs are parsed one by one, after their defaults are known.
-    schemas["BatchRequest"]["properties"]["jobs"]["items"] = ref("JobRequest")
+    batch = schemas["BatchRequest"]["properties"]
+    batch["jobs"]["items"] = ref("JobRequest")  # parsed one by one, after their defaults are known
+    schemas["BatchWebhook"] = _of_batches(schemas["Webhook"])
+    batch["webhook"]["anyOf"][0] = ref("BatchWebhook")
+    schemas["Webhook"]["properties"]["events"]["contains"] = {"pattern": "^job\\."}
     for replaced in ("HTTPValidationError", "ValidationError"):
         schemas.pop(replaced, None)
     components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer", "description": "an API key"}}
     document["security"] = [{"key": []}]
 
 
+def _of_batches(webhook: dict[str, Any]) -> dict[str, Any]:
+    """A webhook that hears of one event alone."""
+    told = {"type": "array", "items": {"const": "batch.completed"}, "minItems": 1, "maxItems": 1}
+    properties = {**webhook["properties"], "events": {**told, "default": ["batch.completed"]}}
+    return {**webhook, "title": "BatchWebhook", "properties": properties}
+
+
 def _complete_operation(path: str, method: str, operation: dict[str, Any]) -> None:
+    for parameter in operation.get("parameters", ()):
+        _without_null(parameter)
     answers = operation["responses"]
     answers["default"] = problem("Any other refusal")
     if path in _WITHOUT_KEY:
         operation["security"] = []
         answers.setdefault("503", problem("The server has too many connections"))
         return
+    if (method, path) in _WITH_OR_WITHOUT:
+        operation["security"] = [{"key": []}, {}]
     body = operation.get("requestBody", {}).get("content", {})
     statuses = [*_EVERY, *(_WITH_BODY if body else ()), *(_WITH_FORM if "multipart/form-data" in body else ())]
     if method == "post":
@@ -131,6 +176,16 @@ def _complete_operation(path: str, method: str, operation: dict[str, Any]) -> No
     answers |= {status: declared for status in statuses if status == "422" or status not in answers}
     if is_openai(path):
         _speak_openai(path, answers)
+
+
+def _without_null(parameter: dict[str, Any]) -> None:
+    """A parameter may be left out. FastAPI says of it that it may be null, which a URL can't say."""
+    kinds = parameter.get("schema", {}).get("anyOf", ())
+    if {"type": "null"} in kinds:
+        (kind,) = (kind for kind in kinds if kind != {"type": "null"})
+        schema = parameter["schema"]
+        del schema["anyOf"]
+        schema.update(kind)
 
 
 def _speak_openai(path: str, answers: dict[str, Any]) -> None:

@@ -150,12 +150,19 @@ async def segments(
     request: Request,
     job_id: str,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-    after: Annotated[str | None, Query(max_length=20, description="`next_cursor` of the page before")] = None,
+    after: Annotated[
+        str | None,
+        Query(
+            max_length=20,
+            description="`next_cursor` of the page before",
+            json_schema_extra={"pattern": "^[0-9]{1,20}$"},
+        ),
+    ] = None,
 ) -> Response:
     """Its segments in order. 409 until it is planned."""
     state = state_of(request)
     job = await find(request, job_id)
-    if after is not None and not after.isdecimal():
+    if after is not None and not (after.isascii() and after.isdecimal()):
         raise BadInput("is not a cursor of this list; use next_cursor of the page before", pointer="/after")
     first = int(after) + 1 if after is not None else 0
     rendered = _rendered(job) if job.status is Status.SUCCEEDED and job.outcome else None

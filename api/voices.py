@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import TypeAdapter, ValidationError
@@ -12,7 +12,7 @@ from starlette.datastructures import FormData, UploadFile
 
 from api.answers import form_of, json_response
 from api.decoder import Decoder
-from api.openapi import OVER_QUOTA, file_answers, form_body, problem
+from api.openapi import OVER_QUOTA, file_answers, file_field, form_body, problem, text_field
 from api.problems import invalid
 from api.state import AppState, state_of, tenant_of
 from api.stored_object import stored_object
@@ -39,18 +39,28 @@ _REFUSALS = frozenset(
 _CONSENT_LENGTH = 500
 
 
+def voice_form(audio: str, named: str, **optional: dict[str, Any]) -> dict[str, Any]:
+    """The document of a form with a voice, whose recording is the field `audio`."""
+    said = "`true`, or who agreed: the speaker has agreed to be imitated"
+    required = {
+        "name": {**_NAME.json_schema(), "description": named},
+        audio: file_field("WAV, FLAC, MP3 or Ogg; 1 to 60 s, better 5 to 15 s, of one person speaking"),
+        "consent": text_field(said, minLength=1, maxLength=_CONSENT_LENGTH),
+    }
+    kinds = {
+        audio: ("audio/wav", "audio/flac", "audio/mpeg", "audio/ogg"),
+        "name": ("text/plain",),
+        "consent": ("text/plain",),
+    }
+    return form_body(required, optional, kinds)
+
+
 @router.post(
     "",
     status_code=201,
     response_model=Voice,
     responses=OVER_QUOTA,
-    openapi_extra=form_body(
-        {
-            "name": ("what jobs call it", None),
-            "audio": ("WAV, FLAC, MP3 or Ogg; 1 to 60 s, better 5 to 15 s, of one person speaking", "binary"),
-            "consent": ("`true`, or who agreed: the speaker has agreed to be imitated", None),
-        }
-    ),
+    openapi_extra=voice_form("audio", "what jobs call it"),
 )
 async def add(request: Request) -> Response:
     """Stores a reference recording under its content's digest. A name that exists already speaks with the new recording

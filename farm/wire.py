@@ -72,11 +72,34 @@ def _line(value: object) -> object:
     return value
 
 
-Text = Annotated[str, Field(max_length=MAX_CHARACTERS), BeforeValidator(_spoken)]
-Label = Annotated[str, Field(max_length=200), BeforeValidator(_line)]
+def _number(value: object) -> object:
+    """Before pydantic reads it, which would take "1" and true for 1. The document says number, and means it."""
+    if isinstance(value, str | bool):
+        raise ValueError("should be a number")
+    return value
+
+
+# The same for the document, where a surrogate can't stand; blank is what Python takes for space.
+_CONTROLS = r"\u0000-\u0008\u000e-\u001f\u007f-\u0084\u0086-\u009f"
+_BLANKS = r"\u0009-\u000d\u0020\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+_TEXT_PATTERN = f"^[^{_CONTROLS}]*[^{_CONTROLS}{_BLANKS}][^{_CONTROLS}]*$"
+_LABEL_PATTERN = r"^[^\u0000-\u001f\u007f-\u009f]*$"
+
+Text = Annotated[
+    str, Field(max_length=MAX_CHARACTERS, json_schema_extra={"pattern": _TEXT_PATTERN}), BeforeValidator(_spoken)
+]
+Label = Annotated[str, Field(max_length=200, json_schema_extra={"pattern": _LABEL_PATTERN}), BeforeValidator(_line)]
 Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")]
-Milliseconds = Annotated[int, Field(ge=0, le=60_000)]
-Target = Annotated[int, Field(ge=100, le=86_400_000)]  # milliseconds, up to a day
+Metadata = Annotated[
+    dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=500)]], Field(max_length=16)
+]
+LanguageTag = Annotated[str, Field(max_length=20, pattern=r"^[A-Za-z]{2,4}(-[A-Za-z0-9]{1,8})*$")]
+Speed = Annotated[float, Field(ge=0.5, le=2.0), BeforeValidator(_number)]
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1), BeforeValidator(_number)]
+Weight = Annotated[float, Field(ge=0, le=1.5), BeforeValidator(_number)]
+Switch = Annotated[bool, Field(strict=True)]
+Milliseconds = Annotated[int, Field(ge=0, le=60_000), BeforeValidator(_number)]
+Target = Annotated[int, Field(ge=100, le=86_400_000), BeforeValidator(_number)]  # milliseconds, up to a day
 
 
 class _Request(BaseModel):
@@ -144,10 +167,19 @@ class Emotion(_Request):
     """What a model with emotions is to express: a text, eight weights, or an uploaded voice to copy it from.
     If several are given, the text counts, else the vector, else the voice."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [
+                {"required": [name], "properties": {name: {"type": kind}}}
+                for name, kind in (("text", "string"), ("vector", "array"), ("voice", "string"))
+            ]
+        }
+    )
+
     text: Label | None = None
-    vector: Annotated[list[Annotated[float, Field(ge=0, le=1.5)]], Field(min_length=8, max_length=8)] | None = None
+    vector: Annotated[list[Weight], Field(min_length=8, max_length=8)] | None = None
     voice: Name | None = None
-    strength: Annotated[float, Field(ge=0, le=1)] = 1.0
+    strength: Annotated[float, Field(ge=0, le=1), BeforeValidator(_number)] = 1.0
 
 
 class Pauses(_Request):
@@ -165,7 +197,7 @@ class Output(_Request):
     sample_rate: Literal[8000, 16000, 22050, 24000, 44100, 48000] | None = Field(
         None, description="Hz; the model's own rate when absent (opus has no 22050 and 44100: the next higher is used)"
     )
-    loudness_lufs: Annotated[float, Field(ge=-40, le=-8)] | None = Field(
+    loudness_lufs: Annotated[float, Field(ge=-40, le=-8), BeforeValidator(_number)] | None = Field(
         None, description="integrated loudness to reach (ITU-R BS.1770); gain stops where peaks would pass -1 dBFS"
     )
     pause_ms: Pauses = Pauses()
@@ -176,7 +208,13 @@ WebhookEvent = Literal["job.succeeded", "job.failed", "job.canceled", "batch.com
 
 
 class Webhook(_Request):
-    url: Annotated[AnyHttpUrl, UrlConstraints(max_length=2000, allowed_schemes=["http", "https"])]
+    """Where ends are told. That of a job names an event of jobs at least; that of a batch hears of batch.completed."""
+
+    url: Annotated[
+        AnyHttpUrl,
+        UrlConstraints(max_length=2000, allowed_schemes=["http", "https"]),
+        Field(json_schema_extra={"pattern": r"^https?:/{2}[^/?#@\s]+"}, description="a public address"),
+    ]
     events: Annotated[list[WebhookEvent], Field(min_length=1)] = [
         "job.succeeded",
         "job.failed",
@@ -190,15 +228,13 @@ class JobOptions(_Request):
 
     model: Name | None = Field(None, description="the farm's default model when absent")
     voice: Name | None = Field(None, description="a built-in or uploaded voice; the language's own when absent")
-    language: Annotated[str, Field(max_length=20, pattern=r"^[A-Za-z]{2,4}(-[A-Za-z0-9]{1,8})*$")] | None = Field(
-        None, description="BCP 47; the voice's language, else English, when absent"
-    )
-    speed: Annotated[float, Field(ge=0.5, le=2.0)] = Field(1.0, description="2 is twice as fast")
-    pitch: Annotated[float, Field(ge=-12, le=12)] = Field(0.0, description="semitones")
-    seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
+    language: LanguageTag | None = Field(None, description="BCP 47; the voice's language, else English, when absent")
+    speed: Speed = Field(1.0, description="2 is twice as fast")
+    pitch: Annotated[float, Field(ge=-12, le=12), BeforeValidator(_number)] = Field(0.0, description="semitones")
+    seed: Seed = 0
     emotion: Emotion | None = None
-    normalize: bool = Field(True, description="put numbers and signs into words; false: the text is in words already")
-    checks: bool = Field(
+    normalize: Switch = Field(True, description="put numbers and signs into words; false: the text is in words already")
+    checks: Switch = Field(
         True, description="make a clip once more that is odd for its text; false: keep every first take"
     )
     target_duration_ms: Target | None = Field(
@@ -211,17 +247,24 @@ class JobOptions(_Request):
     on_error: Literal["fail", "skip"] = Field(
         "fail", description="what a segment that can't be rendered does to the job"
     )
-    metadata: dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=500)]] = Field(
-        default_factory=dict, max_length=16
-    )
+    metadata: Metadata = Field(default_factory=dict)
     webhook: Webhook | None = None
-    expires_after: Annotated[int, Field(ge=60, le=31_536_000)] | None = Field(
+    expires_after: Annotated[int, Field(ge=60, le=31_536_000), BeforeValidator(_number)] | None = Field(
         None, description="seconds after its end for which the result is kept; the farm's retention when absent"
     )
 
 
 class JobRequest(JobOptions):
     """POST /v1/jobs. One of `input`, `chapters` and `document`."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [
+                {"required": [one], "properties": {one: {"type": kind}, other: {"type": "null"}}}
+                for one, kind, other in (("input", "string", "chapters"), ("chapters", "array", "input"))
+            ]
+        }
+    )
 
     input: Text | None = Field(
         None,
@@ -251,9 +294,7 @@ class BatchRequest(_Request):
     jobs: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=MAX_BATCH_JOBS)]
     defaults: JobOptions | None = None
     webhook: Webhook | None = None
-    metadata: dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=500)]] = Field(
-        default_factory=dict, max_length=16
-    )
+    metadata: Metadata = Field(default_factory=dict)
 
 
 class Problem(_Answer):

@@ -19,6 +19,7 @@ from collections.abc import AsyncIterator
 from fastapi import Response
 from starlette.types import Receive, Scope, Send
 
+from api.event_stream import MEDIA_TYPE as EVENTS
 from api.leaving import done_before_leaving
 from api.openai_errors import error_object
 from api.speech.narration import Narration
@@ -27,7 +28,6 @@ from farm.errors import FarmError
 
 log = logging.getLogger(__name__)
 
-EVENTS = "text/event-stream"
 LONGEST_STALL = 600.0  # seconds in which a client reads nothing, after which it is taken for gone
 
 _PIECE = 49_152  # bytes of one write; a multiple of 3, so that base64 needs no padding within a file

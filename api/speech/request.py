@@ -21,7 +21,7 @@ from farm.audio_formats import AUDIO_FORMATS, AudioFormat
 from farm.errors import BadInput, FieldError, NotFound
 from farm.spec import Order
 from farm.speech import Parameter
-from farm.wire import Emotion, JobRequest, Output, Text
+from farm.wire import Emotion, JobRequest, LanguageTag, Output, Seed, Speed, Text
 
 SpeechFormat = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
 
@@ -50,22 +50,32 @@ def _by_its_id(value: object) -> object:
     return value["id"] if isinstance(value, dict) and isinstance(value.get("id"), str) else value
 
 
+def _with_nulls(schema: dict[str, Any]) -> None:
+    """Says of every member but the text that it may be null."""
+    for name, member in schema["properties"].items():
+        if name not in schema["required"] and {"type": "null"} not in member.get("anyOf", ()):
+            said = {key: member.pop(key) for key in ("title", "description", "default") if key in member}
+            schema["properties"][name] = {"anyOf": [member, {"type": "null"}], **said}
+
+
 class SpeechRequest(BaseModel):
     """POST /v1/audio/speech. A member that is null counts as absent."""
 
-    model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="allow", frozen=True, allow_inf_nan=False, json_schema_extra=lambda schema: _with_nulls(schema)
+    )
 
     input: Text = Field(description="the text, as long as that of a job")
     model: _Name | None = Field(None, description="a model of GET /v1/models or an alias; the farm's own when absent")
-    voice: Annotated[_Name | None, BeforeValidator(_by_its_id, json_schema_input_type=str | VoiceById | None)] = Field(
-        None, description="a voice of GET /v1/audio/voices or an alias, or {id}; the language's own when absent"
+    voice: Annotated[_Name | None, BeforeValidator(_by_its_id, json_schema_input_type=_Name | VoiceById | None)] = (
+        Field(None, description="a voice of GET /v1/audio/voices or an alias, or {id}; the language's own when absent")
     )
     response_format: SpeechFormat = Field("mp3", description="pcm: 24,000 Hz, 16 bit little-endian, mono, no header")
-    speed: Annotated[float, Field(ge=0.5, le=2.0)] = 1.0
+    speed: Speed = 1.0
     stream_format: Literal["audio", "sse"] = "audio"
     instructions: str | None = Field(None, description="how to speak, for models that honour emotion")
-    language: str | None = Field(None, description="BCP 47; not a member of OpenAI's API")
-    seed: int = Field(0, description="not a member of OpenAI's API")
+    language: LanguageTag | None = Field(None, description="BCP 47; not a member of OpenAI's API")
+    seed: Seed = Field(0, description="not a member of OpenAI's API")
     emotion: Emotion | None = Field(None, description="as of a job; not a member of OpenAI's API")
 
     @model_validator(mode="before")

@@ -8,14 +8,14 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
 
 from api.answers import form_of, json_response, require_json
-from api.openapi import form_body, header, json_body, problem
+from api.openapi import answer_header, events, json_body, problem, text_field
 from api.problems import parse
-from api.speech.answer import EVENTS, SpeechAnswer
+from api.speech.answer import SpeechAnswer
 from api.speech.narration import Narration
 from api.speech.request import MEDIA_TYPES, SpeechRequest, Wanted, wanted
 from api.speech.studio import studio_of
 from api.state import state_of, tenant_of, trace_of
-from api.voices import all_voices, drop, keep
+from api.voices import all_voices, drop, keep, voice_form
 from farm.errors import BadInput, FieldError
 
 router = APIRouter(prefix="/v1/audio", tags=["speech"])
@@ -26,10 +26,10 @@ _BYTES = {"schema": {"type": "string", "format": "binary"}}
 _SPOKEN: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The audio, as it is rendered. A connection that is cut before its end means a failure",
-        "content": dict.fromkeys(MEDIA_TYPES.values(), _BYTES) | {EVENTS: {"schema": {"type": "string"}}},
+        "content": dict.fromkeys(MEDIA_TYPES.values(), _BYTES) | events("As sse")["content"],
         "headers": {
-            "X-Farm-Job": header("X-Farm-Job", "the job behind it"),
-            "X-Farm-Ignored": header("X-Farm-Ignored", "members of the request that this farm does not know"),
+            "X-Farm-Job": answer_header("the job behind it"),
+            "X-Farm-Ignored": answer_header("members of the request that this farm does not know"),
         },
     },
     400: problem("What is wrong, and with which field"),
@@ -130,12 +130,10 @@ _BAD: dict[int | str, dict[str, Any]] = {400: problem("What is wrong, and with w
     "/voices",
     response_model=KeptVoice,
     responses=_BAD,
-    openapi_extra=form_body(
-        {
-            "name": ("what requests call it; its id is the same", None),
-            "audio_sample": ("WAV, FLAC, MP3 or Ogg; 1 to 60 s, better 5 to 15 s, of one person speaking", "binary"),
-            "consent": ("`true`, or who agreed: the speaker has agreed to be imitated", None),
-        }
+    openapi_extra=voice_form(
+        "audio_sample",
+        "what requests call it; its id is the same",
+        type=text_field("the only one", const="audio_sample"),
     ),
 )
 async def keep_voice(request: Request) -> Response:

@@ -264,6 +264,33 @@ def test_options_travel_beside_the_lines(api: httpx.Client, backstage: Backstage
         assert stored(backstage, answer.json()["id"])[0].spec.voice == "de"
 
 
+def test_options_of_the_url_count_for_every_kind_of_body_and_those_in_the_body_before_them(
+    api: httpx.Client, backstage: Backstage
+) -> None:
+    url = {"defaults": '{"voice":"de"}', "metadata": '{"book":"url"}'}
+    jobs = [{"input": "a"}]
+    bare = [{"json": {"jobs": jobs}}, {"files": {"file": ("jobs.jsonl", lines(jobs))}}]
+    said = [
+        {"json": {"jobs": jobs, "metadata": {"book": "body"}}},
+        {**bare[1], "data": {"metadata": '{"book":"body"}'}},
+    ]
+    for book, bodies in (("url", bare), ("body", said)):
+        for body in bodies:
+            answer = api.post("/v1/batches", params=url, **body)
+            assert (answer.status_code, answer.json()["metadata"]) == (202, {"book": book})
+            assert stored(backstage, answer.json()["id"])[0].spec.voice == "de"
+            wrong = api.post("/v1/batches", params={"metadata": "{"}, **body)
+            assert (wrong.status_code, wrong.json()["code"]) == (422, "malformed_json")
+
+
+def test_a_key_is_of_a_batch_with_its_options(api: httpx.Client) -> None:
+    key = {"Idempotency-Key": "1"}
+    bodies = [{"params": {"metadata": f'{{"book":"{book}"}}'}, "headers": key} for book in "aab"]
+    answers = [api.post("/v1/batches", json={"jobs": [{"input": "a"}]}, **body) for body in bodies]
+    assert [answer.status_code for answer in answers] == [202, 202, 422]
+    assert answers[0].json()["id"] == answers[1].json()["id"]
+
+
 @pytest.mark.parametrize(
     ("options", "pointer"),
     [({"defaults": "{"}, "/defaults"), ({"defaults": '{"speed":9}'}, "/defaults/speed"), ({"colour": "1"}, "/colour")],

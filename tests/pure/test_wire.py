@@ -1,14 +1,15 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from farm.job import ENDED, Status
-from farm.wire import MAX_BATCH_JOBS, MAX_CHARACTERS, BatchRequest, Job, JobRequest, Pauses, speakable
+from farm.wire import MAX_BATCH_JOBS, MAX_CHARACTERS, BatchRequest, Job, JobRequest, Label, Pauses, Text, speakable
 
 Way = Callable[[dict[str, Any]], JobRequest]
 
@@ -112,6 +113,25 @@ def test_a_title_takes_every_character_of_every_script_and_refuses_controls_by_n
 
 
 # --- input or chapters ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", ["Text", "Label"])
+def test_the_pattern_in_the_document_takes_what_the_farm_takes(shape: str) -> None:
+    """Of every character alone and between others. A surrogate can't stand in a document, and is no character."""
+    types = {"Text": Text, "Label": Label}
+    taken: TypeAdapter[str] = TypeAdapter(types[shape])
+    pattern = re.compile(taken.json_schema()["pattern"].removesuffix("$") + r"\Z")  # $ of JavaScript, and of Rust
+    characters = [chr(code) for code in (*range(0x3100), *range(0xFE00, 0x10000), 0x1F600, 0x10FFFD)]
+    for text in ("", " ", "\n \n", *characters, *(f"a{character}b" for character in characters)):
+        assert bool(pattern.search(text)) == _is_taken(taken, text), repr(text)
+
+
+def _is_taken(type: TypeAdapter[str], text: str) -> bool:
+    try:
+        type.validate_python(text)
+    except ValidationError:
+        return False
+    return True
 
 
 def test_a_job_without_chapters_is_one_part_without_a_title(read: Way) -> None:
