@@ -1,9 +1,11 @@
-"""Another tenant's ids, on every route of the document that takes one: they are unknown, to the letter."""
+"""Another tenant's ids, on every route of the document that takes one: they are unknown, to the letter. And who may
+come in by which route, as SECURITY.md has it."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -16,6 +18,7 @@ from tests.api.backstage import Backstage
 from tests.api.conftest import Served
 from tests.api.test_access import make_key
 
+SECURITY = Path(__file__).parents[2] / "SECURITY.md"
 NIGHT = {"input": "It was a dark and stormy night."}
 UNKNOWN = {
     "job_id": "job_0000000000000000",
@@ -28,17 +31,20 @@ UNKNOWN = {
 }
 HER_DOCUMENT = "doc_" + "1" * 26
 PUBLIC = {"/v1/models/{name}"}  # whose names all tenants share
+BESIDE = [("GET", "/"), ("GET", "/dashboard/app.js"), ("GET", "/docs"), ("GET", "/openapi.json")]  # not in the document
+ALIKE = {"/v1/models", "/v1/models/{name}", "/v1/audio/models", "/v1/session"}  # say nothing of a tenant's work
+WHOLE = {"/metrics", "/v1/queue"}  # where an operator sees the farm
+HEAD = "| route | no key | wrong key | another tenant | an operator |\n|---|---|---|---|---|\n"
+
+
+def _operations() -> list[tuple[str, str]]:
+    paths: dict[str, Any] = create_app(Settings()).openapi()["paths"]
+    return [(method.upper(), path) for path, operations in paths.items() for method in operations]
 
 
 def _routes() -> list[tuple[str, str]]:
     """Method and path of every operation that takes an id."""
-    paths: dict[str, Any] = create_app(Settings()).openapi()["paths"]
-    return sorted(
-        (method.upper(), path)
-        for path, operations in paths.items()
-        for method in operations
-        if "{" in path and path not in PUBLIC
-    )
+    return sorted((method, path) for method, path in _operations() if "{" in path and path not in PUBLIC)
 
 
 @pytest.fixture
@@ -106,3 +112,37 @@ def without_ids(answer: httpx.Response, ids: dict[str, str]) -> tuple[dict[str, 
         name: value for name, value in answer.headers.items() if name not in ("date", "x-request-id", "content-length")
     }
     return headers, problem
+
+
+def test_the_table_of_who_may_come_in_is_that_of_security_md(
+    tenants: tuple[httpx.Client, httpx.Client], hers: dict[str, str], store: Store
+) -> None:
+    """All ids are ann's. Bob has a key, and olga an operator's key; `own` is what belongs to whoever asks."""
+    ann, bob = tenants
+    keys = [
+        {},
+        {"Authorization": "Bearer wrong"},
+        {"Authorization": bob.headers["Authorization"]},
+        make_key(store, "olga", "olga", operator=True),
+    ]
+    rows = []
+    with httpx.Client(base_url=ann.base_url, trust_env=False) as anybody:
+        for method, path in sorted([*_operations(), *BESIDE], key=lambda operation: operation[::-1]):
+            ids = {**UNKNOWN, **hers} if path not in PUBLIC else {**UNKNOWN, "name": "espeak"}
+            cells = []
+            for headers in keys:
+                anybody.cookies.clear()  # a sign-in leaves one, which is as good as a key
+                with anybody.stream(method, filled(path, ids), headers=headers) as answer:
+                    cells.append(_said(answer.status_code, path, of_operator=headers is keys[-1]))
+            rows.append(f"| `{method} {path}` | {' | '.join(cells)} |\n")
+    table = HEAD + "".join(rows)
+    assert table in SECURITY.read_text("utf-8"), f"SECURITY.md has to say:\n{table}"
+
+
+def _said(status: int, path: str, *, of_operator: bool) -> str:
+    """A refusal by its status. Whoever is let in is answered, be it with a complaint about the request."""
+    if status in (401, 403, 404):
+        return str(status)
+    if path in WHOLE and of_operator:
+        return "whole farm"
+    return "own" if path.startswith("/v1/") and path not in ALIKE else "answered"
