@@ -105,6 +105,12 @@ check: lint types imports test ## all of these: what every change must pass
 .PHONY: e2e
 e2e: $(READY) ## build the images, run the compose farm and break it (root and Debian, or an engine with the base image)
 	@why=$$($(BIN)/python -m tests.containers.docker) || { echo "$$why" >&2; exit 1; }
+# Advisories change while the code does not, so that this is no part of `check`. Without a network there are none to read.
+.PHONY: audit
+audit: $(READY) ## known weaknesses of the packages at their pins, where the list of advisories can be reached
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt pip-audit
+	@$(BIN)/python -m tests.audit $(ARGS)
+
 	@$(BIN)/pytest tests/containers/e2e.py --timeout 900 $(ARGS)
 
 .PHONY: bench-build
