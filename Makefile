@@ -56,18 +56,24 @@ test-browser: $(READY) ## the dashboard in Debian's Chromium, which is installed
 		{ $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends $$missing; } >/dev/null || true
 	@$(BIN)/pytest $(if $(NAMED),,tests/browser) $(ARGS)
 
+.PHONY: test-contract
+test-contract: $(READY) ## the API against its OpenAPI document, with thousands of requests made up from it; secrets and logs
+	@$(BIN)/pytest $(if $(NAMED),,tests/contract) $(ARGS)
+
 .PHONY: test-all
-test-all: ## the four above, one after another
+test-all: ## the five above, one after another
 	@$(MAKE) --no-print-directory test
 	@$(MAKE) --no-print-directory test-model
 	@$(MAKE) --no-print-directory test-faults
 	@$(MAKE) --no-print-directory test-browser
+	@$(MAKE) --no-print-directory test-contract
 
 .PHONY: nightly
 nightly: ## the long forms: long walks, full faults, sampled decoding, a soak of 30 minutes, containers
 	@WALK_STEPS=50000 WALK_SEED=$$(date +%Y%m%d) MACHINE_EXAMPLES=1000 $(MAKE) --no-print-directory check
 	@MODEL=full $(MAKE) --no-print-directory test-model
 	@FAULTS=full $(MAKE) --no-print-directory test-faults
+	@CONTRACT=full $(MAKE) --no-print-directory test-contract
 	@$(MAKE) --no-print-directory soak MINUTES=30
 	@if why=$$($(BIN)/python -m tests.containers.docker); then $(MAKE) --no-print-directory e2e; \
 		else echo "NOT RUN: make e2e: $$why" >&2; fi
@@ -99,18 +105,18 @@ types-model: $(ENGINES) ## types, strictly, of everything
 imports: $(READY) ## who may import whom
 	@$(BIN)/lint-imports
 
-.PHONY: check
-check: lint types imports test ## all of these: what every change must pass
-
-.PHONY: e2e
-e2e: $(READY) ## build the images, run the compose farm and break it (root and Debian, or an engine with the base image)
-	@why=$$($(BIN)/python -m tests.containers.docker) || { echo "$$why" >&2; exit 1; }
 # Advisories change while the code does not, so that this is no part of `check`. Without a network there are none to read.
 .PHONY: audit
 audit: $(READY) ## known weaknesses of the packages at their pins, where the list of advisories can be reached
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt pip-audit
 	@$(BIN)/python -m tests.audit $(ARGS)
 
+.PHONY: check
+check: lint types imports test ## all of these: what every change must pass
+
+.PHONY: e2e
+e2e: $(READY) ## build the images, run the compose farm and break it (root and Debian, or an engine with the base image)
+	@why=$$($(BIN)/python -m tests.containers.docker) || { echo "$$why" >&2; exit 1; }
 	@$(BIN)/pytest tests/containers/e2e.py --timeout 900 $(ARGS)
 
 .PHONY: bench-build

@@ -19,6 +19,7 @@ TIERS = {
     "test-model": ("indextts",),
     "test-faults": ("chaos",),
     "test-browser": ("browser",),
+    "test-contract": ("contract",),
 }
 
 # Before there were tiers, at commit 80fb82d: functions, and the cases that pytest made of them.

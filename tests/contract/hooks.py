@@ -1,0 +1,139 @@
+"""What schemathesis can't know about a running farm. Each rule here is of data, and none is of an answer.
+
+The document says how a name is written; which names there are, only the farm knows. So a request that follows the
+document gets names that exist, and a recording that is one. Requests that are wrong on purpose stay as they are.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import schemathesis
+import soundfile as sf
+from hypothesis import strategies as st
+
+from farm.speech import PARAMETERS, Parameter
+from farm.wire import Model
+
+CARD = Model.model_validate_json(os.environ["CONTRACT_CARD"])  # of the farm's one model
+_NUMBERS = itertools.count()
+_PAST = "1-1"  # an id of an event; no document can say which ids are of the future
+_NOT_HONOURED = {field.name for parameter, field in PARAMETERS.items() if parameter not in CARD.parameters}
+
+
+def _recording(pitch: float) -> bytes:
+    """Two seconds of a tone, as WAV."""
+    file = io.BytesIO()
+    sf.write(file, 0.3 * np.sin(np.arange(32_000) * 2 * np.pi * pitch / 16_000), 16_000, format="WAV")
+    return file.getvalue()
+
+
+def _lines(texts: list[str]) -> bytes:
+    return b"".join(json.dumps({"input": text}).encode() + b"\n" for text in texts)
+
+
+_TEXTS = st.text("abc, .!?é中😀", min_size=1, max_size=40).filter(lambda text: not text.isspace())
+schemathesis.openapi.media_type(
+    "audio/wav",
+    st.sampled_from([_recording(220), _recording(330)]),
+    aliases=["audio/flac", "audio/mpeg", "audio/ogg"],  # the farm looks at the content alone
+)
+schemathesis.openapi.media_type(
+    "application/jsonl",
+    st.lists(_TEXTS, min_size=1, max_size=3).map(_lines),
+    aliases=["application/x-ndjson", "application/jsonlines"],
+)
+
+# The fields of a voice: names, and consents, which no document can tell from refusals.
+schemathesis.openapi.media_type("text/plain", st.sampled_from([b"true", b"yes"]))
+
+
+@schemathesis.hook
+def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
+    if case.meta is None or not case.meta.generation.mode.is_positive:
+        return
+    if isinstance(case.body, dict):
+        _BODIES.get(case.path, _nothing)(case.body)
+    for name, rule in _QUERIES.get(case.path, {}).items():
+        if name in case.query:
+            case.query[name] = rule(case.query[name])
+    if "Idempotency-Key" in case.headers:  # a key is of one request
+        case.headers["Idempotency-Key"] = f"{next(_NUMBERS)}"
+    if "Last-Event-ID" in case.headers:
+        case.headers["Last-Event-ID"] = _PAST
+
+
+def _nothing(body: dict[str, Any]) -> None:
+    pass
+
+
+def _of_job(said: dict[str, Any]) -> None:
+    """Of a JobRequest or JobOptions."""
+    for name, known in (("model", [CARD.name]), ("language", list(CARD.languages)), ("voice", list(CARD.voices))):
+        if said.get(name) is not None:
+            said[name] = known[len(str(said[name])) % len(known)]
+    for name in _NOT_HONOURED & said.keys():
+        del said[name]
+    for chapter in said.get("chapters") or ():
+        _of_job(chapter)
+    _of_webhook(said)
+
+
+def _of_webhook(said: dict[str, Any]) -> None:
+    """Nobody listens there, and nothing of a test leaves this machine."""
+    if said.get("webhook") is not None:
+        said["webhook"]["url"] = "http://127.0.0.1:9/"
+
+
+def _of_batch(said: dict[str, Any]) -> None:
+    for number, job in enumerate(said.get("jobs") or ()):
+        _of_job(job)
+        if job.get("custom_id") is not None:  # unique in its batch
+            job["custom_id"] = f"{number} {job['custom_id']}"[:200]
+    if said.get("defaults") is not None:
+        _of_job(said["defaults"])
+    _of_webhook(said)
+
+
+def _of_speech(said: dict[str, Any]) -> None:
+    _of_job(said)
+    if Parameter.EMOTION not in CARD.parameters:
+        said.pop("instructions", None)
+
+
+def _json(rule: Callable[[dict[str, Any]], None]) -> Callable[[Any], Any]:
+    def apply(value: Any) -> Any:
+        if not isinstance(value, str):
+            rule(value)
+            return value
+        said = json.loads(value)
+        rule(said)
+        return json.dumps(said)
+
+    return apply
+
+
+def _past(value: Any) -> Any:
+    return _PAST
+
+
+_BODIES: Mapping[str, Callable[[dict[str, Any]], None]] = {
+    "/v1/jobs": _of_job,
+    "/v1/batches": _of_batch,
+    "/v1/audio/speech": _of_speech,
+}
+_QUERIES: Mapping[str, Mapping[str, Callable[[Any], Any]]] = {
+    "/v1/batches": {
+        "defaults": _json(_of_job),
+        "webhook": _json(lambda webhook: _of_webhook({"webhook": webhook})),
+    },
+    "/v1/events": {"after": _past},
+    "/v1/jobs/{job_id}/events": {"after": _past},
+    "/v1/batches/{batch_id}/events": {"after": _past},
+}
