@@ -13,15 +13,14 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 import httpx
-import numpy as np
 import pytest
-import soundfile as sf
 
-from api import connection, gate
+from api import body, connection
 from api.reference_audio import ingest
 from farm.errors import BadInput
 from tests.api.backstage import Backstage
 from tests.api.conftest import Served
+from tests.api.test_voices import recording
 from tests.patience import patient
 
 FORMS = ["/v1/voices", "/v1/audio/voices", "/v1/batches"]
@@ -63,6 +62,15 @@ def test_a_form_of_too_much_is_refused_soon(api: httpx.Client, flood: str) -> No
         assert time.monotonic() - began < patient(3), path
 
 
+@pytest.mark.parametrize("flood", ["10,000 fields", "one field 10,000 times"])
+def test_a_good_form_with_too_many_fields_is_refused(api: httpx.Client, flood: str) -> None:
+    for path in FORMS:
+        file = b'{"input":"a"}' if path == "/v1/batches" else recording()
+        good = b"" if path == "/v1/batches" else b"".join(part(name, value.encode()) for name, value in VOICE.items())
+        form = good + part(FILE[path], file, filename="a.wav") + FLOODS[flood] + b"--x--\r\n"
+        assert send(api, path, form).status_code == 400, path
+
+
 BROKEN = {
     "no file": part("consent", b"true") + b"--x--\r\n",
     "no end": part("name", b"anna") + part("consent", b"true"),
@@ -98,8 +106,8 @@ def test_a_form_without_an_end_is_cut_off(
     served: Callable[..., Served], path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Chunk after chunk of one file."""
-    monkeypatch.setattr(gate, "MAX_JSONL_BYTES", 20_000_000)
-    monkeypatch.setattr(gate, "_DRAIN_BYTES", 1_000_000)
+    monkeypatch.setattr(body, "MAX_JSONL_BYTES", 20_000_000)
+    monkeypatch.setattr(body, "_DRAIN_BYTES", 1_000_000)
     with socket.create_connection(("127.0.0.1", served().port), timeout=patient(30)) as client:
         head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=x\r\n"
         client.sendall(head.encode() + b"Transfer-Encoding: chunked\r\n\r\n")
@@ -114,14 +122,6 @@ def archive() -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as zipped:
         zipped.writestr("voice.wav", bytes(10_000_000))  # 10 kB that unpack to 10 MB
-    return file.getvalue()
-
-
-def hours_of_silence() -> bytes:
-    file = io.BytesIO()
-    with sf.SoundFile(file, "w", 8_000, 1, format="FLAC") as flac:
-        for _ in range(120):
-            flac.write(np.zeros(60 * 8_000, np.float32))
     return file.getvalue()
 
 
@@ -149,19 +149,14 @@ def test_a_file_that_is_no_recording_is_refused(file: str) -> None:
 
 @pytest.mark.parametrize(
     ("file", "filename"),
-    [
-        ("nothing", "a\x00b.wav"),
-        ("an archive", "voice.wav"),
-        ("an archive", "../../" + "x" * 3_000),
-        ("hours", "a.flac"),
-    ],
+    [("nothing", "a\x00b.wav"), ("an archive", "../../" + "x" * 3_000)],
+    ids=["nothing", "an archive"],
 )
 def test_a_file_is_judged_by_what_it_holds_and_nothing_of_it_stays(
     api: httpx.Client, backstage: Backstage, file: str, filename: str
 ) -> None:
-    audio = hours_of_silence() if file == "hours" else NO_VOICES[file]
     body = b"".join(part(name, value.encode()) for name, value in VOICE.items())
-    body += part("audio", audio, "Content-Type: audio/wav", filename=filename) + b"--x--\r\n"
+    body += part("audio", NO_VOICES[file], "Content-Type: audio/wav", filename=filename) + b"--x--\r\n"
     answer = send(api, "/v1/voices", body)
     assert (answer.status_code, answer.json()["code"]) == (422, "bad_audio")
     assert len(answer.content) < 10_000
@@ -172,8 +167,8 @@ def test_bodies_that_drip_keep_nobody_waiting_and_are_ended(
     served: Callable[..., Served], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A byte now and then, of heads and of bodies."""
-    monkeypatch.setattr(connection, "HEAD_SECONDS", patient(1))
-    monkeypatch.setattr(connection, "BODY_CHECK_SECONDS", patient(1))
+    monkeypatch.setattr(connection, "HEAD_SECONDS", patient(0.4))
+    monkeypatch.setattr(connection, "BODY_CHECK_SECONDS", patient(0.4))
     server, over = served(), threading.Event()
     head = b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     slow = [socket.create_connection(("127.0.0.1", server.port), timeout=patient(30)) for _ in range(40)]
