@@ -71,6 +71,7 @@ _RESERVE_S = 600  # for validating and storing 200 MB
 _CHUNK = 1_000_000  # bytes that are collected before they go to the file
 _RETRY_AFTER = "5"  # seconds
 _ID = re.compile(BATCH_ID)
+_LINES = file_field("a JobRequest per line, up to 200 MB")
 _OPTIONS = {
     "defaults": ref("JobOptions"),
     "webhook": ref("BatchWebhook"),
@@ -106,9 +107,12 @@ class _Upload:
                 **json_body("BatchRequest", {"jobs": [{"input": "One."}, {"input": "Two.", "custom_id": "two"}]})[
                     "content"
                 ],
-                "application/jsonl": {"schema": file_field("a JobRequest per line, up to 200 MB")},
+                "application/jsonl": {"schema": _LINES},
                 "multipart/form-data": form_content(
-                    {"file": file_field("a JobRequest per line, up to 200 MB")}, _OPTIONS, {"file": JSONL_TYPES}
+                    {"file": _LINES},
+                    _OPTIONS,
+                    {"file": JSONL_TYPES},
+                    closed=True,
                 ),
             },
         },

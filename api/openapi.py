@@ -37,10 +37,17 @@ def json_body(name: str, example: dict[str, Any]) -> dict[str, Any]:
 
 
 def form_content(
-    required: dict[str, dict[str, Any]], optional: dict[str, dict[str, Any]], kinds: dict[str, Sequence[str]]
+    required: dict[str, dict[str, Any]],
+    optional: dict[str, dict[str, Any]],
+    kinds: dict[str, Sequence[str]],
+    *,
+    closed: bool = False,
 ) -> dict[str, Any]:
-    """A multipart form: the schemas of its fields, and the media types that files and fields may have."""
-    schema = {"type": "object", "required": list(required), "properties": {**required, **optional}}
+    """A multipart form: the schemas of its fields, and the media types that files and fields may have. A closed form is
+    refused for any other field."""
+    schema: dict[str, Any] = {"type": "object", "required": list(required), "properties": {**required, **optional}}
+    if closed:
+        schema["additionalProperties"] = False
     return {"schema": schema, "encoding": {name: {"contentType": ", ".join(each)} for name, each in kinds.items()}}
 
 

@@ -80,7 +80,14 @@ def _of_job(said: dict[str, Any]) -> None:
             said[name] = known[len(str(said[name])) % len(known)]
     for name in _NOT_HONOURED & said.keys():
         del said[name]
-    for chapter in said.get("chapters") or ():
+    if said.get("expires_after") is not None:  # the run is longer than the shortest retention
+        said["expires_after"] = max(said["expires_after"], 86_400)
+    chapters = said.get("chapters") or ()
+    if said.get("target_duration_ms") is not None or any("target_duration_ms" in chapter for chapter in chapters):
+        said.pop("speed", None)  # it contradicts a target, and so does a second target
+        if chapters:
+            said.pop("target_duration_ms", None)
+    for chapter in chapters:
         _of_job(chapter)
     _of_webhook(said)
 
