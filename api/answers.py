@@ -52,6 +52,9 @@ def require_plain(request: Request) -> None:
         raise UnsupportedMediaType(f"send the body as it is, without `Content-Encoding: {encoding[:40]}`")
 
 
+MOST_FORM_FIELDS = 10  # beside the file
+
+
 def form_of(request: Request) -> AbstractAsyncContextManager[FormData]:
     """A form with one file. Raises UnsupportedMediaType."""
     require_plain(request)
@@ -61,7 +64,7 @@ def form_of(request: Request) -> AbstractAsyncContextManager[FormData]:
     charset = options.get(b"charset", b"utf-8").decode("latin-1")
     if charset.lower() not in _CHARSETS:  # Python knows many more, and not all are of characters
         raise UnsupportedMediaType(f"send the fields of the form as UTF-8, not as {charset[:40]!r}")
-    return request.form(max_files=1, max_fields=10)
+    return request.form(max_files=1, max_fields=MOST_FORM_FIELDS)
 
 
 def json_response(shown: BaseModel, status: int = 200, headers: dict[str, str] | None = None) -> Response:

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Request, Response
 from starlette.datastructures import FormData, UploadFile
 
 from api.answers import form_of, json_response
-from api.openapi import OVER_QUOTA
+from api.openapi import OVER_QUOTA, file_field, form_body, text_field
 from api.state import AppState, state_of, tenant_of
 from api.views import base_url, moment
 from farm.documents.charset import is_charset
@@ -33,30 +33,12 @@ _LONGEST_S = 60.0  # that an upload waits for its chapters
 _FIRST_LOOK_S, _LAST_LOOK_S = 0.05, 0.5
 _ENCODING = re.compile(r"[A-Za-z0-9_.:-]{1,40}")
 
-_FORM = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["file"],
-                    "properties": {
-                        "file": {
-                            "type": "string",
-                            "format": "binary",
-                            "description": "EPUB, DOCX, PDF, Markdown, HTML, FB2 or plain text; at most 50 MB",
-                        },
-                        "encoding": {
-                            "type": "string",
-                            "description": "of a text, HTML or Markdown file, like gb18030; found when absent",
-                        },
-                    },
-                }
-            }
-        },
-    }
-}
+_KINDS = ("application/epub+zip", "text/html", "text/markdown", "text/plain")  # and others: docs/documents.md
+_FORM = form_body(
+    {"file": file_field("EPUB, DOCX, PDF, Markdown, HTML, FB2 or plain text; at most 50 MB")},
+    {"encoding": text_field("of a text, HTML or Markdown file, like gb18030; found when absent")},
+    {"file": _KINDS},
+)
 
 
 @router.post(

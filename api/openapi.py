@@ -13,6 +13,7 @@ from typing import Any
 from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
 
+from api.answers import MOST_FORM_FIELDS
 from api.event_stream import MEDIA_TYPE as EVENT_STREAM
 from api.openai_errors import OpenAiProblem, is_openai, status_at
 from api.problems import MEDIA_TYPE
@@ -46,8 +47,7 @@ def form_content(
     """A multipart form: the schemas of its fields, and the media types that files and fields may have. A closed form is
     refused for any other field."""
     schema: dict[str, Any] = {"type": "object", "required": list(required), "properties": {**required, **optional}}
-    if closed:
-        schema["additionalProperties"] = False
+    schema |= {"additionalProperties": False} if closed else {"maxProperties": MOST_FORM_FIELDS + 1}
     return {"schema": schema, "encoding": {name: {"contentType": ", ".join(each)} for name, each in kinds.items()}}
 
 

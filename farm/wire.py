@@ -254,30 +254,36 @@ class JobOptions(_Request):
     )
 
 
+_TEXTS = {"input": "string", "chapters": "array", "document": "object"}  # with their types; a job has one of them
+
+
 class JobRequest(JobOptions):
     """POST /v1/jobs. One of `input`, `chapters` and `document`."""
 
     model_config = ConfigDict(
         json_schema_extra={
             "oneOf": [
-                {"required": [one], "properties": {one: {"type": kind}, other: {"type": "null"}}}
-                for one, kind, other in (("input", "string", "chapters"), ("chapters", "array", "input"))
+                {
+                    "required": [one],
+                    "properties": {name: {"type": kind if name == one else "null"} for name in _TEXTS},
+                }
+                for one, kind in _TEXTS.items()
             ]
         }
     )
 
     input: Text | None = Field(
         None,
-        description="either this or chapters; may hold marks like <行|XING2> for models that honour `pronunciation`",
+        description="this, chapters or document; may hold marks like <行|XING2> for models that honour `pronunciation`",
     )
     chapters: Annotated[list[Chapter], Field(min_length=1, max_length=MAX_CHAPTERS)] | None = None
-    document: DocumentChoice | None = Field(None, description="an uploaded document; alone, or neither of the others")
+    document: DocumentChoice | None = Field(None, description="an uploaded document, in place of both")
     custom_id: Label | None = Field(None, description="your own name for it; unique within a batch")
 
     @model_validator(mode="after")
     def _one_text(self) -> Self:
         if sum(text is not None for text in (self.input, self.chapters, self.document)) != 1:
-            raise ValueError("give either input or chapters, or a document")
+            raise ValueError("give one of input, chapters and document")
         if self.chapters and sum(len(chapter.input) for chapter in self.chapters) > MAX_CHARACTERS:
             raise ValueError(f"the chapters together have more than {MAX_CHARACTERS:,} characters; split the job")
         return self

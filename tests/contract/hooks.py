@@ -50,6 +50,14 @@ schemathesis.openapi.media_type(
     aliases=["application/x-ndjson", "application/jsonlines"],
 )
 
+schemathesis.openapi.media_type(
+    "text/markdown",
+    st.sampled_from(
+        [b"# One\n\nThe first.\n\n# Two\n\nThe second.\n", "<html><p>Gr\u00fc\u00df Gott.</p></html>".encode()]
+    ),
+    aliases=["text/html", "application/epub+zip"],  # here too
+)
+
 # The fields of a voice: names, and consents, which no document can tell from refusals.
 schemathesis.openapi.media_type("text/plain", st.sampled_from([b"true", b"yes"]))
 
@@ -110,6 +118,11 @@ def _of_batch(said: dict[str, Any]) -> None:
     _of_webhook(said)
 
 
+def _of_document(said: dict[str, Any]) -> None:
+    if said.get("encoding") is not None:
+        said["encoding"] = "utf-8"
+
+
 def _of_speech(said: dict[str, Any]) -> None:
     _of_job(said)
     if Parameter.EMOTION not in CARD.parameters:
@@ -135,6 +148,7 @@ def _past(value: Any) -> Any:
 _BODIES: Mapping[str, Callable[[dict[str, Any]], None]] = {
     "/v1/jobs": _of_job,
     "/v1/batches": _of_batch,
+    "/v1/documents": _of_document,
     "/v1/audio/speech": _of_speech,
 }
 _QUERIES: Mapping[str, Mapping[str, Callable[[Any], Any]]] = {

@@ -141,7 +141,7 @@ def test_a_job_without_chapters_is_one_part_without_a_title(read: Way) -> None:
 
 def test_a_job_has_either_input_or_chapters(read: Way) -> None:
     for fields in ({}, {"input": "a", "chapters": [{"input": "b"}]}, {"input": None, "chapters": None}):
-        with pytest.raises(ValidationError, match="give either input or chapters"):
+        with pytest.raises(ValidationError, match="give one of input, chapters and document"):
             read(fields)
 
 
