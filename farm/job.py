@@ -41,6 +41,7 @@ class Due(StrEnum):
 
     BATCH = "batch"
     PLAN = "plan"
+    PASSAGE = "passage"  # join and encode a stretch of a long job while the rest is rendered
     ASSEMBLE = "assemble"
     DELIVER = "deliver"
     EXPIRE = "expire"

@@ -1,8 +1,8 @@
 -- settle: token times("" or <bucket>:<clips>,…), (job count (segment milliseconds cached(1|0))…)…
--- -> per clip 1 when it counted, else 0; then how many jobs became due for assembly
+-- -> per clip 1 when it counted, else 0; then how many jobs became due for assembly, and passages to be made
 local token, times = unpack(ARGV, 1, 2)
 drains()
-local t, counted, completed, tallied = now(), {}, 0, {}
+local t, counted, became_due, tallied = now(), {}, 0, {}
 
 local function add(job, batch, field, k)
   if k ~= 0 then
@@ -12,23 +12,28 @@ local function add(job, batch, field, k)
 end
 
 -- Clips from a sender that did not hold their segments: these may be ready, quarantined or dead, and are so no longer.
+-- Returns those that were not dead.
 local function take_out(job, batch, segments)
-  local at, ready, dead = place_of(job), 0, 0
+  local at, ready, dead, living = place_of(job), 0, 0, {}
   for _, segment in ipairs(segments) do
+    local was_dead = false
     if call('SETBIT', 'f:r:' .. job, segment, 0) == 1 then
       ready = ready + 1
     elseif call('ZREM', 'f:solo:' .. at.model, job .. ':' .. segment) == 0 then
       local lost = call('HGET', 'f:a:' .. job, segment)
-      if lost and string.sub(lost, 1, 1) == 'x' then
+      was_dead = lost and string.sub(lost, 1, 1) == 'x'
+      if was_dead then
         call('HDEL', 'f:a:' .. job, segment)
         dead = dead + 1
       end
     end
+    living[#living + 1] = not was_dead and segment or nil
   end
   if ready > 0 then
     add_ready(job, at, -ready)
   end
   add(job, batch, 'dead', -dead)
+  return living
 end
 
 -- Settles the `count` clips of one job, from ARGV[first] on. They stay in ARGV: a table for each would double the cost.
@@ -67,9 +72,8 @@ local function settle(job, first, count)
   if #fresh == 0 then
     return
   end
-  if not held then
-    take_out(job, batch, fresh)
-  end
+  local living = held and fresh or take_out(job, batch, fresh)
+  became_due = became_due + pass(job, living, t)
   add(job, batch, 'done', #fresh)
   add(job, batch, 'cached', cached)
   add(job, batch, 'ms', milliseconds)
@@ -82,7 +86,7 @@ local function settle(job, first, count)
   end
   if record[4] + record[5] + #fresh >= total then
     if complete(job, t) then
-      completed = completed + 1
+      became_due = became_due + 1
     end
   end
 end
@@ -101,5 +105,5 @@ for model, sums in pairs(tallied) do
   end
 end
 drop_if_empty(token)
-counted[#counted + 1] = completed
+counted[#counted + 1] = became_due
 return counted

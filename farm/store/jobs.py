@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import struct
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from farm.errors import BadInput, Conflict, NotFound, StoreUnavailable
@@ -214,12 +216,15 @@ def unreserve(tenant: str, key: str, digest: str) -> Call[None]:
     return Call("unreserve", (idempotency_field(tenant, key), digest), nothing)
 
 
-def plan(job: str, token: str, total: int, stored: int = 0) -> Call[bool]:
-    """queued -> running. All `total` segments become ready; the plan takes `stored` bytes of storage. False when the
-    token is late or the job is not queued."""
+def plan(job: str, token: str, total: int, stored: int = 0, passage_ends: Sequence[int] = ()) -> Call[bool]:
+    """queued -> running. All `total` segments become ready; the plan takes `stored` bytes of storage. A passage becomes
+    due once all of its segments are settled: each ends before the segment of that number. False when the token is late
+    or the job is not queued."""
     if total < 0:
         raise ValueError(f"a job can't have {total} segments")
-    return Call("plan", (job, token, total, stored), bool)
+    sizes = (end - start for start, end in pairwise((0, *passage_ends)))
+    passages = b"".join(struct.pack(">II", end, size) for end, size in zip(passage_ends, sizes, strict=True))
+    return Call("plan", (job, token, total, stored, passages), bool)
 
 
 def redo(job: str, token: str, indices: Collection[int]) -> Call[int]:

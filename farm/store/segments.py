@@ -49,7 +49,7 @@ class Settlement:
     """What became of the clips, in their order, and of their jobs."""
 
     counted: list[bool]
-    completed_jobs: int  # that are due for assembly now
+    became_due: int  # of the desk: jobs to be assembled, passages to be made
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +91,8 @@ def renew(token: str, lease_ms: int) -> Call[Renewal]:
 def settle(token: str, clips: Sequence[Settled], rendered_s: Sequence[float] = ()) -> Call[Settlement]:
     """Counts clips that are in storage. `rendered_s` are the seconds that the engine took for each of those that it
     made, for /metrics. A segment counts once, for the first sender, with or without a lease, because a
-    clip is named by its content; a segment that its job does not have never counts. The last segment makes the job due
-    for assembly, and the caller wakes the desk."""
+    clip is named by its content; a segment that its job does not have never counts. The last segment of a passage, or
+    of a job, makes that due, and the caller wakes the desk."""
     if len(clips) > MOST:
         raise ValueError(f"settle at most {MOST} clips at once, not {len(clips)}")
     positions: dict[str, list[int]] = defaultdict(list)
@@ -109,11 +109,11 @@ def settle(token: str, clips: Sequence[Settled], rendered_s: Sequence[float] = (
     order = [position for at in positions.values() for position in at]
 
     def read(answer: list[int]) -> Settlement:
-        *ones, completed = answer
+        *ones, became_due = answer
         counted = [False] * len(clips)
         for position, one in zip(order, ones, strict=True):
             counted[position] = one == 1
-        return Settlement(counted, completed)
+        return Settlement(counted, became_due)
 
     return Call("settle", tuple(args), read)
 

@@ -39,6 +39,22 @@ def done(task: Task, again_ms: int | None = None) -> Call[bool]:
     return Call("done", (task.kind.value, task.id, task.token, or_never(again_ms)), bool)
 
 
+def passage(task: Task) -> Call[tuple[int, int] | None]:
+    """The first segment of the task's passage, and the number of its segments. None when its job has ended."""
+    job, number = task.id.rsplit(".", 1)
+
+    def read(answer: list[int] | None) -> tuple[int, int] | None:
+        return None if answer is None else (answer[0], answer[1] - answer[0])
+
+    return Call("passage", (job, number), read)
+
+
+def passage_done(task: Task) -> Call[bool]:
+    """Ends the task of a passage. True when its job is due for assembly now, and the caller wakes the desk."""
+    job, number = task.id.rsplit(".", 1)
+    return Call("passage_done", (job, number, task.token), bool)
+
+
 def next_due(kinds: Sequence[Due]) -> Call[dict[Due, int]]:
     """kind -> milliseconds until its earliest task is due, 0 when it is overdue. A kind without tasks is absent."""
 

@@ -262,7 +262,7 @@ def leftovers(rig: Rig) -> list[str]:
     left += [f"grant {key!r}" for key in client.scan_iter("f:g:*")]
     left += [f"quarantined {entry!r}" for key in client.scan_iter("f:solo:*") for entry in client.zrange(key, 0, -1)]
     left += [f"{count!r} ready in {lane!r}" for lane, count in client.hgetall("f:ready").items() if int(count)]
-    for kind in (Due.PLAN, Due.BATCH, Due.ASSEMBLE, Due.DELIVER):
+    for kind in (Due.PLAN, Due.BATCH, Due.PASSAGE, Due.ASSEMBLE, Due.DELIVER):
         for key in client.scan_iter(f"f:due:{kind}:*"):
             left += [f"due {key!r} {entry!r}" for entry in client.zrange(key, 0, -1)]
     left += [f"half-written {name}" for name in _unfinished(rig)]

@@ -5,6 +5,7 @@ rings and of quarantined segments are left out: tests of turns check those.
 from __future__ import annotations
 
 import json
+import struct
 from collections import Counter, defaultdict
 from typing import Any
 
@@ -34,6 +35,7 @@ def expected_keys(model: State) -> dict[str, Any]:
         if job.status in OPEN and job.counters is not None:
             keys |= {f"f:r:{id}": job.ready, f"f:d:{id}": job.done, f"f:c:{id}": job.cached}
             keys[f"f:a:{id}"] = {str(index): lost for index, lost in job.attempts.items()}
+            keys[f"f:p:{id}"] = job.passages
         sets["f:solo:m"] |= {f"{id}:{index}" for index in job.quarantined}
         if job.ready:
             sets[f"f:ring:{place}"].add(new.tenant)
@@ -49,7 +51,7 @@ def expected_keys(model: State) -> dict[str, Any]:
         held = {f"{id}:{index}": "1" if begun else "" for (id, index), begun in lease.segments.items()}
         keys[f"f:g:{token}"] = {"w": lease.worker, "m": "m", **held}
     for (kind, id), (at, _) in model.due.items():
-        owner = id.rsplit(".", 1)[0] if kind == Due.DELIVER else id
+        owner = id.rsplit(".", 1)[0] if kind in (Due.DELIVER, Due.PASSAGE) else id
         home = model.jobs.get(owner) or model.batches[owner]
         lane = home.new.lane if isinstance(home, Job) else Lane.BULK
         zsets[f"f:due:{kind}:{lane}:{home.new.tenant}"][id] = at
@@ -102,6 +104,8 @@ def _plain(name: str, value: Any) -> Any:
         return {tenant.decode() for tenant, _ in value}
     if kind in ("r", "d", "c"):
         return {8 * byte + bit for byte, bits in enumerate(value) for bit in range(8) if bits & 128 >> bit}
+    if kind == "p":
+        return [list(passage) for passage in struct.iter_unpack(">II", value)]
     if kind in ("ring", "jobs", "solo"):
         return {member.decode() for member, _ in value}
     if isinstance(value, list):
@@ -150,6 +154,7 @@ def _job_fields(job: Job) -> dict[str, str]:
         "records": job.records,
         "planned": job.planned,
         "result": job.result,
+        "passages": job.passages_due or None,
     }
     return {name: str(value) for name, value in fields.items() if value is not None}
 

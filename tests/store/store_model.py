@@ -6,6 +6,7 @@ A verb that may choose its answer (claim, take) gets the answer of the store, an
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 
 from farm.job import OPEN, TRANSITIONS, Due, Lane, Status
 from farm.quota import CLIP_BYTES_PER_MS, END_BYTES, RECORD_BYTES
@@ -79,7 +80,7 @@ class StoreModel(State):
             return "idempotency_key_reused"
         return None if id == "?" else jobs.Accepted(id, True)
 
-    def plan(self, id: str, token: str, total: int, stored: int) -> bool:
+    def plan(self, id: str, token: str, total: int, stored: int, ends: tuple[int, ...] = ()) -> bool:
         job = self.jobs.get(id)
         if job is None or job.status != Status.QUEUED or not self.holds(Due.PLAN, id, token):
             return False
@@ -88,6 +89,7 @@ class StoreModel(State):
         job.bytes += stored
         job.planned, job.text = stored, None
         self.begin_rendering(job, total)
+        job.passages = [[end, end - start] for start, end in pairwise((0, *ends))]
         return True
 
     def begin_rendering(self, job: Job, total: int) -> None:
@@ -267,7 +269,7 @@ class StoreModel(State):
         return segments.Renewal(True, frozenset(unwanted))
 
     def settle(self, token: str, clips: list[segments.Settled]) -> segments.Settlement:
-        counted, lease = [], self.leases.get(token)
+        counted, lease, passages = [], self.leases.get(token), 0
         for clip in clips:
             if lease and lease.segments.pop((clip.job, clip.index), None) is not None:
                 self.let_go(token, clip.job)
@@ -284,18 +286,20 @@ class StoreModel(State):
                 job.count("cached", 1)
             else:
                 job.bytes += clip.milliseconds * CLIP_BYTES_PER_MS
+            if job.attempts.get(clip.index, "").startswith("x"):
+                del job.attempts[clip.index]
+                job.count("dead", -1)
+                continue
             if clip.index in job.ready:
                 job.ready.remove(clip.index)
                 job.count("ready", -1)
             elif clip.index in job.quarantined:
                 job.quarantined.remove(clip.index)
-            elif job.attempts.get(clip.index, "").startswith("x"):
-                del job.attempts[clip.index]
-                job.count("dead", -1)
+            passages += self.pass_(job, clip.index)
         changed = dict.fromkeys(clip.job for clip, fresh in zip(clips, counted, strict=True) if fresh)
         completed = sum(self.complete(self.jobs[id]) for id in changed)
         self.drop_empty()
-        return segments.Settlement(counted, completed)
+        return segments.Settlement(counted, completed + passages)
 
     def fail(self, token: str, id: str, index: int, error: str, max_attempts: int) -> bool:
         lease = self.leases.get(token)
@@ -432,6 +436,26 @@ class StoreModel(State):
         del self.due[task.kind, task.id]
         if again_ms is not None:
             self.schedule(task.kind, task.id, again_ms)
+        return True
+
+    def passage(self, task: tasks.Task) -> tuple[int, int] | None:
+        id, number = task.id.rsplit(".", 1)
+        passages = self.jobs[id].passages if id in self.jobs else []
+        if int(number) >= len(passages):
+            return None
+        first = passages[int(number) - 1][0] if int(number) else 0
+        return first, passages[int(number)][0] - first
+
+    def passage_done(self, task: tasks.Task) -> bool:
+        if not self.holds(Due.PASSAGE, task.id, task.token):
+            return False
+        del self.due[Due.PASSAGE, task.id]
+        job = self.jobs[task.id.rsplit(".", 1)[0]]
+        job.passages_due -= 1
+        taken = self.due.get((Due.ASSEMBLE, job.new.id), (0, None))[1]
+        if job.passages_due or taken or job.status != Status.ASSEMBLING:
+            return False
+        self.schedule(Due.ASSEMBLE, job.new.id)
         return True
 
     def delivered(self, task: tasks.Task, record: str, again_ms: int | None) -> bool:

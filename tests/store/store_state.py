@@ -12,6 +12,7 @@ from farm.quota import MINUTE_MS
 from farm.store import batches, jobs
 
 ENDS_KEPT = 20
+PASSAGES_WAIT_MS = 30 * 60 * 1000
 COUNTERS = ("total", "ready", "done", "dead", "cached", "ms")
 
 
@@ -40,6 +41,8 @@ class Job:
     records: int = 0
     planned: int | None = None
     result: int | None = None
+    passages: list[list[int]] = field(default_factory=list)  # of each the segment after it, and how many are left
+    passages_due: int = 0
 
     def count(self, name: str, change: int) -> None:
         assert self.counters is not None
@@ -144,7 +147,7 @@ class State:
 
     def drop_due(self, owner: str) -> None:
         for kind, id in list(self.due):
-            if id == owner or (kind == Due.DELIVER and id.rsplit(".", 1)[0] == owner):
+            if id == owner or (kind in (Due.DELIVER, Due.PASSAGE) and id.rsplit(".", 1)[0] == owner):
                 del self.due[kind, id]
 
     def move(self, job: Job, verb: str) -> None:
@@ -195,6 +198,9 @@ class State:
             job.counters["ready"] = 0
         for part in (job.ready, job.done, job.cached, job.quarantined, job.attempts):
             part.clear()
+        for number in range(len(job.passages)):
+            self.due.pop((Due.PASSAGE, f"{job.new.id}.{number}"), None)
+        job.passages, job.passages_due = [], 0
         self.due.pop((Due.PLAN, job.new.id), None)
         self.due.pop((Due.ASSEMBLE, job.new.id), None)
         job.ended, job.held = self.now, None
@@ -209,9 +215,24 @@ class State:
             if job.new.streamed:
                 self.close(job, "finish")
                 return False
+            if job.passages_due:
+                self.schedule(Due.ASSEMBLE, job.new.id, PASSAGES_WAIT_MS)
+                return False
             self.schedule(Due.ASSEMBLE, job.new.id)
             return True
         return False
+
+    def pass_(self, job: Job, segment: int) -> int:
+        """A segment is done or dead. How many passages are due by that."""
+        for number, passage in enumerate(job.passages):
+            if segment < passage[0]:
+                passage[1] = (passage[1] - 1) % 2**32
+                if passage[1]:
+                    return 0
+                self.schedule(Due.PASSAGE, f"{job.new.id}.{number}")
+                job.passages_due += 1
+                return 1
+        return 0
 
     def offer(self, job: Job, segments: Any) -> int:
         fresh = set(segments) - job.ready
@@ -238,6 +259,7 @@ class State:
                     job.outcome = json.dumps(outcome, sort_keys=True)
                     self.close(job, "abort")
                     return
+                self.pass_(job, index)
             else:
                 again.append(index)
         self.give_back(job, again)

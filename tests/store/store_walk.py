@@ -60,6 +60,7 @@ class Walk:
             (6, self.fail),
             (4, self.release),
             (6, self.rescue),
+            (6, self.passages),
             (12, self.assemble),
             (3, self.abort),
             (2, self.cancel),
@@ -182,9 +183,10 @@ class Walk:
     def plan(self) -> None:
         for task in self._of(Due.PLAN):
             total, stored = self.random.choice((0, 1, 3, 8, 9, 20, 33, 70)), self.random.choice((0, 300))
-            self.same(
-                jobs.plan(task.id, task.token, total, stored), self.model.plan(task.id, task.token, total, stored)
-            )
+            cuts = self.random.sample(range(1, total), self.random.choice((1, 2))) if total > 2 else []
+            ends = (*sorted(cuts), total) if cuts and self.random.random() < 0.6 else ()
+            planned = (task.id, task.token, total, stored, ends)
+            self.same(jobs.plan(*planned), self.model.plan(*planned))
 
     def claim(self) -> None:
         want, turn = self.random.choice((1, 3, 8, 32, 70)), self.random.choice((1, 4, 8))
@@ -260,6 +262,12 @@ class Walk:
         outage = self.random.choice((3 * LEASE, 60 * LEASE, 60 * LEASE))
         self.same(segments.rescue(outage, limit), self.model.rescue(outage, limit))
 
+    def passages(self) -> None:
+        for task in self._of(Due.PASSAGE):
+            if "." in task.id:
+                self.same(tasks.passage(task), self.model.passage(task))
+                self.same(tasks.passage_done(task), self.model.passage_done(task))
+
     def assemble(self) -> None:
         for task in self._of(Due.ASSEMBLE):
             job = self.model.jobs.get(task.id)
@@ -330,7 +338,7 @@ class Walk:
             task = self.random.choice(self._tasks)
             if self.random.random() < 0.5:
                 self.same(tasks.extend(task, 2 * LEASE), self.model.extend(task, 2 * LEASE))
-            elif task.kind not in (Due.EXPIRE, Due.PLAN, Due.ASSEMBLE):
+            elif task.kind not in (Due.EXPIRE, Due.PLAN, Due.ASSEMBLE, Due.PASSAGE):
                 again = self.random.choice((None, 100))
                 self.same(tasks.done(task, again), self.model.done(task, again))
             else:

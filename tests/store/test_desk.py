@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from farm.errors import StoreUnavailable
@@ -204,3 +206,70 @@ def test_a_draft_that_one_desk_left_is_taken_by_another(farm: Farm) -> None:
     assert farm.run(tasks.take([Due.DRAFT], want=9, lease_ms=LEASE))
     farm.clock.forward(LEASE)
     assert farm.run(tasks.take([Due.DRAFT], want=9, lease_ms=LEASE))
+
+
+# --- passages ---------------------------------------------------------------------------------------------------------
+
+
+def passed(farm: Farm, ends: tuple[int, ...] = (2, 3), **more: Any) -> None:
+    """A running job with passages."""
+    farm.accept(**more)
+    assert farm.run(jobs.plan("job_a", farm.task(Due.PLAN, "job_a").token, ends[-1], 0, ends))
+
+
+def settle(farm: Farm, *indices: int) -> int:
+    return farm.run(segments.settle("0", [segments.Settled("job_a", index, 100) for index in indices])).became_due
+
+
+def test_a_passage_is_due_with_the_last_of_its_segments_and_its_job_with_the_last_passage(farm: Farm) -> None:
+    passed(farm)
+    assert [settle(farm, 1), settle(farm, 2), settle(farm, 0)] == [0, 1, 1]
+    first, second = farm.run(tasks.take([Due.PASSAGE], want=9, lease_ms=LEASE))
+    places = {task.id: farm.run(tasks.passage(task)) for task in (first, second)}
+    assert places == {"job_a.0": (0, 2), "job_a.1": (2, 1)}
+    assert farm.run(tasks.take([Due.ASSEMBLE], want=9, lease_ms=LEASE)) == []
+    assert [farm.run(tasks.passage_done(task)) for task in (first, first, second)] == [False, False, True]
+    assert farm.task(Due.ASSEMBLE, "job_a")
+
+
+def test_a_passage_of_a_lost_desk_is_taken_by_another(farm: Farm) -> None:
+    passed(farm)
+    settle(farm, 0, 1, 2)
+    late, _ = farm.run(tasks.take([Due.PASSAGE], want=9, lease_ms=LEASE))
+    farm.clock.forward(LEASE)
+    for task in farm.run(tasks.take([Due.PASSAGE], want=9, lease_ms=LEASE)):
+        assert not farm.run(tasks.passage_done(late))
+        farm.run(tasks.passage_done(task))
+    assert farm.task(Due.ASSEMBLE, "job_a")
+
+
+def test_an_assembly_waits_half_an_hour_for_passages_that_nobody_makes(farm: Farm) -> None:
+    passed(farm)
+    settle(farm, 0, 1, 2)
+    assert farm.run(tasks.next_due([Due.ASSEMBLE])) == {Due.ASSEMBLE: 1_800_000}
+    farm.clock.forward(1_800_000)
+    task = farm.task(Due.ASSEMBLE, "job_a")
+    for passage in farm.run(tasks.take([Due.PASSAGE], want=9, lease_ms=LEASE)):
+        assert not farm.run(tasks.passage_done(passage)), "the assembly is under way"
+    assert farm.run(jobs.finish("job_a", task.token, "{}"))
+
+
+def test_a_job_that_ends_early_leaves_no_passage_due(farm: Farm) -> None:
+    passed(farm)
+    settle(farm, 0, 1)
+    task = farm.task(Due.PASSAGE, "job_a.0")
+    farm.run(jobs.cancel("job_a", "ann"))
+    assert farm.run(tasks.passage(task)) is None
+    assert not farm.run(tasks.passage_done(task))
+    assert farm.redis.keys("f:p:*") == farm.redis.keys("f:due:passage*") == []
+
+
+def test_a_passage_is_not_made_again_after_a_redo(farm: Farm) -> None:
+    passed(farm)
+    settle(farm, 0, 1, 2)
+    for passage in farm.run(tasks.take([Due.PASSAGE], want=9, lease_ms=LEASE)):
+        farm.run(tasks.passage_done(passage))
+    assert farm.run(jobs.redo("job_a", farm.task(Due.ASSEMBLE, "job_a").token, [0, 1])) == 2
+    assert settle(farm, 0, 1) == 1
+    assert farm.run(tasks.take([Due.PASSAGE], want=9, lease_ms=LEASE)) == []
+    assert farm.task(Due.ASSEMBLE, "job_a")

@@ -347,9 +347,9 @@ def test_a_job_that_is_planned_already_runs_from_its_acceptance_on(farm: Farm) -
 def test_a_streamed_job_ends_with_its_last_clip_and_without_the_desk(farm: Farm) -> None:
     farm.running(segments=2, streamed=True)
     half = farm.run(segments.settle("0", [segments.Settled("job_a", 1, 100)]))
-    assert (half.completed_jobs, farm.record().status, farm.record().streamed) == (0, Status.RUNNING, True)
+    assert (half.became_due, farm.record().status, farm.record().streamed) == (0, Status.RUNNING, True)
     whole = farm.run(segments.settle("0", [segments.Settled("job_a", 0, 100)]))
-    assert (whole.completed_jobs, farm.record().status, farm.record().outcome) == (0, Status.SUCCEEDED, None)
+    assert (whole.became_due, farm.record().status, farm.record().outcome) == (0, Status.SUCCEEDED, None)
     assert farm.run(tasks.take([Due.ASSEMBLE], want=9, lease_ms=LEASE)) == []
     farm.clock.forward(3600 * 1000)
     assert farm.run(jobs.expire("job_a", farm.task(Due.EXPIRE, "job_a").token, 60))

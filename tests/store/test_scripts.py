@@ -64,6 +64,8 @@ CALLS: dict[str, Call[Any]] = {
         tasks.extend(TASK, 1000),
         tasks.done(TASK),
         tasks.next_due([Due.PLAN]),
+        tasks.passage(TASK),
+        tasks.passage_done(TASK),
         outbox.deliveries("job_a"),
         outbox.delivered(TASK, "{}", None, outcome="delivered"),
         outbox.redeliver("job_a.1", "ann"),

@@ -146,7 +146,7 @@ class Commit:
             verb = segments.settle(token, rows, rendered.get(token, ()))
             settlement = self._until_done(partial(self._store.run, verb), StoreUnavailable)
             self._leases.drop(held for held, _ in clips)
-            if settlement.completed_jobs:
+            if settlement.became_due:
                 self._wake_desk()
             self.settled += sum(settlement.counted)
             self.audio_ms += sum(row.milliseconds for row, fresh in zip(rows, settlement.counted, strict=True) if fresh)

@@ -115,7 +115,7 @@ class Loader:
         clips = [segments.Settled(held.job, held.index, ms, cached=True) for held, ms in found]
         settlement = self._store.run(segments.settle(token, clips))
         self._leases.drop(held for held, _ in found)
-        if settlement.completed_jobs:
+        if settlement.became_due:
             self._wake_desk()
         self.cached += len(clips)
 

@@ -110,6 +110,7 @@ local function count_losses(job, segments, message, t)
         close(job, 'abort', t)
         return
       end
+      pass(job, {segment}, t)
     else
       again[#again + 1] = segment
     end

@@ -127,6 +127,7 @@ local function close(job, verb, t)
   end
   unschedule('plan', job, t)
   unschedule('assemble', job, t)
+  drop_passages(job, t)
   call('HSET', 'f:j:' .. job, 'ended', t)
   move(job, verb, t)
   schedule('expire', job, t + record[2] * 1000, t)
@@ -139,16 +140,20 @@ local function close(job, verb, t)
   record_end('f:j:', job, status, wanted, t)
 end
 
--- Makes a running job due for assembly when all of its segments are done or dead. Says whether it did. A streamed job has
--- no result to be assembled: it ends here.
+-- Makes a running job due for assembly when all of its segments are done or dead, and all of its passages are made. Says
+-- whether it is due now. A streamed job has no result to be assembled: it ends here.
 local function complete(job, t)
-  local record = call('HMGET', 'f:j:' .. job, 'status', 'total', 'done', 'dead', 'streamed')
+  local record = call('HMGET', 'f:j:' .. job, 'status', 'total', 'done', 'dead', 'streamed', 'passages')
   if not MOVES.complete[record[1]] or tonumber(record[2]) ~= record[3] + record[4] then
     return false
   end
   move(job, 'complete', t)
   if record[5] then
     close(job, 'finish', t)
+    return false
+  end
+  if record[6] then -- the last of them makes it due; and so does time, where no desk of this release is left
+    schedule('assemble', job, t + PASSAGES_WAIT_MS, t)
     return false
   end
   schedule('assemble', job, t, t)

@@ -1,5 +1,5 @@
 -- The keyspace, and what every verb begins with. A verb runs as one script: the constants of farm/store/call.py (the names
--- in capitals), the files of this folder (keys, due, quota, jobs, grants), then the file of the verb.
+-- in capitals), the files of this folder (keys, due, quota, passages, jobs, grants), then the file of the verb.
 --
 -- Words
 --   owner        a job or a batch, where the store treats both alike; an id names either
@@ -40,6 +40,10 @@
 --   f:r:<job> f:d:<job> f:c:<job>  string  a bit for each segment: ready, done, cached (found in storage). Gone when the
 --                                          job ends
 --   f:a:<job>                      hash    segment -> number of attempts lost; "x" and the error once it is dead. Gone when
+--                                          the job ends
+--   f:p:<job>                      string  for each passage two numbers of four bytes: the segment after its last one, and how
+--                                          many of its segments are neither done nor dead. Its task is due at 0. The field
+--                                          `passages` of the job counts these tasks, for which its assembly waits. Gone when
 --                                          the job ends
 --   f:list:<tenant>                zset    job -> time of acceptance
 --   f:batches:<tenant>             zset    batch -> time of acceptance, of those that are not deleted

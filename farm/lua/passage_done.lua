@@ -1,0 +1,20 @@
+-- passage_done: job number token -> 1 when the job is due for assembly now | 0
+local job, number, token = unpack(ARGV)
+local id = job .. '.' .. number
+if not holds('passage', id, token) then
+  return 0
+end
+drains()
+local t = now()
+unschedule('passage', id, t)
+local left = call('HINCRBY', 'f:j:' .. job, 'passages', -1)
+if left > 0 then
+  return 0
+end
+call('HDEL', 'f:j:' .. job, 'passages')
+local is_taken = call('HEXISTS', 'f:due:token', 'assemble:' .. job) == 1
+if is_taken or call('HGET', 'f:j:' .. job, 'status') ~= 'assembling' then
+  return 0
+end
+schedule('assemble', job, t, t)
+return 1
