@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 
+from farm.encoders import missing_encoder
 from farm.errors import BadInput, FieldError, Unavailable
 from farm.job import Lane, new_id
 from farm.job_limits import beyond_limits
@@ -72,6 +73,8 @@ class Catalog:
                 emotion = self._emotion(request.emotion, card)
             except BadInput as fault:
                 faults.append(fault)
+        if (missing := missing_encoder(request.output.format)) is not None:
+            faults.append(missing)
         if request.webhook is not None:
             faults += self._webhook(
                 request.webhook, "job.", "a job's webhook hears of job.succeeded, job.failed and job.canceled"

@@ -68,6 +68,8 @@ class ManifestChapter(BaseModel):
     segments: int
     offset_ms: int
     duration_ms: int
+    loudness_lufs: float | None = None
+    gain_db: float | None = None
 
 
 class ManifestWaveform(BaseModel):

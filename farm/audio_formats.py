@@ -1,6 +1,7 @@
 """The formats of a result: the audio that a job can ask for, its subtitles, and how their files are named and served.
 
-The client imports this module, so the encoders appear by name only: `container` and `subtype` are libsndfile's.
+The client imports this module, so the encoders appear by name only: `container` and `subtype` are libsndfile's, and
+empty for m4b, which FFmpeg writes (the package av).
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-AudioFormat = Literal["wav", "flac", "mp3", "opus"]
+AudioFormat = Literal["wav", "flac", "mp3", "opus", "m4b"]
 SubtitleFormat = Literal["vtt", "srt"]
 
 
@@ -29,6 +30,7 @@ AUDIO_FORMATS: Mapping[AudioFormat, Encoding] = MappingProxyType(
         "wav": Encoding(".wav", "audio/wav", "WAV", "PCM_16"),
         "flac": Encoding(".flac", "audio/flac", "FLAC", "PCM_16"),
         "opus": Encoding(".ogg", "audio/ogg", "OGG", "OPUS", (8000, 12000, 16000, 24000, 48000)),
+        "m4b": Encoding(".m4b", "audio/mp4", "", "", (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)),
     }
 )
 SUBTITLE_FORMATS: Mapping[SubtitleFormat, str] = MappingProxyType(  # with their media types

@@ -19,7 +19,7 @@ MAX_SEGMENTS = 150_000
 MAX_PAUSES_S = 2 * 3600  # or as long as the speech
 MAX_AUDIO_BYTES = 20_000_000_000  # 58 hours of WAV at 48 kHz
 _SECONDS_PER_CHARACTER = 0.07  # of speech in alphabets, rather more than less
-_BYTES_PER_SECOND = {"mp3": 16_000, "opus": 12_000}  # of the others 2 bytes a sample
+_BYTES_PER_SECOND = {"mp3": 16_000, "opus": 12_000, "m4b": 12_000}  # of the others 2 bytes a sample
 
 
 def within_limits(

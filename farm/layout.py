@@ -3,6 +3,8 @@
     jobs/<job>/text.json                        the chapters of a job that is planned, or whose text is long
     jobs/<job>/plan.json, plan.jsonl.gz         its plan, and the segments of the plan in pages
     jobs/<job>/book.json, cover                 what the document of a job says of itself, and its picture
+    jobs/<job>/passages/<digest>                stretches of its recording, each named by all that decides its bytes,
+                                                until the recording is there
     documents/<tenant>/<document>/source        an uploaded document
                                  /view.json     what clients see of it: its chapters, without their text
                                  /tree.json.gz  its blocks, from which jobs take their text
@@ -57,6 +59,14 @@ def book_key(job: str) -> str:
 def book_cover_key(job: str) -> str:
     """The bytes of its cover."""
     return f"{JOBS}{job}/cover"
+
+
+def passages_prefix(job: str) -> str:
+    return f"{job_prefix(job)}passages/"
+
+
+def passage_key(job: str, digest: str) -> str:
+    return f"{passages_prefix(job)}{digest}"
 
 
 def draft_keys(job: str) -> list[str]:

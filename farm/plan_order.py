@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from farm.encoders import missing_encoder
 from farm.errors import BadInput
 from farm.job_limits import within_limits
+from farm.passages import Cuts
 from farm.plan import Part, Recipe, encode_plan, segments
 from farm.spec import Spec, read_text
 from farm.speech import Parameter
@@ -29,11 +31,15 @@ class PlanFiles:
     total: int  # segments
     header: bytes  # plan.json
     pages: bytes  # plan.jsonl.gz
+    passage_ends: tuple[int, ...] = ()  # as farm.passages.Cuts has them; none for a job without passages
 
 
 def make_plan(order: PlanOrder) -> PlanFiles:
-    """Raises BadInput where the model no longer speaks the language, or the text is beyond a limit."""
+    """Raises BadInput where the model no longer speaks the language, the desk has no encoder for the format, or the
+    text is beyond a limit."""
     spec, card = Spec.model_validate_json(order.spec), Model.model_validate_json(order.card)
+    if (fault := missing_encoder(spec.output.format)) is not None:
+        raise fault
     language = card.languages.get(spec.language)
     if language is None:
         raise BadInput(
@@ -52,6 +58,7 @@ def make_plan(order: PlanOrder) -> PlanFiles:
         parts, recipe, language.max_characters, spec.output.pause_ms, target_duration_ms=spec.target_duration_ms,
         has_marks=has_marks,
     )  # fmt: skip
-    rows = within_limits(rows, spec.output, card.sample_rate)
+    cuts = Cuts(spec.output)
+    rows = cuts.noted(within_limits(rows, spec.output, card.sample_rate))
     header, pages = encode_plan(rows, parts, recipe, sample_rate=card.sample_rate, has_marks=has_marks)
-    return PlanFiles(header.total, header.to_json().encode(), pages)
+    return PlanFiles(header.total, header.to_json().encode(), pages, cuts.ends if cuts.worthwhile else ())

@@ -200,8 +200,23 @@ class Output(_Request):
     loudness_lufs: Annotated[float, Field(ge=-40, le=-8), BeforeValidator(_number)] | None = Field(
         None, description="integrated loudness to reach (ITU-R BS.1770); gain stops where peaks would pass -1 dBFS"
     )
+    loudness_per: Literal["recording", "chapter"] = Field(
+        "recording", description="one gain for the whole recording, or one for each chapter (wav, flac and m4b)"
+    )
     pause_ms: Pauses = Pauses()
     subtitles: Annotated[list[SubtitleFormat], Field(max_length=2)] = []
+
+    @model_validator(mode="after")
+    def _joined(self) -> Self:
+        if self.loudness_per == "chapter" and self.format in ("mp3", "opus"):
+            raise ValueError(
+                f"loudness_per can't be chapter in {self.format}; ask for m4b, flac or wav, or leave it out"
+            )
+        return self
+
+    @property
+    def gain_per_chapter(self) -> bool:
+        return self.loudness_per == "chapter" and self.loudness_lufs is not None
 
 
 WebhookEvent = Literal["job.succeeded", "job.failed", "job.canceled", "batch.completed"]

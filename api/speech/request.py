@@ -27,7 +27,7 @@ SpeechFormat = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
 
 PCM_RATE = 24_000  # Hz; clients of `pcm` have this number hard-coded
 MEDIA_TYPES: Mapping[SpeechFormat, str] = {
-    **{name: encoding.media_type for name, encoding in AUDIO_FORMATS.items()},
+    **{name: AUDIO_FORMATS[name].media_type for name in ("mp3", "wav", "flac", "opus")},
     "aac": "audio/aac",
     "pcm": "audio/pcm",
 }

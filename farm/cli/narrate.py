@@ -170,7 +170,10 @@ def _request(given: argparse.Namespace, text: dict[str, Any]) -> JobRequest:
         name: getattr(given, name) for name in ("voice", "language", "model", "priority", "on_error", "custom_id")
     }
     said |= _speech(given) | text
-    output = {"format": given.format, "loudness_lufs": given.loudness, "subtitles": given.subtitles}
+    output = {
+        "format": given.format, "loudness_lufs": given.loudness, "loudness_per": given.loudness_per,
+        "subtitles": given.subtitles,
+    }  # fmt: skip
     said["output"] = {name: value for name, value in output.items() if value is not None} or None
     said["metadata"] = dict(given.metadata) or None
     said["webhook"] = {"url": given.webhook} if given.webhook else None

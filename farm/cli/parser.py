@@ -162,6 +162,7 @@ def _add_text(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--format", choices=tuple(AUDIO_FORMATS), help="of the audio (mp3)")
     command.add_argument("--loudness", type=float, metavar="LUFS", help="integrated loudness to reach, like -18")
+    command.add_argument("--loudness-per", choices=("recording", "chapter"), help="one gain, or one each (recording)")
     command.add_argument("--subtitles", action="append", choices=tuple(SUBTITLE_FORMATS), help="also saved; repeatable")
     command.add_argument("--priority", choices=[str(lane) for lane in Lane], help="lane (normal)")
     command.add_argument("--on-error", choices=("fail", "skip"), help="when a sentence can't be spoken (fail)")

@@ -286,3 +286,14 @@ def test_a_form_in_a_strange_encoding_is_refused_by_its_name(api: httpx.Client, 
     )
     assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media_type")
     assert repr(charset) in answer.json()["detail"]
+
+
+def test_an_m4b_needs_an_encoder_that_is_an_extra(api: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = {"input": "Just a line.", "output": {"format": "m4b"}}
+    monkeypatch.setattr("farm.encoders.find_spec", lambda name: None)
+    problem = refused(api, wanted)
+    assert (problem["status"], problem["code"]) == (422, "encoder_missing")
+    assert problem["errors"][0]["pointer"] == "/output/format"
+    assert "tts-farm[audiobook]" in problem["detail"]
+    monkeypatch.undo()
+    assert api.post("/v1/jobs", json=wanted).status_code == 202

@@ -45,7 +45,13 @@ class House:
         return renderer
 
     def submit(
-        self, *, tenant: str = "default", emotion: str | None = None, trace: str | None = None, **request: Any
+        self,
+        *,
+        tenant: str = "default",
+        emotion: str | None = None,
+        trace: str | None = None,
+        streamed: bool = False,
+        **request: Any,
     ) -> str:
         wanted = JobRequest.model_validate({"output": {"format": "wav"}, **request})
         chapters = wanted.parts()
@@ -54,10 +60,12 @@ class House:
         spec = Spec(
             language=language, voice=voice, output=wanted.output, webhook=wanted.webhook, on_error=wanted.on_error,
             manner=Manner.of(wanted, emotion=emotion), target_duration_ms=wanted.target_duration_ms,
+            metadata=wanted.metadata,
         )  # fmt: skip
         job, text = new_id("job"), write_text(chapters)
         order = Order(job, self.engine.card.name, wanted.priority, spec, text, len(text), retention_s=3600)
-        self.store.run(jobs.accept(replace(jobs.NewJob.of(order, tenant, trace=trace), text=text)))
+        new = jobs.NewJob.of(order, tenant, trace=trace)
+        self.store.run(jobs.accept(replace(new, text=text, streamed=streamed)))
         return job
 
     def finish(self) -> None:

@@ -63,7 +63,7 @@ def pid(process: PlanProcess) -> int:
 
 def test_a_process_plans_one_text_after_another_as_the_desk_would(process: PlanProcess, espeak: Espeak) -> None:
     for text in (BOOK, "One line.", "第一章。" * 9_000):
-        order = order_of(text, espeak)
+        order = order_of(text, espeak, '{"format":"flac"}')
         assert process.plan(order, always) == make_plan(order)
     process.stop()
     assert not process.alive

@@ -12,13 +12,15 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from farm.audio_formats import AUDIO_FORMATS, SUBTITLE_FORMATS
 from farm.errors import BadInput, ClipCorrupt, FarmError, ObjectMissing
 from farm.job import Status
-from farm.layout import audio_key, manifest_key, result_prefix, subtitles_key
+from farm.layout import audio_key, manifest_key, passages_prefix, result_prefix, subtitles_key
+from farm.passages import passages
 from farm.plan import Plan, Segment
 from farm.plan_reader import PlanReader
 from farm.pronunciation import plain
@@ -29,9 +31,13 @@ from farm.storage import Storage
 from farm.store import Store, jobs, registry, tasks
 from farm.tracing import OFF, Span, Tracing, step_of
 from farm.wake import Waker, render_queue
+from worker.desk.binding import Binder, TooLong
 from worker.desk.clips import Clips
 from worker.desk.failure import fail_job
+from worker.desk.m4b import Book
 from worker.desk.manifest import Manifest, Said, timing
+from worker.desk.passage import Pieces
+from worker.desk.passage_maker import passages_of
 from worker.desk.stitch import Stitched, stitch
 from worker.desk.subtitles import Cue, Subtitles
 from worker.desk.task_lease import TaskLost
@@ -91,6 +97,7 @@ class Assembler:
                 "render", parent=job.trace, began_ns=began, ended_ns=ended,
                 job_id=job.id, segments=job.total, cached=job.cached, redos=job.redos,
             )  # fmt: skip
+        self._storage.delete(*(found.key for found in self._storage.list(passages_prefix(job.id))))
 
     def _rendering(self, job: jobs.JobRecord) -> tuple[int, int]:
         """When the segments of the job became ready, and now: nanoseconds by the clock of this machine. No process saw
@@ -127,21 +134,31 @@ class Assembler:
         reader = PlanReader(self._storage, job.id)
         plan = reader.plan
         lost = self._store.run(jobs.attempts(job.id))
-        rows = [row for row in reader.rows() if lost.get(row.index, jobs.Lost()).error is None]
+        every = list(reader.rows())
+        rows = [row for row in every if lost.get(row.index, jobs.Lost()).error is None]
         encoding = AUDIO_FORMATS[spec.output.format]
         with Scratch("assembly") as scratch:
             target = scratch.path / f"audio{encoding.suffix}"
-            stitched, said = self._stitch(rows, plan, spec, target, check)
+            if parts := passages(every, spec.output):
+                try:
+                    stitched, said = self._bind(job, _pieces(parts, rows, plan), plan, spec, target, check)
+                except TooLong:
+                    if spec.output.gain_per_chapter:
+                        raise BadInput(
+                            "output.format: the recording is too long for a flac with a gain for each chapter; "
+                            "ask for m4b or wav",
+                            code="output_too_long", pointer="/output/format",
+                        ) from None  # fmt: skip
+                    stitched, said = self._stitch(rows, plan, spec, target, check)
+            else:
+                stitched, said = self._stitch(rows, plan, spec, target, check)
             audio = audio_key(job.id, run, encoding.suffix)
             self._storage.put_file(audio, target, encoding.media_type)
         spans = dict(zip((row.index for row in rows), stitched.spans, strict=True))
         times = timing(stitched.milliseconds(stitched.frames), spec.target_duration_ms)
         manifest = Manifest(job, plan, stitched, spans, said, times)
         cached = self._store.run(jobs.cached_bits(job.id))
-        table = [
-            manifest.row(row, lost=lost.get(row.index, jobs.Lost()), cached=row.index in cached)
-            for row in reader.rows()
-        ]
+        table = [manifest.row(row, lost=lost.get(row.index, jobs.Lost()), cached=row.index in cached) for row in every]
         subtitles = _subtitles(table, plan) if spec.output.subtitles else None
         document = json.dumps(manifest.document(table, subtitles), ensure_ascii=False, indent=1).encode()
         self._storage.put(manifest_key(job.id, run), document, "application/json")
@@ -160,7 +177,7 @@ class Assembler:
         """The recording in `target`, and what the engine said of each segment."""
         said: dict[int, Said] = {}
         if not rows:
-            raise ObjectMissing("every segment failed, so there is nothing to assemble", code="nothing_rendered")
+            raise _nothing()
         clips = Clips(self._storage, plan.sample_rate)
 
         def pieces() -> Iterator[Piece]:
@@ -174,6 +191,23 @@ class Assembler:
             raise ClipsMissing(clips.missing(rows)) from None
         return stitched, said
 
+    def _bind(
+        self, job: jobs.JobRecord, every: Sequence[Pieces], plan: Plan, spec: Spec, target: Path,
+        check: Callable[[], None],
+    ) -> tuple[Stitched, Mapping[int, Said]]:  # fmt: skip
+        """As _stitch, of the passages that were made while the job was rendered."""
+        if not every:
+            raise _nothing()
+        rows = [row for pieces in every for row in pieces.rows]
+        measures = not all(pieces.knows_gain(spec.output) for pieces in every)
+        binder = Binder(target, spec.output, plan.sample_rate)
+        found = partial(passages_of, job.id, every, self._storage, plan.sample_rate, spec.output, check)
+        try:
+            stitched = binder.bind(found, Book.of(job, spec, plan, rows), check, measures=measures)
+        except (ObjectMissing, ClipCorrupt):
+            raise ClipsMissing(Clips(self._storage, plan.sample_rate).missing(rows)) from None
+        return stitched, dict(zip((row.index for row in rows), binder.said, strict=True))
+
     def _put_subtitles(self, job: str, run: str, spec: Spec, subtitles: Subtitles) -> dict[str, tuple[str, int]]:
         """kind -> key and bytes."""
         files: dict[str, tuple[str, int]] = {}
@@ -182,6 +216,21 @@ class Assembler:
             self._storage.put(key, file, SUBTITLE_FORMATS[kind])
             files[kind] = key, len(file)
         return files
+
+
+def _pieces(parts: Sequence[Sequence[Segment]], heard: Sequence[Segment], plan: Plan) -> list[Pieces]:
+    """What the passages of a job are made of, without the segments that failed."""
+    indices = {row.index for row in heard}
+    kept = [([row for row in part if row.index in indices], part) for part in parts]
+    kept = [(rows, part) for rows, part in kept if rows]
+    return [
+        Pieces.of(rows, ends_job=number == len(kept), is_chapter=plan.chapters[rows[0].chapter].count == len(part))
+        for number, (rows, part) in enumerate(kept, 1)
+    ]
+
+
+def _nothing() -> ObjectMissing:
+    return ObjectMissing("every segment failed, so there is nothing to assemble", code="nothing_rendered")
 
 
 def _subtitles(table: Sequence[Mapping[str, Any]], plan: Plan) -> Subtitles:

@@ -2,6 +2,7 @@
 
     batch      the lines of a batch become jobs                                     batch.py
     plan       text -> chapters -> segments, which all become ready in one call     plan.py; long ones: long_plans.py
+    passage    a stretch of a long job is joined and encoded while others render    passage_maker.py
     assemble   clips -> one result; missing clips are rendered again                assembly.py
     deliver    one attempt of a webhook                                             worker/webhooks/deliver.py
     expire     the audio of a job is deleted, its record stays                      retention.py
@@ -37,6 +38,7 @@ from worker.desk.batch import Unfolder
 from worker.desk.crew import FRESH_S, Crew
 from worker.desk.documents import Documents
 from worker.desk.long_plans import LongPlans, PlanProcesses
+from worker.desk.passage_maker import PassageMaker
 from worker.desk.plan import Planner
 from worker.desk.recordings import Recordings
 from worker.desk.retention import Retention
@@ -58,6 +60,7 @@ _QUICK = (
 _DELIVERIES = 16  # begun within the last second; a slower one is waited for without holding others up
 _SLOW_DELIVERIES = round(_DELIVERIES * DEADLINE_S / FRESH_S)  # at most: each gives up after its deadline
 _ASSEMBLIES = 4
+_PASSAGES = 2  # each holds some 70 MB, and keeps a core busy
 _DOCUMENTS = 2  # each has a process of up to 1 GB
 _NO_PLACE_MS = 1_000  # until a long text is looked at again for which there was no place
 _AGAIN_MS = 5_000  # until a task is tried again that an outage interrupted
@@ -80,6 +83,7 @@ class Desk:
         assembler = Assembler(store, storage, waker, self._lease_ms, tracing)
         self._checking: Mapping[Due, Callable[[tasks.Task, Callable[[], None]], None]] = {
             Due.PLAN: self._planner.plan,
+            Due.PASSAGE: PassageMaker(store, storage, waker).make,
             Due.ASSEMBLE: assembler.assemble,
             Due.DOCUMENT: Documents(store, storage).act,
         }
@@ -101,6 +105,7 @@ class Desk:
         with (
             Crew(_DELIVERIES, "deliver", _SLOW_DELIVERIES) as deliveries,
             Crew(_ASSEMBLIES, "assemble") as assemblies,
+            Crew(_PASSAGES, "passage") as passages,
             LongPlans(self._processes) as plans,
             Crew(_DOCUMENTS, "document") as documents,
         ):
@@ -113,11 +118,13 @@ class Desk:
                 assemblies.start(act, results)
                 uploads = self._take((Due.DOCUMENT,), documents.free)
                 documents.start(act, uploads)
+                stretches = self._take((Due.PASSAGE,), passages.free)
+                passages.start(act, stretches)
                 quick = self._take(_QUICK, 1)
                 for task in quick:
                     self._begin(act, task, plans)
-                if not (webhooks or results or uploads or quick):
-                    crews = deliveries.under_way | assemblies.under_way | documents.under_way
+                if not (webhooks or results or uploads or stretches or quick):
+                    crews = deliveries.under_way | assemblies.under_way | passages.under_way | documents.under_way
                     under_way = crews | plans.under_way
                     if not under_way:
                         return

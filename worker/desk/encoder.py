@@ -11,7 +11,7 @@ from pathlib import Path
 import soundfile as sf
 
 from farm.audio_formats import AUDIO_FORMATS, AudioFormat
-from farm.sound.flac import Samples, to_pcm
+from farm.sound.flac import Pcm, Samples, to_pcm
 
 _WAV_FRAMES = (2**32 - 4096) // 2  # 16 bit mono, with room for the header
 _COPY_FRAMES = 1 << 20
@@ -28,10 +28,14 @@ class Encoder:
         self._file = self._open(path, self._container)
 
     def write(self, samples: Samples) -> None:
+        # libsndfile rounds floats down for WAV and to the nearest for FLAC; rounded here, both get the same samples.
+        self.append(to_pcm(samples) if self._subtype == "PCM_16" else samples)
+
+    def append(self, samples: Samples | Pcm) -> None:
+        """Samples as the file has them."""
         if self._container == "WAV" and self.frames + len(samples) > self._wav_frames:
             self._widen()
-        # libsndfile rounds floats down for WAV and to the nearest for FLAC; rounded here, both get the same samples.
-        self._file.write(to_pcm(samples) if self._subtype == "PCM_16" else samples)
+        self._file.write(samples)
         self.frames += len(samples)
 
     def close(self) -> None:

@@ -18,6 +18,7 @@ from scipy.signal import lfilter
 _OVERLAP = 4  # hops in a block
 _HOP_S = 0.1
 _ABSOLUTE_GATE = -70.0
+_CEILING = 10 ** (-1 / 20)  # gain stops where the highest sample would pass -1 dBFS
 
 
 class Meter:
@@ -46,14 +47,10 @@ class Meter:
 
     def integrated(self) -> float:
         """In LUFS; -inf when nothing passes the gates. The standard has no rule below 400 ms: that is one block."""
-        powers = self._block_powers()
-        powers = powers[powers >= _power(_ABSOLUTE_GATE)]
-        if not len(powers):
-            return -math.inf
-        powers = powers[powers > powers.mean() / 10]
-        return _loudness(float(powers.mean()))
+        return integrated(self.block_powers())
 
-    def _block_powers(self) -> npt.NDArray[np.float64]:
+    def block_powers(self) -> npt.NDArray[np.float64]:
+        """The mean square of each block after weighting."""
         energies = np.array(self._energies)
         if 2 * len(self._rest) > self._hop:  # as pyloudnorm rounds the number of blocks
             energies = np.append(energies, self._rest.sum())
@@ -62,6 +59,22 @@ class Meter:
             return np.array([(sum(self._energies) + self._rest.sum()) / max(1, seen)])
         blocks = np.lib.stride_tricks.sliding_window_view(energies, _OVERLAP).sum(axis=1)
         return np.asarray(blocks / (_OVERLAP * self._hop), np.float64)
+
+
+def integrated(powers: npt.NDArray[np.float64]) -> float:
+    """In LUFS, of the blocks of one stream, or of several that follow each other after silence."""
+    powers = powers[powers >= _power(_ABSOLUTE_GATE)]
+    if not len(powers):
+        return -math.inf
+    powers = powers[powers > powers.mean() / 10]
+    return _loudness(float(powers.mean()))
+
+
+def gain_for(loudness: float, peak: float, target_lufs: float) -> float:
+    """1 for silence, whose loudness is not finite."""
+    if not math.isfinite(loudness):
+        return 1.0
+    return min(float(10 ** ((target_lufs - loudness) / 20)), _CEILING / peak)
 
 
 def decibels(amplitude: float) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from farm.plan import Plan, Segment
@@ -80,6 +80,7 @@ class Manifest:
         return {
             "title": chapter.title, "first_segment": chapter.first, "segments": chapter.count, "offset_ms": start,
             "duration_ms": end - start, **timing(end - start, chapter.target_duration_ms),
+            **(asdict(self._stitched.chapters[number]) if number in self._stitched.chapters else {}),
         }  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from farm.errors import BadInput, ObjectMissing
 from farm.layout import pages_key, plan_key, text_key
-from farm.plan_order import PlanOrder, make_plan
+from farm.plan_order import PlanFiles, PlanOrder, make_plan
 from farm.removal import remove_objects
 from farm.storage import Storage
 from farm.store import Store, jobs, registry, tasks
@@ -47,19 +47,20 @@ class Planner:
 
     def _plan(self, job: jobs.JobRecord, task: tasks.Task, card: str, check: Callable[[], None], span: Span) -> None:
         try:
-            total, stored = self._write_plan(job, card, check)
+            made = self._write_plan(job, card, check)
         except (ObjectMissing, BadInput) as error:
             span.set(error=error.code)
             fail_job(self._store, task, error)
             return
-        span.set(segments=total)
-        if self._store.run(jobs.plan(job.id, task.token, total, stored)):
+        span.set(segments=made.total)
+        stored = len(made.pages) + len(made.header)
+        passage_ends = () if job.streamed else made.passage_ends  # a streamed job has no recording
+        if self._store.run(jobs.plan(job.id, task.token, made.total, stored, passage_ends)):
             self._waker.wake(render_queue(job.model))
         elif self._store.run(jobs.record(job.id)) is None:
             remove_objects(self._storage, job.id)  # the job was deleted while it was planned
 
-    def _write_plan(self, job: jobs.JobRecord, card: str, check: Callable[[], None]) -> tuple[int, int]:
-        """The number of segments, and the bytes of the plan."""
+    def _write_plan(self, job: jobs.JobRecord, card: str, check: Callable[[], None]) -> PlanFiles:
         text = self._store.run(jobs.text(job.id))
         document = self._storage.get(text_key(job.id)) if text is None else text.encode()
         order = PlanOrder(job.tenant, job.spec, card, document, job.characters)
@@ -68,7 +69,7 @@ class Planner:
             self._storage.put(text_key(job.id), document, "application/json")
         self._storage.put(pages_key(job.id), made.pages, "application/gzip")
         self._storage.put(plan_key(job.id), made.header, "application/json")
-        return made.total, len(made.pages) + len(made.header)
+        return made
 
 
 def is_long(job: jobs.JobRecord) -> bool:

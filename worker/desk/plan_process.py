@@ -2,7 +2,7 @@
 
     desk -> process   one line of JSON for each text, {"tenant", "spec", "card", "characters", "budget_s", "bytes"},
                       and its bytes
-    process -> desk   one line of JSON, {"total", "header": n, "pages": m}, and n + m bytes;
+    process -> desk   one line of JSON, {"total", "passage_ends", "header": n, "pages": m}, and n + m bytes;
                       or {"code", "message"} where the text is refused
 
 It yields to everything else on the machine (nice), has a budget of CPU seconds for each text and a limit of memory, and
@@ -81,7 +81,8 @@ class PlanProcess:
         head = self._child.answer()
         if "code" in head:
             raise BadInput(head["message"], code=head["code"])
-        return PlanFiles(head["total"], self._child.read(head["header"]), self._child.read(head["pages"]))
+        header, pages = self._child.read(head["header"]), self._child.read(head["pages"])
+        return PlanFiles(head["total"], header, pages, tuple(head["passage_ends"]))
 
 
 def _budget_s(characters: int) -> int:
@@ -134,7 +135,8 @@ def _answer(order: PlanOrder, replies: BinaryIO) -> None:
             "message": "input: to cut this text into segments took too much memory; split the job",
         })  # fmt: skip
     else:
-        _send(replies, {"total": made.total, "header": len(made.header), "pages": len(made.pages)}, made)
+        head = {"total": made.total, "passage_ends": made.passage_ends}
+        _send(replies, {**head, "header": len(made.header), "pages": len(made.pages)}, made)
 
 
 def _send(replies: BinaryIO, head: dict[str, Any], made: PlanFiles | None = None) -> None:

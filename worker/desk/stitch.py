@@ -11,7 +11,7 @@ import math
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
@@ -22,10 +22,16 @@ from farm.sound.flac import Pcm
 from farm.sound.timeline import BLOCK_S, Piece, Span, Timeline, resampled
 from farm.wire import Output
 from worker.desk.encoder import Encoder
-from worker.desk.loudness import Meter, decibels
+from worker.desk.loudness import Meter, decibels, gain_for
 from worker.desk.waveform import Waveform
 
-_CEILING = 10 ** (-1 / 20)  # gain stops where the highest sample would pass -1 dBFS
+
+@dataclass(frozen=True, slots=True)
+class Loudness:
+    """Of a chapter."""
+
+    loudness_lufs: float | None  # as written; None for silence
+    gain_db: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +46,10 @@ class Stitched:
     sha256: str
     loudness_lufs: float | None  # as written; None for silence
     source_loudness_lufs: float | None  # of the clips before the gain
-    gain_db: float
+    gain_db: float | None  # None where each chapter has one of its own
     peak_dbfs: float | None  # highest sample before encoding; None for silence
     waveform: Mapping[str, int | str]
+    chapters: Mapping[int, Loudness] = field(default_factory=dict)  # where each has a gain of its own
 
     @property
     def seconds(self) -> float:
@@ -67,7 +74,7 @@ def stitch(
             for block in resampled(_spooled(blocks, spool), sample_rate, rate):
                 source.feed(block)
                 check()
-            gain = _gain(source, output.loudness_lufs)
+            gain = gain_for(source.integrated(), source.peak, output.loudness_lufs)
             measured = Meter(rate)
             blocks = _replay(spool, sample_rate)
         with closing(Encoder(target, output.format, rate)) as encoder:
@@ -85,11 +92,11 @@ def stitch(
         frames=encoder.frames,
         spans=tuple(timeline.spans(rate)),
         bytes=target.stat().st_size,
-        sha256=_digest(target, check),
-        loudness_lufs=_finite(measured.integrated()),
-        source_loudness_lufs=_finite(source.integrated()),
+        sha256=digest(target, check),
+        loudness_lufs=finite(measured.integrated()),
+        source_loudness_lufs=finite(source.integrated()),
         gain_db=decibels(gain),
-        peak_dbfs=_finite(decibels(measured.peak)),
+        peak_dbfs=finite(decibels(measured.peak)),
         waveform=waveform.shown(),
     )
 
@@ -106,14 +113,7 @@ def _replay(spool: BinaryIO, sample_rate: int) -> Iterator[Pcm]:
         yield np.frombuffer(data, np.int16)
 
 
-def _gain(meter: Meter, target_lufs: float) -> float:
-    loudness = meter.integrated()
-    if not math.isfinite(loudness):
-        return 1.0
-    return min(float(10 ** ((target_lufs - loudness) / 20)), _CEILING / meter.peak)
-
-
-def _digest(path: Path, check: Callable[[], None]) -> str:
+def digest(path: Path, check: Callable[[], None]) -> str:
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while data := file.read(1 << 20):
@@ -122,5 +122,5 @@ def _digest(path: Path, check: Callable[[], None]) -> str:
     return digest.hexdigest()
 
 
-def _finite(value: float) -> float | None:
+def finite(value: float) -> float | None:
     return value if math.isfinite(value) else None

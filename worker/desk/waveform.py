@@ -9,10 +9,11 @@ neighbours become one, so memory is bounded at any length.
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterable
 
 import numpy as np
 
-from farm.sound.flac import Samples
+from farm.sound.flac import Pcm, Samples
 
 MOST = 1_500  # stretches, an even number: 4 kB of a manifest
 SHORTEST_S = 0.01
@@ -22,7 +23,7 @@ _NONE = (np.inf, -np.inf)
 
 class Waveform:
     def __init__(self, sample_rate: int) -> None:
-        self._samples = max(1, round(SHORTEST_S * sample_rate))  # in a stretch
+        self._samples = _stretch(sample_rate)  # in a stretch
         self._pairs = np.empty((MOST, 2), np.float32)  # lowest and highest of each whole stretch
         self._whole = 0
         self._last = _NONE  # lowest and highest of the stretch that is not whole yet
@@ -67,3 +68,24 @@ class Waveform:
         return {
             "samples_per_pair": self._samples, "bits": 8, "length": len(pairs), "data": base64.b64encode(data).decode(),
         }  # fmt: skip
+
+
+def envelope(pcm: Pcm, sample_rate: int) -> Pcm:
+    """The lowest and the highest sample of each stretch of SHORTEST_S, in turn. Those of several recordings in a row
+    make one waveform (`bound`)."""
+    stretch = _stretch(sample_rate)
+    rows = pcm[: len(pcm) // stretch * stretch].reshape(-1, stretch)
+    return np.stack((rows.min(1), rows.max(1)), 1).ravel() if len(rows) else np.empty(0, np.int16)
+
+
+def bound(envelopes: Iterable[Samples], sample_rate: int) -> dict[str, int | str]:
+    """For the manifest, of envelopes in a row: two values stand for each stretch."""
+    waveform = Waveform(round(2 / SHORTEST_S))
+    for each in envelopes:
+        waveform.feed(each)
+    shown = waveform.shown()
+    return shown | {"samples_per_pair": int(shown["samples_per_pair"]) // 2 * _stretch(sample_rate)}
+
+
+def _stretch(sample_rate: int) -> int:
+    return max(1, round(SHORTEST_S * sample_rate))

@@ -1,0 +1,406 @@
+"""A long job is joined passage by passage while the rest is rendered, by any desk, and each desk may be killed."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+
+import av
+import numpy as np
+import numpy.typing as npt
+import pytest
+import redis
+import soundfile as sf
+
+import farm.passages
+from farm.job import Due, Status
+from farm.layout import clip_key, job_prefix, passages_prefix
+from farm.plan_reader import PlanReader
+from farm.sound.flac import decode
+from farm.sound.timeline import Piece
+from farm.store import jobs, segments, tasks
+from farm.store.call import Call
+from farm.wire import Output
+from tests.flow.house import House
+from worker.desk.desk import Desk
+from worker.desk.stitch import stitch
+
+CHAPTERS = [
+    {
+        "title": title,
+        "input": f"{title} begins here. It goes on for a while.\n\nAnd so {title.lower()} comes to its end.",
+    }
+    for title in ("Morning", "Noon", "Evening")
+]
+
+STRIDE = 1 if "WALK_STEPS" in os.environ else 7  # steps from one kill to the next; `make nightly` has all
+EDGE = 200  # frames of a clip that may be made softer
+
+
+@pytest.fixture(autouse=True)
+def short_passages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each chapter is one."""
+    monkeypatch.setattr(farm.passages, "PASSAGE_MS", 6_000)
+
+
+@pytest.fixture
+def spoken(house: House) -> House:
+    """A house that has the clips of every chapter."""
+    house.submit(chapters=CHAPTERS)
+    house.finish()
+    return house
+
+
+def planned(house: House, format: str = "flac", *, output: Any = None, **fields: Any) -> str:
+    job = house.submit(**{"chapters": CHAPTERS, **fields}, output={"format": format, **(output or {})})
+    house.desk.drain()
+    return job
+
+
+def settle(house: House, job: str, *chapters: int) -> int:
+    """Settles every segment of these chapters, whose clips are in storage. Returns how much became due by that."""
+    rows = [row.index for row in PlanReader(house.storage, job).rows() if row.chapter in chapters]
+    return house.store.run(segments.settle("0", [segments.Settled(job, index, 100) for index in rows])).became_due
+
+
+def passages(house: House, job: str) -> list[str]:
+    return sorted(found.key for found in house.storage.list(passages_prefix(job)))
+
+
+def result(house: House, job: str) -> bytes:
+    return house.storage.get(house.outcome(job).audio_key)
+
+
+def samples(house: House, job: str) -> npt.NDArray[np.int16]:
+    heard: npt.NDArray[np.int16] = sf.read(io.BytesIO(result(house, job)), dtype="int16")[0]
+    return heard
+
+
+def stitched(house: House, job: str, folder: Any, **output: Any) -> npt.NDArray[np.int16]:
+    """The clips of a job as one pass would join them."""
+    reader = PlanReader(house.storage, job)
+    rows, rate = list(reader.rows()), reader.plan.sample_rate
+    clips = [decode(house.storage.get(clip_key(row.digest)), rate).pcm for row in rows]
+    pauses = [*(row.pause_ms for row in rows[:-1]), 0]
+    target, pieces = folder / "whole.wav", map(Piece, clips, pauses)
+    wanted = Output.model_validate({"format": "wav", **output})
+    stitch(pieces, sample_rate=rate, output=wanted, target=target, check=lambda: None)
+    heard: npt.NDArray[np.int16] = sf.read(target, dtype="int16")[0]
+    return heard
+
+
+# --- early ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_passage_is_made_as_soon_as_its_last_segment_is_settled(spoken: House) -> None:
+    job = planned(spoken)
+    assert settle(spoken, job, 1) == 1
+    spoken.desk.drain()
+    assert (spoken.record(job).status, len(passages(spoken, job))) == (Status.RUNNING, 1)
+    assert settle(spoken, job, 0, 2) == 2
+    spoken.desk.drain()
+    assert spoken.record(job).status is Status.SUCCEEDED
+    assert passages(spoken, job) == []
+
+
+@pytest.mark.parametrize("format", ["wav", "flac"])
+def test_a_recording_of_passages_has_the_samples_of_one_that_was_joined_at_once(
+    spoken: House, tmp_path: Any, format: str
+) -> None:
+    job = planned(spoken, format)
+    settle(spoken, job, 0, 1, 2)
+    spoken.desk.drain()
+    whole = samples(spoken, job)
+    assert np.array_equal(whole, stitched(spoken, job, tmp_path))
+    manifest = json.loads(spoken.storage.get(spoken.outcome(job).manifest_key))
+    assert manifest["frames"] == len(whole)
+    for row in manifest["segments"]:
+        clip = decode(spoken.storage.get(clip_key(row["digest"])), manifest["sample_rate"]).pcm
+        assert np.array_equal(whole[row["offset_frames"] :][: row["frames"]][EDGE:-EDGE], clip[EDGE:-EDGE])
+
+
+def test_a_flac_that_is_too_long_to_be_joined_is_encoded_as_a_whole(
+    spoken: House, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    joined = planned(spoken)
+    settle(spoken, joined, 0, 1, 2)
+    spoken.desk.drain()
+    monkeypatch.setattr("farm.sound.flac_frames.LONGEST", 200_000)
+    job = planned(spoken)
+    settle(spoken, job, 0, 1, 2)
+    spoken.desk.drain()
+    knows_md5 = [any(result(spoken, each)[26:42]) for each in (joined, job)]
+    assert knows_md5 == [False, True], "only an encoder of the whole knows it"
+    assert np.array_equal(samples(spoken, job), stitched(spoken, job, tmp_path))
+    assert len(samples(spoken, job)) > 200_000
+
+
+def test_a_recording_of_passages_at_another_rate_lasts_as_long_and_is_as_loud(spoken: House, tmp_path: Any) -> None:
+    job = planned(spoken, output={"sample_rate": 44100})
+    settle(spoken, job, 0, 1, 2)
+    spoken.desk.drain()
+    whole, once = samples(spoken, job), stitched(spoken, job, tmp_path, sample_rate=44100)
+    assert abs(len(whole) - len(once)) <= len(CHAPTERS)
+    first = len(whole) // 4
+    assert np.array_equal(whole[:first], once[:first])
+
+
+def test_a_short_job_is_joined_at_once(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(farm.passages, "PASSAGE_MS", 600_000)
+    job = planned(house)
+    house.renderer().drain()
+    assert house.store.run(tasks.next_due((Due.PASSAGE, Due.ASSEMBLE))).keys() == {Due.ASSEMBLE}
+    house.desk.drain()
+    assert house.record(job).status is Status.SUCCEEDED
+
+
+def test_an_m4b_of_a_long_job_has_chapters_at_their_first_clips_and_the_tags_of_its_metadata(spoken: House) -> None:
+    job = planned(spoken, "m4b", metadata={"title": "A Day", "Author": "N. N.", "narrator": "Nobody"})
+    assert settle(spoken, job, 0) == 1
+    spoken.desk.drain()
+    assert len(passages(spoken, job)) == 1
+    settle(spoken, job, 1, 2)
+    spoken.desk.drain()
+    manifest = json.loads(spoken.storage.get(spoken.outcome(job).manifest_key))
+    with av.open(io.BytesIO(result(spoken, job))) as file:
+        chapters = [(chapter["metadata"]["title"], chapter["start"]) for chapter in file.chapters()]
+        tags = dict(file.metadata)
+    assert chapters == [(each["title"], each["offset_ms"]) for each in manifest["chapters"]]
+    assert (tags["title"], tags["artist"], tags["composer"]) == ("A Day", "N. N.", "Nobody")
+    assert "machine" in tags["comment"]
+
+
+def test_the_manifest_says_how_loud_each_chapter_became(spoken: House) -> None:
+    job = planned(spoken, "m4b", output={"loudness_lufs": -23, "loudness_per": "chapter"})
+    settle(spoken, job, 0, 1, 2)
+    spoken.desk.drain()
+    manifest = json.loads(spoken.storage.get(spoken.outcome(job).manifest_key))
+    assert [chapter["loudness_lufs"] for chapter in manifest["chapters"]] == pytest.approx([-23] * 3, abs=0.5)
+    assert len({chapter["gain_db"] for chapter in manifest["chapters"]}) == 3
+    assert manifest["gain_db"] is None
+
+
+def test_an_m4b_of_a_short_job_is_made_at_its_end(house: House) -> None:
+    job = planned(house, "m4b", chapters=[{"title": "", "input": "Just a line."}])
+    house.finish()
+    with av.open(io.BytesIO(result(house, job))) as file:
+        assert [chapter["metadata"]["title"] for chapter in file.chapters()] == ["Chapter 1"]
+        assert file.metadata["title"] == job
+
+
+def test_a_desk_without_the_encoder_fails_an_m4b_and_says_why(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("farm.encoders.find_spec", lambda name: None)
+    job = planned(house, "m4b")
+    assert house.record(job).status is Status.FAILED
+    assert house.outcome(job).code == "encoder_missing"
+
+
+def test_a_streamed_job_has_no_passages_because_it_has_no_recording(spoken: House) -> None:
+    job = planned(spoken, streamed=True)
+    assert settle(spoken, job, 0, 1, 2) == 0
+    assert spoken.record(job).status is Status.SUCCEEDED
+
+
+# --- trouble ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_passage_that_is_gone_or_damaged_is_made_again_by_the_assembly(spoken: House) -> None:
+    undisturbed = planned(spoken)
+    settle(spoken, undisturbed, 0, 1, 2)
+    job = planned(spoken)
+    settle(spoken, job, 0, 1)
+    spoken.desk.drain()
+    first, second = passages(spoken, job)
+    spoken.storage.delete(first)
+    data = bytearray(spoken.storage.get(second))
+    data[len(data) // 2] ^= 1
+    spoken.storage.put(second, bytes(data))
+    settle(spoken, job, 2)
+    spoken.desk.drain()
+    assert result(spoken, job) == result(spoken, undisturbed)
+
+
+def test_a_clip_that_is_gone_before_its_passage_is_made_is_rendered_again(spoken: House) -> None:
+    undisturbed = planned(spoken)
+    settle(spoken, undisturbed, 0, 1, 2)
+    spoken.desk.drain()
+    job = planned(spoken)
+    rows = list(PlanReader(spoken.storage, job).rows())
+    spoken.storage.delete(clip_key(rows[0].digest))
+    settle(spoken, job, 0, 1, 2)
+    spoken.finish()
+    assert (spoken.record(job).redos, spoken.record(job).status) == (1, Status.SUCCEEDED)
+    assert result(spoken, job) == result(spoken, undisturbed)
+    assert passages(spoken, job) == []
+
+
+def test_a_passage_has_no_place_for_a_segment_that_failed(spoken: House) -> None:
+    job = planned(spoken, on_error="skip")
+    dead = 1
+    while grant := spoken.store.run(segments.claim(spoken.engine.card.name, want=99, worker="w", lease_ms=60_000)):
+        spoken.store.run(segments.fail(grant.token, job, dead, "can't say that"))
+        spoken.store.run(segments.release(grant.token))
+        if spoken.record(job).dead:
+            break
+    rows = [row for row in PlanReader(spoken.storage, job).rows() if row.index != dead]
+    for row in rows:
+        spoken.store.run(segments.settle("0", [segments.Settled(job, row.index, 100)]))
+    due = spoken.store.run(tasks.next_due((Due.PASSAGE, Due.ASSEMBLE)))
+    assert (due[Due.PASSAGE], due[Due.ASSEMBLE] > 0) == (0, True)
+    spoken.desk.drain()
+    manifest = json.loads(spoken.storage.get(spoken.outcome(job).manifest_key))
+    assert [row["index"] for row in manifest["segments"] if "error" in row] == [dead]
+    assert manifest["frames"] == len(samples(spoken, job))
+
+
+def test_a_retry_finds_the_passages_that_were_made_before(spoken: House) -> None:
+    job = planned(spoken)
+    settle(spoken, job, 0, 1)
+    spoken.desk.drain()
+    made = {found.key: found.modified for found in spoken.storage.list(passages_prefix(job))}
+    spoken.store.run(jobs.cancel(job, "default"))
+    spoken.store.run(jobs.retry(job, "default"))
+    spoken.desk.drain()
+    settle(spoken, job, 0, 1)
+    spoken.desk.drain()
+    assert {found.key: found.modified for found in spoken.storage.list(passages_prefix(job))} == made
+    settle(spoken, job, 2)
+    spoken.desk.drain()
+    assert spoken.record(job).status is Status.SUCCEEDED
+
+
+class Interposed:
+    """Storage that calls `happens` just before it writes a passage."""
+
+    def __init__(self, real: Any, happens: Callable[[], object]) -> None:
+        self._real, self._happens = real, happens
+
+    def put(self, key: str, data: bytes, content_type: str = "", *, synced: bool = True) -> None:
+        if "/passages/" in key:
+            self._happens()
+        self._real.put(key, data, content_type, synced=synced)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+
+@pytest.mark.parametrize("end", ["canceled", "deleted"])
+def test_a_passage_of_a_job_that_ended_meanwhile_is_deleted(spoken: House, end: str) -> None:
+    job = planned(spoken)
+    settle(spoken, job, 0)
+    verb = jobs.cancel(job, "default") if end == "canceled" else jobs.forget(job)
+    storage = Interposed(spoken.storage, lambda: spoken.store.run(verb))
+    Desk(spoken.store, storage, spoken.waker, spoken.settings).drain()  # type: ignore[arg-type]
+    assert passages(spoken, job) == []
+    assert Due.PASSAGE not in spoken.store.run(tasks.next_due(tuple(Due)))
+
+
+def test_the_passages_of_a_canceled_job_go_with_its_expiry(spoken: House) -> None:
+    job = planned(spoken)
+    settle(spoken, job, 0)
+    spoken.desk.drain()
+    spoken.store.run(jobs.cancel(job, "default"))
+    assert len(passages(spoken, job)) == 1
+    due_now(spoken, "expire")
+    spoken.desk.drain()
+    assert spoken.record(job).status is Status.EXPIRED
+    assert list(spoken.storage.list(job_prefix(job))) == []
+
+
+def test_two_desks_at_once_make_one_recording(spoken: House) -> None:
+    alone = planned(spoken)
+    settle(spoken, alone, 0, 1, 2)
+    spoken.desk.drain()
+    job = planned(spoken)
+    settle(spoken, job, 0, 1, 2)
+    desks = [Desk(spoken.store, spoken.storage, spoken.waker, spoken.settings) for _ in range(2)]
+    threads = [threading.Thread(target=desk.drain) for desk in desks]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert result(spoken, job) == result(spoken, alone)
+
+
+# --- kills ------------------------------------------------------------------------------------------------------------
+
+
+class Killed(BaseException):
+    """Ends a desk between two steps as a signal would: nothing is given back."""
+
+
+class Mortal:
+    """A store and a storage that end their desk at step number `last`, and from then on."""
+
+    def __init__(self, house: House, last: int) -> None:
+        self._house, self._left = house, last
+
+    @property
+    def died(self) -> bool:
+        return self._left < 0
+
+    def step(self) -> None:
+        self._left -= 1
+        if self.died:
+            raise Killed
+
+    def run(self, call: Call[Any]) -> Any:
+        if call.verb not in ("extend", "take"):  # of threads of their own, and so at any time
+            self.step()
+        return self._house.store.run(call)
+
+    def __getattr__(self, name: str) -> Any:
+        real = getattr(self._house.storage, name)
+
+        def stepping(*args: Any, **named: Any) -> Any:
+            self.step()
+            return real(*args, **named)
+
+        return stepping
+
+
+def due_now(house: House, kind: str) -> None:
+    """The leases of killed desks have run out, and due times have come."""
+    client = redis.Redis.from_url(house.settings.redis_url)
+    for key in client.keys(f"f:due:{kind}:*") + client.keys(f"f:desk:{kind}:*"):
+        for member in client.zrange(key, 0, -1):
+            client.zadd(key, {member: 1})
+    client.close()
+
+
+def kills(house: House) -> Iterator[str]:
+    """Jobs, each with a desk that was killed one step later than that of the one before."""
+    for last in range(0, 1000, STRIDE):
+        job = planned(house)
+        settle(house, job, 0, 2)
+        mortal = Mortal(house, last)
+        desk = Desk(mortal, mortal, house.waker, house.settings)  # type: ignore[arg-type]
+        with suppress(Killed):
+            desk.drain()
+        settle(house, job, 1)
+        with suppress(Killed):
+            desk.drain()
+        for kind in ("passage", "assemble"):
+            due_now(house, kind)
+        house.desk.drain()
+        yield job
+        if not mortal.died:
+            return
+
+
+def test_a_desk_may_be_killed_between_any_two_steps(spoken: House) -> None:
+    undisturbed = planned(spoken)
+    settle(spoken, undisturbed, 0, 1, 2)
+    spoken.desk.drain()
+    left = []
+    for job in kills(spoken):
+        assert spoken.record(job).status is Status.SUCCEEDED
+        assert result(spoken, job) == result(spoken, undisturbed)
+        left.append(passages(spoken, job))
+    assert len(left) > 50 // STRIDE
+    assert sum(map(bool, left)) <= 3, "only a desk that dies after the end of the job leaves them until its expiry"

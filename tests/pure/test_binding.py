@@ -1,0 +1,337 @@
+"""Passages, and the recordings that are bound of them: every sample in its place, in WAV, FLAC and M4B."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import av
+import numpy as np
+import numpy.typing as npt
+import pytest
+import soundfile as sf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mutagen.mp4 import MP4
+
+from farm.audio_formats import AudioFormat
+from farm.layout import clip_key
+from farm.passages import PASSAGE_MS, Cuts, passages
+from farm.plan import Chapter, Plan, Recipe, Segment
+from farm.sound.flac import Pcm, encode, from_pcm
+from farm.sound.flac_frames import LONGEST, encode_frames, frames_at, stream_head
+from farm.spec import Spec
+from farm.storage import LocalStorage
+from farm.wire import Output
+from worker.desk.binding import Binder
+from worker.desk.m4b import Book
+from worker.desk.passage import Passage, Pieces, make_passage, read_passage, write_passage
+from worker.desk.stitch import Stitched
+
+RATE = 24_000
+BOOK = Book({"title": "The Lamp", "artist": "N. N."}, [("One", 0), ("Zwei äöü", 2), ("三", 3)])
+
+
+def row(index: int, chapter: int, pause_ms: int = 0, text: str = "Text.") -> Segment:
+    return Segment(index, chapter, 0, len(text), text, "v", False, pause_ms, f"{index:064x}")
+
+
+def noise(frames: int, seed: int = 0, level: int = 300) -> Pcm:
+    return (np.random.default_rng(seed).standard_normal(frames) * level).astype(np.int16)
+
+
+def clicking(frames: int, at: int, seed: int) -> Pcm:
+    """Quiet noise between silence, with one click."""
+    clip = noise(frames, seed, level=20)
+    clip[:200] = clip[-200:] = 0
+    clip[at] = 30_000
+    return clip
+
+
+def stored(folder: Path, clips: Sequence[Pcm]) -> LocalStorage:
+    storage = LocalStorage(folder)
+    for number, clip in enumerate(clips):
+        storage.put(clip_key(f"{number:064x}"), encode(from_pcm(clip), RATE))
+    return storage
+
+
+def made(storage: LocalStorage, rows: Sequence[Sequence[Segment]], output: Output) -> list[Passage]:
+    """Each as it comes back from storage."""
+    chapters = [part[0].chapter for part in rows]
+    every = [
+        Pieces.of(part, ends_job=part is rows[-1], is_chapter=chapters.count(part[0].chapter) == 1) for part in rows
+    ]
+    passages = [make_passage(pieces, storage, RATE, output, lambda: None) for pieces in every]
+    read = [read_passage(write_passage(passage)) for passage in passages]
+    assert all(read)
+    return [passage for passage in read if passage is not None]
+
+
+def bound(target: Path, passages: Sequence[Passage], output: Output) -> Stitched:
+    clips = sum(len(passage.spans) for passage in passages)
+    book = Book(BOOK.tags, [chapter for chapter in BOOK.chapters if chapter[1] < clips])
+    measures = any(passage.gain is None for passage in passages)
+    return Binder(target, output, RATE).bind(lambda: passages, book, lambda: None, measures=measures)
+
+
+def decoded(path: Path) -> npt.NDArray[np.float32]:
+    with av.open(str(path)) as file:
+        return np.concatenate([frame.to_ndarray()[0] for frame in file.decode(audio=0)])
+
+
+# --- cuts -------------------------------------------------------------------------------------------------------------
+
+LONG = "x" * 2_000  # 2 minutes, as it is estimated
+
+
+def cut(rows: Sequence[Segment], format: AudioFormat = "flac", lufs: float | None = None) -> list[list[int]]:
+    return [[each.index for each in part] for part in passages(rows, Output(format=format, loudness_lufs=lufs))]
+
+
+def test_a_passage_is_a_chapter_or_ten_minutes_of_a_longer_one_cut_between_paragraphs() -> None:
+    pauses = [120, 120, 120, 120, 120, 450, 120, 1500, 1500]
+    rows = [row(n, 0 if n < 8 else 1, pause, LONG) for n, pause in enumerate(pauses)]
+    assert cut(rows) == [[0, 1, 2, 3, 4, 5], [6, 7], [8]]
+
+
+def test_a_chapter_of_one_paragraph_is_cut_after_twenty_minutes() -> None:
+    assert [len(part) for part in cut([row(n, 0, 120, LONG) for n in range(25)])] == [10, 10, 5]
+
+
+def test_silence_counts_for_the_length_of_a_passage() -> None:
+    assert len(cut([row(n, 0, 60_000) for n in range(30)])) == 3
+
+
+def test_a_short_job_and_one_with_a_gain_of_its_own_are_joined_as_a_whole() -> None:
+    short, long = [row(0, 0), row(1, 1)], [row(n, n, 0, LONG) for n in range(9)]
+    assert cut(short) == cut(long, "mp3") == cut(long, "opus") == cut(long, "flac", -18) == []
+    assert len(cut(long)) == len(cut(long, "m4b", -18)) == 9
+    assert len(cut(short, "m4b")) == 2
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 60_000), st.integers(1, 30_000)), max_size=30))
+def test_every_row_is_in_one_passage_and_none_is_much_too_long(given_rows: list[tuple[bool, int, int]]) -> None:
+    rows, chapter = [], 0
+    for index, (begins, pause_ms, letters) in enumerate(given_rows):
+        chapter += begins
+        rows.append(row(index, chapter, pause_ms, "x" * letters))
+    cuts = Cuts(Output(format="m4b"))
+    assert list(cuts.noted(iter(rows))) == rows
+    parts = passages(rows, Output(format="m4b"))
+    assert [each for part in parts for each in part] == rows
+    for part in parts:
+        assert len({each.chapter for each in part}) == 1
+        assert sum(60 * len(each.text) + each.pause_ms for each in part[:-1]) < 2 * PASSAGE_MS
+
+
+# --- FLAC -------------------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(
+        st.one_of(st.integers(16, 10_000), st.sampled_from([4096, 4097, 8207, 192, 256, 257, 576])),
+        min_size=1,
+        max_size=4,
+    ),
+    st.sampled_from([8_000, 11_025, 22_050, 24_000, 44_100, 48_000]),
+    st.sampled_from([0, 100, 2_000_000, LONGEST - 45_000]),
+)
+def test_joined_flac_files_decode_to_all_of_their_samples(lengths: list[int], rate: int, before: int) -> None:
+    """`before`: samples that went before, because a header says where its frame lies in up to six bytes."""
+    clips = [noise(length, seed, 3_000) for seed, length in enumerate(lengths)]
+    frames = [encode_frames(clip, rate) for clip in clips]
+    starts = np.cumsum([0, *lengths])
+    body = b"".join(
+        bytes(piece)
+        for start, each in zip(starts[:-1], frames, strict=True)
+        for piece in frames_at(before + start, each)
+    )
+    if not before:
+        data = stream_head(rate, int(starts[-1]), 16, 4096) + body
+        read, read_rate = sf.read(io.BytesIO(data), dtype="int16")
+        assert read_rate == rate
+        assert np.array_equal(read, np.concatenate(clips))
+    with av.open(io.BytesIO(stream_head(rate, 0, 16, 4096) + body), options={"err_detect": "crccheck+explode"}) as file:
+        read = np.concatenate([frame.to_ndarray()[0] for frame in file.decode(audio=0)])
+    assert np.array_equal(read, np.concatenate(clips))
+    assert min(int(each.samples.min()) for each in frames) >= 16
+
+
+def test_a_joined_flac_can_be_searched(tmp_path: Path) -> None:
+    clips = [noise(50_001, 1), noise(60_007, 2), noise(70_000, 3)]
+    rows = [[row(n, n)] for n in range(3)]
+    output = Output(format="flac")
+    done = bound(tmp_path / "a.flac", made(stored(tmp_path / "s", clips), rows, output), output)
+    whole, _ = sf.read(tmp_path / "a.flac", dtype="int16")
+    assert len(whole) == done.frames
+    with sf.SoundFile(tmp_path / "a.flac") as file:
+        for place in (100_000, 3, 175_000, 50_001):
+            file.seek(place)
+            assert np.array_equal(file.read(500, dtype="int16"), whole[place : place + 500])
+
+
+# --- every format -----------------------------------------------------------------------------------------------------
+
+CLICKS = ((30_000, 12_345), (41_111, 300), (25_000, 20_000), (50_000, 49_000), (9_001, 4_500))
+CLIPS = [clicking(frames, at, seed) for seed, (frames, at) in enumerate(CLICKS)]
+
+
+def placed(spans: Sequence[Any]) -> list[int]:
+    return [span.start + at for span, (_, at) in zip(spans, CLICKS, strict=True)]
+
+
+def clicks(sound: npt.NDArray[Any], near: Sequence[int]) -> list[int]:
+    return [int(np.argmax(np.abs(sound[max(0, at - 2_000) : at + 2_000]))) + max(0, at - 2_000) for at in near]
+
+
+@pytest.mark.parametrize("pauses", [(120, 1500, 450, 120, 0), (0, 0, 0, 0, 0), (7, 43, 42, 1, 0)])
+@pytest.mark.parametrize(("format", "lufs"), [("wav", None), ("flac", None), ("m4b", None), ("m4b", -20)])
+def test_a_click_is_heard_where_the_spans_say(
+    format: AudioFormat, lufs: float | None, pauses: Sequence[int], tmp_path: Path
+) -> None:
+    rows = [row(n, chapter, pause) for n, (chapter, pause) in enumerate(zip((0, 0, 1, 2, 2), pauses, strict=True))]
+    output = Output(format=format, loudness_lufs=lufs)
+    parts = [rows[:2], rows[2:3], rows[3:]]
+    done = bound(tmp_path / "whole", made(stored(tmp_path / "s", CLIPS), parts, output), output)
+    sound = heard(tmp_path / "whole", format)
+    assert 0 <= len(sound) - done.frames < (1024 if format == "m4b" else 1)
+    assert clicks(sound, placed(done.spans)) == placed(done.spans)
+    for span, following, pause in zip(done.spans, done.spans[1:], pauses, strict=False):
+        exact = following.start - span.start - span.frames - pause * RATE // 1000
+        assert 0 <= exact < (2048 if format == "m4b" else 1)
+
+
+def test_an_m4b_has_chapters_of_both_kinds_its_brand_and_its_index_in_front(tmp_path: Path) -> None:
+    rows = [row(n, chapter, 500) for n, chapter in enumerate((0, 0, 1, 2, 2))]
+    output = Output(format="m4b")
+    target = tmp_path / "a.m4b"
+    done = bound(target, made(stored(tmp_path / "s", CLIPS), [rows[:2], rows[2:3], rows[3:]], output), output)
+    second, third = (round(done.spans[number].start * 1000 / RATE) for number in (2, 3))
+    starts = list(zip(("One", "Zwei äöü", "三"), (0, second, third), strict=True))
+    nero = MP4(target).chapters
+    assert [(chapter.title, round(1000 * chapter.start)) for chapter in nero] == starts
+    with av.open(str(target)) as file:  # FFmpeg reads the text track
+        found = [(chapter["metadata"]["title"], chapter["start"], chapter["end"]) for chapter in file.chapters()]
+        assert file.metadata["major_brand"] == "M4B "
+    ends = (second, third, round(done.frames * 1000 / RATE))
+    assert found == [(*start, end) for start, end in zip(starts, ends, strict=True)]
+    data = target.read_bytes()
+    assert data.index(b"moov") < data.index(b"mdat")
+
+
+def test_an_m4b_carries_the_tags_by_which_players_know_a_book(tmp_path: Path) -> None:
+    metadata = {
+        "title": "The Lamp", "author": "N. N.", "narrator": "Nobody", "year": "1908", "series": "Lamps",
+        "series-part": "2", "Description": "Of a lamp.", "copyright": "CC0", "comment": "First take.",
+    }  # fmt: skip
+    job = SimpleNamespace(id="job_a")
+    spec = Spec(language="en", voice="en-gb", metadata=metadata)
+    plan = Plan(Recipe("t", "espeak", "1", "en"), RATE, 2, (Chapter("", 0, 1), Chapter("End", 1, 1)), (0,))
+    book = Book.of(job, spec, plan, [row(0, 0), row(1, 1)])  # type: ignore[arg-type]
+    assert book.chapters == [("Chapter 1", 0), ("End", 1)]
+    output, target = Output(format="m4b"), tmp_path / "a.m4b"
+    passages = made(stored(tmp_path / "s", CLIPS), [[row(0, 0)], [row(1, 1)]], output)
+    Binder(target, output, RATE).bind(lambda: passages, book, lambda: None, measures=False)
+    tags = MP4(target).tags
+    assert tags is not None
+    machine = "First take. Spoken by a machine: TTS Farm, model espeak, voice en-gb."
+    assert {name: list(value) for name, value in tags.items()} == {
+        "©nam": ["The Lamp"], "©ART": ["N. N."], "aART": ["N. N."], "©alb": ["The Lamp"], "©wrt": ["Nobody"],
+        "©day": ["1908"], "©gen": ["Audiobook"], "desc": ["Of a lamp."], "tvsh": ["Lamps"], "tven": ["2"],
+        "cprt": ["CC0"], "©cmt": [machine], "stik": [2],
+    }  # fmt: skip
+
+
+def heard(path: Path, format: AudioFormat) -> npt.NDArray[Any]:
+    return decoded(path) if format == "m4b" else sf.read(path)[0]
+
+
+def power(samples: npt.NDArray[Any]) -> float:
+    return float(np.sqrt(np.mean(np.square(samples))))
+
+
+LOUD_AND_QUIET = [noise(60_000, seed, level) for seed, level in enumerate((900, 1_800, 900, 450))]
+
+
+def test_a_book_with_a_target_for_loudness_reaches_it_by_one_gain(tmp_path: Path) -> None:
+    output = Output(format="m4b", loudness_lufs=-24)
+    rows = [[row(0, 0, 300)], [row(1, 1)]]
+    done = bound(tmp_path / "a", made(stored(tmp_path / "s", LOUD_AND_QUIET), rows, output), output)
+    assert done.loudness_lufs == pytest.approx(-24, abs=0.1)
+    one, two = (power(heard(tmp_path / "a", "m4b")[span.start :][: span.frames]) for span in done.spans)
+    assert two / one == pytest.approx(2, rel=0.05)
+
+
+@pytest.mark.parametrize("format", ["wav", "flac", "m4b"])
+def test_each_chapter_reaches_the_target_by_a_gain_of_its_own(format: AudioFormat, tmp_path: Path) -> None:
+    """The last chapter has two passages, and one gain all the same."""
+    output = Output(format=format, loudness_lufs=-24, loudness_per="chapter")
+    rows = [[row(0, 0, 300)], [row(1, 1, 300)], [row(2, 2, 300)], [row(3, 2)]]
+    passages = made(stored(tmp_path / "s", LOUD_AND_QUIET), rows, output)
+    assert [passage.gain is None for passage in passages] == [False, False, True, True], "whole chapters are ready"
+    done = bound(tmp_path / "a", passages, output)
+    first, second, third, fourth = (power(heard(tmp_path / "a", format)[s.start :][: s.frames]) for s in done.spans)
+    assert (second / first, third / fourth) == pytest.approx((1, 2), rel=0.05)
+    assert [chapter.loudness_lufs for chapter in done.chapters.values()] == pytest.approx([-24] * 3, abs=0.1)
+    assert done.chapters[0].gain_db - done.chapters[1].gain_db == pytest.approx(6.02, abs=0.1)
+    assert done.gain_db is None
+
+
+@pytest.mark.parametrize("format", ["mp3", "opus"])
+def test_a_gain_for_each_chapter_is_refused_where_nothing_is_joined(format: AudioFormat) -> None:
+    with pytest.raises(ValueError, match="loudness_per"):
+        Output(format=format, loudness_lufs=-20, loudness_per="chapter")
+
+
+@pytest.mark.parametrize("format", ["wav", "flac", "m4b"])
+def test_every_desk_makes_the_same_passage_and_the_same_recording(format: AudioFormat, tmp_path: Path) -> None:
+    rows = [[row(0, 0, 450)], [row(1, 1)]]
+    output = Output(format=format)
+    storage = stored(tmp_path / "s", CLIPS[:2])
+    once, again = made(storage, rows, output), made(storage, rows, output)
+    assert [write_passage(each) for each in once] == [write_passage(each) for each in again]
+    assert bound(tmp_path / "a", once, output).sha256 == bound(tmp_path / "b", again, output).sha256
+
+
+def test_the_waveform_of_passages_shows_each_click_in_its_stretch(tmp_path: Path) -> None:
+    rows = [row(n, n, 500) for n in range(5)]
+    output = Output(format="flac")
+    done = bound(tmp_path / "a", made(stored(tmp_path / "s", CLIPS), [[each] for each in rows], output), output)
+    shown = done.waveform
+    pairs = np.frombuffer(base64.b64decode(str(shown["data"])), np.int8).reshape(-1, 2)
+    assert len(pairs) == shown["length"]
+    loud = np.flatnonzero(pairs[:, 1] == round(127 * 30_000 / 32_768))
+    assert loud.tolist() == pytest.approx([at // int(shown["samples_per_pair"]) for at in placed(done.spans)], abs=5)
+
+
+@pytest.mark.parametrize("other", [{"format": "wav"}, {"format": "m4b"}, {"format": "flac", "sample_rate": 48_000}])
+def test_a_passage_of_another_sound_has_another_name(other: dict[str, Any]) -> None:
+    pieces = Pieces.of([row(0, 0, 100), row(1, 0, 100)], ends_job=False)
+    name = pieces.name(RATE, Output(format="flac"))
+    assert name == pieces.name(RATE, Output(format="flac", subtitles=["vtt"]))
+    assert name != pieces.name(RATE, Output.model_validate(other))
+    assert name != Pieces.of(pieces.rows, ends_job=True).name(RATE, Output(format="flac"))
+    assert name != Pieces.of([row(0, 0, 100), row(1, 0, 101)], ends_job=False).name(RATE, Output(format="flac"))
+
+
+@settings(max_examples=40, deadline=None)
+@given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7), cut=st.booleans())
+def test_a_damaged_passage_is_never_taken_for_a_good_one(
+    place: float, bit: int, cut: bool, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    data = bytearray(PASSAGE)
+    at = int(place * len(data))
+    if cut:
+        del data[at:]
+    else:
+        data[at] ^= 1 << bit
+    assert read_passage(bytes(data)) is None
+
+
+PASSAGE = write_passage(Passage(RATE, 3, (), (), 0.5, np.ones(2), np.array([1, 2, 3], np.int16)))

@@ -1,0 +1,164 @@
+"""Binds passages into one recording, without decoding them: WAV and FLAC as they are, M4B with its chapters.
+
+A passage whose gain was not known when it was made holds samples: all are measured here first, and then encoded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from farm.audio_formats import encodable_rate
+from farm.sound import flac_frames
+from farm.sound.flac import Samples, from_pcm
+from farm.sound.flac_frames import Frames, frames_at, stream_head
+from farm.sound.timeline import Span
+from farm.wire import Output
+from worker.desk.aac import Packets
+from worker.desk.encoder import Encoder
+from worker.desk.loudness import decibels, gain_for, integrated
+from worker.desk.m4b import Book, M4bFile
+from worker.desk.manifest import Said
+from worker.desk.passage import Passage, sound_of
+from worker.desk.stitch import Loudness, Stitched, digest, finite
+from worker.desk.waveform import bound
+
+
+class TooLong(Exception):
+    """A FLAC of passages would be longer than players read; one that is encoded at once has no such limit."""
+
+
+class Binder:
+    """`said` has what the engine said of each clip, once the recording is bound."""
+
+    def __init__(self, target: Path, output: Output, sample_rate: int) -> None:
+        """`sample_rate` is that of the clips, in Hz."""
+        self._target, self._output = target, output
+        self._rate = encodable_rate(output.format, output.sample_rate or sample_rate)
+        self.said: list[Said] = []
+        self._spans: list[Span] = []
+        self._levels: list[_Level] = []
+        self._envelopes: list[Samples] = []
+        self._frames = 0
+
+    def bind(
+        self, passages: Callable[[], Iterable[Passage]], book: Book, check: Callable[[], None], *, measures: bool
+    ) -> Stitched:
+        """`passages` gives them in their order; a second time where one `measures` first, because not all of them know
+        their gain."""
+        gains = self._gains(map(_level, passages())) if measures else {}
+        gained = self._gained(passages(), gains, check)
+        if self._output.format == "m4b":
+            self._write_m4b(gained, book)
+        elif self._output.format == "flac":
+            self._write_flac(gained)
+        else:
+            self._write_wav(gained)
+        per_chapter = self._output.gain_per_chapter
+        chapters = {level.chapter for level in self._levels} if per_chapter else set()
+        return Stitched(
+            format=self._output.format,
+            sample_rate=self._rate,
+            frames=self._frames,
+            spans=tuple(self._spans),
+            bytes=self._target.stat().st_size,
+            sha256=digest(self._target, check),
+            loudness_lufs=_loudness(self._levels),
+            source_loudness_lufs=_loudness(self._levels, gained=False),
+            gain_db=None if per_chapter else decibels(self._levels[0].gain),
+            peak_dbfs=finite(decibels(max(level.peak * level.gain for level in self._levels))),
+            waveform=bound(self._envelopes, self._rate),
+            chapters={chapter: self._of_chapter(chapter) for chapter in sorted(chapters)},
+        )
+
+    def _gains(self, levels: Iterable[_Level]) -> dict[int, float]:
+        """Of each chapter, or under 0 that of the whole recording."""
+        groups: dict[int, list[_Level]] = {}
+        for level in levels:
+            groups.setdefault(level.chapter if self._output.gain_per_chapter else 0, []).append(level)
+        lufs = self._output.loudness_lufs or 0.0
+        return {
+            chapter: gain_for(
+                integrated(np.concatenate([each.powers for each in group])), max(each.peak for each in group), lufs
+            )
+            for chapter, group in groups.items()
+        }
+
+    def _gained(
+        self, passages: Iterable[Passage], gains: Mapping[int, float], check: Callable[[], None]
+    ) -> Iterator[Passage]:
+        """Each with its gain and in the format of the recording."""
+        for passage in passages:
+            if passage.gain is None:
+                assert isinstance(passage.sound, np.ndarray)
+                gain = gains[passage.chapter if self._output.gain_per_chapter else 0]
+                sound = sound_of(
+                    passage.sound, self._rate, self._output.format, check, gain=gain, is_last=passage.ends_job
+                )
+                passage = replace(passage, gain=gain, sound=sound)
+            yield passage
+
+    def _of_chapter(self, chapter: int) -> Loudness:
+        levels = [level for level in self._levels if level.chapter == chapter]
+        return Loudness(_loudness(levels), decibels(levels[0].gain))
+
+    def _write_wav(self, passages: Iterable[Passage]) -> None:
+        with closing(Encoder(self._target, "wav", self._rate)) as encoder:
+            for passage in passages:
+                assert isinstance(passage.sound, np.ndarray)
+                encoder.append(passage.sound)
+                self._note(passage)
+
+    def _write_flac(self, passages: Iterable[Passage]) -> None:
+        shortest, longest = 65535, 0
+        with self._target.open("wb") as file:
+            file.write(stream_head(self._rate, 0, 0, 0))  # its place; the sizes are known at the end
+            for passage in passages:
+                assert isinstance(passage.sound, Frames)
+                if self._frames + passage.frames > flac_frames.LONGEST:
+                    raise TooLong
+                for piece in frames_at(self._frames, passage.sound):
+                    file.write(piece)
+                shortest = min(shortest, int(passage.sound.samples.min()))
+                longest = max(longest, int(passage.sound.samples.max()))
+                self._note(passage)
+            file.seek(0)
+            file.write(stream_head(self._rate, self._frames, shortest, longest))
+
+    def _write_m4b(self, passages: Iterable[Passage], book: Book) -> None:
+        file = M4bFile(self._target, self._rate, book)
+        for passage in passages:
+            assert isinstance(passage.sound, Packets)
+            file.write(passage.sound)
+            self._note(passage)
+        file.close(self._spans, self._frames)
+
+    def _note(self, passage: Passage) -> None:
+        self._spans += (Span(self._frames + span.start, span.frames) for span in passage.spans)
+        self._frames += passage.frames
+        self._levels.append(_level(passage))
+        self._envelopes.append(from_pcm(passage.envelope) * np.float32(passage.gain or 1.0))
+        self.said += passage.said
+
+
+@dataclass(frozen=True, slots=True)
+class _Level:
+    """How loud a passage is before its gain."""
+
+    chapter: int
+    powers: npt.NDArray[np.float64]
+    peak: float
+    gain: float
+
+
+def _level(passage: Passage) -> _Level:
+    return _Level(passage.chapter, passage.powers, passage.peak, passage.gain or 1.0)
+
+
+def _loudness(levels: Sequence[_Level], *, gained: bool = True) -> float | None:
+    return finite(integrated(np.concatenate([level.powers * (level.gain if gained else 1) ** 2 for level in levels])))

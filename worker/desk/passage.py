@@ -1,0 +1,193 @@
+"""A passage of a recording: made from its clips, and as it lies in storage until its job has ended.
+
+    {"spans": …, "said": …, "bytes": …, …}      one line of JSON
+    powers · tables · payload                   the blocks of its loudness; the samples, the frames of FLAC, or the
+                                                packets of AAC, with their sizes
+
+Its name is a digest over all that decides its bytes, so every desk makes the same object under the same name, and one
+that was begun twice, or is found by a retry, is the right one. Its checksum tells a damaged one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import soundfile as sf
+
+from farm.audio_formats import AudioFormat, encodable_rate
+from farm.plan import Segment
+from farm.sound.flac import Pcm, from_pcm, to_pcm
+from farm.sound.flac_frames import Frames, encode_frames
+from farm.sound.timeline import Piece, Span, Timeline, resampled
+from farm.storage import Storage
+from farm.wire import Output
+from worker.desk.aac import Packets, encode_packets, encoder_version, missing_silence
+from worker.desk.clips import Clips
+from worker.desk.loudness import Meter, gain_for, integrated
+from worker.desk.manifest import Said
+from worker.desk.waveform import envelope
+
+_FORMAT = 1  # of the object; another one is another name
+_TABLES: Mapping[type, Mapping[str, str]] = {
+    Frames: {"sizes": "<u4", "checksums": "<u2", "samples": "<u2"},
+    Packets: {"sizes": "<u4"},
+}
+Sound = Pcm | Frames | Packets  # of a wav, a flac, an m4b
+_KINDS: Mapping[str, type] = {"flac": Frames, "aac": Packets}
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    sample_rate: int  # Hz
+    frames: int
+    spans: tuple[Span, ...]  # of its clips; in frames of the passage
+    said: tuple[Said, ...]
+    peak: float  # of the samples, 1 is full scale
+    powers: npt.NDArray[np.float64]  # of its blocks of loudness: worker/desk/loudness.py
+    sound: Sound
+    gain: float | None = 1.0  # of the sound; None where it is not known yet, and the sound is samples without a gain
+    chapter: int = 0
+    ends_job: bool = False
+    envelope: Pcm = field(default_factory=lambda: np.empty(0, np.int16))  # before its gain: worker/desk/waveform.py
+
+
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """What a passage is made of: its segments, and the silence after each in milliseconds."""
+
+    rows: Sequence[Segment]
+    pauses_ms: Sequence[int]
+    ends_job: bool
+    is_chapter: bool  # and not a part of one
+
+    @classmethod
+    def of(cls, rows: Sequence[Segment], *, ends_job: bool, is_chapter: bool = False) -> Pieces:
+        """The last segment of a job has no pause after it."""
+        pauses = [row.pause_ms for row in rows]
+        return cls(rows, [*pauses[:-1], 0] if ends_job and rows else pauses, ends_job, is_chapter)
+
+    def knows_gain(self, output: Output) -> bool:
+        """Whether the passage can be encoded before the others are there."""
+        return output.loudness_lufs is None or (output.gain_per_chapter and self.is_chapter)
+
+    def name(self, sample_rate: int, output: Output) -> str:
+        known = self.knows_gain(output)
+        encoder = encoder_version() if output.format == "m4b" else sf.__libsndfile_version__
+        sound = [
+            _FORMAT, encoder, output.format, sample_rate,
+            encodable_rate(output.format, output.sample_rate or sample_rate), self.ends_job,
+            known, output.loudness_lufs if known else None,
+            [[row.digest, pause] for row, pause in zip(self.rows, self.pauses_ms, strict=True)],
+        ]  # fmt: skip
+        return hashlib.sha256(json.dumps(sound, separators=(",", ":")).encode()).hexdigest()
+
+
+def sound_of(
+    pcm: Pcm, sample_rate: int, format: AudioFormat, check: Callable[[], None], *, gain: float, is_last: bool
+) -> Sound:
+    """`is_last`: no passage follows."""
+    if format == "m4b":
+        return encode_packets(pcm, sample_rate, check, is_last=is_last, gain=gain)
+    louder = pcm if gain == 1 else to_pcm(from_pcm(pcm) * np.float32(gain))
+    return encode_frames(louder, sample_rate) if format == "flac" else louder
+
+
+def make_passage(
+    pieces: Pieces, storage: Storage, sample_rate: int, output: Output, check: Callable[[], None]
+) -> Passage:
+    """Raises ObjectMissing, or ClipCorrupt, at the first bad clip. `check` is called after each block of audio."""
+    said: list[Said] = []
+
+    def clips() -> Iterator[Piece]:
+        pauses = iter(pieces.pauses_ms)
+        for _, clip in Clips(storage, sample_rate).fetched(pieces.rows):
+            said.append(Said(clip.warnings, clip.spoken_characters))
+            yield Piece(clip.pcm, next(pauses))
+
+    rate = encodable_rate(output.format, output.sample_rate or sample_rate)
+    timeline, meter, samples = Timeline(sample_rate), Meter(rate), bytearray()
+    for block in resampled(timeline.blocks(clips()), sample_rate, rate):
+        meter.feed(block)
+        samples += to_pcm(block).tobytes()
+        check()
+    if output.format == "m4b" and not pieces.ends_job:
+        samples += bytes(2 * missing_silence(len(samples) // 2, pieces.pauses_ms[-1] * rate // 1000))
+    pcm = np.frombuffer(samples, np.int16)
+    powers, gain = meter.block_powers(), None
+    sound: Sound = pcm
+    if pieces.knows_gain(output):
+        lufs = output.loudness_lufs
+        gain = 1.0 if lufs is None else gain_for(integrated(powers), meter.peak, lufs)
+        sound = sound_of(pcm, rate, output.format, check, gain=gain, is_last=pieces.ends_job)
+    return Passage(
+        rate, len(pcm), tuple(timeline.spans(rate)), tuple(said), meter.peak, powers, sound, gain,
+        pieces.rows[0].chapter, pieces.ends_job, envelope(pcm, rate),
+    )  # fmt: skip
+
+
+# --- the object in storage --------------------------------------------------------------------------------------------
+
+
+def write_passage(passage: Passage) -> bytes:
+    sound = passage.sound
+    head: dict[str, Any] = {
+        "sample_rate": passage.sample_rate, "frames": passage.frames, "peak": passage.peak,
+        "spans": [[span.start, span.frames] for span in passage.spans],
+        "said": [[said.warnings, said.spoken_characters] for said in passage.said],
+        "powers": len(passage.powers), "gain": passage.gain, "chapter": passage.chapter,
+        "ends_job": passage.ends_job, "envelope": len(passage.envelope),
+    }  # fmt: skip
+    if isinstance(sound, Frames | Packets):
+        names = _TABLES[type(sound)]
+        tables = [getattr(sound, name).astype(kind) for name, kind in names.items()]
+        head |= {"kind": "aac" if isinstance(sound, Packets) else "flac", "count": len(sound.sizes)}
+        if isinstance(sound, Frames):
+            head["head"] = [sound.kind.hex(), sound.rate_bytes.hex()]
+        payload = sound.bodies
+    else:
+        tables, payload = [], sound.astype("<i2").tobytes()
+    tables = [passage.envelope.astype("<i2"), *tables]
+    body = b"".join([passage.powers.astype("<f8").tobytes(), *(table.tobytes() for table in tables), payload])
+    head |= {"bytes": len(body), "crc32": zlib.crc32(body)}
+    line = json.dumps(head, ensure_ascii=False, separators=(",", ":")).encode()
+    return b"%08x " % zlib.crc32(line) + line + b"\n" + body
+
+
+def read_passage(data: bytes) -> Passage | None:
+    """None for an object that is damaged, which is as good as missing."""
+    checksum, _, rest = data.partition(b" ")
+    line, _, body = rest.partition(b"\n")
+    if checksum != b"%08x" % zlib.crc32(line):
+        return None
+    head = json.loads(line)
+    if (head["bytes"], head["crc32"]) != (len(body), zlib.crc32(body)):
+        return None
+    place = 8 * head["powers"]
+    powers = np.frombuffer(body[:place], "<f8")
+    pairs = np.frombuffer(body, "<i2", head["envelope"], place)
+    place += pairs.nbytes
+    return Passage(
+        head["sample_rate"], head["frames"], tuple(Span(*span) for span in head["spans"]),
+        tuple(Said(tuple(warnings), spoken) for warnings, spoken in head["said"]), head["peak"], powers,
+        _sound(head, body, place), head["gain"], head["chapter"], head["ends_job"], pairs,
+    )  # fmt: skip
+
+
+def _sound(head: Mapping[str, Any], body: bytes, place: int) -> Sound:
+    if "kind" not in head:
+        return np.frombuffer(body, "<i2", offset=place).astype(np.int16, copy=False)
+    tables: dict[str, Any] = {}
+    for name, type_ in _TABLES[_KINDS[head["kind"]]].items():
+        tables[name] = np.frombuffer(body, type_, head["count"], place)
+        place += tables[name].nbytes
+    if head["kind"] == "aac":
+        return Packets(**tables, bodies=body[place:])
+    kind, rate_bytes = map(bytes.fromhex, head["head"])
+    return Frames(kind=kind, rate_bytes=rate_bytes, **tables, bodies=body[place:])
