@@ -193,6 +193,15 @@ class Pauses(_Request):
 
 
 class Output(_Request):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [
+                {"properties": {"loudness_per": {"const": "recording"}}},
+                {"required": ["format"], "properties": {"format": {"enum": ["wav", "flac", "m4b"]}}},
+            ]
+        }
+    )
+
     format: AudioFormat = "mp3"
     sample_rate: Literal[8000, 16000, 22050, 24000, 44100, 48000] | None = Field(
         None, description="Hz; the model's own rate when absent (opus has no 22050 and 44100: the next higher is used)"

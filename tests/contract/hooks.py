@@ -22,6 +22,7 @@ from farm.speech import PARAMETERS, Parameter
 from farm.wire import Model
 
 CARD = Model.model_validate_json(os.environ["CONTRACT_CARD"])  # of the farm's one model
+DOCUMENT = os.environ["CONTRACT_DOCUMENT"]  # that ann has uploaded, of one chapter
 _NUMBERS = itertools.count()
 _PAST = "1-1"  # an id of an event; no document can say which ids are of the future
 _NOT_HONOURED = {field.name for parameter, field in PARAMETERS.items() if parameter not in CARD.parameters}
@@ -88,6 +89,10 @@ def _of_job(said: dict[str, Any]) -> None:
     for name, known in (("model", [CARD.name]), ("language", list(CARD.languages)), ("voice", list(CARD.voices))):
         if said.get(name) is not None:
             said[name] = known[len(str(said[name])) % len(known)]
+    if said.get("document") is not None:
+        said["document"]["id"] = DOCUMENT
+        if said["document"].get("chapters") is not None:
+            said["document"]["chapters"] = ["c1"]
     for name in _NOT_HONOURED & said.keys():
         del said[name]
     if said.get("expires_after") is not None:  # the run is longer than the shortest retention

@@ -24,6 +24,7 @@ import httpx
 from farm.embedded.supervisor import Local
 from farm.quota import NO_LIMIT
 from farm.store import Store, quotas, registry
+from tests.patience import patient
 
 ANN, CARL = "farm_ann", "farm_carl"
 PHASES = ("examples", "coverage", "fuzzing", "stateful")
@@ -91,6 +92,8 @@ def inspect(url: str, folder: Path, *, examples: int, seed: int, short: bool = F
     (folder / "wfc.yaml").write_text(json.dumps({"auth": [_user("ann", ANN), _user("carl", CARL)]}))  # YAML holds JSON
     (folder / "schemathesis.toml").write_text(_SETTINGS + (_SHORT if short else ""))
     (card,) = httpx.get(f"{url}/v1/models", headers=_bearer(ANN), trust_env=False).json()["data"]
+    book = {"file": ("book.md", b"# One\n\nOnce upon a time.\n")}
+    document = httpx.post(f"{url}/v1/documents", files=book, headers=_bearer(ANN), timeout=patient(60), trust_env=False)
     ended = subprocess.run(
         (
             sys.executable, "-m", "schemathesis.cli", "--config-file", str(folder / "schemathesis.toml"), "run",
@@ -101,7 +104,7 @@ def inspect(url: str, folder: Path, *, examples: int, seed: int, short: bool = F
         cwd=folder, capture_output=True, text=True,
         env=os.environ | {
             "PYTHONPATH": str(_ROOT), "SCHEMATHESIS_HOOKS": "tests.contract.hooks", "NO_PROXY": "*",
-            "CONTRACT_CARD": json.dumps(card),
+            "CONTRACT_CARD": json.dumps(card), "CONTRACT_DOCUMENT": document.json()["id"],
         },
     )  # fmt: skip
     said = ended.stdout + ended.stderr
