@@ -1,4 +1,5 @@
-"""The whole farm in one go: a batch of texts becomes audio files, and a signed webhook says when.
+"""The whole farm in one go: a batch of texts becomes audio files, a signed webhook says when, and a book becomes an
+audiobook.
 
     python examples/demo.py             starts an embedded farm in ./data, saves to ./out, stops what it started
 
@@ -12,6 +13,7 @@ import sys
 import time
 from pathlib import Path
 
+from book import make
 from receiver import Receiver
 from rich.console import Console
 
@@ -44,7 +46,7 @@ def main() -> int:
         with Local(given.data) as local:
             secret = secret_for(DEFAULT_TENANT, webhook_secret(local.data))
             with Receiver(secret) as receiver, Farm(local.url) as farm:
-                good = narrate_all(farm, receiver, given.out)
+                good = narrate_all(farm, receiver, given.out) and narrate_book(farm, given.out)
         console.print("Everything that was started is stopped.")
     except (FarmError, OSError) as error:  # TimeoutError as well
         console.print(f"demo: {error}", style="red", markup=False)
@@ -81,6 +83,28 @@ def narrate_all(farm: Farm, receiver: Receiver, out: Path) -> bool:
     if not heard:
         console.print(f"A webhook of {batch.id} or of its jobs did not come.", style="red")
     return heard and len(finished) == batch.total
+
+
+def narrate_book(farm: Farm, out: Path) -> bool:
+    """An EPUB becomes an M4B, with its chapters and its cover."""
+    source = out / "lighthouse.epub"
+    make.write(source)
+    document = farm.add_document(source)
+    wanted = JobRequest.model_validate(
+        {"custom_id": "lighthouse", "document": {"id": document.id}, "output": {"format": "m4b"}}
+    )
+    job = farm.wait(farm.submit(wanted).id)
+    if job.result is None:
+        console.print(why(job), style="red", markup=False)
+        return False
+    target = farm.audio(job.id, out / file_name(job))
+    included = sum(chapter.included for chapter in document.chapters)
+    console.print(
+        f"\n{target}: an audiobook of {duration(job.result.duration_seconds)} in {included} chapters, with a cover,\n"
+        f"    from {source}",
+        markup=False,
+    )
+    return True
 
 
 def orders() -> list[JobRequest]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mutagen.mp4 import MP4
 
 from farm.client import Farm
 from farm.embedded.data_folder import webhook_secret
@@ -71,6 +72,19 @@ def test_the_demo_narrates_every_text_and_its_second_run_renders_nothing(
         shares.append(cached / total)
     assert shares == [0.0, 1.0]
     assert len(list(tmp_path.iterdir())) == len(demo.orders())
+
+
+def test_the_demo_makes_an_audiobook_with_chapters_and_a_cover(
+    client: Farm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    import demo
+
+    assert demo.narrate_book(client, tmp_path)
+    book = MP4(tmp_path / "lighthouse.m4b")
+    assert book.tags is not None
+    assert book.tags["covr"]
+    assert f"in {len(book.chapters)} chapters" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import av
@@ -16,10 +17,13 @@ import numpy.typing as npt
 import pytest
 import redis
 import soundfile as sf
+from mutagen.mp4 import MP4
 
 import farm.passages
+from examples.book import make
+from farm.documents.reader import read_document
 from farm.job import Due, Status
-from farm.layout import clip_key, job_prefix, passages_prefix
+from farm.layout import book_cover_key, book_key, clip_key, job_prefix, passages_prefix
 from farm.plan_reader import PlanReader
 from farm.sound.flac import decode
 from farm.sound.timeline import Piece
@@ -191,6 +195,20 @@ def test_an_m4b_of_a_short_job_is_made_at_its_end(house: House) -> None:
     with av.open(io.BytesIO(result(house, job))) as file:
         assert [chapter["metadata"]["title"] for chapter in file.chapters()] == ["Chapter 1"]
         assert file.metadata["title"] == job
+
+
+def test_an_m4b_of_a_document_has_its_title_its_author_and_its_cover(house: House, tmp_path: Path) -> None:
+    make.write(tmp_path / "book.epub")
+    document = read_document((tmp_path / "book.epub").read_bytes(), "book.epub").metadata
+    assert document.cover is not None
+    job = planned(house, "m4b", chapters=[{"title": "", "input": "Just a line."}])
+    house.storage.put(book_key(job), document.to_json().encode())
+    house.storage.put(book_cover_key(job), document.cover.data)
+    house.finish()
+    tags = MP4(io.BytesIO(result(house, job))).tags
+    assert tags is not None
+    assert (tags["©nam"], tags["©ART"]) == ([document.title], [document.author])
+    assert bytes(tags["covr"][0]) == document.cover.data
 
 
 def test_a_desk_without_the_encoder_fails_an_m4b_and_says_why(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

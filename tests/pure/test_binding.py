@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Sequence
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,9 +18,10 @@ import pytest
 import soundfile as sf
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mutagen.mp4 import MP4
+from mutagen.mp4 import MP4, MP4Cover
 
 from farm.audio_formats import AudioFormat
+from farm.documents.metadata import Cover, Metadata
 from farm.layout import clip_key
 from farm.passages import PASSAGE_MS, Cuts, passages
 from farm.plan import Chapter, Plan, Recipe, Segment
@@ -246,6 +249,45 @@ def test_an_m4b_carries_the_tags_by_which_players_know_a_book(tmp_path: Path) ->
         "©day": ["1908"], "©gen": ["Audiobook"], "desc": ["Of a lamp."], "tvsh": ["Lamps"], "tven": ["2"],
         "cprt": ["CC0"], "©cmt": [machine], "stik": [2],
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "format"), [("JPEG", MP4Cover.FORMAT_JPEG), ("PNG", MP4Cover.FORMAT_PNG)])
+def test_an_m4b_of_a_document_shows_its_title_its_author_and_its_cover(tmp_path: Path, kind: str, format: int) -> None:
+    picture = picture_of(kind)
+    document = Metadata(title="The Lamp", author="N. N.", series="Lamps", cover=Cover(picture, ""))
+    spec = Spec(language="en", voice="en-gb", metadata={"author": "Somebody else"}, custom_id="line 7")
+    plan = Plan(Recipe("t", "espeak", "1", "en"), RATE, 1, (Chapter("", 0, 1),), (0,))
+    book = Book.of(SimpleNamespace(id="job_a"), spec, plan, [row(0, 0)], document)  # type: ignore[arg-type]
+    tags = MP4(of_one_clip(tmp_path, book)).tags
+    assert tags is not None
+    assert (tags["©nam"], tags["©ART"], tags["tvsh"]) == (["The Lamp"], ["Somebody else"], ["Lamps"])
+    assert [(bytes(cover), cover.imageformat) for cover in tags["covr"]] == [(picture, format)]
+
+
+@pytest.mark.parametrize("picture", [b"no picture at all", b"\x89PNG\r\n\x1a\nand no more"])
+def test_a_cover_that_is_no_picture_is_left_out_with_a_warning(
+    tmp_path: Path, picture: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = of_one_clip(tmp_path, replace(BOOK, chapters=[("One", 0)], cover=picture))
+    assert len(heard(path, "m4b")) > RATE / 10
+    assert "covr" not in (MP4(path).tags or {})
+    assert "the cover is left out" in caplog.text
+
+
+def picture_of(kind: str) -> bytes:
+    """40 x 60 pixels."""
+    codec = av.CodecContext.create("mjpeg" if kind == "JPEG" else "png", "w")
+    frame = av.VideoFrame(40, 60, "yuvj420p" if kind == "JPEG" else "rgb24")
+    codec.width, codec.height, codec.pix_fmt, codec.time_base = 40, 60, frame.format.name, Fraction(1, 1)  # type: ignore[attr-defined]
+    return b"".join(bytes(packet) for packet in [*codec.encode(frame), *codec.encode(None)])  # type: ignore[attr-defined]
+
+
+def of_one_clip(folder: Path, book: Book) -> Path:
+    """An M4B of one clip."""
+    output, target = Output(format="m4b"), folder / "a.m4b"
+    passages = made(stored(folder / "s", CLIPS), [[row(0, 0)]], output)
+    Binder(target, output, RATE).bind(lambda: passages, book, lambda: None, measures=False)
+    return target
 
 
 def heard(path: Path, format: AudioFormat) -> npt.NDArray[Any]:

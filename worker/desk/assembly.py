@@ -12,14 +12,25 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from farm.audio_formats import AUDIO_FORMATS, SUBTITLE_FORMATS
+from farm.documents.metadata import Cover, Metadata
 from farm.errors import BadInput, ClipCorrupt, FarmError, ObjectMissing
 from farm.job import Status
-from farm.layout import audio_key, manifest_key, passages_prefix, result_prefix, subtitles_key
+from farm.layout import (
+    audio_key,
+    book_cover_key,
+    book_key,
+    manifest_key,
+    passages_prefix,
+    result_prefix,
+    subtitles_key,
+)
 from farm.passages import passages
 from farm.plan import Plan, Segment
 from farm.plan_reader import PlanReader
@@ -31,6 +42,7 @@ from farm.storage import Storage
 from farm.store import Store, jobs, registry, tasks
 from farm.tracing import OFF, Span, Tracing, step_of
 from farm.wake import Waker, render_queue
+from farm.wire import Output
 from worker.desk.binding import Binder, TooLong
 from worker.desk.clips import Clips
 from worker.desk.failure import fail_job
@@ -203,10 +215,23 @@ class Assembler:
         binder = Binder(target, spec.output, plan.sample_rate)
         found = partial(passages_of, job.id, every, self._storage, plan.sample_rate, spec.output, check)
         try:
-            stitched = binder.bind(found, Book.of(job, spec, plan, rows), check, measures=measures)
+            book = Book.of(job, spec, plan, rows, self._document(job.id, spec.output))
+            stitched = binder.bind(found, book, check, measures=measures)
         except (ObjectMissing, ClipCorrupt):
             raise ClipsMissing(Clips(self._storage, plan.sample_rate).missing(rows)) from None
         return stitched, dict(zip((row.index for row in rows), binder.said, strict=True))
+
+    def _document(self, job: str, output: Output) -> Metadata:
+        """What the document of a job says of itself; nothing where the job has none, or its format shows nothing."""
+        if output.format != "m4b":
+            return Metadata()
+        try:
+            said = Metadata.from_json(self._storage.get(book_key(job)))
+        except ObjectMissing:
+            return Metadata()
+        with suppress(ObjectMissing):
+            return replace(said, cover=Cover(self._storage.get(book_cover_key(job)), ""))
+        return said
 
     def _put_subtitles(self, job: str, run: str, spec: Spec, subtitles: Subtitles) -> dict[str, tuple[str, int]]:
         """kind -> key and bytes."""

@@ -1,18 +1,23 @@
-"""The M4B file of a book: packets of AAC, chapters of both kinds, tags, and its index in front."""
+"""The M4B file of a book: packets of AAC, chapters of both kinds, tags, its cover, and its index in front."""
 
 from __future__ import annotations
 
+import io
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from farm.documents.metadata import Metadata
 from farm.plan import Plan, Segment
 from farm.sound.timeline import Span
 from farm.spec import Spec
 from farm.store import jobs
 from worker.desk.aac import FRAME, Packets, open_encoder
+
+log = logging.getLogger(__name__)
 
 # FFmpeg's name of a tag, and the entries of a job's metadata that it is taken from, the first that is there.
 _TAGS: Mapping[str, Sequence[str]] = {
@@ -30,18 +35,25 @@ _TAGS: Mapping[str, Sequence[str]] = {
 }
 
 
+_NO_DOCUMENT = Metadata()
+
+
 @dataclass(frozen=True, slots=True)
 class Book:
     """What a file says of itself. Each chapter has its title, and the number of its first clip among those heard."""
 
     tags: Mapping[str, str]
     chapters: Sequence[tuple[str, int]]
+    cover: bytes = b""  # JPEG or PNG
 
     @classmethod
-    def of(cls, job: jobs.JobRecord, spec: Spec, plan: Plan, heard: Sequence[Segment]) -> Book:
+    def of(
+        cls, job: jobs.JobRecord, spec: Spec, plan: Plan, heard: Sequence[Segment], document: Metadata = _NO_DOCUMENT
+    ) -> Book:
+        """The job's metadata say it, else its document."""
         title = spec.custom_id or job.id
-        given = {name.lower().replace("-", "_"): value for name, value in spec.metadata.items()}
-        given = {"title": title, "genre": "Audiobook", **given}
+        told = {name.lower().replace("-", "_"): value for name, value in spec.metadata.items()}
+        given = {"title": title, "genre": "Audiobook", **_told_by(document), **told}
         tags = {tag: next((given[name] for name in names if given.get(name)), "") for tag, names in _TAGS.items()}
         machine = f"Spoken by a machine: TTS Farm, model {plan.recipe.model}, voice {spec.voice}."
         tags["comment"] = " ".join(filter(None, (given.get("comment"), machine)))
@@ -50,7 +62,17 @@ class Book:
         for number, row in enumerate(heard):
             firsts.setdefault(row.chapter, number)
         titles = [plan.chapters[chapter].title or f"Chapter {chapter + 1}" for chapter in firsts]
-        return cls({tag: text for tag, text in tags.items() if text}, list(zip(titles, firsts.values(), strict=True)))
+        chapters = list(zip(titles, firsts.values(), strict=True))
+        cover = document.cover.data if document.cover is not None else b""
+        return cls({tag: text for tag, text in tags.items() if text}, chapters, cover)
+
+
+def _told_by(document: Metadata) -> dict[str, str]:
+    said = {
+        "title": document.title, "author": document.author, "date": document.date, "description": document.description,
+        "copyright": document.rights, "series": document.series, "series_part": document.series_index,
+    }  # fmt: skip
+    return {name: value for name, value in said.items() if value}
 
 
 class M4bFile:
@@ -68,7 +90,30 @@ class M4bFile:
         self._file.metadata.update(book.tags)
         self._stream: Any = self._file.add_stream("aac", rate=sample_rate, layout="mono")
         open_encoder(self._stream.codec_context, sample_rate)  # for its configuration alone
+        picture = self._picture() if book.cover else None
         self._file.start_encoding()
+        if picture is not None:
+            self._file.mux(picture)
+
+    def _picture(self) -> Any:
+        """The cover as the one packet of a stream. None, and a warning, where it is no picture that can be shown."""
+        import av
+        from av.stream import Disposition
+
+        try:
+            opened: Any = av.open(io.BytesIO(self._book.cover))
+            with opened as file:
+                (stream,) = file.streams.video
+                packet = next(file.demux(stream))
+                if not packet.decode():
+                    raise ValueError("it holds no picture")
+                shown = self._file.add_stream_from_template(stream)
+        except (av.FFmpegError, ValueError, StopIteration) as error:
+            log.warning("the cover is left out of the m4b: %s", error)
+            return None
+        shown.disposition = Disposition.attached_pic
+        packet.stream = shown
+        return packet
 
     def write(self, packets: Packets) -> None:
         bodies, end = memoryview(packets.bodies), 0
