@@ -10,7 +10,6 @@ admission  a request becomes an order, or is refused           views      record
 
 from __future__ import annotations
 
-import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import cast
@@ -75,12 +74,7 @@ def create_app(settings: Settings | None = None, tracing: Tracing | None = None)
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with opened(settings, tracing) as state:
             app.state.farm, app.state.decoder, app.state.studio = state, Decoder(), Studio(settings)
-            # What start-up made lives as long as we do: going through it again takes 30 to 70 ms in which
-            # nobody is answered.
-            gc.collect()
-            gc.freeze()
             yield
-            gc.unfreeze()
             app.state.studio.close()
         await run_in_threadpool(tracing.close)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -45,6 +46,12 @@ class Here(Otel):
 
     def forget(self) -> None:
         self._exporter.clear()
+
+    def ended(self, count: int) -> list[Spanned]:
+        """The spans, once there are so many: that of a request ends after its client has the answer."""
+        while len(self._exporter.get_finished_spans()) < count:  # pytest's timeout is the limit
+            time.sleep(0.005)  # the exporter tells nobody
+        return self.spans
 
     @property
     def spans(self) -> list[Spanned]:

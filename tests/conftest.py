@@ -13,6 +13,7 @@ tests/patience.py says.
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import subprocess
@@ -36,6 +37,12 @@ from tests.patience import patient
 # Hypothesis would take 0.2 s for one example, or slow drawing, for a fault of the test: on a busy machine it is none.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Thousands of tests live as long as the process. Python's garbage collector went through them again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

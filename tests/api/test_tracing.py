@@ -52,7 +52,7 @@ def test_a_request_continues_the_trace_of_its_client_and_its_job_keeps_it(
     api: httpx.Client, here: Here, store: Store
 ) -> None:
     job = api.post("/v1/jobs", json={"input": "One."}, headers={"traceparent": GOOD}).json()["id"]
-    accept, request = here.spans
+    accept, request = here.ended(2)
     assert (request.name, request.trace, request.parent) == ("POST /v1/jobs", TRACE, GOOD[36:52])
     assert (accept.name, accept.trace, accept.parent) == ("accept", TRACE, request.id)
     assert accept.attributes["farm.job_id"] == job
@@ -61,14 +61,14 @@ def test_a_request_continues_the_trace_of_its_client_and_its_job_keeps_it(
 
 def test_without_a_client_that_traces_the_request_begins_a_trace(api: httpx.Client, here: Here, store: Store) -> None:
     job = api.post("/v1/jobs", json={"input": "One."}, headers={"traceparent": "nonsense"}).json()["id"]
-    request = here.spans[-1]
+    _, request = here.ended(2)
     assert request.parent == ""
     assert trace_of(store, job) == f"00-{request.trace}-{request.id}"
 
 
 def test_a_batch_keeps_the_trace_of_its_request(api: httpx.Client, here: Here, store: Store) -> None:
     batch = api.post("/v1/batches", json={"jobs": [{"input": "One."}]}).json()["id"]
-    accept, request = here.spans
+    accept, request = here.ended(2)
     assert (accept.name, accept.parent, accept.attributes["farm.batch_id"]) == ("accept", request.id, batch)
     record = store.run(batches.record(batch))
     assert record is not None
@@ -79,7 +79,7 @@ def test_a_batch_keeps_the_trace_of_its_request(api: httpx.Client, here: Here, s
 def test_a_span_has_no_words_of_a_query_or_of_an_error(api: httpx.Client, here: Here) -> None:
     api.get("/v1/jobs", params={"metadata[shelf]": "herons", "custom_id": "reeds", "limit": "1"})
     api.post("/v1/jobs", json={"input": "herons", "model": "herons"})
-    listed, refused = here.spans
+    listed, refused = here.ended(2)
     assert listed.attributes["url.query"] == "REDACTED"
     assert not refused.failed  # 4xx is the client's fault
     assert "herons" not in listed.text + refused.text
@@ -92,7 +92,7 @@ def test_what_nobody_waits_for_is_not_traced(api: httpx.Client, here: Here) -> N
     job = api.post("/v1/jobs", json={"input": "One."}).json()["id"]
     with api.stream("GET", f"/v1/jobs/{job}/events") as events:
         assert next(events.iter_lines())
-    assert {span.name for span in here.spans} == {"accept", "POST /v1/jobs"}
+    assert {span.name for span in here.ended(2)} == {"accept", "POST /v1/jobs"}
 
 
 def test_where_nothing_is_traced_a_job_keeps_what_its_client_sent(
@@ -120,7 +120,7 @@ def test_a_speech_request_is_one_trace_with_the_plan_in_it(
     with stage.rendering():  # type: ignore[attr-defined]
         answer = api.post("/v1/audio/speech", json={"input": "One.", "response_format": "wav"})
     assert answer.status_code == 200
-    plan, accept, request = here.spans
+    plan, accept, request = here.ended(3)
     assert [plan.name, accept.name, request.name] == ["plan", "accept", "POST /v1/audio/speech"]
     assert {plan.parent, accept.parent} == {request.id}
     assert trace_of(store, answer.headers["x-farm-job"]) == f"00-{request.trace}-{request.id}"
