@@ -29,25 +29,25 @@ up: $(READY) ## run the embedded farm until Ctrl-C, data in ./data
 	@exec $(BIN)/farm up
 
 # The tests stand in three tiers, by folder; CONTRIBUTING.md says which tests run when. Tests that ARGS names by a path run
-# alone, of whatever tier, and in one process.
+# alone, of whatever tier, and in one process; PROCESSES=1 does that for a tier. The quick tests have three, because a
+# third of their time is waiting.
 NAMED := $(filter tests/%,$(ARGS))
-PROCESSES ?= $(if $(NAMED),0,2)
-PYTEST = $(BIN)/pytest -n $(PROCESSES) --dist loadfile
+pytest = $(BIN)/pytest -n $(or $(PROCESSES),$(if $(NAMED),0,$(1)))
 
 .PHONY: test
 test: $(READY) ## the quick tests, without torch and Docker; some of any tier: make test ARGS="tests/store -k lease"
-	@$(PYTEST) $(ARGS)
+	@$(call pytest,3) --dist loadfile $(ARGS)
 
 .PHONY: test-model
 test-model: $(if $(NAMED),$(ENGINES),types-model) ## the tests and the types of the IndexTTS engine (2 GB, a C++ compiler)
-	@$(PYTEST) $(if $(NAMED),,tests/indextts) $(ARGS)
+	@$(call pytest,2) --dist loadfile $(if $(NAMED),,tests/indextts) $(ARGS)
 
 SUDO := $(if $(filter-out 0,$(shell id -u)),sudo -n)
 
 # Two processes, because these tests mostly wait. The long form has one: its table of seconds is published.
 .PHONY: test-faults
 test-faults: $(READY) ## break a farm of real processes in some thirty ways; measures seconds, so leave the machine alone
-	@$(BIN)/pytest -n $(if $(FAULTS),0,$(PROCESSES)) --dist worksteal $(if $(NAMED),,tests/chaos) $(ARGS)
+	@$(call pytest,$(if $(FAULTS),0,2)) --dist worksteal $(if $(NAMED),,tests/chaos) $(ARGS)
 
 .PHONY: test-browser
 test-browser: $(READY) ## the dashboard in Debian's Chromium, which is installed where apt can, as is npm; one process
