@@ -118,8 +118,8 @@ def open_page(chromium: Browser, farm: Local, request: pytest.FixtureRequest) ->
 
 
 def _of_a_deleted(line: str, url: str) -> bool:
-    """Whether the browser tells of a 404 for a job or batch that is deleted. The page may have asked a moment after."""
-    found = re.search(rf"404 .*{re.escape(url)}/v1/(jobs|batches)/(\w+)", line)
+    """Whether the browser tells of a 404 or 410 for a job or batch that is deleted: the page asked a moment after."""
+    found = re.search(rf"4(?:04|10) .*{re.escape(url)}/v1/(jobs|batches)/(\w+)", line)
     if found is None:
         return False
     answer = httpx.get(f"{url}/v1/{found[1]}/{found[2]}", headers={"Authorization": f"Bearer {KEY}"}, trust_env=False)

@@ -117,6 +117,7 @@ def test_a_child_that_has_proved_itself_is_not_given_up_for_keys_that_were_chang
     well.touch()
     child = start(f"echo >> {runs}; [ -e {well} ] && exec sleep 1000; exit {EXIT_MISCONFIGURED}")
     first = child.replaced(None, patient(5))
+    _appears(runs)
     child.prove()
     well.unlink()
     child.signal(signal.SIGKILL)
