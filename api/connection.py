@@ -5,6 +5,8 @@
     silence  a client that went without a word is noticed within a minute
     number   as many connections as the process may have files open. Above that, the oldest connection that has sent no
              complete head makes room, and only if there is none the new one is refused          503
+    rest     75 s between two requests: longer than clients and load balancers keep an idle connection, so that none of
+             them sends a request into one that is being closed
 
 What is not HTTP is refused with 400. The answers are problem+json. They close the connection, because where the next
 request begins is unknown.
@@ -39,6 +41,7 @@ _KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3, "TCP_US
 _PIECE = 16_384  # bytes that are parsed at once, by which a head may exceed its limit
 _SPARE_FILES = 64  # for Redis, storage, scratch files and the listener
 _MOST_CONNECTIONS = 16_384
+_REST_SECONDS = 75  # httpx keeps an idle connection for 5 s, as uvicorn would; load balancers keep it for 60 s
 _GRACE_SECONDS = 10  # for requests in flight on SIGTERM; long polls are cut off then and ask again
 
 
@@ -70,6 +73,7 @@ def server_options(settings: Settings) -> dict[str, Any]:
         "http": Connection,
         "loop": "uvloop",
         "log_config": None,
+        "timeout_keep_alive": _REST_SECONDS,
         "timeout_graceful_shutdown": _GRACE_SECONDS,
         "proxy_headers": bool(settings.trusted_proxies),
         "forwarded_allow_ips": list(settings.trusted_proxies),  # given, or a variable of uvicorn's own would decide

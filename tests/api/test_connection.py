@@ -24,6 +24,7 @@ import pytest
 
 from api import connection
 from farm.embedded.port import Port
+from farm.settings import Settings
 from tests.api.conftest import Served
 from tests.patience import patient
 
@@ -257,3 +258,11 @@ def test_a_client_whose_machine_went_away_is_noticed() -> None:
     left, right = socket.socketpair()
     with left, right:
         connection.notice_vanishing(left)  # a Unix socket, as behind a proxy of the same machine, has no such options
+
+
+def test_an_idle_connection_outlives_the_pools_of_clients() -> None:
+    """Who ends it first decides: a client that sends into a connection that the server is closing gets no answer."""
+    of_httpx = httpx.Limits().keepalive_expiry or 0
+    of_load_balancers = 60
+    options = connection.server_options(Settings())
+    assert options["timeout_keep_alive"] > max(of_httpx, of_load_balancers)
