@@ -1,7 +1,7 @@
 """The HTTP API: a thin front end that validates requests, accepts jobs durably, and reads their state back.
 
 gate       request id, tenant by API key, body limits          problems   every error as problem+json
-jobs, batches, results, deliveries, voices, models, health     the routes
+jobs, batches, results, archives, deliveries, voices, models, health     the routes
 events     what becomes of jobs and batches, live             speech     /v1/audio, as clients of OpenAI's API call it
 metrics    for Prometheus
 dashboard  the pages at /, plain files                         session    sign-in of browsers, by cookie
@@ -20,6 +20,7 @@ from fastapi.telemetry import TelemetryConfig
 from starlette.concurrency import run_in_threadpool
 
 from api import (
+    archives,
     batches,
     deliveries,
     docs_page,
@@ -52,6 +53,7 @@ from farm.tracing import opened as tracing_opened
 ROUTERS = (
     jobs.router,
     results.router,
+    archives.router,
     batches.router,
     deliveries.router,
     voices.router,

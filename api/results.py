@@ -167,7 +167,7 @@ async def segments(
     if after is not None and not (after.isascii() and after.isdecimal()):
         raise BadInput("is not a cursor of this list; use next_cursor of the page before", pointer="/after")
     first = int(after) + 1 if after is not None else 0
-    rendered = _rendered(job) if job.status is Status.SUCCEEDED and job.outcome else None
+    rendered = rendered_of(job) if job.status is Status.SUCCEEDED and job.outcome else None
     try:
         if rendered is not None:
             found = await state.blocking(manifest_rows, state.storage, rendered.manifest_key, first, limit)
@@ -235,7 +235,7 @@ def _written(job: jobs.JobRecord, reader: PlanReader) -> Iterator[str]:
 
 async def _object(request: Request, job_id: str, key_of: Callable[[Rendered], str | None]) -> Response:
     job = await find(request, job_id)
-    key = key_of(_rendered(job))
+    key = key_of(rendered_of(job))
     if key is None:
         raise NotFound(
             f"job {job_id} has none; ask for them in output.subtitles when you submit it", code="not_asked_for"
@@ -247,7 +247,7 @@ async def _object(request: Request, job_id: str, key_of: Callable[[Rendered], st
     )
 
 
-def _rendered(job: jobs.JobRecord) -> Rendered:
+def rendered_of(job: jobs.JobRecord) -> Rendered:
     """The result. Raises Conflict or Gone with the reason where there is none."""
     outcome = read_outcome(job.outcome) if job.outcome and job.status is Status.SUCCEEDED else None
     if not isinstance(outcome, Rendered):

@@ -93,6 +93,12 @@ class Farm(Exchange):
         """As .vtt or .srt, by the suffix of `target`, which the job must have asked for."""
         return self.download(f"{_job(id)}/subtitles{target.suffix}", target)
 
+    def archive(self, id: str, target: Path, *, partial: bool = False) -> Path:
+        """Saves all results of a job, or of a batch, as a ZIP archive under `target`, whole or not at all. Of a batch
+        `partial` leaves out jobs without a result, which `missing.json` in the archive names; else they are refused."""
+        owner = _batch(id) if is_batch(id) else _job(id)
+        return self.download(f"{owner}/archive.zip" + ("?partial=true" if partial and is_batch(id) else ""), target)
+
     def manifest(self, id: str) -> dict[str, Any]:
         """The manifest: each segment's place in the audio and in the text, its digest and its attempts."""
         answer = self._persist(lambda: self._once("GET", f"{_job(id)}/manifest", follow_redirects=True))

@@ -43,6 +43,7 @@ export function Batch({ id }) {
     ${Object.keys(batch.metadata).length > 0 && html`<dl>${Object.entries(batch.metadata).map(([name, value]) => html`
       <div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>`}
     <p class="row">
+      ${batch.ended_at && counts.succeeded > 0 && html`<a class="button" href=${`${here}/archive.zip${counts.succeeded < batch.total ? '?partial=true' : ''}`} download>${counts.succeeded < batch.total ? `Download ${number(counts.succeeded)} of ${number(batch.total)} as ZIP` : 'Download all as ZIP'}</a>`}
       ${!batch.ended_at && html`<button type="button" onClick=${() => ask('cancel')}>Cancel the batch</button>`}
       <button type="button" onClick=${() => ask('delete')}>Delete the batch</button>
     </p>

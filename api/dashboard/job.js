@@ -47,6 +47,7 @@ export function Job({ id }) {
       ${OPEN.has(job.status) && html`<button type="button" onClick=${() => act('POST', `${here}/cancel`)}>Cancel</button>`}
       ${canBeRetried({ ...job, progress }) && html`<button type="button" class="main" onClick=${() => act('POST', `${here}/retry`)}>Retry</button>`}
       ${result && html`<a class="button" href=${`${here}/audio`} download>Download ${result.format}, ${bytes(result.bytes)}</a>
+        <a class="button" href=${`${here}/archive.zip`} download>All as ZIP</a>
         <a class="button" href=${`${here}/manifest`} download>Manifest</a>
         ${Object.keys(result.subtitles).map((kind) => html`<a key=${kind} class="button" href=${`${here}/subtitles.${kind}`} download>${kind}</a>`)}`}
       <button type="button" onClick=${() => ask(true)}>Delete</button>

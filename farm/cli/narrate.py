@@ -24,6 +24,7 @@ from farm.cli.target import NAME_BYTES, contradiction, file_target, folder_targe
 from farm.client import Broken, Farm, Misaddressed, Refused, Unreachable
 from farm.documents.markdown import is_markdown
 from farm.errors import BadInput
+from farm.file_names import number_in_name, portable_name
 from farm.job import is_batch
 from farm.settings import Settings
 from farm.speech import PARAMETERS
@@ -230,9 +231,6 @@ def _target(given: argparse.Namespace) -> Path:
 
 
 def _file_name(job: Job, place: int, total: int) -> str:
-    """A file name that is safe in any folder and unique, because custom ids are free text. Names sort in the order of
-    the batch, and have at most 255 bytes, the limit of most file systems."""
-    stem = "".join(c if c.isalnum() or c in "-_ " else "_" for c in job.custom_id or "").strip() or job.id
-    number, suffix = f"{place:0{max(3, len(str(total)))}}-", f".{job.result.format if job.result else ''}"
-    room = NAME_BYTES - len(number) - len(suffix)
-    return number + stem.encode()[:room].decode(errors="ignore").rstrip() + suffix
+    """Unique in its batch, and of at most 255 bytes, the limit of most file systems."""
+    number, suffix = number_in_name(place, total), f".{job.result.format if job.result else ''}"
+    return number + (portable_name(job.custom_id or "", NAME_BYTES - len(number + suffix)) or job.id) + suffix

@@ -1,10 +1,11 @@
-"""Commands on submitted jobs: status, cancel, retry, queue."""
+"""Commands on submitted jobs: status, download, cancel, retry, queue."""
 
 from __future__ import annotations
 
 import argparse
 
 from farm.cli.screen import OK, connected, in_words, line, remark, show, table, why
+from farm.cli.target import file_target
 from farm.job import Lane, is_batch
 from farm.settings import Settings
 from farm.wire import Batch, Job, Queue
@@ -13,6 +14,14 @@ from farm.wire import Batch, Job, Queue
 def status(given: argparse.Namespace) -> int:
     with connected(Settings.read()) as farm:
         return _tell(given, farm.batch(given.id) if is_batch(given.id) else farm.job(given.id))
+
+
+def download(given: argparse.Namespace) -> int:
+    target = file_target(given.out or f"{given.id}.zip")
+    with connected(Settings.read()) as farm:
+        farm.archive(given.id, target, partial=given.partial)
+    show(given, {"id": given.id, "file": str(target)}, lambda: line(str(target)))
+    return OK
 
 
 def cancel(given: argparse.Namespace) -> int:

@@ -67,6 +67,10 @@ class Served:
         hooks = {"response": [self._document.check]}
         return httpx.Client(base_url=self.url, trust_env=False, timeout=patient(30), event_hooks=hooks, **options)
 
+    def limit_buffers(self, size: int) -> None:
+        """Of connections that are opened from now on: bytes that the system takes before their clients do."""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size)
+
     def stop(self) -> None:
         self._server.should_exit = True
         self._thread.join(patient(30))

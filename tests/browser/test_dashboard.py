@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -67,8 +68,12 @@ def test_a_batch_is_submitted_watched_to_its_end_and_heard_sentence_by_sentence(
 
     expect(page.get_by_role("heading", name="Batch")).to_contain_text("completed")
     expect(page.locator("tbody .succeeded")).to_have_count(2)
+    assert [name.split("-")[:2] for name in _archived(page, "Download all as ZIP")] == [["001", "Chapter 1"]] * 2 + [
+        ["002", "Chapter 2"]
+    ] * 2
     page.get_by_role("link", name="Chapter 2").click()
     expect(page.get_by_role("heading", name="Chapter 2")).to_contain_text("succeeded")
+    assert [name.split("/")[1] for name in _archived(page, "All as ZIP")] == ["Chapter 2.wav", "manifest.json"]
     expect(page.get_by_role("slider", name="position")).not_to_have_attribute("data-peaks", "0")
     _plays(page, "audio of Chapter 2")
     page.get_by_label("audio of Chapter 2").evaluate("audio => audio.pause()")
@@ -390,6 +395,15 @@ def _fail(api: httpx.Client, farm: Local, **job: object) -> str:
     assert api.get(f"/v1/jobs/{id}?wait=60").json()["status"] == "failed"
     hidden.rename(text)
     return id
+
+
+def _archived(page: Page, link: str) -> list[str]:
+    """The names in the archive behind the link."""
+    with page.expect_download() as download:
+        page.get_by_role("link", name=link, exact=True).click()
+    with zipfile.ZipFile(download.value.path()) as archive:
+        assert archive.testzip() is None
+        return archive.namelist()
 
 
 def _recording() -> bytes:

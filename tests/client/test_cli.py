@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import zipfile
 from functools import partial
 from pathlib import Path
 
@@ -307,6 +308,41 @@ def test_a_batch_is_seen_through_and_saved(command: Command, tmp_path: Path) -> 
     assert len(names) == 2
     batch = json.loads(ended.stdout)["id"]
     assert "2 of 2 succeeded" in command("status", batch).stdout
+
+
+def test_all_results_are_saved_as_an_archive(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "jobs.jsonl").write_text('{"input": "One.", "custom_id": "a/b"}\n{"input": "Two."}\n')
+    batch = json.loads(command("batch", "jobs.jsonl", "--json").stdout)["id"]
+    saved = command("download", batch)
+    assert (saved.returncode, saved.stdout) == (0, f"{batch}.zip\n"), saved.stderr
+    with zipfile.ZipFile(tmp_path / f"{batch}.zip") as archive:
+        assert archive.testzip() is None
+        one, manifest, two, _ = archive.namelist()
+    assert one.startswith("001-a_b-job_")
+    assert one.endswith("/a_b.mp3")
+    assert two.startswith("002-job_")
+    job = one.split("/")[0].removeprefix("001-a_b-")
+    assert json.loads(command("download", job, "-o", "one.zip", "--json").stdout) == {"id": job, "file": "one.zip"}
+    with zipfile.ZipFile(tmp_path / "one.zip") as archive:
+        assert [f"001-{name}" for name in archive.namelist()] == [one, manifest]
+
+
+def test_a_batch_without_some_results_is_saved_as_an_archive_only_in_part(
+    command: Command, client: Farm, tmp_path: Path
+) -> None:
+    batch = client.submit_batch([JobRequest(input="One."), JobRequest(input=_long_text("acre"))])
+    while batch.counts.get("succeeded", 0) < 1:  # pytest's timeout is the limit
+        batch = client.batch(batch.id, wait=0.1)
+    client.cancel_batch(batch.id)
+    client.batch(batch.id, wait=30)
+    refused = command("download", batch.id, "-o", "some.zip")
+    assert (refused.returncode, "1 of the 2 jobs" in refused.stderr) == (3, True), refused.stderr
+    assert not (tmp_path / "some.zip").exists()
+    assert command("download", batch.id, "-o", "some.zip", "--partial").returncode == 0
+    with zipfile.ZipFile(tmp_path / "some.zip") as archive:
+        (missed,) = json.loads(archive.read("missing.json"))["jobs"]
+    assert missed["status"] == "canceled"
+    client.delete_batch(batch.id)
 
 
 def test_names_of_a_batch_are_cut_by_bytes_and_sort_by_their_place(command: Command, tmp_path: Path) -> None:
