@@ -3,11 +3,14 @@
 -- Lanes: a waiting lane is owed every segment that is claimed from a lane above it. Once it is owed SHARE turns, it gets
 -- one. So a waiting lane gets at least one of SHARE + 1 turns, and a lane above it waits for one turn at most.
 -- Tenants: a turn is TURN segments, from as many of the tenant's jobs as necessary. A tenant that has as many segments in hand
--- as it may have is passed over, and a lane whose tenants all are waits for no turn. A quarantined segment is claimed
--- whatever its tenant has in hand.
+-- as it may have is passed over, and a lane whose tenants all are waits for no turn.
+-- Quarantine: a quarantined segment is claimed alone, by every second claim, or where nothing else can be claimed. Where its
+-- tenant is passed over, the segment keeps its place. One claim reads the first part of a long quarantine and one further
+-- part, which changes with the time. So a claim stays short, and a tenant that is passed over hides no other for ever.
 local model, want, worker, lease_ms, express = unpack(ARGV)
 want, express = tonumber(want), express == '1'
 local turns, quarantine = 'f:turns:' .. model, 'f:solo:' .. model
+local PART = 100 -- quarantined segments
 
 local ready, owed = {}, {}
 local counts = call('HMGET', 'f:ready', model .. ':' .. LANES[1], model .. ':' .. LANES[2], model .. ':' .. LANES[3])
@@ -15,7 +18,7 @@ local state = call('HMGET', turns, LANES[1], LANES[2], LANES[3], 'sequence', 'so
 for lane = 1, 3 do
   ready[lane], owed[lane] = number(counts[lane]), number(state[lane])
 end
-local sequence, quarantine_turn = number(state[4]), number(state[5])
+local sequence, solo = number(state[4]), number(state[5])
 local held_back, passed = {}, {0, 0, 0} -- lanes; tenants at the head of each ring that are passed over
 
 local function waits(lane)
@@ -117,17 +120,31 @@ local function sign()
   return answer
 end
 
--- A quarantined segment is claimed alone: by every second claim, or when nothing else waits.
-if quarantined then
-  quarantine_turn = 1 - quarantine_turn
-  call('HSET', turns, 'solo', quarantine_turn)
-  if quarantine_turn == 1 or not choose() then
-    local job, segment = split(call('ZPOPMIN', quarantine)[1])
-    hand_out(job, {tonumber(segment)})
-    hold(call('HGET', 'f:j:' .. job, 'tenant'), 1)
-    answer[2] = 1
-    return sign()
+-- Hands out the first quarantined segment whose tenant has room. Says whether there is one.
+local function hand_out_quarantined()
+  local further = t % math.ceil(call('ZCARD', quarantine) / PART)
+  for _, part in ipairs(further > 0 and {0, further} or {0}) do
+    for _, entry in ipairs(call('ZRANGE', quarantine, part * PART, (part + 1) * PART - 1)) do
+      local job, segment = split(entry)
+      local tenant = call('HGET', 'f:j:' .. job, 'tenant')
+      if not tenant then
+        call('ZREM', quarantine, entry)
+      elseif room_of(tenant) > 0 then
+        call('ZREM', quarantine, entry)
+        call('HSET', turns, 'solo', 1)
+        hand_out(job, {tonumber(segment)})
+        hold(tenant, 1)
+        answer[2] = 1
+        return true
+      end
+    end
   end
+  return false
+end
+
+local quarantine_first = quarantined and (solo == 0 or not choose())
+if quarantine_first and hand_out_quarantined() then
+  return sign()
 end
 
 -- Clears up to k ready bits of a job, lowest first, and returns their positions. Eight bytes at a time cost one read and
@@ -212,4 +229,9 @@ end
 call('HSET', 'f:ready', model .. ':' .. LANES[1], ready[1], model .. ':' .. LANES[2], ready[2],
   model .. ':' .. LANES[3], ready[3])
 call('HSET', turns, LANES[1], owed[1], LANES[2], owed[2], LANES[3], owed[3], 'sequence', sequence)
+if quarantined and #answer > 2 then
+  call('HSET', turns, 'solo', 0)
+elseif quarantined and not quarantine_first then
+  hand_out_quarantined()
+end
 return sign()

@@ -214,16 +214,17 @@ class StoreModel(State):
         for job in running:
             ready_of[job.new.tenant] += len(job.ready)
         ready = sum(min(count, self.room(tenant)) for tenant, count in ready_of.items())
-        quarantined = sum(len(job.quarantined) for job in running)
-        if grant is None:  # a quarantined segment waits for the next claim where all others are held back
-            assert express or ready == 0, "claim found nothing"
-            assert express or not quarantined or sum(ready_of.values()), "claim left the quarantine alone"
+        quarantined = sum(len(job.quarantined) for job in running if self.room(job.new.tenant))
+        if grant is None:
+            assert express or ready + quarantined == 0, "claim found nothing"
             return sum(ready_of.values()) > ready
         assert grant.token not in self.leases
         pairs = [(id, index) for id, indices in grant.segments.items() for index in indices]
         assert len(pairs) == len(set(pairs)) <= want
         alone = len(pairs) == 1 and pairs[0][1] in self.jobs[pairs[0][0]].quarantined
         assert alone or express or len(pairs) == min(want, ready), "the batch is not full"
+        for tenant, count in Counter(self.jobs[id].new.tenant for id, _ in pairs).items():
+            assert count <= self.room(tenant), f"{tenant} has more in hand than it may"
         for id, index in pairs:
             job = self.jobs[id]
             job.started = True

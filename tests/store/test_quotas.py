@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from farm.spec import Written
 from farm.store import batches, jobs, quotas, registry, segments, tasks
 from tests.store.clocked import LEASE, Farm, new_job
 from tests.store.quota_scan import counted, scanned
+from tests.store.store_keys import snapshot
 from tests.store.test_turns import tenants_of
 
 FIELDS = ("held", "bytes", "records", "planned", "result")
@@ -221,6 +223,73 @@ def test_a_claim_that_finds_only_held_back_work_leaves_it_counted_as_ready(farm:
     assert len(farm.claim()) == 9
 
 
+def quarantined(farm: Farm, job: str, count: int, **more: Any) -> None:
+    """A job whose segments have all lost two workers. Claims must find nothing else."""
+    farm.running(job, count, on_error="skip", **more)
+    for _ in range(2):
+        grant = farm.claim(want=count)
+        assert grant.segments == {job: list(range(count))}
+        farm.run(segments.begin(grant.token, grant.segments))
+        farm.lose_workers()
+
+
+def test_quarantined_segments_are_held_back_like_others_and_keep_their_place(farm: Farm) -> None:
+    quarantined(farm, "job_a", 3)
+    limit(farm, segments=1)
+    for index in range(3):
+        alone = farm.claim()
+        assert (alone.segments, alone.quarantined) == ({"job_a": [index]}, True)
+        assert farm.idle()
+        assert farm.run(quotas.account("ann")).segments == 1
+        farm.run(segments.settle(alone.token, [segments.Settled("job_a", index, 1)]))
+
+
+def test_a_quarantined_segment_that_is_held_back_holds_up_nobody(farm: Farm) -> None:
+    quarantined(farm, "job_a", 2)
+    limit(farm, segments=0)
+    quarantined(farm, "job_b", 2, tenant="bob")
+    farm.running("job_c", 9, tenant="cat")
+    grants = [farm.claim() for _ in range(3)]
+    assert [dict(grant.segments) for grant in grants] == [{"job_b": [0]}, {"job_c": list(range(9))}, {"job_b": [1]}]
+    assert farm.idle()
+
+
+def test_a_long_quarantine_that_is_held_back_hides_nothing_behind_it(farm: Farm) -> None:
+    """A claim looks at a part of it."""
+    quarantined(farm, "job_a", 350)
+    limit(farm, segments=0)
+    quarantined(farm, "job_b", 1, tenant="bob")
+    looks = 0
+    while farm.idle():
+        farm.clock.forward(1)
+        looks += 1
+        assert looks < 4
+    assert farm.record("job_b").ready == 0
+    assert farm.run(registry.backlog()).quarantined == {"m": 350}
+
+
+def test_a_quarantined_segment_takes_turns_with_others_for_the_room_of_its_tenant(farm: Farm) -> None:
+    """However many claims find no room in between."""
+    quarantined(farm, "job_a", 5)
+    farm.running("job_b", 5)
+    limit(farm, segments=1)
+    order = []
+    for number in range(10):
+        grant = farm.claim()
+        ((job, (index,)),) = grant.segments.items()
+        order.append(job)
+        assert all(farm.idle() for _ in range(number % 3))
+        farm.run(segments.settle(grant.token, [segments.Settled(job, index, 1)]))
+    assert order == ["job_a", "job_b"] * 5
+
+
+def test_a_claim_finds_a_quarantined_segment_where_all_others_are_held_back(farm: Farm) -> None:
+    quarantined(farm, "job_a", 2)
+    farm.running("job_b", 9, tenant="bob")
+    limit(farm, "bob", segments=0)
+    assert [farm.claim().segments for _ in range(2)] == [{"job_a": [0]}, {"job_a": [1]}]
+
+
 # --- any order of events ----------------------------------------------------------------------------------------------
 
 names = st.sampled_from(["job_1", "job_2", "job_3"])
@@ -274,6 +343,63 @@ def work(farm: Farm, total: int) -> None:
     while grant := farm.run(segments.claim("m", want=5, worker="w", lease_ms=LEASE)):
         clips = [segments.Settled(job, index, 50) for job, indices in grant.segments.items() for index in indices]
         farm.run(segments.settle(grant.token, clips))
+
+
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
+@given(
+    most=st.integers(0, 3),
+    steps=st.lists(
+        st.tuples(st.sampled_from(["claim", "claim", "claim", "settle", "fail", "release", "lose"]), st.integers(0, 9)),
+        max_size=40,
+    ),
+)
+def test_in_any_order_of_losses_a_tenant_has_no_more_in_hand_than_it_may(
+    farm: Farm, most: int, steps: list[tuple[str, int]]
+) -> None:
+    """And a claim finds what there is room for."""
+    farm.redis.delete(*(key for key in farm.redis.keys("f:*") if key not in (b"f:born", b"f:schema")), "f:none")
+    quarantined(farm, "job_a", 4)
+    limit(farm, segments=most)
+    for job, tenant in (("job_b", "ann"), ("job_c", "bob")):
+        farm.running(job, 4, tenant=tenant, on_error="skip")
+    for verb, pick in steps:
+        grants = held(farm)
+        if verb == "claim":
+            if not farm.run(segments.claim("m", want=1 + pick, worker="w", lease_ms=LEASE)):
+                assert in_hand(farm)["ann"] == min(most, unsettled(farm, "job_a", "job_b"))
+                assert in_hand(farm)["bob"] == unsettled(farm, "job_c")
+        elif verb == "lose":
+            for token, job, index in grants:
+                farm.run(segments.begin(token, {job: [index]}))
+            farm.lose_workers()
+        elif grants:
+            token, job, index = grants[pick % len(grants)]
+            if verb == "settle":
+                farm.run(segments.settle(token, [segments.Settled(job, index, 1)]))
+            elif verb == "fail":
+                farm.run(segments.fail(token, job, index, "bad"))
+            else:
+                farm.run(segments.release(token, {job: [index]}))
+        assert in_hand(farm)["ann"] <= most
+        assert farm.run(quotas.account("ann")).segments == in_hand(farm)["ann"]
+
+
+def held(farm: Farm) -> list[tuple[str, str, int]]:
+    """Token, job and index of every segment that is in hand."""
+    grants = {
+        key.removeprefix("f:g:"): fields for key, fields in snapshot(farm.redis).items() if key.startswith("f:g:")
+    }
+    fields = [(token, *field.split(":")) for token, fields in grants.items() for field in fields if ":" in field]
+    return sorted((token, job, int(index)) for token, job, index in fields)
+
+
+def in_hand(farm: Farm) -> Counter[str]:
+    return Counter(farm.record(job).tenant for _, job, _ in held(farm))
+
+
+def unsettled(farm: Farm, *jobs: str) -> int:
+    records = [farm.record(job) for job in jobs]
+    return sum(record.total - record.done - record.dead for record in records)
 
 
 # --- the data of an older release -------------------------------------------------------------------------------------

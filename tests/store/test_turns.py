@@ -103,6 +103,7 @@ def test_a_ring_with_entries_of_missing_work_is_corrected(farm: Farm) -> None:
     farm.running("job_a", 4)
     farm.redis.hincrby("f:ready", "m:bulk", 7)
     farm.redis.zadd("f:jobs:m:normal:ann", {"job_gone": 0})
+    farm.redis.zadd("f:solo:m", {"job_gone:0": 0})
     assert farm.claim(want=32).segments == {"job_a": [0, 1, 2, 3]}
     assert farm.idle()
 

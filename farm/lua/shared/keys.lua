@@ -55,8 +55,8 @@
 --
 -- Rendering
 --   f:ready                        hash    <model>:<lane> -> ready segments
---   f:turns:<model>                hash    <lane> -> segments owed to it; sequence: number of the latest turn; solo: 0 or 1,
---                                          changed by every claim that finds a quarantined segment
+--   f:turns:<model>                hash    <lane> -> segments owed to it; sequence: number of the latest turn; solo: 1 where
+--                                          the latest claim beside quarantined segments took one of these, else 0
 --   f:ring:<model>:<lane>          zset    tenant -> number of its latest turn
 --   f:jobs:<model>:<lane>:<tenant> zset    job -> number of its latest turn
 --   f:load:<model>                 hash    <lane>:<tenant> -> ready segments
