@@ -12,6 +12,7 @@ VENV := $(or $(FARM_VENV),.venv)
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ENGINES := $(VENV)/.engines-ready
+WEIGHTS := $(VENV)/kokoro
 # The first that is new enough; an environment that is there already keeps its own.
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$python; break; }; done)
@@ -21,8 +22,9 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: $(READY) ## narrate the example texts on an embedded farm (./data), save to ./out
-	@$(BIN)/python examples/demo.py
+demo: $(READY) ## narrate the example texts on an embedded farm (./data), save to ./out; MODEL=kokoro for a natural voice
+	@$(if $(filter-out espeak,$(MODEL)),$(BIN)/python -m worker fetch $(MODEL))
+	@$(BIN)/python examples/demo.py $(if $(MODEL),--model $(MODEL))
 
 .PHONY: up
 up: $(READY) ## run the embedded farm until Ctrl-C, data in ./data
@@ -41,6 +43,13 @@ test: $(READY) ## the quick tests, without torch and Docker; some of any tier: m
 .PHONY: test-model
 test-model: $(if $(NAMED),$(ENGINES),types-model) ## the tests and the types of the IndexTTS engine (2 GB, a C++ compiler)
 	@$(call pytest,2) --dist loadfile $(if $(NAMED),,tests/indextts) $(ARGS)
+
+# The weights lie beside the environment, so that a clean one fetches them again: the way to them is tested as well.
+.PHONY: test-voice
+test-voice: export FARM_KOKORO_DIR = $(abspath $(WEIGHTS))
+test-voice: $(READY) ## the kokoro engine with its real weights (121 MB, fetched once)
+	@$(BIN)/python -m worker fetch kokoro
+	@$(BIN)/pytest $(if $(NAMED),,tests/kokoro) $(ARGS)
 
 SUDO := $(if $(filter-out 0,$(shell id -u)),sudo -n)
 
@@ -61,9 +70,10 @@ test-contract: $(READY) ## the API against its OpenAPI document, with thousands 
 	@$(BIN)/pytest $(if $(NAMED),,tests/contract) $(ARGS)
 
 .PHONY: test-all
-test-all: ## the five above, one after another
+test-all: ## the six above, one after another
 	@$(MAKE) --no-print-directory test
 	@$(MAKE) --no-print-directory test-model
+	@$(MAKE) --no-print-directory test-voice
 	@$(MAKE) --no-print-directory test-faults
 	@$(MAKE) --no-print-directory test-browser
 	@$(MAKE) --no-print-directory test-contract

@@ -1,5 +1,6 @@
 # The images, and where their layers are kept:
 #   docker buildx bake                            api and worker (espeak), for this machine
+#   docker buildx bake kokoro                     Kokoro on CPUs
 #   docker buildx bake gpu                        IndexTTS on CUDA
 #   docker buildx bake gpu-flash                  the same with flash-attn, from the cache or compiled for hours
 #   REGISTRY=ghcr.io/you/tts-farm docker buildx bake --push all
@@ -39,7 +40,7 @@ function "cache_to" {
 }
 
 group "default" { targets = ["api", "worker"] }
-group "all" { targets = ["api", "worker", "gpu"] }
+group "all" { targets = ["api", "worker", "kokoro", "gpu"] }
 
 target "common" {
   args = {
@@ -62,6 +63,15 @@ target "worker" {
   tags       = image("worker")
   cache-from = cache_from(["worker"])
   cache-to   = cache_to("worker")
+}
+
+target "kokoro" {
+  inherits   = ["common"]
+  dockerfile = "Dockerfile.worker"
+  args       = { ENGINE = "kokoro" }
+  tags       = image("worker-kokoro")
+  cache-from = cache_from(["kokoro"])
+  cache-to   = cache_to("kokoro")
 }
 
 target "cuda" {

@@ -29,7 +29,7 @@ ENGINE_GROUP = "tts_farm.engines"  # the entry points by which other distributio
 
 # Names that belong to the farm but are read elsewhere (compose, make, the tests).
 _FOREIGN = frozenset({"FARM_VENV", "FARM_TEST_REDIS", "FARM_TEST_PATIENCE"})
-_ENGINES_WITH_SETTINGS = ("indextts",)  # of those that come with the farm: farm/ can't import them to ask
+_ENGINES_WITH_SETTINGS = ("indextts", "kokoro")  # of those that come with the farm: farm/ can't import them to ask
 
 
 # What Kubernetes sets in each container for a Service named `farm` or `farm-…`: FARM_PORT=tcp://10.43.1.39:8000.

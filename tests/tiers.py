@@ -17,6 +17,7 @@ CONTRIBUTING = TESTS.parent / "CONTRIBUTING.md"
 TIERS = {
     "test": ("pure", "webhook", "store", "storage", "api", "engine", "client", "flow", "containers"),
     "test-model": ("indextts",),
+    "test-voice": ("kokoro",),
     "test-faults": ("chaos",),
     "test-browser": ("browser",),
     "test-contract": ("contract",),

@@ -166,4 +166,5 @@ class Entry:
     load: Callable[[Any], Engine]
     settings: type[EngineSettings] = EngineSettings
     fetch: Callable[[Any], None] | None = None  # gets the model's files ahead of the first start
+    memory_mb: int | None = None  # of a worker that uses one core alone; the embedded farm starts as many as fit
     start_s: float = 120.0  # seconds that a start may take, with a fetch of the files where there is one

@@ -38,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--host", help="address of the API (FARM_HOST, 127.0.0.1)")
     command.add_argument("--port", type=int, help="port of the API, 0 for a free one (FARM_PORT, 8000)")
     command.add_argument("--model", help="what the render workers serve (FARM_MODEL, espeak)")
-    command.add_argument("--workers", type=int, default=1, metavar="N", help="render workers (1)")
+    command.add_argument("--workers", type=int, metavar="N", help="render workers (1; of kokoro one for each core)")
     command.add_argument("--verbose", action="store_true", help="show the logs")
 
     command = _add(commands, "narrate", narrate.narrate, "turn a text or a document into an audio file")

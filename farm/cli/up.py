@@ -22,7 +22,7 @@ def up(given: argparse.Namespace) -> int:
         from farm.embedded.port import HIGHEST
         from farm.embedded.supervisor import Local
     settings = Settings.read()
-    if given.workers < 0:
+    if given.workers is not None and given.workers < 0:
         raise BadInput("--workers must be 0 or more")
     if given.port is not None and not 0 <= given.port <= HIGHEST:
         raise BadInput(f"--port {given.port}: give a number up to {HIGHEST}, or 0 for a free port")

@@ -46,7 +46,8 @@ LOOPBACK = ("127.0.0.0/8", "::1/128")
 
 
 class Local:
-    """`port` 0 takes a free port. `environment` is added to the environment of this process, and wins over it."""
+    """`port` 0 takes a free port, `workers` None as many as the engine can use here. `environment` is added to the
+    environment of this process, and wins over it."""
 
     def __init__(
         self,
@@ -55,7 +56,7 @@ class Local:
         host: str = "127.0.0.1",
         port: int = 0,
         model: str = "espeak",
-        workers: int = 1,
+        workers: int | None = 1,
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self.data = readable(data.resolve())
@@ -65,7 +66,8 @@ class Local:
         self._port = port if self._kept is None else self._kept.number
         self._socket = self.run_folder / SOCKET
         self._model = model
-        self._render = tuple("render" if n == 0 else f"render-{n + 1}" for n in range(workers))
+        self._workers = workers
+        self._render: tuple[str, ...] = ()
         self._given = {**os.environ, **(environment or {})}
         self._children: dict[str, Child] = {}
         self._former: frozenset[str] = frozenset()  # workers of a farm that was killed on this folder
@@ -115,13 +117,15 @@ class Local:
             self._know_own_storage()
             self._former = self._beating()
             self._add("api", _module("api"))
+            workers = self._engine()["workers"] if self._workers is None else self._workers
+            self._render = tuple("render" if n == 0 else f"render-{n + 1}" for n in range(int(workers)))
             for name in self._render:
                 self._add(name, _module("worker", "render"))
             self._add("desk", _module("worker", "desk"))
             with Farm(self.url, patience=0) as farm:
                 self._until("the API is ready", farm.health)
             self._children["api"].prove()
-            self._until("every worker sends a heartbeat", self._workers_alive, self._start_s)
+            self._until("every worker sends a heartbeat", self._workers_alive, lambda: self._engine()["start_s"])
             for child in self._children.values():
                 child.prove()
             running = Running(self.url, self.redis_url, self.storage_url, os.getpid(), self._webhook_allow_keyless)
@@ -244,14 +248,15 @@ class Local:
         waited = time.monotonic() - started
         raise Misconfigured(f"waited {waited:.0f} s until {what}: {seen}; look into {self.data / 'logs'}")
 
-    def _start_s(self) -> float:
-        """Seconds that a worker of this model may take to start. The table of engines knows them, which farm/ can't
-        import, so a program of worker/ is asked, and only where a start takes long."""
+    def _engine(self) -> dict[str, float]:
+        """Seconds that a worker of this model may take to start, and the workers that it can use on this machine. The
+        table of engines knows them, which farm/ can't import, so a program of worker/ is asked, where that matters."""
         asked = subprocess.run(
             (*_module("worker.engines"), self._model),
             env=self._environment(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False,
         )  # fmt: skip
-        return float(json.loads(asked.stdout)["start_s"]) if asked.returncode == 0 else 0.0
+        known = json.loads(asked.stdout) if asked.returncode == 0 else {}
+        return {"start_s": known.get("start_s", 0.0), "workers": known.get("workers", 1)}
 
     def _refuse_strangers(self) -> None:
         if not is_loopback(self._host) and not self._has_keys():

@@ -295,10 +295,13 @@ def test_a_worker_that_takes_long_to_start_is_waited_for_as_long_as_its_engine_s
         local._until("it is ready", lambda: _raise(Unavailable("it is busy")))
 
 
-def test_the_table_of_engines_says_how_long_a_start_may_take(tmp_path: Path) -> None:
-    assert Local(tmp_path, model="indextts-2")._start_s() == 7200
-    assert Local(tmp_path, model="espeak")._start_s() == 120
-    assert Local(tmp_path, model="espresso")._start_s() == 0
+def test_the_table_of_engines_says_how_long_a_start_may_take_and_how_many_workers_it_can_use(tmp_path: Path) -> None:
+    assert Local(tmp_path, model="indextts-2")._engine() == {"start_s": 7200, "workers": 1}
+    assert Local(tmp_path, model="espeak")._engine() == {"start_s": 120, "workers": 1}
+    assert Local(tmp_path, model="espresso")._engine() == {"start_s": 0, "workers": 1}
+    kokoro = Local(tmp_path, model="kokoro")._engine()
+    assert kokoro["start_s"] == 1800
+    assert kokoro["workers"] >= 1
 
 
 def _raise(error: Exception) -> None:

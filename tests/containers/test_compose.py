@@ -19,9 +19,9 @@ from worker.settings_docs import by_settings
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "compose"
-FILES = ("compose.yaml", "gpu.yaml")
+FILES = ("compose.yaml", "gpu.yaml", "kokoro.yaml")
 TEXTS = {name: (COMPOSE / name).read_text("utf-8") for name in FILES}
-FARM, GPU = (yaml.safe_load(text)["services"] for text in TEXTS.values())
+FARM, GPU, KOKORO = (yaml.safe_load(text)["services"] for text in TEXTS.values())
 OURS = ("api", "desk", "worker")
 EXAMPLE = (COMPOSE / ".env.example").read_text("utf-8")
 # Settings that compose sets by itself, or that belong to other programs of the farm.
@@ -44,7 +44,7 @@ def test_every_setting_can_be_set_in_the_env_file() -> None:
     settings = {name for each in (Settings, *by_settings()) for name in each.variables()}
     elsewhere = BY_THE_IMAGE | COMPOSED | OF_CLIENTS | OF_THE_EMBEDDED_FARM
     given = {name for service in OURS for name in FARM[service]["environment"]}
-    given |= set(GPU["worker"]["environment"]) | {"FARM_API_KEY"}
+    given |= {*GPU["worker"]["environment"], *KOKORO["worker"]["environment"], "FARM_API_KEY"}
     assert settings - elsewhere == {name for name in given if name.startswith("FARM_")} - COMPOSED
 
 
@@ -151,6 +151,13 @@ def test_the_gpu_file_gives_workers_gpus_and_the_model() -> None:
     assert device == {"driver": "nvidia", "count": "all", "capabilities": ["gpu"]}
     assert GPU["worker"]["entrypoint"] == ["tini", "--", "take-gpu", "python", "-m", "worker"]
     assert {each["environment"]["FARM_MODEL"] for each in GPU.values()} == {"${FARM_MODEL:-indextts-2}"}
+
+
+def test_the_kokoro_file_gives_every_part_the_model_and_workers_a_place_for_its_weights() -> None:
+    assert KOKORO["worker"]["build"]["args"] == {"ENGINE": "kokoro"}
+    assert KOKORO["worker"]["volumes"] == ["models:/var/lib/farm/models"]
+    assert "/var/lib/farm/models/" in KOKORO["worker"]["environment"]["FARM_KOKORO_DIR"]
+    assert {each["environment"]["FARM_MODEL"] for each in KOKORO.values()} == {"${FARM_MODEL:-kokoro}"}
 
 
 def published() -> set[str]:

@@ -32,7 +32,7 @@ def reads(stages: list[Stage]) -> set[str]:
 
 def test_the_chain_of_the_worker_is_the_one_that_the_file_describes() -> None:
     chain = names(line_of(WORKER, "worker"))
-    assert chain == ["base", "engine-espeak", "engine-indextts", "dependencies", "worker"]
+    assert chain == ["base", "engine-espeak", "engine-kokoro", "engine-indextts", "dependencies", "worker"]
     assert names(line_of(WORKER, "flash-attn")) == [
         "flash-attn-none", "flash-attn-wheel", "flash-attn-build", "flash-attn",
     ]  # fmt: skip

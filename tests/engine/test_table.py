@@ -75,7 +75,7 @@ def test_the_engines_of_the_farm_are_listed_without_importing_one() -> None:
     )
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     listed, imported = said.splitlines()
-    assert set(listed.split()) >= {"espeak", "indextts-2", "indextts-2.5"}
+    assert set(listed.split()) >= {"espeak", "kokoro", "indextts-2", "indextts-2.5"}
     assert imported == "[]"
 
 
@@ -93,9 +93,7 @@ def test_an_engine_is_loaded_by_its_name() -> None:
 
 
 def test_a_name_that_nobody_brings_is_refused_with_the_names_that_there_are() -> None:
-    with pytest.raises(
-        Misconfigured, match=r"^FARM_MODEL=espresso: no such engine; this farm has espeak, indextts-2, "
-    ):
+    with pytest.raises(Misconfigured, match=r"^FARM_MODEL=espresso: no such engine; this farm has espeak, kokoro, "):
         loaded("espresso")
 
 

@@ -2,6 +2,7 @@
 
     name                       where it stands                                its libraries
     espeak                     worker/engines/espeak/                         the extra `espeak`
+    kokoro                     worker/engines/kokoro/                         the extra `kokoro`
     indextts-2, indextts-2.5   worker/engines/indextts/                       docs/indextts.md
     any other                  a distribution with an entry point in the      the distribution's own
                                group `tts_farm.engines`
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 
 OWN = {
     "espeak": "worker.engines.espeak:ENGINE",
+    "kokoro": "worker.engines.kokoro:ENGINE",
     "indextts-2": "worker.engines.indextts:VERSION_2",
     "indextts-2.5": "worker.engines.indextts:VERSION_25",
 }

@@ -1,0 +1,71 @@
+"""Signs into samples: Kokoro's graph in ONNX Runtime.
+
+The graph takes one utterance, and has no random node: one version of ONNX Runtime makes the same samples of the same
+signs, voice and speed. A process has one thread (docs/benchmarks.md says why), and a machine as many processes
+as cores.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from farm.errors import Misconfigured
+from worker.engines.kokoro import alphabet
+from worker.engines.kokoro.files import HOW_TO_FETCH, MODEL, VOICES
+from worker.engines.kokoro.voices import VOICES as KNOWN
+
+Samples = npt.NDArray[np.float32]
+
+RATE = 24_000  # Hz
+
+
+class Sayer(Protocol):
+    """Says signs with a voice; a test has one without weights."""
+
+    revision: str
+
+    def say(self, signs: str, voice: str, speed: float) -> Samples:
+        """Float32 (samples,) at RATE, within [-1, 1]. At most alphabet.LONGEST signs, one at least."""
+        ...
+
+
+class Network:
+    def __init__(self, session: onnxruntime.InferenceSession, styles: dict[str, Samples], revision: str) -> None:
+        self._session, self._styles, self.revision = session, styles, revision
+
+    @classmethod
+    def load(cls, folder: Path) -> Network:
+        """Raises Misconfigured where a file is missing or another one."""
+        model, voices = MODEL.check(folder), VOICES.check(folder)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+            with zipfile.ZipFile(voices) as archive:
+                styles = {name: np.load(io.BytesIO(archive.read(f"{name}.npy"))) for name in KNOWN}
+        except Exception as error:  # ONNX Runtime's errors have no base of their own
+            raise Misconfigured(
+                f"ONNX Runtime {onnxruntime.__version__} can't load {model} ({str(error).splitlines()[0]}); install "
+                f"the version of tts-farm[kokoro], or fetch the files again: {HOW_TO_FETCH}"
+            ) from error
+        sums = hashlib.sha256(f"{MODEL.sha256} {VOICES.sha256}".encode()).hexdigest()
+        return cls(session, styles, f"{sums[:12]}-ort{onnxruntime.__version__}")
+
+    def say(self, signs: str, voice: str, speed: float) -> Samples:
+        tokens = alphabet.numbers(signs)
+        inputs = {
+            "tokens": np.array([[0, *tokens, 0]], np.int64),
+            "style": self._styles[voice][len(tokens) - 1],
+            "speed": np.array([speed], np.float32),
+        }
+        (samples,) = self._session.run(None, inputs)
+        return np.clip(np.asarray(samples, np.float32).ravel(), -1, 1)
