@@ -15,6 +15,7 @@ from functools import partial
 from farm.documents import chapters as cutting
 from farm.documents.archive import Archive, resolve
 from farm.documents.chapters import Entry
+from farm.documents.cover import cover_of
 from farm.documents.html import Placed, blocks_of
 from farm.documents.metadata import Cover, Metadata
 from farm.documents.notes import with_notes
@@ -24,9 +25,7 @@ from farm.documents.xml import Element, attribute, local, parse_html, parse_xml
 from farm.errors import BadInput
 
 _XHTML = frozenset({"application/xhtml+xml", "text/html", "application/x-dtbook+xml", "text/x-oeb1-document"})
-_PICTURES = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n\x1a\n": "image/png"}
 _LOCKS = {"META-INF/rights.xml": "Adobe's", "META-INF/license.lcpl": "Readium's", "META-INF/sinf.xml": "Apple's"}
-_MAX_COVER_BYTES = 20_000_000
 _TAG = re.compile(r"<[^>]*>")
 
 
@@ -63,7 +62,10 @@ def read_epub(archive: Archive) -> Document:
     if not any(one.block.kind not in (Kind.IMAGE, Kind.BREAK) for one in placed):
         raise _without_text(archive, package)
     return Document(
-        "epub", _chapters(placed, places, starts, entries, warnings), _metadata(archive, package), tuple(warnings)
+        "epub",
+        _chapters(placed, places, starts, entries, warnings),
+        _metadata(archive, package, warnings),
+        tuple(warnings),
     )
 
 
@@ -296,7 +298,7 @@ def _chapters(
 # --- metadata and cover -----------------------------------------------------------------------------------------------
 
 
-def _metadata(archive: Archive, package: _Package) -> Metadata:
+def _metadata(archive: Archive, package: _Package, warnings: list[str]) -> Metadata:
     said: dict[str, list[str]] = {}
     roles = {
         attribute(node, "refines").removeprefix("#"): (node.text or "").strip()
@@ -334,19 +336,17 @@ def _metadata(archive: Archive, package: _Package) -> Metadata:
         subject=", ".join(dict.fromkeys(said.get("subject", ()))),
         series=series,
         series_index=series_index,
-        cover=_cover(archive, package),
+        cover=_cover(archive, package, warnings),
     )
 
 
-def _cover(archive: Archive, package: _Package) -> Cover | None:
-    for item in _covers(archive, package):
-        if item.path not in archive:
-            continue
-        data = archive.read(item.path)
-        media_type = next((kind for magic, kind in _PICTURES.items() if data.startswith(magic)), None)
-        if media_type is not None and len(data) <= _MAX_COVER_BYTES:
-            return Cover(data, media_type)
-    return None
+def _cover(archive: Archive, package: _Package, warnings: list[str]) -> Cover | None:
+    """The likeliest that can be shown. The warning is of the likeliest alone: the others are guesses."""
+    faults: list[str] = []
+    paths = dict.fromkeys(item.path for item in _covers(archive, package) if item.path in archive)
+    cover = next(filter(None, (cover_of(path, archive.read(path), faults) for path in paths)), None)
+    warnings += faults[:1]
+    return cover
 
 
 def _covers(archive: Archive, package: _Package) -> Iterator[_Item]:

@@ -7,13 +7,13 @@ import binascii
 from collections.abc import Iterator
 
 from farm.documents.chapters import cut_title
+from farm.documents.cover import cover_of
 from farm.documents.line import Line
 from farm.documents.metadata import Cover, Metadata
 from farm.documents.refusals import refusal
 from farm.documents.tree import Block, Document, Kind, Mark, number
 from farm.documents.xml import Element, attribute, local, parse_xml
 
-_PICTURES = ("image/jpeg", "image/png")
 _BREAKS = frozenset({"empty-line"})
 _QUOTES = frozenset({"epigraph", "cite", "poem", "annotation"})
 _LINES = frozenset({"p", "v", "text-author", "subtitle", "date"})
@@ -29,9 +29,10 @@ def read_fb2(data: bytes, name: str) -> Document:
     for body in root:
         if local(body) == "body":
             rows += _of_notes(body) if attribute(body, "name") in ("notes", "comments") else _sections(body, 0)
-    warnings = () if whole else (f"{name} is broken XML, and was read as far as it goes",)
+    warnings = [] if whole else [f"{name} is broken XML, and was read as far as it goes"]
+    metadata = _metadata(root, warnings)
     return Document(
-        "fb2", number((title, max(1, depth), blocks) for title, depth, blocks in rows), _metadata(root), warnings
+        "fb2", number((title, max(1, depth), blocks) for title, depth, blocks in rows), metadata, tuple(warnings)
     )
 
 
@@ -117,7 +118,7 @@ def _add(node: Element, line: Line) -> None:
             line.add(child.tail or "")
 
 
-def _metadata(root: Element) -> Metadata:
+def _metadata(root: Element, warnings: list[str]) -> Metadata:
     info = next((node for node in root.iter() if local(node) == "title-info"), None)
     if info is None:
         return Metadata()
@@ -133,7 +134,7 @@ def _metadata(root: Element) -> Metadata:
         date=said.get("date", ""), description=said.get("annotation", ""), subject=said.get("genre", ""),
         series=attribute(sequence, "name") if sequence is not None else "",
         series_index=attribute(sequence, "number") if sequence is not None else "",
-        cover=_cover(root, info),
+        cover=_cover(root, info, warnings),
     )  # fmt: skip
 
 
@@ -141,16 +142,16 @@ def _part(node: Element, name: str) -> str:
     return next((" ".join((one.text or "").split()) for one in node if local(one) == name), "")
 
 
-def _cover(root: Element, info: Element) -> Cover | None:
+def _cover(root: Element, info: Element, warnings: list[str]) -> Cover | None:
     page = next((node for node in info if local(node) == "coverpage"), None)
     image = next((node for node in page.iter() if local(node) == "image"), None) if page is not None else None
     wanted = attribute(image, "href").removeprefix("#") if image is not None else ""
     for node in root:
         if wanted and local(node) == "binary" and node.get("id") == wanted:
-            media_type = (node.get("content-type") or "").lower().replace("jpg", "jpeg")
             try:
                 data = base64.b64decode("".join((node.text or "").split()), validate=True)
             except (binascii.Error, ValueError):
+                warnings.append(f"the cover {wanted} is left out: it is no base64")
                 return None
-            return Cover(data, media_type) if media_type in _PICTURES and data else None
+            return cover_of(wanted, data, warnings)
     return None

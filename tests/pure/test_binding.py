@@ -251,6 +251,14 @@ def test_an_m4b_carries_the_tags_by_which_players_know_a_book(tmp_path: Path) ->
     }  # fmt: skip
 
 
+def picture_of(kind: str, width: int = 40, height: int = 60) -> bytes:
+    """Of one colour."""
+    codec = av.CodecContext.create("mjpeg" if kind == "JPEG" else "png", "w")
+    frame = av.VideoFrame(width, height, "yuvj420p" if kind == "JPEG" else "rgb24")
+    codec.width, codec.height, codec.pix_fmt, codec.time_base = width, height, frame.format.name, Fraction(1, 1)  # type: ignore[attr-defined]
+    return b"".join(bytes(packet) for packet in [*codec.encode(frame), *codec.encode(None)])  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize(("kind", "format"), [("JPEG", MP4Cover.FORMAT_JPEG), ("PNG", MP4Cover.FORMAT_PNG)])
 def test_an_m4b_of_a_document_shows_its_title_its_author_and_its_cover(tmp_path: Path, kind: str, format: int) -> None:
     picture = picture_of(kind)
@@ -264,22 +272,16 @@ def test_an_m4b_of_a_document_shows_its_title_its_author_and_its_cover(tmp_path:
     assert [(bytes(cover), cover.imageformat) for cover in tags["covr"]] == [(picture, format)]
 
 
-@pytest.mark.parametrize("picture", [b"no picture at all", b"\x89PNG\r\n\x1a\nand no more"])
-def test_a_cover_that_is_no_picture_is_left_out_with_a_warning(
+@pytest.mark.parametrize(
+    "picture", [b"no picture at all", b"\x89PNG\r\n\x1a\nand no more", picture_of("PNG", 3_001, 2)]
+)
+def test_a_cover_that_is_no_picture_or_too_large_is_left_out_with_a_warning(
     tmp_path: Path, picture: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = of_one_clip(tmp_path, replace(BOOK, chapters=[("One", 0)], cover=picture))
     assert len(heard(path, "m4b")) > RATE / 10
     assert "covr" not in (MP4(path).tags or {})
     assert "the cover is left out" in caplog.text
-
-
-def picture_of(kind: str) -> bytes:
-    """40 x 60 pixels."""
-    codec = av.CodecContext.create("mjpeg" if kind == "JPEG" else "png", "w")
-    frame = av.VideoFrame(40, 60, "yuvj420p" if kind == "JPEG" else "rgb24")
-    codec.width, codec.height, codec.pix_fmt, codec.time_base = 40, 60, frame.format.name, Fraction(1, 1)  # type: ignore[attr-defined]
-    return b"".join(bytes(packet) for packet in [*codec.encode(frame), *codec.encode(None)])  # type: ignore[attr-defined]
 
 
 def of_one_clip(folder: Path, book: Book) -> Path:

@@ -10,6 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from farm.documents.cover import fault_of
 from farm.documents.metadata import Metadata
 from farm.plan import Plan, Segment
 from farm.sound.timeline import Span
@@ -101,6 +102,8 @@ class M4bFile:
         from av.stream import Disposition
 
         try:
+            if (fault := fault_of(self._book.cover)) is not None:  # of a document that an older farm has read
+                raise ValueError(fault)
             opened: Any = av.open(io.BytesIO(self._book.cover))
             with opened as file:
                 (stream,) = file.streams.video
