@@ -1,6 +1,7 @@
 """Spans of the steps of a job, for a collector of OpenTelemetry.
 
     a job            request ─ accept ─ plan ─ render ─ assemble ─ deliver      one trace, that of the request
+                                               passage, each of a long job
     a render batch   render batch                                              a trace of its own, linked to its jobs
 
 A traceparent of W3C Trace Context, which the record of a job keeps, joins them across processes. Everything is off

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import farm.passages
 from farm.store.call import command
 from farm.tracing import trace_id
 from tests.collector import Here, Spanned
@@ -45,6 +46,26 @@ def test_the_steps_of_a_job_are_one_trace_under_its_request(house: House, here: 
     assert (plan.attributes["farm.segments"], render.attributes["farm.segments"]) == (2, 2)
     assert assemble.attributes["farm.audio_seconds"] > 0
     assert render.seconds > 0
+
+
+def test_each_passage_of_a_book_is_a_step_of_its_trace(
+    house: House, here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(farm.passages, "PASSAGE_MS", 1_000)
+    parts = [{"input": "One.\n\nTwo."}, {"input": "Three."}]
+    job = house.submit(chapters=parts, output={"format": "flac"}, trace=GOOD)
+    house.finish()
+    spans = of(GOOD, here.spans)
+    joined = [span for span in spans if span.name == "passage"]
+    assert {span.parent for span in joined} == {GOOD[36:52]}
+    assert {span.attributes["farm.job_id"] for span in joined} == {job}
+    assert sorted((span.attributes["farm.first"], span.attributes["farm.segments"]) for span in joined) == [
+        (0, 2),
+        (2, 1),
+    ]
+    assert all(span.attributes["farm.bytes"] > 0 for span in joined)
+    (assemble,) = (span for span in spans if span.name == "assemble")
+    assert spans.index(assemble) > max(map(spans.index, joined))
 
 
 def test_a_render_batch_is_a_trace_of_its_own_with_a_link_to_each_of_its_jobs(house: House, here: Here) -> None:

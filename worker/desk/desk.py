@@ -83,7 +83,7 @@ class Desk:
         assembler = Assembler(store, storage, waker, self._lease_ms, tracing)
         self._checking: Mapping[Due, Callable[[tasks.Task, Callable[[], None]], None]] = {
             Due.PLAN: self._planner.plan,
-            Due.PASSAGE: PassageMaker(store, storage, waker).make,
+            Due.PASSAGE: PassageMaker(store, storage, waker, tracing).make,
             Due.ASSEMBLE: assembler.assemble,
             Due.DOCUMENT: Documents(store, storage).act,
         }

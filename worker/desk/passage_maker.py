@@ -18,6 +18,7 @@ from farm.plan_reader import PlanReader
 from farm.spec import Spec
 from farm.storage import Storage
 from farm.store import Store, jobs, tasks
+from farm.tracing import OFF, Span, Tracing, step_of
 from farm.wake import DESK_QUEUE, Waker
 from farm.wire import Output
 from worker.desk.passage import Passage, Pieces, make_passage, read_passage, write_passage
@@ -28,8 +29,8 @@ _FETCHED = 2  # ahead of the one that is joined
 
 
 class PassageMaker:
-    def __init__(self, store: Store, storage: Storage, waker: Waker) -> None:
-        self._store, self._storage, self._waker = store, storage, waker
+    def __init__(self, store: Store, storage: Storage, waker: Waker, tracing: Tracing = OFF) -> None:
+        self._store, self._storage, self._waker, self._tracing = store, storage, waker, tracing
 
     def make(self, task: tasks.Task, check: Callable[[], None]) -> None:
         """`check` is called now and then; an exception from it ends the work."""
@@ -37,16 +38,18 @@ class PassageMaker:
         job, place = self._store.run(jobs.record(id)), self._store.run(tasks.passage(task))
         key = None
         if job is not None and job.status in OPEN and place is not None:
-            try:
-                key = self._put(job, *place, check)
-            except (ObjectMissing, ClipCorrupt) as error:
-                log.info("passage %s waits for the assembly: %s", task.id, error)
+            with step_of(self._tracing, "passage", id, job.trace, first=place[0], segments=place[1]) as span:
+                try:
+                    key = self._put(job, *place, check, span)
+                except (ObjectMissing, ClipCorrupt) as error:
+                    span.set(error=error.code)
+                    log.info("passage %s waits for the assembly: %s", task.id, error)
         if self._store.run(tasks.passage_done(task)):
             self._waker.wake(DESK_QUEUE)
         elif key is not None and not self._is_open(id):
             self._storage.delete(key)
 
-    def _put(self, job: jobs.JobRecord, first: int, count: int, check: Callable[[], None]) -> str | None:
+    def _put(self, job: jobs.JobRecord, first: int, count: int, check: Callable[[], None], span: Span) -> str | None:
         """The key of a new object; None where there is one."""
         reader, output = PlanReader(self._storage, job.id), Spec.model_validate_json(job.spec).output
         lost = self._store.run(jobs.attempts(job.id))
@@ -59,7 +62,9 @@ class PassageMaker:
         if self._storage.head(key) is not None:
             return None
         passage = make_passage(pieces, self._storage, reader.plan.sample_rate, output, check)
-        self._storage.put(key, write_passage(passage), synced=False)
+        written = write_passage(passage)
+        self._storage.put(key, written, synced=False)
+        span.set(bytes=len(written))
         return key
 
     def _is_open(self, id: str) -> bool:
