@@ -32,6 +32,7 @@ from farm.wire import Batch, Delivery, Document, Job, JobOptions, JobRequest, Mo
 __all__ = ["DEFAULT_URL", "Broken", "Farm", "Misaddressed", "Refused", "Unreachable"]
 
 LONG_POLL_S = 30.0  # the API allows 60; proxies like to cut idle connections at 60
+_LISTING_S = 600.0  # an archive begins when storage has been asked for the sizes of all results
 _IDEMPOTENCY_KEY = re.compile(r"(?=.{1,255}\Z)[!-~]([ -~]*[!-~])?")
 
 
@@ -97,7 +98,8 @@ class Farm(Exchange):
         """Saves all results of a job, or of a batch, as a ZIP archive under `target`, whole or not at all. Of a batch
         `partial` leaves out jobs without a result, which `missing.json` in the archive names; else they are refused."""
         owner = _batch(id) if is_batch(id) else _job(id)
-        return self.download(f"{owner}/archive.zip" + ("?partial=true" if partial and is_batch(id) else ""), target)
+        path = f"{owner}/archive.zip" + ("?partial=true" if partial and is_batch(id) else "")
+        return self.download(path, target, read_timeout=_LISTING_S)
 
     def manifest(self, id: str) -> dict[str, Any]:
         """The manifest: each segment's place in the audio and in the text, its digest and its attempts."""

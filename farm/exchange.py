@@ -24,7 +24,7 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from farm.errors import BadInput, FarmError, FieldError, Misconfigured
-from farm.http_pool import open_pool
+from farm.http_pool import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, open_pool
 from farm.wire import Page, Problem
 
 T = TypeVar("T")
@@ -84,16 +84,20 @@ class Exchange:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def download(self, path: str, target: Path, *, sha256: str | None = None) -> Path:
+    def download(
+        self, path: str, target: Path, *, sha256: str | None = None, read_timeout: float | None = None
+    ) -> Path:
         """Downloads into a file beside the target, which takes the target's name once it is complete and has the
-        digest."""
+        digest. `read_timeout`: seconds that the next bytes may take."""
         if not target.name:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
         part = target.with_name(f".{secrets.token_hex(8)}.part")  # short, however long the target's name is
 
         def receive() -> Path:
             digest = hashlib.sha256()
-            with self._http.stream("GET", path, follow_redirects=True) as answer, part.open("wb") as file:
+            waits = httpx.Timeout(read_timeout or READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
+            get = self._http.stream("GET", path, follow_redirects=True, timeout=waits)
+            with get as answer, part.open("wb") as file:
                 if not answer.is_success:
                     answer.read()
                     raise _refusal(answer)

@@ -15,6 +15,7 @@ import httpx
 
 from farm.errors import Misconfigured
 
+CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 5.0, 30.0
 _KEY = re.compile(r"[!-~]+")
 _PROXIES = ("all_proxy", "http_proxy", "https_proxy")
 
@@ -36,7 +37,7 @@ def open_pool(url: str, api_key: str | None) -> httpx.Client:
         return httpx.Client(
             base_url=url,
             headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
-            timeout=httpx.Timeout(30.0, connect=5.0),
+            timeout=httpx.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
             trust_env=not direct,
         )
     except OSError:

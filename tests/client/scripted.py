@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -11,12 +12,13 @@ from typing import Any
 
 @dataclass
 class Reply:
-    """What the scripted server answers; `broken` closes the connection instead."""
+    """What the scripted server answers, and how many seconds later; `broken` closes the connection instead."""
 
     status: int = 200
     body: Any = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
     broken: bool = False
+    late_s: float = 0.0
 
 
 @dataclass
@@ -53,6 +55,7 @@ class Scripted:
                 reply = scripted.replies.pop(0)
                 if reply.broken:
                     return
+                time.sleep(reply.late_s)  # the delay is what is tested
                 data = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()
                 self.send_response(reply.status)
                 for name, value in {"Content-Length": str(len(data)), **reply.headers}.items():

@@ -230,3 +230,16 @@ def test_the_farm_describes_itself(client: Farm) -> None:
     assert [model.name for model in client.models()] == ["espeak"]
     assert "en-gb" in {voice.name for voice in client.voices()}
     assert {worker.kind for worker in client.queue().workers} == {"render", "desk"}
+
+
+def test_an_archive_may_take_longer_to_begin_than_other_answers(
+    scripted: Scripted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All results of a large batch are listed first."""
+    monkeypatch.setattr("farm.exchange.READ_TIMEOUT_S", 0.05)
+    scripted.replies = [Reply(200, b"a file", late_s=0.5), Reply(200, b"an archive", late_s=0.5)]
+    with Farm(scripted.url, patience=0) as farm:
+        with pytest.raises(Unreachable):
+            farm.download("/v1/jobs/job_1/audio", tmp_path / "a.flac")
+        farm.archive("batch_1", tmp_path / "all.zip")
+    assert (tmp_path / "all.zip").read_bytes() == b"an archive"
