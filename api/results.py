@@ -69,7 +69,11 @@ class ManifestChapter(BaseModel):
     offset_ms: int
     duration_ms: int
     loudness_lufs: float | None = None
-    gain_db: float | None = None
+    rms_dbfs: float | None = None
+    true_peak_dbtp: float | None = None
+    peak_dbfs: float | None = None
+    floor_dbfs: float | None = None
+    gain_db: float | None = Field(None, description="where each chapter has a gain of its own")
 
 
 class ManifestWaveform(BaseModel):
@@ -96,10 +100,13 @@ class Manifest(BaseModel):
     frames: int | None = None
     bytes: int | None = None
     sha256: str | None = None
-    loudness_lufs: float | None = None
-    source_loudness_lufs: float | None = None
-    gain_db: float | None = None
-    peak_dbfs: float | None = None
+    loudness_lufs: float | None = Field(None, description="integrated, as written (ITU-R BS.1770); null for silence")
+    rms_dbfs: float | None = Field(None, description="of all samples, pauses too")
+    true_peak_dbtp: float | None = Field(None, description="with three points between each two samples")
+    peak_dbfs: float | None = Field(None, description="of the samples")
+    floor_dbfs: float | None = Field(None, description="RMS of the quietest half second; null for digital silence")
+    source_loudness_lufs: float | None = Field(None, description="of the clips, before the gain")
+    gain_db: float | None = Field(None, description="of the whole recording; null where each chapter has one")
     waveform: ManifestWaveform | None = None
     warnings: int | None = None
     chapters: list[ManifestChapter]

@@ -101,7 +101,7 @@ def plain(text: str, target: Path, format: AudioFormat) -> float:
             for samples in (clip.samples, np.zeros(card.sample_rate * pauses.pop(clip.key) // 1000, np.float32)):
                 meter.feed(samples)
                 write(samples)
-    meter.integrated()
+    meter.levels()
     return time.perf_counter() - started
 
 

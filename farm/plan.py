@@ -184,6 +184,14 @@ def _sharing(
         yield chapter, part, span, 1 + after - before
 
 
+def firsts(rows: Iterable[Segment]) -> dict[int, int]:
+    """chapter -> the place of its first row among these; in their order."""
+    found: dict[int, int] = {}
+    for place, row in enumerate(rows):
+        found.setdefault(row.chapter, place)
+    return found
+
+
 def clip_digest(recipe: Recipe, voice: str, text: str, target_duration_ms: int | None = None) -> str:
     """SHA-256 over a JSON list, in which no two different clips read alike. Numbers are written as floats, so that a
     speed of 1 is one of 1.0, and a pitch of -0.0 is none. Younger parameters stand at its end by name, and only where

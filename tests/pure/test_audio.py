@@ -9,6 +9,7 @@ import math
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,9 @@ import numpy.typing as npt
 import pyloudnorm
 import pytest
 import soundfile as sf
+import soxr
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from farm.audio_formats import AudioFormat, encodable_rate
 from farm.errors import ClipCorrupt
@@ -23,7 +27,7 @@ from farm.sound.flac import Samples, decode, duration_ms, encode, from_pcm, to_p
 from farm.sound.timeline import Piece, Span
 from farm.wire import Output
 from worker.desk.encoder import Encoder
-from worker.desk.loudness import Meter, decibels
+from worker.desk.loudness import Figures, Levels, Meter, decibels, joined
 from worker.desk.stitch import Stitched, stitch
 from worker.desk.subtitles import Cue, Subtitles
 
@@ -134,17 +138,99 @@ def test_loudness_in_pieces_is_loudness_of_the_whole(rate: int, seconds: float) 
         cuts = np.sort(rng.integers(0, len(signal), 9))
         for part in np.split(signal, cuts):
             meter.feed(part)
-        assert meter.integrated() == pytest.approx(_loudness(signal, rate), abs=0.01)
-        assert meter.peak == pytest.approx(float(np.abs(signal).max()))
+        assert meter.levels().loudness_lufs == pytest.approx(_loudness(signal, rate), abs=0.01)
+        assert meter.levels().peak == pytest.approx(float(np.abs(signal).max()))
 
 
 def test_silence_has_no_loudness_and_a_moment_has_some() -> None:
     silent, empty, short = Meter(RATE), Meter(RATE), Meter(RATE)
     silent.feed(np.zeros(RATE, np.float32))
     short.feed(_tone(0.1))
-    assert silent.integrated() == empty.integrated() == -math.inf
-    assert short.integrated() == pytest.approx(_loudness(_tone(1)), abs=1)
-    assert decibels(silent.peak) == -math.inf
+    assert silent.levels().loudness_lufs == empty.levels().loudness_lufs == -math.inf
+    assert short.levels().loudness_lufs == pytest.approx(_loudness(_tone(1)), abs=1)
+    assert decibels(silent.levels().peak) == -math.inf
+
+
+@pytest.mark.parametrize("rate", [16000, 22050, 24000, 48000])
+def test_a_sine_has_the_levels_that_it_was_made_with(rate: int) -> None:
+    """RMS is 3.01 dB below the peak. BS.1770 counts a mono sine of 997 Hz and full scale as -3.01 LUFS."""
+    levels = _measured(_tone(10, level=0.1, rate=rate, hertz=997), rate)
+    assert levels.rms_dbfs == pytest.approx(-23.01, abs=0.01)
+    assert levels.floor_dbfs == pytest.approx(-23.01, abs=0.01)
+    assert levels.loudness_lufs == pytest.approx(-23.01, abs=0.1)
+    assert decibels(levels.peak) == pytest.approx(-20, abs=0.05)
+    assert levels.frames == 10 * rate
+
+
+@pytest.mark.parametrize(("share", "phase", "over_db"), [(1 / 4, 45, 3.01), (1 / 6, 60, 1.25), (1 / 3, 0, 1.25)])
+def test_a_true_peak_lies_between_samples(share: float, phase: float, over_db: float) -> None:
+    """The tones of EBU Tech 3341: the highest sample is `over_db` below the peak of the sine, which is 0.5. They allow
+    +0.2 and -0.4 dB."""
+    time = np.arange(5 * 48_000)
+    fade = np.minimum(1, np.minimum(time, time[::-1]) / 2_000)
+    sine = np.asarray(0.5 * fade * np.sin(2 * np.pi * share * time + math.radians(phase)), np.float32)
+    levels = _measured(sine, 48_000)
+    assert decibels(levels.true_peak) == pytest.approx(decibels(0.5), abs=0.1)
+    assert decibels(levels.true_peak / levels.peak) == pytest.approx(over_db, abs=0.1)
+
+
+@pytest.mark.parametrize("rate", [22050, 44100])
+def test_the_true_peak_is_that_of_all_samples_at_four_times_the_rate(rate: int) -> None:
+    for signal in (_speechlike(9, rate=rate), np.asarray(np.sign(_tone(9, rate=rate)) * 0.4, np.float32)):
+        everywhere = np.abs(soxr.resample(signal, rate, 4 * rate, quality="HQ")).max()
+        assert decibels(_measured(signal, rate).true_peak) == pytest.approx(decibels(float(everywhere)), abs=0.02)
+
+
+def test_the_floor_is_that_of_the_quietest_half_second_and_digital_silence_has_none() -> None:
+    hiss = np.asarray(np.random.default_rng(3).standard_normal(2 * RATE) * 0.001, np.float32)
+    short, long = np.zeros(RATE // 5, np.float32), np.zeros(RATE, np.float32)
+    assert _measured(np.concatenate((_tone(3), hiss, short, _tone(3)))).floor_dbfs == pytest.approx(-60, abs=3)
+    assert _measured(np.concatenate((_tone(3), hiss, _tone(3)))).floor_dbfs == pytest.approx(-60, abs=0.3)
+    assert _measured(np.concatenate((_tone(3), hiss, long, _tone(3)))).floor_dbfs == -math.inf
+
+
+def test_a_stretch_of_a_stream_is_measured_as_if_it_were_alone() -> None:
+    quiet, loud = _speechlike(4, 1) * np.float32(0.1), _speechlike(6, 2)
+    meter = Meter(RATE)
+    for block in np.array_split(np.concatenate((quiet, loud)), 7):
+        meter.feed(block)
+    for found, alone in (
+        (meter.levels(0, len(quiet)), _measured(quiet)),
+        (meter.levels(len(quiet)), _measured(loud)),
+    ):
+        assert found.loudness_lufs == pytest.approx(alone.loudness_lufs, abs=0.05)
+        assert found.rms_dbfs == pytest.approx(alone.rms_dbfs, abs=0.05)
+        assert (found.peak, found.true_peak) == pytest.approx((alone.peak, alone.true_peak), rel=0.001)
+
+
+@settings(max_examples=25, deadline=None)
+@given(cuts=st.lists(st.integers(0, 5 * RATE), max_size=20), seed=st.integers(0, 5))
+def test_levels_do_not_depend_on_the_blocks_in_which_a_stream_comes(cuts: list[int], seed: int) -> None:
+    signal = _speechlike(5, seed)
+    meter = Meter(RATE)
+    for block in np.split(signal, sorted(cuts)):
+        meter.feed(block)
+    found, whole = Figures.of(meter.levels()), Figures.of(_measured(signal))
+    assert asdict(found) == pytest.approx(asdict(whole), abs=0.02)
+
+
+@given(st.lists(st.floats(0.5, 1), min_size=1, max_size=4), st.floats(0.1, 4))
+@settings(max_examples=25, deadline=None)
+def test_levels_of_stretches_are_joined_and_made_louder_as_the_sound_is(volumes: list[float], gain: float) -> None:
+    """Silence of a second follows each."""
+    parts = [np.concatenate((_tone(2) * np.float32(volume), np.zeros(RATE, np.float32))) for volume in volumes]
+    found = joined([_measured(part) for part in parts]).louder(gain)
+    whole = _measured(np.concatenate(parts) * np.float32(gain))
+    assert found.loudness_lufs == pytest.approx(whole.loudness_lufs, abs=0.3)
+    assert found.rms_dbfs == pytest.approx(whole.rms_dbfs, abs=0.01)
+    assert (found.peak, found.frames, found.floor) == (pytest.approx(whole.peak), whole.frames, whole.floor)
+
+
+def _measured(samples: Samples, rate: int = RATE) -> Levels:
+    meter = Meter(rate)
+    for start in range(0, len(samples), 5 * rate):
+        meter.feed(samples[start : start + 5 * rate])
+    return meter.levels()
 
 
 # --- stitching --------------------------------------------------------------------------------------------------------
@@ -208,7 +294,7 @@ def test_loudness_reaches_its_target(tmp_path: Path) -> None:
     clips = [_speechlike(4, seed) * np.float32(0.1) for seed in range(3)]
     done = _stitch(clips, tmp_path / "book", format="wav", loudness_lufs=-30)
     assert done.source_loudness_lufs is not None
-    assert done.loudness_lufs == pytest.approx(-30, abs=0.05)
+    assert done.figures.loudness_lufs == pytest.approx(-30, abs=0.05)
     assert done.gain_db == pytest.approx(-30 - done.source_loudness_lufs, abs=0.05)
     assert _loudness(sf.read(tmp_path / "book")[0]) == pytest.approx(-30, abs=0.05)
 
@@ -218,10 +304,24 @@ def test_gain_stops_at_the_ceiling_and_says_what_was_reached(rate: int | None, t
     done = _stitch([_speechlike(4)], tmp_path / "book", format="wav", sample_rate=rate, loudness_lufs=-8)
     heard, heard_rate = sf.read(tmp_path / "book")
     assert decibels(float(np.abs(heard).max())) == pytest.approx(-1, abs=0.01)
-    assert done.peak_dbfs == pytest.approx(-1, abs=0.01)
-    assert done.loudness_lufs is not None
-    assert done.loudness_lufs < -9
-    assert done.loudness_lufs == pytest.approx(_loudness(heard, heard_rate), abs=0.05)
+    assert done.figures.peak_dbfs == pytest.approx(-1, abs=0.01)
+    assert done.figures.loudness_lufs is not None
+    assert done.figures.loudness_lufs < -9
+    assert done.figures.loudness_lufs == pytest.approx(_loudness(heard, heard_rate), abs=0.05)
+
+
+def test_each_chapter_is_measured_as_it_was_written(tmp_path: Path) -> None:
+    clips = [_speechlike(4, 1) * np.float32(0.1), _speechlike(3, 2), _speechlike(4, 3) * np.float32(0.3)]
+    pieces = [Piece(to_pcm(clip), 700) for clip in clips]
+    done = stitch(
+        pieces, sample_rate=RATE, output=Output(format="wav", sample_rate=44100, loudness_lufs=-23),
+        target=tmp_path / "book", check=lambda: None, chapters={0: 0, 5: 1},
+    )  # fmt: skip
+    heard = np.asarray(sf.read(tmp_path / "book", dtype="float32")[0])
+    cut = done.spans[1].start
+    for chapter, part in ((0, heard[:cut]), (5, heard[cut:])):
+        assert asdict(done.chapters[chapter]) == pytest.approx(asdict(Figures.of(_measured(part, 44100))), abs=0.1)
+    assert asdict(done.figures) == pytest.approx(asdict(Figures.of(_measured(heard, 44100))), abs=0.1)
 
 
 def test_the_waveform_is_that_of_the_audio_as_written(tmp_path: Path) -> None:
@@ -238,14 +338,15 @@ def test_the_waveform_is_that_of_the_audio_as_written(tmp_path: Path) -> None:
 def test_without_a_target_nothing_is_made_louder(tmp_path: Path) -> None:
     done = _stitch([_speechlike(2)], tmp_path / "book", format="wav")
     assert done.gain_db == 0
-    assert done.loudness_lufs == done.source_loudness_lufs
+    assert done.figures.loudness_lufs == done.source_loudness_lufs
 
 
 @pytest.mark.parametrize("lufs", [None, -16.0])
 @pytest.mark.parametrize("format", ["wav", "flac", "mp3", "opus"])
 def test_silence_is_assembled_without_a_loudness(format: AudioFormat, lufs: float | None, tmp_path: Path) -> None:
     done = _stitch([np.zeros(2000, np.float32)] * 2, tmp_path / "book", format=format, loudness_lufs=lufs)
-    assert (done.loudness_lufs, done.source_loudness_lufs, done.peak_dbfs, done.gain_db) == (None, None, None, 0)
+    assert set(asdict(done.figures).values()) == {None}
+    assert (done.source_loudness_lufs, done.gain_db) == (None, 0)
 
 
 def test_a_clip_that_starts_on_a_step_does_not_click(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ from farm.layout import (
     subtitles_key,
 )
 from farm.passages import passages
-from farm.plan import Plan, Segment
+from farm.plan import Plan, Segment, firsts
 from farm.plan_reader import PlanReader
 from farm.pronunciation import plain
 from farm.scratch import Scratch
@@ -177,7 +177,7 @@ class Assembler:
         files = self._put_subtitles(job.id, run, spec, subtitles) if subtitles else {}
         rendered = Rendered(
             format=stitched.format, sample_rate=stitched.sample_rate, duration_seconds=stitched.seconds,
-            bytes=stitched.bytes, sha256=stitched.sha256, loudness_lufs=stitched.loudness_lufs,
+            bytes=stitched.bytes, sha256=stitched.sha256, loudness_lufs=stitched.figures.loudness_lufs,
             audio_key=audio, manifest_key=manifest_key(job.id, run), **times,
             subtitles={kind: key for kind, (key, _) in files.items()},
         )  # fmt: skip
@@ -198,7 +198,10 @@ class Assembler:
                 yield Piece(clip.pcm, row.pause_ms if row is not rows[-1] else 0)
 
         try:
-            stitched = stitch(pieces(), sample_rate=plan.sample_rate, output=spec.output, target=target, check=check)
+            stitched = stitch(
+                pieces(), sample_rate=plan.sample_rate, output=spec.output, target=target, check=check,
+                chapters=firsts(rows),
+            )  # fmt: skip
         except (ObjectMissing, ClipCorrupt):
             raise ClipsMissing(clips.missing(rows)) from None
         return stitched, said

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from farm.audio_formats import encodable_rate
 from farm.sound import flac_frames
@@ -21,11 +20,11 @@ from farm.sound.timeline import Span
 from farm.wire import Output
 from worker.desk.aac import Packets
 from worker.desk.encoder import Encoder
-from worker.desk.loudness import decibels, gain_for, integrated
+from worker.desk.loudness import Figures, Levels, decibels, gain_for, joined, shown
 from worker.desk.m4b import Book, M4bFile
 from worker.desk.manifest import Said
 from worker.desk.passage import Passage, sound_of
-from worker.desk.stitch import Loudness, Stitched, digest, finite
+from worker.desk.stitch import Stitched, digest
 from worker.desk.waveform import bound
 
 
@@ -59,8 +58,11 @@ class Binder:
             self._write_flac(gained)
         else:
             self._write_wav(gained)
+        chapters: dict[int, list[_Level]] = {}
+        for level in self._levels:
+            chapters.setdefault(level.chapter, []).append(level)
+        gains = {chapter: decibels(levels[0].gain) for chapter, levels in chapters.items()}
         per_chapter = self._output.gain_per_chapter
-        chapters = {level.chapter for level in self._levels} if per_chapter else set()
         return Stitched(
             format=self._output.format,
             sample_rate=self._rate,
@@ -68,12 +70,12 @@ class Binder:
             spans=tuple(self._spans),
             bytes=self._target.stat().st_size,
             sha256=digest(self._target, check),
-            loudness_lufs=_loudness(self._levels),
-            source_loudness_lufs=_loudness(self._levels, gained=False),
-            gain_db=None if per_chapter else decibels(self._levels[0].gain),
-            peak_dbfs=finite(decibels(max(level.peak * level.gain for level in self._levels))),
+            figures=Figures.of(_written(self._levels)),
+            source_loudness_lufs=shown(joined([level.levels for level in self._levels]).loudness_lufs),
+            gain_db=None if per_chapter else gains[self._levels[0].chapter],
             waveform=bound(self._envelopes, self._rate),
-            chapters={chapter: self._of_chapter(chapter) for chapter in sorted(chapters)},
+            chapters={chapter: Figures.of(_written(levels)) for chapter, levels in chapters.items()},
+            gains=gains if per_chapter else {},
         )
 
     def _gains(self, levels: Iterable[_Level]) -> dict[int, float]:
@@ -82,12 +84,7 @@ class Binder:
         for level in levels:
             groups.setdefault(level.chapter if self._output.gain_per_chapter else 0, []).append(level)
         lufs = self._output.loudness_lufs or 0.0
-        return {
-            chapter: gain_for(
-                integrated(np.concatenate([each.powers for each in group])), max(each.peak for each in group), lufs
-            )
-            for chapter, group in groups.items()
-        }
+        return {chapter: gain_for(joined([each.levels for each in group]), lufs) for chapter, group in groups.items()}
 
     def _gained(
         self, passages: Iterable[Passage], gains: Mapping[int, float], check: Callable[[], None]
@@ -102,10 +99,6 @@ class Binder:
                 )
                 passage = replace(passage, gain=gain, sound=sound)
             yield passage
-
-    def _of_chapter(self, chapter: int) -> Loudness:
-        levels = [level for level in self._levels if level.chapter == chapter]
-        return Loudness(_loudness(levels), decibels(levels[0].gain))
 
     def _write_wav(self, passages: Iterable[Passage]) -> None:
         with closing(Encoder(self._target, "wav", self._rate)) as encoder:
@@ -151,14 +144,13 @@ class _Level:
     """How loud a passage is before its gain."""
 
     chapter: int
-    powers: npt.NDArray[np.float64]
-    peak: float
+    levels: Levels
     gain: float
 
 
 def _level(passage: Passage) -> _Level:
-    return _Level(passage.chapter, passage.powers, passage.peak, passage.gain or 1.0)
+    return _Level(passage.chapter, passage.levels, passage.gain or 1.0)
 
 
-def _loudness(levels: Sequence[_Level], *, gained: bool = True) -> float | None:
-    return finite(integrated(np.concatenate([level.powers * (level.gain if gained else 1) ** 2 for level in levels])))
+def _written(every: Sequence[_Level]) -> Levels:
+    return joined([each.levels.louder(each.gain) for each in every])

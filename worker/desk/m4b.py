@@ -12,7 +12,7 @@ from typing import Any
 
 from farm.documents.cover import fault_of
 from farm.documents.metadata import Metadata
-from farm.plan import Plan, Segment
+from farm.plan import Plan, Segment, firsts
 from farm.sound.timeline import Span
 from farm.spec import Spec
 from farm.store import jobs
@@ -59,11 +59,9 @@ class Book:
         machine = f"Spoken by a machine: TTS Farm, model {plan.recipe.model}, voice {spec.voice}."
         tags["comment"] = " ".join(filter(None, (given.get("comment"), machine)))
         tags["media_type"] = "2"  # an audiobook
-        firsts: dict[int, int] = {}
-        for number, row in enumerate(heard):
-            firsts.setdefault(row.chapter, number)
-        titles = [plan.chapters[chapter].title or f"Chapter {chapter + 1}" for chapter in firsts]
-        chapters = list(zip(titles, firsts.values(), strict=True))
+        places = firsts(heard)
+        titles = [plan.chapters[chapter].title or f"Chapter {chapter + 1}" for chapter in places]
+        chapters = list(zip(titles, places.values(), strict=True))
         cover = document.cover.data if document.cover is not None else b""
         return cls({tag: text for tag, text in tags.items() if text}, chapters, cover)
 

@@ -63,8 +63,8 @@ class Manifest:
             "job": self._job.id, "model": recipe.model, "revision": recipe.revision, "language": recipe.language,
             "format": stitched.format, "sample_rate": stitched.sample_rate, "duration_seconds": stitched.seconds,
             **self._timing, "frames": stitched.frames, "bytes": stitched.bytes, "sha256": stitched.sha256,
-            "loudness_lufs": stitched.loudness_lufs, "source_loudness_lufs": stitched.source_loudness_lufs,
-            "gain_db": stitched.gain_db, "peak_dbfs": stitched.peak_dbfs, "waveform": stitched.waveform,
+            **asdict(stitched.figures), "source_loudness_lufs": stitched.source_loudness_lufs,
+            "gain_db": stitched.gain_db, "waveform": stitched.waveform,
             "warnings": sum(len(said.warnings) for said in self._said.values()),
             "characters": sum(len(row["text"]) for row in table), "spoken_characters": _spoken(table),
             "chapters": [self._chapter(number, table) for number in range(len(self._plan.chapters))],
@@ -81,6 +81,7 @@ class Manifest:
             "title": chapter.title, "first_segment": chapter.first, "segments": chapter.count, "offset_ms": start,
             "duration_ms": end - start, **timing(end - start, chapter.target_duration_ms),
             **(asdict(self._stitched.chapters[number]) if number in self._stitched.chapters else {}),
+            **({"gain_db": self._stitched.gains[number]} if number in self._stitched.gains else {}),
         }  # fmt: skip
 
 

@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import soundfile as sf
 
 from farm.audio_formats import AudioFormat, encodable_rate
@@ -30,11 +29,12 @@ from farm.storage import Storage
 from farm.wire import Output
 from worker.desk.aac import Packets, encode_packets, encoder_version, missing_silence
 from worker.desk.clips import Clips
-from worker.desk.loudness import Meter, gain_for, integrated
+from worker.desk.loudness import Levels, Meter, gain_for
 from worker.desk.manifest import Said
 from worker.desk.waveform import envelope
 
-_FORMAT = 1  # of the object; another one is another name
+_FORMAT = 2  # of the object; another one is another name
+_LEVELS = ("frames", "energy", "peak", "true_peak", "floor")
 _TABLES: Mapping[type, Mapping[str, str]] = {
     Frames: {"sizes": "<u4", "checksums": "<u2", "samples": "<u2"},
     Packets: {"sizes": "<u4"},
@@ -49,8 +49,7 @@ class Passage:
     frames: int
     spans: tuple[Span, ...]  # of its clips; in frames of the passage
     said: tuple[Said, ...]
-    peak: float  # of the samples, 1 is full scale
-    powers: npt.NDArray[np.float64]  # of its blocks of loudness: worker/desk/loudness.py
+    levels: Levels  # before its gain
     sound: Sound
     gain: float | None = 1.0  # of the sound; None where it is not known yet, and the sound is samples without a gain
     chapter: int = 0
@@ -120,14 +119,14 @@ def make_passage(
     if output.format == "m4b" and not pieces.ends_job:
         samples += bytes(2 * missing_silence(len(samples) // 2, pieces.pauses_ms[-1] * rate // 1000))
     pcm = np.frombuffer(samples, np.int16)
-    powers, gain = meter.block_powers(), None
+    levels, gain = meter.levels(), None
     sound: Sound = pcm
     if pieces.knows_gain(output):
         lufs = output.loudness_lufs
-        gain = 1.0 if lufs is None else gain_for(integrated(powers), meter.peak, lufs)
+        gain = 1.0 if lufs is None else gain_for(levels, lufs)
         sound = sound_of(pcm, rate, output.format, check, gain=gain, is_last=pieces.ends_job)
     return Passage(
-        rate, len(pcm), tuple(timeline.spans(rate)), tuple(said), meter.peak, powers, sound, gain,
+        rate, len(pcm), tuple(timeline.spans(rate)), tuple(said), levels, sound, gain,
         pieces.rows[0].chapter, pieces.ends_job, envelope(pcm, rate),
     )  # fmt: skip
 
@@ -136,14 +135,15 @@ def make_passage(
 
 
 def write_passage(passage: Passage) -> bytes:
-    sound = passage.sound
+    sound, levels = passage.sound, passage.levels
     head: dict[str, Any] = {
-        "sample_rate": passage.sample_rate, "frames": passage.frames, "peak": passage.peak,
+        "sample_rate": passage.sample_rate, "frames": passage.frames,
         "spans": [[span.start, span.frames] for span in passage.spans],
         "said": [[said.warnings, said.spoken_characters] for said in passage.said],
-        "powers": len(passage.powers), "gain": passage.gain, "chapter": passage.chapter,
+        "powers": len(levels.powers), "gain": passage.gain, "chapter": passage.chapter,
         "ends_job": passage.ends_job, "envelope": len(passage.envelope),
     }  # fmt: skip
+    head["levels"] = {name: getattr(levels, name) for name in _LEVELS}
     if isinstance(sound, Frames | Packets):
         names = _TABLES[type(sound)]
         tables = [getattr(sound, name).astype(kind) for name, kind in names.items()]
@@ -154,7 +154,7 @@ def write_passage(passage: Passage) -> bytes:
     else:
         tables, payload = [], sound.astype("<i2").tobytes()
     tables = [passage.envelope.astype("<i2"), *tables]
-    body = b"".join([passage.powers.astype("<f8").tobytes(), *(table.tobytes() for table in tables), payload])
+    body = b"".join([levels.powers.astype("<f8").tobytes(), *(table.tobytes() for table in tables), payload])
     head |= {"bytes": len(body), "crc32": zlib.crc32(body)}
     line = json.dumps(head, ensure_ascii=False, separators=(",", ":")).encode()
     return b"%08x " % zlib.crc32(line) + line + b"\n" + body
@@ -170,12 +170,12 @@ def read_passage(data: bytes) -> Passage | None:
     if (head["bytes"], head["crc32"]) != (len(body), zlib.crc32(body)):
         return None
     place = 8 * head["powers"]
-    powers = np.frombuffer(body[:place], "<f8")
+    levels = Levels(powers=np.frombuffer(body[:place], "<f8"), **head["levels"])
     pairs = np.frombuffer(body, "<i2", head["envelope"], place)
     place += pairs.nbytes
     return Passage(
         head["sample_rate"], head["frames"], tuple(Span(*span) for span in head["spans"]),
-        tuple(Said(tuple(warnings), spoken) for warnings, spoken in head["said"]), head["peak"], powers,
+        tuple(Said(tuple(warnings), spoken) for warnings, spoken in head["said"]), levels,
         _sound(head, body, place), head["gain"], head["chapter"], head["ends_job"], pairs,
     )  # fmt: skip
 

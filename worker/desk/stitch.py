@@ -7,12 +7,12 @@ and measures them, and the second applies the gain and encodes. See docs/decisio
 from __future__ import annotations
 
 import hashlib
-import math
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import BinaryIO
 
 import numpy as np
@@ -22,16 +22,8 @@ from farm.sound.flac import Pcm
 from farm.sound.timeline import BLOCK_S, Piece, Span, Timeline, resampled
 from farm.wire import Output
 from worker.desk.encoder import Encoder
-from worker.desk.loudness import Meter, decibels, gain_for
+from worker.desk.loudness import Figures, Meter, decibels, gain_for, shown
 from worker.desk.waveform import Waveform
-
-
-@dataclass(frozen=True, slots=True)
-class Loudness:
-    """Of a chapter."""
-
-    loudness_lufs: float | None  # as written; None for silence
-    gain_db: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +36,12 @@ class Stitched:
     spans: tuple[Span, ...]
     bytes: int
     sha256: str
-    loudness_lufs: float | None  # as written; None for silence
-    source_loudness_lufs: float | None  # of the clips before the gain
+    figures: Figures  # as written, before encoding
+    source_loudness_lufs: float | None  # of the clips before the gain; None for silence
     gain_db: float | None  # None where each chapter has one of its own
-    peak_dbfs: float | None  # highest sample before encoding; None for silence
     waveform: Mapping[str, int | str]
-    chapters: Mapping[int, Loudness] = field(default_factory=dict)  # where each has a gain of its own
+    chapters: Mapping[int, Figures]  # of each that is heard, from its first clip to that of the next
+    gains: Mapping[int, float] = field(default_factory=dict)  # of the chapters in dB, where each has its own
 
     @property
     def seconds(self) -> float:
@@ -60,10 +52,11 @@ class Stitched:
 
 
 def stitch(
-    pieces: Iterable[Piece], *, sample_rate: int, output: Output, target: Path, check: Callable[[], None]
-) -> Stitched:
-    """Writes `target`. `check` is called after each block of audio, not while `pieces` waits for a clip; an exception
-    from it stops the work. Raises ValueError when there is no audio."""
+    pieces: Iterable[Piece], *, sample_rate: int, output: Output, target: Path, check: Callable[[], None],
+    chapters: Mapping[int, int] = MappingProxyType({0: 0}),
+) -> Stitched:  # fmt: skip
+    """Writes `target`. `chapters`: the number of the first piece of each. `check` is called after each block of audio,
+    not while `pieces` waits for a clip; an exception from it stops the work. Raises ValueError without audio."""
     timeline = Timeline(sample_rate)
     rate = encodable_rate(output.format, output.sample_rate or sample_rate)
     source = measured = Meter(rate)
@@ -74,7 +67,7 @@ def stitch(
             for block in resampled(_spooled(blocks, spool), sample_rate, rate):
                 source.feed(block)
                 check()
-            gain = gain_for(source.integrated(), source.peak, output.loudness_lufs)
+            gain = gain_for(source.levels(), output.loudness_lufs)
             measured = Meter(rate)
             blocks = _replay(spool, sample_rate)
         with closing(Encoder(target, output.format, rate)) as encoder:
@@ -86,18 +79,23 @@ def stitch(
                 check()
     if not encoder.frames:
         raise ValueError("there is no clip to stitch")
+    spans = tuple(timeline.spans(rate))
+    starts = [0, *(spans[first].start for first in list(chapters.values())[1:])]
     return Stitched(
         format=output.format,
         sample_rate=rate,
         frames=encoder.frames,
-        spans=tuple(timeline.spans(rate)),
+        spans=spans,
         bytes=target.stat().st_size,
         sha256=digest(target, check),
-        loudness_lufs=finite(measured.integrated()),
-        source_loudness_lufs=finite(source.integrated()),
+        figures=Figures.of(measured.levels()),
+        source_loudness_lufs=shown(source.levels().loudness_lufs),
         gain_db=decibels(gain),
-        peak_dbfs=finite(decibels(measured.peak)),
         waveform=waveform.shown(),
+        chapters={
+            chapter: Figures.of(measured.levels(start, end))
+            for chapter, start, end in zip(chapters, starts, [*starts[1:], None], strict=True)
+        },
     )
 
 
@@ -120,7 +118,3 @@ def digest(path: Path, check: Callable[[], None]) -> str:
             digest.update(data)
             check()
     return digest.hexdigest()
-
-
-def finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
