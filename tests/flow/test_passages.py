@@ -186,6 +186,9 @@ def test_the_manifest_says_how_loud_each_chapter_became(spoken: House) -> None:
     manifest = json.loads(spoken.storage.get(spoken.outcome(job).manifest_key))
     assert [chapter["loudness_lufs"] for chapter in manifest["chapters"]] == pytest.approx([-23] * 3, abs=0.5)
     assert len({chapter["gain_db"] for chapter in manifest["chapters"]}) == 3
+    for each in (manifest, *manifest["chapters"]):
+        assert each["rms_dbfs"] < each["peak_dbfs"] <= each["true_peak_dbtp"] <= 0
+        assert each["floor_dbfs"] is None, "the pauses are digital silence"
     assert manifest["gain_db"] is None
 
 
