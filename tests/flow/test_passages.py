@@ -188,7 +188,9 @@ def test_the_manifest_says_how_loud_each_chapter_became(spoken: House) -> None:
     assert len({chapter["gain_db"] for chapter in manifest["chapters"]}) == 3
     for each in (manifest, *manifest["chapters"]):
         assert each["rms_dbfs"] < each["peak_dbfs"] <= each["true_peak_dbtp"] <= 0
-        assert each["floor_dbfs"] is None, "the pauses are digital silence"
+    floors = [chapter["floor_dbfs"] for chapter in manifest["chapters"]]
+    assert (floors[:2], manifest["floor_dbfs"]) == ([None, None], None), "the pauses after them are digital silence"
+    assert floors[2] < manifest["chapters"][2]["rms_dbfs"], "no pause follows"
     assert manifest["gain_db"] is None
 
 
