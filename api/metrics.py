@@ -159,6 +159,7 @@ class FarmCollector(Collector):
             ("farm_segment_attempts_lost", "Attempts of segments that failed or went with a worker.", "model", "lost"),
             ("farm_segments_dead", "Segments that lost all their attempts.", "model", "dead"),
             ("farm_segments_rescued", "Segments taken back from workers that were lost.", "", "rescued"),
+            ("farm_clips_warned", "Clips rendered with a warning of a code.", "model code", "warned"),
             ("farm_webhook_attempts", "Attempts to deliver a webhook.", "outcome", "webhook"),
         ):
             yield _counter(name, said, labels, self._tally.counts(counted).items())

@@ -40,7 +40,7 @@ class Manner:
     seed: int = 0
     emotion: str | None = None  # canonical JSON, in which a voice is a content digest; None for the voice's own
     normalize: bool = True  # put numbers and signs into words
-    checks: bool = True  # make a clip once more that is odd for its text
+    checks: bool = True  # make a clip once more that is odd for its text, and check its sound
 
     @classmethod
     def of(cls, request: object, *, emotion: str | None) -> Self:

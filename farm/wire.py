@@ -259,7 +259,8 @@ class JobOptions(_Request):
     emotion: Emotion | None = None
     normalize: Switch = Field(True, description="put numbers and signs into words; false: the text is in words already")
     checks: Switch = Field(
-        True, description="make a clip once more that is odd for its text; false: keep every first take"
+        True,
+        description="make a clip once more that is odd for its text, and check its sound; false: keep every first take",
     )
     target_duration_ms: Target | None = Field(
         None,

@@ -51,7 +51,8 @@ class Utterance:
 
 
 class NoticeCode(StrEnum):
-    """The warnings of clips; `pace` is the renderer's, behind every engine. docs/speech.md explains each."""
+    """The warnings of clips; docs/speech.md explains each. `pace` and those after it are the render worker's, behind
+    every engine."""
 
     DURATION_LIMIT = "duration_limit"
     PITCH_LIMIT = "pitch_limit"
@@ -63,6 +64,11 @@ class NoticeCode(StrEnum):
     SUSPECT_LENGTH = "suspect_length"
     LONG_SILENCE = "long_silence"
     PACE = "pace"
+    NOT_FINITE = "not_finite"
+    TOO_QUIET = "too_quiet"
+    EDGE_SILENCE = "edge_silence"
+    NOISE = "noise"
+    CLIPPED = "clipped"
 
 
 @dataclass(frozen=True, slots=True)

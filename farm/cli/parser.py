@@ -9,7 +9,7 @@ from collections.abc import Callable
 from importlib.metadata import version
 
 from farm.audio_formats import AUDIO_FORMATS, SUBTITLE_FORMATS
-from farm.cli import narrate, orders, up, voices
+from farm.cli import narrate, orders, review, up, voices
 from farm.cli.chapters import numbers, rule
 from farm.cli.quotas import HELP, amount
 from farm.cli.screen import EXIT_CODES
@@ -68,6 +68,8 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("id", metavar="ID")
     command.add_argument("-o", "--out", metavar="FILE.zip", help="(ID.zip)")
     command.add_argument("--partial", action="store_true", help="of a batch: leave out jobs that have no result")
+    command = _add(commands, "review", review.review, "show the segments of a job that somebody should listen to")
+    command.add_argument("id", metavar="JOB")
     command = _add(commands, "cancel", orders.cancel, "stop a job or a batch")
     command.add_argument("id", metavar="ID")
     command = _add(commands, "retry", orders.retry, "take a failed or canceled job up again")

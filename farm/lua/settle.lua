@@ -1,6 +1,6 @@
--- settle: token times("" or <bucket>:<clips>,…), (job count (segment milliseconds cached(1|0))…)…
+-- settle: token times("" or <bucket>:<clips>,…) warnings("" or <code>:<clips>,…), (job count (segment milliseconds cached(1|0))…)…
 -- -> per clip 1 when it counted, else 0; then how many jobs became due for assembly, and passages to be made
-local token, times = unpack(ARGV, 1, 2)
+local token, times, warnings = unpack(ARGV, 1, 3)
 drains()
 local t, counted, became_due, tallied = now(), {}, 0, {}
 
@@ -91,7 +91,7 @@ local function settle(job, first, count)
   end
 end
 
-local x = 3
+local x = 4
 while ARGV[x] do
   settle(ARGV[x], x + 2, tonumber(ARGV[x + 1]))
   x = x + 2 + 3 * ARGV[x + 1]
@@ -102,6 +102,9 @@ for model, sums in pairs(tallied) do
   end
   for bucket, k in string.gmatch(times, '(%w+):(%d+)') do
     count_up(tonumber(k), 'render', model, bucket)
+  end
+  for code, k in string.gmatch(warnings, '([%w_]+):(%d+)') do
+    count_up(tonumber(k), 'warned', model, code)
   end
 end
 drop_if_empty(token)

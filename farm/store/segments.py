@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from farm.store.call import Argument, Call, pairs
@@ -12,6 +13,7 @@ from farm.store.tally import in_buckets
 
 MOST = 1000  # segments of one call: Lua can't unpack more than some 8,000 values
 _LONGEST_ERROR = 1000  # characters
+_NONE: Mapping[str, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +90,13 @@ def renew(token: str, lease_ms: int) -> Call[Renewal]:
     return Call("renew", (token, lease_ms), read)
 
 
-def settle(token: str, clips: Sequence[Settled], rendered_s: Sequence[float] = ()) -> Call[Settlement]:
-    """Counts clips that are in storage. `rendered_s` are the seconds that the engine took for each of those that it
-    made, for /metrics. A segment counts once, for the first sender, with or without a lease, because a
-    clip is named by its content; a segment that its job does not have never counts. The last segment of a passage, or
-    of a job, makes that due, and the caller wakes the desk."""
+def settle(
+    token: str, clips: Sequence[Settled], rendered_s: Sequence[float] = (), warned: Mapping[str, int] = _NONE
+) -> Call[Settlement]:
+    """Counts clips that are in storage. Of those that the engine made, for /metrics, `rendered_s` are the seconds that
+    it took for each, and `warned` says how many have a warning of each code. A segment counts once, for the first
+    sender, with or without a lease, because a clip is named by its content; a segment that its job does not have never
+    counts. The last segment of a passage, or of a job, makes that due, and the caller wakes the desk."""
     if len(clips) > MOST:
         raise ValueError(f"settle at most {MOST} clips at once, not {len(clips)}")
     positions: dict[str, list[int]] = defaultdict(list)
@@ -100,7 +104,8 @@ def settle(token: str, clips: Sequence[Settled], rendered_s: Sequence[float] = (
         if clip.index < 0 or clip.milliseconds < 0:
             raise ValueError(f"neither index nor milliseconds of a clip can be negative: {clip}")
         positions[clip.job].append(position)
-    args: list[Argument] = [token, in_buckets(rendered_s)]
+    codes = ",".join(f"{code}:{count}" for code, count in warned.items())
+    args: list[Argument] = [token, in_buckets(rendered_s), codes]
     for job, at in positions.items():
         args += (job, len(at))
         for position in at:

@@ -9,6 +9,7 @@
     webhook               outcome                attempts by what came of them: delivered, pending, abandoned
     wait                  model, lane            histogram: from acceptance to the first claim of a segment
     whole                 lane, status           histogram: from acceptance to the first end
+    warned                model, code            clips that an engine made, with a warning of that code
     render                model                  histogram: from the engine's start on a segment to its clip
 
 The store has each under its words, joined by "|" (farm/lua/shared/keys.lua, count_up). A histogram has a field for each

@@ -96,7 +96,7 @@ def test_lost_attempts_and_dead_segments_are_counted(
     assert seen("farm_jobs_ended_total", status="failed") == 1
 
 
-def test_the_engines_seconds_for_a_clip_reach_the_histogram(
+def test_the_engines_seconds_for_a_clip_and_its_warnings_are_counted(
     api: httpx.Client, backstage: Backstage, store: Store, scrape: Callable[[], Scrape]
 ) -> None:
     job = api.post("/v1/jobs", json=NIGHT).json()["id"]
@@ -105,8 +105,10 @@ def test_the_engines_seconds_for_a_clip_reach_the_histogram(
     assert grant is not None
     clips = [segments.Settled(job, index, 1000) for index in (0, 1)]
     for _ in range(2):  # a call that is sent again counts nothing again
-        store.run(segments.settle(grant.token, clips, [0.2, 7.0]))
+        store.run(segments.settle(grant.token, clips, [0.2, 7.0], {"pace": 2, "noise": 1}))
     seen = scrape()
+    assert seen("farm_clips_warned_total", model="espeak", code="pace") == 2
+    assert seen("farm_clips_warned_total") == 3
     assert seen("farm_segment_render_seconds_count", model="espeak") == 2
     assert seen("farm_segment_render_seconds_sum") == 7.2
     assert seen("farm_segment_render_seconds_bucket", le="0.25") == 1

@@ -43,6 +43,27 @@ def test_a_file_is_narrated_and_the_suffix_says_the_format(command: Command, tmp
     assert "is accepted" in ended.stderr
 
 
+def test_review_names_what_to_listen_to_and_where(command: Command, scripted: Scripted) -> None:
+    rows = [
+        {"index": 0, "text": "Fine.", "offset_ms": 0},
+        {"index": 1, "text": "Held\nfor long.", "offset_ms": 3_723_460, "warnings": ["long_silence: 1.3 s of silence"]},
+        {"index": 2, "text": "Lost.", "error": "the engine fell over"},
+    ]
+    scripted.replies = [Reply(body={"segments": rows}), Reply(body={"segments": rows})]
+    ended = command("review", "job_1", FARM_URL=scripted.url)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.splitlines() == [
+        "segment 1, 1:02:03.4: Held for long.",
+        "    long_silence: 1.3 s of silence",
+        "segment 2, not in the audio: Lost.",
+        "    failed: the engine fell over",
+        "2 of 3 segments to listen to",
+    ]
+    told = json.loads(command("review", "job_1", "--json", FARM_URL=scripted.url).stdout)
+    assert [row["index"] for row in told] == [1, 2]
+    assert scripted.asked[0].path == "/v1/jobs/job_1/manifest"
+
+
 def test_a_book_is_listed_and_the_chapters_that_are_named_are_narrated(
     command: Command, client: Farm, tmp_path: Path
 ) -> None:

@@ -19,6 +19,7 @@ from tests.engine.feeds import clip, render, utterance
 from worker.engine import Clip, Failure
 from worker.engines.espeak import speaker
 from worker.engines.espeak.engine import Espeak
+from worker.render.sound_checks import checked
 
 PLAIN = "A long, even line of plain words about nothing at all."
 GREETINGS = {
@@ -272,3 +273,12 @@ def test_the_speaker_does_not_outlive_its_engine() -> None:
 
 def _environment() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+
+
+@pytest.mark.parametrize("speed", [0.5, 1.0, 2.0])
+@pytest.mark.parametrize("language", GREETINGS)
+def test_the_checks_of_the_sound_find_nothing_in_it(espeak: Espeak, language: str, speed: float) -> None:
+    asked = utterance(espeak, GREETINGS[language], language=language, speed=speed)
+    spoken = render(espeak, [asked])["only"]
+    assert isinstance(spoken, Clip)
+    assert checked(spoken, asked, espeak.card.sample_rate) is spoken

@@ -1,6 +1,6 @@
-"""Behind the engine: encode each clip, upload the clip, settle its segments. The engine goes on meanwhile.
+"""Behind the engine: check and encode each clip, upload the clip, settle its segments. The engine goes on meanwhile.
 
-        engine ──> put() ──> encode + upload (a pool, clips side by side) ──> settle (in groups, one thread)
+        engine ──> put() ──> check + encode + upload (a pool, clips side by side) ──> settle (in groups, one thread)
 
 An outage of storage or store is waited for: uploads and settles are tried again until they succeed, and no attempt is
 burned. Only a worker that must end gives up. put() blocks while two batches are on their way and not settled. That
@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from farm.store import Store, segments
 from worker.engine import Clip, Failure
 from worker.render.batch_spans import Traces
 from worker.render.leases import Held, Leases
+from worker.render.sound_checks import checked
 from worker.render.work import Work
 
 log = logging.getLogger(__name__)
@@ -42,6 +44,7 @@ class _Stored:
     held: Sequence[Held]
     milliseconds: int
     rendered_s: float
+    warned: frozenset[str]  # codes
 
 
 class Commit:
@@ -102,9 +105,11 @@ class Commit:
             self._room.release()
 
     def _upload(self, work: Work, clip: Clip) -> _Stored:
+        clip = checked(clip, work.utterance, self._sample_rate)
         data = encode(clip.samples, self._sample_rate, map(str, clip.warnings), clip.spoken_characters)
         self._until_done(partial(self._storage.put, clip_key(work.digest), data, "audio/flac"), StorageUnavailable)
-        return _Stored(work.held, round(len(clip.samples) * 1000 / self._sample_rate), work.rendered_s)
+        milliseconds = round(len(clip.samples) * 1000 / self._sample_rate)
+        return _Stored(work.held, milliseconds, work.rendered_s, frozenset(notice.code for notice in clip.warnings))
 
     def _fail(self, work: Work, failure: Failure) -> None:
         for held in work.held:
@@ -136,14 +141,16 @@ class Commit:
 
     def _settle(self, group: Sequence[_Stored]) -> None:
         by_lease: dict[str, list[tuple[Held, int]]] = {}
-        rendered: dict[str, list[float]] = {}
+        made: dict[str, list[_Stored]] = {}
         for stored in group:
             for held in stored.held:
                 by_lease.setdefault(held.token, []).append((held, stored.milliseconds))
-            rendered.setdefault(stored.held[0].token, []).append(stored.rendered_s)
+            made.setdefault(stored.held[0].token, []).append(stored)
         for token, clips in by_lease.items():
             rows = [segments.Settled(held.job, held.index, milliseconds) for held, milliseconds in clips]
-            verb = segments.settle(token, rows, rendered.get(token, ()))
+            rendered_s = [stored.rendered_s for stored in made.get(token, ())]
+            warned = Counter(code for stored in made.get(token, ()) for code in stored.warned)
+            verb = segments.settle(token, rows, rendered_s, warned)
             settlement = self._until_done(partial(self._store.run, verb), StoreUnavailable)
             self._leases.drop(held for held, _ in clips)
             if settlement.became_due:
