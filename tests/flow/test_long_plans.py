@@ -85,7 +85,7 @@ def test_a_text_beyond_its_budget_ends_the_process_and_says_what_to_do(
     monkeypatch.setattr(module, "_BUDGET_S", 2.0)
     monkeypatch.setattr(module, "_BUDGET_PER_CHARACTER_S", 0.0)
     with pytest.raises(BadInput, match=r"more than 2 seconds of a processor.*split the job") as raised:
-        process.plan(order_of(WORST, espeak), always)
+        process.plan(order_of(WORST * 2, espeak), always)
     assert raised.value.code == "plan_too_costly"
     assert not process.alive
 
