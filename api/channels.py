@@ -171,6 +171,13 @@ class Listener:
         self.after = after
         self.wake()
 
+    async def catch_up(self) -> None:
+        """Leaves out every event until now, told or not: a state that is read after this has them. Raises
+        StoreUnavailable."""
+        _, latest = await self._store.events_kept()
+        if newer(latest, self.after):
+            self.after = latest
+
     def close(self) -> None:
         self._channels.drop(self)
 

@@ -97,7 +97,7 @@ async def _stream(request: Request, channel: str, after: str | None, present: Pr
     listener, begin = state.watch.channels.listen(tenant, channel), None
     try:
         if last is None:
-            begin = frame("state", compact(await present()), listener.after)
+            begin = await _now("state", listener, present)
         else:
             listener.resume(last)
     except BaseException:
@@ -151,11 +151,17 @@ async def _told(listener: Listener, present: Present) -> AsyncGenerator[bytes | 
         await asyncio.sleep(_AWAY_SECONDS)  # the stream stays, and goes on once the store is back
 
 
+async def _now(name: str, listener: Listener, present: Present) -> bytes:
+    """The state, and no event that came before it."""
+    await listener.catch_up()
+    return frame(name, compact(await present()), listener.after)
+
+
 async def _reset(listener: Listener, present: Present) -> bytes | None:
     """Waits for the store: who has lost events must hear of that. None: what the stream is about was deleted."""
     while True:
         try:
-            return frame("reset", compact(await present()), listener.after)
+            return await _now("reset", listener, present)
         except NotFound:
             return None
         except StoreUnavailable:

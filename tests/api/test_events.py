@@ -17,7 +17,7 @@ import pytest
 import redis
 
 from api import channels, event_stream
-from farm.store import Store, registry
+from farm.store import News, Store, registry
 from tests.api.backstage import ESPEAK, Backstage
 from tests.api.conftest import Served
 from tests.api.test_access import make_key
@@ -83,6 +83,23 @@ def test_a_job_is_followed_from_its_state_to_its_end(api: httpx.Client, backstag
         seen = stream.until("succeeded")
     assert statuses(seen) == [(job, "running"), (job, "assembling"), (job, "succeeded")]
     assert all(one.id for one in seen if one.event == "status")
+
+
+def test_the_state_is_followed_by_no_event_that_it_has(
+    api: httpx.Client, backstage: Backstage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process may hear of the acceptance after the client has asked for the stream."""
+    tell = channels.Channels.tell
+
+    def tell_later(self: channels.Channels, news: News) -> None:
+        asyncio.get_running_loop().call_later(0.3, tell, self, news)
+
+    monkeypatch.setattr(channels.Channels, "tell", tell_later)
+    job = submit(api)
+    with follow(api, f"/v1/jobs/{job}/events") as stream:
+        assert next(stream).data["status"] == "queued"
+        backstage.succeed(job)
+        assert statuses(stream.until("succeeded"))[0] == (job, "running")
 
 
 def test_a_stream_of_everything_has_jobs_batches_and_progress(api: httpx.Client, backstage: Backstage) -> None:
