@@ -79,7 +79,7 @@ def claim_and_settle(bench: Bench) -> None:
                 clips = [
                     segments.Settled(job, index, 1500) for job, indices in grant.segments.items() for index in indices
                 ]
-                settled += sum(bench.store.run(segments.settle(grant.token, clips)))
+                settled += sum(bench.store.run(segments.settle(grant.token, clips)).counted)
             client, server = time.process_time() - client, bench.server_cpu() - server
             claims.sort()
             p50, p99 = (claims[len(claims) * share // 100] * 1e3 for share in (50, 99))

@@ -117,7 +117,7 @@ class Simulation:
             if self._left[job] == 0:
                 self.outcome.ends[arrival.tenant].append((arrival.at, now))
         for token, settled in clips.items():
-            assert all(self.store.run(segments.settle(token, settled)))
+            assert all(self.store.run(segments.settle(token, settled)).counted)
         self._workers[number].running = []
 
 
