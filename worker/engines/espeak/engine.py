@@ -27,14 +27,13 @@ from worker.engines.espeak import speaker
 from worker.engines.espeak.mutes import Mutes, described
 from worker.engines.espeak.proof import Clause
 from worker.engines.espeak.reading import Died, Reader, Reading, Refused, Said, is_audible, shortened
+from worker.engines.target_length import fitted
 
 _RENDERING = 3  # raise it when this folder makes the same input sound different
 
 _WORDS_PER_MINUTE = 175  # eSpeak's own speed
 _SLOWEST, _FASTEST = 80, 450  # the limits of eSpeak
 _AT_HALF, _AT_TWICE = 88, 350  # as far as a target may take it: half of its own speed, and twice
-_TRIES = 3  # for a target: length times speed is constant within 5 %, more evenly at ordinary speeds
-_PAD_MS = 20  # of silence at most, which a clip gets at its end to reach its target length
 _PITCH = 50  # its neutral pitch of 0..99, and its steps per semitone: measured on en-us, F0 moves by
 _STEPS = 6  # -2.8, 2.9 and 5.8 semitones for -3, 3 and 6; it ends at about -7 and 9
 _SILENCE_MS = 100  # the clip of a text in which nothing can be spoken
@@ -142,21 +141,14 @@ class Espeak:
 
     def _speak_for(self, speak: Callable[[int], Reading], target: int) -> tuple[Reading, bool]:
         """Speech of about `target` samples, and whether only a speed beyond the limits would come nearer."""
-        spoken: dict[int, Reading] = {}
-        wanted = speed = _WORDS_PER_MINUTE
-        while len(spoken) < _TRIES and speed not in spoken:
-            spoken[speed] = speak(speed)
-            wanted = round(speed * len(spoken[speed].samples) / target)
-            speed = min(_AT_TWICE, max(_AT_HALF, wanted))
-        nearest, reading = min(spoken.items(), key=lambda item: self._miss(len(item[1].samples), target))
-        samples = reading.samples
-        if not self._miss(len(samples), target) and len(samples):
-            reading = replace(reading, samples=np.pad(samples, (0, target - len(samples))))
-        return reading, nearest == speed != wanted and self._miss(len(samples), target) > 0
-
-    def _miss(self, length: int, target: int) -> int:
-        """The distance to the target in samples; 0 where a little silence fills it."""
-        return 0 if 0 <= target - length <= self._frames(_PAD_MS) else abs(target - length)
+        fit = fitted(
+            speak, lambda reading: len(reading.samples), target, self.card.sample_rate,
+            ordinary=_WORDS_PER_MINUTE, slowest=_AT_HALF, fastest=_AT_TWICE, rounded=round,
+        )  # fmt: skip
+        reading = fit.said
+        if fit.pad and len(reading.samples):
+            reading = replace(reading, samples=np.pad(reading.samples, (0, fit.pad)))
+        return reading, fit.is_limited
 
     def _frames(self, milliseconds: int) -> int:
         return round(milliseconds * self.card.sample_rate / 1000)

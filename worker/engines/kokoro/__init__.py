@@ -34,10 +34,12 @@ def load(settings: KokoroSettings) -> Kokoro:
     Raises Misconfigured, which names the missing library or the wrong file and the way to mend it."""
     try:
         from worker.engines.kokoro.engine import Kokoro
+        from worker.engines.kokoro.files import FILES
         from worker.engines.kokoro.model import Network
     except ImportError as error:
         raise Misconfigured(f"the kokoro engine needs {error.name}: pip install 'tts-farm[kokoro]'") from None
-    fetch(settings)
+    if not all(file.is_present(settings.folder) for file in FILES):
+        fetch(settings)
     return Kokoro(Network.load(settings.folder))
 
 

@@ -9,6 +9,7 @@ the length before.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from importlib.metadata import version
 
 import numpy as np
@@ -21,6 +22,7 @@ from worker.engines.kokoro.espeak import Refused
 from worker.engines.kokoro.model import RATE, Samples, Sayer
 from worker.engines.kokoro.reading import Reader
 from worker.engines.kokoro.voices import SHORT, TONGUES, VOICES, WITHOUT_READER
+from worker.engines.target_length import fitted
 
 _RENDERING = 1  # raise it when this folder makes the same input sound different
 
@@ -29,8 +31,6 @@ _EDGE_S = 0.020  # kept around the speech
 _PAUSE_S = 0.120  # between the pieces of one utterance
 _SILENCE_MS = 100  # the clip of a text in which nothing can be spoken
 _SLOWEST, _FASTEST = 0.5, 2.0
-_TRIES = 3  # for a target
-_PAD_MS = 20  # of silence at most, which a clip gets at its end to reach its target length
 _MAX_CHARACTERS = 300
 _UNSPEAKABLE = Notice(NoticeCode.UNSPEAKABLE, "nothing in this text can be spoken; it became a short silence")
 
@@ -104,18 +104,11 @@ class Kokoro:
 
     def _say_for(self, pieces: list[str], voice: str, target: int) -> tuple[Samples, bool]:
         """Speech of about `target` samples, and whether only a speed beyond the limits would come nearer."""
-        said: dict[float, Samples] = {}
-        wanted = speed = 1.0
-        while len(said) < _TRIES and speed not in said:
-            said[speed] = self._say(pieces, voice, speed)
-            if not _miss(len(said[speed]), target):
-                break
-            wanted = speed * len(said[speed]) / target
-            speed = min(_FASTEST, max(_SLOWEST, wanted))
-        nearest, samples = min(said.items(), key=lambda item: _miss(len(item[1]), target))
-        if not _miss(len(samples), target):
-            samples = np.pad(samples, (0, target - len(samples)))
-        return samples, nearest == speed != wanted and _miss(len(samples), target) > 0
+        fit = fitted(
+            partial(self._say, pieces, voice), len, target, RATE,
+            ordinary=1.0, slowest=_SLOWEST, fastest=_FASTEST, rounded=float,
+        )  # fmt: skip
+        return np.pad(fit.said, (0, fit.pad)), fit.is_limited
 
 
 def _no_language(language: str) -> str:
@@ -131,11 +124,6 @@ def _trimmed(samples: Samples) -> Samples:
         return samples
     edge = round(_EDGE_S * RATE)
     return samples[max(0, int(loud[0]) - edge) : int(loud[-1]) + 1 + edge]
-
-
-def _miss(length: int, target: int) -> int:
-    """The distance to the target in samples; 0 where a little silence fills it."""
-    return 0 if 0 <= target - length <= _frames(_PAD_MS) else abs(target - length)
 
 
 def _frames(milliseconds: int) -> int:
