@@ -27,7 +27,7 @@ from api.openapi import problem
 from api.problems import Gone
 from api.results import rendered_of
 from api.state import AppState, state_of, tenant_of
-from api.views import moment
+from api.views import counts_of, moment
 from api.zip_stream import Entry, zip_length, zip_stream
 from farm.errors import Conflict
 from farm.file_names import number_in_name, portable_name
@@ -205,7 +205,4 @@ def _without_results(batch: batches.BatchRecord, missing: Iterable[dict[str, Any
 
 def _counted(batch: batches.BatchRecord) -> str:
     """Like "2 succeeded, 1 running, 4 queued"."""
-    counts = {status: count for status, count in batch.counts.items() if count}
-    if batch.waiting:
-        counts[Status.QUEUED] = counts.get(Status.QUEUED, 0) + batch.waiting
-    return ", ".join(f"{count:,} {status}" for status, count in counts.items())
+    return ", ".join(f"{count:,} {status}" for status, count in counts_of(batch).items())

@@ -83,17 +83,22 @@ def batch_status(batch: batches.BatchRecord) -> BatchStatus:
     return "canceled" if batch.canceled else "completed"
 
 
-def batch_view(batch: batches.BatchRecord, base: str, speeds: dict[str, float]) -> Batch:
-    spec = BatchSpec.model_validate_json(batch.spec)
-    url = f"{base}/v1/batches/{batch.id}"
+def counts_of(batch: batches.BatchRecord) -> dict[str, int]:
+    """Its jobs by status; those that are not unfolded yet are queued."""
     counts = {status.value: count for status, count in batch.counts.items() if count}
     if batch.waiting:
         counts[Status.QUEUED] = counts.get(Status.QUEUED, 0) + batch.waiting
+    return counts
+
+
+def batch_view(batch: batches.BatchRecord, base: str, speeds: dict[str, float]) -> Batch:
+    spec = BatchSpec.model_validate_json(batch.spec)
+    url = f"{base}/v1/batches/{batch.id}"
     return Batch(
         id=batch.id,
         status=batch_status(batch),
         total=batch.total,
-        counts=counts,
+        counts=counts_of(batch),
         progress=Progress(
             segments_total=batch.segments,
             segments_done=batch.segments_done,
