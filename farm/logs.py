@@ -18,6 +18,7 @@ import re
 import sys
 import threading
 import traceback
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -174,7 +175,7 @@ class _Handler(logging.StreamHandler[TextIO]):
 # --- formats ----------------------------------------------------------------------------------------------------------
 
 
-class _Formatter(logging.Formatter):
+class _Formatter(logging.Formatter, ABC):
     def __init__(self, secrets: Collection[str] = ()) -> None:
         super().__init__()
         literal = (re.escape(secret) for secret in sorted(secrets, key=len, reverse=True))
@@ -183,8 +184,8 @@ class _Formatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         return self._secret.sub(_HIDDEN, self._line(record))
 
-    def _line(self, record: logging.LogRecord) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def _line(self, record: logging.LogRecord) -> str: ...
 
     def formatException(self, ei: Any) -> str:
         return "\n".join(_traceback(ei[1])) if ei[1] is not None else ""
