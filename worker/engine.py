@@ -135,7 +135,8 @@ class Feed(Protocol):
     def take(self, count: int, *, wait: bool) -> Sequence[Utterance]:
         """Up to `count` utterances, in the order in which they should start. With `wait`, blocks until there is at
         least one or the feed is over; without, returns at once. An empty answer to a waiting take means: finish and
-        return."""
+        return. What comes next may depend on what was taken before: so an engine waits only with empty hands, when it
+        has yielded an outcome for every utterance, or yields them from another thread meanwhile."""
         ...
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -15,6 +16,8 @@ import soundfile as sf
 
 from farm.speech import MANNER_FIELDS, Manner
 from worker.engine import Clip, Engine, Failure, Speech, Utterance
+
+_PATIENCE_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,30 @@ class ListFeed:
         batch, self._waiting = self._waiting[:count], self._waiting[count:]
         self.taken += [utterance.key for utterance in batch]
         return batch
+
+
+class Follower(ListFeed):
+    """Has more only when it got a clip or failure for all that was taken, as the intake of a tenant that may have a few
+    segments in hand. `gets` has to hear of each."""
+
+    def __init__(self, utterances: Iterable[Utterance], step: int) -> None:
+        super().__init__(utterances, step)
+        self._change = threading.Condition()
+        self._out = 0
+
+    def take(self, count: int, *, wait: bool) -> Sequence[Utterance]:
+        with self._change:
+            if wait:
+                assert self._change.wait_for(lambda: not self._out, _PATIENCE_S), "it waits, and has clips in hand"
+            batch = () if self._out else super().take(count, wait=wait)
+            self._out += len(batch)
+            return batch
+
+    def gets(self, outcome: Clip | Failure) -> None:
+        del outcome
+        with self._change:
+            self._out -= 1
+            self._change.notify_all()
 
 
 def utterance(engine: Engine, text: str, key: str = "only", **speech: object) -> Utterance:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from farm.speech import Parameter
-from tests.engine.feeds import Habits, ListFeed, clip, render, utterance
+from tests.engine.feeds import Follower, Habits, ListFeed, clip, render, utterance
 from worker.engine import Clip, Engine, Failure
 
 SENTENCES = [
@@ -75,6 +75,13 @@ def test_an_engine_renders_one_feed_after_another(engine: Engine, habits: Habits
     assert habits.same(clip(engine, SENTENCES[0]), clip(engine, SENTENCES[0]))
     assert list(engine.render(ListFeed([]))) == []
     assert habits.same(clip(engine, SENTENCES[0]), clip(engine, SENTENCES[0]))
+
+
+def test_an_engine_waits_for_more_when_it_has_handed_over_all_that_it_took(engine: Engine) -> None:
+    feed = Follower([utterance(engine, text, key=text) for text in SENTENCES], step=2)
+    for outcome in engine.render(feed):
+        feed.gets(outcome)
+    assert feed.taken == SENTENCES
 
 
 @pytest.mark.parametrize("bad", [{"voice": "nobody"}, {"language": "xx", "voice": "nobody"}])

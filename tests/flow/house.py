@@ -96,7 +96,7 @@ class Unwell:
     """An engine that wraps the real one and has trouble with one text: it fails it, raises, or warns."""
 
     def __init__(
-        self, real: Espeak, stumbles_at: str, *, raises: Exception | None = None, warns: Notice | None = None
+        self, real: Engine, stumbles_at: str, *, raises: Exception | None = None, warns: Notice | None = None
     ) -> None:
         self.card, self.capacity, self.device = real.card, real.capacity, real.device
         self._real, self._stumbles_at, self._raises, self._warns = real, stumbles_at, raises, warns
@@ -153,6 +153,17 @@ class Greedy(Unwell):
         while taken := feed.take(3 * self.capacity, wait=True):
             self.most = max(self.most, len(taken))
             yield from self._real.render(_Given(taken))
+
+
+class Batched(Unwell):
+    """Hands over the clips of a batch when all of them are made, as an engine on a GPU does."""
+
+    def __init__(self, real: Engine) -> None:
+        super().__init__(real, stumbles_at="\0")
+
+    def render(self, feed: Feed) -> Iterator[Clip | Failure]:
+        while taken := feed.take(self.capacity, wait=True):
+            yield from list(self._real.render(_Given(taken)))
 
 
 class _Given:

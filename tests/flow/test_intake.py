@@ -5,14 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from farm.job import MAX_ATTEMPTS, Status
 from farm.layout import pages_key, plan_key
-from farm.store import jobs, segments
-from tests.flow.house import House
+from farm.store import jobs, quotas, segments
+from tests.flow.house import Batched, House
 from worker.engine import Utterance
 from worker.render.batch_spans import BatchSpans, Traces
 from worker.render.intake import Intake
@@ -103,6 +104,26 @@ def claim(house: House) -> segments.Grant:
     return grant
 
 
+def settle(house: House, feed: Feed, work: Work) -> None:
+    for held in work.held:
+        house.store.run(segments.settle(held.token, [segments.Settled(held.job, held.index, 1000)]))
+    feed.leases.drop(work.held)
+
+
+def noted_waits(monkeypatch: pytest.MonkeyPatch) -> threading.Semaphore:
+    """Released from now on whenever a take finds no batch and waits."""
+    waits = threading.Semaphore(0)
+
+    def noted(*state: Any, **more: Any) -> bool:
+        ready = batch_is_ready(*state, **more)
+        if not ready:
+            waits.release()
+        return ready
+
+    monkeypatch.setattr("worker.render.intake.batch_is_ready", noted)
+    return waits
+
+
 def quarantine(house: House, job: str) -> None:
     """The first segment of a job costs two workers. The others are given back."""
     for _ in range(2):
@@ -139,24 +160,67 @@ def test_a_rendered_clip_that_is_not_settled_holds_up_a_quarantined_segment(hous
 def test_a_settled_segment_wakes_a_take_that_waits(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two segments are ready. This feed holds no more, so the claim-ahead thread sleeps and wakes nobody."""
     quarantine(house, planned(house, STORY))
-    waits = threading.Semaphore(0)
-
-    def noted(*state: Any, **more: Any) -> bool:
-        ready = batch_is_ready(*state, **more)
-        if not ready:
-            waits.release()
-        return ready
-
     with feed_of(house, capacity=2) as feed:
         (taken,) = feed.take()
         feed.wait_for_loaded(3)
-        monkeypatch.setattr("worker.render.intake.batch_is_ready", noted)
+        waits = noted_waits(monkeypatch)
         with feed.waiting_take() as answer:
             assert waits.acquire(timeout=PATIENCE_S)
             work = feed.intake.finished(taken.key)
             assert waits.acquire(timeout=PATIENCE_S)
             feed.leases.drop(work.held)
             assert len(answer()) == 2
+
+
+def test_a_take_waits_while_clips_are_on_their_way(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their tenant may have two segments in hand, so the store has nothing more before one of them is settled."""
+    house.store.run(quotas.limit("default", {"segments": 2}))
+    planned(house, STORY)
+    with feed_of(house) as feed:
+        one, other = feed.take()
+        finished = [feed.intake.finished(utterance.key) for utterance in (one, other)]
+        waits = noted_waits(monkeypatch)
+        with feed.waiting_take() as answer:
+            assert waits.acquire(timeout=PATIENCE_S)
+            settle(house, feed, finished[0])
+            assert len(answer()) == 1
+
+
+def test_the_feed_is_over_when_the_last_clip_is_settled(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    planned(house, STORY)
+    with feed_of(house) as feed:
+        finished = [feed.intake.finished(utterance.key) for utterance in feed.take()]
+        waits = noted_waits(monkeypatch)
+        with feed.waiting_take() as answer:
+            assert waits.acquire(timeout=PATIENCE_S)
+            for work in finished:
+                settle(house, feed, work)
+            assert not answer()
+
+
+def test_one_drain_renders_all_of_a_tenant_that_may_have_few_segments_in_hand(house: House) -> None:
+    house.store.run(quotas.limit("default", {"segments": 2}))
+    job = planned(house, "\n\n".join(f"This is the line with number {number}." for number in range(3 * CAPACITY)))
+    house.renderer(Batched(house.engine)).drain()
+    assert house.record(job).done == 3 * CAPACITY
+
+
+@pytest.mark.parametrize("is_quarantined", [False, True])
+def test_a_piece_of_running_work_wakes_a_take_that_waits(
+    house: House, monkeypatch: pytest.MonkeyPatch, is_quarantined: bool
+) -> None:
+    """An engine that takes in a thread of its own waits already when its clip turns out to be odd."""
+    job = planned(house, "The bell rang.")
+    if is_quarantined:
+        quarantine(house, job)
+    with feed_of(house) as feed:
+        (taken,) = feed.take()
+        piece = replace(taken, key="a piece")
+        waits = noted_waits(monkeypatch)
+        with feed.waiting_take() as answer:
+            assert waits.acquire(timeout=PATIENCE_S)
+            feed.intake.add_pieces([piece])
+            assert answer() == [piece]
 
 
 def test_a_segment_that_is_lost_after_it_began_holds_up_nothing(house: House) -> None:

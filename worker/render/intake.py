@@ -6,6 +6,9 @@
 take() claims interactive work first and puts that work before all other, so a single line waits only for the running
 batch. Segments that share a digest are rendered once. A segment that cost a worker before is quarantined: quarantine.py
 has the rule.
+
+The feed is over when the store has nothing and all clips are settled. Until then each settled clip may make room for
+work of a tenant that has as many segments in hand as it may have.
 """
 
 from __future__ import annotations
@@ -45,8 +48,10 @@ class Intake:
         self._express: set[str] = set()  # jobs of the interactive lane with ready work, as far as express claims tell
         self._running: dict[str, Work] = {}
         self._by_digest: dict[str, Work] = {}  # ready or running
+        self._pieces: deque[Utterance] = deque()  # of work that runs and is made once more (retakes.py)
         self._begun: dict[Held, bool] = {}  # segments that began and may be unsettled -> whether they are quarantined
         self._dry = False  # the last claim found nothing
+        self._dropped = False  # since the last claim some segments are no longer held
         self._over = False
         self._change = threading.Condition()  # guards all of the above
         self._one_claim = threading.Lock()  # held from a claim until its work is ready; taken before `_change`
@@ -83,8 +88,10 @@ class Intake:
         begun: list[Work] = []
         while not begun:
             with self._change:
-                while wait and not (self._over or self._batch_is_ready(count)):
+                while wait and not (self._over or self._pieces or self._batch_is_ready(count)):
                     self._change.wait()
+                if self._pieces:
+                    return [self._pieces.popleft() for _ in range(min(count, len(self._pieces)))]
                 if self._over or not self._ready:
                     return []
             self._top_up(count)
@@ -108,6 +115,17 @@ class Intake:
             self._change.notify_all()
         self._spans.finished(key)
         return work
+
+    def add_pieces(self, pieces: Sequence[Utterance]) -> None:
+        """Utterances that belong to work that runs. The engine gets them before all other work, also when no more of
+        that comes; and at once, if it waits."""
+        with self._change:
+            self._pieces.extend(pieces)
+            self._change.notify_all()
+
+    @property
+    def has_pieces(self) -> bool:
+        return bool(self._pieces)
 
     def running_work(self, key: str) -> Work:
         """The work of an utterance that was taken and is not finished."""
@@ -150,8 +168,9 @@ class Intake:
         with self._change:
             chosen = [self._ready.popleft() for _ in range(may_begin(*self._flags(), count))]
             beginning = {held: work.quarantined for work in chosen for held in work.held}
+            self.last_take = time.monotonic()  # before anything runs: the wait for it was no hang of the engine
             for work in chosen:
-                work.begun_at = time.monotonic()
+                work.begun_at = self.last_take
                 self._running[work.id] = work
             self._begun.update(beginning)
             self._change.notify_all()
@@ -204,6 +223,7 @@ class Intake:
                 if self._over:
                     return
                 want = self._capacity - len(self._ready)
+                self._dropped = False
             try:
                 found = self._claim(want)
             except (StoreUnavailable, StorageUnavailable) as error:
@@ -215,7 +235,7 @@ class Intake:
             else:
                 self._note_claim(found)
                 if not found:
-                    self._rest(_POLL, until=lambda: not (self._ready or self._running or self._unsettled()))
+                    self._rest(_POLL, until=lambda: self._dropped)
 
     def _note_claim(self, found: bool) -> None:
         with self._change:
@@ -294,6 +314,7 @@ class Intake:
             self._change.notify_all()
 
     def segments_dropped(self) -> None:
-        """A quarantined segment may have waited for this one to be settled."""
+        """Others may have waited for this: a quarantined segment, or those of a tenant that had too many in hand."""
         with self._change:
+            self._dropped = True
             self._change.notify_all()

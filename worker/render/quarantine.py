@@ -36,8 +36,8 @@ def must_settle_first(ready: Sequence[bool], unsettled: Collection[bool]) -> boo
 
 
 def batch_is_ready(ready: Sequence[bool], unsettled: Collection[bool], *, size: int, dry: bool) -> bool:
-    """Whether the next batch may begin and gains nothing by waiting for another claim: `size` items are ready, or a
-    quarantined one is next, or the store had nothing more (`dry`). The batch is empty when nothing is ready by then."""
-    if must_settle_first(ready, unsettled):
+    """Whether there is a next batch that may begin and gains nothing by waiting for another claim: `size` items are
+    ready, or a quarantined one is next, or the store had nothing more (`dry`)."""
+    if not ready or must_settle_first(ready, unsettled):
         return False
-    return dry or len(ready) >= size or (bool(ready) and ready[0])
+    return dry or len(ready) >= size or ready[0]

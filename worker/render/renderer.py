@@ -142,7 +142,7 @@ class Renderer:
 
     def _render(self, intake: Intake, commit: Commit) -> None:
         retakes = Retakes(intake, self._pace, self.engine.card.sample_rate)
-        for outcome in self._outcomes(retakes):
+        for outcome in self._outcomes(intake):
             self._progress = time.monotonic()
             judged = retakes.judged(outcome)
             if judged is None:
@@ -154,10 +154,10 @@ class Renderer:
             if commit.fault is not None:
                 break
 
-    def _outcomes(self, retakes: Retakes) -> Iterator[Clip | Failure]:
-        yield from self.engine.render(retakes)
-        while retakes.waiting:  # the engine had been told that nothing more would come
-            yield from self.engine.render(retakes)
+    def _outcomes(self, intake: Intake) -> Iterator[Clip | Failure]:
+        yield from self.engine.render(intake)
+        while intake.has_pieces:  # this worker is stopping, and the engine had been told that nothing more would come
+            yield from self.engine.render(intake)
 
     def stop(self) -> None:
         """SIGTERM: no further claims; the batch in flight is finished, the rest given back."""

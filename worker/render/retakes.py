@@ -1,8 +1,8 @@
 """Retakes: a clip that is oddly short or long for its text is made once more, in smaller pieces.
 
         intake ──> take() ──> engine ──> judged() ── as usual ──────────────────────> commit
-                     ^                       └────── odd: pieces of its text ──┐
-                     └──────────────────────────────────────────────────────────┘
+           ^                                 └────── odd: pieces of its text ──┐
+           └───────────────────────────────────────────────────────────────────┘
 
 If the pieces together are as long as usual, their sound is the clip. If not, the text itself is unusual, or the engine
 is no better with less of it: the first clip stays, with the warning `pace`. pace.py says what is odd; a job may want no
@@ -11,14 +11,13 @@ such check. The work counts as running until then, so its lease is renewed and i
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from farm.prose import spans
-from worker.engine import Clip, Failure, Feed, Notice, NoticeCode, Utterance
+from worker.engine import Clip, Failure, Notice, NoticeCode, Utterance
 from worker.render.intake import Intake
 from worker.render.pace import Oddity, Pace
 
@@ -35,22 +34,12 @@ class _Retake:
     made: dict[str, Clip | Failure] = field(default_factory=dict)
 
 
-class Retakes(Feed):
-    """The engine's feed during one drain: pieces of retakes first, else what the intake has."""
+class Retakes:
+    """The judge of the clips of one drain. It gives the pieces of a retake to the intake."""
 
     def __init__(self, intake: Intake, pace: Pace, sample_rate: int) -> None:
         self._intake, self._pace, self._sample_rate = intake, pace, sample_rate
-        self._waiting: deque[Utterance] = deque()
         self._retakes: dict[str, _Retake] = {}  # by the key of each piece
-
-    @property
-    def waiting(self) -> bool:
-        return bool(self._waiting)
-
-    def take(self, count: int, *, wait: bool) -> Sequence[Utterance]:
-        if self._waiting:
-            return [self._waiting.popleft() for _ in range(min(count, len(self._waiting)))]
-        return self._intake.take(count, wait=wait)
 
     def judged(self, outcome: Clip | Failure) -> Clip | Failure | None:
         """What the work of the utterance comes to; None while a retake of it is made."""
@@ -74,7 +63,7 @@ class Retakes(Feed):
             return _warned(outcome, oddity)
         again = _Retake(outcome, oddity, work.utterance, voice, pieces)
         self._retakes.update((piece.key, again) for piece in pieces)
-        self._waiting.extend(pieces)
+        self._intake.add_pieces(pieces)
         return None
 
     def _chosen(self, retake: _Retake) -> Clip:
