@@ -122,7 +122,7 @@ def prepare(redis_url: str, *, keys: bool) -> int:
         for tenant, key in KEYS.items():
             store.run(registry.put_key(hashlib.sha256(key.encode()).hexdigest(), tenant, tenant))
         store.run(quotas.limit("free", dict.fromkeys(Quota, NO_LIMIT)))
-        far = dict.fromkeys(Quota, 10**14)
+        far: dict[str, int | str | None] = dict.fromkeys(Quota, 10**14)
         store.run(quotas.limit("limited", {**far, "segments": 10**6, "lane": "normal"}))
     pid = int(store.info()["process_id"])
     store.close()

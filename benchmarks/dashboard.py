@@ -112,8 +112,8 @@ def _events(second: int, ids: list[str]) -> Iterator[tuple[str, str, str]]:
             "segments_total": 900, "segments_done": second % 900, "segments_failed": 0, "cached": number,
             "audio_seconds": second / 3, "percent": second % 900 / 9,
         }  # fmt: skip
-        job = ids[number % 3]
-        yield "progress", "", json.dumps({"object": "job", "id": job, "status": "running", "progress": progress})
+        running = {"object": "job", "id": ids[number % 3], "status": "running", "progress": progress}
+        yield "progress", "", json.dumps(running)
     for number, status in enumerate(_STATES):
         at = f"2026-01-01T{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}+00:00"
         job = {"object": "job", "id": ids[second % len(ids)], "status": status, "batch_id": None, "at": at}

@@ -52,11 +52,10 @@ def disturb(done: Callable[[], int], kill: Callable[[], None], *, total: int, ki
     draw = random.Random(7)
     for number in range(kills):
         mark = (number + draw.uniform(0.2, 0.8)) * total / (kills + 1)
-        _until(lambda mark=mark: done() >= mark)
+        _reached(done, mark)
         killed = time.monotonic()
         kill()
-        before = done()  # what it settled until then
-        if _until(lambda before=before: done() > before):
+        if _reached(done, done() + 1):  # above what it had settled until then
             outcome.resumed.append(time.monotonic() - killed)
     last = time.monotonic()
     count, moved = done(), time.monotonic()
@@ -101,7 +100,7 @@ def by_celery(texts: list[str], kills: int, folder: Path) -> Outcome:
             **os.environ, "PLAIN_BROKER_URL": url, "PLAIN_STORAGE_URL": (folder / "storage").as_uri(),
             "PLAIN_VISIBILITY_S": str(LEASE_S), "PYTHONUNBUFFERED": "1",
         }  # fmt: skip
-        plain_celery.app.conf.broker_url = url
+        plain_celery.app.conf.update(broker_url=url)
         for index, text in enumerate(texts):
             plain_celery.render.delay(index, text)
         command = (
@@ -142,6 +141,10 @@ def _kill_family(pid: int | None) -> None:
 
 def _give_up(error: Exception) -> None:
     raise SystemExit(str(error))
+
+
+def _reached(done: Callable[[], int], count: float) -> bool:
+    return _until(lambda: done() >= count)
 
 
 def _until(holds: Callable[[], bool], within: float = _PATIENCE_S) -> bool:

@@ -22,6 +22,7 @@ import numpy as np
 
 from benchmarks.latency import alone, lines, percentile
 from farm.embedded.supervisor import Local
+from farm.sound.flac import Samples
 
 ABOVE_MS, ABOVE_P99_MS, FIRST_SHARE = 60, 250, 0.15
 SEGMENTS = 60
@@ -50,13 +51,13 @@ def long_text() -> str:
     )
 
 
-def samples(flac: bytes) -> np.ndarray:  # type: ignore[type-arg]
+def samples(flac: bytes) -> Samples:
     """By FFmpeg: libsndfile reads no file whose header states no length."""
-    with av.open(io.BytesIO(flac)) as file:
+    with av.open(io.BytesIO(flac), "r") as file:
         return np.concatenate([frame.to_ndarray()[0] for frame in file.decode(audio=0)])
 
 
-def of_a_job(client: httpx.Client, text: str) -> np.ndarray:  # type: ignore[type-arg]
+def of_a_job(client: httpx.Client, text: str) -> Samples:
     body = {"input": text, "output": {"format": "flac"}}
     job = client.post("/v1/jobs", json=body, headers={"Prefer": "wait=60"}).json()
     assert job["status"] == "succeeded", job

@@ -1,7 +1,7 @@
 """What storing a clip costs: put, head and get of 100 kB, in a folder and in a bucket, side by side.
 
-python benchmarks/storage.py                      a folder, and a test server that shares this machine's cores
-python benchmarks/storage.py s3://bucket/prefix   a folder, and your bucket by the usual AWS_ variables
+python -m benchmarks.storage                      a folder, and a test server that shares this machine's cores
+python -m benchmarks.storage s3://bucket/prefix   a folder, and your bucket by the usual AWS_ variables
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pathlib import Path
 
 from farm.settings import Settings
 from farm.storage import LocalStorage, Storage, open_storage
+from tests.s3_server import S3Server
 
 CLIP = random.Random(0).randbytes(100_000)
 ROUNDS = 200
@@ -42,9 +43,6 @@ def main() -> None:
 def _bucket(stack: ExitStack, root: Path) -> Storage:
     if len(sys.argv) > 1:
         return open_storage(Settings.read(storage_url=sys.argv[1]))
-    sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-    from s3_server import S3Server
-
     server = S3Server(root / "s3")
     stack.callback(server.stop)
     server.start()

@@ -50,6 +50,7 @@ class Bench:
 
     def start_over(self) -> None:
         born = self.redis.get("f:born")
+        assert born is not None
         self.redis.flushall()
         self.redis.set("f:born", born)
 
