@@ -54,7 +54,7 @@ class Cost(TorchDispatchMode):
     attention alone."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.launches = self.bytes = self.flops = 0
         self.by_operator: Counter[str] = Counter()  # launches
         self.bytes_by_operator: Counter[str] = Counter()
@@ -112,7 +112,7 @@ def no_host_sync() -> Iterator[None]:
     out fails, because nothing there has a value."""
     with ExitStack() as modes:
         modes.enter_context(_Methods())
-        modes.enter_context(_Operators())
+        modes.enter_context(_Operators())  # type: ignore[no-untyped-call]
         yield
 
 

@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -283,4 +282,4 @@ def _numbers(kind: Callable[[str], T]) -> Callable[[str], list[T]]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -88,7 +88,7 @@ def _launch(bench: Bench) -> Iterator[Row]:
 
 
 def _captured(work: Callable[[], Any]) -> Any:
-    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    stream = torch.cuda.Stream()
     with torch.cuda.stream(stream):
         work()
     torch.cuda.synchronize()

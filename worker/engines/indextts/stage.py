@@ -88,4 +88,4 @@ class Stage(Generic[Task]):
     def _stream(self) -> AbstractContextManager[object]:
         if self._device.type != "cuda":
             return nullcontext()
-        return torch.cuda.stream(torch.cuda.Stream(self._device))  # type: ignore[no-untyped-call]
+        return torch.cuda.stream(torch.cuda.Stream(self._device))

@@ -83,7 +83,7 @@ class Decoder:
 
         cuda = gpt.device.type == "cuda"
         self._fixed = cuda or record is not None
-        self._stream = torch.cuda.Stream(gpt.device, priority=-1) if cuda else None  # type: ignore[no-untyped-call]
+        self._stream = torch.cuda.Stream(gpt.device, priority=-1) if cuda else None
         most = self.pages.needed(_LONGEST_PROMPT + gpt.max_codes + 2)
         self._widest = min(most, self.pages.count)  # pages that a row can have
         self._batch = Batch.empty(slots, most, gpt.vocabulary, gpt.max_codes + 1, gpt.device)

@@ -21,7 +21,7 @@ class Readback:
         place.copy_(codes, non_blocking=True)
         event = None
         if self._cuda:
-            event = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            event = torch.cuda.Event()
             event.record()
         return Note(place, event)
 
