@@ -16,7 +16,7 @@ from itertools import islice
 from farm.encoders import missing_encoder
 from farm.errors import BadInput, FieldError, Unavailable
 from farm.job import Lane, new_id
-from farm.job_limits import beyond_limits
+from farm.job_limits import beyond_limits, silence_between
 from farm.pronunciation import faults as mispronounced
 from farm.spec import Order, Spec, write_text
 from farm.speech import PARAMETERS, Manner, Parameter
@@ -283,11 +283,14 @@ def _conflicting_targets(request: JobRequest) -> list[BadInput]:
     if request.speed != 1.0:
         why = "target_duration_ms decides the speed by itself; leave out speed, or the target"
         faults.append(_conflict(why, timed[0], "/speed"))
+    if request.output.trim_dbfs is not None:
+        why = "a target counts the silent ends of clips, which trim_dbfs cuts off; leave out trim_dbfs, or the target"
+        faults.append(_conflict(why, timed[0], "/output/trim_dbfs"))
     if request.target_duration_ms is not None:
         if len(timed) > 1:
             why = "target_duration_ms stands at the job, for the whole of its audio, or at its chapters; not at both"
             faults.append(_conflict(why, *timed[:_NAMED]))
-        pauses = (len(request.parts()) - 1) * request.output.pause_ms.chapter
+        pauses = silence_between(len(request.parts()), request.output.pause_ms)
         if pauses >= request.target_duration_ms:
             why = f"target_duration_ms: the pauses between the chapters take {pauses} ms; give it more, or lower them"
             faults.append(_conflict(why, timed[0], "/output/pause_ms/chapter"))

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from farm.errors import BadInput
 from farm.plan import Segment
-from farm.wire import Chapter, Output
+from farm.wire import Chapter, Output, Pauses
 
 MAX_SEGMENTS = 150_000
 MAX_PAUSES_S = 2 * 3600  # or as long as the speech
@@ -26,7 +26,7 @@ def within_limits(
     rows: Iterable[Segment], output: Output, sample_rate: int, *, max_bytes: int = MAX_AUDIO_BYTES
 ) -> Iterator[Segment]:
     """The rows as they come. Raises BadInput with the field once they are too many, too silent or too long."""
-    count, speech_s, pauses_ms, owed_ms = 0, 0.0, 0, 0
+    count, speech_s, pauses_ms, owed_ms, chapter = 0, 0.0, output.pause_ms.end, 0, None
     for row in rows:
         count += 1
         if count > MAX_SEGMENTS:
@@ -36,7 +36,9 @@ def within_limits(
                 code="too_many_segments", pointer="/input",
             )  # fmt: skip
         pauses_ms += owed_ms  # none follows the last
-        owed_ms = row.pause_ms
+        if row.chapter != chapter:
+            pauses_ms += output.pause_ms.before_chapter
+        owed_ms, chapter = row.pause_ms, row.chapter
         speech_s += _spoken_s(len(row.text), row.target_duration_ms)
         yield row
     pauses_s = pauses_ms / 1000
@@ -52,11 +54,12 @@ def beyond_limits(
 ) -> list[BadInput]:  # fmt: skip
     """What planning would refuse for certain, by the chapters, their characters and targets alone: each chapter has at
     least one segment, and its letters and digits are spoken."""
-    pauses_s = (len(parts) - 1) * output.pause_ms.chapter / 1000
+    pauses_s = silence_between(len(parts), output.pause_ms) / 1000
     most_s = sum(_spoken_s(len(part.input), part.target_duration_ms) for part in parts)
     faults = []
     if target_duration_ms is None and _is_silence(pauses_s, most_s):
-        faults.append(_too_silent(pauses_s, f"the {len(parts):,} chapters", "/output/pause_ms/chapter"))
+        pointer = "/output/pause_ms" + ("" if output.pause_ms.before_chapter else "/chapter")
+        faults.append(_too_silent(pauses_s, f"the {len(parts):,} chapters", pointer))
     if target_duration_ms is not None:
         least_s = target_duration_ms / 1000
     elif _bytes(pauses_s + most_s, output, sample_rate) > max_bytes:  # counting letters takes 50 ns each
@@ -66,6 +69,11 @@ def beyond_limits(
     if (size := _bytes(least_s, output, sample_rate)) > max_bytes:
         faults.append(_too_large(least_s, size, output, sample_rate, max_bytes))
     return faults
+
+
+def silence_between(chapters: int, pauses: Pauses) -> int:
+    """Milliseconds between so many chapters, before the first and after the last."""
+    return (chapters - 1) * pauses.chapter + chapters * pauses.before_chapter + pauses.end
 
 
 def _spoken_s(characters: int, target_duration_ms: int | None) -> float:

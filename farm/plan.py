@@ -86,6 +86,10 @@ class Pauses(Protocol):
     def heading(self) -> int: ...
     @property
     def chapter(self) -> int: ...
+    @property
+    def before_chapter(self) -> int: ...
+    @property
+    def end(self) -> int: ...
 
 
 def segments(
@@ -104,7 +108,10 @@ def segments(
         Gap.HEADING: pauses.heading,
         Gap.CHAPTER: pauses.chapter,
     }
-    timed = _timed(parts, partial(_cut, recipe.language, max_characters, has_marks), silence, target_duration_ms)
+    outside = len(parts) * pauses.before_chapter + pauses.end
+    timed = _timed(
+        parts, partial(_cut, recipe.language, max_characters, has_marks), silence, target_duration_ms, outside
+    )
     reading = Reading([part.text for part in parts], recipe.language)
     for index, (chapter, part, span, target) in enumerate(timed):
         text = reading.of(part.text[span.start : span.end])
@@ -149,11 +156,12 @@ def _within(text: str, span: Span, language: str, limit: int, has_marks: bool) -
 
 
 def _timed(
-    parts: Sequence[Part], cut: _Cut, silence: Mapping[Gap, int], target: int | None
+    parts: Sequence[Part], cut: _Cut, silence: Mapping[Gap, int], target: int | None, outside: int
 ) -> Iterator[tuple[int, Part, Span, int | None]]:
-    """Every span with its chapter, its part and its share of the target. Only spans that share one are held."""
+    """Every span with its chapter, its part and its share of the target. Only spans that share one are held. `outside`:
+    milliseconds of silence before all chapters and after the last."""
     if target is not None:
-        yield from _sharing(enumerate(parts), cut, silence, target, "/target_duration_ms")
+        yield from _sharing(enumerate(parts), cut, silence, target, "/target_duration_ms", outside)
         return
     for chapter, part in enumerate(parts):
         if part.target_duration_ms is None:
@@ -164,12 +172,12 @@ def _timed(
 
 
 def _sharing(
-    parts: Iterable[tuple[int, Part]], cut: _Cut, silence: Mapping[Gap, int], target: int, field: str
+    parts: Iterable[tuple[int, Part]], cut: _Cut, silence: Mapping[Gap, int], target: int, field: str, outside: int = 0
 ) -> Iterator[tuple[int, Part, Span, int]]:
     """What the pauses leave of the target, in proportion to characters: whole milliseconds that sum to it exactly, at
     least one for each span."""
     rows = [(chapter, part, *piece) for chapter, part in parts for piece in cut(part)]
-    quiet = sum(silence[span.gap] for _, _, span, _ in rows[:-1])
+    quiet = outside + sum(silence[span.gap] for _, _, span, _ in rows[:-1])
     spare = target - quiet - len(rows)
     if spare < 0:
         raise BadInput(

@@ -33,6 +33,7 @@ MAX_JSON_BYTES = 10_000_000
 MAX_JSONL_BYTES = 200_000_000
 MAX_VOICE_BYTES = 20_000_000
 MAX_DOCUMENT_BYTES = 50_000_000
+TRIM_DBFS, ROOM_TONE_DBFS = -50, -65  # where no other is asked for
 
 _NAMED_AS_THEIR_FIELD = [name for name, field in PARAMETERS.items() if name == field.name]
 
@@ -183,13 +184,17 @@ class Emotion(_Request):
 
 
 class Pauses(_Request):
-    """Silence between segments, in milliseconds, by what lies between them."""
+    """Silence around segments, in milliseconds, by what lies between them."""
 
     segment: Milliseconds = 120
     paragraph: Milliseconds = 450
     scene: Milliseconds = Field(1200, description="at a scene break, a line like `* * *`, which is never spoken")
     heading: Milliseconds = Field(900, description="after a heading, where the chapter says which paragraphs are one")
-    chapter: Milliseconds = 1500
+    chapter: Milliseconds = Field(1500, description="after a chapter that another follows")
+    before_chapter: Milliseconds = Field(
+        0, description="before the first segment of each chapter, beside the pause of the chapter before"
+    )
+    end: Milliseconds = Field(0, description="after the last segment of the recording")
 
 
 class Output(_Request):
@@ -213,6 +218,16 @@ class Output(_Request):
         "recording", description="one gain for the whole recording, or one for each chapter (wav, flac and m4b)"
     )
     pause_ms: Pauses = Pauses()
+    trim_dbfs: Annotated[float, Field(ge=-80, le=-20), BeforeValidator(_number)] | None = Field(
+        None,
+        description="cut off what lies before and after the speech of each clip: all samples that are lower than this, "
+        f"but for 20 ms; about {TRIM_DBFS}. Absent: clips are as the engine made them",
+    )
+    room_tone_dbfs: Annotated[float, Field(ge=-90, le=-40), BeforeValidator(_number)] | None = Field(
+        None,
+        description=f"RMS of a quiet noise that lies under the whole recording, about {ROOM_TONE_DBFS}, so that "
+        "no pause is digital silence. Absent: pauses are digital silence",
+    )
     subtitles: Annotated[list[SubtitleFormat], Field(max_length=2)] = []
 
     @model_validator(mode="after")

@@ -173,6 +173,7 @@ def _request(given: argparse.Namespace, text: dict[str, Any]) -> JobRequest:
     said |= _speech(given) | text
     output = {
         "format": given.format, "loudness_lufs": given.loudness, "loudness_per": given.loudness_per,
+        "trim_dbfs": given.trim, "room_tone_dbfs": given.room_tone, "pause_ms": dict(given.pause) or None,
         "subtitles": given.subtitles,
     }  # fmt: skip
     said["output"] = {name: value for name, value in output.items() if value is not None} or None

@@ -15,6 +15,7 @@ from farm.cli.quotas import HELP, amount
 from farm.cli.screen import EXIT_CODES
 from farm.job import DEFAULT_TENANT, Lane
 from farm.speech import PARAMETERS, Option
+from farm.wire import ROOM_TONE_DBFS, TRIM_DBFS, Pauses
 
 Act = Callable[[argparse.Namespace], int]
 
@@ -169,6 +170,18 @@ def _add_text(command: argparse.ArgumentParser) -> None:
     command.add_argument("--format", choices=tuple(AUDIO_FORMATS), help="of the audio (mp3)")
     command.add_argument("--loudness", type=float, metavar="LUFS", help="integrated loudness to reach, like -18")
     command.add_argument("--loudness-per", choices=("recording", "chapter"), help="one gain, or one each (recording)")
+    command.add_argument(
+        "--trim", nargs="?", type=float, const=TRIM_DBFS, metavar="DBFS",
+        help=f"cut off the silence around each clip's speech, what is below this ({TRIM_DBFS})",
+    )  # fmt: skip
+    command.add_argument(
+        "--room-tone", nargs="?", type=float, const=ROOM_TONE_DBFS, metavar="DBFS",
+        help=f"a quiet noise under the recording, so that no pause is digital silence ({ROOM_TONE_DBFS})",
+    )  # fmt: skip
+    command.add_argument(
+        "--pause", action="append", default=[], type=_pause, metavar="WHERE=MS",
+        help=f"silence in milliseconds, like chapter=2000; repeatable ({', '.join(Pauses.model_fields)})",
+    )  # fmt: skip
     command.add_argument("--subtitles", action="append", choices=tuple(SUBTITLE_FORMATS), help="also saved; repeatable")
     command.add_argument("--priority", choices=[str(lane) for lane in Lane], help="lane (normal)")
     command.add_argument("--on-error", choices=("fail", "skip"), help="when a sentence can't be spoken (fail)")
@@ -213,6 +226,13 @@ def _later(module: str, act: str) -> Act:
         return chosen(given)
 
     return run
+
+
+def _pause(text: str) -> tuple[str, int]:
+    where, ms = _pair(text)
+    if where not in Pauses.model_fields or not ms.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not WHERE=MS; WHERE is one of {', '.join(Pauses.model_fields)}")
+    return where, int(ms)
 
 
 def _pair(text: str) -> tuple[str, str]:

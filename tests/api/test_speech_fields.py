@@ -161,6 +161,19 @@ def test_pauses_between_chapters_that_use_up_a_target_are_seen_at_once() -> None
     assert admitted(chapters=chapters, target_duration_ms=3000, output={"pause_ms": {"chapter": 900}})
 
 
+def test_silence_before_chapters_and_at_the_end_counts_for_a_target() -> None:
+    silence = {"chapter": 0, "before_chapter": 500, "end": 1000}
+    fault = refused(chapters=[{"input": "One."}] * 2, target_duration_ms=2000, output={"pause_ms": silence})
+    assert "take 2000 ms" in fault.message
+    assert admitted(chapters=[{"input": "One."}] * 2, target_duration_ms=2001, output={"pause_ms": silence})
+
+
+def test_clips_that_are_to_last_a_time_are_not_trimmed() -> None:
+    assert pointers(refused(target_duration_ms=900, output={"trim_dbfs": -50})) == [
+        *("/target_duration_ms", "/output/trim_dbfs")
+    ]
+
+
 def test_batch_defaults_and_job_fields_are_checked_together(farm: httpx.Client) -> None:
     jobs = [{"input": "One."}, {"input": "Two.", "speed": 1.5}]
     answer = farm.post("/v1/batches", json={"jobs": jobs, "defaults": {"model": "timed", "target_duration_ms": 900}})

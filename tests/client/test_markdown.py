@@ -11,7 +11,7 @@ from farm.cli.manuscript import Part, chapters, plain
 from farm.cli.parser import parser
 from farm.documents.markdown import SCENE_BREAK, is_markdown
 from farm.errors import BadInput
-from farm.wire import JobRequest
+from farm.wire import JobRequest, Output, Pauses
 
 READ_ALOUD = [
     ("The *tide* went **out**, ***far*** out, _then_ __back__.", "The tide went out, far out, then back."),
@@ -105,6 +105,15 @@ def test_an_option_says_what_a_name_does_not(
     request = narrate.job_request(parser().parse_args([command, name, *options]))
     assert isinstance(request, JobRequest)
     assert request.input == said
+
+
+def test_options_for_silence_become_fields_of_the_output(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(narrate, "read", lambda *_: "A tide.")
+    options = ["--trim", "--room-tone=-70", "--pause", "chapter=2000", "--pause", "end=900"]
+    request = narrate.job_request(parser().parse_args(["narrate", "a.txt", *options]))
+    assert request.output == Output(trim_dbfs=-50, room_tone_dbfs=-70, pause_ms=Pauses(chapter=2000, end=900))
+    with pytest.raises(SystemExit):
+        parser().parse_args(["narrate", "a.txt", "--pause", "nowhere=3"])
 
 
 def test_one_reader_of_markdown_serves_headings_and_text() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import os
 import threading
@@ -90,9 +91,12 @@ def stitched(house: House, job: str, folder: Any, **output: Any) -> npt.NDArray[
     reader = PlanReader(house.storage, job)
     rows, rate = list(reader.rows()), reader.plan.sample_rate
     clips = [decode(house.storage.get(clip_key(row.digest)), rate).pcm for row in rows]
-    pauses = [*(row.pause_ms for row in rows[:-1]), 0]
-    target, pieces = folder / "whole.wav", map(Piece, clips, pauses)
     wanted = Output.model_validate({"format": "wav", **output})
+    before, end = wanted.pause_ms.before_chapter, wanted.pause_ms.end
+    pauses = [*(row.pause_ms for row in rows[:-1]), end]
+    firsts = {chapter.first for chapter in reader.plan.chapters}
+    leads = [before if row.index in firsts else 0 for row in rows]
+    target, pieces = folder / "whole.wav", map(Piece, clips, pauses, leads)
     stitch(pieces, sample_rate=rate, output=wanted, target=target, check=lambda: None)
     heard: npt.NDArray[np.int16] = sf.read(target, dtype="int16")[0]
     return heard
@@ -126,6 +130,49 @@ def test_a_recording_of_passages_has_the_samples_of_one_that_was_joined_at_once(
     for row in manifest["segments"]:
         clip = decode(spoken.storage.get(clip_key(row["digest"])), manifest["sample_rate"]).pcm
         assert np.array_equal(whole[row["offset_frames"] :][: row["frames"]][EDGE:-EDGE], clip[EDGE:-EDGE])
+
+
+@pytest.mark.parametrize("format", ["wav", "flac"])
+def test_passages_of_trimmed_clips_with_silence_around_chapters_are_those_joined_at_once(
+    spoken: House, tmp_path: Any, format: str
+) -> None:
+    output = {"trim_dbfs": -20, "pause_ms": {"before_chapter": 500, "end": 1000}}
+    job = planned(spoken, format, output=output)
+    settle(spoken, job, 2, 0, 1)
+    spoken.desk.drain()
+    whole = samples(spoken, job)
+    assert np.array_equal(whole, stitched(spoken, job, tmp_path, **output))
+    assert len(whole) < len(stitched(spoken, job, tmp_path, pause_ms=output["pause_ms"]))
+    manifest = json.loads(spoken.storage.get(spoken.outcome(job).manifest_key))
+    rate, rows = manifest["sample_rate"], manifest["segments"]
+    assert (rows[0]["offset_frames"], manifest["frames"]) == (
+        rate // 2,
+        rows[-1]["offset_frames"] + rows[-1]["frames"] + rate,
+    )
+    for row, following in itertools.pairwise(rows):
+        gap = following["offset_frames"] - row["offset_frames"] - row["frames"]
+        assert gap == row["pause_ms"] * rate // 1000 + (rate // 2 if row["chapter"] != following["chapter"] else 0)
+    for row in rows:  # they begin and end with what is as loud, but for 20 ms
+        loud = np.flatnonzero(np.abs(whole[row["offset_frames"] :][: row["frames"]].astype(int)) >= 3277)
+        assert max(loud[0], row["frames"] - 1 - loud[-1]) <= 0.02 * rate + 1
+
+
+@pytest.mark.parametrize("format", ["flac", "m4b"])
+def test_room_tone_is_the_same_whichever_desk_makes_a_passage(spoken: House, format: str) -> None:
+    """The first job is joined by the assembly alone, which finds no passage."""
+    output = {"room_tone_dbfs": -60, "pause_ms": {"paragraph": 700}}
+    first, second = (planned(spoken, format, output=output, metadata={"title": "Day"}) for _ in range(2))
+    for job in (first, second):
+        settle(spoken, job, 0, 1)
+        spoken.desk.drain()
+    assert len(passages(spoken, first)) == 2
+    spoken.storage.delete(*passages(spoken, first))
+    for job in (first, second):
+        settle(spoken, job, 2)
+        spoken.desk.drain()
+    assert spoken.outcome(first).sha256 == spoken.outcome(second).sha256
+    manifest = json.loads(spoken.storage.get(spoken.outcome(second).manifest_key))
+    assert [chapter["floor_dbfs"] for chapter in manifest["chapters"]] == pytest.approx([-60] * 3, abs=1.5)
 
 
 def test_a_flac_that_is_too_long_to_be_joined_is_encoded_as_a_whole(

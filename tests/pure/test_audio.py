@@ -24,8 +24,9 @@ from hypothesis import strategies as st
 from farm.audio_formats import AudioFormat, encodable_rate
 from farm.errors import ClipCorrupt
 from farm.sound.flac import Samples, decode, duration_ms, encode, from_pcm, to_pcm
-from farm.sound.timeline import Piece, Span
+from farm.sound.timeline import Piece, Span, Timeline
 from farm.wire import Output
+from worker.desk import room_tone
 from worker.desk.encoder import Encoder
 from worker.desk.loudness import Figures, Levels, Meter, decibels, joined
 from worker.desk.stitch import Stitched, stitch
@@ -308,6 +309,77 @@ def test_gain_stops_at_the_ceiling_and_says_what_was_reached(rate: int | None, t
     assert done.figures.loudness_lufs is not None
     assert done.figures.loudness_lufs < -9
     assert done.figures.loudness_lufs == pytest.approx(_loudness(heard, heard_rate), abs=0.05)
+
+
+# --- trimmed clips and room tone --------------------------------------------------------------------------------------
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    before=st.integers(0, 4_000), after=st.integers(0, 4_000), speech=st.integers(1, 3_000), hiss=st.integers(0, 90),
+    dbfs=st.floats(-50, -20),
+)  # fmt: skip
+def test_a_trimmed_clip_keeps_all_of_its_speech_and_little_else(
+    before: int, after: int, speech: int, hiss: int, dbfs: float
+) -> None:
+    """`hiss` is up to -51 dBFS. The speech is 20,000 all through, so that every sample of it is heard again."""
+    clip = np.concatenate((np.full(before, hiss), np.full(speech, 20_000), np.full(after, -hiss))).astype(np.int16)
+    timeline, kept = Timeline(RATE, dbfs), round(0.02 * RATE)
+    found = np.concatenate(list(timeline.blocks([Piece(clip, 100)])))
+    (span,) = timeline.spans(RATE)
+    assert span == Span(0, speech + min(before, kept) + min(after, kept))
+    assert len(found) == span.frames + 100 * RATE // 1000
+    if min(before, after) >= kept:
+        assert np.count_nonzero(found == 20_000) == speech
+        assert (found[0], abs(found[span.frames - 1]) <= hiss) == (0, True)
+
+
+def test_a_clip_in_which_nothing_is_loud_is_not_trimmed() -> None:
+    whisper = to_pcm(_speechlike(1) * np.float32(0.001))
+    assert np.array_equal(np.concatenate(list(Timeline(RATE, -50).blocks([Piece(whisper, 0)]))), whisper)
+
+
+def test_a_clip_without_silent_ends_is_the_same_trimmed_or_not() -> None:
+    clip = to_pcm(_tone(1))
+    blocks = [np.concatenate(list(Timeline(RATE, dbfs).blocks([Piece(clip, 0)]))) for dbfs in (None, -50)]
+    assert np.array_equal(*blocks)
+
+
+@pytest.mark.parametrize("rate", [8000, 22050, 24000, 44100, 48000])
+@pytest.mark.parametrize("dbfs", [-65, -50])
+def test_room_tone_has_its_level_in_every_second_and_the_same_samples_always(rate: int, dbfs: float) -> None:
+    silence = np.zeros(25 * rate, np.float32)
+    once, again = (
+        np.concatenate(list(room_tone.under(np.array_split(silence, parts), rate, dbfs))) for parts in (1, 33)
+    )
+    assert np.array_equal(once, again)
+    assert np.array_equal(once[: 10 * rate], once[10 * rate : 20 * rate])
+    levels = [decibels(float(np.sqrt(np.mean(np.square(part))))) for part in np.array_split(once, 25)]
+    assert levels == pytest.approx([dbfs] * 25, abs=1)
+    assert np.abs(once).max() <= room_tone.peak(dbfs) + 1 / 65_536
+    assert np.array_equal(once, from_pcm(to_pcm(once)))
+
+
+@pytest.mark.parametrize("lufs", [None, -14, -30])
+def test_room_tone_is_as_quiet_as_asked_whatever_the_gain(lufs: float | None, tmp_path: Path) -> None:
+    """It is under pauses and under silence within a clip; and peaks stay below the ceiling."""
+    clips = [
+        np.concatenate((_speechlike(2, seed), np.zeros(RATE, np.float32), _speechlike(2, seed))) for seed in (1, 2)
+    ]
+    done = _stitch(clips, tmp_path / "book", pause_ms=1000, format="wav", loudness_lufs=lufs, room_tone_dbfs=-65)
+    heard = sf.read(tmp_path / "book")[0]
+    for second in (done.spans[0].frames + RATE // 10, 2 * RATE + RATE // 10):
+        assert decibels(float(np.sqrt(np.mean(np.square(heard[second:][: RATE // 2]))))) == pytest.approx(-65, abs=1.5)
+    assert done.figures.floor_dbfs == pytest.approx(-65, abs=1.5)
+    assert done.figures.peak_dbfs is not None
+    assert done.figures.peak_dbfs <= (-1 if lufs else 0)
+
+
+def test_a_recording_begins_and_ends_with_the_silence_that_is_asked_for(tmp_path: Path) -> None:
+    pieces = [Piece(to_pcm(_tone(1)), 300, 500), Piece(to_pcm(_tone(1)), 1000)]
+    done = stitch(pieces, sample_rate=RATE, output=Output(format="wav"), target=tmp_path / "a", check=lambda: None)
+    assert done.spans == (Span(RATE // 2, RATE), Span(RATE // 2 + RATE + 300 * RATE // 1000, RATE))
+    assert done.frames == done.spans[1].start + 2 * RATE
 
 
 def test_each_chapter_is_measured_as_it_was_written(tmp_path: Path) -> None:

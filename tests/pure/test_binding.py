@@ -29,7 +29,7 @@ from farm.sound.flac import Pcm, encode, from_pcm
 from farm.sound.flac_frames import LONGEST, encode_frames, frames_at, stream_head
 from farm.spec import Spec
 from farm.storage import LocalStorage
-from farm.wire import Output
+from farm.wire import Output, Pauses
 from worker.desk.binding import Binder
 from worker.desk.loudness import Levels
 from worker.desk.m4b import Book
@@ -65,10 +65,14 @@ def stored(folder: Path, clips: Sequence[Pcm]) -> LocalStorage:
 
 def made(storage: LocalStorage, rows: Sequence[Sequence[Segment]], output: Output) -> list[Passage]:
     """Each as it comes back from storage."""
-    chapters = [part[0].chapter for part in rows]
+    chapters = [None, *(part[0].chapter for part in rows), None]
     every = [
-        Pieces.of(part, ends_job=part is rows[-1], is_chapter=chapters.count(part[0].chapter) == 1) for part in rows
-    ]
+        Pieces.of(
+            part, output.pause_ms, ends_job=part is rows[-1], begins_chapter=chapter != before,
+            ends_chapter=chapter != after,
+        )
+        for part, before, chapter, after in zip(rows, chapters, chapters[1:], chapters[2:], strict=False)
+    ]  # fmt: skip
     passages = [make_passage(pieces, storage, RATE, output, lambda: None) for pieces in every]
     read = [read_passage(write_passage(passage)) for passage in passages]
     assert all(read)
@@ -209,6 +213,35 @@ def test_a_click_is_heard_where_the_spans_say(
     for span, following, pause in zip(done.spans, done.spans[1:], pauses, strict=False):
         exact = following.start - span.start - span.frames - pause * RATE // 1000
         assert 0 <= exact < (2048 if format == "m4b" else 1)
+
+
+@pytest.mark.parametrize(("format", "lufs"), [("wav", None), ("flac", None), ("m4b", None), ("m4b", -20)])
+def test_a_click_is_heard_in_its_place_in_trimmed_clips_over_room_tone(
+    format: AudioFormat, lufs: float | None, tmp_path: Path
+) -> None:
+    """Each chapter begins with silence of its own, and the recording ends with some."""
+    rows = [row(n, chapter, 300) for n, chapter in enumerate((0, 0, 1, 2, 2))]
+    output = Output.model_validate(
+        {
+            "format": format, "loudness_lufs": lufs, "trim_dbfs": -30, "room_tone_dbfs": -65,
+            "pause_ms": {"before_chapter": 500, "end": 1000},
+        }
+    )  # fmt: skip
+    storage = stored(tmp_path / "s", CLIPS)
+    done = bound(tmp_path / "whole", made(storage, [rows[:2], rows[2:3], rows[3:]], output), output)
+    sound, kept = heard(tmp_path / "whole", format), round(0.02 * RATE)
+    assert 0 <= len(sound) - done.frames < (1024 if format == "m4b" else 1)
+    places = [span.start + min(at, kept) for span, (_, at) in zip(done.spans, CLICKS, strict=True)]
+    assert clicks(sound, places) == places
+    assert [span.frames for span in done.spans] == [kept + 1 + min(kept, at, n - at - 1) for n, at in CLICKS]
+    gaps = [after.start - span.start - span.frames for span, after in zip(done.spans, done.spans[1:], strict=False)]
+    most = 2048 if format == "m4b" else 1
+    assert [0 <= gap - ms * RATE // 1000 < most for gap, ms in zip(gaps, (300, 800, 800, 300), strict=True)] == [
+        True
+    ] * 4
+    assert (done.spans[0].start, done.frames - done.spans[-1].start - done.spans[-1].frames) == (RATE // 2, RATE)
+    assert done.figures.floor_dbfs == pytest.approx(-65, abs=1)
+    assert 20 * np.log10(power(sound[done.frames - RATE : done.frames])) == pytest.approx(-65, abs=1)
 
 
 def test_an_m4b_has_chapters_of_both_kinds_its_brand_and_its_index_in_front(tmp_path: Path) -> None:
@@ -355,14 +388,20 @@ def test_the_waveform_of_passages_shows_each_click_in_its_stretch(tmp_path: Path
     assert loud.tolist() == pytest.approx([at // int(shown["samples_per_pair"]) for at in placed(done.spans)], abs=5)
 
 
-@pytest.mark.parametrize("other", [{"format": "wav"}, {"format": "m4b"}, {"format": "flac", "sample_rate": 48_000}])
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"format": "wav"}, {"format": "m4b"}, {"format": "flac", "sample_rate": 48_000},
+        {"format": "flac", "trim_dbfs": -50}, {"format": "flac", "room_tone_dbfs": -65},
+    ],
+)  # fmt: skip
 def test_a_passage_of_another_sound_has_another_name(other: dict[str, Any]) -> None:
-    pieces = Pieces.of([row(0, 0, 100), row(1, 0, 100)], ends_job=False)
+    pieces = pieces_of([row(0, 0, 100), row(1, 0, 100)])
     name = pieces.name(RATE, Output(format="flac"))
     assert name == pieces.name(RATE, Output(format="flac", subtitles=["vtt"]))
     assert name != pieces.name(RATE, Output.model_validate(other))
-    assert name != Pieces.of(pieces.rows, ends_job=True).name(RATE, Output(format="flac"))
-    assert name != Pieces.of([row(0, 0, 100), row(1, 0, 101)], ends_job=False).name(RATE, Output(format="flac"))
+    assert name != pieces_of(pieces.rows, ends_job=True).name(RATE, Output(format="flac"))
+    assert name != pieces_of([row(0, 0, 100), row(1, 0, 101)]).name(RATE, Output(format="flac"))
 
 
 @settings(max_examples=40, deadline=None)
@@ -379,5 +418,9 @@ def test_a_damaged_passage_is_never_taken_for_a_good_one(
     assert read_passage(bytes(data)) is None
 
 
+def pieces_of(rows: Sequence[Segment], *, ends_job: bool = False) -> Pieces:
+    return Pieces.of(rows, Pauses(), ends_job=ends_job, begins_chapter=True, ends_chapter=True)
+
+
 LEVELS = Levels(3, np.ones(2), 0.1, 0.5, 0.6, 0.01)
-PASSAGE = write_passage(Passage(RATE, 3, (), (), LEVELS, np.array([1, 2, 3], np.int16)))
+PASSAGE = write_passage(Passage(RATE, 3, (), (), LEVELS, LEVELS, np.array([1, 2, 3], np.int16)))

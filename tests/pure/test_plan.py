@@ -127,6 +127,13 @@ def test_the_target_of_a_job_includes_the_pauses_between_its_chapters() -> None:
     assert total(rows) == 20_000
 
 
+def test_the_target_of_a_job_includes_the_silence_before_its_chapters_and_at_its_end() -> None:
+    pauses = PAUSES.model_copy(update={"before_chapter": 500, "end": 1000})
+    parts = [Part("", CUE, "en-gb")] * 2
+    rows = list(segments(parts, RECIPE, 30, pauses, target_duration_ms=20_000))
+    assert total(rows) == 18_000
+
+
 def test_a_target_is_shared_in_proportion_to_characters() -> None:
     rows = timed(CUE, of_all=60_000)
     speech = sum(row.target_duration_ms or 0 for row in rows)

@@ -10,17 +10,16 @@ takes twice as long (120 to 127 times) for the same bit rate.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from farm.sound.flac import Pcm, from_pcm
+from farm.sound.flac import Samples
 
 FRAME = 1024  # samples of a packet, and of the priming
-_LOOK = 256 * FRAME  # samples from one look to the next whether the work is still wanted; 50 ms of a core
 _GLOBAL_HEADER = 1 << 22  # FFmpeg's flag: the configuration stands in the container and not in the packets
 
 
@@ -54,20 +53,32 @@ def missing_silence(samples: int, silent: int) -> int:
 
 
 def encode_packets(
-    pcm: Pcm, sample_rate: int, check: Callable[[], None], *, is_last: bool, gain: float = 1.0
+    blocks: Iterable[Samples], frames: int, sample_rate: int, check: Callable[[], None], *, is_last: bool
 ) -> Packets:
-    """`pcm` has whole frames and a silent one at its end, unless no passage follows. `check` is called now and then."""
+    """`frames` samples in blocks of any length. They are whole frames with a silent one at their end, unless no passage
+    follows. `check` is called for each block."""
     import av
 
     context: Any = av.CodecContext.create("aac", "w")
     open_encoder(context, sample_rate)
     packets: list[bytes] = []
-    for start in range(0, len(pcm) - (0 if is_last else FRAME), FRAME):
-        if start % _LOOK == 0:
-            check()
-        block = from_pcm(pcm[None, start : start + FRAME]) * np.float32(gain)
-        frame: Any = av.AudioFrame.from_ndarray(block, format="fltp", layout="mono")
+    end = frames - (0 if is_last else FRAME)
+    for start, samples in zip(range(0, end, FRAME), _framed(blocks, check), strict=False):
+        frame: Any = av.AudioFrame.from_ndarray(samples[None], format="fltp", layout="mono")
         frame.sample_rate, frame.pts = sample_rate, start
         packets += map(bytes, context.encode(frame))
     packets += map(bytes, context.encode(None))
     return Packets(np.array([len(packet) for packet in packets], np.uint32), b"".join(packets))
+
+
+def _framed(blocks: Iterable[Samples], check: Callable[[], None]) -> Iterator[Samples]:
+    """In frames; the last may be shorter."""
+    rest = np.empty(0, np.float32)
+    for block in blocks:
+        check()
+        samples = np.concatenate((rest, block))
+        whole = len(samples) // FRAME * FRAME
+        yield from samples[:whole].reshape(-1, FRAME)
+        rest = samples[whole:]
+    if len(rest):
+        yield rest

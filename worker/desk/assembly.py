@@ -49,7 +49,8 @@ from worker.desk.failure import fail_job
 from worker.desk.m4b import Book
 from worker.desk.manifest import Manifest, Said, timing
 from worker.desk.passage import Pieces
-from worker.desk.passage_maker import passages_of
+from worker.desk.passage_maker import passage_pieces, passages_of
+from worker.desk.silences import silences
 from worker.desk.stitch import Stitched, stitch
 from worker.desk.subtitles import Cue, Subtitles
 from worker.desk.task_lease import TaskLost
@@ -153,7 +154,7 @@ class Assembler:
             target = scratch.path / f"audio{encoding.suffix}"
             if parts := passages(every, spec.output):
                 try:
-                    stitched, said = self._bind(job, _pieces(parts, rows, plan), plan, spec, target, check)
+                    stitched, said = self._bind(job, _pieces(parts, rows, plan, spec.output), plan, spec, target, check)
                 except TooLong:
                     if spec.output.gain_per_chapter:
                         raise BadInput(
@@ -191,11 +192,12 @@ class Assembler:
         if not rows:
             raise _nothing()
         clips = Clips(self._storage, plan.sample_rate)
+        around = silences(rows, spec.output.pause_ms)
 
         def pieces() -> Iterator[Piece]:
-            for row, clip in clips.fetched(rows):
+            for (row, clip), silence in zip(clips.fetched(rows), around, strict=True):
                 said[row.index] = Said(clip.warnings, clip.spoken_characters)
-                yield Piece(clip.pcm, row.pause_ms if row is not rows[-1] else 0)
+                yield Piece(clip.pcm, silence.after, silence.before)
 
         try:
             stitched = stitch(
@@ -246,13 +248,13 @@ class Assembler:
         return files
 
 
-def _pieces(parts: Sequence[Sequence[Segment]], heard: Sequence[Segment], plan: Plan) -> list[Pieces]:
+def _pieces(parts: Sequence[Sequence[Segment]], heard: Sequence[Segment], plan: Plan, output: Output) -> list[Pieces]:
     """What the passages of a job are made of, without the segments that failed."""
     indices = {row.index for row in heard}
     kept = [([row for row in part if row.index in indices], part) for part in parts]
     kept = [(rows, part) for rows, part in kept if rows]
     return [
-        Pieces.of(rows, ends_job=number == len(kept), is_chapter=plan.chapters[rows[0].chapter].count == len(part))
+        passage_pieces(rows, part[0].index, len(part), plan, output, ends_job=number == len(kept))
         for number, (rows, part) in enumerate(kept, 1)
     ]
 

@@ -20,10 +20,11 @@ from farm.sound.timeline import Span
 from farm.wire import Output
 from worker.desk.aac import Packets
 from worker.desk.encoder import Encoder
-from worker.desk.loudness import Figures, Levels, decibels, gain_for, joined, shown
+from worker.desk.loudness import Figures, Levels, decibels, joined, shown
 from worker.desk.m4b import Book, M4bFile
 from worker.desk.manifest import Said
-from worker.desk.passage import Passage, sound_of
+from worker.desk.mastering import gain_for
+from worker.desk.passage import Passage, finished
 from worker.desk.stitch import Stitched, digest
 from worker.desk.waveform import bound
 
@@ -83,8 +84,8 @@ class Binder:
         groups: dict[int, list[_Level]] = {}
         for level in levels:
             groups.setdefault(level.chapter if self._output.gain_per_chapter else 0, []).append(level)
-        lufs = self._output.loudness_lufs or 0.0
-        return {chapter: gain_for(joined([each.levels for each in group]), lufs) for chapter, group in groups.items()}
+        whole = {chapter: joined([each.levels for each in group]) for chapter, group in groups.items()}
+        return {chapter: gain_for(levels, self._output) for chapter, levels in whole.items()}
 
     def _gained(
         self, passages: Iterable[Passage], gains: Mapping[int, float], check: Callable[[], None]
@@ -94,10 +95,10 @@ class Binder:
             if passage.gain is None:
                 assert isinstance(passage.sound, np.ndarray)
                 gain = gains[passage.chapter if self._output.gain_per_chapter else 0]
-                sound = sound_of(
-                    passage.sound, self._rate, self._output.format, check, gain=gain, is_last=passage.ends_job
+                sound, written = finished(
+                    passage.sound, passage.levels, self._rate, self._output, check, gain=gain, is_last=passage.ends_job
                 )
-                passage = replace(passage, gain=gain, sound=sound)
+                passage = replace(passage, gain=gain, sound=sound, written=written)
             yield passage
 
     def _write_wav(self, passages: Iterable[Passage]) -> None:
@@ -141,16 +142,17 @@ class Binder:
 
 @dataclass(frozen=True, slots=True)
 class _Level:
-    """How loud a passage is before its gain."""
+    """How loud a passage is, before its mastering and after."""
 
     chapter: int
     levels: Levels
+    written: Levels
     gain: float
 
 
 def _level(passage: Passage) -> _Level:
-    return _Level(passage.chapter, passage.levels, passage.gain or 1.0)
+    return _Level(passage.chapter, passage.levels, passage.written or passage.levels, passage.gain or 1.0)
 
 
 def _written(every: Sequence[_Level]) -> Levels:
-    return joined([each.levels.louder(each.gain) for each in every])
+    return joined([each.written for each in every])

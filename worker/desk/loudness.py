@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -29,11 +29,12 @@ from numpy.lib.stride_tricks import sliding_window_view
 from pyloudnorm.iirfilter import IIRfilter
 from scipy.signal import lfilter
 
+from farm.sound.flac import Samples
+
 _OVERLAP = 4  # hops in a block
 _HOP_S = 0.1
 _FLOOR_HOPS = 5
 _ABSOLUTE_GATE = -70.0
-_CEILING = 10 ** (-1 / 20)  # gain stops where the highest sample would pass -1 dBFS
 _REACH = 84  # samples on either side that soxr's filter weighs, "HQ"
 _NEAR_PEAK = 0.5
 _INAUDIBLE = 1e-5  # -100 dBFS, less than a step of 16 bits
@@ -120,7 +121,7 @@ class Meter:
         self._around = np.zeros(_REACH, np.float32)  # the last samples, whose neighbours are still to come
         self._looked_at = 0  # samples: the points around them are known
 
-    def feed(self, samples: npt.NDArray[np.float32]) -> None:
+    def feed(self, samples: Samples) -> None:
         if not len(samples):
             return
         weighted, self._state = lfilter(self._numerator, self._denominator, samples.astype(np.float64), zi=self._state)
@@ -129,6 +130,12 @@ class Meter:
         self._plain.extend(_energies(hops))
         self._peaks.extend(np.maximum(hops.max(axis=1), -hops.min(axis=1)))
         self._interpolate(samples)
+
+    def measured(self, blocks: Iterable[Samples]) -> Iterator[Samples]:
+        """Lets blocks pass."""
+        for block in blocks:
+            self.feed(block)
+            yield block
 
     def levels(self, start: int = 0, end: int | None = None) -> Levels:
         """From the sample `start` on, or up to the sample `end`; nothing may be fed after this. A stretch that does not
@@ -210,14 +217,6 @@ class _Hops:
 
 def _energies(hops: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return np.asarray(np.einsum("ij,ij->i", hops, hops))
-
-
-def gain_for(levels: Levels, target_lufs: float) -> float:
-    """1 for silence, whose loudness is not finite."""
-    loudness = levels.loudness_lufs
-    if not math.isfinite(loudness):
-        return 1.0
-    return min(float(10 ** ((target_lufs - loudness) / 20)), _CEILING / levels.peak)
 
 
 def shown(decibels: float) -> float | None:

@@ -1,8 +1,8 @@
 """A passage of a recording: made from its clips, and as it lies in storage until its job has ended.
 
     {"spans": …, "said": …, "bytes": …, …}      one line of JSON
-    powers · tables · payload                   the blocks of its loudness; the samples, the frames of FLAC, or the
-                                                packets of AAC, with their sizes
+    powers · tables · payload                   the blocks of its loudness, before mastering and after; the samples, the
+                                                frames of FLAC, or the packets of AAC, with their sizes
 
 Its name is a digest over all that decides its bytes, so every desk makes the same object under the same name, and one
 that was begun twice, or is found by a retry, is the right one. Its checksum tells a damaged one.
@@ -20,20 +20,23 @@ from typing import Any
 import numpy as np
 import soundfile as sf
 
-from farm.audio_formats import AudioFormat, encodable_rate
-from farm.plan import Segment
-from farm.sound.flac import Pcm, from_pcm, to_pcm
+from farm.audio_formats import encodable_rate
+from farm.plan import Pauses, Segment
+from farm.sound.flac import Pcm, Samples, from_pcm, to_pcm
 from farm.sound.flac_frames import Frames, encode_frames
 from farm.sound.timeline import Piece, Span, Timeline, resampled
 from farm.storage import Storage
 from farm.wire import Output
-from worker.desk.aac import Packets, encode_packets, encoder_version, missing_silence
+from worker.desk.aac import FRAME, Packets, encode_packets, encoder_version, missing_silence
 from worker.desk.clips import Clips
-from worker.desk.loudness import Levels, Meter, gain_for
+from worker.desk.loudness import Levels, Meter
 from worker.desk.manifest import Said
+from worker.desk.mastering import gain_for, mastered, written
+from worker.desk.silences import Silence, silences
 from worker.desk.waveform import envelope
 
-_FORMAT = 2  # of the object; another one is another name
+_FORMAT = 3  # of the object; another one is another name
+_BLOCK = 256 * FRAME  # samples that are mastered at once
 _LEVELS = ("frames", "energy", "peak", "true_peak", "floor")
 _TABLES: Mapping[type, Mapping[str, str]] = {
     Frames: {"sizes": "<u4", "checksums": "<u2", "samples": "<u2"},
@@ -50,6 +53,7 @@ class Passage:
     spans: tuple[Span, ...]  # of its clips; in frames of the passage
     said: tuple[Said, ...]
     levels: Levels  # before its gain
+    written: Levels | None  # as the listener gets it; None while its gain is not known
     sound: Sound
     gain: float | None = 1.0  # of the sound; None where it is not known yet, and the sound is samples without a gain
     chapter: int = 0
@@ -59,18 +63,19 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Pieces:
-    """What a passage is made of: its segments, and the silence after each in milliseconds."""
+    """What a passage is made of: its segments, and the silence around each."""
 
     rows: Sequence[Segment]
-    pauses_ms: Sequence[int]
+    silences: Sequence[Silence]
     ends_job: bool
     is_chapter: bool  # and not a part of one
 
     @classmethod
-    def of(cls, rows: Sequence[Segment], *, ends_job: bool, is_chapter: bool = False) -> Pieces:
-        """The last segment of a job has no pause after it."""
-        pauses = [row.pause_ms for row in rows]
-        return cls(rows, [*pauses[:-1], 0] if ends_job and rows else pauses, ends_job, is_chapter)
+    def of(
+        cls, rows: Sequence[Segment], pauses: Pauses, *, ends_job: bool, begins_chapter: bool, ends_chapter: bool
+    ) -> Pieces:
+        around = silences(rows, pauses, begins_chapter=begins_chapter, ends_job=ends_job)
+        return cls(rows, around, ends_job, begins_chapter and ends_chapter)
 
     def knows_gain(self, output: Output) -> bool:
         """Whether the passage can be encoded before the others are there."""
@@ -82,20 +87,35 @@ class Pieces:
         sound = [
             _FORMAT, encoder, output.format, sample_rate,
             encodable_rate(output.format, output.sample_rate or sample_rate), self.ends_job,
-            known, output.loudness_lufs if known else None,
-            [[row.digest, pause] for row, pause in zip(self.rows, self.pauses_ms, strict=True)],
+            known, output.loudness_lufs if known else None, output.trim_dbfs, output.room_tone_dbfs if known else None,
+            [[row.digest, each.before, each.after] for row, each in zip(self.rows, self.silences, strict=True)],
         ]  # fmt: skip
         return hashlib.sha256(json.dumps(sound, separators=(",", ":")).encode()).hexdigest()
 
 
-def sound_of(
-    pcm: Pcm, sample_rate: int, format: AudioFormat, check: Callable[[], None], *, gain: float, is_last: bool
-) -> Sound:
-    """`is_last`: no passage follows."""
-    if format == "m4b":
-        return encode_packets(pcm, sample_rate, check, is_last=is_last, gain=gain)
-    louder = pcm if gain == 1 else to_pcm(from_pcm(pcm) * np.float32(gain))
-    return encode_frames(louder, sample_rate) if format == "flac" else louder
+def finished(
+    pcm: Pcm, levels: Levels, sample_rate: int, output: Output, check: Callable[[], None], *, gain: float, is_last: bool
+) -> tuple[Sound, Levels]:
+    """Samples and their levels, mastered, and the samples in the format of the recording. `is_last`: no passage
+    follows."""
+    known, meter = written(levels, output, gain), Meter(sample_rate)
+    blocks = mastered(_blocks(pcm), sample_rate, output, gain)
+    if known is None:
+        blocks = meter.measured(blocks)
+    sound: Sound
+    if output.format == "m4b":
+        sound = encode_packets(blocks, len(pcm), sample_rate, check, is_last=is_last)
+    else:
+        changed = known is not levels
+        sound = np.concatenate([pcm[:0], *map(to_pcm, blocks)]) if changed else pcm
+        if output.format == "flac":
+            sound = encode_frames(sound, sample_rate)
+    return sound, known or meter.levels()
+
+
+def _blocks(pcm: Pcm) -> Iterator[Samples]:
+    for start in range(0, len(pcm), _BLOCK):
+        yield from_pcm(pcm[start : start + _BLOCK])
 
 
 def make_passage(
@@ -105,28 +125,28 @@ def make_passage(
     said: list[Said] = []
 
     def clips() -> Iterator[Piece]:
-        pauses = iter(pieces.pauses_ms)
+        around = iter(pieces.silences)
         for _, clip in Clips(storage, sample_rate).fetched(pieces.rows):
             said.append(Said(clip.warnings, clip.spoken_characters))
-            yield Piece(clip.pcm, next(pauses))
+            silence = next(around)
+            yield Piece(clip.pcm, silence.after, silence.before)
 
     rate = encodable_rate(output.format, output.sample_rate or sample_rate)
-    timeline, meter, samples = Timeline(sample_rate), Meter(rate), bytearray()
+    timeline, meter, samples = Timeline(sample_rate, output.trim_dbfs), Meter(rate), bytearray()
     for block in resampled(timeline.blocks(clips()), sample_rate, rate):
         meter.feed(block)
         samples += to_pcm(block).tobytes()
         check()
     if output.format == "m4b" and not pieces.ends_job:
-        samples += bytes(2 * missing_silence(len(samples) // 2, pieces.pauses_ms[-1] * rate // 1000))
+        samples += bytes(2 * missing_silence(len(samples) // 2, pieces.silences[-1].after * rate // 1000))
     pcm = np.frombuffer(samples, np.int16)
-    levels, gain = meter.levels(), None
+    levels, gain, as_written = meter.levels(), None, None
     sound: Sound = pcm
     if pieces.knows_gain(output):
-        lufs = output.loudness_lufs
-        gain = 1.0 if lufs is None else gain_for(levels, lufs)
-        sound = sound_of(pcm, rate, output.format, check, gain=gain, is_last=pieces.ends_job)
+        gain = gain_for(levels, output)
+        sound, as_written = finished(pcm, levels, rate, output, check, gain=gain, is_last=pieces.ends_job)
     return Passage(
-        rate, len(pcm), tuple(timeline.spans(rate)), tuple(said), levels, sound, gain,
+        rate, len(pcm), tuple(timeline.spans(rate)), tuple(said), levels, as_written, sound, gain,
         pieces.rows[0].chapter, pieces.ends_job, envelope(pcm, rate),
     )  # fmt: skip
 
@@ -135,15 +155,15 @@ def make_passage(
 
 
 def write_passage(passage: Passage) -> bytes:
-    sound, levels = passage.sound, passage.levels
+    sound, levels, as_written = passage.sound, passage.levels, passage.written
     head: dict[str, Any] = {
         "sample_rate": passage.sample_rate, "frames": passage.frames,
         "spans": [[span.start, span.frames] for span in passage.spans],
         "said": [[said.warnings, said.spoken_characters] for said in passage.said],
-        "powers": len(levels.powers), "gain": passage.gain, "chapter": passage.chapter,
+        "levels": _head_of(levels), "written": None if as_written is None else _head_of(as_written),
+        "gain": passage.gain, "chapter": passage.chapter,
         "ends_job": passage.ends_job, "envelope": len(passage.envelope),
     }  # fmt: skip
-    head["levels"] = {name: getattr(levels, name) for name in _LEVELS}
     if isinstance(sound, Frames | Packets):
         names = _TABLES[type(sound)]
         tables = [getattr(sound, name).astype(kind) for name, kind in names.items()]
@@ -154,7 +174,8 @@ def write_passage(passage: Passage) -> bytes:
     else:
         tables, payload = [], sound.astype("<i2").tobytes()
     tables = [passage.envelope.astype("<i2"), *tables]
-    body = b"".join([levels.powers.astype("<f8").tobytes(), *(table.tobytes() for table in tables), payload])
+    powers = [each.powers.astype("<f8").tobytes() for each in (levels, as_written) if each is not None]
+    body = b"".join([*powers, *(table.tobytes() for table in tables), payload])
     head |= {"bytes": len(body), "crc32": zlib.crc32(body)}
     line = json.dumps(head, ensure_ascii=False, separators=(",", ":")).encode()
     return b"%08x " % zlib.crc32(line) + line + b"\n" + body
@@ -169,15 +190,27 @@ def read_passage(data: bytes) -> Passage | None:
     head = json.loads(line)
     if (head["bytes"], head["crc32"]) != (len(body), zlib.crc32(body)):
         return None
-    place = 8 * head["powers"]
-    levels = Levels(powers=np.frombuffer(body[:place], "<f8"), **head["levels"])
+    levels, place = _levels(head["levels"], body, 0)
+    as_written = None
+    if head["written"] is not None:
+        as_written, place = _levels(head["written"], body, place)
     pairs = np.frombuffer(body, "<i2", head["envelope"], place)
     place += pairs.nbytes
     return Passage(
         head["sample_rate"], head["frames"], tuple(Span(*span) for span in head["spans"]),
         tuple(Said(tuple(warnings), spoken) for warnings, spoken in head["said"]), levels,
-        _sound(head, body, place), head["gain"], head["chapter"], head["ends_job"], pairs,
+        as_written, _sound(head, body, place), head["gain"], head["chapter"], head["ends_job"], pairs,
     )  # fmt: skip
+
+
+def _head_of(levels: Levels) -> dict[str, float]:
+    return {name: getattr(levels, name) for name in _LEVELS} | {"powers": len(levels.powers)}
+
+
+def _levels(head: Mapping[str, Any], body: bytes, place: int) -> tuple[Levels, int]:
+    """And the place after them."""
+    end = place + 8 * head["powers"]
+    return Levels(**{**head, "powers": np.frombuffer(body[place:end], "<f8")}), end
 
 
 def _sound(head: Mapping[str, Any], body: bytes, place: int) -> Sound:

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from farm.errors import ClipCorrupt, ObjectMissing
 from farm.job import OPEN
 from farm.layout import passage_key
+from farm.plan import Plan, Segment
 from farm.plan_reader import PlanReader
 from farm.spec import Spec
 from farm.storage import Storage
@@ -56,8 +57,7 @@ class PassageMaker:
         rows = [row for row in reader.rows(first, count) if lost.get(row.index, jobs.Lost()).error is None]
         if not rows:
             return None
-        is_chapter = reader.plan.chapters[rows[0].chapter].count == count
-        pieces = Pieces.of(rows, ends_job=first + count == reader.plan.total, is_chapter=is_chapter)
+        pieces = passage_pieces(rows, first, count, reader.plan, output, ends_job=first + count == reader.plan.total)
         key = passage_key(job.id, pieces.name(reader.plan.sample_rate, output))
         if self._storage.head(key) is not None:
             return None
@@ -70,6 +70,17 @@ class PassageMaker:
     def _is_open(self, id: str) -> bool:
         job = self._store.run(jobs.record(id))
         return job is not None and job.status in OPEN
+
+
+def passage_pieces(
+    heard: Sequence[Segment], first: int, count: int, plan: Plan, output: Output, *, ends_job: bool
+) -> Pieces:
+    """What the passage is made of that begins with segment `first`, by those of its segments that did not fail."""
+    chapter = plan.chapters[heard[0].chapter]
+    return Pieces.of(
+        heard, output.pause_ms, ends_job=ends_job, begins_chapter=first == chapter.first,
+        ends_chapter=first + count == chapter.first + chapter.count,
+    )  # fmt: skip
 
 
 def passages_of(

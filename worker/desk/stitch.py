@@ -22,7 +22,8 @@ from farm.sound.flac import Pcm
 from farm.sound.timeline import BLOCK_S, Piece, Span, Timeline, resampled
 from farm.wire import Output
 from worker.desk.encoder import Encoder
-from worker.desk.loudness import Figures, Meter, decibels, gain_for, shown
+from worker.desk.loudness import Figures, Meter, decibels, shown
+from worker.desk.mastering import gain_for, mastered
 from worker.desk.waveform import Waveform
 
 
@@ -40,7 +41,7 @@ class Stitched:
     source_loudness_lufs: float | None  # of the clips before the gain; None for silence
     gain_db: float | None  # None where each chapter has one of its own
     waveform: Mapping[str, int | str]
-    chapters: Mapping[int, Figures]  # of each that is heard, from its first clip to that of the next
+    chapters: Mapping[int, Figures]  # of each that is heard, from the silence before its first clip to the next chapter
     gains: Mapping[int, float] = field(default_factory=dict)  # of the chapters in dB, where each has its own
 
     @property
@@ -57,7 +58,7 @@ def stitch(
 ) -> Stitched:  # fmt: skip
     """Writes `target`. `chapters`: the number of the first piece of each. `check` is called after each block of audio,
     not while `pieces` waits for a clip; an exception from it stops the work. Raises ValueError without audio."""
-    timeline = Timeline(sample_rate)
+    timeline = Timeline(sample_rate, output.trim_dbfs)
     rate = encodable_rate(output.format, output.sample_rate or sample_rate)
     source = measured = Meter(rate)
     gain, waveform = 1.0, Waveform(rate)
@@ -67,20 +68,20 @@ def stitch(
             for block in resampled(_spooled(blocks, spool), sample_rate, rate):
                 source.feed(block)
                 check()
-            gain = gain_for(source.levels(), output.loudness_lufs)
+            gain = gain_for(source.levels(), output)
             measured = Meter(rate)
             blocks = _replay(spool, sample_rate)
         with closing(Encoder(target, output.format, rate)) as encoder:
-            for block in resampled(blocks, sample_rate, rate):
-                louder = block * np.float32(gain)
-                measured.feed(louder)
-                waveform.feed(louder)
-                encoder.write(louder)
+            for block in mastered(resampled(blocks, sample_rate, rate), rate, output, gain):
+                measured.feed(block)
+                waveform.feed(block)
+                encoder.write(block)
                 check()
     if not encoder.frames:
         raise ValueError("there is no clip to stitch")
     spans = tuple(timeline.spans(rate))
-    starts = [0, *(spans[first].start for first in list(chapters.values())[1:])]
+    lead = output.pause_ms.before_chapter * rate // 1000
+    starts = [0, *(spans[first].start - lead for first in list(chapters.values())[1:])]
     return Stitched(
         format=output.format,
         sample_rate=rate,
