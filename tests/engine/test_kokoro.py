@@ -23,8 +23,9 @@ from worker.engines import find, load
 from worker.engines.__main__ import workers
 from worker.engines.kokoro import alphabet, english
 from worker.engines.kokoro.engine import Kokoro
-from worker.engines.kokoro.files import MODEL, VOICES, File
+from worker.engines.kokoro.files import MODEL, VOICES
 from worker.engines.kokoro.voices import VOICES as VOICE_TABLE
+from worker.weights.file import File
 
 ROOT = Path(__file__).parents[2]
 
@@ -243,7 +244,7 @@ def test_a_cut_file_says_how_much_is_there(tmp_path: Path) -> None:
 
 
 def test_the_file_of_another_release_is_refused(tmp_path: Path) -> None:
-    small = File("model.onnx", 3, "0" * 64)
+    small = File("model.onnx", 3, "0" * 64, "kokoro")
     (tmp_path / "model.onnx").write_bytes(b"abc")
     with pytest.raises(Misconfigured, match=r"is not model\.onnx of this release"):
         small.check(tmp_path)

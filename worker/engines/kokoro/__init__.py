@@ -1,7 +1,7 @@
 """Kokoro-82M: a natural voice on a CPU, by ONNX Runtime.
 
     settings   the variables that begin with FARM_KOKORO_
-    files      the two files of the model, pinned; fetch: from their releases; packages: out of packages of the indexes
+    files      the two files of the model, pinned; packages: the same out of packages of the indexes
     voices     the table of voices
     reading    a text into the model's alphabet: pieces with a pronunciation of their own, and what a reader reads
     english    American English by dictionaries; numbers: its numbers, dates and sums of money in words
@@ -15,6 +15,7 @@ Importing this imports neither ONNX Runtime nor numpy.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from farm.errors import Misconfigured
@@ -45,9 +46,11 @@ def load(settings: KokoroSettings) -> Kokoro:
 
 def fetch(settings: KokoroSettings) -> None:
     """The files of the model that are not there yet. Raises Misconfigured, Unavailable."""
-    from worker.engines.kokoro.fetch import fetch_all
+    from worker.engines.kokoro.files import FILES, RELEASE
+    from worker.engines.kokoro.packages import from_packages
+    from worker.weights.fetch import fetch_all, from_release
 
-    fetch_all(settings.folder)
+    fetch_all(settings.folder, [partial(from_release, release=RELEASE), from_packages], FILES)
 
 
 ENGINE = Entry(load, KokoroSettings, fetch, memory_mb=_MEMORY_MB, start_s=_START_S)

@@ -19,7 +19,7 @@ import onnxruntime
 
 from farm.errors import Misconfigured
 from worker.engines.kokoro import alphabet
-from worker.engines.kokoro.files import HOW_TO_FETCH, MODEL, VOICES
+from worker.engines.kokoro.files import MODEL, VOICES
 from worker.engines.kokoro.voices import VOICES as KNOWN
 
 Samples = npt.NDArray[np.float32]
@@ -55,7 +55,7 @@ class Network:
         except Exception as error:  # ONNX Runtime's errors have no base of their own
             raise Misconfigured(
                 f"ONNX Runtime {onnxruntime.__version__} can't load {model} ({str(error).splitlines()[0]}); install "
-                f"the version of tts-farm[kokoro], or fetch the files again: {HOW_TO_FETCH}"
+                f"the version of tts-farm[kokoro], or fetch the files again: {MODEL.how_to_fetch}"
             ) from error
         sums = hashlib.sha256(f"{MODEL.sha256} {VOICES.sha256}".encode()).hexdigest()
         return cls(session, styles, f"{sums[:12]}-ort{onnxruntime.__version__}")

