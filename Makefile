@@ -13,6 +13,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ENGINES := $(VENV)/.engines-ready
 WEIGHTS := $(VENV)/kokoro
+EAR := $(VENV)/ear
 # The first that is new enough; an environment that is there already keeps its own.
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$python; break; }; done)
@@ -47,8 +48,10 @@ test-model: $(if $(NAMED),$(ENGINES),types-model) ## the tests and the types of 
 # The weights lie beside the environment, so that a clean one fetches them again: the way to them is tested as well.
 .PHONY: test-voice
 test-voice: export FARM_KOKORO_DIR = $(abspath $(WEIGHTS))
-test-voice: $(READY) ## the kokoro engine with its real weights (121 MB, fetched once)
+test-voice: export FARM_EAR_DIR = $(abspath $(EAR))
+test-voice: $(READY) ## the kokoro engine and the ear with their real weights (121 and 148 MB, fetched once)
 	@$(BIN)/python -m worker fetch kokoro
+	@$(BIN)/python -m worker fetch ear
 	@$(BIN)/pytest $(if $(NAMED),,tests/kokoro) $(ARGS)
 
 SUDO := $(if $(filter-out 0,$(shell id -u)),sudo -n)

@@ -11,6 +11,7 @@ stand beside the engine. `python -m worker.settings_docs` prints all of them for
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Mapping
 from functools import cached_property
@@ -143,6 +144,18 @@ class Settings(Variables):
     watchdog_seconds: float = Field(
         300.0, ge=1, le=604_800, description="an engine without progress for this long ends its worker"
     )
+    check: Annotated[Literal["off", "report", "rerender"], BeforeValidator(_lower)] = Field(
+        "off",
+        description="off, report or rerender: whether an ear hears each clip and tells of one that does not say its "
+        "text; rerender has such a clip made again under up to two other seeds; needs tts-farm[check]",
+    )
+    check_behind: Annotated[Literal["wait", "pass"], BeforeValidator(_lower)] = Field(
+        "wait",
+        description="while the ear is behind the engine: wait, or let clips pass with the warning `unchecked`",
+    )
+    ear_dir: Path | None = Field(
+        None, description="folder of the ear's files, filled at the first start; ~/.cache/tts-farm/ear when absent"
+    )
     retention_days: float = Field(30.0, gt=0, le=36_500, description="how long results and clips are kept")
     record_days: float = Field(90.0, gt=0, le=36_500, description="how long the record of a job outlives its result")
 
@@ -190,6 +203,11 @@ class Settings(Variables):
             return RedisAddress.read(self.broker_url, "FARM_BROKER_URL").url
         store = RedisAddress.read(self.redis_url, "FARM_REDIS_URL")
         return store.with_database(store.database + 1).url
+
+
+def cache_folder() -> Path:
+    """Where weights lie unless a setting names another folder."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tts-farm"
 
 
 def misspelt(environment: Mapping[str, str], settings: type[Variables] = Settings) -> list[str]:

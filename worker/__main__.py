@@ -3,6 +3,7 @@
 python -m worker render              the Celery commands of worker/app.py, spelt out
 python -m worker desk
 python -m worker fetch indextts-2
+python -m worker fetch ear               of FARM_CHECK
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from farm.scratch import sweep
 from farm.settings import Settings
 from farm.start import check_forms
 from farm.wake import DESK_QUEUE, render_queue
+from worker.ear.files import ear_folder
+from worker.ear.files import fetch as fetch_ear
 from worker.engines import fetch
 from worker.health import Health
 
@@ -32,11 +35,15 @@ def main() -> int:
         "role", choices=("render", "desk", "fetch"),
         help="render: runs the engine; desk: plans, assembles, delivers; fetch: gets a model's files and ends",
     )  # fmt: skip
-    parser.add_argument("model", nargs="?", help="whose files to fetch (default: FARM_MODEL)")
+    parser.add_argument("model", nargs="?", help="whose files to fetch, or ear (default: FARM_MODEL)")
     parser.add_argument("--processes", type=int, default=2, help="of a desk worker (default: %(default)s)")
     options = parser.parse_args()
     try:
         settings = Settings.read()
+        if options.role == "fetch" and options.model == "ear":
+            logs.configure(settings, "fetch")
+            fetch_ear(ear_folder(settings))
+            return 0
         if options.role == "fetch":
             fetch(options.model or settings.model, settings)
             return 0

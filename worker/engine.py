@@ -69,6 +69,9 @@ class NoticeCode(StrEnum):
     EDGE_SILENCE = "edge_silence"
     NOISE = "noise"
     CLIPPED = "clipped"
+    MISREAD = "misread"
+    DOUBTED = "doubted"
+    UNCHECKED = "unchecked"
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,7 @@ class Heartbeat:
         recent = figures - self._seen[0]
         return wire.Worker(
             id=self._worker, kind="render", model=engine.card.name, device=engine.device,
-            capacity=engine.capacity, facts=dict(engine.facts()), storage_mark=self._storage.mark,
+            capacity=engine.capacity, facts=dict(self._renderer.facts()), storage_mark=self._storage.mark,
             started_at=started, seen_at=now, segments=figures.segments, memory_bytes=memory,
             segments_per_second=recent.segments / recent.seconds if recent.seconds else 0.0,
             real_time_factor=recent.seconds / recent.audio_seconds if recent.audio_seconds else None,

@@ -37,6 +37,7 @@ from worker.process.keeper import Keeper
 from worker.process.relapse import Relapse
 from worker.process.standby import Standby
 from worker.process.storage_watch import StorageWatch
+from worker.render.check import opened as opened_check
 from worker.render.renderer import Renderer
 
 if TYPE_CHECKING:
@@ -93,12 +94,14 @@ class RenderRole(Role):
         self._relapse = Relapse(self._store, worker, settings.model)
         self._relapse.hold_back()
         engine = load(settings)
+        check = opened_check(settings, engine.card)
         waker = Waker(settings.broker)
         wake_desk = partial(waker.wake, DESK_QUEUE)
         self._tracing = opened("render")
         storage = open_storage(settings)
-        self._renderer = Renderer(self._store, storage, engine, settings, worker, wake_desk, self._tracing)
-        self._store.run(registry.announce(engine.card.name, engine.card.model_dump_json()))
+        self._renderer = Renderer(self._store, storage, engine, settings, worker, wake_desk, self._tracing, check)
+        card = self._renderer.card
+        self._store.run(registry.announce(card.name, card.model_dump_json()))
         super().__init__(settings, self._store, waker, worker, self._renderer)
         self._relapse.begin()
 

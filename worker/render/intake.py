@@ -45,6 +45,7 @@ class Intake:
         self._store, self._leases, self._loader, self._spans = store, leases, loader, spans
         self._model, self._worker, self._capacity, self._lease_ms = model, worker, capacity, lease_ms
         self._ready: deque[Work] = deque()
+        self._again: deque[tuple[Work, Utterance]] = deque()  # taken before, and wanted once more
         self._express: set[str] = set()  # jobs of the interactive lane with ready work, as far as express claims tell
         self._running: dict[str, Work] = {}
         self._by_digest: dict[str, Work] = {}  # ready or running
@@ -72,8 +73,10 @@ class Intake:
     ) -> None:
         self.stop()
         self._thread.join()
-        self._leases.give_back(held for work in self._ready for held in work.held)
+        left = [*self._ready, *(work for work, _ in self._again)]
+        self._leases.give_back(held for work in left for held in work.held)
         self._ready.clear()
+        self._again.clear()
 
     def stop(self) -> None:
         """No further claims; from now on take() answers with nothing."""
@@ -88,12 +91,14 @@ class Intake:
         begun: list[Work] = []
         while not begun:
             with self._change:
-                while wait and not (self._over or self._pieces or self._batch_is_ready(count)):
+                while wait and not (self._over or self._pieces or self._again or self._batch_is_ready(count)):
                     self._change.wait()
                 if self._pieces:
                     return [self._pieces.popleft() for _ in range(min(count, len(self._pieces)))]
-                if self._over or not self._ready:
+                if self._over or not (self._ready or self._again):
                     return []
+                if self._again:
+                    return self._take_again(count)
             self._top_up(count)
             begun = self._begin(count)
             if not wait:
@@ -105,6 +110,25 @@ class Intake:
             self.waited += time.monotonic() - asked
             self._spans.taken(begun)
         return [work.utterance for work in begun]
+
+    def again(self, work: Work, utterance: Utterance) -> bool:
+        """One more take of work that is finished: this utterance, whose key is its own, goes before all other work. It
+        belongs to the attempt that has begun. False once the drain is over."""
+        with self._change:
+            if self._over:
+                return False
+            self._again.append((work, utterance))
+            self._change.notify_all()
+            return True
+
+    def _take_again(self, count: int) -> list[Utterance]:
+        """Called with `_change` held."""
+        taken = [self._again.popleft() for _ in range(min(count, len(self._again)))]
+        self.last_take = time.monotonic()
+        for work, utterance in taken:
+            work.begun_at = self.last_take
+            self._running[utterance.key] = work
+        return [utterance for _, utterance in taken]
 
     def finished(self, key: str) -> Work:
         """The engine has made the clip of this utterance, or failed to."""

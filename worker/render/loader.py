@@ -40,6 +40,7 @@ class _Row:
     held: Held
     segment: Segment
     speech: Speech
+    revision: str
 
 
 class Loader:
@@ -97,7 +98,7 @@ class Loader:
         speech = Speech(
             recipe.language, segment.voice, reference, recipe.manner, emotion_reference, segment.target_duration_ms
         )
-        return _Row(held, segment, speech)
+        return _Row(held, segment, speech, recipe.revision)
 
     def _length_in_storage(self, row: _Row) -> int | None:
         """Milliseconds of the clip. None without a whole clip: a damaged one is rendered anew and overwritten."""
@@ -123,7 +124,7 @@ class Loader:
 def _work(row: _Row, *, quarantined: bool) -> Work:
     held, segment = row.held, row.segment
     utterance = Utterance(f"{held.token}/{held.job}/{held.index}", segment.text, row.speech)
-    return Work(segment.digest, utterance, [held], quarantined)
+    return Work(segment.digest, utterance, [held], quarantined, row.revision)
 
 
 def _voice_of(emotion: str | None) -> str | None:

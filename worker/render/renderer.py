@@ -1,11 +1,11 @@
 """The render loop: claim, render, commit, until there is nothing left.
 
-        store ──claim──> Intake, Loader ──take──> engine ──> Commit ──settle──> store
-                              └────────── Leases ──────────────┘
+        store ──claim──> Intake, Loader ──take──> engine ──> Gate ──> Commit ──settle──> store
+                              └────────── Leases ───────────────────────┘
 
 A drain has threads beside the engine's: claim-ahead (intake.py), looks into storage (loader.py), renewal of leases
-(leases.py), uploads and settling (commit.py), and the watchdog. The renderer keeps what outlives a drain: the engine,
-the caches and the figures.
+(leases.py), the one that waits for an ear where FARM_CHECK says so (gate.py), uploads and settling (commit.py), and the
+watchdog. The renderer keeps what outlives a drain: the engine, the ear, the caches and the figures.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import astuple, dataclass
 
 from farm.errors import EXIT_HUNG
@@ -27,7 +27,9 @@ from farm.store import Store
 from farm.tracing import OFF, Tracing
 from worker.engine import Clip, DeviceFault, Engine, Failure
 from worker.render.batch_spans import BatchSpans, Traces
+from worker.render.check import Check
 from worker.render.commit import Commit
+from worker.render.gate import Gate, Tally, for_another_gate, unchecked
 from worker.render.intake import Intake
 from worker.render.leases import Leases
 from worker.render.loader import Loader
@@ -68,7 +70,13 @@ class _Drain:
     loader: Loader
     intake: Intake
     commit: Commit
+    gate: Gate | None
     started: float
+
+    def give_up(self) -> None:
+        if self.gate is not None:
+            self.gate.give_up()
+        self.commit.give_up()
 
     def figures(self) -> Figures:
         intake, commit = self.intake, self.commit
@@ -83,10 +91,12 @@ class Renderer:
 
     def __init__(
         self, store: Store, storage: Storage, engine: Engine, settings: Settings, worker: str,
-        wake_desk: Callable[[], object] = lambda: None, tracing: Tracing = OFF,
+        wake_desk: Callable[[], object] = lambda: None, tracing: Tracing = OFF, check: Check | None = None,
     ) -> None:  # fmt: skip
         """`wake_desk` is called when a job becomes due for the desk, so that its end does not wait for the keeper."""
         self._store, self._storage, self.engine = store, storage, engine
+        self._check, self._heard = check, Tally()
+        self.card = check.card if check is not None else engine.card
         self._wake_desk = wake_desk
         self._worker = worker
         self._lease_ms = round(settings.lease_seconds * 1000)
@@ -109,12 +119,13 @@ class Renderer:
         if self._stopping.is_set():
             return
         drain = self._new_drain()
-        with drain.leases, drain.commit, drain.loader, drain.intake, self._watched(drain):
+        gate = drain.gate or nullcontext()
+        with drain.leases, drain.commit, gate, drain.loader, drain.intake, self._watched(drain):
             self._current = drain
             if self._stopping.is_set():
                 drain.intake.stop()
             try:
-                self._render(drain.intake, drain.commit)
+                self._render(drain)
             except Exception as error:
                 if isinstance(error, DeviceFault) and error.certain:
                     drain.intake.spare_running()
@@ -138,9 +149,17 @@ class Renderer:
         commit = Commit(
             store, storage, leases, self._traces, self._wake_desk, sample_rate=card.sample_rate, room=2 * capacity
         )
-        return _Drain(leases, loader, intake, commit, time.monotonic())
+        gate = self._new_gate(intake, commit, leases) if self._check is not None else None
+        return _Drain(leases, loader, intake, commit, gate, time.monotonic())
 
-    def _render(self, intake: Intake, commit: Commit) -> None:
+    def _new_gate(self, intake: Intake, commit: Commit, leases: Leases) -> Gate:
+        assert self._check is not None
+        ear, policy, card = self._check.ear, self._check.policy, self.card
+        room = 2 * self.engine.capacity
+        return Gate(ear, policy, intake, commit, leases, self._heard, sample_rate=card.sample_rate, room=room)
+
+    def _render(self, drain: _Drain) -> None:
+        intake, commit, behind = drain.intake, drain.commit, drain.gate or drain.commit
         retakes = Retakes(intake, self._pace, self.engine.card.sample_rate)
         for outcome in self._outcomes(intake):
             self._progress = time.monotonic()
@@ -148,7 +167,10 @@ class Renderer:
             if judged is None:
                 continue
             self._committing = True  # may wait as long as an outage of storage lasts, which is not a hang
-            commit.put(intake.finished(judged.key), judged)
+            work = intake.finished(judged.key)
+            if for_another_gate(work, self.card.revision):
+                judged = unchecked(judged, "its job was planned for another gate than this worker has")
+            behind.put(work, judged)
             self._committing = False
             self._progress = time.monotonic()
             if commit.fault is not None:
@@ -165,12 +187,18 @@ class Renderer:
         drain = self._current
         if drain is not None:
             drain.intake.stop()
-            impatience = threading.Timer(_PATIENCE, drain.commit.give_up)
+            impatience = threading.Timer(_PATIENCE, drain.give_up)
             impatience.daemon = True
             impatience.start()
 
     def close(self) -> None:
         self._references.close()
+        if self._check is not None:
+            self._check.ear.close()
+
+    def facts(self) -> Mapping[str, str]:
+        """Those of the engine, and of what stands behind it."""
+        return {**self.engine.facts(), **(self._heard.facts() if self._check is not None else {})}
 
     def figures(self) -> Figures:
         drain = self._current

@@ -50,6 +50,8 @@ class Retakes:
         if isinstance(outcome, Failure) or outcome.warnings:
             return outcome
         work = self._intake.running_work(outcome.key)
+        if outcome.key != work.id:  # another take, which the ear asked for and judges
+            return outcome
         speech = work.utterance.speech
         if speech.target_duration_ms is not None or not speech.manner.checks:
             return outcome

@@ -16,6 +16,7 @@ class Work:
     utterance: Utterance
     held: list[Held]
     quarantined: bool = False
+    revision: str = ""  # of the card that the clip is named by
     begun_at: float = 0.0  # by the monotonic clock
     rendered_s: float = 0.0  # from then until the engine had its clip
 

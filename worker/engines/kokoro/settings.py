@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
+from farm.settings import cache_folder
 from worker.engine import EngineSettings
 
 
@@ -21,6 +21,4 @@ class KokoroSettings(EngineSettings):
 
     @property
     def folder(self) -> Path:
-        if self.dir is not None:
-            return self.dir
-        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tts-farm" / "kokoro"
+        return self.dir or cache_folder() / "kokoro"

@@ -1,0 +1,112 @@
+"""What a clip says: Whisper base by CTranslate2, in int8, on a CPU.
+
+        clip ── at 16 kHz, in pieces of 28 s at most ──▶ windows of 10, 20 or 30 s ──▶ batches of equal windows ──▶ text
+
+Whisper was trained on windows of 30 s. One of 10 s costs a fifth and hears the same words, as long as a second of it is
+free; a window that hardly holds its clip makes Whisper repeat itself. A clip always gets the window that its own length
+asks for, so that its text does not depend on its neighbours in a batch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import ctranslate2
+import numpy as np
+import numpy.typing as npt
+from faster_whisper.feature_extractor import FeatureExtractor
+from tokenizers import Tokenizer
+
+Samples = npt.NDArray[np.float32]
+
+SAMPLE_RATE = 16_000
+_FRAME = 160  # samples
+_WINDOW, _LONGEST = 1000, 3000  # frames of 10 ms: the step of windows, and the window that Whisper was trained on
+_FREE = 100  # frames of a window that no clip fills
+_PIECE_S, _CUT_S = 28.0, 8.0  # a longer clip is cut at the quietest place of the last seconds before
+_BATCH = 4
+_TOKENS = 16  # of a text at least, and twice those of what is written: a loop of the ear ends there
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What does this clip say? `written` bounds the length of the answer."""
+
+    samples: Samples  # at 16 kHz
+    language: str  # one of Whisper's
+    written: str
+
+
+class Whisper:
+    def __init__(self, folder: Path) -> None:
+        self._model = ctranslate2.models.Whisper(
+            str(folder), device="cpu", compute_type="int8", inter_threads=1, intra_threads=1
+        )
+        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self._features = FeatureExtractor()
+
+    def knows(self, language: str) -> bool:
+        return self._tokenizer.token_to_id(f"<|{language}|>") is not None
+
+    def hear(self, questions: Sequence[Question], *, whole: bool = False) -> list[str]:
+        """The text of each clip, as Whisper writes it. `whole`: in windows of 30 s."""
+        heard: list[list[str]] = [[] for _ in questions]
+        windows: dict[int, list[tuple[int, Samples]]] = defaultdict(list)
+        for number, question in enumerate(questions):
+            for piece in pieces(question.samples):
+                windows[_LONGEST if whole else _window(piece)].append((number, piece))
+                heard[number].append("")
+        places = [0] * len(questions)
+        for frames, waiting in sorted(windows.items()):
+            for first in range(0, len(waiting), _BATCH):
+                batch = waiting[first : first + _BATCH]
+                texts = self._hear(frames, [(piece, questions[number]) for number, piece in batch])
+                for (number, _), text in zip(batch, texts, strict=True):
+                    heard[number][places[number]] = text
+                    places[number] += 1
+        return [" ".join(parts) for parts in heard]
+
+    def _hear(self, frames: int, batch: Sequence[tuple[Samples, Question]]) -> list[str]:
+        features = np.stack([self._spectrum(piece, frames) for piece, _ in batch])
+        limits = [_TOKENS + 2 * len(self._tokenizer.encode(question.written).ids) for _, question in batch]
+        results = self._model.generate(
+            ctranslate2.StorageView.from_array(features),
+            [self._prompt(question.language) for _, question in batch],
+            beam_size=1,
+            max_length=min(448, 4 + max(limits)),
+        )
+        return [
+            self._tokenizer.decode(result.sequences_ids[0][:limit]).strip()
+            for result, limit in zip(results, limits, strict=True)
+        ]
+
+    def _spectrum(self, piece: Samples, frames: int) -> Samples:
+        filled = np.pad(piece, (0, frames * _FRAME - len(piece)))
+        spectrum: Samples = self._features(filled, padding=0)[:, :frames].astype(np.float32)
+        return np.ascontiguousarray(spectrum)
+
+    def _prompt(self, language: str) -> list[int]:
+        tags = ("<|startoftranscript|>", f"<|{language}|>", "<|transcribe|>", "<|notimestamps|>")
+        return [self._tokenizer.token_to_id(tag) for tag in tags]
+
+
+def pieces(samples: Samples) -> list[Samples]:
+    """Of at most 28 s each, cut where the clip is quietest."""
+    cut: list[Samples] = []
+    longest, span, step = round(_PIECE_S * SAMPLE_RATE), round(_CUT_S * SAMPLE_RATE), _FRAME * 5
+    while len(samples) > longest:
+        last = samples[longest - span : longest]
+        power = np.square(last).reshape(-1, step).mean(1)
+        place = longest - span + int(power.argmin()) * step + step // 2
+        cut.append(samples[:place])
+        samples = samples[place:]
+    return [*cut, samples]
+
+
+def _window(piece: Samples) -> int:
+    frames = math.ceil(len(piece) / _FRAME) + _FREE
+    return min(_LONGEST, math.ceil(frames / _WINDOW) * _WINDOW)
