@@ -84,4 +84,5 @@ def _joined(fade: int, *parts: Samples) -> Samples:
 def _pink(length: int, seed: int) -> Samples:
     spectrum = np.fft.rfft(np.random.default_rng(seed).standard_normal(length))
     noise = np.fft.irfft(spectrum / np.sqrt(np.arange(1, len(spectrum) + 1)), length)
-    return (noise / np.abs(noise).max()).astype(np.float32)
+    pink: Samples = (noise / np.abs(noise).max()).astype(np.float32)
+    return pink
