@@ -97,6 +97,7 @@ class Catalog:
                 webhook=request.webhook,
                 custom_id=request.custom_id,
                 on_error=request.on_error,
+                on_review=request.on_review,
             ),
             text=write_text(parts),
             characters=sum(len(part.input) for part in parts),

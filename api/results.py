@@ -50,6 +50,7 @@ class Segment(BaseModel):
     duration_ms: int | None = None
     target_ms: int | None = None
     warnings: list[str] = []
+    needs_review: bool = Field(False, description="one of the warnings asks somebody to listen")
 
 
 class ManifestSegment(Segment):
@@ -109,6 +110,7 @@ class Manifest(BaseModel):
     gain_db: float | None = Field(None, description="of the whole recording; null where each chapter has one")
     waveform: ManifestWaveform | None = None
     warnings: int | None = None
+    needs_review: int | None = Field(None, description="segments that somebody should listen to")
     chapters: list[ManifestChapter]
     segments: list[ManifestSegment]
 

@@ -63,6 +63,7 @@ class Spec(_Stored):
     webhook: Webhook | None = None
     custom_id: str | None = None
     on_error: str = "fail"
+    on_review: str = "deliver"
 
     @model_validator(mode="before")
     @classmethod
@@ -317,6 +318,7 @@ class Rendered(_Stored):
     loudness_lufs: float | None = None
     target_duration_ms: int | None = None
     duration_error_ms: int | None = None
+    needs_review: int = 0  # segments
 
 
 def success(rendered: Rendered) -> str:

@@ -287,6 +287,9 @@ class JobOptions(_Request):
     on_error: Literal["fail", "skip"] = Field(
         "fail", description="what a segment that can't be rendered does to the job"
     )
+    on_review: Literal["deliver", "fail"] = Field(
+        "deliver", description="what segments that somebody should listen to do to the job, at its end"
+    )
     metadata: Metadata = Field(default_factory=dict)
     webhook: Webhook | None = None
     expires_after: Annotated[int, Field(ge=60, le=31_536_000), BeforeValidator(_number)] | None = Field(
@@ -388,6 +391,7 @@ class Result(_Answer):
     loudness_lufs: float | None = None
     target_duration_ms: int | None = Field(None, description="as the job asked for")
     duration_error_ms: int | None = Field(None, description="by how much the audio is longer than its target")
+    needs_review: int = Field(0, description="segments that somebody should listen to; the manifest says which and why")
     expires_at: datetime
 
 

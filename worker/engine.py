@@ -74,6 +74,16 @@ class NoticeCode(StrEnum):
     UNCHECKED = "unchecked"
 
 
+# Somebody should listen to a clip with one of these. The others say what was not to be had, or that nobody looked.
+TO_REVIEW = frozenset(
+    {
+        NoticeCode.CODE_LIMIT, NoticeCode.CUT_OFF, NoticeCode.SUSPECT_LENGTH, NoticeCode.LONG_SILENCE, NoticeCode.PACE,
+        NoticeCode.NOT_FINITE, NoticeCode.TOO_QUIET, NoticeCode.EDGE_SILENCE, NoticeCode.NOISE, NoticeCode.CLIPPED,
+        NoticeCode.MISREAD,
+    }
+)  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Notice:
     """A warning about a clip that was rendered, but not quite as its text or its job asks.

@@ -98,7 +98,7 @@ function Segments({ job, audio, seeded }) {
 function Sentence({ row, audio, now, seed }) {
   const sounds = row.duration_ms != null && row.offset_ms != null;
   const notes = [sounds && clock(row.offset_ms / 1000, 1), row.voice, seed != null && `seed ${seed}`,
-    row.attempts > 1 && `${row.attempts} attempts`, row.cached && 'from the cache'].filter(Boolean);
+    row.needs_review && 'needs review', row.attempts > 1 && `${row.attempts} attempts`, row.cached && 'from the cache'].filter(Boolean);
   const warnings = row.warnings || [];
   return html`<li class=${now ? 'now' : ''}>
     <button type="button" class="sentence" disabled=${!sounds} aria-current=${now ? 'true' : null}

@@ -168,7 +168,8 @@ def _uploaded_request(farm: Farm, given: argparse.Namespace) -> JobRequest:
 def _request(given: argparse.Namespace, text: dict[str, Any]) -> JobRequest:
     """`text` is the field that has it."""
     said: dict[str, Any] = {
-        name: getattr(given, name) for name in ("voice", "language", "model", "priority", "on_error", "custom_id")
+        name: getattr(given, name)
+        for name in ("voice", "language", "model", "priority", "on_error", "on_review", "custom_id")
     }
     said |= _speech(given) | text
     output = {

@@ -184,6 +184,7 @@ def _add_text(command: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     command.add_argument("--subtitles", action="append", choices=tuple(SUBTITLE_FORMATS), help="also saved; repeatable")
     command.add_argument("--priority", choices=[str(lane) for lane in Lane], help="lane (normal)")
+    command.add_argument("--on-review", choices=("deliver", "fail"), help="when a sentence needs a listener (deliver)")
     command.add_argument("--on-error", choices=("fail", "skip"), help="when a sentence can't be spoken (fail)")
     command.add_argument("--custom-id", metavar="NAME", help="your own name for the job")
     command.add_argument("--metadata", action="append", default=[], type=_pair, metavar="KEY=VALUE", help="repeatable")

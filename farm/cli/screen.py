@@ -136,6 +136,8 @@ def in_words(found: Job | Batch) -> str:
         parts += [f"{count} of {found.total} {status}" for status, count in sorted(found.counts.items()) if count]
     elif found.result is not None:
         parts += [f"{duration(found.result.duration_seconds)} of audio", f"{found.result.bytes:,} bytes"]
+        if found.result.needs_review:
+            parts.append(f"{found.result.needs_review} segments need review: farm review {found.id}")
         if found.result.duration_error_ms is not None:
             parts.append(f"{found.result.duration_error_ms:+} ms from its target")
         parts.append(f"{progress.cached} of {progress.segments_total} segments from the clip cache")

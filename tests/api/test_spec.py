@@ -71,6 +71,7 @@ def test_the_lines_of_a_batch_come_back_from_any_line_on() -> None:
 
 OPTIONS = {
     "speed": (1.0, 1.5), "pitch": (0.0, 3.0), "normalize": (True, False), "on_error": ("fail", "skip"),
+    "on_review": ("deliver", "fail"),
     "metadata": ({}, {"a": "x" * 300}), "target_duration_ms": (None, 5000),
     "output": (Output(), Output(format="wav")),
     "webhook": (None, Webhook.model_validate({"url": "https://example.com/hook"})),

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -45,19 +46,39 @@ def test_a_file_is_narrated_and_the_suffix_says_the_format(command: Command, tmp
 
 def test_review_names_what_to_listen_to_and_where(command: Command, scripted: Scripted) -> None:
     rows = [
-        {"index": 0, "text": "Fine.", "offset_ms": 0},
-        {"index": 1, "text": "Held\nfor long.", "offset_ms": 3_723_460, "warnings": ["long_silence: 1.3 s of silence"]},
-        {"index": 2, "text": "Lost.", "error": "the engine fell over"},
-    ]
-    scripted.replies = [Reply(body={"segments": rows}), Reply(body={"segments": rows})]
+        {"index": 0, "text": "Fine.", "offset_ms": 0, "voice": "anna"},
+        {
+            "index": 1, "text": "It's held\nfor long.", "offset_ms": 3_723_460, "voice": "anna", "needs_review": True,
+            "warnings": ["long_silence: 1.3 s of silence"],
+        },
+        {"index": 2, "text": "Lost.", "error": "the engine fell over", "voice": "f" * 64},
+    ]  # fmt: skip
+    manifest = Reply(body={"segments": rows, "model": "tones", "language": "en"})
+    card = {
+        "name": "tones", "revision": "1", "sample_rate": 24000, "languages": {"en": {"max_characters": 300}},
+        "voices": {"anna": "en"}, "uploaded_voices": True, "parameters": ["seed"],
+    }  # fmt: skip
+    job = {
+        "id": "job_1", "status": "succeeded", "model": "tones", "voice": "my own", "language": "en", "seed": 7,
+        "priority": "normal", "characters": 30, "status_url": "", "created_at": "2026-11-29T00:00:00Z",
+        "progress": {
+            "segments_total": 3, "segments_done": 2, "segments_failed": 1, "cached": 0, "audio_seconds": 1,
+            "percent": 100,
+        },
+    }  # fmt: skip
+    scripted.replies = [manifest, Reply(body=job), Reply(body={"data": [card], "has_more": False}), manifest]
     ended = command("review", "job_1", FARM_URL=scripted.url)
     assert ended.returncode == 0, ended.stderr
+    said = shlex.quote("It's held for long.")
+    again = "farm narrate - --model tones --language en --seed 8 --voice 'my own'"
     assert ended.stdout.splitlines() == [
-        "segment 1, 1:02:03.4: Held for long.",
+        "segment 1, 1:02:03.4: It's held for long.",
         "    long_silence: 1.3 s of silence",
+        f"    again: printf %s {said} | {again} --voice anna -o segment-1.wav",
         "segment 2, not in the audio: Lost.",
         "    failed: the engine fell over",
-        "2 of 3 segments to listen to",
+        f"    again: printf %s Lost. | {again} -o segment-2.wav",
+        "2 of 3 segments to listen to, 2 of them need a review",
     ]
     told = json.loads(command("review", "job_1", "--json", FARM_URL=scripted.url).stdout)
     assert [row["index"] for row in told] == [1, 2]

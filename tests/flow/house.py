@@ -59,8 +59,8 @@ class House:
         voice = wanted.voice or self.engine.card.languages[language].voice or ""
         spec = Spec(
             language=language, voice=voice, output=wanted.output, webhook=wanted.webhook, on_error=wanted.on_error,
-            manner=Manner.of(wanted, emotion=emotion), target_duration_ms=wanted.target_duration_ms,
-            metadata=wanted.metadata,
+            on_review=wanted.on_review, manner=Manner.of(wanted, emotion=emotion),
+            target_duration_ms=wanted.target_duration_ms, metadata=wanted.metadata,
         )  # fmt: skip
         job, text = new_id("job"), write_text(chapters)
         order = Order(job, self.engine.card.name, wanted.priority, spec, text, len(text), retention_s=3600)

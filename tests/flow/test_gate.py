@@ -233,6 +233,41 @@ def test_other_takes_have_seeds_of_their_own(espeak: Espeak) -> None:
     assert len({0, *seeds}) == 49
 
 
+def test_segments_to_be_heard_by_somebody_are_counted_in_the_result_and_marked_in_the_manifest(
+    house: House, espeak: Espeak
+) -> None:
+    worker = renderer(house, Drawing(espeak), StandIn(bad_at_odd), "report")
+    job = house.submit(input="\n\n".join(TEXTS))
+    house.desk.drain()
+    worker.drain()
+    house.desk.drain()
+    assert house.outcome(job).needs_review == 1
+    manifest = json.loads(house.storage.get(house.outcome(job).manifest_key))
+    assert manifest["needs_review"] == 1
+    assert [row.get("needs_review", False) for row in manifest["segments"]] == [False, True, False]
+
+
+def test_an_unheard_clip_is_warned_of_and_needs_no_review(house: House, espeak: Espeak) -> None:
+    ear = StandIn(lambda text, time: Deaf("the ear crashed"))
+    assert not any("needs_review" in row for row in narrated(house, renderer(house, Drawing(espeak), ear)))
+
+
+def test_a_job_that_wants_no_such_segment_fails_and_names_them(house: House, espeak: Espeak) -> None:
+    worker = renderer(house, Drawing(espeak), StandIn(bad_at_odd), "report")
+    job = house.submit(input="\n\n".join(TEXTS), on_review="fail")
+    house.desk.drain()
+    worker.drain()
+    house.desk.drain()
+    assert house.record(job).status is Status.FAILED
+    assert house.outcome(job).code == "needs_review"
+    assert "1 of 3 segments need a review (1)" in house.outcome(job).message
+
+
+def test_a_job_that_wants_no_such_segment_and_has_none_succeeds(house: House, espeak: Espeak) -> None:
+    ear = StandIn(lambda text, time: said(text))
+    narrated(house, renderer(house, Drawing(espeak), ear), on_review="fail")
+
+
 # --- names ------------------------------------------------------------------------------------------------------------
 
 

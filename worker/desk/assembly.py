@@ -58,6 +58,7 @@ from worker.desk.task_lease import TaskLost
 log = logging.getLogger(__name__)
 
 _REDOS = 5  # a bucket that loses clips as fast as they come must not keep a GPU busy for ever
+_NAMED = 20  # segments in an error
 _LOSING = "clips of this job keep disappearing from storage; see to the bucket or disk, then retry"
 
 
@@ -165,6 +166,9 @@ class Assembler:
                     stitched, said = self._stitch(rows, plan, spec, target, check)
             else:
                 stitched, said = self._stitch(rows, plan, spec, target, check)
+            review = [row for row in rows if said[row.index].needs_review]
+            if review and spec.on_review == "fail":
+                raise _to_review(review, len(every))
             audio = audio_key(job.id, run, encoding.suffix)
             self._storage.put_file(audio, target, encoding.media_type)
         spans = dict(zip((row.index for row in rows), stitched.spans, strict=True))
@@ -180,7 +184,7 @@ class Assembler:
             format=stitched.format, sample_rate=stitched.sample_rate, duration_seconds=stitched.seconds,
             bytes=stitched.bytes, sha256=stitched.sha256, loudness_lufs=stitched.figures.loudness_lufs,
             audio_key=audio, manifest_key=manifest_key(job.id, run), **times,
-            subtitles={kind: key for kind, (key, _) in files.items()},
+            subtitles={kind: key for kind, (key, _) in files.items()}, needs_review=len(review),
         )  # fmt: skip
         return rendered, stitched.bytes + len(document) + sum(size for _, size in files.values())
 
@@ -257,6 +261,16 @@ def _pieces(parts: Sequence[Sequence[Segment]], heard: Sequence[Segment], plan: 
         passage_pieces(rows, part[0].index, len(part), plan, output, ends_job=number == len(kept))
         for number, (rows, part) in enumerate(kept, 1)
     ]
+
+
+def _to_review(rows: Sequence[Segment], total: int) -> BadInput:
+    first = ", ".join(str(row.index) for row in rows[:_NAMED])
+    more = ", …" if len(rows) > _NAMED else ""
+    return BadInput(
+        f"{len(rows)} of {total} segments need a review ({first}{more}), and on_review is fail; submit it with deliver "
+        "to hear them, or with another seed or voice",
+        code="needs_review", pointer="/on_review",
+    )  # fmt: skip
 
 
 def _nothing() -> ObjectMissing:

@@ -12,6 +12,7 @@ from farm.spelling import plain_spelling
 from farm.store import jobs
 from worker.desk.stitch import Stitched
 from worker.desk.subtitles import Subtitles
+from worker.engine import TO_REVIEW
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,11 @@ class Said:
 
     warnings: tuple[str, ...] = ()
     spoken_characters: int | None = None  # of the plain spelling; None where a clip of an earlier version does not say
+
+    @property
+    def needs_review(self) -> bool:
+        """Whether somebody should listen to the clip."""
+        return any(warning.partition(":")[0] in TO_REVIEW for warning in self.warnings)
 
 
 class Manifest:
@@ -44,6 +50,8 @@ class Manifest:
         said = self._said.get(segment.index, Said())
         if said.warnings:
             row["warnings"] = list(said.warnings)
+        if said.needs_review:
+            row["needs_review"] = True
         if said.spoken_characters is not None:
             row["spoken_characters"] = self._of(segment.text, said.spoken_characters)
         start, end = (self._stitched.milliseconds(frames) for frames in (span.start, span.start + span.frames))
@@ -66,6 +74,7 @@ class Manifest:
             **asdict(stitched.figures), "source_loudness_lufs": stitched.source_loudness_lufs,
             "gain_db": stitched.gain_db, "waveform": stitched.waveform,
             "warnings": sum(len(said.warnings) for said in self._said.values()),
+            "needs_review": sum(said.needs_review for said in self._said.values()),
             "characters": sum(len(row["text"]) for row in table), "spoken_characters": _spoken(table),
             "chapters": [self._chapter(number, table) for number in range(len(self._plan.chapters))],
             **({"subtitles": {"times": "estimated" if subtitles.estimated else "exact"}} if subtitles else {}),

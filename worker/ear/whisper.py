@@ -1,10 +1,10 @@
 """What a clip says: Whisper base by CTranslate2, in int8, on a CPU.
 
-        clip ── at 16 kHz, in pieces of 28 s at most ──▶ windows of 10, 20 or 30 s ──▶ batches of equal windows ──▶ text
+        clip ── at 16 kHz, in pieces of 28 s at most ──▶ windows of 8, 16, 24 or 30 s ──▶ batches of equal windows
 
-Whisper was trained on windows of 30 s. One of 10 s costs a fifth and hears the same words, as long as a second of it is
-free; a window that hardly holds its clip makes Whisper repeat itself. A clip always gets the window that its own length
-asks for, so that its text does not depend on its neighbours in a batch.
+Whisper was trained on windows of 30 s. One of 8 s costs a sixth and hears the same words, as long as a second of it is
+free: of 38 clips it heard all as in one of 10 s, while in one of 6 s it repeated itself in two. A clip always gets the
+window that its own length asks for, so that its text does not depend on its neighbours in a batch.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Samples = npt.NDArray[np.float32]
 
 SAMPLE_RATE = 16_000
 _FRAME = 160  # samples
-_WINDOW, _LONGEST = 1000, 3000  # frames of 10 ms: the step of windows, and the window that Whisper was trained on
+_WINDOW, _LONGEST = 800, 3000  # frames of 10 ms: the step of windows, and the window that Whisper was trained on
 _FREE = 100  # frames of a window that no clip fills
 _PIECE_S, _CUT_S = 28.0, 8.0  # a longer clip is cut at the quietest place of the last seconds before
 _BATCH = 4

@@ -31,6 +31,7 @@ from worker.render.commit import Commit
 from worker.render.intake import Intake
 from worker.render.leases import Leases
 from worker.render.sound_checks import checked
+from worker.render.tempo import Tempo
 from worker.render.work import Work
 
 log = logging.getLogger(__name__)
@@ -99,11 +100,12 @@ class Gate:
 
     def __init__(
         self, ear: Ear, policy: Policy, intake: Intake, commit: Commit, leases: Leases, tally: Tally,
-        *, sample_rate: int, room: int,
+        tempo: Tempo, *, sample_rate: int, room: int,
     ) -> None:  # fmt: skip
         self._ear, self._policy, self._tally = ear, policy, tally
         self._intake, self._commit, self._leases = intake, commit, leases
         self._sample_rate, self._room = sample_rate, room
+        self._tempo = tempo
         self._queue: deque[_Case] = deque()
         self._away: dict[str, _Case] = {}  # by the id of their work: another take of it is made
         self._over = False
@@ -213,11 +215,24 @@ class Gate:
     def _pass(self, case: _Case) -> None:
         language = case.work.utterance.speech.language
         best = case.best
-        notice = told(best, language, takes=len(case.takes))
+        notice = told(best, language, takes=len(case.takes)) or self._tempo_of(case, best.clip)
         if notice is not None:
             self._tally.told += 1
             best = replace(best, clip=replace(best.clip, warnings=(*best.clip.warnings, notice)))
         self._commit.put(case.work, replace(best.clip, key=case.work.id))
+
+    def _tempo_of(self, case: _Case, clip: Clip) -> Notice | None:
+        """Of a clip in which the ear found nothing."""
+        utterance = case.work.utterance
+        speech, seconds = utterance.speech, len(clip.samples) / self._sample_rate
+        if speech.target_duration_ms is not None or clip.warnings:
+            return None
+        voice = (case.work.held[0].job if case.work.held else "", speech.language, speech.voice)
+        odd = self._tempo.odd(voice, utterance.text, seconds)
+        if odd is None:
+            self._tempo.remember(voice, utterance.text, seconds)
+            return None
+        return Notice(NoticeCode.PACE, f"it lasts {odd:.2f} times as long as this voice takes for such a text")
 
 
 @dataclass(slots=True)

@@ -37,6 +37,7 @@ from worker.render.pace import Pace
 from worker.render.plan_cache import PlanCache
 from worker.render.reference_cache import ReferenceCache
 from worker.render.retakes import Retakes
+from worker.render.tempo import Tempo
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +96,7 @@ class Renderer:
     ) -> None:  # fmt: skip
         """`wake_desk` is called when a job becomes due for the desk, so that its end does not wait for the keeper."""
         self._store, self._storage, self.engine = store, storage, engine
-        self._check, self._heard = check, Tally()
+        self._check, self._heard, self._tempo = check, Tally(), Tempo()
         self.card = check.card if check is not None else engine.card
         self._wake_desk = wake_desk
         self._worker = worker
@@ -156,7 +157,8 @@ class Renderer:
         assert self._check is not None
         ear, policy, card = self._check.ear, self._check.policy, self.card
         room = 2 * self.engine.capacity
-        return Gate(ear, policy, intake, commit, leases, self._heard, sample_rate=card.sample_rate, room=room)
+        rate = card.sample_rate
+        return Gate(ear, policy, intake, commit, leases, self._heard, self._tempo, sample_rate=rate, room=room)
 
     def _render(self, drain: _Drain) -> None:
         intake, commit, behind = drain.intake, drain.commit, drain.gate or drain.commit
