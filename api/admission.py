@@ -17,6 +17,7 @@ from farm.encoders import missing_encoder
 from farm.errors import BadInput, FieldError, Unavailable
 from farm.job import Lane, new_id
 from farm.job_limits import beyond_limits, silence_between
+from farm.presets import contradictions, resolved
 from farm.pronunciation import faults as mispronounced
 from farm.spec import Order, Spec, write_text
 from farm.speech import PARAMETERS, Manner, Parameter
@@ -44,6 +45,7 @@ class Catalog:
     def admit(self, request: JobRequest) -> Order:
         """Raises BadInput with every wrong field named, Unavailable while the farm does not know its own model."""
         card = self._card(request.model)
+        asked, request = request.output, request.model_copy(update={"output": resolved(request.output)})
         if request.document is not None and request.chapters is None:
             raise BadInput(
                 "document: a document is narrated by a job of its own; POST it to /v1/jobs", code="not_in_a_batch",
@@ -61,6 +63,7 @@ class Catalog:
         faults += islice(self._chapter_voices(request, card, uploads), _NAMED)
         faults += _unsupported_parameters(request, card)
         faults += _conflicting_targets(request)
+        faults += (_conflict(why, "/output/preset", f"/output/{place}") for place, why in contradictions(asked))
         faults += beyond_limits(
             request.parts(), request.output, card.sample_rate, target_duration_ms=request.target_duration_ms
         )

@@ -77,6 +77,30 @@ class ManifestChapter(BaseModel):
     gain_db: float | None = Field(None, description="where each chapter has a gain of its own")
 
 
+class ManifestCheck(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+    check: str = Field(description="loudness or rms, true_peak, floor, minutes, silence_before, …")
+    wanted: str
+    value: float | str | None = Field(description="measured before encoding; null for silence")
+    passed: bool
+    note: str | None = None
+
+
+class ManifestFile(BaseModel):
+    chapter: int | None = Field(description="null where one gain serves the whole recording, and it is judged as one")
+    passed: bool
+    checks: list[ManifestCheck]
+
+
+class ManifestPreset(BaseModel):
+    """Whether the recording is what `output.preset` asks for."""
+
+    name: str
+    passed: bool = Field(description="whether all files pass every check")
+    files: list[ManifestFile]
+
+
 class ManifestWaveform(BaseModel):
     """How the audio looks, to be drawn without decoding it. It stands before the chapters, in the first 8 kB."""
 
@@ -109,6 +133,7 @@ class Manifest(BaseModel):
     source_loudness_lufs: float | None = Field(None, description="of the clips, before the gain")
     gain_db: float | None = Field(None, description="of the whole recording; null where each chapter has one")
     waveform: ManifestWaveform | None = None
+    preset: ManifestPreset | None = None
     warnings: int | None = None
     needs_review: int | None = Field(None, description="segments that somebody should listen to")
     chapters: list[ManifestChapter]

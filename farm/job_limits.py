@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from farm.errors import BadInput
 from farm.plan import Segment
+from farm.presets import mp3_kbps
 from farm.wire import Chapter, Output, Pauses
 
 MAX_SEGMENTS = 150_000
@@ -89,6 +90,8 @@ def _is_silence(pauses_s: float, speech_s: float) -> bool:
 
 
 def _bytes(seconds: float, output: Output, sample_rate: int) -> float:
+    if (kbps := mp3_kbps(output)) is not None:
+        return seconds * kbps * 125
     return seconds * _BYTES_PER_SECOND.get(output.format, 2 * (output.sample_rate or sample_rate))
 
 

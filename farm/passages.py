@@ -49,7 +49,7 @@ class Cuts:
     def worthwhile(self) -> bool:
         """Whether the job is long enough for passages, and its result can be joined from them. With one gain for the
         whole recording a wav or flac can't be: nothing can be encoded before the last clip is there (decision 4)."""
-        joined = self._output.format in _JOINED and self._output.loudness_lufs is None
+        joined = self._output.format in _JOINED and not self._output.has_gain
         return (joined or _is_bound(self._output)) and self._ms > PASSAGE_MS and len(self._ends) > 1
 
     def _ends_with(self, last: Segment, row: Segment) -> bool:

@@ -197,16 +197,10 @@ class Pauses(_Request):
     end: Milliseconds = Field(0, description="after the last segment of the recording")
 
 
-class Output(_Request):
-    model_config = ConfigDict(
-        json_schema_extra={
-            "anyOf": [
-                {"properties": {"loudness_per": {"const": "recording"}}},
-                {"required": ["format"], "properties": {"format": {"enum": ["wav", "flac", "m4b"]}}},
-            ]
-        }
-    )
+PresetName = Literal["acx", "podcast", "book"]
 
+
+class Output(_Request):
     format: AudioFormat = "mp3"
     sample_rate: Literal[8000, 16000, 22050, 24000, 44100, 48000] | None = Field(
         None, description="Hz; the model's own rate when absent (opus has no 22050 and 44100: the next higher is used)"
@@ -215,7 +209,7 @@ class Output(_Request):
         None, description="integrated loudness to reach (ITU-R BS.1770); gain stops where peaks would pass -1 dBFS"
     )
     loudness_per: Literal["recording", "chapter"] = Field(
-        "recording", description="one gain for the whole recording, or one for each chapter (wav, flac and m4b)"
+        "recording", description="one gain for the whole recording, or one for each chapter"
     )
     pause_ms: Pauses = Pauses()
     trim_dbfs: Annotated[float, Field(ge=-80, le=-20), BeforeValidator(_number)] | None = Field(
@@ -228,19 +222,21 @@ class Output(_Request):
         description=f"RMS of a quiet noise that lies under the whole recording, about {ROOM_TONE_DBFS}, so that "
         "no pause is digital silence. Absent: pauses are digital silence",
     )
+    preset: PresetName | None = Field(
+        None,
+        description="what a shop or platform asks for, in place of loudness_lufs: acx (RMS -23 to -18 dB, mp3 at 192 "
+        "kbit/s), podcast (-16 LUFS) or book (-20 LUFS). The manifest says line by line whether the result passes",
+    )
     subtitles: Annotated[list[SubtitleFormat], Field(max_length=2)] = []
 
-    @model_validator(mode="after")
-    def _joined(self) -> Self:
-        if self.loudness_per == "chapter" and self.format in ("mp3", "opus"):
-            raise ValueError(
-                f"loudness_per can't be chapter in {self.format}; ask for m4b, flac or wav, or leave it out"
-            )
-        return self
+    @property
+    def has_gain(self) -> bool:
+        """Whether the recording is to have a certain loudness."""
+        return self.loudness_lufs is not None or self.preset is not None
 
     @property
     def gain_per_chapter(self) -> bool:
-        return self.loudness_per == "chapter" and self.loudness_lufs is not None
+        return self.loudness_per == "chapter" and self.has_gain
 
 
 WebhookEvent = Literal["job.succeeded", "job.failed", "job.canceled", "batch.completed"]

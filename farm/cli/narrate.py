@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from farm.cli.chapters import ids, is_document, list_chapters
 from farm.cli.lines import batch_lines
 from farm.cli.manuscript import chapters, plain, read
+from farm.cli.preset_table import preset_table
 from farm.cli.progress import follow_batch, follow_jobs
 from farm.cli.screen import FAILED, OK, connected, in_words, line, remark, show, stderr, why
 from farm.cli.target import NAME_BYTES, contradiction, file_target, folder_target, format_of
@@ -45,7 +46,10 @@ def narrate(given: argparse.Namespace) -> int:
         job = farm.submit(request or _uploaded_request(farm, given))
         with _resumable(job.id, target):
             remark(f"{job.id} is accepted: {job.status_url}")
-            return _see_through(farm, job.id, target, given)
+            code = _see_through(farm, job.id, target, given)
+            if given.preset and code == OK and not given.json:
+                line("\n".join(preset_table(farm.manifest(job.id))))
+            return code
 
 
 def submit(given: argparse.Namespace) -> int:
@@ -174,8 +178,8 @@ def _request(given: argparse.Namespace, text: dict[str, Any]) -> JobRequest:
     said |= _speech(given) | text
     output = {
         "format": given.format, "loudness_lufs": given.loudness, "loudness_per": given.loudness_per,
-        "trim_dbfs": given.trim, "room_tone_dbfs": given.room_tone, "pause_ms": dict(given.pause) or None,
-        "subtitles": given.subtitles,
+        "preset": given.preset, "trim_dbfs": given.trim, "room_tone_dbfs": given.room_tone,
+        "pause_ms": dict(given.pause) or None, "subtitles": given.subtitles,
     }  # fmt: skip
     said["output"] = {name: value for name, value in output.items() if value is not None} or None
     said["metadata"] = dict(given.metadata) or None

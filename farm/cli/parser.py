@@ -7,6 +7,7 @@ import argparse
 import importlib
 from collections.abc import Callable
 from importlib.metadata import version
+from typing import get_args
 
 from farm.audio_formats import AUDIO_FORMATS, SUBTITLE_FORMATS
 from farm.cli import narrate, orders, review, up, voices
@@ -15,7 +16,7 @@ from farm.cli.quotas import HELP, amount
 from farm.cli.screen import EXIT_CODES
 from farm.job import DEFAULT_TENANT, Lane
 from farm.speech import PARAMETERS, Option
-from farm.wire import ROOM_TONE_DBFS, TRIM_DBFS, Pauses
+from farm.wire import ROOM_TONE_DBFS, TRIM_DBFS, Pauses, PresetName
 
 Act = Callable[[argparse.Namespace], int]
 
@@ -169,6 +170,9 @@ def _add_text(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--format", choices=tuple(AUDIO_FORMATS), help="of the audio (mp3)")
     command.add_argument("--loudness", type=float, metavar="LUFS", help="integrated loudness to reach, like -18")
+    command.add_argument(
+        "--preset", choices=get_args(PresetName), help="levels and limits of a shop; the table at the end has them"
+    )
     command.add_argument("--loudness-per", choices=("recording", "chapter"), help="one gain, or one each (recording)")
     command.add_argument(
         "--trim", nargs="?", type=float, const=TRIM_DBFS, metavar="DBFS",

@@ -49,6 +49,7 @@ def refused(api: httpx.Client, body: bytes | dict[str, Any], path: str = "/v1/jo
         ({"input": "a", "output": {"format": "aac"}}, "/output/format", "'mp3'"),
         ({"input": "a", "output": {"sample_rate": 11025}}, "/output/sample_rate", "22050"),
         ({"input": "a", "output": {"pause_ms": {"chapter": -1}}}, "/output/pause_ms/chapter", "greater"),
+        ({"input": "a", "output": {"preset": "loud"}}, "/output/preset", "'podcast'"),
         ({"input": "a", "output": {"trim_dbfs": -90}}, "/output/trim_dbfs", "greater"),
         ({"input": "a", "output": {"room_tone_dbfs": "-65"}}, "/output/room_tone_dbfs", "number"),
         (b'{"input":"a","speed":NaN}', "/speed", "finite"),

@@ -168,6 +168,19 @@ def test_silence_before_chapters_and_at_the_end_counts_for_a_target() -> None:
     assert admitted(chapters=[{"input": "One."}] * 2, target_duration_ms=2001, output={"pause_ms": silence})
 
 
+def test_a_field_that_contradicts_a_preset_is_refused_with_both_names() -> None:
+    fault = refused(output={"preset": "acx", "format": "m4b", "pause_ms": {"end": 200}})
+    assert fault.code == "conflicting_fields"
+    assert pointers(fault) == ["/output/preset", "/output/format", "/output/preset", "/output/pause_ms/end"]
+    assert "acx needs mp3" in fault.message
+
+
+def test_a_job_keeps_the_fields_that_its_preset_decides() -> None:
+    kept = admitted(output={"preset": "acx", "pause_ms": {"paragraph": 600}}).spec.output
+    assert (kept.preset, kept.format, kept.sample_rate, kept.loudness_per) == ("acx", "mp3", 44_100, "chapter")
+    assert (kept.pause_ms.paragraph, kept.pause_ms.end) == (600, 1000)
+
+
 def test_clips_that_are_to_last_a_time_are_not_trimmed() -> None:
     assert pointers(refused(target_duration_ms=900, output={"trim_dbfs": -50})) == [
         *("/target_duration_ms", "/output/trim_dbfs")

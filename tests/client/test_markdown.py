@@ -109,9 +109,11 @@ def test_an_option_says_what_a_name_does_not(
 
 def test_options_for_silence_become_fields_of_the_output(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(narrate, "read", lambda *_: "A tide.")
-    options = ["--trim", "--room-tone=-70", "--pause", "chapter=2000", "--pause", "end=900"]
+    options = ["--preset", "book", "--trim", "--room-tone=-70", "--pause", "chapter=2000", "--pause", "end=900"]
     request = narrate.job_request(parser().parse_args(["narrate", "a.txt", *options]))
-    assert request.output == Output(trim_dbfs=-50, room_tone_dbfs=-70, pause_ms=Pauses(chapter=2000, end=900))
+    assert request.output == Output(
+        preset="book", trim_dbfs=-50, room_tone_dbfs=-70, pause_ms=Pauses(chapter=2000, end=900)
+    )
     with pytest.raises(SystemExit):
         parser().parse_args(["narrate", "a.txt", "--pause", "nowhere=3"])
 

@@ -173,7 +173,7 @@ class Assembler:
             self._storage.put_file(audio, target, encoding.media_type)
         spans = dict(zip((row.index for row in rows), stitched.spans, strict=True))
         times = timing(stitched.milliseconds(stitched.frames), spec.target_duration_ms)
-        manifest = Manifest(job, plan, stitched, spans, said, times)
+        manifest = Manifest(job, plan, stitched, spans, said, times, spec.output)
         cached = self._store.run(jobs.cached_bits(job.id))
         table = [manifest.row(row, lost=lost.get(row.index, jobs.Lost()), cached=row.index in cached) for row in every]
         subtitles = _subtitles(table, plan) if spec.output.subtitles else None

@@ -1,4 +1,5 @@
-"""Binds passages into one recording, without decoding them: WAV and FLAC as they are, M4B with its chapters.
+"""Binds passages into one recording, without decoding them: WAV and FLAC as they are, M4B with its chapters, MP3 and
+Opus of their samples.
 
 A passage whose gain was not known when it was made holds samples: all are measured here first, and then encoded.
 """
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from farm.audio_formats import encodable_rate
+from farm.presets import mp3_kbps
 from farm.sound import flac_frames
 from farm.sound.flac import Samples, from_pcm
 from farm.sound.flac_frames import Frames, frames_at, stream_head
@@ -58,7 +60,7 @@ class Binder:
         elif self._output.format == "flac":
             self._write_flac(gained)
         else:
-            self._write_wav(gained)
+            self._write_samples(gained)
         chapters: dict[int, list[_Level]] = {}
         for level in self._levels:
             chapters.setdefault(level.chapter, []).append(level)
@@ -101,8 +103,8 @@ class Binder:
                 passage = replace(passage, gain=gain, sound=sound, written=written)
             yield passage
 
-    def _write_wav(self, passages: Iterable[Passage]) -> None:
-        with closing(Encoder(self._target, "wav", self._rate)) as encoder:
+    def _write_samples(self, passages: Iterable[Passage]) -> None:
+        with closing(Encoder(self._target, self._output.format, self._rate, mp3_kbps(self._output))) as encoder:
             for passage in passages:
                 assert isinstance(passage.sound, np.ndarray)
                 encoder.append(passage.sound)
@@ -136,7 +138,8 @@ class Binder:
         self._spans += (Span(self._frames + span.start, span.frames) for span in passage.spans)
         self._frames += passage.frames
         self._levels.append(_level(passage))
-        self._envelopes.append(from_pcm(passage.envelope) * np.float32(passage.gain or 1.0))
+        peak = (passage.written or passage.levels).peak  # a limiter is not in the envelope
+        self._envelopes.append(np.clip(from_pcm(passage.envelope) * np.float32(passage.gain or 1.0), -peak, peak))
         self.said += passage.said
 
 

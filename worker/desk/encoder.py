@@ -7,6 +7,7 @@ bytes in WAV, FLAC and MP3, but not in Ogg Opus: libsndfile draws a random strea
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import soundfile as sf
 
@@ -18,12 +19,17 @@ _COPY_FRAMES = 1 << 20
 
 
 class Encoder:
-    def __init__(self, path: Path, format: AudioFormat, sample_rate: int, wav_frames: int = _WAV_FRAMES) -> None:
+    def __init__(
+        self, path: Path, format: AudioFormat, sample_rate: int, mp3_kbps: int | None = None, *,
+        wav_frames: int = _WAV_FRAMES,
+    ) -> None:  # fmt: skip
+        """`mp3_kbps`: a constant bit rate in kbit/s, at 32,000 Hz or more; libsndfile's own choice without it."""
         self.frames = 0
         self._path = path
         encoding = AUDIO_FORMATS[format]
         self._container, self._subtype = encoding.container, encoding.subtype
         self._rate = sample_rate
+        self._constant = {} if mp3_kbps is None else _constant(mp3_kbps)
         self._wav_frames = wav_frames
         self._file = self._open(path, self._container)
 
@@ -42,7 +48,7 @@ class Encoder:
         self._file.close()
 
     def _open(self, path: Path, container: str) -> sf.SoundFile:
-        return sf.SoundFile(path, "w", self._rate, 1, subtype=self._subtype, format=container)
+        return sf.SoundFile(path, "w", self._rate, 1, subtype=self._subtype, format=container, **self._constant)
 
     def _widen(self) -> None:
         """Copies the file into an RF64 file: 4 GB, once. No file starts as RF64, because few players read it."""
@@ -54,3 +60,8 @@ class Encoder:
             for block in narrow.blocks(_COPY_FRAMES, dtype="int16"):
                 self._file.write(block)
         wide.replace(self._path)
+
+
+def _constant(kbps: int) -> dict[str, Any]:
+    """libsndfile knows a bit rate of MPEG-1 as a place between 320 kbit/s, which is 0, and 32, which is 1."""
+    return {"bitrate_mode": "CONSTANT", "compression_level": (320 - kbps) / (320 - 32)}

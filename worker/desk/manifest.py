@@ -10,6 +10,8 @@ from farm.plan import Plan, Segment
 from farm.sound.timeline import Span
 from farm.spelling import plain_spelling
 from farm.store import jobs
+from farm.wire import Output
+from worker.desk.checklist import checklist
 from worker.desk.stitch import Stitched
 from worker.desk.subtitles import Subtitles
 from worker.engine import TO_REVIEW
@@ -31,10 +33,10 @@ class Said:
 class Manifest:
     def __init__(
         self, job: jobs.JobRecord, plan: Plan, stitched: Stitched, spans: Mapping[int, Span],
-        said: Mapping[int, Said], timing: Mapping[str, int],
+        said: Mapping[int, Said], timing: Mapping[str, int], output: Output,
     ) -> None:  # fmt: skip
         self._job, self._plan, self._stitched, self._spans, self._said = job, plan, stitched, spans, said
-        self._timing = timing
+        self._timing, self._output = timing, output
 
     def row(self, segment: Segment, *, lost: jobs.Lost, cached: bool) -> dict[str, Any]:
         """One segment: its place in the text, its place in the audio, and its history."""
@@ -73,6 +75,7 @@ class Manifest:
             **self._timing, "frames": stitched.frames, "bytes": stitched.bytes, "sha256": stitched.sha256,
             **asdict(stitched.figures), "source_loudness_lufs": stitched.source_loudness_lufs,
             "gain_db": stitched.gain_db, "waveform": stitched.waveform,
+            **({"preset": checks} if (checks := self._checks()) is not None else {}),
             "warnings": sum(len(said.warnings) for said in self._said.values()),
             "needs_review": sum(said.needs_review for said in self._said.values()),
             "characters": sum(len(row["text"]) for row in table), "spoken_characters": _spoken(table),
@@ -80,6 +83,13 @@ class Manifest:
             **({"subtitles": {"times": "estimated" if subtitles.estimated else "exact"}} if subtitles else {}),
             "segments": table,
         }  # fmt: skip
+
+    def _checks(self) -> dict[str, Any] | None:
+        heard = {
+            number: [self._spans[index] for index in range(first, first + count) if index in self._spans]
+            for number, (first, count) in enumerate((each.first, each.count) for each in self._plan.chapters)
+        }
+        return checklist(self._output, self._stitched, heard)
 
     def _chapter(self, number: int, table: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         chapter = self._plan.chapters[number]

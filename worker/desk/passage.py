@@ -79,7 +79,7 @@ class Pieces:
 
     def knows_gain(self, output: Output) -> bool:
         """Whether the passage can be encoded before the others are there."""
-        return output.loudness_lufs is None or (output.gain_per_chapter and self.is_chapter)
+        return not output.has_gain or (output.gain_per_chapter and self.is_chapter)
 
     def name(self, sample_rate: int, output: Output) -> str:
         known = self.knows_gain(output)
@@ -87,7 +87,7 @@ class Pieces:
         sound = [
             _FORMAT, encoder, output.format, sample_rate,
             encodable_rate(output.format, output.sample_rate or sample_rate), self.ends_job,
-            known, output.loudness_lufs if known else None, output.trim_dbfs, output.room_tone_dbfs if known else None,
+            known, [output.loudness_lufs, output.preset, output.room_tone_dbfs] if known else None, output.trim_dbfs,
             [[row.digest, each.before, each.after] for row, each in zip(self.rows, self.silences, strict=True)],
         ]  # fmt: skip
         return hashlib.sha256(json.dumps(sound, separators=(",", ":")).encode()).hexdigest()

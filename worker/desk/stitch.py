@@ -18,6 +18,7 @@ from typing import BinaryIO
 import numpy as np
 
 from farm.audio_formats import AudioFormat, encodable_rate
+from farm.presets import mp3_kbps
 from farm.sound.flac import Pcm
 from farm.sound.timeline import BLOCK_S, Piece, Span, Timeline, resampled
 from farm.wire import Output
@@ -64,14 +65,14 @@ def stitch(
     gain, waveform = 1.0, Waveform(rate)
     blocks = timeline.blocks(pieces)
     with tempfile.TemporaryFile(dir=target.parent) as spool:
-        if output.loudness_lufs is not None:
+        if output.has_gain:
             for block in resampled(_spooled(blocks, spool), sample_rate, rate):
                 source.feed(block)
                 check()
             gain = gain_for(source.levels(), output)
             measured = Meter(rate)
             blocks = _replay(spool, sample_rate)
-        with closing(Encoder(target, output.format, rate)) as encoder:
+        with closing(Encoder(target, output.format, rate, mp3_kbps(output))) as encoder:
             for block in mastered(resampled(blocks, sample_rate, rate), rate, output, gain):
                 measured.feed(block)
                 waveform.feed(block)
