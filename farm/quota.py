@@ -5,10 +5,12 @@
     bytes        stored: records, texts, clips, results, …     refused with 429; deleting helps
     records      those of the bytes that lie in Redis; told as `bytes`, because Redis is only a smaller place
     segments     being rendered at the same time               never refused: more of them wait in the queue
+    running_jobs whose first segment was handed out, and       the same
+                 whose last one is not settled
     lane         the highest one                               a higher `priority` is a wrong field
 
 The store checks and counts the first four in the scripts that accept (farm/lua/shared/quota.lua), and holds back
-segments where it hands them out (farm/lua/claim.lua).
+segments and jobs where it hands them out (farm/lua/claim.lua).
 """
 
 from __future__ import annotations

@@ -113,7 +113,9 @@ def _add_keys(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     verb = _add(verbs, "limit", _later("keys", "limit"), says)
     verb.add_argument("name")
     for limit, said in HELP.items():
-        verb.add_argument(f"--{limit}", type=amount, metavar="N", default=argparse.SUPPRESS, help=said)
+        verb.add_argument(
+            f"--{limit.replace('_', '-')}", type=amount, metavar="N", default=argparse.SUPPRESS, help=said
+        )
     lanes = [*(str(lane) for lane in Lane), "none", "default"]
     verb.add_argument("--lane", choices=lanes, default=argparse.SUPPRESS, help="the highest priority of its jobs (all)")
     verb = _add(verbs, "revoke", _later("keys", "revoke"), "make a key worthless")

@@ -20,7 +20,9 @@ HELP = {
     Quota.BYTES: f"stored: texts, clips, results, voices, records ({DEFAULTS[Quota.BYTES]:,})",
     Quota.RECORDS: f"bytes of these that lie in Redis ({DEFAULTS[Quota.RECORDS]:,})",
     "segments": "rendered at the same time; more of them wait in the queue (no limit)",
+    "running_jobs": "under way at the same time; more of them wait in the queue (no limit)",
 }
+HELD_BACK = ("segments", "running_jobs")
 COLUMNS = (*HELP, "lane")
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _NUMBER = re.compile(r"(\d+)([kmgt]?)", re.IGNORECASE)
@@ -40,8 +42,7 @@ def amount(said: str) -> int | None:
 def limits_of(given: argparse.Namespace) -> dict[str, int | str | None]:
     """What the options ask for."""
     limits = {name: getattr(given, name) for name in COLUMNS if hasattr(given, name)}
-    if limits.get("segments") == NO_LIMIT:
-        limits["segments"] = None
+    limits |= {name: None for name in HELD_BACK if limits.get(name) == NO_LIMIT}
     if limits.get("lane") in ("none", "default"):
         limits["lane"] = None
     return limits
@@ -51,8 +52,8 @@ def account_row(account: Account) -> dict[str, Any]:
     """As JSON: what is used, and what may be at most; null for no limit."""
     standing = account.standing
     counted = {str(quota): {"used": standing.used(quota), "limit": standing.most_of(quota)} for quota in Quota}
-    held = {"used": account.segments, "limit": account.most_segments}
-    return {**counted, "segments": held, "lane": account.lane or Lane.INTERACTIVE}
+    held = {name: {"used": used, "limit": most} for name, (used, most) in _held_back(account).items()}
+    return {**counted, **held, "lane": account.lane or Lane.INTERACTIVE}
 
 
 def short_account(account: Account) -> list[str]:
@@ -76,8 +77,14 @@ def _words(account: Account, number: Callable[[int], str], between: str) -> list
         return number(used) if most is None else number(used) + between + number(most)
 
     counted = [of(account.standing.used(quota), account.standing.most_of(quota)) for quota in Quota]
-    held = "" if account.most_segments is None else of(account.segments, account.most_segments)
-    return [*counted, held, account.lane or ""]
+    held = ["" if most is None else of(used, most) for used, most in _held_back(account).values()]
+    return [*counted, *held, account.lane or ""]
+
+
+def _held_back(account: Account) -> dict[str, tuple[int, int | None]]:
+    """In the order of HELD_BACK: what is used, and what may be at most."""
+    pairs = (account.segments, account.most_segments), (account.running_jobs, account.most_running_jobs)
+    return dict(zip(HELD_BACK, pairs, strict=True))
 
 
 def _short(number: int) -> str:

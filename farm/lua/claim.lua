@@ -3,7 +3,8 @@
 -- Lanes: a waiting lane is owed every segment that is claimed from a lane above it. Once it is owed SHARE turns, it gets
 -- one. So a waiting lane gets at least one of SHARE + 1 turns, and a lane above it waits for one turn at most.
 -- Tenants: a turn is TURN segments, from as many of the tenant's jobs as necessary. A tenant that has as many segments in hand
--- as it may have is passed over, and a lane whose tenants all are waits for no turn.
+-- as it may have is passed over, and so is one that has as many jobs under way as it may have, unless one of these is ready
+-- in the lane. A lane whose tenants all are passed over waits for no turn.
 -- Quarantine: a quarantined segment is claimed alone, by every second claim, or where nothing else can be claimed. Where its
 -- tenant is passed over, the segment keeps its place. One claim reads the first part of a long quarantine and one further
 -- part, which changes with the time. So a claim stays short, and a tenant that is passed over hides no other for ever.
@@ -55,6 +56,7 @@ drains()
 local t, token = now(), string.format('%d', call('INCR', 'f:token'))
 local grant, answer, listed = {'HSET', 'f:g:' .. token, 'w', worker, 'm', model}, {token, 0}, {}
 local room, counted = {}, {} -- of tenants: segments that they may have more; those of this grant, where there is a limit
+local job_room = {} -- of tenants: jobs that they may have more under way
 
 -- How many more segments a tenant may have in hand.
 local function room_of(tenant)
@@ -84,10 +86,28 @@ local function hold(tenant, k)
   end
 end
 
+local function job_room_of(tenant)
+  if not job_room[tenant] then
+    local most = call('HGET', 'f:quota:' .. tenant, 'most_running_jobs')
+    job_room[tenant] = most and most - call('SCARD', 'f:running:' .. tenant) or math.huge
+  end
+  return job_room[tenant]
+end
+
+-- The job of a tenant that waits longest, of those that may be handed out. `jobs` is the key of their turns.
+local function next_job(tenant, jobs)
+  if job_room_of(tenant) > 0 then
+    return call('ZRANGE', jobs, 0, 0)[1]
+  end
+  return call('ZINTER', 2, jobs, 'f:running:' .. tenant, 'WEIGHTS', 1, 0)[1]
+end
+
 -- Adds segments of one job to the grant and to the answer.
-local function hand_out(job, segments)
+local function hand_out(job, tenant, segments)
   local list = listed[job]
   if not list then
+    local left = job_room_of(tenant)
+    job_room[tenant] = left - call('SADD', 'f:running:' .. tenant, job)
     list = {}
     listed[job] = list
     answer[#answer + 1] = job
@@ -132,7 +152,7 @@ local function hand_out_quarantined()
       elseif room_of(tenant) > 0 then
         call('ZREM', quarantine, entry)
         call('HSET', turns, 'solo', 1)
-        hand_out(job, {tonumber(segment)})
+        hand_out(job, tenant, {tonumber(segment)})
         hold(tenant, 1)
         answer[2] = 1
         return true
@@ -176,20 +196,24 @@ end
 
 -- Gives a turn to the tenant that waits longest in a lane and has room. Returns the number of its segments.
 local function serve(lane)
-  local ring = 'f:ring:' .. model .. ':' .. LANES[lane]
-  local tenant = call('ZRANGE', ring, passed[lane], passed[lane])[1]
-  while tenant and room_of(tenant) <= 0 do
-    passed[lane] = passed[lane] + 1
+  local place = model .. ':' .. LANES[lane]
+  local ring = 'f:ring:' .. place
+  local tenant, jobs, job
+  repeat
     tenant = call('ZRANGE', ring, passed[lane], passed[lane])[1]
-  end
+    if tenant then
+      jobs = 'f:jobs:' .. place .. ':' .. tenant
+      job = room_of(tenant) > 0 and next_job(tenant, jobs)
+      passed[lane] = passed[lane] + (job and 0 or 1)
+    end
+  until job or not tenant
   if not tenant then
     held_back[lane], owed[lane] = passed[lane] > 0, 0
     ready[lane] = held_back[lane] and ready[lane] or 0
     return 0
   end
-  local jobs, load = 'f:jobs:' .. model .. ':' .. LANES[lane] .. ':' .. tenant, LANES[lane] .. ':' .. tenant
+  local load = LANES[lane] .. ':' .. tenant
   local limit, taken = math.min(TURN, want, room_of(tenant)), 0
-  local job = call('ZRANGE', jobs, 0, 0)[1]
   while job and taken < limit do
     local segments = pop(job, limit - taken)
     local left = #segments > 0 and call('HINCRBY', 'f:j:' .. job, 'ready', -#segments) or 0
@@ -200,13 +224,13 @@ local function serve(lane)
       call('ZREM', jobs, job)
     end
     if #segments > 0 then
-      hand_out(job, segments)
+      hand_out(job, tenant, segments)
       taken = taken + #segments
     end
-    job = call('ZRANGE', jobs, 0, 0)[1]
+    job = next_job(tenant, jobs)
   end
   hold(tenant, taken)
-  if job then
+  if call('EXISTS', jobs) == 1 then
     call('ZADD', ring, sequence, tenant)
     call('HINCRBY', 'f:load:' .. model, load, -taken)
   else

@@ -1,5 +1,5 @@
 -- limit: tenant, (what value("" as for every tenant))…
--- `what` is a quota, "segments" or "lane".
+-- `what` is a quota, "segments", "running_jobs" or "lane".
 local tenant = unpack(ARGV, 1, 1)
 drains()
 local x = 2

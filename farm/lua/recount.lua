@@ -1,12 +1,13 @@
 -- recount: tenant after limit -> the time of acceptance of the last job looked at, nothing at the end
 -- Corrects what jobs count for that a release without quotas has accepted or ended, and lists batches that a release
--- without f:batches has accepted. Safe to do twice.
+-- without f:batches has accepted, and corrects which jobs are under way. Safe to do twice.
 local tenant, after, limit = unpack(ARGV)
 local jobs = call('ZRANGEBYSCORE', 'f:list:' .. tenant, after, '+inf', 'WITHSCORES', 'LIMIT', 0, limit)
 drains()
 for x = 1, #jobs, 2 do
   local key = 'f:j:' .. jobs[x]
-  local job = call('HMGET', key, 'status', 'characters', 'records', 'held', 'ms', 'events', 'planned', 'result', 'batch')
+  local job = call('HMGET', key, 'status', 'characters', 'records', 'held', 'ms', 'events', 'planned', 'result', 'batch',
+    'started')
   local status, open = job[1], MOVES.cancel[job[1]]
   if status and not job[3] then
     local text = call('STRLEN', 'f:text:' .. jobs[x])
@@ -25,9 +26,15 @@ for x = 1, #jobs, 2 do
     call('HDEL', key, 'held')
     use(tenant, -job[4], 0, 0)
   end
+  call(status == 'running' and job[10] and 'SADD' or 'SREM', 'f:running:' .. tenant, jobs[x])
   local batch = job[9] and call('HMGET', 'f:b:' .. job[9], 'created', 'deleted') or {}
   if batch[1] and not batch[2] then
     call('ZADD', 'f:batches:' .. tenant, batch[1], job[9])
+  end
+end
+for _, job in ipairs(after == '-inf' and call('SMEMBERS', 'f:running:' .. tenant) or {}) do
+  if call('EXISTS', 'f:j:' .. job) == 0 then
+    call('SREM', 'f:running:' .. tenant, job)
   end
 end
 if after == '-inf' and call('EXISTS', 'f:voices:' .. tenant) == 1 then

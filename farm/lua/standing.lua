@@ -1,4 +1,5 @@
--- standing: tenant -> standing, segments in hand, the most segments or nothing, the highest lane or nothing
+-- standing: tenant -> standing, segments in hand, jobs under way, the most segments or nothing, the most jobs or nothing,
+--                    the highest lane or nothing
 local tenant = unpack(ARGV)
 local t, held, flat = now(), 0, call('HGETALL', 'f:held:' .. tenant)
 for x = 1, #flat, 2 do
@@ -6,4 +7,5 @@ for x = 1, #flat, 2 do
     held = held + flat[x + 1]
   end
 end
-return {told(standing_of(tenant, t), t), held, call('HGET', 'f:quota:' .. tenant, 'most_segments'), call('HGET', 'f:lanes', tenant)}
+local most = call('HMGET', 'f:quota:' .. tenant, 'most_segments', 'most_running_jobs')
+return {told(standing_of(tenant, t), t), held, call('SCARD', 'f:running:' .. tenant), most[1], most[2], call('HGET', 'f:lanes', tenant)}

@@ -21,16 +21,20 @@ class Account:
     standing: Standing
     segments: int  # in hand now; 0 without a limit, because only then they are counted
     most_segments: int | None
+    running_jobs: int  # under way now, with and without a limit
+    most_running_jobs: int | None
     lane: Lane | None  # the highest one; None for all
 
 
 def account(tenant: str) -> Call[Account]:
     def read(answer: list[Any]) -> Account:
-        standing, segments, most, lane = answer
+        standing, segments, running_jobs, most_segments, most_jobs, lane = answer
         return Account(
             Standing(standing),
             segments,
-            None if most is None else int(most),
+            None if most_segments is None else int(most_segments),
+            running_jobs,
+            None if most_jobs is None else int(most_jobs),
             None if lane is None else Lane(lane.decode()),
         )
 
@@ -38,7 +42,7 @@ def account(tenant: str) -> Call[Account]:
 
 
 def limit(tenant: str, limits: Mapping[str, int | str | None]) -> Call[None]:
-    """Sets limits of a tenant: those of `Quota`, `segments`, and `lane`. None: as for every tenant."""
+    """Sets limits of a tenant: those of `Quota`, `segments`, `running_jobs`, and `lane`. None: as for every tenant."""
     flat = [part for name, value in limits.items() for part in (name, "" if value is None else value)]
     return Call("limit", (tenant, *flat), nothing)
 

@@ -26,7 +26,7 @@ CLIENTS = 4
 def test_the_counts_are_those_of_a_scan_however_often_the_api_is_killed(rig: Rig, seed: int) -> None:
     dice = random.Random(seed)
     with closing(Store.connect(rig.direct_redis_url)) as store:
-        store.run(quotas.limit("ann", {"characters": MOST, "requests": NO_LIMIT, "segments": 5}))
+        store.run(quotas.limit("ann", {"characters": MOST, "requests": NO_LIMIT, "segments": 5, "running_jobs": 2}))
         with ThreadPoolExecutor(CLIENTS) as crowd:
             seeds = [dice.randrange(10**6) for _ in range(CLIENTS)]
             busy = [crowd.submit(act, rig, number) for number in seeds]
@@ -35,7 +35,9 @@ def test_the_counts_are_those_of_a_scan_however_often_the_api_is_killed(rig: Rig
                 each.result()
         assert counted(store, "ann")["characters"] <= MOST
         until(lambda: same(store), 30, "counts that a scan finds too", every=0.05)
-        store.run(quotas.limit("ann", {"characters": None, "requests": NO_LIMIT, "segments": None}))
+        store.run(
+            quotas.limit("ann", {"characters": None, "requests": NO_LIMIT, "segments": None, "running_jobs": None})
+        )
         with rig.client("ann") as ann:
             until(lambda: answers(ann), 30, "the API to answer again")
             for batch in list(batches_of(ann)):

@@ -588,17 +588,20 @@ def test_quotas_of_a_keys_tenant_are_set_and_shown(command: Command, farm: Local
         shown = command("keys", "limit", "reader")
         assert (shown.returncode, "20,000,000" in shown.stdout) == (0, True), shown.stderr
         set_ = command("keys", "limit", "reader", "--characters", "5k", "--bytes", "none", "--segments", "8",
-                       "--lane", "normal", "--json")  # fmt: skip
+                       "--running-jobs", "3", "--lane", "normal", "--json")  # fmt: skip
         limits = json.loads(set_.stdout)
         assert limits["tenant"] == "library"
         assert limits["characters"] == {"used": 0, "limit": 5_000}
         assert (limits["bytes"]["limit"], limits["segments"]["limit"], limits["lane"]) == (None, 8, "normal")
+        assert limits["running_jobs"] == {"used": 0, "limit": 3}
         ops, reader = json.loads(command("keys", "list", "--json").stdout)
         assert (ops["operator"], ops["quotas"]["characters"]["limit"]) == (True, 20_000_000)
         assert (reader["operator"], reader["quotas"]["characters"]) == (False, {"used": 0, "limit": 5_000})
         assert "0 / 5k" in command("keys", "list").stdout
-        again = command("keys", "limit", "reader", "--characters", "default", "--lane", "default", "--json")
+        again = command("keys", "limit", "reader", "--characters", "default", "--lane", "default",
+                        "--running-jobs", "none", "--json")  # fmt: skip
         assert json.loads(again.stdout)["characters"]["limit"] == 20_000_000
+        assert json.loads(again.stdout)["running_jobs"]["limit"] is None
         for wrong in (("reader", "--characters", "many"), ("reader", "--bytes", "9" * 20), ("nobody",)):
             assert command("keys", "limit", *wrong).returncode == 2
     finally:

@@ -14,13 +14,14 @@ COUNTED = (Quota.CHARACTERS, Quota.BYTES, Quota.RECORDS)
 
 
 def counted(store: Store, tenant: str) -> dict[str, int]:
-    standing = store.run(quotas.account(tenant)).standing
-    return {str(quota): standing.used(quota) for quota in COUNTED}
+    account = store.run(quotas.account(tenant))
+    used = {str(quota): account.standing.used(quota) for quota in COUNTED}
+    return {**used, "running_jobs": account.running_jobs}
 
 
 def scanned(store: Store, tenant: str) -> dict[str, int]:
     """From the records of jobs and batches. What a job says that it counts for is checked against what it is."""
-    sums: Counter[str] = Counter({str(quota): 0 for quota in COUNTED})
+    sums: Counter[str] = Counter({"running_jobs": 0, **{str(quota): 0 for quota in COUNTED}})
     for key in _keys(store, "f:j:*"):
         job = _hash(store, key)
         if job["tenant"] != tenant:
@@ -32,6 +33,7 @@ def scanned(store: Store, tenant: str) -> dict[str, int]:
         assert int(job["bytes"]) >= int(job["records"]), job
         assert job.get("held") == (job["characters"] if Status(job["status"]) in OPEN else None), job
         sums.update(characters=int(job.get("held", 0)), bytes=int(job["bytes"]), records=int(job["records"]))
+        sums.update(running_jobs=job["status"] == Status.RUNNING and "started" in job)
     for key in _keys(store, "f:b:*"):
         batch = _hash(store, key)
         if batch["tenant"] == tenant:

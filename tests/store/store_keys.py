@@ -61,6 +61,9 @@ def expected_keys(model: State) -> dict[str, Any]:
         limits = {f"most_{name}": most for name, most in model.limits.get(tenant, {}).items()}
         account = {**model.used(tenant), "requests": requests, "since": since, **limits}
         keys[f"f:quota:{tenant}"] = {name: str(value) for name, value in account.items() if value}
+    for job in model.jobs.values():
+        if model.is_under_way(job):
+            sets[f"f:running:{job.new.tenant}"].add(job.new.id)
     for (tenant, token), count in model.held.items():
         if token in model.leases:
             keys.setdefault(f"f:held:{tenant}", {})[token] = str(count)
@@ -87,6 +90,7 @@ def snapshot(client: Any) -> dict[str, Any]:
             b"hash": pipeline.hgetall,
             b"zset": lambda key: pipeline.zrange(key, 0, -1, withscores=True),
             b"string": pipeline.get,
+            b"set": pipeline.smembers,
             b"stream": pipeline.xlen,
         }[kind](name)
     found = {name: _plain(name, value) for name, value in zip(names, pipeline.execute(), strict=True)}
@@ -108,6 +112,8 @@ def _plain(name: str, value: Any) -> Any:
         return [list(passage) for passage in struct.iter_unpack(">II", value)]
     if kind in ("ring", "jobs", "solo"):
         return {member.decode() for member, _ in value}
+    if isinstance(value, set):
+        return {member.decode() for member in value}
     if isinstance(value, list):
         return {member.decode(): int(score) for member, score in value}
     if isinstance(value, dict):

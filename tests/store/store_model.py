@@ -208,23 +208,24 @@ class StoreModel(State):
     # --- rendering ----------------------------------------------------------------------------------------------------
 
     def claimed(self, grant: segments.Grant | None, want: int, worker: str, lease_ms: int, express: bool) -> bool:
-        """Whether segments had to wait because their tenant has as many in hand as it may."""
+        """Whether segments had to wait because their tenant has as much in hand as it may."""
         running = [job for job in self.jobs.values() if job.status == Status.RUNNING]
-        ready_of: Counter[str] = Counter()
-        for job in running:
-            ready_of[job.new.tenant] += len(job.ready)
-        ready = sum(min(count, self.room(tenant)) for tenant, count in ready_of.items())
+        tenants = {job.new.tenant for job in running}
+        ready = sum(map(self.claimable, tenants))
+        held_back = sum(len(job.ready) for job in running) > ready
         quarantined = sum(len(job.quarantined) for job in running if self.room(job.new.tenant))
         if grant is None:
             assert express or ready + quarantined == 0, "claim found nothing"
-            return sum(ready_of.values()) > ready
+            return held_back
         assert grant.token not in self.leases
         pairs = [(id, index) for id, indices in grant.segments.items() for index in indices]
         assert len(pairs) == len(set(pairs)) <= want
         alone = len(pairs) == 1 and pairs[0][1] in self.jobs[pairs[0][0]].quarantined
-        assert alone or express or len(pairs) == min(want, ready), "the batch is not full"
+        assert alone or len(pairs) <= min(want, ready)
         for tenant, count in Counter(self.jobs[id].new.tenant for id, _ in pairs).items():
             assert count <= self.room(tenant), f"{tenant} has more in hand than it may"
+            begun = {id for id, _ in pairs if not self.jobs[id].started and self.jobs[id].new.tenant == tenant}
+            assert len(begun) <= max(self.job_room(tenant), 0), f"{tenant} has more jobs under way than it may"
         for id, index in pairs:
             job = self.jobs[id]
             job.started = True
@@ -240,7 +241,9 @@ class StoreModel(State):
             if "segments" in self.limits.get(tenant, {}):
                 self.held[tenant, grant.token] = self.held.get((tenant, grant.token), 0) + 1
         self.leases[grant.token] = Lease(worker, self.now + lease_ms, dict.fromkeys(pairs, False))
-        return sum(ready_of.values()) > ready
+        full = alone or express or len(pairs) == want
+        assert full or not any(map(self.claimable, tenants)), "the batch is not full"
+        return held_back
 
     def begin(self, token: str, segments: dict[str, list[int]]) -> dict[str, list[int]]:
         lease = self.leases.get(token)

@@ -98,7 +98,7 @@ class State:
         self.idempotency: dict[str, tuple[str, str]] = {}
         self.events: list[tuple[str, str]] = []
         self.swept: int | None = None
-        self.limits: dict[str, dict[str, int]] = {}  # tenant -> "characters", …, "segments"
+        self.limits: dict[str, dict[str, int]] = {}  # tenant -> "characters", …, "segments", "running_jobs"
         self.requests: dict[str, tuple[int, int]] = {}  # tenant -> how many, since when
         self.held: dict[tuple[str, str], int] = {}  # tenant with a limit of segments, token -> segments
 
@@ -136,6 +136,20 @@ class State:
     def room(self, tenant: str) -> int:
         most = self.limits.get(tenant, {}).get("segments", 10**12)
         return max(most - sum(k for (who, token), k in self.held.items() if who == tenant and token in self.leases), 0)
+
+    @staticmethod
+    def is_under_way(job: Job) -> bool:
+        return job.status == Status.RUNNING and job.started
+
+    def job_room(self, tenant: str) -> int:
+        under_way = sum(self.is_under_way(job) for job in self.jobs.values() if job.new.tenant == tenant)
+        return self.limits.get(tenant, {}).get("running_jobs", 10**12) - under_way
+
+    def claimable(self, tenant: str) -> int:
+        """Ready segments of a tenant, as far as it may have more in hand; 0 only where none can be claimed."""
+        jobs = [job for job in self.jobs.values() if job.status == Status.RUNNING and job.new.tenant == tenant]
+        ready = sum(len(job.ready) for job in jobs if job.started or self.job_room(tenant) > 0)
+        return min(ready, self.room(tenant))
 
     # --- the rest ---------------------------------------------------------------------------------------------------
 

@@ -27,7 +27,7 @@ MOST_JOBS = 14
 LIMITS = {
     "ann": {"characters": 20, "records": 60_000},
     "bob": {"segments": 30},
-    "cat": {"requests": 8, "bytes": 2_000_000},
+    "cat": {"requests": 8, "bytes": 2_000_000, "running_jobs": 2},
 }
 
 

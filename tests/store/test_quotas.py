@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -138,11 +139,12 @@ def test_voices_count_as_they_lie_in_storage(farm: Farm) -> None:
 
 
 def test_a_forgotten_tenant_has_no_limits_and_keeps_the_generation_of_its_secret(farm: Farm) -> None:
-    limit(farm, characters=5, lane="bulk", segments=3)
+    limit(farm, characters=5, lane="bulk", segments=3, running_jobs=2)
     farm.run(quotas.rotate_secret("ann"))
     farm.run(quotas.forget("ann"))
     account = farm.run(quotas.account("ann"))
-    assert (account.standing.most_of(Quota.CHARACTERS), account.lane, account.most_segments) == (None, None, None)
+    assert (account.standing.most_of(Quota.CHARACTERS), account.lane) == (None, None)
+    assert (account.most_segments, account.most_running_jobs) == (None, None)
     assert farm.run(registry.access()).lanes == {}
     assert farm.run(quotas.secret_generations("ann", farm.clock.now + 10**9)) == [1]
 
@@ -290,6 +292,115 @@ def test_a_claim_finds_a_quarantined_segment_where_all_others_are_held_back(farm
     assert [farm.claim().segments for _ in range(2)] == [{"job_a": [0]}, {"job_a": [1]}]
 
 
+# --- jobs that are held back ------------------------------------------------------------------------------------------
+
+
+def jobs_of(grant: segments.Grant) -> dict[str, int]:
+    return {job: len(indices) for job, indices in grant.segments.items()}
+
+
+def settle(farm: Farm, grant: segments.Grant) -> None:
+    clips = [segments.Settled(job, index, 50) for job, indices in grant.segments.items() for index in indices]
+    farm.run(segments.settle(grant.token, clips))
+
+
+def test_a_tenant_has_at_most_so_many_jobs_under_way(farm: Farm) -> None:
+    limit(farm, running_jobs=2)
+    for job in ("job_a", "job_b", "job_c"):
+        farm.running(job, 12)
+    first = farm.claim(want=30)
+    assert jobs_of(first) == {"job_a": 12, "job_b": 12}
+    assert farm.idle()
+    assert farm.run(quotas.account("ann")).running_jobs == 2
+    settle(farm, first)
+    assert farm.run(quotas.account("ann")).running_jobs == 0
+    assert jobs_of(farm.claim(want=30)) == {"job_c": 12}
+
+
+def test_jobs_under_way_go_on_in_turn_while_others_wait(farm: Farm) -> None:
+    limit(farm, running_jobs=2)
+    for job in ("job_a", "job_b", "job_c"):
+        farm.running(job, 3 * TURN)
+    assert [jobs_of(farm.claim(want=TURN)) for _ in range(5)] == [
+        {job: TURN} for job in ("job_a", "job_b") * 2 + ("job_a",)
+    ]
+
+
+@pytest.mark.parametrize("verb", [jobs.cancel, lambda job, tenant: jobs.forget(job)])
+def test_a_job_that_is_canceled_or_deleted_makes_room_for_another(farm: Farm, verb: Callable[..., Any]) -> None:
+    limit(farm, running_jobs=1)
+    farm.running("job_a", 30)
+    farm.running("job_b", 30)
+    assert jobs_of(farm.claim(want=TURN)) == {"job_a": TURN}
+    farm.run(verb("job_a", "ann"))
+    assert jobs_of(farm.claim(want=TURN)) == {"job_b": TURN}
+
+
+def test_a_job_whose_worker_is_lost_stays_under_way_and_comes_first(farm: Farm) -> None:
+    limit(farm, running_jobs=1)
+    farm.running("job_a", 5)
+    farm.running("job_b", 5)
+    farm.claim(want=5)
+    farm.lose_workers()
+    assert jobs_of(farm.claim(want=9)) == {"job_a": 5}
+
+
+def test_a_job_whose_clips_were_lost_goes_on_beside_as_many_as_there_may_be(farm: Farm) -> None:
+    limit(farm, running_jobs=1)
+    farm.running("job_a", 4)
+    farm.running("job_b", 4)
+    settle(farm, farm.claim(want=4))
+    assert jobs_of(farm.claim(want=2)) == {"job_b": 2}
+    farm.run(jobs.redo("job_a", farm.task(Due.ASSEMBLE, "job_a").token, [0, 1]))
+    assert farm.run(quotas.account("ann")).running_jobs == 2
+    assert jobs_of(farm.claim(want=9)) == {"job_a": 2, "job_b": 2}
+
+
+def test_a_lower_limit_ends_nothing_and_none_lets_what_has_begun_end(farm: Farm) -> None:
+    farm.running("job_a", 9)
+    farm.running("job_b", 9)
+    assert jobs_of(farm.claim(want=TURN + 1)) == {"job_a": TURN, "job_b": 1}
+    limit(farm, running_jobs=0)
+    farm.running("job_c", 9)
+    assert jobs_of(farm.claim(want=30)) == {"job_a": 1, "job_b": 8}
+    assert farm.idle()
+    limit(farm, running_jobs=None)
+    assert jobs_of(farm.claim(want=30)) == {"job_c": 9}
+
+
+def test_a_tenant_with_enough_jobs_under_way_starves_nobody(farm: Farm) -> None:
+    """Its job that is under way is in another lane, where it goes on."""
+    limit(farm, running_jobs=1)
+    farm.running("job_a", 100, lane=Lane.BULK)
+    assert jobs_of(farm.claim(want=TURN)) == {"job_a": TURN}
+    for number in range(20):
+        farm.running(f"job_{number}", 50)
+    farm.running("job_b", 100, tenant="bob")
+    shares = [jobs_of(farm.claim(want=16)) for _ in range(6)]
+    assert set().union(*shares) == {"job_a", "job_b"}
+    assert farm.run(quotas.account("ann")).running_jobs == 1
+    assert farm.idle() == (farm.record("job_a").ready == 0)
+
+
+def test_a_job_that_an_older_release_began_is_counted_by_the_next_claim_or_recount(farm: Farm) -> None:
+    farm.running("job_a", 50)
+    farm.running("job_b", 50)
+    for meet in (lambda: farm.claim(want=TURN), lambda: farm.run(quotas.recount("ann"))):
+        farm.claim(want=2 * TURN)
+        farm.redis.delete("f:running:ann")
+        meet()
+        assert farm.run(quotas.account("ann")).running_jobs >= 1
+    assert farm.run(quotas.account("ann")).running_jobs == 2
+
+
+def test_a_job_that_an_older_release_ended_or_deleted_is_under_way_no_longer_after_a_recount(farm: Farm) -> None:
+    farm.running("job_a", 1)
+    settle(farm, farm.claim())
+    farm.redis.sadd("f:running:ann", "job_a", "job_gone")
+    farm.run(quotas.recount("ann"))
+    assert farm.run(quotas.account("ann")).running_jobs == 0
+
+
 # --- any order of events ----------------------------------------------------------------------------------------------
 
 names = st.sampled_from(["job_1", "job_2", "job_3"])
@@ -298,6 +409,7 @@ steps = st.lists(
         st.tuples(st.just("accept"), names, st.integers(1, 30)),
         st.tuples(st.sampled_from(["cancel", "retry", "forget"]), names, st.just(0)),
         st.tuples(st.just("work"), st.just(""), st.integers(0, 3)),
+        st.tuples(st.just("begin"), st.just(""), st.integers(1, 3)),
         st.tuples(st.just("wait"), st.just(""), st.integers(1, 4_000_000)),
     ),
     max_size=25,
@@ -310,7 +422,7 @@ def test_after_any_order_of_accepts_ends_cancels_and_deletes_the_counts_are_thos
     farm: Farm, steps: list[tuple[str, str, int]]
 ) -> None:
     farm.redis.delete(*(key for key in farm.redis.keys("f:*") if key not in (b"f:born", b"f:schema")), "f:none")
-    limit(farm, characters=60, segments=2, requests=NO_LIMIT)
+    limit(farm, characters=60, segments=2, running_jobs=1, requests=NO_LIMIT)
     for verb, job, amount in steps:
         try:
             if verb == "accept":
@@ -323,26 +435,33 @@ def test_after_any_order_of_accepts_ends_cancels_and_deletes_the_counts_are_thos
                 farm.run(jobs.forget(job))
             elif verb == "work":
                 work(farm, amount)
+            elif verb == "begin":
+                plan(farm, amount)
+                farm.run(segments.claim("m", want=1, worker="w", lease_ms=LEASE))
             else:
                 farm.clock.forward(amount)
         except (QuotaExceeded, Conflict):
             pass
         assert counted(farm.store, "ann") == scanned(farm.store, "ann")
         assert counted(farm.store, "ann")["characters"] <= 60
+        assert counted(farm.store, "ann")["running_jobs"] <= 1
+
+
+def plan(farm: Farm, total: int) -> None:
+    for task in farm.run(tasks.take([Due.PLAN], want=9, lease_ms=LEASE)):
+        farm.run(jobs.plan(task.id, task.token, total, stored=100))
 
 
 def work(farm: Farm, total: int) -> None:
     """What workers do with all that is due."""
-    for task in farm.run(tasks.take([Due.PLAN, Due.ASSEMBLE, Due.EXPIRE], want=9, lease_ms=LEASE)):
-        if task.kind is Due.PLAN:
-            farm.run(jobs.plan(task.id, task.token, total, stored=100))
-        elif task.kind is Due.ASSEMBLE:
+    plan(farm, total)
+    for task in farm.run(tasks.take([Due.ASSEMBLE, Due.EXPIRE], want=9, lease_ms=LEASE)):
+        if task.kind is Due.ASSEMBLE:
             farm.run(jobs.finish(task.id, task.token, "{}", stored=1_000))
         else:
             farm.run(jobs.expire(task.id, task.token, 60))
     while grant := farm.run(segments.claim("m", want=5, worker="w", lease_ms=LEASE)):
-        clips = [segments.Settled(job, index, 50) for job, indices in grant.segments.items() for index in indices]
-        farm.run(segments.settle(grant.token, clips))
+        settle(farm, grant)
 
 
 @settings(max_examples=60, suppress_health_check=list(HealthCheck))

@@ -71,9 +71,12 @@ end
 
 -- Changes the status of a job. Every change passes here, and the verb has checked that MOVES allows it.
 local function move(job, verb, t)
-  local record = call('HMGET', 'f:j:' .. job, 'status', 'batch', 'tenant')
+  local record = call('HMGET', 'f:j:' .. job, 'status', 'batch', 'tenant', 'started')
   local from, batch = record[1], record[2]
   local to = MOVES[verb][from]
+  if record[4] then
+    call(to == 'running' and 'SADD' or 'SREM', 'f:running:' .. record[3], job)
+  end
   call('HSET', 'f:j:' .. job, 'status', to)
   call('HINCRBY', 'f:count', from, -1)
   call('HINCRBY', 'f:count', to, 1)

@@ -65,6 +65,7 @@
 --   f:g:<token>                    hash    the grant: w(orker), m(odel), and <job>:<segment> -> "1" once begun, "" before
 --   f:held:<tenant>                hash    token of a grant -> segments of the tenant in it, for tenants with a limit; tokens
 --                                          of grants that are gone do not count
+--   f:running:<tenant>             set     jobs that are under way: running, and a segment of them was claimed (`started`)
 --   f:swept                        string  time of the latest sweep of expired leases
 --
 -- Timed work
