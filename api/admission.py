@@ -8,22 +8,24 @@ may reach. So a thread can decide a batch of 50,000 jobs against one Catalog.
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 
+from api.markup import Written, written
 from farm.encoders import missing_encoder
 from farm.errors import BadInput, FieldError, Unavailable
 from farm.job import Lane, new_id
 from farm.job_limits import beyond_limits, silence_between
+from farm.markup import Means
 from farm.presets import contradictions, resolved
-from farm.pronunciation import faults as mispronounced
+from farm.script import Speaker
 from farm.spec import Order, Spec, write_text
-from farm.speech import PARAMETERS, Manner, Parameter
+from farm.speech import PARAMETERS, Manner, Parameter, emotion_json
 from farm.spelling import plain_spelling
 from farm.webhooks.addresses import Network, check_url
-from farm.wire import Emotion, JobOptions, JobRequest, Model, Webhook
+from farm.wire import NARRATOR, Chapter, Emotion, JobOptions, JobRequest, Model, Webhook
 
 _ORDER = {lane: place for place, lane in enumerate(Lane)}
 _NAMED = 12  # names or fields of one kind that a refusal lists at most
@@ -51,26 +53,31 @@ class Catalog:
                 "document: a document is narrated by a job of its own; POST it to /v1/jobs", code="not_in_a_batch",
                 pointer="/document",
             )  # fmt: skip
+        if request.document is not None and request.markup == "ssml":
+            why = "the text of a document is no SSML; leave markup out, or give tags"
+            raise BadInput(why, code="conflicting_fields", pointer="/markup")
         faults: list[BadInput] = []
         language = voice = ""
         emotion = None
         uploads: dict[str, str] = {}
+        text = Written(request.parts(), request.parts())
         try:
             language = self._language(request, card)
             voice = self._voice(request, card, language, uploads)
+            text = written(request, partial(self._means, request, card, language, voice, uploads))
+            faults += text.faults
         except BadInput as fault:
             faults.append(fault)
+        faults += islice(self._cast(request, card, uploads), _NAMED)
         faults += islice(self._chapter_voices(request, card, uploads), _NAMED)
         faults += _unsupported_parameters(request, card)
         faults += _conflicting_targets(request)
         faults += (_conflict(why, "/output/preset", f"/output/{place}") for place, why in contradictions(asked))
         faults += beyond_limits(
-            request.parts(), request.output, card.sample_rate, target_duration_ms=request.target_duration_ms
+            text.spoken, request.output, card.sample_rate, target_duration_ms=request.target_duration_ms
         )
         if _ORDER[request.priority] < _ORDER[self.highest]:
             faults.append(_too_high(request.priority, self.highest))
-        if Parameter.PRONUNCIATION in card.parameters:
-            faults += islice(_bad_marks(request), _NAMED)
         if request.emotion is not None and Parameter.EMOTION in card.parameters:
             try:
                 emotion = self._emotion(request.emotion, card)
@@ -84,7 +91,6 @@ class Catalog:
             )
         if faults:
             raise _together(faults)
-        parts = request.parts()
         return Order(
             id=new_id("job"),
             model=card.name,
@@ -93,6 +99,8 @@ class Catalog:
                 language=language,
                 voice=voice,
                 uploads=uploads,
+                voices=request.voices,
+                markup=request.markup,
                 manner=Manner.of(request, emotion=emotion),
                 target_duration_ms=request.target_duration_ms,
                 output=request.output,
@@ -102,8 +110,8 @@ class Catalog:
                 on_error=request.on_error,
                 on_review=request.on_review,
             ),
-            text=write_text(parts),
-            characters=sum(len(part.input) for part in parts),
+            text=write_text(text.parts),
+            characters=sum(len(part.input) for part in text.parts),
             retention_s=request.expires_after or self.retention_s,
         )
 
@@ -113,7 +121,7 @@ class Catalog:
         card = self.cards.get(request.model or self.default_model)
         if not language or card is None or request.language is not None or request.voice is not None:
             return request
-        spoken = _match(language, card)
+        spoken = card.language_for(language)
         return request if spoken is None else request.model_copy(update={"language": spoken})
 
     def check_batch_webhook(self, webhook: Webhook) -> None:
@@ -142,11 +150,11 @@ class Catalog:
         """The language as the card writes it: the one asked for, else its primary subtag, else the voice's, else
         English."""
         if request.language is None:
-            spoken = card.voices.get(request.voice or "")
+            spoken = card.voices.get(request.voices.get(NARRATOR) or request.voice or "")
             if spoken in card.languages:
                 return spoken
-            return _match("en", card) or next(iter(card.languages))
-        language = _match(request.language, card)
+            return card.language_for("en") or next(iter(card.languages))
+        language = card.language_for(request.language)
         if language is None:
             raise BadInput(
                 f"model {card.name!r} does not speak {request.language!r}; it speaks {_list(card.languages)}",
@@ -156,6 +164,9 @@ class Catalog:
         return language
 
     def _voice(self, request: JobRequest, card: Model, language: str, uploads: dict[str, str]) -> str:
+        narrator = request.voices.get(NARRATOR)
+        if narrator is not None:
+            return narrator
         if request.voice is None:
             voice = card.languages[language].voice or next(iter(card.voices), None)
             if voice is None:
@@ -186,11 +197,39 @@ class Catalog:
             why = f"model {card.name!r} has no voice {name!r}; {hint}"
         return [BadInput(why, code="unknown_voice", pointer=pointer)]
 
+    def _cast(self, request: JobRequest, card: Model, uploads: dict[str, str]) -> Iterator[BadInput]:
+        if request.voice is not None and NARRATOR in request.voices:
+            why = f"{NARRATOR} of voices speaks what no other does; leave voice out, or that"
+            yield _conflict(why, "/voice", f"/voices/{NARRATOR}")
+        for name, voice in request.voices.items():
+            yield from self._resolve(voice, card, uploads, f"/voices/{name}")
+
+    def _means(
+        self, request: JobRequest, card: Model, language: str, voice: str, uploads: dict[str, str], chapter: Chapter
+    ) -> Means:
+        """What the markup of a chapter may ask for."""
+
+        def speaker(name: str) -> Speaker | str:
+            cast = request.voices.get(name, name)
+            faults = self._resolve(cast, card, uploads, "")
+            if faults:
+                known = f"; the cast has {_list(request.voices)}" if request.voices else ""
+                return faults[0].message + known
+            return Speaker(name, uploads.get(cast, cast), cast in uploads)
+
+        own = chapter.voice and speaker(chapter.voice)
+        timed = request.target_duration_ms is not None or chapter.target_duration_ms is not None
+        return Means(
+            card, language, own if isinstance(own, Speaker) else Speaker(voice, uploads.get(voice, voice)), speaker,
+            request.speed, timed,
+        )  # fmt: skip
+
     def _chapter_voices(self, request: JobRequest, card: Model, uploads: dict[str, str]) -> Iterator[BadInput]:
         """One by one, because the guess at each right name takes a millisecond and a job has up to 2,000 chapters."""
         for number, chapter in enumerate(request.chapters or ()):
             if chapter.voice is not None:
-                yield from self._resolve(chapter.voice, card, uploads, f"/chapters/{number}/voice")
+                voice = request.voices.get(chapter.voice, chapter.voice)
+                yield from self._resolve(voice, card, uploads, f"/chapters/{number}/voice")
 
     def _emotion(self, emotion: Emotion, card: Model) -> str | None:
         """The emotion as canonical JSON. Equal emotions become equal strings, so their clips are shared."""
@@ -204,7 +243,7 @@ class Catalog:
             said["voice"] = uploads.get(emotion.voice, emotion.voice)
         if not said.keys() - {"strength"}:
             raise BadInput("give a text, a vector or a voice to take it from", pointer="/emotion")
-        return json.dumps(said, sort_keys=True, separators=(",", ":"))
+        return emotion_json(said)
 
     def _webhook(self, webhook: Webhook, prefix: str, hears: str) -> list[BadInput]:
         if not self.signs_webhooks:
@@ -223,7 +262,10 @@ class Catalog:
 
 
 def names_unknown_voices(request: JobRequest, built_in: Collection[str]) -> bool:
-    """True when the request names a voice that is not built in; the tenant's own voices must be read then."""
+    """True when the request names a voice that is not built in, or may do so in its text; the tenant's own voices must
+    be read then."""
+    if request.markup != "none" or request.voices:
+        return True
     names = [request.voice, *(chapter.voice for chapter in request.chapters or ())]
     if request.emotion is not None:
         names.append(request.emotion.voice)
@@ -237,17 +279,6 @@ def with_defaults(request: JobRequest, defaults: JobOptions | None) -> JobReques
         return request
     missing = defaults.model_fields_set - request.model_fields_set
     return request.model_copy(update={name: getattr(defaults, name) for name in missing})
-
-
-def _match(tag: str, card: Model) -> str | None:
-    by_lower = {name.lower(): name for name in card.languages}
-    lower = tag.lower()
-    primary = lower.partition("-")[0]
-    if found := by_lower.get(lower) or by_lower.get(primary):
-        return found
-    if lower == primary:  # `en` where the card knows en-us and en-gb: the first it names
-        return next((name for low, name in by_lower.items() if low.startswith(primary + "-")), None)
-    return None
 
 
 def _unsupported_parameters(request: JobRequest, card: Model) -> list[BadInput]:
@@ -299,14 +330,6 @@ def _conflicting_targets(request: JobRequest) -> list[BadInput]:
             why = f"target_duration_ms: the pauses between the chapters take {pauses} ms; give it more, or lower them"
             faults.append(_conflict(why, timed[0], "/output/pause_ms/chapter"))
     return faults
-
-
-def _bad_marks(request: JobRequest) -> Iterator[BadInput]:
-    """Refuses pronunciation marks that the model would misread."""
-    for number, part in enumerate(request.parts()):
-        pointer = "/input" if request.chapters is None else f"/chapters/{number}/input"
-        for fault in mispronounced(part.input):
-            yield BadInput(fault.message, code="bad_pronunciation", pointer=pointer)
 
 
 def _conflict(why: str, *pointers: str) -> BadInput:

@@ -436,7 +436,8 @@ def _orders(upload: _Upload, catalog: Catalog, models: set[str], shared: Shared 
         except BadInput as fault:
             wrong += 1
             faults += [
-                FieldError(entry.pointer + field.pointer, f"{entry.name}: {field.message}") for field in fault.fields
+                FieldError(entry.pointer + field.pointer, f"{entry.name}: {field.message}", field.position)
+                for field in fault.fields
             ]
             if len(faults) >= MAX_ERRORS:
                 break

@@ -114,7 +114,7 @@ def document(error: FarmError, request_id: str, status: int | None = None, *, as
         retryable=error.retryable,
         request_id=request_id,
         errors=[
-            Problem.FieldProblem(pointer=field.pointer, message=field.message)
+            Problem.FieldProblem(pointer=field.pointer, message=field.message, position=field.position)
             for field in (error.fields if isinstance(error, BadInput) else ())
         ],
     )

@@ -25,6 +25,7 @@ from farm.audio_formats import AUDIO_FORMATS, MEDIA_TYPE_OF_SUFFIX, SUBTITLE_FOR
 from farm.errors import BadInput, Conflict, NotFound, ObjectMissing
 from farm.job import ENDED, Status
 from farm.plan import Segment as PlannedSegment
+from farm.plan import of_its_own
 from farm.plan_reader import PlanReader
 from farm.spec import Rendered, read_outcome
 from farm.store import jobs
@@ -49,6 +50,11 @@ class Segment(BaseModel):
     offset_ms: int | None = None
     duration_ms: int | None = None
     target_ms: int | None = None
+    spoken: str | None = Field(None, description="what is said in place of the text, where markup says so")
+    character: str | None = Field(None, description="who speaks: one of the cast, or a voice that the markup names")
+    speed: float | None = Field(None, description="where it is not the job's; so are the two that follow")
+    emotion: str | None = None
+    language: str | None = None
     warnings: list[str] = []
     needs_review: bool = Field(False, description="one of the warnings asks somebody to listen")
 
@@ -101,6 +107,13 @@ class ManifestPreset(BaseModel):
     files: list[ManifestFile]
 
 
+class ManifestSpeaker(BaseModel):
+    voices: list[str]
+    segments: int
+    characters: int
+    duration_ms: int
+
+
 class ManifestWaveform(BaseModel):
     """How the audio looks, to be drawn without decoding it. It stands before the chapters, in the first 8 kB."""
 
@@ -137,6 +150,7 @@ class Manifest(BaseModel):
     warnings: int | None = None
     needs_review: int | None = Field(None, description="segments that somebody should listen to")
     chapters: list[ManifestChapter]
+    cast: dict[str, ManifestSpeaker] | None = Field(None, description="who speaks how much, where several do")
     segments: list[ManifestSegment]
 
 
@@ -236,6 +250,7 @@ def _segment(row: PlannedSegment, lost: jobs.Lost) -> Segment:
         target_ms=row.target_duration_ms,
         attempts=lost.count,
         error=lost.error,
+        **of_its_own(row),
     )
 
 

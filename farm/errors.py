@@ -38,6 +38,7 @@ class FieldError:
 
     pointer: str
     message: str
+    position: int | None = None  # in the text of the field, in characters
 
 
 class FarmError(Exception):

@@ -43,7 +43,7 @@ class Refused(FarmError):
         self.status = problem.status
         self.retryable = problem.retryable
         self.request_id = problem.request_id
-        self.fields = tuple(FieldError(item.pointer, item.message) for item in problem.errors)
+        self.fields = tuple(FieldError(item.pointer, item.message, item.position) for item in problem.errors)
         self.retry_after = retry_after
 
 

@@ -40,7 +40,7 @@ def within_limits(
         if row.chapter != chapter:
             pauses_ms += output.pause_ms.before_chapter
         owed_ms, chapter = row.pause_ms, row.chapter
-        speech_s += _spoken_s(len(row.text), row.target_duration_ms)
+        speech_s += _spoken_s(len(row.said), row.target_duration_ms)
         yield row
     pauses_s = pauses_ms / 1000
     if _is_silence(pauses_s, speech_s):

@@ -32,7 +32,7 @@ class Cuts:
             if last is not None and self._ends_with(last, row):
                 self._ends.append(row.index)
                 self._in_passage_ms = 0
-            lasts_ms = (row.target_duration_ms or _MS_PER_BYTE * len(row.text.encode())) + row.pause_ms
+            lasts_ms = (row.target_duration_ms or _MS_PER_BYTE * len(row.said.encode())) + row.pause_ms
             self._ms += lasts_ms
             self._in_passage_ms += lasts_ms
             yield row

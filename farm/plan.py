@@ -14,16 +14,20 @@ import gzip
 import hashlib
 import json
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
-from functools import partial
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from functools import lru_cache
 from itertools import accumulate, islice, pairwise
-from typing import Any, Protocol
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol
 
 from farm.errors import BadInput, Misconfigured, ObjectMissing
 from farm.pronunciation import marks, plain
-from farm.prose import Gap, Span, spans
+from farm.prose import Gap, Span, Stretch, Unit, spans
 from farm.prose.reading import Reading
+from farm.script import PLAIN, Delivery, Laid, Script
 from farm.speech import MANNER_FIELDS, NEUTRAL, Manner
 from farm.spelling import plain_spelling
 
@@ -34,7 +38,8 @@ _STORED = {"target_duration_ms": "target_ms"}  # fields that plans write under a
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A chapter to be planned. `voice` is resolved: a built-in voice's name, or an uploaded one's content digest."""
+    """A chapter to be planned. `voice` is resolved: a built-in voice's name, or an uploaded one's content digest.
+    `text` is its input; `script` says what of that is spoken, and how, where that is more than the text."""
 
     title: str
     text: str
@@ -42,6 +47,8 @@ class Part:
     uploaded: bool = False
     target_duration_ms: int | None = None  # of its audio, without the pause after it
     headings: frozenset[int] = frozenset()  # where paragraphs begin that are headings
+    character: str | None = None  # of the cast, to whom the voice belongs
+    script: Script | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +64,10 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """The unit of rendering. `start` and `end` are character offsets into its chapter's text, and `text` is what stands
-    there, as the user wrote it and farm/prose/reading.py reads it across line ends. The digest is that of its plain
-    spelling, which is what the engine gets."""
+    """The unit of rendering. `start` and `end` are character offsets into its chapter's input, and `text` is what
+    stands there, as the user wrote it and farm/prose/reading.py reads it across line ends, without markup. The digest
+    is that of the plain spelling of what is said, which is what the engine gets. The fields behind the target are there
+    where they differ from the text and from the recipe of the plan."""
 
     index: int  # in the job
     chapter: int
@@ -71,6 +79,16 @@ class Segment:
     pause_ms: int  # silence after it, unless it is the last of the job
     digest: str
     target_duration_ms: int | None = None  # of its clip
+    spoken: str | None = None
+    character: str | None = None  # who speaks: one of the cast, or a voice that the markup names
+    speed: float | None = None
+    emotion: str | None = None
+    language: str | None = None
+
+    @property
+    def said(self) -> str:
+        """The text as it is spoken."""
+        return self.text if self.spoken is None else self.spoken
 
 
 class Pauses(Protocol):
@@ -92,13 +110,29 @@ class Pauses(Protocol):
     def end(self) -> int: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Cutting:
+    """How texts are cut. `has_marks`: the model reads marks that say how a word is pronounced, so those are not cut,
+    and count as the word."""
+
+    language: str
+    max_characters: int
+    has_marks: bool = False
+    limits: Mapping[str, int] = field(default_factory=dict)  # language -> max_characters, of others that occur
+
+    def stretch(self, start: int, delivery: Delivery) -> Stretch:
+        language = delivery.language or self.language
+        return Stretch(start, language, self.limits.get(language, self.max_characters))
+
+
 def segments(
     parts: Sequence[Part], recipe: Recipe, max_characters: int, pauses: Pauses, *,
     target_duration_ms: int | None = None, has_marks: bool = False,
+    limits: Mapping[str, int] = MappingProxyType({}),
 ) -> Iterator[Segment]:  # fmt: skip
     """Of all parts, numbered through, one by one: a book of 5,000,000 characters is never held twice.
-    `target_duration_ms` is how long all of them together are to be, where no part has a target of its own. `has_marks`:
-    the model reads marks that say how a word is pronounced, so those are not cut, and count as the word.
+    `target_duration_ms` is how long all of them together are to be, where no part has a target of its own. `has_marks`
+    and `limits` are as Cutting has them.
 
     Raises BadInput where the pauses leave a target no time to speak."""
     silence = {
@@ -108,76 +142,190 @@ def segments(
         Gap.HEADING: pauses.heading,
         Gap.CHAPTER: pauses.chapter,
     }
+    cutter = _Cutter(Cutting(recipe.language, max_characters, has_marks, limits), silence)
     outside = len(parts) * pauses.before_chapter + pauses.end
-    timed = _timed(
-        parts, partial(_cut, recipe.language, max_characters, has_marks), silence, target_duration_ms, outside
-    )
     reading = Reading([part.text for part in parts], recipe.language)
-    for index, (chapter, part, span, target) in enumerate(timed):
-        text = reading.of(part.text[span.start : span.end])
-        digest = clip_digest(recipe, part.voice, plain_spelling(text, recipe.language), target)
-        yield Segment(
-            index, chapter, span.start, span.end, text, part.voice, part.uploaded, silence[span.gap], digest, target
-        )
+    for index, (chapter, part, piece, target) in enumerate(_timed(parts, cutter, target_duration_ms, outside)):
+        yield _segment(index, chapter, part, piece, target, reading, recipe)
 
 
-_Cut = Callable[[Part], Iterator[tuple[Span, int]]]
+def _segment(
+    index: int, chapter: int, part: Part, piece: _Piece, target: int | None, reading: Reading, recipe: Recipe
+) -> Segment:
+    laid, delivery = piece.laid, piece.laid.delivery(piece.start)
+    spoken, written = laid.text[piece.start : piece.end], laid.written(piece.start, piece.end)
+    said = reading.of(spoken)
+    text = said if written == spoken else reading.of(written)
+    start, end = laid.source(piece.start, piece.end)
+    own = _delivered(recipe, delivery)
+    voice, uploaded, character = part.voice, part.uploaded, part.character
+    if delivery.speaker is not None:
+        character, voice, uploaded = delivery.speaker
+    digest = clip_digest(own, voice, plain_spelling(said, own.language), target)
+    return Segment(
+        index, chapter, start, end, text, voice, uploaded, piece.pause_ms, digest, target,
+        spoken=None if said == text else said,
+        character=character,
+        speed=None if own.manner.speed == recipe.manner.speed else own.manner.speed,
+        emotion=None if own.manner.emotion == recipe.manner.emotion else own.manner.emotion,
+        language=None if own.language == recipe.language else own.language,
+    )  # fmt: skip
 
 
-def _cut(language: str, limit: int, has_marks: bool, part: Part) -> Iterator[tuple[Span, int]]:
-    """Every span with the characters that it is read as."""
-    text, in_heading, begins = part.text, False, True
-    for whole in spans(text, language, limit, marks(text) if has_marks else ()):
-        in_heading = whole.start in part.headings if begins else in_heading
-        begins = whole.gap is not Gap.SEGMENT
-        if in_heading and whole.gap is Gap.PARAGRAPH:
-            whole = Span(whole.start, whole.end, Gap.HEADING)
-        for span in _within(text, whole, language, limit, has_marks):
-            piece = text[span.start : span.end]
-            yield span, len(plain(piece) if has_marks else piece)
+@lru_cache(64)
+def _delivered(recipe: Recipe, delivery: Delivery) -> Recipe:
+    if delivery == PLAIN:
+        return recipe
+    speed = round(recipe.manner.speed * delivery.rate, 4)
+    emotion = recipe.manner.emotion if delivery.emotion is None else delivery.emotion
+    manner = replace(recipe.manner, speed=speed, emotion=emotion)
+    return replace(recipe, manner=manner, language=delivery.language or recipe.language)
 
 
-def _within(text: str, span: Span, language: str, limit: int, has_marks: bool) -> Iterator[Span]:
+def recipe_of(recipe: Recipe, segment: Segment) -> Recipe:
+    """The recipe of the plan, with what the segment has of its own."""
+    if segment.speed is None and segment.emotion is None and segment.language is None:
+        return recipe
+    manner = replace(
+        recipe.manner,
+        speed=recipe.manner.speed if segment.speed is None else segment.speed,
+        emotion=recipe.manner.emotion if segment.emotion is None else segment.emotion,
+    )
+    return replace(recipe, manner=manner, language=segment.language or recipe.language)
+
+
+def of_its_own(segment: Segment) -> dict[str, Any]:
+    """What a segment has that is not as in its text and in the recipe of its plan, as manifests and answers have it."""
+    return {name: value for name in _OWN if (value := getattr(segment, name)) is not None}
+
+
+_OWN = ("spoken", "character", "speed", "emotion", "language")
+
+
+# --- where it is cut --------------------------------------------------------------------------------------------------
+
+
+class _Piece(NamedTuple):
+    """laid.text[start:end] is a segment."""
+
+    start: int
+    end: int
+    pause_ms: int
+    characters: int  # that it is read as
+    laid: Laid
+
+
+class _Cutter:
+    def __init__(self, cutting: Cutting, silence: Mapping[Gap, int]) -> None:
+        self._cutting, self._silence = cutting, silence
+
+    def pieces(self, part: Part) -> Iterator[_Piece]:
+        laid = Laid(part.script or Script.plain(part.text))
+        units = self._units(laid)
+        found = self._spans(laid, units, laid.places(part.headings))
+        stops = deque((place, ms) for place, ms in laid.stops if ms is not None)
+        for span, following in _with_next(found):
+            pause_ms = self._silence[span.gap]
+            if stops and (following is None or stops[0][0] <= following.start):
+                pause_ms = 0
+                while stops and (following is None or stops[0][0] <= following.start):
+                    pause_ms += stops.popleft()[1]
+            text = laid.text[span.start : span.end]
+            characters = len(plain(text) if self._cutting.has_marks else text)
+            yield _Piece(span.start, span.end, pause_ms, characters, laid)
+
+    def _units(self, laid: Laid) -> list[Unit]:
+        """What is never cut: what is said in place of something else, and marks of pronunciation."""
+        has_marks = self._cutting.has_marks
+        replaced = [
+            Unit(start, end, plain(laid.text[start:end]) if has_marks else laid.text[start:end])
+            for start, end in laid.replaced
+        ]
+        if not has_marks:
+            return replaced
+        return sorted((*replaced, *(mark for mark in marks(laid.text) if not _overlaps(mark, replaced))))
+
+    def _spans(self, laid: Laid, units: Sequence[Unit], headings: frozenset[int]) -> Iterator[Span]:
+        cutting, in_heading, begins = self._cutting, False, True
+        stretches = [cutting.stretch(start, delivery) for start, delivery in laid.stretches]
+        for whole in spans(laid.text, cutting.language, cutting.max_characters, units, stretches):
+            in_heading = whole.start in headings if begins else in_heading
+            begins = whole.gap is not Gap.SEGMENT
+            if in_heading and whole.gap is Gap.PARAGRAPH:
+                whole = Span(whole.start, whole.end, Gap.HEADING)
+            yield from _within(laid.text, whole, cutting.stretch(0, laid.delivery(whole.start)), units)
+
+
+def _overlaps(unit: Unit, others: Sequence[Unit]) -> bool:
+    """Others rise."""
+    behind = bisect_left(others, unit.end, key=lambda other: other.start)
+    return behind > 0 and others[behind - 1].end > unit.start
+
+
+def _with_next(found: Iterator[Span]) -> Iterator[tuple[Span, Span | None]]:
+    held: Span | None = None
+    for span in found:
+        if held is not None:
+            yield held, span
+        held = span
+    if held is not None:
+        yield held, None
+
+
+def _within(text: str, span: Span, stretch: Stretch, units: Sequence[Unit]) -> Iterator[Span]:
     """The span, or pieces of it where its plain spelling is longer than the limit: one ﷺ becomes 18 characters."""
     piece = text[span.start : span.end]
-    read = plain(piece) if has_marks else piece
+    inner = _shifted(units, span)
+    read = _shown(piece, inner)
+    _, language, limit = stretch
     length = len(plain_spelling(read, language))
-    pieces = (
-        list(spans(piece, language, max(1, limit * len(read) // length), marks(piece) if has_marks else ()))
-        if length > limit
-        else []
-    )
-    if len(pieces) < 2:  # it fits, or is one mark that is never cut
+    pieces = list(spans(piece, language, max(1, limit * len(read) // length), inner)) if length > limit else []
+    if len(pieces) < 2:  # it fits, or is one unit that is never cut
         yield span
         return
     for number, part in enumerate(pieces, 1):
         gap = span.gap if number == len(pieces) else Gap.SEGMENT
-        yield from _within(text, Span(span.start + part.start, span.start + part.end, gap), language, limit, has_marks)
+        yield from _within(text, Span(span.start + part.start, span.start + part.end, gap), stretch, units)
+
+
+def _shifted(units: Sequence[Unit], span: Span) -> list[Unit]:
+    """Those within the span, with their places in it."""
+    first = bisect_left(units, span.start, key=lambda unit: unit.start)
+    last = bisect_left(units, span.end, key=lambda unit: unit.start)
+    return [Unit(start - span.start, end - span.start, shown) for start, end, shown in units[first:last]]
+
+
+def _shown(text: str, units: Sequence[Unit]) -> str:
+    pieces, position = [], 0
+    for unit in units:
+        pieces += [text[position : unit.start], unit.shown]
+        position = unit.end
+    return "".join((*pieces, text[position:]))
 
 
 def _timed(
-    parts: Sequence[Part], cut: _Cut, silence: Mapping[Gap, int], target: int | None, outside: int
-) -> Iterator[tuple[int, Part, Span, int | None]]:
-    """Every span with its chapter, its part and its share of the target. Only spans that share one are held. `outside`:
-    milliseconds of silence before all chapters and after the last."""
+    parts: Sequence[Part], cutter: _Cutter, target: int | None, outside: int
+) -> Iterator[tuple[int, Part, _Piece, int | None]]:
+    """Every piece with its chapter, its part and its share of the target. Only pieces that share one are held.
+    `outside`: milliseconds of silence before all chapters and after the last."""
     if target is not None:
-        yield from _sharing(enumerate(parts), cut, silence, target, "/target_duration_ms", outside)
+        yield from _sharing(enumerate(parts), cutter, target, "/target_duration_ms", outside)
         return
     for chapter, part in enumerate(parts):
         if part.target_duration_ms is None:
-            yield from ((chapter, part, span, None) for span, _ in cut(part))
+            yield from ((chapter, part, piece, None) for piece in cutter.pieces(part))
         else:
             field = f"/chapters/{chapter}/target_duration_ms"
-            yield from _sharing([(chapter, part)], cut, silence, part.target_duration_ms, field)
+            yield from _sharing([(chapter, part)], cutter, part.target_duration_ms, field)
 
 
 def _sharing(
-    parts: Iterable[tuple[int, Part]], cut: _Cut, silence: Mapping[Gap, int], target: int, field: str, outside: int = 0
-) -> Iterator[tuple[int, Part, Span, int]]:
+    parts: Iterable[tuple[int, Part]], cutter: _Cutter, target: int, field: str, outside: int = 0
+) -> Iterator[tuple[int, Part, _Piece, int]]:
     """What the pauses leave of the target, in proportion to characters: whole milliseconds that sum to it exactly, at
-    least one for each span."""
-    rows = [(chapter, part, *piece) for chapter, part in parts for piece in cut(part)]
-    quiet = outside + sum(silence[span.gap] for _, _, span, _ in rows[:-1])
+    least one for each piece."""
+    rows = [(chapter, part, piece) for chapter, part in parts for piece in cutter.pieces(part)]
+    quiet = outside + sum(piece.pause_ms for *_, piece in rows[:-1])
     spare = target - quiet - len(rows)
     if spare < 0:
         raise BadInput(
@@ -186,10 +334,10 @@ def _sharing(
             code="target_too_short",
             pointer=field,
         )
-    ends = list(accumulate((length for *_, length in rows), initial=0))
+    ends = list(accumulate((piece.characters for *_, piece in rows), initial=0))
     shares = [spare * end // ends[-1] for end in ends]
-    for (chapter, part, span, _), (before, after) in zip(rows, pairwise(shares), strict=True):
-        yield chapter, part, span, 1 + after - before
+    for (chapter, part, piece), (before, after) in zip(rows, pairwise(shares), strict=True):
+        yield chapter, part, piece, 1 + after - before
 
 
 def firsts(rows: Iterable[Segment]) -> dict[int, int]:

@@ -25,7 +25,12 @@ SAID_MAX = 72  # characters of how it is said: with every letter and digit a tok
 
 class Fault(NamedTuple):
     position: int  # of its `<`
-    message: str
+    quoted: str  # the mark, shortened
+    trouble: str
+
+    @property
+    def message(self) -> str:
+        return f"the mark {self.quoted!r} at character {self.position} {self.trouble}"
 
 
 def marks(text: str) -> list[Unit]:
@@ -43,7 +48,7 @@ def faults(text: str) -> Iterator[Fault]:
         trouble = _trouble(found)
         if trouble is not None:
             quoted = text[found.start() : min(found.end(), found.start() + _QUOTED)]
-            yield Fault(found.start(), f"the mark {quoted!r} at character {found.start()} {trouble}")
+            yield Fault(found.start(), quoted, trouble)
 
 
 def plain(text: str) -> str:

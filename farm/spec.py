@@ -26,7 +26,7 @@ from farm.audio_formats import AudioFormat
 from farm.job import Lane, Status
 from farm.quota import END_BYTES
 from farm.speech import MANNER_FIELDS, NEUTRAL, Manner
-from farm.wire import Chapter, JobError, JobOptions, Output, Webhook
+from farm.wire import Chapter, JobError, JobOptions, Markup, Output, Webhook
 
 SEGMENT_FAILED = "segment_failed"  # the error of a job that fails because one of its segments is dead
 INLINE_BYTES = 8_000  # UTF-8; longer texts are written to storage before the job is accepted
@@ -50,12 +50,15 @@ class _Stored(BaseModel):
 
 
 class Spec(_Stored):
-    """What was asked, every name resolved. `voice` and the voices of chapters are names; those in `uploads` are the
-    tenant's own, by content digest as they were when the job was accepted, and all others are built in."""
+    """What was asked, every name resolved. `voice` is the name of a voice; those that chapters and markup name may be
+    names of the cast. Voices in `uploads` are the tenant's own, by content digest as they were when the job was
+    accepted, and all others are built in."""
 
     language: str  # as the model card writes it
     voice: str
     uploads: dict[str, str] = {}
+    voices: dict[str, str] = {}  # the cast: name -> voice
+    markup: Markup = "none"
     manner: Manner = NEUTRAL  # its fields are stored beside the others
     target_duration_ms: int | None = None  # of the whole; those of chapters stand in the text document
     output: Output = Output()
@@ -83,7 +86,7 @@ class Spec(_Stored):
 
     def speaker(self, name: str | None = None) -> tuple[str, bool]:
         """The voice of a chapter, or of the job: what an engine knows it by, and whether it was uploaded."""
-        name = name or self.voice
+        name = self.voice if name is None else self.voices.get(name, name)
         digest = self.uploads.get(name)
         return (name, False) if digest is None else (digest, True)
 

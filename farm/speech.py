@@ -12,6 +12,7 @@ docs/recipes/add-a-speech-parameter.md lists the files of a new parameter.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
@@ -52,6 +53,11 @@ class Manner:
         """The fields after the first four, where they are not neutral. Plans and digests have the first four always and
         these by name, so that a new field changes no plan and no clip of a job that does not ask for it."""
         return ((name, value) for name, neutral in _ADDED.items() if (value := getattr(self, name)) != neutral)
+
+
+def emotion_json(said: Mapping[str, Any]) -> str:
+    """An emotion as a manner has it. Equal emotions become equal strings, so their clips are shared."""
+    return json.dumps(said, sort_keys=True, separators=(",", ":"))
 
 
 NEUTRAL = Manner()

@@ -112,7 +112,7 @@ class _Answer(BaseModel):
 
 
 class Chapter(_Request):
-    """A named part of a job; `voice` overrides the job's."""
+    """A named part of a job; `voice` overrides the job's, and may be one of its cast."""
 
     title: Label = ""
     input: Text = Field(description="may hold marks like <行|XING2> for models that honour `pronunciation`")
@@ -127,6 +127,9 @@ class Chapter(_Request):
     )
 
 
+Markup = Literal["none", "ssml", "tags"]
+Cast = Annotated[dict[Name, Name], Field(max_length=100)]
+NARRATOR = "narrator"  # of a cast: who speaks what no other does
 Part = Literal["skip", "read"]
 Shown = Literal["skip", "word", "read"]
 
@@ -263,6 +266,14 @@ class JobOptions(_Request):
 
     model: Name | None = Field(None, description="the farm's default model when absent")
     voice: Name | None = Field(None, description="a built-in or uploaded voice; the language's own when absent")
+    voices: Cast = Field(
+        {},
+        description="a cast: names that the markup and the voices of chapters may say, with the voice of each; "
+        "`narrator` speaks what no other does, in place of `voice`",
+    )
+    markup: Markup = Field(
+        "none", description="what the text is written in: `ssml`, short `tags` like [voice:anna], or nothing"
+    )
     language: LanguageTag | None = Field(None, description="BCP 47; the voice's language, else English, when absent")
     speed: Speed = Field(1.0, description="2 is twice as fast")
     pitch: Annotated[float, Field(ge=-12, le=12), BeforeValidator(_number)] = Field(0.0, description="semitones")
@@ -348,6 +359,7 @@ class Problem(_Answer):
     class FieldProblem(_Answer):
         pointer: str
         message: str
+        position: int | None = Field(None, description="in the text of the field, in characters, where it has a place")
 
     model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
 
@@ -554,6 +566,18 @@ class Model(_Answer):
         description=f"what it honours of a request: {', '.join(_NAMED_AS_THEIR_FIELD)}; duration is "
         "target_duration_ms, pronunciation the marks in a text that say how a word is pronounced"
     )
+
+    def language_for(self, tag: str) -> str | None:
+        """The language that a tag asks for, as the card writes it: itself, else its primary subtag, else the first of
+        its regions."""
+        by_lower = {name.lower(): name for name in self.languages}
+        lower = tag.lower()
+        primary = lower.partition("-")[0]
+        if found := by_lower.get(lower) or by_lower.get(primary):
+            return found
+        if lower == primary:  # `en` where the card knows en-us and en-gb: the first it names
+            return next((name for low, name in by_lower.items() if low.startswith(primary + "-")), None)
+        return None
 
 
 class Worker(_Answer):

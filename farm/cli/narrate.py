@@ -173,7 +173,7 @@ def _request(given: argparse.Namespace, text: dict[str, Any]) -> JobRequest:
     """`text` is the field that has it."""
     said: dict[str, Any] = {
         name: getattr(given, name)
-        for name in ("voice", "language", "model", "priority", "on_error", "on_review", "custom_id")
+        for name in ("voice", "markup", "language", "model", "priority", "on_error", "on_review", "custom_id")
     }
     said |= _speech(given) | text
     output = {
@@ -183,6 +183,7 @@ def _request(given: argparse.Namespace, text: dict[str, Any]) -> JobRequest:
     }  # fmt: skip
     said["output"] = {name: value for name, value in output.items() if value is not None} or None
     said["metadata"] = dict(given.metadata) or None
+    said["voices"] = dict(given.cast) or None
     said["webhook"] = {"url": given.webhook} if given.webhook else None
     try:
         return JobRequest.model_validate({name: value for name, value in said.items() if value is not None})

@@ -16,7 +16,7 @@ from farm.cli.quotas import HELP, amount
 from farm.cli.screen import EXIT_CODES
 from farm.job import DEFAULT_TENANT, Lane
 from farm.speech import PARAMETERS, Option
-from farm.wire import ROOM_TONE_DBFS, TRIM_DBFS, Pauses, PresetName
+from farm.wire import ROOM_TONE_DBFS, TRIM_DBFS, Markup, Pauses, PresetName
 
 Act = Callable[[argparse.Namespace], int]
 
@@ -148,6 +148,11 @@ def _add_text(command: argparse.ArgumentParser) -> None:
         help="the text is Markdown, whose marks are not read out (files named *.md are)",
     )
     command.add_argument("--voice", help="`farm voices list` shows them (the language's own)")
+    command.add_argument(
+        "--cast", action="append", default=[], type=_pair, metavar="NAME=VOICE",
+        help="a voice for a name in the markup, or for the narrator; repeatable",
+    )  # fmt: skip
+    command.add_argument("--markup", choices=get_args(Markup), help="what the text is written in (docs/markup.md)")
     command.add_argument("--language", help="BCP 47, like en or pt-BR (the voice's own)")
     command.add_argument("--model", help="what renders (the farm's default)")
     for field in PARAMETERS.values():

@@ -7,7 +7,8 @@
 What is spoken is never changed: spans are offsets, they rise, and all that lies outside them is white space or a scene
 break. Units are
 passages to be read as something else, such as a word with a mark that says how it is pronounced: they are never cut,
-and all measures and rules see what they are read as.
+and all measures and rules see what they are read as. Stretches are spoken in different ways: a span never crosses from
+one into the next, and paragraphs are known by the text as a whole.
 
 Paragraphs. A blank line (or U+2029) always ends one. In a hard-wrapped text (`_wrap_width` says how it is known) a
 single line break joins where the line was full or the next one goes on in lower case, unless that one is indented
@@ -18,11 +19,12 @@ listener's and not left to an engine, to which a line break means nothing.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
+from unicodedata import category
 
 from farm.prose.division import divided
 from farm.prose.paragraphs import Paragraph, paragraphs
@@ -55,19 +57,32 @@ class Unit(NamedTuple):
     shown: str
 
 
-def spans(text: str, language: str, max_characters: int, units: Sequence[Unit] = ()) -> Iterator[Span]:
+class Stretch(NamedTuple):
+    """From `start` to the start of the next one, or to the end of the text. Neither lies within a unit."""
+
+    start: int
+    language: str
+    max_characters: int
+
+
+def spans(
+    text: str, language: str, max_characters: int, units: Sequence[Unit] = (), stretches: Sequence[Stretch] = ()
+) -> Iterator[Span]:
     """Everything but white space and scene breaks, in order, in pieces of at most `max_characters`. `language` is a BCP
     47 tag or one of eSpeak's names; an unknown one is cut by the rules that most languages share. `units` rise and
-    don't overlap. Takes time linear in the text.
+    don't overlap. `stretches` rise, and the first begins at 0. Takes time linear in the text.
 
-    A text of scene breaks alone has one span, of its first, so that there is something to render."""
+    A text of scene breaks alone has one span, of its first, so that there is something to render. Marks at
+    the edge of a stretch belong to the word that they close, and marks alone are no span."""
     if max_characters < 1:
         raise ValueError(f"a segment of {max_characters} characters holds no text")
+    stretches = stretches or (Stretch(0, language, max_characters),)
     if not units:
-        yield from _spans(text, language, max_characters, frozenset())
+        yield from _spans(text, stretches, frozenset())
         return
-    typeset = _Typeset(text, units, max_characters)
-    for span in _spans(typeset.shown, language, max_characters, typeset.inside):
+    typeset = _Typeset(text, units, max(stretch.max_characters for stretch in stretches))
+    shown = [stretch._replace(start=typeset.place(stretch.start)) for stretch in stretches]
+    for span in _spans(typeset.shown, shown, typeset.inside):
         yield Span(typeset.origin(span.start), typeset.origin(span.end), span.gap)
 
 
@@ -94,8 +109,12 @@ class _Typeset:
         index = bisect_right(self._shown, place) - 1
         return self._origins[index] + place - self._shown[index]
 
+    def place(self, origin: int) -> int:
+        index = bisect_right(self._origins, origin) - 1
+        return self._shown[index] + origin - self._origins[index]
 
-def _spans(text: str, language: str, max_characters: int, inside: Collection[int]) -> Iterator[Span]:
+
+def _spans(text: str, stretches: Sequence[Stretch], inside: Collection[int]) -> Iterator[Span]:
     ending: tuple[int, int] | None = None
     scene_break: Paragraph | None = None
     for paragraph in paragraphs(text):
@@ -104,7 +123,7 @@ def _spans(text: str, language: str, max_characters: int, inside: Collection[int
             continue
         if ending is not None:
             yield Span(*ending, Gap.PARAGRAPH if scene_break is None else Gap.SCENE)
-        *inner, ending = divided(text, paragraph.start, paragraph.end, language, max_characters, inside)
+        *inner, ending = _pieces(text, paragraph, stretches, inside)
         scene_break = None
         for piece in inner:
             yield Span(*piece, Gap.SEGMENT)
@@ -112,4 +131,60 @@ def _spans(text: str, language: str, max_characters: int, inside: Collection[int
         yield Span(*ending, Gap.CHAPTER)
     elif scene_break is not None:
         start = scene_break.start
-        yield Span(start, start + len(text[start : scene_break.end][:max_characters].rstrip()), Gap.CHAPTER)
+        most = stretches[0].max_characters
+        yield Span(start, start + len(text[start : scene_break.end][:most].rstrip()), Gap.CHAPTER)
+
+
+def _pieces(
+    text: str, paragraph: Paragraph, stretches: Sequence[Stretch], inside: Collection[int]
+) -> Iterator[tuple[int, int]]:
+    for start, end, stretch in _stretched(text, paragraph, stretches):
+        yield from divided(text, start, end, stretch.language, stretch.max_characters, inside)
+
+
+def _stretched(text: str, paragraph: Paragraph, stretches: Sequence[Stretch]) -> list[tuple[int, int, Stretch]]:
+    """The part that each stretch has in the paragraph, without white space at its ends."""
+    first = bisect_right(stretches, paragraph.start, key=lambda stretch: stretch.start) - 1
+    last = bisect_left(stretches, paragraph.end, key=lambda stretch: stretch.start)
+    found: list[tuple[int, int, Stretch]] = []
+    leading: int | None = None  # where marks begin that have no stretch before them
+    for number in range(first, last):
+        start = max(paragraph.start, stretches[number].start)
+        end = min(paragraph.end, stretches[number + 1].start) if number + 1 < len(stretches) else paragraph.end
+        piece = text[start:end]
+        start, end = start + len(piece) - len(piece.lstrip()), start + len(piece.rstrip())
+        if found and found[-1][1] == start:  # what closes the words before it
+            closing = _closing(text, start, end)
+            found[-1] = found[-1][0], start + closing, found[-1][2]
+            start += closing
+            start += len(text[start:end]) - len(text[start:end].lstrip())
+        if start >= end:
+            continue
+        if _are_marks(text[start:end]):
+            if found:
+                found[-1] = found[-1][0], end, found[-1][2]
+            elif leading is None:
+                leading = start
+            continue
+        found.append((start if leading is None else leading, end, stretches[number]))
+        leading = None
+    return found or [(paragraph.start, paragraph.end, stretches[first])]
+
+
+def _closing(text: str, start: int, end: int) -> int:
+    """How many marks at the beginning of text[start:end] belong to the word before them: those that a space follows."""
+    place = start
+    while place < end and _is_mark(text[place]) and category(text[place]) not in ("Ps", "Pi"):
+        place += 1
+    return place - start if place == end or text[place].isspace() else 0
+
+
+_SAID = frozenset("%‰‱&@#*§/\\†‡¶")  # marks that have a word
+
+
+def _are_marks(text: str) -> bool:
+    return all(letter.isspace() or _is_mark(letter) for letter in text)
+
+
+def _is_mark(letter: str) -> bool:
+    return category(letter).startswith("P") and letter not in _SAID

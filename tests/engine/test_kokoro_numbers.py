@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.engines.kokoro.numbers import cardinal, in_words
+from farm.numerals.english import cardinal
+from worker.engines.kokoro.numbers import in_words
 
 
 @pytest.mark.parametrize(

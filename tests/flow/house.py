@@ -18,7 +18,7 @@ from farm.storage import Object, Storage, open_storage
 from farm.store import Store, jobs, registry
 from farm.tracing import OFF, Tracing
 from farm.wake import Waker
-from farm.wire import JobRequest
+from farm.wire import NARRATOR, JobRequest
 from worker.desk.desk import Desk
 from worker.engine import Clip, Engine, Failure, Feed, Notice, Speech, Utterance
 from worker.engines.espeak.engine import Espeak
@@ -56,11 +56,12 @@ class House:
         wanted = JobRequest.model_validate({"output": {"format": "wav"}, **request})
         chapters = wanted.parts()
         language = wanted.language or "en"
-        voice = wanted.voice or self.engine.card.languages[language].voice or ""
+        voice = wanted.voices.get(NARRATOR) or wanted.voice or self.engine.card.languages[language].voice or ""
         spec = Spec(
             language=language, voice=voice, output=wanted.output, webhook=wanted.webhook, on_error=wanted.on_error,
             on_review=wanted.on_review, manner=Manner.of(wanted, emotion=emotion),
-            target_duration_ms=wanted.target_duration_ms, metadata=wanted.metadata,
+            target_duration_ms=wanted.target_duration_ms, metadata=wanted.metadata, markup=wanted.markup,
+            voices=wanted.voices,
         )  # fmt: skip
         job, text = new_id("job"), write_text(chapters)
         order = Order(job, self.engine.card.name, wanted.priority, spec, text, len(text), retention_s=3600)

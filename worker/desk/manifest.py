@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from farm.plan import Plan, Segment
+from farm.plan import Plan, Segment, of_its_own, recipe_of
 from farm.sound.timeline import Span
 from farm.spelling import plain_spelling
 from farm.store import jobs
-from farm.wire import Output
+from farm.wire import NARRATOR, Output
 from worker.desk.checklist import checklist
 from worker.desk.stitch import Stitched
 from worker.desk.subtitles import Subtitles
@@ -43,6 +43,7 @@ class Manifest:
         row: dict[str, Any] = {
             "index": segment.index, "chapter": segment.chapter, "start": segment.start, "end": segment.end,
             "text": segment.text, "voice": segment.voice, "digest": segment.digest, "cached": cached,
+            **of_its_own(segment),
         }  # fmt: skip
         if segment.target_duration_ms is not None:
             row["target_ms"] = segment.target_duration_ms
@@ -55,16 +56,17 @@ class Manifest:
         if said.needs_review:
             row["needs_review"] = True
         if said.spoken_characters is not None:
-            row["spoken_characters"] = self._of(segment.text, said.spoken_characters)
+            row["spoken_characters"] = self._of(segment, said.spoken_characters)
         start, end = (self._stitched.milliseconds(frames) for frames in (span.start, span.start + span.frames))
         return row | {
             "offset_ms": start, "duration_ms": end - start, "offset_frames": span.start, "frames": span.frames,
             "pause_ms": segment.pause_ms, "attempts": lost.count + (0 if cached else 1),
         }  # fmt: skip
 
-    def _of(self, text: str, spoken: int) -> int:
+    def _of(self, segment: Segment, spoken: int) -> int:
         """The characters of a text as its user wrote it, for those of its plain spelling, which the engine counts."""
-        length = len(plain_spelling(text, self._plan.recipe.language))
+        text, language = segment.text, recipe_of(self._plan.recipe, segment).language
+        length = len(plain_spelling(segment.said, language))
         return len(text) if spoken >= length else len(text) * spoken // length
 
     def document(self, table: Sequence[Mapping[str, Any]], subtitles: Subtitles | None = None) -> dict[str, Any]:
@@ -80,6 +82,7 @@ class Manifest:
             "needs_review": sum(said.needs_review for said in self._said.values()),
             "characters": sum(len(row["text"]) for row in table), "spoken_characters": _spoken(table),
             "chapters": [self._chapter(number, table) for number in range(len(self._plan.chapters))],
+            **({"cast": cast} if (cast := _cast(table)) else {}),
             **({"subtitles": {"times": "estimated" if subtitles.estimated else "exact"}} if subtitles else {}),
             "segments": table,
         }  # fmt: skip
@@ -102,6 +105,23 @@ class Manifest:
             **(asdict(self._stitched.chapters[number]) if number in self._stitched.chapters else {}),
             **({"gain_db": self._stitched.gains[number]} if number in self._stitched.gains else {}),
         }  # fmt: skip
+
+
+def _cast(table: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Who speaks how much, where more than the narrator speaks: name -> voices, segments, characters, milliseconds."""
+    if not any("character" in row for row in table):
+        return {}
+    found: dict[str, dict[str, Any]] = {}
+    for row in table:
+        said = found.setdefault(
+            row.get("character", NARRATOR), {"voices": [], "segments": 0, "characters": 0, "duration_ms": 0}
+        )
+        if row["voice"] not in said["voices"]:
+            said["voices"].append(row["voice"])
+        said["segments"] += 1
+        said["characters"] += len(row["text"])
+        said["duration_ms"] += row.get("duration_ms", 0)
+    return found
 
 
 def _spoken(table: Sequence[Mapping[str, Any]]) -> int | None:

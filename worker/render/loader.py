@@ -18,7 +18,7 @@ from types import TracebackType
 
 from farm.errors import ClipCorrupt, ObjectMissing
 from farm.layout import clip_key
-from farm.plan import Segment
+from farm.plan import Segment, recipe_of
 from farm.sound.flac import duration_ms
 from farm.storage import Storage
 from farm.store import Store, segments
@@ -84,7 +84,7 @@ class Loader:
         try:
             plan = self._plans.plan(held.job)
             segment = self._plans.segment(held.job, held.index)
-            recipe = plan.recipe
+            recipe = recipe_of(plan.recipe, segment)
             reference = self._references.path(recipe.tenant, segment.voice) if segment.uploaded else None
             copied = _voice_of(recipe.manner.emotion)
             emotion_reference = self._references.path(recipe.tenant, copied) if copied else None
@@ -123,7 +123,7 @@ class Loader:
 
 def _work(row: _Row, *, quarantined: bool) -> Work:
     held, segment = row.held, row.segment
-    utterance = Utterance(f"{held.token}/{held.job}/{held.index}", segment.text, row.speech)
+    utterance = Utterance(f"{held.token}/{held.job}/{held.index}", segment.said, row.speech)
     return Work(segment.digest, utterance, [held], quarantined, row.revision)
 
 

@@ -13,25 +13,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-_ONES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
-         "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen")  # fmt: skip
-_TENS = ["_", "_", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
-_SCALES = ("", "thousand", "million", "billion", "trillion", "quadrillion")
-_LONGEST = 15  # digits of a number that is read as one; more are read digit by digit
-_ORDINALS = {
-    "one": "first",
-    "two": "second",
-    "three": "third",
-    "five": "fifth",
-    "eight": "eighth",
-    "nine": "ninth",
-    "twelve": "twelfth",
-}
-_MONTHS = (
-    *("January", "February", "March", "April", "May", "June"),
-    *("July", "August", "September", "October", "November", "December"),
-)
-_SHORT_MONTHS = {month[:3]: month for month in _MONTHS} | {"Sept": "September"}
+from farm.numerals.english import MONTHS, cardinal, one_by_one, ordinal, year
+
+_SHORT_MONTHS = {month[:3]: month for month in MONTHS} | {"Sept": "September"}
 _MONEY = {
     "$": ("dollar", "cent"),
     "£": ("pound", "penny"),
@@ -151,53 +135,7 @@ def in_words(text: str) -> str:
     return "".join(f" {_SIGNS[sign]} " if sign in _SIGNS else sign for sign in text)
 
 
-# --- words of a number ------------------------------------------------------------------------------------------------
-
-
-def cardinal(digits: str) -> str:
-    """Digits, with commas or without. What has a zero in front, or more than 15 digits, is read digit by digit."""
-    digits = digits.replace(",", "")
-    if len(digits) > _LONGEST or (digits[0] == "0" and len(digits) > 1):
-        return one_by_one(digits)
-    value = int(digits)
-    if value == 0:
-        return "zero"
-    groups = []
-    for scale in _SCALES:
-        value, group = divmod(value, 1000)
-        if group:
-            groups.append(f"{_hundreds(group)} {scale}".strip())
-    return " ".join(reversed(groups))
-
-
-def ordinal(digits: str) -> str:
-    head, _, last = cardinal(digits).rpartition(" ")
-    regular = f"{last[:-1]}ieth" if last.endswith("y") else f"{last}th"
-    return f"{head} {_ORDINALS.get(last, regular)}".strip()
-
-
-def year(digits: str) -> str:
-    century, rest = int(digits[:2]), int(digits[2:])
-    if century % 10 == 0 and rest < 10:
-        return cardinal(digits)
-    if rest == 0:
-        return f"{cardinal(str(century))} hundred"
-    return f"{cardinal(str(century))} {'oh ' if rest < 10 else ''}{cardinal(str(rest))}"
-
-
-def one_by_one(digits: str) -> str:
-    return " ".join(_ONES[int(digit)] for digit in digits)
-
-
-def _hundreds(value: int) -> str:
-    hundreds, rest = divmod(value, 100)
-    words = [f"{_ONES[hundreds]} hundred"] if hundreds else []
-    if 0 < rest < 20:
-        words.append(_ONES[rest])
-    elif rest:
-        tens, ones = divmod(rest, 10)
-        words.append(f"{_TENS[tens]} {_ONES[ones]}" if ones else _TENS[tens])
-    return " ".join(words)
+# --- decimals ---------------------------------------------------------------------------------------------------------
 
 
 def _decimal(number: str) -> str:
@@ -208,7 +146,7 @@ def _decimal(number: str) -> str:
 # --- rules, each for one form -----------------------------------------------------------------------------------------
 
 _NUMBER = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+"
-_MONTH = rf"(?P<month>{'|'.join(_MONTHS)}|(?:{'|'.join(_SHORT_MONTHS)})\b\.?)"
+_MONTH = rf"(?P<month>{'|'.join(MONTHS)}|(?:{'|'.join(_SHORT_MONTHS)})\b\.?)"
 _DAY = r"(?P<day>3[01]|[12]\d|0?[1-9])"
 _YEAR = r"(?P<year>1[1-9]\d\d|20\d\d)"
 
@@ -253,7 +191,7 @@ def _month_first(found: re.Match[str]) -> str:
 
 
 def _numeric_date(found: re.Match[str]) -> str:
-    month = _MONTHS[int(found["number"]) - 1]
+    month = MONTHS[int(found["number"]) - 1]
     return f"{month} {ordinal(found['day'].lstrip('0'))}, {year(found['year'])}"
 
 
