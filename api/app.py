@@ -31,6 +31,7 @@ from api import (
     metrics,
     models,
     openapi,
+    preview,
     problems,
     results,
     session,
@@ -42,6 +43,7 @@ from api.dashboard import pages
 from api.decoder import Decoder
 from api.gate import Gate
 from api.head import HeadAsGet
+from api.previewer import Previewer
 from api.process_metrics import ProcessMetrics
 from api.speech import routes as speech
 from api.speech.studio import Studio
@@ -52,6 +54,7 @@ from farm.tracing import opened as tracing_opened
 
 ROUTERS = (
     jobs.router,
+    preview.router,
     results.router,
     archives.router,
     batches.router,
@@ -76,6 +79,7 @@ def create_app(settings: Settings | None = None, tracing: Tracing | None = None)
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with opened(settings, tracing) as state:
             app.state.farm, app.state.decoder, app.state.studio = state, Decoder(), Studio(settings)
+            app.state.previewer = Previewer()
             yield
             app.state.studio.close()
         await run_in_threadpool(tracing.close)

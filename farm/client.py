@@ -27,7 +27,7 @@ from pydantic import BaseModel
 from farm.errors import BadInput
 from farm.exchange import DEFAULT_URL, Broken, Exchange, Misaddressed, Refused, Unreachable, read_answer
 from farm.job import is_batch
-from farm.wire import Batch, Delivery, Document, Job, JobOptions, JobRequest, Model, Queue, Voice, Webhook
+from farm.wire import Batch, Delivery, Document, Job, JobOptions, JobRequest, Model, Preview, Queue, Voice, Webhook
 
 __all__ = ["DEFAULT_URL", "Broken", "Farm", "Misaddressed", "Refused", "Unreachable"]
 
@@ -44,6 +44,10 @@ class Farm(Exchange):
     def submit(self, request: JobRequest, *, idempotency_key: str | None = None) -> Job:
         """Returns once the job is durable. The same key with the same request is the same job."""
         return self._post("/v1/jobs", Job, body=_said(request), key=_key(idempotency_key))
+
+    def preview(self, request: JobRequest) -> Preview:
+        """What a job would speak, without the job, of at most 50,000 characters."""
+        return self._post("/v1/preview", Preview, body=_said(request))
 
     def job(self, id: str, *, wait: float = 0.0) -> Job:
         """The job as it is now, or as soon as it ends within `wait` seconds."""

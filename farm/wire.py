@@ -513,6 +513,45 @@ class Document(_Answer):
     expires_at: datetime
 
 
+class PreviewChapter(_Answer):
+    title: str
+    first_segment: int
+    segments: int
+
+
+class PreviewSegment(_Answer):
+    """As it would be rendered. `digest` names its clip, so two previews show which clips a change would make anew."""
+
+    index: int
+    chapter: int
+    start: int = Field(description="where it begins in the input of its chapter, in characters")
+    end: int
+    text: str
+    spoken: str | None = Field(None, description="what is said in place of the text, where that differs")
+    voice: str
+    character: str | None = Field(None, description="who speaks: one of the cast, or a voice that the markup names")
+    pause_ms: int = Field(description="silence after it; none follows the last")
+    speed: float | None = Field(None, description="where it is not the job's; so are the two that follow")
+    emotion: str | None = None
+    language: str | None = None
+    target_ms: int | None = None
+    digest: str
+
+
+class Preview(_Answer):
+    """POST /v1/preview: what a job would speak."""
+
+    model: str | None = None
+    language: str | None = None
+    voice: str | None = None
+    characters: int | None = None
+    chapters: list[PreviewChapter] = []
+    segments: list[PreviewSegment] = []
+    refusals: list[Problem.FieldProblem] = Field(
+        [], description="what the job would be refused for; without segments then"
+    )
+
+
 class Page(_Answer, Generic[T]):
     data: list[T]
     has_more: bool

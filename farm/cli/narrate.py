@@ -54,10 +54,14 @@ def narrate(given: argparse.Namespace) -> int:
 
 def submit(given: argparse.Namespace) -> int:
     with connected(Settings.read()) as farm:
-        request = _uploaded_request(farm, given) if _is_document(given) else job_request(given)
-        job = farm.submit(request, idempotency_key=given.idempotency_key)
+        job = farm.submit(request_of(farm, given), idempotency_key=given.idempotency_key)
     show(given, job, lambda: line(f"{job.id} {job.status_url}"))
     return OK
+
+
+def request_of(farm: Farm, given: argparse.Namespace) -> JobRequest:
+    """The request for a text, or for a document, which is uploaded."""
+    return _uploaded_request(farm, given) if _is_document(given) else job_request(given)
 
 
 def _list(given: argparse.Namespace) -> int:

@@ -53,6 +53,9 @@ def parser() -> argparse.ArgumentParser:
     _add_text(command)
     _add_idempotency_key(command)
 
+    command = _add(commands, "preview", _later("preview", "preview"), "show what a text would be spoken as")
+    _add_text(command)
+
     command = _add(commands, "batch", narrate.batch, "submit a JSON Lines file, one job a line, and see it through")
     command.add_argument("file", metavar="FILE.jsonl", help="one job a line, or - for stdin")
     command.add_argument("-o", "--out", metavar="FOLDER", help="save the audio of every job there")

@@ -85,6 +85,24 @@ def test_review_names_what_to_listen_to_and_where(command: Command, scripted: Sc
     assert scripted.asked[0].path == "/v1/jobs/job_1/manifest"
 
 
+def test_a_play_is_shown_before_it_is_spoken_and_then_spoken_by_its_cast(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "play.txt").write_text("Somebody knocked. [pause:2s][voice:anna]Who is [rate:0.8]there?[/rate][/voice]")
+    options = ("play.txt", "--markup", "tags", "--cast", "narrator=en-gb", "--cast", "anna=en-us")
+    shown = command("preview", *options)
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stdout.splitlines() == [
+        "    0  en-gb, then 2000 ms: Somebody knocked.",
+        "    1  anna (en-us), then 120 ms: Who is",
+        "    2  anna (en-us), speed 0.8, then 1500 ms: there?",
+        "3 segments",
+    ]
+    assert command("narrate", *options, "-o", "play.wav").returncode == 0
+    assert sf.info(tmp_path / "play.wav").duration > 3.5
+    (tmp_path / "play.txt").write_text("One.\n[voice:eve]Two.")
+    refused = command("preview", *options)
+    assert (refused.returncode, "line 2, column 1: " in refused.stderr) == (1, True), refused.stderr
+
+
 def test_a_book_is_listed_and_the_chapters_that_are_named_are_narrated(
     command: Command, client: Farm, tmp_path: Path
 ) -> None:

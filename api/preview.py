@@ -1,0 +1,102 @@
+"""What a job would speak, without the job: its segments, who speaks them, the pauses, and what would be refused."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from fastapi import APIRouter, Request, Response
+
+from api.answers import json_response, require_json
+from api.book import opened
+from api.openapi import json_body
+from api.previewer import Previewed, Previewer
+from api.problems import parse
+from api.state import AppState, state_of, tenant_of
+from farm.errors import BadInput, TooLarge
+from farm.plan import of_its_own
+from farm.plan_order import PlanOrder
+from farm.spec import Order, Spec
+from farm.wire import JobRequest, Preview, PreviewChapter, PreviewSegment, Problem
+
+MAX_CHARACTERS = 50_000
+
+router = APIRouter(prefix="/v1/preview", tags=["jobs"])
+
+
+@router.post(
+    "",
+    response_model=Preview,
+    openapi_extra={
+        "requestBody": json_body("JobRequest", {"input": "One. [pause:1s] Two.", "markup": "tags"}),
+    },
+)
+async def preview(request: Request) -> Response:
+    """How a job would be spoken, by the body of the job: its segments with what is said, voices and pauses. What would
+    be refused is in `refusals`, each with its place, and then there are no segments. Of at most 50,000 characters; the
+    chapters of a document can be shown one by one."""
+    state, tenant = state_of(request), tenant_of(request)
+    require_json(request)
+    wanted = await state.blocking(parse, JobRequest, await request.body())
+    try:
+        order = await _admitted(state, tenant, wanted)
+        planned = await _previewer(request).plan(await _work(state, tenant, order))
+    except TooLarge:
+        raise
+    except BadInput as fault:
+        return json_response(Preview(refusals=_refusals(fault)))
+    return json_response(_shown(order, planned))
+
+
+async def _admitted(state: AppState, tenant: str, wanted: JobRequest) -> Order:
+    wanted, book = await opened(state, tenant, wanted)
+    characters = sum(len(part.input) for part in wanted.parts())
+    if characters > MAX_CHARACTERS:
+        pointer = "/document/chapters" if book else "/chapters" if wanted.chapters is not None else "/input"
+        raise TooLarge(
+            f"a preview shows at most {MAX_CHARACTERS:,} characters, and this text has {characters:,}; preview some of "
+            "it, such as a chapter",
+            pointer=pointer,
+        )
+    catalog = await state.catalog(tenant, wanted)
+    if book is not None:
+        wanted = catalog.in_language(wanted, book.language)
+    return await state.blocking(catalog.admit, wanted)
+
+
+async def _work(state: AppState, tenant: str, order: Order) -> PlanOrder:
+    card = (await state.cards.get())[order.model]
+    return PlanOrder(tenant, order.spec.to_json(), card.model_dump_json(), order.text.encode(), order.characters)
+
+
+def _refusals(fault: BadInput) -> list[Problem.FieldProblem]:
+    return [
+        Problem.FieldProblem(pointer=field.pointer, message=field.message, position=field.position)
+        for field in fault.fields
+    ] or [Problem.FieldProblem(pointer="", message=fault.message)]
+
+
+def _shown(order: Order, planned: Previewed) -> Preview:
+    spec: Spec = order.spec
+    names = {digest: name for name, digest in spec.uploads.items()}
+    return Preview(
+        model=order.model,
+        language=spec.language,
+        voice=spec.voice,
+        characters=order.characters,
+        chapters=[
+            PreviewChapter(title=chapter.title, first_segment=chapter.first, segments=chapter.count)
+            for chapter in planned.chapters
+        ],
+        segments=[
+            PreviewSegment(
+                index=row.index, chapter=row.chapter, start=row.start, end=row.end, text=row.text, digest=row.digest,
+                voice=names.get(row.voice, row.voice) if row.uploaded else row.voice, pause_ms=row.pause_ms,
+                target_ms=row.target_duration_ms, **of_its_own(row),
+            )
+            for row in planned.segments
+        ],
+    )  # fmt: skip
+
+
+def _previewer(request: Request) -> Previewer:
+    return cast(Previewer, request.app.state.previewer)
