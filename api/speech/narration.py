@@ -27,7 +27,8 @@ from farm.plan_reader import PlanReader
 from farm.sound.flac import Pcm, Samples, decode
 from farm.sound.timeline import Piece, Resampler, Timeline
 from farm.spec import SEGMENT_FAILED, read_outcome
-from farm.store import jobs
+from farm.store import jobs, registry
+from farm.tracing import unix_ns
 from farm.wire import JobError
 
 P = ParamSpec("P")
@@ -77,6 +78,7 @@ class Narration:
     async def close(self) -> None:
         self._studio.leave(self._tenant)
         await self._cancel()
+        await self._trace_rendering()
 
     async def _hire(self) -> None:
         hired = await hire(self._state, self._tenant, self.wanted.order, self._trace)
@@ -86,6 +88,21 @@ class Narration:
         if self._hired is not None and self._known.status not in ENDED:
             with suppress(StoreUnavailable):  # then it is rendered for nobody, and its clips are kept
                 await self._state.store.run(jobs.cancel(self.job, self._tenant))
+
+    async def _trace_rendering(self) -> None:
+        """The `render` span of a job that has ended well; of others, a desk makes it when it assembles."""
+        tracing, store = self._state.tracing, self._state.store
+        if not tracing.on or self._trace is None or self._known.status is not Status.SUCCEEDED:
+            return
+        with suppress(StoreUnavailable):
+            record, clock = await asyncio.gather(store.run(jobs.record(self.job)), store.run(registry.clock()))
+            if record is None or record.running_ms is None or record.ended_ms is None:
+                return
+            began, ended = (unix_ns(at, clock.timestamp() * 1000) for at in (record.running_ms, record.ended_ms))
+            tracing.past(
+                "render", parent=self._trace, began_ns=began, ended_ns=ended,
+                job_id=record.id, segments=record.total, cached=record.cached, redos=record.redos,
+            )  # fmt: skip
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The bytes of each clip with its pause, none of them empty. The only clip of a short text comes with the end

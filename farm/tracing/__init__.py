@@ -2,6 +2,7 @@
 
     a job            request ─ accept ─ plan ─ render ─ assemble ─ deliver      one trace, that of the request
                                                passage, each of a long job
+    a speech request request ─ plan ─ accept ─ render                           the same
     a render batch   render batch                                              a trace of its own, linked to its jobs
 
 A traceparent of W3C Trace Context, which the record of a job keeps, joins them across processes. Everything is off
@@ -14,6 +15,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Protocol
@@ -67,6 +69,12 @@ class Tracing(Protocol):
 
     def close(self) -> None:
         """Sends what is left, for some seconds at most."""
+
+
+def unix_ns(at_ms: float, clock_ms: float) -> int:
+    """A time by Redis's clock, which says `clock_ms` now, by the clock of this machine: nanoseconds of Unix time, and
+    never in the future."""
+    return time.time_ns() - max(0, round((clock_ms - at_ms) * 1e6))
 
 
 class _Nothing:

@@ -114,13 +114,18 @@ def test_the_log_of_an_accepted_job_has_the_ids_of_request_job_and_trace(
     assert (event["request_id"], event["job_id"], event["trace_id"]) == ("mine", job["id"], TRACE)
 
 
-def test_a_speech_request_is_one_trace_with_the_plan_in_it(
+def test_a_speech_request_is_one_trace_with_plan_and_rendering_in_it(
     api: httpx.Client, here: Here, store: Store, stage: object
 ) -> None:
     with stage.rendering():  # type: ignore[attr-defined]
         answer = api.post("/v1/audio/speech", json={"input": "One.", "response_format": "wav"})
     assert answer.status_code == 200
-    plan, accept, request = here.ended(3)
-    assert [plan.name, accept.name, request.name] == ["plan", "accept", "POST /v1/audio/speech"]
-    assert {plan.parent, accept.parent} == {request.id}
-    assert trace_of(store, answer.headers["x-farm-job"]) == f"00-{request.trace}-{request.id}"
+    spans = {span.name: span for span in here.ended(4)}
+    request, render = spans["POST /v1/audio/speech"], spans["render"]
+    assert {name: span.parent for name, span in spans.items() if span is not request} == dict.fromkeys(
+        ("plan", "accept", "render"), request.id
+    )
+    job = answer.headers["x-farm-job"]
+    assert (render.attributes["farm.job_id"], render.attributes["farm.segments"]) == (job, 1)
+    assert 0 <= render.seconds <= request.seconds + 0.002  # the store counts milliseconds
+    assert trace_of(store, job) == f"00-{request.trace}-{request.id}"

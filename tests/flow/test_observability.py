@@ -135,6 +135,12 @@ def test_a_job_is_one_trace_from_its_request_to_its_webhook(run: Run) -> None:
     assert f"00-{GOOD[3:35]}-{deliver.id}-01" in [headers.get("traceparent") for headers in run.headers]
 
 
+def test_a_speech_request_is_one_trace_in_the_api(run: Run) -> None:
+    (request,) = [span for span in run.spans if span.name == "POST /v1/audio/speech"]
+    steps = {span.name: span.service for span in run.of(request.trace) if span.parent == request.id}
+    assert steps == dict.fromkeys(("plan", "accept", "render"), "tts-farm-api")
+
+
 def test_the_jobs_of_a_batch_have_traces_of_their_own(run: Run) -> None:
     accepts = [span for span in run.spans if span.attributes.get("farm.job_id") in run.batch_jobs and span.links]
     assert len({span.trace for span in accepts}) == 2

@@ -40,7 +40,7 @@ from farm.sound.timeline import Piece
 from farm.spec import Rendered, Spec, success
 from farm.storage import Storage
 from farm.store import Store, jobs, registry, tasks
-from farm.tracing import OFF, Span, Tracing, step_of
+from farm.tracing import OFF, Span, Tracing, step_of, unix_ns
 from farm.wake import Waker, render_queue
 from farm.wire import Output
 from worker.desk.binding import Binder, TooLong
@@ -116,11 +116,10 @@ class Assembler:
     def _rendering(self, job: jobs.JobRecord) -> tuple[int, int]:
         """When the segments of the job became ready, and now: nanoseconds by the clock of this machine. No process saw
         all of it."""
-        now = time.time_ns()
         if not self._tracing.on or job.trace is None or job.running_ms is None:
-            return now, now
-        lasted_ms = self._store.run(registry.clock()).timestamp() * 1000 - job.running_ms
-        return now - max(0, round(lasted_ms * 1_000_000)), now
+            return time.time_ns(), time.time_ns()
+        clock_ms = self._store.run(registry.clock()).timestamp() * 1000
+        return unix_ns(job.running_ms, clock_ms), unix_ns(clock_ms, clock_ms)
 
     def _clear(self, task: tasks.Task) -> None:
         """Deletes the uploads of an earlier run, such as of a desk that was killed. They are listed while the task is
