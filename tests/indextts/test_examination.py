@@ -13,6 +13,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
 
 from farm.errors import Misconfigured
 from worker.engines.indextts.decode.decoder import Decoder
@@ -93,7 +94,19 @@ def not_finite(over: Any, tables: Tensor, lengths: Tensor, *given: Tensor) -> Te
     return over(tables, lengths)(*given) * torch.nan  # type: ignore[no-any-return]
 
 
-FAULTS = [garbage, without_the_newest, one_page_for_another, nothing_written, not_finite]
+def one_position_too_many_of_long_rows(over: Any, tables: Tensor, lengths: Tensor, *given: Tensor) -> Tensor:
+    """A position of zeros would take 1 in 95 of a row away here, and 1 in 767 on a GPU: too little to be noticed."""
+    attended: Tensor = over(tables, lengths)(*given)
+    query, _, _, keys, values = given
+    row, length = len(lengths) - 1, int(lengths[-1])
+    held = [pool[tables[row].long()].flatten(0, 1)[: length + 2].transpose(0, 1) for pool in (keys, values)]
+    attended[row] = scaled_dot_product_attention(query[row].transpose(0, 1), *held).transpose(0, 1)
+    return attended
+
+
+FAULTS = [
+    garbage, without_the_newest, one_page_for_another, nothing_written, not_finite, one_position_too_many_of_long_rows,
+]  # fmt: skip
 
 
 def ratio(attention: SdpaAttention, dtype: torch.dtype = torch.float32) -> float:
@@ -108,7 +121,7 @@ def test_a_right_attention_is_as_exact_as_its_type(dtype: torch.dtype, least: fl
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_wrong_attention_is_noticed(fault: Callable[..., Tensor]) -> None:
-    assert ratio(Wrong(fault)) < BOUNDS[Part.ATTENTION]
+    assert ratio(Wrong(fault, page=32)) < BOUNDS[Part.ATTENTION]
 
 
 def settle(wanted: Any, kinds: dict[str, SdpaAttention]) -> tuple[str, list[Finding]]:

@@ -14,6 +14,8 @@ from worker.engines.indextts.decode.kv import Attention, Pages
 EQUAL = 200.0  # dB, where no bit differs
 NOT_FINITE = -200.0  # dB, where a number is none
 
+_LEFT_OVER = 100.0  # behind a row's end; keys and values are of a standard deviation of 1
+
 
 def signal_to_noise(found: Tensor, expected: Tensor) -> float:
     """dB of `expected` over the difference; within NOT_FINITE and EQUAL. Both of one shape, on any device.
@@ -48,7 +50,9 @@ def attention_ratio(
     """dB of one decode step over pages, against fp32 attention over whole histories.
 
     The rows have histories that end within a page, at its end and behind it, in pages that lie mixed. Pages of no row
-    are NaN: a kernel that reads one is wrong. What the step writes is compared too.
+    are NaN: a kernel that reads one is wrong. So is the rest of a row's last page, as a row that failed may leave it.
+    For an attention that gathers whole pages, and so is promised no NaN there, that rest is large numbers. What the
+    step writes is compared too.
     """
     page = attention.page
     lengths = [0, 1, page - 1, page, page + 1, 3 * page - 2]
@@ -62,9 +66,10 @@ def attention_ratio(
     for length in range(0, 3 * page, page):  # by turns, so that no row's pages are neighbours
         for slot, wanted in enumerate(lengths):
             pages.extend(slot, min(wanted + 1, length + page))
-    held = {page_of for slot in range(len(lengths)) for page_of in pages.tables([slot])[0].tolist()}
-    keys[[page_of for page_of in range(1, len(keys)) if page_of not in held]] = torch.nan
-    values[[page_of for page_of in range(1, len(values)) if page_of not in held]] = torch.nan
+    held = sorted({page_of for slot in range(len(lengths)) for page_of in pages.tables([slot])[0].tolist()})
+    for pool in (keys, values):
+        pool.fill_(torch.nan)
+        pool[held] = _LEFT_OVER if attention.gathers else torch.nan
     histories = [(random(length, heads, width), random(length, heads, width)) for length in lengths]
     for slot, (length, (key, value)) in enumerate(zip(lengths, histories, strict=True)):
         places = _places(pages, slot, length, device)
