@@ -1,7 +1,8 @@
 """The shares of a GPU's memory, once the weights are there: how many rows are decoded at once, and with how much room.
 
-    free ── margin ── sound: the mel frames of one acoustic batch ── pages: K and V of the rows that are decoded
-                                                                     └─ slots: usual rows that have room in these
+    free ── what comes later ── margin ── sound: the mel frames of one acoustic batch ── pages: K and V of the rows
+            └─ the way back to fp32 among it                                             └─ slots: usual rows that
+                                                                                            have room in these
 
 A row that grows beyond the usual takes pages from the common pool, and the youngest row starts again later when these
 run out. So slots follow from the length of a usual row, and only one row must fit at its longest.
@@ -10,9 +11,11 @@ run out. So slots follow from the length of a usual row, and only one row must f
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
 
 from farm.errors import Misconfigured
 from worker.engines.indextts.decode.gpt import Gpt
@@ -34,6 +37,14 @@ _CPU_PAGES = 4 << 30
 
 GIB = 1 << 30
 
+_NO_EMOTIONS = (
+    "the GPU has no {gib:.1f} GiB to keep free for the model that reads emotions in words: such texts may fail here"
+)
+_NO_WAY_BACK = (
+    "the GPU has no {gib:.1f} GiB to keep free for flow and vocoder in fp32: a text whose sound is not finite in half "
+    "precision fails here"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Needs:
@@ -45,6 +56,7 @@ class Needs:
     frame: int  # of the acoustic stages for one mel frame
     frames: int  # mel frames of an acoustic batch that are worth having
     reserved: int  # for what comes later
+    back: int = 0  # weights of flow and vocoder in fp32, with which a piece is made again whose sound is not finite
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +73,10 @@ def needs(network: Network, gpt: Gpt, limit: int) -> Needs:
     half = {precisions.s2mel, precisions.vocoder}.issubset(HALF)
     copies = _copy(network.estimator, network.device, precisions.s2mel)
     copies += _copy(network.vocoder, network.device, precisions.vocoder)
+    back = 0
+    if precisions.s2mel in HALF or precisions.vocoder in HALF:  # a flow of its own, and the vocoder where it is rounded
+        back = _bytes(network.estimator.parameters(), torch.float32)
+        back += _copy(network.vocoder, network.device, precisions.full)
     return Needs(
         position=2 * gpt.layers * gpt.width * gpt.dtype.itemsize,
         usual=_PROMPT + min(codes, limit),
@@ -68,13 +84,17 @@ def needs(network: Network, gpt: Gpt, limit: int) -> Needs:
         frame=_FRAME // 2 if half else _FRAME,
         frames=rows_of(gpt.device),
         reserved=_LATER + copies,
+        back=back,
     )
 
 
 def _copy(stage: torch.nn.Module, device: torch.device, precision: Precision) -> int:
     """Bytes of the weights that do not lie on the device in this precision already."""
     dtype = DTYPES[precision]
-    weights = [weight for weight in stage.parameters() if (weight.device, weight.dtype) != (device, dtype)]
+    return _bytes((one for one in stage.parameters() if (one.device, one.dtype) != (device, dtype)), dtype)
+
+
+def _bytes(weights: Iterable[Tensor], dtype: torch.dtype) -> int:
     return sum(weight.numel() for weight in weights) * dtype.itemsize
 
 
@@ -89,18 +109,26 @@ def shares_on(device: torch.device, needed: Needs, slots: int | None, *, beside:
 
 
 def share_beside(free: int, needed: Needs, slots: int | None, beside: int) -> Shares:
-    """Keeps `beside` bytes free. A small card that has no room for both speaks all the same, and emotions in words are
-    refused there when their model does not fit. Raises Misconfigured."""
-    try:
-        return share(free - beside, needed, slots)
-    except Misconfigured:
-        if not beside:
-            raise
-    log.warning(
-        "the GPU has no %.1f GiB to keep free for the model that reads emotions in words: such texts may fail here",
-        beside / GIB,
-    )
-    return share(free, needed, slots)
+    """Keeps `beside` bytes free. A small card that has no room for all speaks all the same. It gives up the process
+    beside it first: emotions in words are refused where their model does not fit. Then it gives up the way back: a
+    piece whose sound is not finite fails. Raises Misconfigured."""
+    given_up = []
+    while True:
+        try:
+            shares = share(free - beside, needed, slots)
+        except Misconfigured:
+            if beside:
+                given_up.append(_NO_EMOTIONS.format(gib=beside / GIB))
+                beside = 0
+            elif needed.back:
+                given_up.append(_NO_WAY_BACK.format(gib=needed.back / GIB))
+                needed = replace(needed, back=0)
+            else:
+                raise
+        else:
+            for lost in given_up:
+                log.warning("%s", lost)
+            return shares
 
 
 def share(free: int, needed: Needs, slots: int | None = None) -> Shares:
@@ -109,12 +137,13 @@ def share(free: int, needed: Needs, slots: int | None = None) -> Shares:
     Raises:
         Misconfigured: not even one row fits beside an acoustic batch; the message says how much is lacking.
     """
-    room = int((free - needed.reserved) * (1 - _MARGIN))
+    reserved = needed.reserved + needed.back
+    room = int((free - reserved) * (1 - _MARGIN))
     frames = max(_LEAST_FRAMES, min(needed.frames, int(_SOUND * room) // needed.frame))
     left = room - frames * needed.frame
     row = needed.longest * needed.position
     if left < row:
-        least = int((_LEAST_FRAMES * needed.frame + row) / (1 - _MARGIN)) + needed.reserved
+        least = int((_LEAST_FRAMES * needed.frame + row) / (1 - _MARGIN)) + reserved
         raise Misconfigured(
             f"the GPU has {free / GIB:.1f} GiB free beside the weights, and one sentence needs {least / GIB:.1f}: end "
             "what else runs on it (nvidia-smi names it), set FARM_INDEXTTS_GPT, FARM_INDEXTTS_S2MEL and "
