@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from worker.engines.indextts.aide import ON_ONE_CORE, Aide
-from worker.engines.indextts.load.factory import limit_threads
+from worker.engines.indextts.load.factory import limit_threads, readers_beside
 
 
 @pytest.mark.parametrize(("kind", "cores", "found"), [("cuda", 64, [2, 1]), ("cuda", 1, [1, 1]), ("cpu", 64, [])])
@@ -30,6 +30,13 @@ def test_a_process_that_set_its_threads_already_keeps_them(monkeypatch: pytest.M
     monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
     monkeypatch.setattr(torch, "set_num_interop_threads", refuse)
     limit_threads(torch.device("cuda"))
+
+
+@pytest.mark.parametrize(("processors", "readers"), [(1, 2), (4, 2), (8, 4), (12, 6), (64, 6)])
+def test_readers_beside_a_gpu_take_half_of_the_processors_and_no_more_than_fill_the_rows(
+    processors: int, readers: int
+) -> None:
+    assert readers_beside(processors) == readers
 
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="reads /proc")

@@ -56,6 +56,10 @@ class IndexTTSSettings(EngineSettings):
     code_limit: int = Field(1500, ge=50, le=1800, description="codes of one utterance, 50 to a second (2.5: 25)")
     voices_mb: int = Field(512, ge=16, description="MB for conditioned voices, kept from one utterance to the next")
     readers: int | None = Field(
-        None, ge=0, le=64, description="processes that put numbers into words; 4 on a GPU when absent, on a CPU none"
+        None,
+        ge=0,
+        le=64,
+        description="processes that put numbers into words; when absent on a GPU half as many as processors, 2 to 6, "
+        "on a CPU none",
     )
     beams: int = Field(1, ge=1, description="beams of the decode: 1; more are refused, docs/indextts.md says why")

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import logging
+import os
 import time
 from dataclasses import dataclass, field, replace
 
@@ -45,7 +46,8 @@ log = logging.getLogger(__name__)
 _RENDERING = 1  # raise it when these files make the same input sound different
 _RENDERING_HALF = 1  # likewise, where only flow or vocoder in half precision sound different
 
-_READERS_CUDA = 4  # at 0.2 to 0.3 s for 20 s of speech, 4 keep pace with 250 times real time
+# At 0.155 s for 10 s of speech and 3.1 ms a step, 6 fill 60 of 64 rows, and 4 only 40 (tests/indextts/test_pace.py).
+_READERS_CUDA = range(2, 7)
 _THREADS_CUDA = 2
 
 
@@ -100,7 +102,7 @@ def choose_options(settings: IndexTTSSettings, device: torch.device) -> Options:
         kernels=choose_kernels(device, settings.kernels),
         steps=settings.steps,
         voice_bytes=settings.voices_mb << 20,
-        readers=_default(settings.readers, _READERS_CUDA if on_gpu else 0),
+        readers=_default(settings.readers, readers_beside(len(os.sched_getaffinity(0))) if on_gpu else 0),
         sampling=Sampling(limit=settings.code_limit),
     )
 
@@ -188,6 +190,11 @@ def choose_device(wanted: str) -> torch.device:
             raise Misconfigured(f"FARM_INDEXTTS_DEVICE={wanted}: there are {there} GPUs here, counted from cuda:0")
         device = torch.device("cuda", device.index or 0)
     return device
+
+
+def readers_beside(processors: int) -> int:
+    """Of a GPU: half of the processors at most, because decode, stages and uploads want theirs."""
+    return min(max(processors // 2, _READERS_CUDA[0]), _READERS_CUDA[-1])
 
 
 def limit_threads(device: torch.device) -> None:
