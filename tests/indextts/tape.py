@@ -7,6 +7,8 @@ tensor from outside where it lies. Nothing may be resized or given other memory,
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 from torch import Tensor
@@ -79,3 +81,17 @@ class _Watch(TorchDispatchMode):
 
 def address(tensor: Tensor) -> int:
     return tensor.untyped_storage().data_ptr()
+
+
+def tensors_of(one: Any) -> Iterator[Tensor]:
+    """All tensors that an object holds, in whatever it is made of."""
+    if isinstance(one, Tensor):
+        yield one
+    elif isinstance(one, list | tuple):
+        for part in one:
+            yield from tensors_of(part)
+    elif is_dataclass(one):
+        for part in fields(one):
+            yield from tensors_of(getattr(one, part.name))
+    elif hasattr(one, "__dict__"):
+        yield from tensors_of(list(vars(one).values()))

@@ -18,7 +18,7 @@ from torch import Tensor
 from benchmarks.counting import counted, no_host_sync
 from farm.errors import Misconfigured
 from tests.indextts.generation import generate, small_voice, utterances
-from tests.indextts.tape import Tape, address
+from tests.indextts.tape import Tape, address, tensors_of
 from worker.engines.indextts.decode.batch import Batch
 from worker.engines.indextts.decode.decoder import Decoder
 from worker.engines.indextts.decode.gpt import Gpt
@@ -173,16 +173,6 @@ def test_a_row_that_ends_leaves_at_once_and_its_place_is_taken(small: Any, reque
     assert timeline == [([], 2), ([], 2), ([0], 1), ([], 2), ([2], 1)]
 
 
-def test_room_counts_the_rows_that_the_next_step_would_admit(small: Any, requests: list[Request]) -> None:
-    decoder = Decoder(Gpt(small), slots=3, pages=16)
-    assert (decoder.room, decoder.busy) == (3, False)
-    decoder.submit(requests[0])
-    decoder.submit(requests[1])
-    assert (decoder.room, decoder.running, decoder.busy) == (1, 0, True)
-    decoder.step()
-    assert (decoder.room, decoder.running) == (1, 2)
-
-
 def test_one_step_behind_a_row_is_known_to_have_ended_when_the_next_step_runs(
     small: Any, requests: list[Request]
 ) -> None:
@@ -224,7 +214,7 @@ def test_a_cleared_decoder_starts_afresh(
     for _ in range(3):
         decoder.step()
     decoder.clear()
-    assert (decoder.busy, decoder.room, decoder.pages.free) == (False, 2, 16)
+    assert (decoder.busy, decoder.running, decoder.pages.free) == (False, 0, 16)
     decoder.submit(requests[5])
     assert _by_key(_drain(decoder)) == {5: alone[5]}
 
@@ -442,7 +432,7 @@ def test_a_replay_reads_and_writes_the_same_static_memory_from_any_thread_over_t
     decoder = Decoder(gpt, slots=4, pages=24, record=tape)
     static = [*decoder._batch.tensors(), *decoder._entry.tensors(), *decoder.pages.keys, *decoder.pages.values]
     places = [address(tensor) for tensor in static]
-    assert tape.outside <= {*places, *map(address, gpt.weights())}
+    assert tape.outside <= {*places, *map(address, tensors_of(gpt))}
 
     def drain(sent: Sequence[Request], ended: list[Codes | Fault]) -> None:
         for request in sent:

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from tests.indextts.generation import Generated, generate, small_voice, utterances
+from tests.indextts.tape import tensors_of
 from worker.engines.indextts.decode.gpt import Gpt
 from worker.engines.indextts.decode.kv import Pages, SdpaAttention, places
 from worker.engines.indextts.shapes import Sampling
@@ -95,7 +96,9 @@ def test_an_empty_list_of_codes_has_no_latents(gpt: Gpt, generated: list[Generat
 
 def test_the_weights_are_shared_with_the_package(gpt: Gpt, package: Any) -> None:
     of_package = {parameter.data_ptr() for parameter in package.gpt.parameters()}
-    assert {weight.data_ptr() for weight in gpt.weights()} <= of_package
+    weights = list(tensors_of(gpt))
+    assert len(weights) == 8 + 12 * gpt.layers
+    assert {weight.data_ptr() for weight in weights} <= of_package
 
 
 def test_in_half_precision_the_logits_are_still_single(small: Any) -> None:

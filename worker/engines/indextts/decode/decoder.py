@@ -11,8 +11,9 @@ admission. So an evicted row may simply start again, and nothing is lost when me
 On a GPU that holds to the bit, because a step always has as many rows as there are slots, free ones among them, and a
 prompt is read alone: matrix products of another shape have other last bits. So codes are the same as long as the GPU,
 its libraries, the precision and `slots` are the same. With sdpa, it takes the same longest row too: that decides how
-many pages all gather. The step is a CUDA graph there, and the host reads the codes one step behind: while it settles a
-step, the next one runs. A row that ended makes one code more, which is dropped.
+many pages all gather. Without graphs, it takes memory for all rows: where that ran out, a step has only those that
+fit, until it has grown again. The step is a CUDA graph there, and the host reads the codes one step behind: while it
+settles a step, the next one runs. A row that ended makes one code more, which is dropped.
 
 On a CPU a step has the rows that run, because a free row would take as long as any other, and new rows are read
 together.
@@ -105,11 +106,6 @@ class Decoder:
     @property
     def running(self) -> int:
         return len(self._running)
-
-    @property
-    def room(self) -> int:
-        """Requests that would find a slot at once."""
-        return max(0, self._ceiling - len(self._running) - len(self._waiting))
 
     @property
     def busy(self) -> bool:

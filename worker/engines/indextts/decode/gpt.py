@@ -99,12 +99,6 @@ class Gpt:
         """(…, D) of codes at their places after the prompt, from any device."""
         return self._codes[self._send(codes)] + self._places[self._send(places)]
 
-    def weights(self) -> list[Tensor]:
-        """Every tensor that a step reads."""
-        layers = [self._last_norm, self._final_norm, *(layer for block in self._blocks for layer in block.layers)]
-        pairs = [tensor for layer in layers for tensor in (layer.weight, layer.bias)]
-        return [self._head, self._head_bias, self._codes, self._places, *pairs]
-
     def _forward(self, states: Tensor, attend: _LayerAttend) -> Tensor:
         heads = (self.heads, self.width // self.heads)
         for layer, block in enumerate(self._blocks):
@@ -163,7 +157,3 @@ class _Block:
             expand=_Product(*pair("mlp.c_fc")),
             shrink=_Product(*pair("mlp.c_proj")),
         )
-
-    @property
-    def layers(self) -> tuple[_Norm | _Product, ...]:
-        return self.before_attention, self.attention, self.attended, self.before_mlp, self.expand, self.shrink
