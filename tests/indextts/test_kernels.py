@@ -367,6 +367,34 @@ def test_an_error_of_a_launch_is_one_of_the_device(fused: Fused, monkeypatch: py
     assert device_failed(failed.value)
 
 
+MOST = 2**31 - 1  # rows of eight numbers: a thread each, and more with a thread for each pair or a warp for each row
+TOO_LARGE: dict[str, tuple[Any, ...]] = {
+    "farm_snake": (None, None, None, None, None, None, 1, 2**15, 2**15, 16, 0, 0, None),
+    "farm_rms_scale": (None, None, None, MOST, 8, 1e-5, 0, 0, None),
+    "farm_silu_mul": (None, 8, None, 8, None, MOST, 8, 0, 0, None),
+    "farm_tanh_gate": (None, None, MOST, 8, 0, 0, None),
+    "farm_rotate": (None, 16, None, None, MOST, 1, 1, 8, 0, 0, None),
+}
+
+
+@pytest.mark.parametrize("function", TOO_LARGE)
+def test_more_numbers_than_a_launch_counts_are_refused_before_anything_is_read(function: str, fused: Fused) -> None:
+    arguments = list(TOO_LARGE[function])
+    if function == "farm_snake":
+        arguments[4] = ctypes.byref(fused.snakes.read(activation(), CPU).filters)
+    assert fused._functions[function](*arguments) == -1
+
+
+def test_a_batch_that_is_too_large_for_a_launch_is_no_fault_of_the_device(
+    fused: Fused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So isolation.py tries its items one by one, and the worker goes on."""
+    monkeypatch.setitem(fused._functions, "farm_tanh_gate", lambda *_: -1)
+    with pytest.raises(ValueError, match=r"tanh_gate: a tensor of \(2, 4\) has more .* halve the batch") as refused:
+        fused.tanh_gate(drawn(2, 4))
+    assert not device_failed(refused.value)
+
+
 def test_a_library_of_another_version_is_refused(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("worker.engines.indextts.kernels.fused.VERSION", VERSION + 1)
     with pytest.raises(OSError, match="build the image again"):

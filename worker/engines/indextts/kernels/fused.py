@@ -14,7 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-VERSION = 1  # of the library's functions and their parameters
+VERSION = 2  # of the library's functions, their parameters and their answers
+_TOO_LARGE = -1  # the answer of a function that counts its threads in 32 bits
 _TYPES = {torch.float32: 0, torch.float16: 1, torch.bfloat16: 2}
 _TAPS = 12
 
@@ -131,6 +132,11 @@ class Fused:
         if first.is_cuda:
             stream = torch.cuda.current_stream(first.device).cuda_stream
         code = self._functions[function](*arguments, _TYPES[first.dtype], index, stream)
+        if code == _TOO_LARGE:
+            shape = tuple(first.shape)
+            raise ValueError(
+                f"{function}: a tensor of {shape} has more numbers than one launch counts; halve the batch"
+            )
         if code:
             raise RuntimeError(f"CUDA error: {self._error(code).decode()} (in {function}, {code})")
 

@@ -29,7 +29,8 @@ namespace {
 
 constexpr int THREADS = 128;
 constexpr int WARP = 32;
-constexpr int TOO_LARGE = 1;  // cudaErrorInvalidValue
+constexpr int TOO_LARGE = -1;  // no code of CUDA's: nothing was launched, and the device is well
+constexpr int NO_SUCH_TYPE = 1;  // cudaErrorInvalidValue
 
 __device__ __forceinline__ float number(float x) { return x; }
 __device__ __forceinline__ float number(__half x) { return __half2float(x); }
@@ -243,7 +244,7 @@ int of_type(int type, Make make) {
         case 0: return make(Type<float>());
         case 1: return make(Type<__half>());
         case 2: return make(Type<__nv_bfloat16>());
-        default: return TOO_LARGE;
+        default: return NO_SUCH_TYPE;
     }
 }
 
@@ -251,8 +252,8 @@ int of_type(int type, Make make) {
 
 #define INTERFACE extern "C" __attribute__((visibility("default"))) int
 
-// Changes with any function's parameters.
-INTERFACE farm_kernels_version() { return 1; }
+// Changes with any function's parameters or answers. A function answers 0, TOO_LARGE, or an error of CUDA.
+INTERFACE farm_kernels_version() { return 2; }
 
 #ifdef __CUDACC__
 extern "C" __attribute__((visibility("default"))) const char* farm_kernels_error(int code) {
