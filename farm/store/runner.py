@@ -226,7 +226,11 @@ class AsyncStore:
         return _events(await self._execute("XRANGE", "f:ev", f"({after}", until, "COUNT", count))
 
     async def events_kept(self) -> tuple[str, str]:
-        """The ids of the oldest event that is kept and of the latest that ever was; "0-0" where there is none."""
+        """The ids of the oldest event that is kept and of the latest that ever was; "0-0" where there is none.
+
+        Whether others were trimmed before the oldest, Redis 6.2 does not say. Whoever has none of them counts as having
+        missed some: at a farm's first event ever one listener too many is told the state again, and none too few.
+        """
         first = await self._execute("XRANGE", "f:ev", "-", "+", "COUNT", 1)
         last = await self._execute("XREVRANGE", "f:ev", "+", "-", "COUNT", 1)
         return (first[0][0].decode(), last[0][0].decode()) if first and last else ("0-0", "0-0")
