@@ -6,7 +6,7 @@
 
 It goes on after each failure, prints one table, and writes DIR/table.md, results.json, log.txt and trace.json.gz.
 docs/gpu.md says what each row means and where to send the table. Ends with 0 if every probe was asked, whatever it
-answered.
+answered; with 2, and a line, where there is no PyTorch or no GPU to ask about.
 """
 
 from __future__ import annotations
@@ -17,12 +17,16 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from benchmarks.first_gpu.bench import Plan
-from benchmarks.first_gpu.host import Host
 from benchmarks.first_gpu.probes import PROBES, Probe
 from benchmarks.first_gpu.table import Result, as_json, as_markdown, as_text, not_run, summary
+
+if TYPE_CHECKING:
+    from benchmarks.first_gpu.bench import Plan
 
 _LEAST_S = 5.0  # with less than this left, a probe is not begun
 _PATIENCE = 5.0  # times a probe's seconds, where the tiny model shows on a busy CPU that it works
@@ -30,6 +34,11 @@ _PATIENCE = 5.0  # times a probe's seconds, where the tiny model shows on a busy
 
 def main(arguments: Sequence[str] | None = None) -> int:
     given = _parse(arguments)
+    if (obstacle := obstacle_to(given.device)) is not None:
+        print(f"error: {obstacle}", file=sys.stderr)
+        return 2
+    from benchmarks.first_gpu.bench import Plan  # imports PyTorch
+
     out: Path = given.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     checkpoints = {version: path for version, path in (("2", given.checkpoint), ("2.5", given.checkpoint_25)) if path}
@@ -44,6 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def ask_all(probes: Sequence[Probe], plan: Plan, seconds: float, say: Callable[[str], None]) -> list[Result]:
     """One result for each probe, in their order. The table is written after each, so that nothing is lost when this
     process is ended from outside."""
+    from benchmarks.first_gpu.host import Host
+
     title = f"First GPU, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
     deadline = time.monotonic() + seconds
     results: list[Result] = []
@@ -62,6 +73,21 @@ def ask_all(probes: Sequence[Probe], plan: Plan, seconds: float, say: Callable[[
     finally:
         host.close()
     return results
+
+
+def obstacle_to(device: str) -> str | None:
+    """Why no probe could be asked about this device. This process must have no context of CUDA, so that the driver is
+    asked how many GPUs there are, and nothing else."""
+    if find_spec("torch") is None:
+        return "PyTorch is not installed here: pip install 'tts-farm[worker,indextts]', or use the GPU image"
+    torch: Any = import_module("torch")
+    kind, _, number = device.partition(":")
+    if kind != "cuda" or int(number or 0) < (there := torch.cuda.device_count()):
+        return None
+    build = f"PyTorch {torch.__version__}"
+    if torch.version.cuda is None:
+        return f"{build} is a build without CUDA; install the one for your driver, or say --tiny --device cpu"
+    return f"{build} of CUDA {torch.version.cuda} sees {there} GPUs here, and not {device}; what does nvidia-smi say?"
 
 
 def _print(text: str) -> None:

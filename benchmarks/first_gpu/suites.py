@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 from benchmarks.first_gpu.bench import Bench, Missing
@@ -20,6 +21,8 @@ _NAMED = 8
 def on_the_device(bench: Bench) -> Iterator[Row]:
     if not bench.on_cuda:
         raise Missing("on a CPU `make test-model` runs them")
+    if lacking := [name for name in ("pytest", "pytest_timeout", "hypothesis") if find_spec(name) is None]:
+        raise Missing(f"needs {' and '.join(lacking)}: pip install pytest pytest-timeout hypothesis")
     bench.close_engine()
     files = [str(path) for name in _SUITES if (path := _TESTS / f"{name}.py").exists()]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-rf", "--no-header", *files]

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
-from benchmarks.first_gpu.__main__ import ask_all, main
+from benchmarks.first_gpu.__main__ import ask_all, main, obstacle_to
 from benchmarks.first_gpu.bench import Bench, Missing, Plan
 from benchmarks.first_gpu.probes import PROBES, Probe
 from benchmarks.first_gpu.table import Result, Row, as_markdown, as_text
@@ -121,6 +124,43 @@ def test_a_probe_for_which_no_time_is_left_says_so(plan: Plan) -> None:
     (result,) = ask_all([probe(hangs)], plan, 0, lambda text: None)
     assert result.rows[0].state == "not run"
     assert "no time" in result.rows[0].says
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="is about machines without a GPU")
+def test_without_a_gpu_nothing_is_asked_and_one_line_says_what_is_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([f"--out={tmp_path / 'out'}"]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        f"error: PyTorch {torch.__version__} is a build without CUDA; install the one for your driver, or say --tiny "
+        "--device cpu"
+    ]
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("device", "seen"), [("cuda", 0), ("cuda:1", 1)])
+def test_a_gpu_that_pytorch_does_not_see_is_named(device: str, seen: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: seen)
+    assert f"of CUDA 13.0 sees {seen} GPUs here, and not {device}; what does nvidia-smi say?" in str(
+        obstacle_to(device)
+    )
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert obstacle_to(device) is None
+
+
+def test_a_machine_without_pytorch_is_told_how_to_get_it() -> None:
+    hidden = """
+import sys, importlib.util
+find_spec = importlib.util.find_spec
+importlib.util.find_spec = lambda name: None if name == "torch" else find_spec(name)
+sys.modules["torch"] = None
+from benchmarks.first_gpu.__main__ import main
+sys.exit(main())
+"""
+    done = subprocess.run([sys.executable, "-c", hidden, "--out", "nowhere"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr.partition(":")[0]) == (2, "error")
+    assert "PyTorch is not installed here" in done.stderr
 
 
 def test_the_table_keeps_its_columns_whatever_a_row_says() -> None:
