@@ -275,12 +275,17 @@ def noisy(owner: object, method: str, share: float) -> None:
 
 
 def test_a_sound_engine_keeps_its_ways_and_says_what_was_found(
-    network: Network, caplog: pytest.LogCaptureFixture
+    network: Network, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    order: list[str] = []
+    give_back, full_batch = start._give_back, start.full_batch
+    monkeypatch.setattr(start, "_give_back", lambda *given: order.append("given back") or give_back(*given))
+    monkeypatch.setattr(start, "full_batch", lambda *given: order.append("full batch") or full_batch(*given))
     with caplog.at_level(logging.WARNING):
         workshop = Workshop(network, record=replayed)
         facts = workshop.begin(HALVES).facts()
     assert len(workshop.made) == 1
+    assert order == ["given back", "full batch"], "fp32 and its batches would stay reserved beside the engine"
     for part in ("attention sdpa", "graph equal", "flow fp16", "vocoder fp16"):
         assert part in facts["examined"]
     assert "fell back" not in facts

@@ -71,6 +71,8 @@ def begin(network: Network, wanted: Ways, assemble: Assemble, *, examined: bool)
         network = replace(network, precisions=ways.precisions)
         switch_tf32(ways.precisions, network.device)
     engine, findings = made
+    # What the comparisons took lies in the cache of this thread's stream, where the stages' own streams can't use it.
+    _give_back(network.device)
     facts = {"examined": ", ".join(map(str, [*of_attention, *findings])) + ("" if findings else ", no more for memory")}
     if fell := changes(first, ways):
         facts[FELL_BACK] = fell
