@@ -185,6 +185,26 @@ def test_an_ear_that_raises_costs_warnings_and_no_segment(house: House, espeak: 
     assert told == [["unchecked: the ear could not be asked"]] * 3
 
 
+def test_the_engine_goes_on_while_the_ear_hears(house: House, espeak: Espeak) -> None:
+    """The ear answers only when the last of five clips is made: one at least is in its hands, four may wait."""
+    texts = [f"The {number} boats came in with the tide." for number in range(5)]
+
+    def note(utterance: Utterance, clip: Clip) -> Clip:
+        if len(engine.asked) == len(texts):
+            ear.may_answer.set()
+        return clip
+
+    engine = Drawing(espeak, note)
+    ear = StandIn(lambda text, time: said(text))
+    ear.may_answer.clear()
+    job = house.submit(input="\n\n".join(texts))
+    worker = renderer(house, engine, ear, "report")
+    house.desk.drain()
+    worker.drain()
+    house.desk.drain()
+    assert warnings(rows(house, job)) == [[]] * len(texts)
+
+
 def test_clips_pass_unheard_where_the_ear_is_behind_and_nobody_shall_wait(house: House, espeak: Espeak) -> None:
     """The ear answers when the engine has made its last clip: four wait for it, up to four are in its hands."""
     texts = [f"The {number} boats came in with the tide." for number in range(20)]

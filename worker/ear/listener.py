@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -39,11 +40,12 @@ def main() -> None:
     except (ImportError, OSError, RuntimeError) as error:
         _send(replies, {"error": f"{type(error).__name__}: {error}"})
         return
-    _send(replies, {"libraries": " ".join(f"{name} {version(name)}" for name in LIBRARIES)})
-    for line in sys.stdin.buffer:
-        asked = json.loads(line)
-        samples = np.frombuffer(sys.stdin.buffer.read(4 * sum(clip["samples"] for clip in asked["clips"])), "<f4")
-        _send(replies, {"reports": hearing.reports(asked["rate"], asked["clips"], samples)})
+    with suppress(BrokenPipeError):  # the worker has gone
+        _send(replies, {"libraries": " ".join(f"{name} {version(name)}" for name in LIBRARIES)})
+        for line in sys.stdin.buffer:
+            asked = json.loads(line)
+            samples = np.frombuffer(sys.stdin.buffer.read(4 * sum(clip["samples"] for clip in asked["clips"])), "<f4")
+            _send(replies, {"reports": hearing.reports(asked["rate"], asked["clips"], samples)})
 
 
 def _send(replies: BinaryIO, head: dict[str, Any]) -> None:
