@@ -45,14 +45,10 @@ class Catalog:
     _checked: set[str] = field(default_factory=set)  # webhook URLs that were found good
 
     def admit(self, request: JobRequest) -> Order:
-        """Raises BadInput with every wrong field named, Unavailable while the farm does not know its own model."""
+        """A request that names a document has its chapters already. Raises BadInput with every wrong field named,
+        Unavailable while the farm does not know its own model."""
         card = self._card(request.model)
         asked, request = request.output, request.model_copy(update={"output": resolved(request.output)})
-        if request.document is not None and request.chapters is None:
-            raise BadInput(
-                "document: a document is narrated by a job of its own; POST it to /v1/jobs", code="not_in_a_batch",
-                pointer="/document",
-            )  # fmt: skip
         if request.document is not None and request.markup == "ssml":
             why = "the text of a document is no SSML; leave markup out, or give tags"
             raise BadInput(why, code="conflicting_fields", pointer="/markup")

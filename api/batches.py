@@ -12,6 +12,7 @@ import json
 import logging
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
@@ -34,6 +35,7 @@ from api.answers import (
     require_json,
     require_plain,
 )
+from api.batch_documents import Named, Shelf, shelved
 from api.body import JSONL_TYPES
 from api.idempotency import key_of, reserved
 from api.jobs import Wanted, page_of_jobs
@@ -55,7 +57,7 @@ from api.views import base_url, batch_status, batch_view
 from farm import logs
 from farm.errors import BadInput, Conflict, FieldError, NotFound, TooLarge
 from farm.job import Status, new_id
-from farm.layout import lines_key
+from farm.layout import batch_cover_key, lines_key
 from farm.quota import RECORD_BYTES, QuotaExceeded
 from farm.scratch import Scratch
 from farm.spec import BatchSpec, Order, Shared, write_lines
@@ -71,6 +73,7 @@ _RESERVE_S = 600  # for validating and storing 200 MB
 _CHUNK = 1_000_000  # bytes that are collected before they go to the file
 _RETRY_AFTER = "5"  # seconds
 _ID = re.compile(BATCH_ID)
+_DOCUMENT = re.compile(rb'"document"|\\u00[67]')  # JSON may write its letters as escapes
 _LINES = file_field("a JobRequest per line, up to 200 MB")
 _OPTIONS = {
     "defaults": ref("JobOptions"),
@@ -86,6 +89,7 @@ class _Entry:
     name: str
     pointer: str
     read: Callable[[], JobRequest]
+    may_name_document: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,10 +142,12 @@ async def submit(request: Request) -> Response:
             batch_id = claimed.earlier
             if batch_id is None:
                 packed = scratch.path / "orders"
-                new = await state.blocking(_pack, catalog, upload, tenant, key, packed)
+                named = await state.blocking(_documents_named, upload)
+                shelf = await shelved(state, tenant, named, scratch.path)
+                new = await state.blocking(_pack, catalog, upload, tenant, key, packed, shelf)
                 new = replace(new, trace=trace_of(request))
                 with state.tracing.step("accept", batch_id=new.id, jobs=new.total):
-                    batch_id = await _accept(state, new, packed)
+                    batch_id = await _accept(state, new, packed, shelf)
     logs.note(**logs.ids_of(batch_id))
     log.info("batch %s is accepted%s", batch_id, " already" if claimed.earlier else "")
     state.waker.wake(DESK_QUEUE)
@@ -348,7 +354,7 @@ def _objects(batch: BatchRequest) -> Iterator[_Entry]:
             except ValidationError as error:
                 raise invalid(error) from None
 
-        yield _Entry(f"job {index + 1}", f"/jobs/{index}", read)
+        yield _Entry(f"job {index + 1}", f"/jobs/{index}", read, "document" in job)
 
 
 def _lines(path: Path) -> Iterator[_Entry]:
@@ -363,14 +369,25 @@ def _lines(path: Path) -> Iterator[_Entry]:
             if len(line) > MAX_JSON_BYTES:
                 raise TooLarge(f"line {number} is longer than {MAX_JSON_BYTES:,} bytes", pointer=f"/jobs/{number - 1}")
             if line.strip():
-                yield _Entry(f"line {number}", f"/jobs/{number - 1}", partial(parse, JobRequest, line))
+                named = _DOCUMENT.search(line) is not None
+                yield _Entry(f"line {number}", f"/jobs/{number - 1}", partial(parse, JobRequest, line), named)
 
 
 # --- accepting --------------------------------------------------------------------------------------------------------
 
 
-async def _accept(state: AppState, new: batches.NewBatch, packed: Path) -> str:
-    """Writes the lines to storage, unless there is no room for them, then accepts the batch."""
+def _documents_named(upload: _Upload) -> list[Named]:
+    """The lines that name a document. A line that can't be read is told when its turn comes."""
+    named = []
+    for entry in upload.entries():
+        with suppress(BadInput):
+            if entry.may_name_document and (choice := entry.read().document) is not None:
+                named.append(Named(entry.pointer, choice))
+    return named
+
+
+async def _accept(state: AppState, new: batches.NewBatch, packed: Path, shelf: Shelf) -> str:
+    """Writes the lines and covers to storage, unless there is no room for them, then accepts the batch."""
     written = new.written
     room = quotas.room(
         new.tenant,
@@ -380,17 +397,23 @@ async def _accept(state: AppState, new: batches.NewBatch, packed: Path) -> str:
     )
     await state.store.run(room)
     await state.store.run(jobs.draft(new.id))
-    await state.blocking(state.storage.put_file, lines_key(new.id), packed, "application/gzip")
+    files = {lines_key(new.id): (packed, "application/gzip")}
+    for document, cover in shelf.covers.items():
+        files[batch_cover_key(new.id, document)] = cover, "application/octet-stream"
+    for object_key, (file, kind) in files.items():
+        await state.blocking(state.storage.put_file, object_key, file, kind)
     try:
         accepted = await state.store.run(batches.accept(new))
     except QuotaExceeded:  # others were faster; else the desk would delete them later
-        await state.blocking(state.storage.delete, lines_key(new.id))
+        await state.blocking(state.storage.delete, *files)
         raise
     state.standings.note(new.tenant, accepted.standing)
     return accepted.id
 
 
-def _pack(catalog: Catalog, upload: _Upload, tenant: str, key: str | None, packed: Path) -> batches.NewBatch:
+def _pack(
+    catalog: Catalog, upload: _Upload, tenant: str, key: str | None, packed: Path, shelf: Shelf
+) -> batches.NewBatch:
     """Validates every job and writes the orders to a file. Raises BadInput that names the faults of the first wrong
     jobs."""
     models: set[str] = set()
@@ -398,7 +421,9 @@ def _pack(catalog: Catalog, upload: _Upload, tenant: str, key: str | None, packe
     if upload.envelope.webhook is not None:
         catalog.check_batch_webhook(upload.envelope.webhook)
     with packed.open("wb") as file:
-        written = write_lines(_orders(upload, catalog, models, shared), file, shared)
+        written = write_lines(_orders(upload, catalog, models, shared, shelf), file, shared)
+    covers = sum(cover.stat().st_size for cover in shelf.covers.values())
+    written = replace(written, packed=written.packed + covers)
     spec = BatchSpec(models=sorted(models), metadata=upload.envelope.metadata, webhook=upload.envelope.webhook)
     return batches.NewBatch(
         id=new_id("batch"),
@@ -415,7 +440,9 @@ def _pack(catalog: Catalog, upload: _Upload, tenant: str, key: str | None, packe
     )
 
 
-def _orders(upload: _Upload, catalog: Catalog, models: set[str], shared: Shared | None) -> Iterator[Order]:
+def _orders(
+    upload: _Upload, catalog: Catalog, models: set[str], shared: Shared | None, shelf: Shelf
+) -> Iterator[Order]:
     """The orders one by one, because 200 MB of them must not lie in memory. A refusal comes once all were read.
     `models` and `shared` are filled by the way."""
     faults: list[FieldError] = []
@@ -432,7 +459,8 @@ def _orders(upload: _Upload, catalog: Catalog, models: set[str], shared: Shared 
                 twin = named.setdefault(request.custom_id, entry.name)
                 if twin != entry.name:
                     raise BadInput(f"{request.custom_id!r} is the custom_id of {twin} already", pointer="/custom_id")
-            order = catalog.admit(request)
+            request, book, language = shelf.opened(entry.pointer, request)
+            order = replace(catalog.admit(catalog.in_language(request, language)), book=book)
         except BadInput as fault:
             wrong += 1
             faults += [

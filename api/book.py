@@ -27,38 +27,48 @@ class Book:
     language: str  # as the document says it; "" where it does not
 
 
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A document as storage has it. `packed` is for Document.unpack()."""
+
+    packed: bytes
+    cover: bytes
+    cover_type: str
+
+
 async def opened(state: AppState, tenant: str, wanted: JobRequest) -> tuple[JobRequest, Book | None]:
-    """The request with the chapters of its document as its text. Raises BadInput, Conflict or NotFound."""
+    """The request with the chapters of its document as its text. Raises BadInput or Conflict."""
     choice = wanted.document
     if choice is None:
         return wanted, None
+    return await state.blocking(_read, wanted, choice, await fetched(state, tenant, choice.id))
+
+
+async def fetched(state: AppState, tenant: str, id: str) -> Fetched:
+    """Raises BadInput for a document that is not there, Conflict for one that is not read yet."""
     try:
-        record = await find(state, tenant, choice.id)
+        record = await find(state, tenant, id)
     except NotFound as error:
         raise BadInput(error.message, code="unknown_document", pointer="/document/id") from None
     if record.status != "ready":
-        raise Conflict(
-            f"document {choice.id} is not read yet; wait until its status is ready", code="document_not_ready"
-        )
+        raise Conflict(f"document {id} is not read yet; wait until its status is ready", code="document_not_ready")
     try:
-        packed = await state.blocking(state.storage.get, document_key(tenant, choice.id, "tree.json.gz"))
+        packed = await state.blocking(state.storage.get, document_key(tenant, id, "tree.json.gz"))
         cover = b""
         if record.cover_bytes:
-            cover = await state.blocking(state.storage.get, document_key(tenant, choice.id, "cover"))
+            cover = await state.blocking(state.storage.get, document_key(tenant, id, "cover"))
     except ObjectMissing:
         raise BadInput(
-            f"document {choice.id} is no longer in storage; upload it again", code="unknown_document",
+            f"document {id} is no longer in storage; upload it again", code="unknown_document",
             pointer="/document/id",
         ) from None  # fmt: skip
-    return await state.blocking(_read, wanted, choice, packed, cover, record.cover_type)
+    return Fetched(packed, cover, record.cover_type)
 
 
-def _read(
-    wanted: JobRequest, choice: DocumentChoice, packed: bytes, cover: bytes, cover_type: str
-) -> tuple[JobRequest, Book]:
-    document = Document.unpack(packed, cover or None)
+def _read(wanted: JobRequest, choice: DocumentChoice, found: Fetched) -> tuple[JobRequest, Book]:
+    document = Document.unpack(found.packed, found.cover or None)
     chapters = chosen(document, choice)
-    book = Book(document.metadata.to_json(), cover, cover_type, document.metadata.language)
+    book = Book(document.metadata.to_json(), found.cover, found.cover_type, document.metadata.language)
     return wanted.model_copy(update={"chapters": chapters}), book
 
 

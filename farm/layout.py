@@ -10,6 +10,7 @@
                                  /tree.json.gz  its blocks, from which jobs take their text
                                  /cover         its picture
     batches/<batch>/jobs.jsonl.gz               the jobs of a batch, one on each line
+                   /covers/<document>           the pictures of the documents that they name
     voices/<tenant>/<digest>.flac               uploaded reference audio, named by its content
     segments/<2 digits>/<digest>.flac           clips, each named by all that is heard in it; shared by a tenant's jobs
     results/<job>/<run>/audio.<suffix>          what assembly made. `run` is the token of the assembly, so that two
@@ -88,8 +89,17 @@ def document_key(tenant: str, document: str, part: str) -> str:
     return f"{document_prefix(tenant, document)}{part}"
 
 
+def batch_prefix(batch: str) -> str:
+    """Of all that a batch has."""
+    return f"{BATCHES}{batch}/"
+
+
 def lines_key(batch: str) -> str:
     return f"{BATCHES}{batch}/jobs.jsonl.gz"
+
+
+def batch_cover_key(batch: str, document: str) -> str:
+    return f"{BATCHES}{batch}/covers/{document}"
 
 
 def voices_prefix(tenant: str) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from farm.errors import ObjectMissing
-from farm.layout import clip_key, documents_prefix, job_prefix, lines_key, result_prefix, voices_prefix
+from farm.layout import batch_prefix, clip_key, documents_prefix, job_prefix, result_prefix, voices_prefix
 from farm.plan_reader import PlanReader
 from farm.storage import Storage
 from farm.store import Store, batches, documents, jobs, quotas, registry
@@ -40,6 +40,11 @@ def remove_objects(storage: Storage, job: str, *, clips: bool = False) -> None:
     storage.abandon(result_prefix(job))
     for prefix in (result_prefix(job), job_prefix(job)):  # the plan last, because it names the clips
         storage.delete(*(found.key for found in storage.list(prefix)))
+
+
+def remove_lines(storage: Storage, batch: str) -> None:
+    """The lines of a batch, and the covers beside them. Safe to do twice."""
+    storage.delete(*(found.key for found in storage.list(batch_prefix(batch))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +87,7 @@ def purge_tenant(store: Store, storage: Storage, tenant: str) -> None:
     while ids := store.run(jobs.oldest(tenant, limit=100)):
         remove_jobs(store, storage, ids)
     for batch in found.batches:
-        storage.delete(lines_key(batch))
+        remove_lines(storage, batch)
         store.run(batches.forget(batch))
     for voice in found.voices:
         store.run(registry.drop_voice(tenant, voice))

@@ -17,7 +17,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, BinaryIO, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer, model_validator
@@ -140,6 +140,16 @@ SPEC_FIELDS = frozenset(Spec.model_fields) - {"manner"} | frozenset(MANNER_FIELD
 
 
 @dataclass(frozen=True, slots=True)
+class LineBook:
+    """What a line of a batch says of its document, whose cover lies beside the lines."""
+
+    metadata: str  # Metadata.to_json()
+    document: str  # its id
+    cover_bytes: int = 0
+    cover_type: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
     """A validated job under its id. `text` is its text document, of any length."""
 
@@ -150,6 +160,13 @@ class Order:
     text: str
     characters: int
     retention_s: int
+    book: LineBook | None = None  # of a line of a batch
+
+    @property
+    def stored(self) -> int:
+        """Bytes that the job has in storage from its start on."""
+        text = 0 if self.inline else len(self.text.encode())
+        return text if self.book is None else text + len(self.book.metadata.encode()) + self.book.cover_bytes
 
     @property
     def inline(self) -> bool:
@@ -257,8 +274,8 @@ class Written:
     count: int = 0
     characters: int = 0
     lines: int = 0  # bytes of specs, of texts that go to Redis, and of outboxes
-    texts: int = 0  # bytes of texts that go to storage
-    packed: int = 0  # bytes of the file
+    texts: int = 0  # bytes of texts and books that go to storage
+    packed: int = 0  # bytes of the file, and of the covers beside it
 
 
 def write_lines(orders: Iterable[Order], file: BinaryIO, shared: Shared | None = None) -> Written:
@@ -267,7 +284,7 @@ def write_lines(orders: Iterable[Order], file: BinaryIO, shared: Shared | None =
     with gzip.GzipFile(fileobj=file, mode="wb", compresslevel=3, mtime=0) as packed:
         for order in orders:
             spec = order.spec.to_json() if shared is None else patch(order.spec, shared.fields)
-            row = {
+            row: dict[str, Any] = {
                 "id": order.id,
                 "model": order.model,
                 "lane": order.lane.value,
@@ -276,12 +293,14 @@ def write_lines(orders: Iterable[Order], file: BinaryIO, shared: Shared | None =
                 "characters": order.characters,
                 "retention_s": order.retention_s,
             }
+            if order.book is not None:
+                row["book"] = asdict(order.book)
             packed.write(json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
             count += 1
             characters += order.characters
-            text_bytes = len(order.text.encode())
-            lines += len(spec.encode()) + (text_bytes if order.inline else 0) + (END_BYTES if order.spec.events else 0)
-            texts += 0 if order.inline else text_bytes
+            inline = len(order.text.encode()) if order.inline else 0
+            lines += len(spec.encode()) + inline + (END_BYTES if order.spec.events else 0)
+            texts += order.stored
     return Written(count, characters, lines, texts, file.tell())
 
 
@@ -301,6 +320,7 @@ def read_lines(file: BinaryIO, skip: int = 0, shared: Mapping[str, Any] | None =
                 text=row["text"],
                 characters=row["characters"],
                 retention_s=row["retention_s"],
+                book=LineBook(**row["book"]) if "book" in row else None,
             )
 
 

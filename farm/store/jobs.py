@@ -73,7 +73,7 @@ class NewJob:
             events=order.spec.events,
             idempotency_key=key,
             request_digest=digest,
-            stored=0 if order.inline else len(order.text.encode()),
+            stored=order.stored,
             trace=trace,
         )
 

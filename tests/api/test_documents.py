@@ -18,20 +18,23 @@ from farm.documents.tree import Block, Document, Kind, number
 from farm.documents.view import view_of
 from farm.errors import BadInput
 from farm.job import Due
-from farm.layout import DOCUMENTS, book_cover_key, book_key, document_key, text_key
+from farm.layout import BATCHES, DOCUMENTS, JOBS, book_cover_key, book_key, document_key, text_key
 from farm.plan import decode_page
 from farm.plan_order import PlanOrder, make_plan
 from farm.quota import Quota
 from farm.settings import Settings
-from farm.spec import StoredDocument
+from farm.spec import StoredDocument, read_text
 from farm.storage import open_storage
-from farm.store import Store, documents, quotas, tasks
+from farm.store import Store, batches, documents, quotas, tasks
+from farm.store import jobs as store_jobs
 from farm.wake import Waker
 from farm.wire import MAX_CHAPTERS, MAX_CHARACTERS, DocumentChoice
-from tests.api.backstage import ESPEAK, Backstage
+from tests.api.backstage import ESPEAK, LEASE_MS, Backstage
 from tests.patience import patient
 from tests.pure.book import PNG, epub, nav, page
+from worker.desk.batch import Unfolder
 from worker.desk.desk import Desk
+from worker.desk.retention import Retention
 
 BOOK = epub(
     {
@@ -187,10 +190,122 @@ def test_too_much_is_refused_by_its_number_once_the_chapters_are_chosen(
     assert len(chosen(book, DocumentChoice(id=id, chapters=["c1", "c3"]))) == 2
 
 
-def test_a_line_of_a_batch_can_not_name_a_document(api: httpx.Client, backstage: Backstage) -> None:
-    answer = api.post("/v1/batches", json={"jobs": [{"document": {"id": put(backstage)}}]})
-    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/jobs/0/document")
-    assert "a job of its own" in answer.text
+# --- lines of batches -------------------------------------------------------------------------------------------------
+
+
+def as_lines(*jobs: dict[str, Any]) -> dict[str, Any]:
+    data = "\n".join(map(json.dumps, jobs))
+    return {"content": data, "headers": {"Content-Type": "application/jsonl"}}
+
+
+def unfolded(backstage: Backstage, batch: str) -> list[str]:
+    """As the desk does it; the ids of the jobs."""
+    (task,) = backstage.store.run(tasks.take((Due.BATCH,), want=1, lease_ms=LEASE_MS))
+    Unfolder(backstage.store, backstage.storage).unfold(task)
+    return [job for job, _ in backstage.store.run(batches.lines(batch, after=0, limit=100))]
+
+
+@pytest.mark.parametrize("way", ["lines", "json"])
+def test_lines_of_a_batch_name_documents_which_they_need_no_more_once_accepted(
+    way: str, api: httpx.Client, backstage: Backstage, store: Store
+) -> None:
+    german = epub({"a.xhtml": page("<p>Das Licht.</p>")}, metadata="<dc:language>de-AT</dc:language>")
+    book, other = put(backstage), put(backstage, german, id="doc_" + "3" * 26)
+    jobs = [
+        {"custom_id": "two", "document": {"id": book, "chapters": ["c3"]}},
+        {"input": "A line."},
+        {"custom_id": "all", "document": {"id": book}},
+        {"custom_id": "de", "document": {"id": other}},
+    ]
+    sent = as_lines(*jobs) if way == "lines" else {"json": {"jobs": jobs}}
+    answer = api.post("/v1/batches", **sent)
+    assert answer.status_code == 202, answer.text
+    for document in (book, other):
+        assert api.delete(f"/v1/documents/{document}").status_code == 204
+    counted = used(store)
+    two, line, everything, licht = unfolded(backstage, answer.json()["id"])
+    assert used(store) == counted, "the batch was counted for what its jobs are"
+    assert spoken(backstage, two) == [("Two", "Two\n\nIt went out.")]
+    assert [title for title, _ in spoken(backstage, everything)] == ["One", "Two"]
+    assert spoken(backstage, line) == [("", "A line.")]
+    assert [backstage.spec(job).language for job in (two, licht)] == ["en-us", "de"]
+    for job in (two, everything):
+        assert json.loads(backstage.storage.get(book_key(job)))["title"] == "The Lighthouse"
+        assert backstage.storage.get(book_cover_key(job)) == PNG
+    assert list(backstage.storage.list(f"{JOBS}{line}/")) == []
+    assert backstage.storage.head(book_cover_key(licht)) is None
+
+
+def test_a_long_text_of_a_line_counts_once_for_its_tenant(
+    api: httpx.Client, backstage: Backstage, store: Store
+) -> None:
+    book = put(backstage, epub({"a.xhtml": page(f"<p>{'The lamp was lit. ' * 900}</p>")}, cover=PNG))
+    batch = api.post("/v1/batches", json={"jobs": [{"document": {"id": book}}] * 3}).json()["id"]
+    counted = used(store)
+    jobs = unfolded(backstage, batch)
+    assert used(store) == counted
+    in_storage = sum(found.size for job in jobs for found in backstage.storage.list(f"{JOBS}{job}/"))
+    assert in_storage > 3 * (16_000 + len(PNG))
+    assert used(store) > in_storage
+
+
+def spoken(backstage: Backstage, job: str) -> list[tuple[str, str]]:
+    """The chapters of a job, wherever its text is."""
+    text = backstage.store.run(store_jobs.text(job))
+    rows = read_text(text if text is not None else backstage.storage.get(text_key(job)))
+    return [(row.title, row.input) for row in rows]
+
+
+def test_every_line_with_a_wrong_document_is_named(api: httpx.Client, backstage: Backstage) -> None:
+    book, unread = put(backstage), "doc_" + "5" * 26
+    reading = StoredDocument(status="reading", filename="a.txt").to_json()
+    assert backstage.store.run(documents.put("default", unread, reading, bytes=1, due_ms=10**8))
+    jobs = [
+        {"document": {"id": "doc_" + "0" * 26}},
+        {"document": {"id": book}},
+        {"document": {"id": book, "chapters": ["c9"]}},
+        {"document": {"id": unread}},
+        {"document": {"id": book}, "input": "Both."},
+    ]
+    answer = api.post("/v1/batches", **as_lines(*jobs))
+    assert answer.status_code == 422
+    found = [(error["pointer"], error["message"]) for error in answer.json()["errors"]]
+    assert [pointer for pointer, _ in found] == [
+        *("/jobs/0/document/id", "/jobs/2/document/chapters", "/jobs/3/document/id", "/jobs/4")
+    ]
+    assert "there is no document" in found[0][1]
+    assert "not read yet" in found[2][1]
+    assert list(backstage.storage.list(BATCHES)) == []
+
+
+@pytest.mark.parametrize(
+    ("limit", "said"), [("MOST_LINES", "1 lines"), ("MOST_DOCUMENTS", "1 documents"), ("MOST_BYTES", "1 bytes")]
+)
+def test_documents_of_a_batch_have_limits(
+    limit: str, said: str, api: httpx.Client, backstage: Backstage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"api.batch_documents.{limit}", 1)
+    jobs = [{"document": {"id": put(backstage, id="doc_" + letter * 26)}} for letter in "34"]
+    answer = api.post("/v1/batches", **as_lines(*jobs))
+    assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
+    assert said in answer.text
+    assert list(backstage.storage.list(BATCHES)) == []
+
+
+def test_a_name_in_escapes_is_a_name(api: httpx.Client, backstage: Backstage) -> None:
+    line = json.dumps({"document": {"id": put(backstage)}}).replace("document", "docu\\u006dent")
+    answer = api.post("/v1/batches", content=line, headers={"Content-Type": "application/jsonl"})
+    assert answer.status_code == 202, answer.text
+
+
+def test_the_covers_of_a_batch_go_with_it(api: httpx.Client, backstage: Backstage) -> None:
+    batch = api.post("/v1/batches", json={"jobs": [{"document": {"id": put(backstage)}}]}).json()["id"]
+    assert len(list(backstage.storage.list(BATCHES))) == 2
+    unfolded(backstage, batch)
+    assert api.delete(f"/v1/batches/{batch}").status_code == 202
+    (task,) = backstage.store.run(tasks.take((Due.DELETE,), want=1, lease_ms=LEASE_MS))
+    Retention(backstage.store, backstage.storage, record_days=0).delete(task)
+    assert list(backstage.storage.list(BATCHES)) == []
 
 
 def test_a_document_that_can_not_be_read_is_refused_and_leaves_nothing(

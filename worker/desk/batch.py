@@ -10,11 +10,12 @@ from __future__ import annotations
 import json
 import logging
 import time
+from contextlib import suppress
 from dataclasses import replace
 
-from farm.errors import Conflict, NotFound
-from farm.layout import lines_key, text_key
-from farm.spec import Order, read_lines
+from farm.errors import Conflict, NotFound, ObjectMissing
+from farm.layout import batch_cover_key, book_cover_key, book_key, lines_key, text_key
+from farm.spec import LineBook, Order, read_lines
 from farm.storage import Storage
 from farm.store import Store, batches, jobs, tasks
 from farm.tracing import OFF, Tracing
@@ -82,15 +83,27 @@ class Unfolder:
 
     def _accept(self, order: Order, new: jobs.NewJob) -> bool:
         """False when the batch was canceled or deleted meanwhile."""
-        if not order.inline:
-            self._storage.put(text_key(order.id), order.text.encode(), "application/json")
+        parts = {} if order.inline else {text_key(order.id): (order.text.encode(), "application/json")}
+        if order.book is not None and new.batch is not None:
+            parts |= self._book_of(order.id, order.book, new.batch)
+        for key, (data, kind) in parts.items():
+            self._storage.put(key, data, kind)
         try:
             self._store.run(jobs.accept(new))
         except (Conflict, NotFound):
-            if not order.inline:
-                self._storage.delete(text_key(order.id))
+            self._storage.delete(*parts)
             return False
         return True
+
+    def _book_of(self, job: str, book: LineBook, batch: str) -> dict[str, tuple[bytes, str]]:
+        """The objects that the job keeps of its document, with their types. A cover that storage has lost is left out,
+        as assembly does."""
+        parts = {book_key(job): (book.metadata.encode(), "application/json")}
+        if book.cover_bytes:
+            with suppress(ObjectMissing):
+                cover = self._storage.get(batch_cover_key(batch, book.document))
+                parts[book_cover_key(job)] = cover, book.cover_type
+        return parts
 
     def _look_for_room(self) -> None:
         if self._store.pressure().crowded:

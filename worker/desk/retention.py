@@ -6,8 +6,8 @@ from __future__ import annotations
 import time
 
 from farm.job import is_batch
-from farm.layout import draft_keys, lines_key
-from farm.removal import remove_jobs, remove_objects
+from farm.layout import draft_keys
+from farm.removal import remove_jobs, remove_lines, remove_objects
 from farm.storage import Storage
 from farm.store import Store, batches, jobs, tasks
 
@@ -48,11 +48,14 @@ class Retention:
         self._forget_batch(task.id)
 
     def _forget_batch(self, batch: str) -> None:
-        self._storage.delete(lines_key(batch))
+        remove_lines(self._storage, batch)
         self._store.run(batches.forget(batch))
 
     def discard_draft(self, task: tasks.Task) -> None:
         """What lies in storage for a job or batch that was never accepted goes. Nobody can accept it while the task is
         ours."""
-        self._storage.delete(*([lines_key(task.id)] if is_batch(task.id) else draft_keys(task.id)))
+        if is_batch(task.id):
+            remove_lines(self._storage, task.id)
+        else:
+            self._storage.delete(*draft_keys(task.id))
         self._store.run(tasks.done(task))
