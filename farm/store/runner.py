@@ -17,7 +17,7 @@ from redis.exceptions import NoScriptError, RedisError
 
 from farm.errors import Misconfigured, StoreUnavailable
 from farm.store import connection
-from farm.store.call import Argument, Call, Script, render_scripts
+from farm.store.call import Argument, Call, Script, command, render_scripts
 from farm.store.outage import farm_error
 
 T = TypeVar("T")
@@ -223,7 +223,8 @@ class AsyncStore:
 
     async def events_between(self, after: str, until: str, count: int) -> list[Event]:
         """Of the events after one stream id up to and with another, the first `count`."""
-        return _events(await self._execute("XRANGE", "f:ev", f"({after}", until, "COUNT", count))
+        entries = await self.run(command("XRANGE", "f:ev", f"({after}", until, "COUNT", count, read=_entries))
+        return _events(entries)
 
     async def events_kept(self) -> tuple[str, str]:
         """The ids of the oldest event that is kept and of the latest that ever was; "0-0" where there is none.
@@ -231,8 +232,10 @@ class AsyncStore:
         Whether others were trimmed before the oldest, Redis 6.2 does not say. Whoever has none of them counts as having
         missed some: at a farm's first event ever one listener too many is told the state again, and none too few.
         """
-        first = await self._execute("XRANGE", "f:ev", "-", "+", "COUNT", 1)
-        last = await self._execute("XREVRANGE", "f:ev", "+", "-", "COUNT", 1)
+        first, last = await asyncio.gather(
+            self.run(command("XRANGE", "f:ev", "-", "+", "COUNT", 1, read=_entries)),
+            self.run(command("XREVRANGE", "f:ev", "+", "-", "COUNT", 1, read=_entries)),
+        )
         return (first[0][0].decode(), last[0][0].decode()) if first and last else ("0-0", "0-0")
 
     async def close(self) -> None:
@@ -395,6 +398,11 @@ def read_news(answer: Any, after: tuple[str, str]) -> News:
         for entries, before in zip((changed, settled), after, strict=True)
     )
     return News(_events(changed), [Moved.of(fields) for _, fields in settled], (latest[0], latest[1]))
+
+
+def _entries(answer: list[Any]) -> list[tuple[bytes, dict[bytes, bytes]]]:
+    """Those of a stream, as a script answers them."""
+    return [(id, dict(zip(flat[::2], flat[1::2], strict=True))) for id, flat in answer]
 
 
 def _events(entries: Any) -> list[Event]:

@@ -327,6 +327,19 @@ async def test_a_listener_gets_events_when_they_happen(redis_url: str) -> None:
 
 
 @pytest.mark.anyio
+async def test_as_many_as_like_look_at_the_events_at_once(redis_url: str) -> None:
+    """All listeners come back at once after a restart of the API, and a pool has 100 connections."""
+    store = await AsyncStore.connect(redis_url)
+    await store.run(jobs.accept(new_job("job_a")))
+    await store.run(jobs.cancel("job_a", "ann"))
+    kept = await asyncio.gather(*(store.events_kept() for _ in range(1_000)))
+    ((first, last),) = set(kept)
+    between = await asyncio.gather(*(store.events_between(first, last, 9) for _ in range(1_000)))
+    assert {tuple((event.id, event.status) for event in page) for page in between} == {((last, "canceled"),)}
+    await store.close()
+
+
+@pytest.mark.anyio
 async def test_a_listener_gets_an_empty_list_when_nothing_happens(redis_url: str) -> None:
     store = await AsyncStore.connect(redis_url)
     assert await store.events("$", 30) == []
