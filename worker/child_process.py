@@ -1,19 +1,34 @@
 """The parent's end of a child process that serves requests: a line of JSON and some bytes there, the same back.
 
 The child ends with its standard input, so it never outlives its parent. worker/engines/espeak/speaker.py and
-worker/desk/plan_process.py are such children.
+worker/desk/plan_process.py are such children. One that nothing else stops within a request calls end_with_parent().
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import os
 import select
 import subprocess
+import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 _END_S = 5.0  # for a child that is to end by itself
+
+
+def end_with_parent() -> None:
+    """For a child that may loop or hang within a request, where it reads nothing: the process ends as soon as the other
+    end of its standard input, a pipe, is closed."""
+    threading.Thread(target=_end_at_hangup, name="end-with-parent", daemon=True).start()
+
+
+def _end_at_hangup() -> None:
+    ends = select.poll()
+    ends.register(0, 0)  # a hangup is told of without being asked for; what can be read is not
+    ends.poll()
+    os._exit(1)
 
 
 class ChildProcess:

@@ -7,7 +7,7 @@
 
 A process of its own, because an ear may loop, crash or take all memory, and the clips must not go with it. It yields to
 everything else on the machine (nice), so that a check takes cores from an engine only where none is free, and it ends
-with its standard input.
+with its standard input, even where it loops.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from farm import logs
+from worker.child_process import end_with_parent
 
 _NICE = 10
 LIBRARIES = ("ctranslate2", "faster-whisper", "tokenizers", "whisper-normalizer", "text2num", "rapidfuzz")
@@ -32,6 +33,7 @@ def main() -> None:
     replies = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)  # prints of the libraries belong into the log
     logs.begin("ear")
+    end_with_parent()
     os.nice(_NICE)
     try:
         from worker.ear.hearing import Hearing
