@@ -9,6 +9,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from farm.job import ENDED, Status
+from farm.spec import Spec
 from farm.wire import MAX_BATCH_JOBS, MAX_CHARACTERS, BatchRequest, Job, JobRequest, Label, Pauses, Text, speakable
 
 Way = Callable[[dict[str, Any]], JobRequest]
@@ -311,3 +312,11 @@ def test_every_status_that_has_ended_is_ended_to_a_client() -> None:
     for status in Status:
         fields: dict[str, Any] = {"status": status}
         assert Job.model_construct(**fields).ended == (status in ENDED)
+
+
+def test_a_default_is_not_made_anew_for_each_request() -> None:
+    """Pydantic would copy it, field by field, at each look at a job."""
+    one, other = (JobRequest(input=text) for text in ("One.", "Two."))
+    assert one.output is other.output
+    stored = [Spec.model_validate_json('{"language":"en","voice":"en-us"}') for _ in range(2)]
+    assert stored[0].output is stored[1].output
