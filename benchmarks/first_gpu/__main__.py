@@ -15,6 +15,7 @@ import argparse
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from importlib import import_module
@@ -76,18 +77,24 @@ def ask_all(probes: Sequence[Probe], plan: Plan, seconds: float, say: Callable[[
 
 
 def obstacle_to(device: str) -> str | None:
-    """Why no probe could be asked about this device. This process must have no context of CUDA, so that the driver is
-    asked how many GPUs there are, and nothing else."""
+    """Why no probe could be asked about this device. The driver is asked how many GPUs there are, which makes no
+    context of CUDA: this process must have none."""
     if find_spec("torch") is None:
-        return "PyTorch is not installed here: pip install 'tts-farm[worker,indextts]', or use the GPU image"
+        return "PyTorch is not installed here; docs/gpu.md has the command"
     torch: Any = import_module("torch")
     kind, _, number = device.partition(":")
-    if kind != "cuda" or int(number or 0) < (there := torch.cuda.device_count()):
+    if kind != "cuda":
         return None
     build = f"PyTorch {torch.__version__}"
     if torch.version.cuda is None:
         return f"{build} is a build without CUDA; install the one for your driver, or say --tiny --device cpu"
-    return f"{build} of CUDA {torch.version.cuda} sees {there} GPUs here, and not {device}; what does nvidia-smi say?"
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        there = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if int(number or 0) < there:
+        return None
+    reason = " ".join(str(said[0].message).split()) if said else "what does nvidia-smi say?"
+    return f"{build} of CUDA {torch.version.cuda} sees {there} GPUs here, and not {device}: {reason}"
 
 
 def _print(text: str) -> None:

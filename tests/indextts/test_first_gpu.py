@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -139,13 +140,22 @@ def test_without_a_gpu_nothing_is_asked_and_one_line_says_what_is_missing(
 
 
 @pytest.mark.parametrize(("device", "seen"), [("cuda", 0), ("cuda:1", 1)])
-def test_a_gpu_that_pytorch_does_not_see_is_named(device: str, seen: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gpu_that_pytorch_does_not_see_is_named_with_its_reason(
+    device: str, seen: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def available() -> bool:
+        if not seen:
+            warnings.warn("CUDA initialization: The NVIDIA driver on your system is too old", stacklevel=1)
+        return bool(seen)
+
     monkeypatch.setattr(torch.version, "cuda", "13.0")
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: seen)
-    assert f"of CUDA 13.0 sees {seen} GPUs here, and not {device}; what does nvidia-smi say?" in str(
-        obstacle_to(device)
-    )
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "is_available", available)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: seen or 1)  # NVML counts it without a driver that fits
+    reason = "what does nvidia-smi say?" if seen else "The NVIDIA driver on your system is too old"
+    said = str(obstacle_to(device))
+    assert f"of CUDA 13.0 sees {seen} GPUs here, and not {device}: " in said
+    assert reason in said
+    seen = 2
     assert obstacle_to(device) is None
 
 
