@@ -260,7 +260,10 @@ def test_a_full_memory_while_a_piece_is_made_again_is_told_of_that_piece_alone(n
         made = acoustic.render([good, too_loud(loud)])
     assert not isinstance(made[0], Fault)
     assert isinstance(made[1], Fault)
-    assert "no memory" in made[1].error
+    assert made[1].error == (
+        "the sound of this text is not finite in half precision, and the GPU has no memory to make it again in fp32; "
+        "give the engine fewer slots"
+    )
 
 
 def test_in_full_precision_nothing_is_made_twice(network: Network, acoustic: Acoustic) -> None:

@@ -40,7 +40,11 @@ class Acoustic:
         self._exact: Stages | None = None
         if precisions.s2mel in HALF or precisions.vocoder in HALF:
             half = max(1, rows // 2)  # because a row takes twice the memory
-            self._exact = Stages(network, steps, guidance, half, precisions.full, precisions.full, kernels)
+            no_memory = (
+                "the sound of this text is not finite in half precision, and the GPU has no memory to make it again in "
+                f"{precisions.full}; give the engine fewer slots"
+            )
+            self._exact = Stages(network, steps, guidance, half, precisions.full, precisions.full, kernels, no_memory)
         self._rendered = self._again = 0  # pieces
         with torch.inference_mode():
             self._attention = self._usual.flow.attention

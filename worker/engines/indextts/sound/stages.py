@@ -25,6 +25,8 @@ from worker.engines.indextts.sound.vocoder import Vocoder
 
 log = logging.getLogger(__name__)
 
+_NO_MEMORY = "the GPU has no memory for this text, not even alone; split it, or give the engine fewer slots"
+
 Sound = tuple[Hashable, npt.NDArray[np.float32]]  # a piece's key and its samples (256 * frames,) within [-1, 1]
 
 
@@ -53,9 +55,10 @@ class Stages:
 
     def __init__(
         self, network: Network, steps: int, guidance: float, rows: int, s2mel: Precision, vocoder: Precision,
-        kernels: Kernels,
-    ):  # fmt: skip
-        self._kernels = kernels
+        kernels: Kernels, no_memory: str = _NO_MEMORY,
+    ) -> None:  # fmt: skip
+        """`no_memory`: what is said of a piece that does not fit alone."""
+        self._kernels, self._no_memory = kernels, no_memory
         self._network, self._steps, self._guidance = network, steps, guidance
         self._of_flow, self._of_vocoder = DTYPES[s2mel], DTYPES[vocoder]
         self._rows = rows
@@ -90,7 +93,7 @@ class Stages:
         order = sorted(tasks, key=lambda number: tasks[number].piece.frames)
         while order:
             batch = order[: first_batch([tasks[number].rows for number in order], self._room.rows)]
-            sounds = self._isolation.run([tasks[number] for number in batch], self._sounds, _fault, self._give_way)
+            sounds = self._isolation.run([tasks[number] for number in batch], self._sounds, self._fault, self._give_way)
             made |= zip(batch, sounds, strict=True)
             del order[: len(batch)]
         return made
@@ -114,6 +117,11 @@ class Stages:
         fresh = iter(made)
         return [next(fresh) if task.mel is None else task.mel for task in tasks]
 
+    def _fault(self, task: Task, error: Exception) -> Fault:
+        if out_of_memory(error):
+            return Fault(task.piece.key, self._no_memory)
+        return Fault(task.piece.key, f"the acoustic stages failed: {_first_line(error)}")
+
     def _give_way(self, tasks: Sequence[Task], error: Exception) -> None:
         lacking = out_of_memory(error)
         if lacking:
@@ -125,13 +133,6 @@ class Stages:
 def _spoiled(task: Task, mel: torch.Tensor) -> Spoiled:
     """Asks the device about the mel, which waits for it: only here, where something went wrong."""
     return Spoiled(Task(task.piece, mel if mel.isfinite().all() else None))
-
-
-def _fault(task: Task, error: Exception) -> Fault:
-    if out_of_memory(error):
-        reason = "the GPU has no memory for this text, not even alone; split it, or give the engine fewer slots"
-        return Fault(task.piece.key, reason)
-    return Fault(task.piece.key, f"the acoustic stages failed: {_first_line(error)}")
 
 
 def _first_line(error: Exception) -> str:
