@@ -49,7 +49,7 @@ def gpu() -> Iterator[None]:
         yield
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)  # 10 s of a core
 def test_every_stage_runs_on_the_gpu_from_a_recording_to_samples(
     network: Network, references: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
