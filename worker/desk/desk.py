@@ -110,6 +110,9 @@ class Desk:
             Crew(_DOCUMENTS, "document") as documents,
         ):
             while not stopping():
+                # Looked at before what is due: what ends meanwhile may make more due.
+                crews = deliveries.under_way | assemblies.under_way | passages.under_way | documents.under_way
+                under_way = crews | plans.under_way
                 webhooks = self._take((Due.DELIVER,), deliveries.free)
                 deliveries.start(act, webhooks)
                 # The last free thread is for interactive jobs, which must not wait for several books.
@@ -124,8 +127,6 @@ class Desk:
                 for task in quick:
                     self._begin(act, task, plans)
                 if not (webhooks or results or uploads or stretches or quick):
-                    crews = deliveries.under_way | assemblies.under_way | passages.under_way | documents.under_way
-                    under_way = crews | plans.under_way
                     if not under_way:
                         return
                     wait(under_way, timeout=0.1, return_when=FIRST_COMPLETED)
