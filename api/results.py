@@ -123,6 +123,14 @@ class ManifestWaveform(BaseModel):
     data: str = Field(description="base64 of the pairs: lowest and highest sample, signed bytes, 127 is full scale")
 
 
+class ManifestHeld(BaseModel):
+    """What the audio file holds beside its sound."""
+
+    chapters: int = Field(description="that a player shows")
+    cover: bool
+    note: str = Field(description="why something is not in it; else empty")
+
+
 class Manifest(BaseModel):
     """For the document alone: a stored manifest is sent as it is, and later ones may say more."""
 
@@ -146,6 +154,7 @@ class Manifest(BaseModel):
     source_loudness_lufs: float | None = Field(None, description="of the clips, before the gain")
     gain_db: float | None = Field(None, description="of the whole recording; null where each chapter has one")
     waveform: ManifestWaveform | None = None
+    file: ManifestHeld | None = None
     preset: ManifestPreset | None = None
     warnings: int | None = None
     needs_review: int | None = Field(None, description="segments that somebody should listen to")

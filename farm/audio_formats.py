@@ -1,7 +1,7 @@
 """The formats of a result: the audio that a job can ask for, its subtitles, and how their files are named and served.
 
 The client imports this module, so the encoders appear by name only: `container` and `subtype` are libsndfile's, and
-empty for m4b, which FFmpeg writes (the package av).
+empty for m4b, which FFmpeg alone writes (the package av).
 """
 
 from __future__ import annotations
@@ -24,15 +24,18 @@ class Encoding:
     sample_rates: tuple[int, ...] = ()  # Hz, in ascending order; empty where every rate is allowed
 
 
+_MPEG_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+
 AUDIO_FORMATS: Mapping[AudioFormat, Encoding] = MappingProxyType(
     {
-        "mp3": Encoding(".mp3", "audio/mpeg", "MP3", "MPEG_LAYER_III"),
+        "mp3": Encoding(".mp3", "audio/mpeg", "MP3", "MPEG_LAYER_III", _MPEG_RATES),
         "wav": Encoding(".wav", "audio/wav", "WAV", "PCM_16"),
         "flac": Encoding(".flac", "audio/flac", "FLAC", "PCM_16"),
         "opus": Encoding(".ogg", "audio/ogg", "OGG", "OPUS", (8000, 12000, 16000, 24000, 48000)),
-        "m4b": Encoding(".m4b", "audio/mp4", "", "", (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)),
+        "m4b": Encoding(".m4b", "audio/mp4", "", "", _MPEG_RATES),
     }
 )
+BOOK_FORMATS: frozenset[AudioFormat] = frozenset({"m4b", "mp3", "opus"})  # hold chapters, tags, a cover: by FFmpeg
 SUBTITLE_FORMATS: Mapping[SubtitleFormat, str] = MappingProxyType(  # with their media types
     {"vtt": "text/vtt", "srt": "application/x-subrip"}
 )

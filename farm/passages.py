@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
+from farm.audio_formats import BOOK_FORMATS
 from farm.plan import Segment
 from farm.wire import Output
 
 PASSAGE_MS = 600_000  # estimated; a passage lies in memory, 26 MB of it at 22,050 Hz
 _MS_PER_BYTE = 60  # of text in UTF-8: of English, and of Chinese with three bytes a character
-_JOINED = frozenset({"wav", "flac"})  # formats whose passages can be joined without decoding them; and m4b
 
 
 class Cuts:
@@ -49,8 +49,8 @@ class Cuts:
     def worthwhile(self) -> bool:
         """Whether the job is long enough for passages, and its result can be joined from them. With one gain for the
         whole recording a wav or flac can't be: nothing can be encoded before the last clip is there (decision 4)."""
-        joined = self._output.format in _JOINED and not self._output.has_gain
-        return (joined or _is_bound(self._output)) and self._ms > PASSAGE_MS and len(self._ends) > 1
+        can_be_joined = _is_bound(self._output) or not self._output.has_gain
+        return can_be_joined and self._ms > PASSAGE_MS and len(self._ends) > 1
 
     def _ends_with(self, last: Segment, row: Segment) -> bool:
         if row.chapter != last.chapter:
@@ -69,5 +69,5 @@ def passages(rows: Iterable[Segment], output: Output) -> list[list[Segment]]:
 
 
 def _is_bound(output: Output) -> bool:
-    """Whether a result of any length is made of passages. Those of an m4b with one gain are kept as samples."""
-    return output.format == "m4b" or output.gain_per_chapter
+    """Whether a result of any length is made of passages. Those of a book with one gain are kept as samples."""
+    return output.format in BOOK_FORMATS or output.gain_per_chapter

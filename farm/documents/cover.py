@@ -23,20 +23,29 @@ def cover_of(name: str, picture: bytes, warnings: list[str]) -> Cover | None:
     if (fault := fault_of(picture)) is not None:
         warnings.append(f"the cover {name} is left out: {fault}")
         return None
-    return Cover(picture, "image/png" if picture.startswith(_PNG) else "image/jpeg")
+    return Cover(picture, media_type_of(picture))
+
+
+def media_type_of(picture: bytes) -> str:
+    return "image/png" if picture.startswith(_PNG) else "image/jpeg"
 
 
 def fault_of(picture: bytes) -> str | None:
     """Why the picture is no cover; None where it is one."""
     if len(picture) > MAX_COVER_BYTES:
         return f"it has {len(picture):,} bytes, and a cover at most {MAX_COVER_BYTES:,}"
-    size = _size_of_png(picture) if picture.startswith(_PNG) else _size_of_jpeg(picture)
+    size = size_of(picture)
     if size is None or 0 in size:
         return "it is no JPEG or PNG that says how large it is"
     if max(size) > MAX_COVER_PIXELS:
         width, height = size
         return f"it has {width:,} x {height:,} pixels, and a cover at most {MAX_COVER_PIXELS:,} a side"
     return None
+
+
+def size_of(picture: bytes) -> tuple[int, int] | None:
+    """Width and height in pixels, as the head of the picture says. None where it says nothing."""
+    return _size_of_png(picture) if picture.startswith(_PNG) else _size_of_jpeg(picture)
 
 
 def _size_of_png(picture: bytes) -> tuple[int, int] | None:

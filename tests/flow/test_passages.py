@@ -210,8 +210,11 @@ def test_a_short_job_is_joined_at_once(house: House, monkeypatch: pytest.MonkeyP
     assert house.record(job).status is Status.SUCCEEDED
 
 
-def test_an_m4b_of_a_long_job_has_chapters_at_their_first_clips_and_the_tags_of_its_metadata(spoken: House) -> None:
-    job = planned(spoken, "m4b", metadata={"title": "A Day", "Author": "N. N.", "narrator": "Nobody"})
+@pytest.mark.parametrize("format", ["m4b", "mp3", "opus"])
+def test_a_book_of_a_long_job_has_chapters_at_their_first_clips_and_the_tags_of_its_metadata(
+    spoken: House, format: str
+) -> None:
+    job = planned(spoken, format, metadata={"title": "A Day", "Author": "N. N.", "narrator": "Nobody"})
     assert settle(spoken, job, 0) == 1
     spoken.desk.drain()
     assert len(passages(spoken, job)) == 1
@@ -219,11 +222,16 @@ def test_an_m4b_of_a_long_job_has_chapters_at_their_first_clips_and_the_tags_of_
     spoken.desk.drain()
     manifest = json.loads(spoken.storage.get(spoken.outcome(job).manifest_key))
     with av.open(io.BytesIO(result(spoken, job))) as file:
-        chapters = [(chapter["metadata"]["title"], chapter["start"]) for chapter in file.chapters()]
-        tags = dict(file.metadata)
+        chapters = [
+            (chapter["metadata"]["title"], round(1000 * chapter["start"] * chapter["time_base"]))
+            for chapter in file.chapters()
+        ]
+        told = {**file.metadata, **file.streams.audio[0].metadata}
+    tags = {name.lower(): text for name, text in told.items()}
     assert chapters == [(each["title"], each["offset_ms"]) for each in manifest["chapters"]]
     assert (tags["title"], tags["artist"], tags["composer"]) == ("A Day", "N. N.", "Nobody")
     assert "machine" in tags["comment"]
+    assert manifest["file"] == {"chapters": 3, "cover": False, "note": ""}
 
 
 def test_the_manifest_says_how_loud_each_chapter_became(spoken: House) -> None:
@@ -268,6 +276,38 @@ def test_a_desk_without_the_encoder_fails_an_m4b_and_says_why(house: House, monk
     job = planned(house, "m4b")
     assert house.record(job).status is Status.FAILED
     assert house.outcome(job).code == "encoder_missing"
+
+
+@pytest.mark.parametrize("format", ["mp3", "opus"])
+def test_without_the_encoder_an_mp3_is_made_at_the_end_and_says_that_it_holds_no_chapters(
+    spoken: House, format: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("farm.encoders.find_spec", lambda name: None)
+    job = planned(spoken, format)
+    settle(spoken, job, 0, 1, 2)
+    spoken.desk.drain()
+    manifest = json.loads(spoken.storage.get(spoken.outcome(job).manifest_key))
+    assert (manifest["file"]["chapters"], manifest["file"]["note"].split(":")[0]) == (0, "encoder_missing")
+    with av.open(io.BytesIO(result(spoken, job))) as file:
+        assert file.chapters() == []
+    assert len(samples(spoken, job)) == manifest["frames"]
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_desks_with_and_without_the_encoder_finish_a_job_together(
+    spoken: House, before: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = planned(spoken, "mp3")
+    for chapters, is_there in (((0, 1), before), ((2,), not before)):
+        with monkeypatch.context() as patched:
+            if not is_there:
+                patched.setattr("farm.encoders.find_spec", lambda name: None)
+            settle(spoken, job, *chapters)
+            spoken.desk.drain()
+    manifest = json.loads(spoken.storage.get(spoken.outcome(job).manifest_key))
+    assert manifest["file"]["chapters"] == (0 if before else 3)
+    assert len(samples(spoken, job)) == manifest["frames"]
+    assert passages(spoken, job) == []
 
 
 def test_a_streamed_job_has_no_passages_because_it_has_no_recording(spoken: House) -> None:

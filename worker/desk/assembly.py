@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from farm.audio_formats import AUDIO_FORMATS, SUBTITLE_FORMATS
+from farm.audio_formats import AUDIO_FORMATS, BOOK_FORMATS, SUBTITLE_FORMATS
 from farm.documents.metadata import Cover, Metadata
 from farm.errors import BadInput, ClipCorrupt, FarmError, ObjectMissing
 from farm.job import Status
@@ -44,9 +44,9 @@ from farm.tracing import OFF, Span, Tracing, step_of, unix_ns
 from farm.wake import Waker, render_queue
 from farm.wire import Output
 from worker.desk.binding import Binder, TooLong
+from worker.desk.book import Book
 from worker.desk.clips import Clips
 from worker.desk.failure import fail_job
-from worker.desk.m4b import Book
 from worker.desk.manifest import Manifest, Said, timing
 from worker.desk.passage import Pieces
 from worker.desk.passage_maker import passage_pieces, passages_of
@@ -231,7 +231,7 @@ class Assembler:
 
     def _document(self, job: str, output: Output) -> Metadata:
         """What the document of a job says of itself; nothing where the job has none, or its format shows nothing."""
-        if output.format != "m4b":
+        if output.format not in BOOK_FORMATS:
             return Metadata()
         try:
             said = Metadata.from_json(self._storage.get(book_key(job)))

@@ -1,5 +1,4 @@
-"""Binds passages into one recording, without decoding them: WAV and FLAC as they are, M4B with its chapters, MP3 and
-Opus of their samples.
+"""Binds passages into one recording: WAV and FLAC as they are, M4B and MP3 of their packets, Opus of their samples.
 
 A passage whose gain was not known when it was made holds samples: all are measured here first, and then encoded.
 """
@@ -13,22 +12,28 @@ from pathlib import Path
 
 import numpy as np
 
-from farm.audio_formats import encodable_rate
+from farm.audio_formats import BOOK_FORMATS, encodable_rate
+from farm.encoders import holds_chapters
 from farm.presets import mp3_kbps
 from farm.sound import flac_frames
 from farm.sound.flac import Samples, from_pcm
 from farm.sound.flac_frames import Frames, frames_at, stream_head
 from farm.sound.timeline import Span
 from farm.wire import Output
-from worker.desk.aac import Packets
+from worker.desk.book import Book, Held
 from worker.desk.encoder import Encoder
 from worker.desk.loudness import Figures, Levels, decibels, joined, shown
-from worker.desk.m4b import Book, M4bFile
+from worker.desk.m4b import M4bFile
 from worker.desk.manifest import Said
 from worker.desk.mastering import gain_for
+from worker.desk.mp3 import Mp3File
+from worker.desk.opus import OpusFile
+from worker.desk.packets import Packets
 from worker.desk.passage import Passage, finished
 from worker.desk.stitch import Stitched, digest
 from worker.desk.waveform import bound
+
+_NO_CHAPTERS = Held(note="encoder_missing: the desk has no FFmpeg (tts-farm[audiobook]), which writes chapters")
 
 
 class TooLong(Exception):
@@ -55,12 +60,14 @@ class Binder:
         their gain."""
         gains = self._gains(map(_level, passages())) if measures else {}
         gained = self._gained(passages(), gains, check)
-        if self._output.format == "m4b":
-            self._write_m4b(gained, book)
+        held = Held()
+        if holds_chapters(self._output.format):
+            held = self._write_book(gained, book, check)
         elif self._output.format == "flac":
             self._write_flac(gained)
         else:
             self._write_samples(gained)
+            held = _NO_CHAPTERS if self._output.format in BOOK_FORMATS else held
         chapters: dict[int, list[_Level]] = {}
         for level in self._levels:
             chapters.setdefault(level.chapter, []).append(level)
@@ -79,6 +86,7 @@ class Binder:
             waveform=bound(self._envelopes, self._rate),
             chapters={chapter: Figures.of(_written(levels)) for chapter, levels in chapters.items()},
             gains=gains if per_chapter else {},
+            held=held,
         )
 
     def _gains(self, levels: Iterable[_Level]) -> dict[int, float]:
@@ -126,13 +134,20 @@ class Binder:
             file.seek(0)
             file.write(stream_head(self._rate, self._frames, shortest, longest))
 
-    def _write_m4b(self, passages: Iterable[Passage], book: Book) -> None:
-        file = M4bFile(self._target, self._rate, book)
+    def _write_book(self, passages: Iterable[Passage], book: Book, check: Callable[[], None]) -> Held:
+        if self._output.format == "opus":
+            opus = OpusFile(self._target, self._rate, book, check)
+            for passage in passages:
+                assert isinstance(passage.sound, np.ndarray)
+                opus.write(from_pcm(passage.sound))
+                self._note(passage)
+            return opus.close(self._spans, self._frames)
+        file = (M4bFile if self._output.format == "m4b" else Mp3File)(self._target, self._rate, book)
         for passage in passages:
             assert isinstance(passage.sound, Packets)
             file.write(passage.sound)
             self._note(passage)
-        file.close(self._spans, self._frames)
+        return file.close(self._spans, self._frames)
 
     def _note(self, passage: Passage) -> None:
         self._spans += (Span(self._frames + span.start, span.frames) for span in passage.spans)

@@ -76,7 +76,7 @@ class Manifest:
             "format": stitched.format, "sample_rate": stitched.sample_rate, "duration_seconds": stitched.seconds,
             **self._timing, "frames": stitched.frames, "bytes": stitched.bytes, "sha256": stitched.sha256,
             **asdict(stitched.figures), "source_loudness_lufs": stitched.source_loudness_lufs,
-            "gain_db": stitched.gain_db, "waveform": stitched.waveform,
+            "gain_db": stitched.gain_db, "waveform": stitched.waveform, "file": asdict(stitched.held),
             **({"preset": checks} if (checks := self._checks()) is not None else {}),
             "warnings": sum(len(said.warnings) for said in self._said.values()),
             "needs_review": sum(said.needs_review for said in self._said.values()),

@@ -2,7 +2,7 @@
 
     {"spans": …, "said": …, "bytes": …, …}      one line of JSON
     powers · tables · payload                   the blocks of its loudness, before mastering and after; the samples, the
-                                                frames of FLAC, or the packets of AAC, with their sizes
+                                                frames of FLAC, or the packets of AAC or MP3, with their sizes
 
 Its name is a digest over all that decides its bytes, so every desk makes the same object under the same name, and one
 that was begun twice, or is found by a retry, is the right one. Its checksum tells a damaged one.
@@ -21,29 +21,31 @@ import numpy as np
 import soundfile as sf
 
 from farm.audio_formats import encodable_rate
+from farm.encoders import holds_chapters
 from farm.plan import Pauses, Segment
+from farm.presets import mp3_kbps
 from farm.sound.flac import Pcm, Samples, from_pcm, to_pcm
 from farm.sound.flac_frames import Frames, encode_frames
 from farm.sound.timeline import Piece, Span, Timeline, resampled
 from farm.storage import Storage
 from farm.wire import Output
-from worker.desk.aac import FRAME, Packets, encode_packets, encoder_version, missing_silence
 from worker.desk.clips import Clips
 from worker.desk.loudness import Levels, Meter
 from worker.desk.manifest import Said
 from worker.desk.mastering import gain_for, mastered, written
+from worker.desk.packets import CODERS, Packets, encode_packets, encoder_version
 from worker.desk.silences import Silence, silences
 from worker.desk.waveform import envelope
 
-_FORMAT = 3  # of the object; another one is another name
-_BLOCK = 256 * FRAME  # samples that are mastered at once
+_FORMAT = 4  # of the object; another one is another name
+_BLOCK = 256 * 1024  # samples that are mastered at once
 _LEVELS = ("frames", "energy", "peak", "true_peak", "floor")
 _TABLES: Mapping[type, Mapping[str, str]] = {
     Frames: {"sizes": "<u4", "checksums": "<u2", "samples": "<u2"},
     Packets: {"sizes": "<u4"},
 }
-Sound = Pcm | Frames | Packets  # of a wav, a flac, an m4b
-_KINDS: Mapping[str, type] = {"flac": Frames, "aac": Packets}
+Sound = Pcm | Frames | Packets  # of a wav or opus, a flac, an m4b or mp3
+_KINDS: Mapping[str, type] = {"flac": Frames, "packets": Packets}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,7 @@ class Pieces:
 
     def name(self, sample_rate: int, output: Output) -> str:
         known = self.knows_gain(output)
-        encoder = encoder_version() if output.format == "m4b" else sf.__libsndfile_version__
+        encoder = encoder_version() if is_packed(output) else sf.__libsndfile_version__
         sound = [
             _FORMAT, encoder, output.format, sample_rate,
             encodable_rate(output.format, output.sample_rate or sample_rate), self.ends_job,
@@ -91,6 +93,11 @@ class Pieces:
             [[row.digest, each.before, each.after] for row, each in zip(self.rows, self.silences, strict=True)],
         ]  # fmt: skip
         return hashlib.sha256(json.dumps(sound, separators=(",", ":")).encode()).hexdigest()
+
+
+def is_packed(output: Output) -> bool:
+    """Whether a passage that is made here holds packets, which follow those of the one before."""
+    return holds_chapters(output.format) and CODERS[output.format].silence > 0
 
 
 def finished(
@@ -103,8 +110,11 @@ def finished(
     if known is None:
         blocks = meter.measured(blocks)
     sound: Sound
-    if output.format == "m4b":
-        sound = encode_packets(blocks, len(pcm), sample_rate, check, is_last=is_last)
+    if is_packed(output):
+        kbps = mp3_kbps(output)
+        sound = encode_packets(
+            CODERS[output.format], blocks, sample_rate, check, is_last=is_last, bit_rate=kbps and 1000 * kbps
+        )
     else:
         changed = known is not levels
         sound = np.concatenate([pcm[:0], *map(to_pcm, blocks)]) if changed else pcm
@@ -137,8 +147,9 @@ def make_passage(
         meter.feed(block)
         samples += to_pcm(block).tobytes()
         check()
-    if output.format == "m4b" and not pieces.ends_job:
-        samples += bytes(2 * missing_silence(len(samples) // 2, pieces.silences[-1].after * rate // 1000))
+    if is_packed(output) and not pieces.ends_job:
+        silent = pieces.silences[-1].after * rate // 1000
+        samples += bytes(2 * CODERS[output.format].missing_silence(len(samples) // 2, silent, rate))
     pcm = np.frombuffer(samples, np.int16)
     levels, gain, as_written = meter.levels(), None, None
     sound: Sound = pcm
@@ -167,7 +178,7 @@ def write_passage(passage: Passage) -> bytes:
     if isinstance(sound, Frames | Packets):
         names = _TABLES[type(sound)]
         tables = [getattr(sound, name).astype(kind) for name, kind in names.items()]
-        head |= {"kind": "aac" if isinstance(sound, Packets) else "flac", "count": len(sound.sizes)}
+        head |= {"kind": "packets" if isinstance(sound, Packets) else "flac", "count": len(sound.sizes)}
         if isinstance(sound, Frames):
             head["head"] = [sound.kind.hex(), sound.rate_bytes.hex()]
         payload = sound.bodies
@@ -220,7 +231,7 @@ def _sound(head: Mapping[str, Any], body: bytes, place: int) -> Sound:
     for name, type_ in _TABLES[_KINDS[head["kind"]]].items():
         tables[name] = np.frombuffer(body, type_, head["count"], place)
         place += tables[name].nbytes
-    if head["kind"] == "aac":
+    if head["kind"] == "packets":
         return Packets(**tables, bodies=body[place:])
     kind, rate_bytes = map(bytes.fromhex, head["head"])
     return Frames(kind=kind, rate_bytes=rate_bytes, **tables, bodies=body[place:])

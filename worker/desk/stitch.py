@@ -22,6 +22,7 @@ from farm.presets import mp3_kbps
 from farm.sound.flac import Pcm
 from farm.sound.timeline import BLOCK_S, Piece, Span, Timeline, resampled
 from farm.wire import Output
+from worker.desk.book import Held
 from worker.desk.encoder import Encoder
 from worker.desk.loudness import Figures, Meter, decibels, shown
 from worker.desk.mastering import gain_for, mastered
@@ -44,6 +45,7 @@ class Stitched:
     waveform: Mapping[str, int | str]
     chapters: Mapping[int, Figures]  # of each that is heard, from the silence before its first clip to the next chapter
     gains: Mapping[int, float] = field(default_factory=dict)  # of the chapters in dB, where each has its own
+    held: Held = field(default_factory=Held)
 
     @property
     def seconds(self) -> float:

@@ -16,6 +16,7 @@ from unicodedata import east_asian_width
 
 from farm.audio_formats import SubtitleFormat
 from farm.prose import spans
+from worker.desk.clock import clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,20 +46,13 @@ class Subtitles:
         for number, cue in enumerate(self._shown, 1):
             text = "\n".join(cue.lines)
             if kind == "vtt":
-                times = f"{_clock(cue.start_ms, '.')} --> {_clock(cue.end_ms, '.')}"
+                times = f"{clock(cue.start_ms)} --> {clock(cue.end_ms)}"
                 blocks.append(f"{times}\n{escape(text, quote=False)}\n")
             else:
                 # SubRip has no escapes, and its readers take an arrow for the times of a cue.
-                times = f"{_clock(cue.start_ms, ',')} --> {_clock(cue.end_ms, ',')}"
+                times = f"{clock(cue.start_ms, ',')} --> {clock(cue.end_ms, ',')}"
                 blocks.append(f"{number}\n{times}\n{text.replace('-->', '->')}\n")
         return "\n".join(["WEBVTT\n", *blocks] if kind == "vtt" else blocks)
-
-
-def _clock(milliseconds: int, point: str) -> str:
-    seconds, milliseconds = divmod(milliseconds, 1000)
-    minutes, seconds = divmod(seconds, 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours:02}:{minutes:02}:{seconds:02}{point}{milliseconds:03}"
 
 
 # --- a segment into cues ----------------------------------------------------------------------------------------------
