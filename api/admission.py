@@ -19,9 +19,10 @@ from farm.errors import BadInput, FieldError, Unavailable
 from farm.job import Lane, new_id
 from farm.job_limits import beyond_limits, silence_between
 from farm.markup import Means
+from farm.markup.means import alphabets
 from farm.presets import contradictions, resolved
 from farm.script import Speaker
-from farm.spec import Order, Spec, write_text
+from farm.spec import Order, Spec, StoredLexicon, write_text
 from farm.speech import PARAMETERS, Manner, Parameter, emotion_json
 from farm.spelling import plain_spelling
 from farm.webhooks.addresses import Network, check_url
@@ -41,6 +42,7 @@ class Catalog:
     signs_webhooks: bool
     allow: tuple[Network, ...]
     retention_s: int
+    lexicons: Mapping[str, StoredLexicon] = field(default_factory=dict)  # the tenant's
     highest: Lane = Lane.INTERACTIVE  # that the tenant may use
     _checked: set[str] = field(default_factory=set)  # webhook URLs that were found good
 
@@ -66,6 +68,8 @@ class Catalog:
             faults.append(fault)
         faults += islice(self._cast(request, card, uploads), _NAMED)
         faults += islice(self._chapter_voices(request, card, uploads), _NAMED)
+        lexicons: dict[str, str] = {}
+        faults += self._find_lexicons(request, card, lexicons)
         faults += _unsupported_parameters(request, card)
         faults += _conflicting_targets(request)
         faults += (_conflict(why, "/output/preset", f"/output/{place}") for place, why in contradictions(asked))
@@ -97,6 +101,7 @@ class Catalog:
                 uploads=uploads,
                 voices=request.voices,
                 markup=request.markup,
+                lexicons=lexicons,
                 manner=Manner.of(request, emotion=emotion),
                 target_duration_ms=request.target_duration_ms,
                 output=request.output,
@@ -219,6 +224,29 @@ class Catalog:
             card, language, own if isinstance(own, Speaker) else Speaker(voice, uploads.get(voice, voice)), speaker,
             request.speed, timed,
         )  # fmt: skip
+
+    def _find_lexicons(self, request: JobRequest, card: Model, found: dict[str, str]) -> Iterator[BadInput]:
+        """Notes in `found` those that the request names, by `name@version`, in their order."""
+        read = alphabets(card)
+        for place, name in enumerate(request.lexicons):
+            plain, _, number = name.partition("@")
+            stored = self.lexicons.get(plain)
+            version = None if stored is None else stored.version(int(number)) if number else stored.newest
+            if version is None:
+                near = _list(difflib.get_close_matches(plain, self.lexicons, n=3))
+                hint = f"did you mean {near}?" if near and near != plain else "GET /v1/lexicons lists those there are"
+                yield BadInput(
+                    f"there is no lexicon {name!r}; {hint}", code="unknown_lexicon", pointer=f"/lexicons/{place}"
+                )
+                continue
+            found.setdefault(f"{plain}@{version.number}", version.digest)
+            if unread := [alphabet for alphabet in version.alphabets if alphabet not in read]:
+                why = f"it reads {_list(read)}" if read else "it reads none; give aliases in place of them"
+                yield BadInput(
+                    f"lexicon {name!r} has pronunciations in {_list(unread)}, and model {card.name!r} does not read "
+                    f"them: {why}",
+                    code="not_honoured", pointer=f"/lexicons/{place}",
+                )  # fmt: skip
 
     def _chapter_voices(self, request: JobRequest, card: Model, uploads: dict[str, str]) -> Iterator[BadInput]:
         """One by one, because the guess at each right name takes a millisecond and a job has up to 2,000 chapters."""

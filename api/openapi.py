@@ -18,9 +18,10 @@ from api.event_stream import MEDIA_TYPE as EVENT_STREAM
 from api.openai_errors import OpenAiProblem, is_openai, status_at
 from api.problems import MEDIA_TYPE
 from api.speech.request import SpeechRequest
+from farm.lexicon.entries import LexiconRequest
 from farm.wire import BatchRequest, JobOptions, JobRequest, Problem, Webhook
 
-_SHAPES = (JobRequest, BatchRequest, JobOptions, Webhook, SpeechRequest, Problem, OpenAiProblem)
+_SHAPES = (JobRequest, BatchRequest, JobOptions, LexiconRequest, Webhook, SpeechRequest, Problem, OpenAiProblem)
 _REF = "#/components/schemas/{model}"
 _EVERY = ("401", "403", "404", "422", "503")
 _WITH_BODY = ("413", "415")

@@ -12,11 +12,12 @@ from api.openapi import json_body
 from api.previewer import Previewed, Previewer
 from api.problems import parse
 from api.state import AppState, state_of, tenant_of
-from farm.errors import BadInput, TooLarge
+from farm.errors import BadInput, ObjectMissing, TooLarge
 from farm.plan import of_its_own
 from farm.plan_order import PlanOrder
 from farm.spec import Order, Spec
-from farm.wire import JobRequest, Preview, PreviewChapter, PreviewSegment, Problem
+from farm.stored_lexicons import stored_lexicons
+from farm.wire import JobRequest, Preview, PreviewChapter, PreviewMatch, PreviewSegment, Problem
 
 MAX_CHARACTERS = 50_000
 
@@ -65,7 +66,13 @@ async def _admitted(state: AppState, tenant: str, wanted: JobRequest) -> Order:
 
 async def _work(state: AppState, tenant: str, order: Order) -> PlanOrder:
     card = (await state.cards.get())[order.model]
-    return PlanOrder(tenant, order.spec.to_json(), card.model_dump_json(), order.text.encode(), order.characters)
+    try:
+        lexicons = await state.blocking(stored_lexicons, state.storage, tenant, order.spec)
+    except ObjectMissing as error:
+        raise BadInput(error.message, code=error.code, pointer="/lexicons") from None
+    return PlanOrder(
+        tenant, order.spec.to_json(), card.model_dump_json(), order.text.encode(), order.characters, lexicons
+    )
 
 
 def _refusals(fault: BadInput) -> list[Problem.FieldProblem]:
@@ -77,7 +84,7 @@ def _refusals(fault: BadInput) -> list[Problem.FieldProblem]:
 
 def _shown(order: Order, planned: Previewed) -> Preview:
     spec: Spec = order.spec
-    names = {digest: name for name, digest in spec.uploads.items()}
+    names, lexicons = {digest: name for name, digest in spec.uploads.items()}, list(spec.lexicons)
     return Preview(
         model=order.model,
         language=spec.language,
@@ -94,6 +101,13 @@ def _shown(order: Order, planned: Previewed) -> Preview:
                 target_ms=row.target_duration_ms, **of_its_own(row),
             )
             for row in planned.segments
+        ],
+        matches=[
+            PreviewMatch(
+                chapter=chapter, start=found.start, end=found.end, written=found.written, spoken=found.spoken,
+                lexicon=lexicons[found.lexicon],
+            )
+            for chapter, found in planned.matches
         ],
     )  # fmt: skip
 

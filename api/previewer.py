@@ -3,9 +3,11 @@
 It plans as the desk does, by the same function, yields to everything else on the machine, has limits of time and memory
 and no secret in its environment. Two of them run at once, the other previews wait for their turn.
 
-    parent -> child   standard input: one line of JSON, {"tenant", "spec", "card", "characters"}, then the chapters
-    child -> parent   standard output: one line of JSON, {"chapters": [[title, first, count], …]} or
-                      {"code", "message", "fields"} where the text is refused, then the segments as a plan has them
+    parent -> child   standard input: one line of JSON, {"tenant", "spec", "card", "characters", "bytes", "lexicons":
+                      their sizes}, then the chapters and the lexicons
+    child -> parent   standard output: one line of JSON, {"chapters": [[title, first, count], …], "matches": [[chapter,
+                      …], …]} or {"code", "message", "fields"} where the text is refused, then the segments as a plan
+                      has them
 """
 
 from __future__ import annotations
@@ -23,8 +25,9 @@ from typing import Any
 from anyio import CapacityLimiter, to_thread
 
 from farm.errors import BadInput, FieldError
+from farm.lexicon.reading import Matched
 from farm.plan import Chapter, Plan, Segment, decode_page
-from farm.plan_order import PlanOrder, make_plan
+from farm.plan_order import PlanOrder, make_plan, matched
 
 AT_ONCE = 2
 _NICE = 10
@@ -38,6 +41,7 @@ _PASSED_ON = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LAN
 class Previewed:
     chapters: tuple[Chapter, ...]
     segments: tuple[Segment, ...]
+    matches: tuple[tuple[int, Matched], ...]  # words that lexicons had, each with its chapter
 
 
 class Previewer:
@@ -51,11 +55,14 @@ class Previewer:
 
 
 def _plan(command: Sequence[str], order: PlanOrder) -> Previewed:
-    head = {"tenant": order.tenant, "spec": order.spec, "card": order.card, "characters": order.characters}
+    head = {
+        "tenant": order.tenant, "spec": order.spec, "card": order.card, "characters": order.characters,
+        "bytes": len(order.document), "lexicons": [len(lexicon) for lexicon in order.lexicons],
+    }  # fmt: skip
     try:
         ended = subprocess.run(
             command,
-            input=json.dumps(head).encode() + b"\n" + order.document,
+            input=b"".join((json.dumps(head).encode(), b"\n", order.document, *order.lexicons)),
             capture_output=True,
             timeout=_SECONDS,
             env={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
@@ -72,7 +79,9 @@ def _plan(command: Sequence[str], order: PlanOrder) -> Previewed:
     if "code" in said:
         fields = [FieldError(*field) for field in said["fields"]]
         raise BadInput(said["message"], code=said["code"], fields=fields)
-    return Previewed(tuple(Chapter(*chapter) for chapter in said["chapters"]), tuple(decode_page(pages)))
+    chapters = tuple(Chapter(*chapter) for chapter in said["chapters"])
+    matches = tuple((chapter, Matched(*found)) for chapter, *found in said["matches"])
+    return Previewed(chapters, tuple(decode_page(pages)), matches)
 
 
 def _too_costly() -> BadInput:
@@ -89,13 +98,15 @@ def _too_costly() -> BadInput:
 def main() -> None:
     _limit_this_process()
     head = json.loads(sys.stdin.buffer.readline())
-    said, pages = _answer(PlanOrder(document=sys.stdin.buffer.read(), **head))
+    document, *lexicons = (sys.stdin.buffer.read(size) for size in (head.pop("bytes"), *head.pop("lexicons")))
+    said, pages = _answer(PlanOrder(document=document, lexicons=tuple(lexicons), **head))
     sys.stdout.buffer.write(json.dumps(said).encode() + b"\n" + pages)
 
 
 def _answer(order: PlanOrder) -> tuple[dict[str, Any], bytes]:
     try:
         made = make_plan(order)
+        matches = [(chapter, *found) for chapter, found in matched(order)]
     except BadInput as error:
         fields = [(field.pointer, field.message, field.position) for field in error.fields]
         return {"code": error.code, "message": error.message, "fields": fields}, b""
@@ -103,7 +114,10 @@ def _answer(order: PlanOrder) -> tuple[dict[str, Any], bytes]:
         refused = _too_costly()
         return {"code": refused.code, "message": refused.message, "fields": [("/input", refused.message, None)]}, b""
     chapters = Plan.from_json(made.header).chapters
-    return {"chapters": [(chapter.title, chapter.first, chapter.count) for chapter in chapters]}, made.pages
+    return {
+        "chapters": [(chapter.title, chapter.first, chapter.count) for chapter in chapters],
+        "matches": matches,
+    }, made.pages
 
 
 def _limit_this_process() -> None:

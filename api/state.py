@@ -23,10 +23,10 @@ from farm.errors import FarmError, Forbidden, StoreReplaced, StoreUnavailable, U
 from farm.job import Lane
 from farm.quota import Standing
 from farm.settings import Settings
-from farm.spec import StoredVoice
+from farm.spec import StoredLexicon, StoredVoice
 from farm.storage import Storage, open_storage
 from farm.storage_mark import compare, read_mark
-from farm.store import AsyncStore, Pressure, quotas, registry
+from farm.store import AsyncStore, Pressure, lexicons, quotas, registry
 from farm.tracing import OFF, Tracing
 from farm.wake import Waker
 from farm.webhooks.addresses import Network, allowed_networks
@@ -81,6 +81,7 @@ class AppState:
             cards=cards,
             default_model=self.settings.model,
             uploads=uploads,
+            lexicons=await self._lexicons(tenant) if request is None or request.lexicons else {},
             highest=(await self.keys.get()).lanes.get(tenant, Lane.INTERACTIVE),
             signs_webhooks=self.settings.webhook_secret is not None,
             allow=await self.allow(),
@@ -90,6 +91,9 @@ class AppState:
     async def _uploads(self, tenant: str) -> dict[str, str]:
         voices = await self.store.run(registry.voices(tenant))
         return {name: StoredVoice.model_validate_json(voice).digest for name, voice in voices.items()}
+
+    async def _lexicons(self, tenant: str) -> dict[str, StoredLexicon]:
+        return {name: StoredLexicon.read(each) for name, each in (await self.store.run(lexicons.every(tenant))).items()}
 
     async def blocking(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs blocking work, such as storage or large texts, off the event loop."""

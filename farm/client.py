@@ -16,7 +16,7 @@ import json
 import re
 import secrets
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -27,7 +27,21 @@ from pydantic import BaseModel
 from farm.errors import BadInput
 from farm.exchange import DEFAULT_URL, Broken, Exchange, Misaddressed, Refused, Unreachable, read_answer
 from farm.job import is_batch
-from farm.wire import Batch, Delivery, Document, Job, JobOptions, JobRequest, Model, Preview, Queue, Voice, Webhook
+from farm.lexicon.entries import Entry, LexiconShown
+from farm.wire import (
+    Batch,
+    Delivery,
+    Document,
+    Job,
+    JobOptions,
+    JobRequest,
+    LexiconInfo,
+    Model,
+    Preview,
+    Queue,
+    Voice,
+    Webhook,
+)
 
 __all__ = ["DEFAULT_URL", "Broken", "Farm", "Misaddressed", "Refused", "Unreachable"]
 
@@ -217,6 +231,38 @@ class Farm(Exchange):
     def remove_document(self, id: str) -> None:
         """Jobs that were accepted before keep their text."""
         self._persist(lambda: self._once("DELETE", f"/v1/documents/{quote(id, safe='')}"))
+
+    def lexicons(self) -> list[LexiconInfo]:
+        """The newest version of each."""
+        return list(self._pages("/v1/lexicons", LexiconInfo))
+
+    def put_lexicon(self, name: str, entries: Sequence[Entry]) -> LexiconInfo:
+        """A new version; the same entries again are the same version."""
+        body = {"name": name, "entries": [entry.model_dump(exclude_defaults=True) for entry in entries]}
+        return self._post("/v1/lexicons", LexiconInfo, body=body)
+
+    def put_pls(self, name: str, document: str) -> LexiconInfo:
+        """As put_lexicon, of a document of PLS 1.0."""
+        headers = {"Content-Type": "application/pls+xml"}
+        answer = self._persist(
+            lambda: self._once(
+                "POST", "/v1/lexicons", content=document.encode(), headers=headers, params={"name": name}
+            )
+        )
+        return read_answer(LexiconInfo, answer)
+
+    def lexicon(self, name: str) -> list[Entry]:
+        """The entries of the newest version, or of `name@3`."""
+        return self._get(f"/v1/lexicons/{quote(name, safe='@')}", LexiconShown).entries
+
+    def lexicon_pls(self, name: str) -> str:
+        """The same as a document of PLS 1.0."""
+        path = f"/v1/lexicons/{quote(name, safe='@')}?format=pls"
+        return self._persist(lambda: self._once("GET", path)).text
+
+    def remove_lexicon(self, name: str) -> None:
+        """With all its versions."""
+        self._persist(lambda: self._once("DELETE", f"/v1/lexicons/{quote(name, safe='')}"))
 
     def models(self) -> list[Model]:
         return list(self._pages("/v1/models", Model))

@@ -11,6 +11,7 @@
                                  /cover         its picture
     batches/<batch>/jobs.jsonl.gz               the jobs of a batch, one on each line
                    /covers/<document>           the pictures of the documents that they name
+    lexicons/<tenant>/<digest>.json             versions of lexicons, named by their content
     voices/<tenant>/<digest>.flac               uploaded reference audio, named by its content
     segments/<2 digits>/<digest>.flac           clips, each named by all that is heard in it; shared by a tenant's jobs
     results/<job>/<run>/audio.<suffix>          what assembly made. `run` is the token of the assembly, so that two
@@ -27,7 +28,7 @@ import hashlib
 
 MARK = "birth-mark"
 JOBS, BATCHES, VOICES, CLIPS, RESULTS = "jobs/", "batches/", "voices/", "segments/", "results/"
-DOCUMENTS = "documents/"
+DOCUMENTS, LEXICONS = "documents/", "lexicons/"
 
 
 def is_rerenderable(key: str) -> bool:
@@ -92,6 +93,14 @@ def document_key(tenant: str, document: str, part: str) -> str:
 def batch_prefix(batch: str) -> str:
     """Of all that a batch has."""
     return f"{BATCHES}{batch}/"
+
+
+def lexicons_prefix(tenant: str) -> str:
+    return f"{LEXICONS}{_folder(tenant)}/"
+
+
+def lexicon_key(tenant: str, digest: str) -> str:
+    return f"{lexicons_prefix(tenant)}{digest}.json"
 
 
 def lines_key(batch: str) -> str:

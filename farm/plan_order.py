@@ -5,15 +5,17 @@ process of its own, with the same bytes."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from farm.encoders import missing_encoder
 from farm.errors import BadInput
 from farm.job_limits import within_limits
+from farm.lexicon.reading import Matched, lexicons
 from farm.markup import Means, read, refusals
 from farm.passages import Cuts
 from farm.plan import Part, Recipe, encode_plan, segments
-from farm.script import Speaker
+from farm.script import Script, Speaker
 from farm.spec import Spec, read_text
 from farm.speech import Parameter
 from farm.wire import Chapter, Model
@@ -26,6 +28,7 @@ class PlanOrder:
     card: str  # the model's, as JSON
     document: bytes  # the chapters, as farm.spec.write_text writes them
     characters: int
+    lexicons: tuple[bytes, ...] = ()  # in the order of their precedence, as farm.lexicon writes them
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,8 @@ def make_plan(order: PlanOrder) -> PlanFiles:
             f"model {card.name!r} no longer speaks {spec.language!r}; submit the job anew", code="unknown_language"
         )
     recipe = Recipe(order.tenant, card.name, card.revision, spec.language, spec.manner)
-    parts = [_part(number, chapter, spec, card) for number, chapter in enumerate(read_text(order.document))]
+    chapters = enumerate(read_text(order.document))
+    parts = [_part(number, chapter, spec, card, order.lexicons) for number, chapter in chapters]
     has_marks = Parameter.PRONUNCIATION in card.parameters
     rows = segments(
         parts, recipe, language.max_characters, spec.output.pause_ms, target_duration_ms=spec.target_duration_ms,
@@ -60,22 +64,43 @@ def make_plan(order: PlanOrder) -> PlanFiles:
     return PlanFiles(header.total, header.to_json().encode(), pages, cuts.ends if cuts.worthwhile else ())
 
 
-def _part(number: int, chapter: Chapter, spec: Spec, card: Model) -> Part:
-    """Raises BadInput for markup that the model can no longer do."""
+def matched(order: PlanOrder) -> Iterator[tuple[int, Matched]]:
+    """Every word that the lexicons of the order had, with the number of its chapter. Raises BadInput as make_plan."""
+    spec, card = Spec.model_validate_json(order.spec), Model.model_validate_json(order.card)
+    for number, chapter in enumerate(read_text(order.document)):
+        _, found = _read(number, chapter, spec, card, order.lexicons)
+        yield from ((number, each) for each in found)
 
+
+def _part(number: int, chapter: Chapter, spec: Spec, card: Model, documents: tuple[bytes, ...]) -> Part:
+    """Raises BadInput for markup that the model can no longer do."""
+    script, _ = _read(number, chapter, spec, card, documents)
+    return Part(
+        chapter.title, chapter.input, *spec.speaker(chapter.voice), chapter.target_duration_ms,
+        frozenset(chapter.headings), chapter.voice if chapter.voice in spec.voices else None, script,
+    )  # fmt: skip
+
+
+def _read(
+    number: int, chapter: Chapter, spec: Spec, card: Model, documents: tuple[bytes, ...]
+) -> tuple[Script | None, list[Matched]]:
+    """The script of a chapter, None for one that is read as it stands."""
+    script = None if spec.markup == "none" else _marked_up(number, chapter, spec, card)
+    if not documents:
+        return script, []
+    return lexicons(documents).applied(
+        script or Script.plain(chapter.input), spec.language, card, has_marks=Parameter.PRONUNCIATION in card.parameters
+    )
+
+
+def _marked_up(number: int, chapter: Chapter, spec: Spec, card: Model) -> Script:
     def speaker(name: str) -> Speaker:
         return Speaker(name, *spec.speaker(name))
 
-    voice, uploaded = spec.speaker(chapter.voice)
-    script = None
-    if spec.markup != "none":
-        timed = spec.target_duration_ms is not None or chapter.target_duration_ms is not None
-        narrator = Speaker(chapter.voice or spec.voice, voice, uploaded)
-        means = Means(card, spec.language, narrator, speaker, spec.manner.speed, timed)
-        script, faults = read(chapter.input, spec.markup, means)
-        for fault in refusals(faults, chapter.input, f"/chapters/{number}/input", number):
-            raise fault
-    return Part(
-        chapter.title, chapter.input, voice, uploaded, chapter.target_duration_ms, frozenset(chapter.headings),
-        chapter.voice if chapter.voice in spec.voices else None, script,
-    )  # fmt: skip
+    timed = spec.target_duration_ms is not None or chapter.target_duration_ms is not None
+    narrator = Speaker(chapter.voice or spec.voice, *spec.speaker(chapter.voice))
+    means = Means(card, spec.language, narrator, speaker, spec.manner.speed, timed)
+    script, faults = read(chapter.input, spec.markup, means)
+    for fault in refusals(faults, chapter.input, f"/chapters/{number}/input", number):
+        raise fault
+    return script

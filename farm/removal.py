@@ -9,10 +9,18 @@ from dataclasses import dataclass
 from functools import partial
 
 from farm.errors import ObjectMissing
-from farm.layout import batch_prefix, clip_key, documents_prefix, job_prefix, result_prefix, voices_prefix
+from farm.layout import (
+    batch_prefix,
+    clip_key,
+    documents_prefix,
+    job_prefix,
+    lexicons_prefix,
+    result_prefix,
+    voices_prefix,
+)
 from farm.plan_reader import PlanReader
 from farm.storage import Storage
-from farm.store import Store, batches, documents, jobs, quotas, registry
+from farm.store import Store, batches, documents, jobs, lexicons, quotas, registry
 
 _REMOVERS = 8  # jobs that are removed at the same time: a bucket answers slowly, and a batch has up to 50,000 jobs
 
@@ -55,6 +63,7 @@ class Possessions:
     batches: list[str]
     voices: list[str]
     documents: list[str]
+    lexicons: list[str]
     jobs: int
 
     @property
@@ -62,6 +71,7 @@ class Possessions:
         return {
             "jobs": self.jobs, "batches": len(self.batches), "voices": len(self.voices),
             "API keys": len(self.keys), "documents": len(self.documents),
+            "lexicons": len(self.lexicons),
         }  # fmt: skip
 
 
@@ -72,13 +82,14 @@ def possessions(store: Store, tenant: str) -> Possessions:
         batches=list(_batches(store, tenant)),
         voices=list(store.run(registry.voices(tenant))),
         documents=store.run(documents.ids(tenant)),
+        lexicons=list(store.run(lexicons.every(tenant))),
         jobs=store.run(jobs.count(tenant)),
     )
 
 
 def purge_tenant(store: Store, storage: Storage, tenant: str) -> None:
-    """Everything of a tenant: its keys first, so that nothing new comes, then its batches, jobs, voices and
-    documents, with all objects. Safe to do twice, and to go on with after it was interrupted."""
+    """Everything of a tenant: its keys first, so that nothing new comes, then its batches, jobs, voices,
+    documents and lexicons, with all objects. Safe to do twice, and to go on with after it was interrupted."""
     found = possessions(store, tenant)
     for key in found.keys:
         store.run(registry.drop_key(key))
@@ -95,6 +106,9 @@ def purge_tenant(store: Store, storage: Storage, tenant: str) -> None:
     for document in found.documents:
         store.run(documents.drop(tenant, document))
     storage.delete(*(part.key for part in storage.list(documents_prefix(tenant))))
+    for lexicon in found.lexicons:
+        store.run(lexicons.drop(tenant, lexicon))
+    storage.delete(*(version.key for version in storage.list(lexicons_prefix(tenant))))
     store.run(quotas.forget(tenant))
 
 

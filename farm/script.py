@@ -114,6 +114,17 @@ class Laid:
                 pieces.append(words.written)
         return "".join(pieces)
 
+    def words(self, start: int, end: int) -> Iterator[Words]:
+        """Those of text[start:end], where nothing is said in place of another."""
+        for number in range(self._index(start), self._index(end - 1) + 1 if start < end else 0):
+            words, begin = self._words[number], self._starts[number]
+            first, last = max(0, start - begin), min(len(words.written), end - begin)
+            if _is_one_to_one(words):
+                at = words.start
+                yield Words(at + first, at + last, words.written[first:last], None, words.delivery)
+            elif first < last:
+                yield Words(words.start, words.end, words.written[first:last], None, words.delivery)
+
     def source(self, start: int, end: int) -> tuple[int, int]:
         """The places in the input between which text[start:end] stands."""
         return self._origin(start)[0], self._origin(end - 1)[1]

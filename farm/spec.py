@@ -6,6 +6,7 @@
     text         the chapters as one JSON document: short ones travel with accept, long ones lie in storage first
     Rendered     what a finished job has; with JobError the two kinds of outcome
     StoredVoice  an uploaded voice, as the store keeps it
+    StoredLexicon  a lexicon, as the store keeps it: its entries lie in storage
     StoredDocument  an uploaded document, as the store keeps it: its tree lies in storage
 
 Specs and outcomes are written without their defaults, because Redis keeps them: the spec of a plain job has about 40
@@ -59,6 +60,7 @@ class Spec(_Stored):
     uploads: dict[str, str] = {}
     voices: dict[str, str] = {}  # the cast: name -> voice
     markup: Markup = "none"
+    lexicons: dict[str, str] = {}  # name@version -> digest, in the order of their precedence
     manner: Manner = NEUTRAL  # its fields are stored beside the others
     target_duration_ms: int | None = None  # of the whole; those of chapters stand in the text document
     output: Output = Output()
@@ -126,6 +128,35 @@ class StoredDocument(_Stored):
     expires_ms: int = 0
     code: str = ""  # why it was refused
     message: str = ""
+
+
+class LexiconVersion(_Stored):
+    """A version of a lexicon. Its entries lie in storage under `lexicon_key` of the digest."""
+
+    number: int
+    digest: str
+    entries: int = 0
+    bytes: int = 0
+    alphabets: list[str] = []  # in which pronunciations are given
+    created_ms: int = 0
+
+
+class StoredLexicon(_Stored):
+    """A lexicon that a tenant put: its versions, the newest at the end."""
+
+    versions: list[LexiconVersion]
+
+    @classmethod
+    def read(cls, stored: str) -> StoredLexicon:
+        """As the store keeps it, with its bytes in front."""
+        return cls.model_validate_json(stored.partition(" ")[2])
+
+    @property
+    def newest(self) -> LexiconVersion:
+        return self.versions[-1]
+
+    def version(self, number: int) -> LexiconVersion | None:
+        return next((version for version in self.versions if version.number == number), None)
 
 
 class BatchSpec(_Stored):

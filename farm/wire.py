@@ -132,6 +132,7 @@ class Chapter(_Request):
     )
 
 
+LexiconRef = Annotated[str, Field(max_length=71, pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}(@[1-9][0-9]{0,5})?$")]
 Markup = Literal["none", "ssml", "tags"]
 Cast = Annotated[dict[Name, Name], Field(max_length=100)]
 NARRATOR = "narrator"  # of a cast: who speaks what no other does
@@ -278,6 +279,9 @@ class JobOptions(_Request):
     )
     markup: Markup = Field(
         "none", description="what the text is written in: `ssml`, short `tags` like [voice:anna], or nothing"
+    )
+    lexicons: Annotated[list[LexiconRef], Field(max_length=10)] = Field(
+        [], description="how words are said: `name`, the newest when the job is accepted, or `name@3`; the first counts"
     )
     language: LanguageTag | None = Field(None, description="BCP 47; the voice's language, else English, when absent")
     speed: Speed = Field(1.0, description="2 is twice as fast")
@@ -518,6 +522,33 @@ class Document(_Answer):
     expires_at: datetime
 
 
+class LexiconInfo(_Answer):
+    """A version of a lexicon, without its entries."""
+
+    name: str
+    version: int
+    ref: str = Field(description="`name@version`, for the lexicons of a job; a version never changes")
+    versions: list[int]
+    size: int = Field(description="of its entries")
+    bytes: int
+    alphabets: list[str] = Field(
+        [], description="in which pronunciations are given; a job needs a model that reads them"
+    )
+    created_at: datetime
+    notes: list[str] = Field([], description="what of an imported lexicon is not kept")
+
+
+class PreviewMatch(_Answer):
+    """A word that a lexicon had."""
+
+    chapter: int
+    start: int = Field(description="where it begins in the input of its chapter, in characters")
+    end: int
+    written: str
+    spoken: str
+    lexicon: str = Field(description="`name@version`")
+
+
 class PreviewChapter(_Answer):
     title: str
     first_segment: int
@@ -552,6 +583,7 @@ class Preview(_Answer):
     characters: int | None = None
     chapters: list[PreviewChapter] = []
     segments: list[PreviewSegment] = []
+    matches: list[PreviewMatch] = []
     refusals: list[Problem.FieldProblem] = Field(
         [], description="what the job would be refused for; without segments then"
     )

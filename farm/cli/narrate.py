@@ -188,6 +188,7 @@ def _request(given: argparse.Namespace, text: dict[str, Any]) -> JobRequest:
     said["output"] = {name: value for name, value in output.items() if value is not None} or None
     said["metadata"] = dict(given.metadata) or None
     said["voices"] = dict(given.cast) or None
+    said["lexicons"] = given.lexicon
     said["webhook"] = {"url": given.webhook} if given.webhook else None
     try:
         return JobRequest.model_validate({name: value for name, value in said.items() if value is not None})

@@ -81,6 +81,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("id", metavar="ID")
 
     _add_voices(commands)
+    _add_lexicons(commands)
     _add(commands, "queue", orders.queue, "show what waits, and who works on it")
     _add(commands, "doctor", _later("doctor", "doctor"), "check everything, and say how to mend what is wrong")
     says = "make the storage that FARM_STORAGE_URL names the farm's own, after its objects were moved or lost"
@@ -99,6 +100,20 @@ def _add_voices(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     verb.add_argument("audio", metavar="FILE")
     verb.add_argument("--consent", required=True, help="who agreed that this voice is used, and where that is written")
     verb = _add(verbs, "rm", voices.remove, "remove an uploaded voice")
+    verb.add_argument("name")
+
+
+def _add_lexicons(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    group = commands.add_parser("lexicons", help="how words are said: put, get, list and delete lexicons")
+    verbs = group.add_subparsers(required=True, metavar="list|put|get|delete")
+    _add(verbs, "list", _later("lexicons", "list_all"), "the lexicons there are")
+    verb = _add(verbs, "put", _later("lexicons", "put"), "make a new version of a lexicon")
+    verb.add_argument("name")
+    verb.add_argument("file", metavar="FILE", help="PLS, JSON, or lines like: Nguyen = win")
+    verb = _add(verbs, "get", _later("lexicons", "get"), "print the entries of a lexicon as JSON")
+    verb.add_argument("name", metavar="NAME", help="or NAME@VERSION")
+    verb.add_argument("--pls", action="store_true", help="print PLS 1.0")
+    verb = _add(verbs, "delete", _later("lexicons", "delete"), "delete a lexicon with all its versions")
     verb.add_argument("name")
 
 
@@ -155,6 +170,12 @@ def _add_text(command: argparse.ArgumentParser) -> None:
         "--cast", action="append", default=[], type=_pair, metavar="NAME=VOICE",
         help="a voice for a name in the markup, or for the narrator; repeatable",
     )  # fmt: skip
+    command.add_argument(
+        "--lexicon",
+        action="append",
+        metavar="NAME",
+        help="how words are said, or NAME@VERSION; repeatable, the first counts",
+    )
     command.add_argument("--markup", choices=get_args(Markup), help="what the text is written in (docs/markup.md)")
     command.add_argument("--language", help="BCP 47, like en or pt-BR (the voice's own)")
     command.add_argument("--model", help="what renders (the farm's default)")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from farm.cli.narrate import request_of
 from farm.cli.screen import FAILED, OK, connected, line, remark, show
 from farm.settings import Settings
-from farm.wire import Preview, PreviewSegment
+from farm.wire import Preview, PreviewMatch, PreviewSegment
 
 
 def preview(given: argparse.Namespace) -> int:
@@ -29,7 +29,13 @@ def _said(shown: Preview) -> Iterator[str]:
         yield f"{row.index:>5}  {_how(row)}: {' '.join(row.text.split())}"
         if row.spoken is not None:
             yield f"       said: {' '.join(row.spoken.split())}"
+    yield from (f"{each.lexicon}: {each.written} is said {each.spoken}" for each in _once(shown))
     yield f"{len(shown.segments)} segments"
+
+
+def _once(shown: Preview) -> Iterator[PreviewMatch]:
+    """What the lexicons had, each word once."""
+    return iter({(each.lexicon, each.written): each for each in shown.matches}.values())
 
 
 def _how(row: PreviewSegment) -> str:

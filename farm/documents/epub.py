@@ -26,6 +26,7 @@ from farm.errors import BadInput
 
 _XHTML = frozenset({"application/xhtml+xml", "text/html", "application/x-dtbook+xml", "text/x-oeb1-document"})
 _LOCKS = {"META-INF/rights.xml": "Adobe's", "META-INF/license.lcpl": "Readium's", "META-INF/sinf.xml": "Apple's"}
+_PRONOUNCED = "{http://www.w3.org/2001/10/synthesis}ph"
 _TAG = re.compile(r"<[^>]*>")
 
 
@@ -44,6 +45,11 @@ class _Package:
     root: Element
     items: Mapping[str, _Item]  # by id
 
+    @property
+    def lexicons(self) -> list[_Item]:
+        """Of the Pronunciation Lexicon Specification."""
+        return [item for item in self.items.values() if item.media_type == "application/pls+xml"]
+
     def at(self, path: str) -> _Item | None:
         return next((item for item in self.items.values() if item.path == path), None)
 
@@ -59,6 +65,7 @@ def read_epub(archive: Archive) -> Document:
     _refuse_locked(archive, package)
     entries = _contents(archive, package, warnings)
     placed, places, starts = _text(archive, package, entries, warnings)
+    warnings += (f"{item.path} is a lexicon, which is not read; put it to /v1/lexicons" for item in package.lexicons)
     if not any(one.block.kind not in (Kind.IMAGE, Kind.BREAK) for one in placed):
         raise _without_text(archive, package)
     return Document(
@@ -157,6 +164,8 @@ def _text(
         root = _page(archive, item, warnings) if item.path not in places else None
         if root is None:
             continue
+        if told := sum(_PRONOUNCED in each.attrib for each in root.iter()):
+            warnings.append(f"{item.path} says how {told} words are pronounced (ssml:ph), which is not read")
         found, behind = _of_drawing(root) if local(root) == "svg" else blocks_of(root, partial(_name, item.path))
         places[item.path] = len(placed)
         starts.append(len(placed))

@@ -37,14 +37,6 @@ class Means:
         honours = ", ".join(self.card.parameters) or "no parameter"
         return f"{what}: model {self.card.name!r} does not honour {parameter}; it honours {honours}"
 
-    @property
-    def alphabets(self) -> tuple[str, ...]:
-        """In which the model can be told how a word is pronounced (farm/pronunciation.py)."""
-        if not self.honours(Parameter.PRONUNCIATION):
-            return ()
-        spoken = {tag.lower().partition("-")[0] for tag in self.card.languages}
-        return ("cmu", *(("pinyin",) if spoken & {"zh", "cmn"} else ()), *(("kana",) if "ja" in spoken else ()))
-
     def voice_for(self, language: str, speaker: Speaker) -> Speaker | str:
         """Who speaks a language in place of `speaker`: the same, unless it is built in and speaks another; then the
         model's own voice for the language. A sentence, where there is none."""
@@ -55,6 +47,14 @@ class Means:
         if own is None:
             return f"voice {speaker.name!r} does not speak {language!r}; name one that does"
         return Speaker(own, own)
+
+
+def alphabets(card: Model) -> tuple[str, ...]:
+    """In which a model can be told how a word is pronounced (farm/pronunciation.py)."""
+    if Parameter.PRONUNCIATION not in card.parameters:
+        return ()
+    spoken = set(map(_primary, card.languages))
+    return ("cmu", *(("pinyin",) if spoken & {"zh", "cmn"} else ()), *(("kana",) if "ja" in spoken else ()))
 
 
 def _primary(tag: str) -> str:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from xml.parsers import expat
 
 from farm.markup.composer import Composer
-from farm.markup.means import MAX_PAUSE_MS, Fault, Means
+from farm.markup.means import MAX_PAUSE_MS, Fault, Means, alphabets
 from farm.markup.say_as import KINDS, say_as
 from farm.pronunciation import faults as mispronounced
 from farm.script import PLAIN, Delivery, Script
@@ -285,7 +285,8 @@ class _Reader:
             return None
 
     def _phoneme(self, element: _Open, written: str) -> str | None:
-        alphabet, known = element.attributes.get("alphabet", "ipa").strip(), self.composer.means.alphabets
+        alphabet = element.attributes.get("alphabet", "ipa").strip().removeprefix("x-")
+        known = alphabets(self.composer.means.card)
         if alphabet not in known:
             model = self.composer.means.card.name
             there = f"it reads {_list(known)}" if known else "it reads none; write the word as it sounds with <sub>"

@@ -13,7 +13,8 @@ import pytest
 
 from api.app import create_app
 from farm.settings import Settings
-from farm.store import Store, documents, registry
+from farm.spec import LexiconVersion, StoredLexicon
+from farm.store import Store, documents, lexicons, registry
 from tests.api.backstage import Backstage
 from tests.api.conftest import Served
 from tests.api.test_access import make_key
@@ -57,12 +58,17 @@ def tenants(store: Store, served: Callable[..., Served]) -> Iterator[tuple[httpx
 
 @pytest.fixture
 def hers(tenants: tuple[httpx.Client, httpx.Client], backstage: Backstage) -> dict[str, str]:
-    """What ann has: a finished job, a batch, a voice, a document."""
+    """What ann has: a finished job, a batch, a voice and a lexicon of one name, a document."""
     ann, _ = tenants
     job = ann.post("/v1/jobs", json=NIGHT).json()["id"]
     backstage.succeed(job)
     batch = ann.post("/v1/batches", json={"jobs": [NIGHT]}).json()["id"]
     backstage.store.run(registry.put_voice("ann", "hersecret", '{"digest":"d","seconds":1,"created_ms":1,"notes":[]}'))
+    backstage.store.run(
+        lexicons.put(
+            "ann", "hersecret", StoredLexicon(versions=[LexiconVersion(number=1, digest="d")]).to_json(), bytes=1
+        )
+    )
     backstage.store.run(documents.put("ann", HER_DOCUMENT, '{"status":"ready"}', bytes=1, due_ms=60_000))
     return {"job_id": job, "batch_id": batch, "name": "hersecret", "document_id": HER_DOCUMENT}
 
@@ -93,6 +99,7 @@ def test_lists_hold_nothing_of_another_tenant(tenants: tuple[httpx.Client, httpx
     )
     assert foreign.json() == unknown.json() == {"data": [], "has_more": False, "next_cursor": None}
     assert "hersecret" not in bob.get("/v1/voices", params={"limit": 100}).text
+    assert bob.get("/v1/lexicons").json()["data"] == []
 
 
 def filled(path: str, values: dict[str, str]) -> str:

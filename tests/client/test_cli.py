@@ -103,6 +103,29 @@ def test_a_play_is_shown_before_it_is_spoken_and_then_spoken_by_its_cast(command
     assert (refused.returncode, "line 2, column 1: " in refused.stderr) == (1, True), refused.stderr
 
 
+def test_a_lexicon_is_put_shown_used_and_deleted(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "names.txt").write_text("# names\nNguyen = win\n\nSiobhan = shivawn\n")
+    (tmp_path / "text.txt").write_text("Nguyen's house.")
+    assert command("lexicons", "put", "names", "names.txt").stdout == "names@1: 2 entries\n"
+    shown = command("preview", "text.txt", "--lexicon", "names", "--voice", "en-us")
+    assert shown.stdout.splitlines() == [
+        "    0  en-us, then 1500 ms: Nguyen's house.", "       said: win's house.", "names@1: Nguyen is said win",
+        "1 segments",
+    ]  # fmt: skip
+    (tmp_path / "names.pls").write_text(command("lexicons", "get", "names", "--pls").stdout)
+    assert command("lexicons", "put", "names", "names.pls").stdout == "names@1: 2 entries\n"
+    assert json.loads(command("lexicons", "get", "names@1").stdout)["entries"][0] == {
+        "written": "Nguyen",
+        "alias": "win",
+    }
+    assert "names@1" in command("lexicons", "list").stdout
+    assert command("narrate", "text.txt", "--lexicon", "names@1", "-o", "text.wav").returncode == 0
+    (tmp_path / "wrong.txt").write_text("Nguyen")
+    assert "line 1 is not `word = said`" in command("lexicons", "put", "names", "wrong.txt").stderr
+    assert command("lexicons", "delete", "names").returncode == 0
+    assert command("lexicons", "get", "names").returncode == 3
+
+
 def test_a_book_is_listed_and_the_chapters_that_are_named_are_narrated(
     command: Command, client: Farm, tmp_path: Path
 ) -> None:

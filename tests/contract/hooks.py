@@ -59,6 +59,12 @@ schemathesis.openapi.media_type(
     aliases=["text/html", "application/epub+zip"],  # here too
 )
 
+_LEXICON = """<lexicon version="1.0" xmlns="http://www.w3.org/2005/01/pronunciation-lexicon" alphabet="x-cmu">
+<lexeme><grapheme>WWW</grapheme><alias>web</alias></lexeme></lexicon>"""
+schemathesis.openapi.media_type(
+    "application/pls+xml", st.just(_LEXICON.encode()), aliases=["application/xml", "text/xml"]
+)
+
 # The fields of a voice: names, and consents, which no document can tell from refusals.
 schemathesis.openapi.media_type("text/plain", st.sampled_from([b"true", b"yes"]))
 
@@ -67,6 +73,8 @@ schemathesis.openapi.media_type("text/plain", st.sampled_from([b"true", b"yes"])
 def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
     if case.meta is None or not case.meta.generation.mode.is_positive:
         return
+    if case.path == "/v1/lexicons" and case.method == "POST":  # PLS has no place for it, and JSON does not read it
+        case.query["name"] = "words"
     if isinstance(case.body, dict):
         _BODIES.get(case.path, _nothing)(case.body)
         if any(isinstance(value, bytes) for value in case.body.values()):
@@ -93,6 +101,11 @@ def _of_job(said: dict[str, Any]) -> None:
         said["document"]["id"] = DOCUMENT
         if said["document"].get("chapters") is not None:
             said["document"]["chapters"] = ["c1"]
+    if said.get("voices") is not None:
+        said["voices"] = {name: next(iter(CARD.voices)) for name in said["voices"] if name != "narrator"}
+    said.pop("lexicons", None)  # which there are, and whether the text is SSML, no document can say
+    if said.get("markup") is not None:
+        said["markup"] = "none"
     for name in _NOT_HONOURED & said.keys():
         del said[name]
     if said.get("expires_after") is not None:  # the run is longer than the shortest retention
@@ -128,6 +141,16 @@ def _of_document(said: dict[str, Any]) -> None:
         said["encoding"] = "utf-8"
 
 
+def _of_lexicon(said: dict[str, Any]) -> None:
+    """Each entry has one way to be said, and a word."""
+    for entry in said.get("entries") or ():
+        language, case = entry.get("language"), entry.get("case", "exact")
+        entry.clear()
+        entry.update(written=f"Ada {next(_NUMBERS)}", alias="Ayda", case=case)
+        if language is not None:
+            entry["language"] = language
+
+
 def _of_speech(said: dict[str, Any]) -> None:
     _of_job(said)
     if Parameter.EMOTION not in CARD.parameters:
@@ -152,6 +175,8 @@ def _past(value: Any) -> Any:
 
 _BODIES: Mapping[str, Callable[[dict[str, Any]], None]] = {
     "/v1/jobs": _of_job,
+    "/v1/preview": _of_job,
+    "/v1/lexicons": _of_lexicon,
     "/v1/batches": _of_batch,
     "/v1/documents": _of_document,
     "/v1/audio/speech": _of_speech,

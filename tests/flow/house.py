@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from farm.errors import StorageUnavailable
@@ -51,8 +52,10 @@ class House:
         emotion: str | None = None,
         trace: str | None = None,
         streamed: bool = False,
+        resolved: Mapping[str, str] = MappingProxyType({}),
         **request: Any,
     ) -> str:
+        """`resolved` are lexicons, by `name@version`."""
         wanted = JobRequest.model_validate({"output": {"format": "wav"}, **request})
         chapters = wanted.parts()
         language = wanted.language or "en"
@@ -61,7 +64,7 @@ class House:
             language=language, voice=voice, output=wanted.output, webhook=wanted.webhook, on_error=wanted.on_error,
             on_review=wanted.on_review, manner=Manner.of(wanted, emotion=emotion),
             target_duration_ms=wanted.target_duration_ms, metadata=wanted.metadata, markup=wanted.markup,
-            voices=wanted.voices,
+            voices=wanted.voices, lexicons=dict(resolved),
         )  # fmt: skip
         job, text = new_id("job"), write_text(chapters)
         order = Order(job, self.engine.card.name, wanted.priority, spec, text, len(text), retention_s=3600)

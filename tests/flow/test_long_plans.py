@@ -225,7 +225,7 @@ def test_a_text_with_too_many_lines_fails_and_names_its_field(house: House) -> N
 def test_a_process_that_plans_and_breaks_quotes_nothing_of_the_text_in_the_log() -> None:
     head = {
         "tenant": "ann", "spec": '{"voice": 1, "language": "of herons in the reeds"}', "card": "{}", "characters": 1,
-        "budget_s": 5, "bytes": 0,
+        "budget_s": 5, "bytes": 0, "lexicons": [],
     }  # fmt: skip
     broken = subprocess.run(
         [sys.executable, "-m", "worker.desk.plan_process"],

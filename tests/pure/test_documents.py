@@ -354,3 +354,13 @@ def test_a_foreign_page_is_read_by_the_one_that_stands_in_for_it() -> None:
     kind = 'text/json" fallback="i1'
     book = epub({"a.json": "{}", "b.xhtml": page("<p>b</p>")}, types={"a.json": kind}, spine=["a.json"])
     assert spoken(read_document(book, "a.epub")) == [("", "b")]
+
+
+def test_pronunciations_that_a_book_brings_are_not_read_and_said_so() -> None:
+    spoken = '<p>A <b xmlns:ssml="http://www.w3.org/2001/10/synthesis" ssml:ph="x">word</b>.</p>'
+    pages = {"a.xhtml": page(spoken), "words.pls": "<lexicon/>"}
+    book = epub(pages, types={"words.pls": "application/pls+xml"}, spine=["a.xhtml"])
+    assert read_document(book, "book.epub").warnings == (
+        "OEBPS/a.xhtml says how 1 words are pronounced (ssml:ph), which is not read",
+        "OEBPS/words.pls is a lexicon, which is not read; put it to /v1/lexicons",
+    )

@@ -13,8 +13,8 @@ from farm.wire import Chapter, JobOptions, JobRequest, Model
 
 DOCS = Path(__file__).parents[2] / "docs"
 BESIDE_SPEECH = {
-    "model", "voice", "voices", "markup", "language", "output", "priority", "on_error", "on_review", "metadata",
-    "webhook", "expires_after",
+    "model", "voice", "voices", "markup", "lexicons", "language", "output", "priority", "on_error", "on_review",
+    "metadata", "webhook", "expires_after",
 }  # fmt: skip
 
 

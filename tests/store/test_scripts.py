@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from farm.job import Due
-from farm.store import batches, documents, jobs, outbox, quotas, registry, segments, tasks
+from farm.store import batches, documents, jobs, lexicons, outbox, quotas, registry, segments, tasks
 from farm.store.call import Call, read_lua, render_scripts
 from farm.store.runner import open_keyspace
 from tests.store.clocked import new_job
@@ -76,6 +76,8 @@ CALLS: dict[str, Call[Any]] = {
         documents.put("ann", "doc_a", "{}", bytes=1, due_ms=0),
         documents.note("ann", "doc_a", "{}", bytes=1, due_ms=0),
         documents.drop("ann", "doc_a"),
+        lexicons.put("ann", "names", "{}", bytes=1),
+        lexicons.drop("ann", "names"),
         registry.put_key("digest", "ann", "laptop"),
         registry.drop_key("laptop"),
         registry.keys(),

@@ -9,8 +9,10 @@ from farm.errors import BadInput, ObjectMissing
 from farm.layout import pages_key, plan_key, text_key
 from farm.plan_order import PlanFiles, PlanOrder, make_plan
 from farm.removal import remove_objects
+from farm.spec import Spec
 from farm.storage import Storage
 from farm.store import Store, jobs, registry, tasks
+from farm.stored_lexicons import stored_lexicons
 from farm.tracing import OFF, Span, Tracing, step_of
 from farm.wake import Waker, render_queue
 from worker.desk.failure import fail_job
@@ -63,7 +65,8 @@ class Planner:
     def _write_plan(self, job: jobs.JobRecord, card: str, check: Callable[[], None]) -> PlanFiles:
         text = self._store.run(jobs.text(job.id))
         document = self._storage.get(text_key(job.id)) if text is None else text.encode()
-        order = PlanOrder(job.tenant, job.spec, card, document, job.characters)
+        lexicons = stored_lexicons(self._storage, job.tenant, Spec.model_validate_json(job.spec))
+        order = PlanOrder(job.tenant, job.spec, card, document, job.characters, lexicons)
         made = self._processes.plan(order, check) if is_long(job) else make_plan(order)
         if text is not None:  # Redis drops the text once the job is planned; a retry plans from this copy
             self._storage.put(text_key(job.id), document, "application/json")
@@ -74,5 +77,5 @@ class Planner:
 
 def is_long(job: jobs.JobRecord) -> bool:
     """Whether it is planned in a process of its own. A start of one takes 0.4 s of a processor; 20,000 characters take
-    0.15 s at most, whatever they are."""
-    return job.characters > SHORT_CHARACTERS
+    0.15 s at most, whatever they are. Lexicons of 100,000 entries take a second to read, and the process keeps them."""
+    return job.characters > SHORT_CHARACTERS or bool(Spec.model_validate_json(job.spec).lexicons)

@@ -1,7 +1,7 @@
 """A process that plans long texts, so that nothing of a stranger's text holds up the desk's own threads.
 
-    desk -> process   one line of JSON for each text, {"tenant", "spec", "card", "characters", "budget_s", "bytes"},
-                      and its bytes
+    desk -> process   one line of JSON for each text, {"tenant", "spec", "card", "characters", "budget_s", "bytes",
+                      "lexicons": their sizes}, its bytes and those of the lexicons
     process -> desk   one line of JSON, {"total", "passage_ends", "header": n, "pages": m}, and n + m bytes;
                       or {"code", "message"} where the text is refused
 
@@ -74,8 +74,9 @@ class PlanProcess:
         head = {
             "tenant": order.tenant, "spec": order.spec, "card": order.card, "characters": order.characters,
             "budget_s": _budget_s(order.characters), "bytes": len(order.document),
+            "lexicons": [len(lexicon) for lexicon in order.lexicons],
         }  # fmt: skip
-        self._child.ask(head, order.document)
+        self._child.ask(head, b"".join((order.document, *order.lexicons)))
 
     def _receive(self) -> PlanFiles:
         head = self._child.answer()
@@ -109,10 +110,11 @@ def main() -> None:
     os.dup2(2, 1)  # what a library prints belongs into the log
     for line in sys.stdin.buffer:
         head = json.loads(line)
-        size, budget_s = head.pop("bytes"), head.pop("budget_s")
-        order = PlanOrder(document=sys.stdin.buffer.read(size), **head)
-        if len(order.document) < size:
+        sizes, budget_s = (head.pop("bytes"), *head.pop("lexicons")), head.pop("budget_s")
+        document, *lexicons = parts = [sys.stdin.buffer.read(size) for size in sizes]
+        if any(len(part) < size for part, size in zip(parts, sizes, strict=True)):
             return  # the desk has gone
+        order = PlanOrder(document=document, lexicons=tuple(lexicons), **head)
         _limit_cpu(budget_s)
         _answer(order, replies)
 

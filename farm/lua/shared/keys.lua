@@ -78,6 +78,8 @@
 -- Everything else
 --   f:voices:<tenant>              hash    name -> the uploaded voice, opaque to the store
 --   f:docs:<tenant>                hash    document -> its bytes in storage, a blank, and its record, opaque to the store
+--   f:lexicons:<tenant>            hash    lexicon -> the bytes of its versions in storage, a blank, and its record, opaque to
+--                                          the store
 --   f:keys                         hash    name -> digest, time and tenant of an API key
 --   f:operators                    set     names of the keys that are an operator's
 --   f:secrets:<tenant>             zset    generation of the secret of its webhooks -> time from which it signs; without it the
