@@ -185,7 +185,9 @@ def _entries(storage: Storage, result: _Result) -> list[Entry] | None:
     rendered = result.rendered
     suffix = PurePosixPath(rendered.audio_key).suffix
     files = {f"{result.name}{suffix}": rendered.audio_key, "manifest.json": rendered.manifest_key}
-    files |= {f"{result.name}.{kind}": key for kind, key in rendered.subtitles.items()}
+    files |= {
+        f"{result.name}{'.subtitles' if kind == 'json' else ''}.{kind}": key for kind, key in rendered.subtitles.items()
+    }  # a job may be called "manifest"
     sizes = {held.key: held.size for held in storage.list(result_prefix(result.job.id))}
     if not sizes.keys() >= set(files.values()):
         return None

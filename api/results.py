@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePosixPath
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
@@ -163,13 +163,37 @@ class Manifest(BaseModel):
     segments: list[ManifestSegment]
 
 
+class SubtitleCue(BaseModel):
+    start_ms: int
+    end_ms: int
+    text: str
+    lines: list[str] = Field(description="the text as a screen shows it, two at most")
+    segment: int
+    chapter: int
+    times: Literal["exact", "estimated"]
+
+
+class SubtitleTimes(BaseModel):
+    """subtitles.json, for the document alone."""
+
+    language: str
+    times: Literal["exact", "estimated"] = Field(description="whether every cue has the times of a whole segment")
+    cues: list[SubtitleCue]
+
+
 _BYTES = {"type": "string", "format": "binary"}
 # Generators of clients that know no audio know what to do with application/octet-stream, and text with text/plain.
 _AUDIO = file_answers([*(each.media_type for each in AUDIO_FORMATS.values()), "application/octet-stream"], _BYTES)
+_TIMES: dict[int | str, dict[str, Any]] = file_answers(["application/json"], {}) | {
+    200: {"description": "The file", "model": SubtitleTimes}
+}
 _MANIFEST: dict[int | str, dict[str, Any]] = file_answers(["application/json"], {}) | {
     200: {"description": "The file", "model": Manifest}
 }
-_VTT, _SRT = (file_answers([media_type, "text/plain"], {"type": "string"}) for media_type in SUBTITLE_FORMATS.values())
+_VTT, _SRT, _LRC = (
+    file_answers(list(dict.fromkeys((SUBTITLE_FORMATS[kind], "text/plain"))), {"type": "string"})
+    for kind in ("vtt", "srt", "lrc")
+)
 _SEGMENTS: dict[int | str, dict[str, Any]] = {
     409: problem("It is not planned yet, or its plan is gone"),
     410: problem("Its retention is over"),
@@ -202,6 +226,18 @@ async def subtitles_vtt(request: Request, job_id: str) -> Response:
 async def subtitles_srt(request: Request, job_id: str) -> Response:
     """SubRip, where the job asked for it in output.subtitles."""
     return await _object(request, job_id, lambda rendered: rendered.subtitles.get("srt"))
+
+
+@router.get("/subtitles.lrc", response_class=Response, responses=_LRC)
+async def subtitles_lrc(request: Request, job_id: str) -> Response:
+    """LRC, as players of music show lyrics, where the job asked for it in output.subtitles."""
+    return await _object(request, job_id, lambda rendered: rendered.subtitles.get("lrc"))
+
+
+@router.get("/subtitles.json", responses=_TIMES)
+async def subtitles_json(request: Request, job_id: str) -> Response:
+    """When each sentence is heard, where the job asked for it in output.subtitles."""
+    return await _object(request, job_id, lambda rendered: rendered.subtitles.get("json"))
 
 
 @router.get("/segments", response_model=Page[Segment], responses=_SEGMENTS)

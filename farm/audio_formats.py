@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Literal
 
 AudioFormat = Literal["wav", "flac", "mp3", "opus", "m4b"]
-SubtitleFormat = Literal["vtt", "srt"]
+SubtitleFormat = Literal["vtt", "srt", "lrc", "json"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ AUDIO_FORMATS: Mapping[AudioFormat, Encoding] = MappingProxyType(
 )
 BOOK_FORMATS: frozenset[AudioFormat] = frozenset({"m4b", "mp3", "opus"})  # hold chapters, tags, a cover: by FFmpeg
 SUBTITLE_FORMATS: Mapping[SubtitleFormat, str] = MappingProxyType(  # with their media types
-    {"vtt": "text/vtt", "srt": "application/x-subrip"}
+    {"vtt": "text/vtt", "srt": "application/x-subrip", "lrc": "text/plain", "json": "application/json"}
 )
 
 # A user may name a file by its format, or by the suffix that storage has.
@@ -47,7 +47,6 @@ FORMAT_OF_SUFFIX: Mapping[str, AudioFormat] = MappingProxyType(
 MEDIA_TYPE_OF_SUFFIX: Mapping[str, str] = MappingProxyType(
     {encoding.suffix: encoding.media_type for encoding in AUDIO_FORMATS.values()}
     | {f".{name}": media_type for name, media_type in SUBTITLE_FORMATS.items()}
-    | {".json": "application/json"}  # the manifest
 )
 
 

@@ -109,7 +109,7 @@ class Farm(Exchange):
         return self.download(f"{_job(id)}/audio", target, sha256=result.sha256 if result else None)
 
     def subtitles(self, id: str, target: Path) -> Path:
-        """As .vtt or .srt, by the suffix of `target`, which the job must have asked for."""
+        """As .vtt, .srt, .lrc or .json, by the suffix of `target`, which the job must have asked for."""
         return self.download(f"{_job(id)}/subtitles{target.suffix}", target)
 
     def archive(self, id: str, target: Path, *, partial: bool = False) -> Path:

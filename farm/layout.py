@@ -138,7 +138,7 @@ def manifest_key(job: str, run: str) -> str:
 
 
 def subtitles_key(job: str, run: str, kind: str) -> str:
-    """`kind` is vtt or srt."""
+    """`kind` is vtt, srt, lrc or json."""
     return f"{RESULTS}{job}/{run}/subtitles.{kind}"
 
 

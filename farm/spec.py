@@ -368,7 +368,7 @@ class Rendered(_Stored):
     sha256: str
     audio_key: str
     manifest_key: str
-    subtitles: dict[str, str] = {}  # vtt, srt -> key
+    subtitles: dict[str, str] = {}  # kind -> key
     loudness_lufs: float | None = None
     target_duration_ms: int | None = None
     duration_error_ms: int | None = None

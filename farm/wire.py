@@ -236,7 +236,9 @@ class Output(_Request):
         description="what a shop or platform asks for, in place of loudness_lufs: acx (RMS -23 to -18 dB, mp3 at 192 "
         "kbit/s), podcast (-16 LUFS) or book (-20 LUFS). The manifest says line by line whether the result passes",
     )
-    subtitles: Annotated[list[SubtitleFormat], Field(max_length=2)] = []
+    subtitles: Annotated[list[SubtitleFormat], Field(max_length=4)] = Field(
+        [], description="a file of each, with a cue for each sentence: WebVTT, SubRip, LRC, and JSON of all times"
+    )
 
     @property
     def has_gain(self) -> bool:

@@ -132,8 +132,9 @@ def test_manifest_and_subtitles_have_their_types(api: httpx.Client, job: str) ->
     assert subtitles.text == "WEBVTT\n"
 
 
-def test_subtitles_that_were_not_asked_for_are_not_there(api: httpx.Client, job: str) -> None:
-    answer = api.get(f"/v1/jobs/{job}/subtitles.srt")
+@pytest.mark.parametrize("kind", ["srt", "lrc", "json"])
+def test_subtitles_that_were_not_asked_for_are_not_there(api: httpx.Client, job: str, kind: str) -> None:
+    answer = api.get(f"/v1/jobs/{job}/subtitles.{kind}")
     assert (answer.status_code, answer.json()["code"]) == (404, "not_asked_for")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -64,6 +65,37 @@ def test_cues_end_at_sentences_and_clauses_where_there_are_some() -> None:
     text = "He stood up and went to the door of the old house. Nobody had opened it since the winter, he thought then."
     cues = shown(Cue(0, 6_000, text))
     assert [" ".join(lines) for _, _, lines in cues] == text.replace(". N", ".|N").split("|")
+
+
+def test_each_sentence_of_a_segment_has_a_cue_of_its_own_and_the_segment_keeps_its_times() -> None:
+    assert shown(Cue(500, 2500, "It rained. She left. Mr. Po slept.")) == [
+        (500, 1147, ["It rained."]),
+        (1147, 1735, ["She left."]),
+        (1735, 2500, ["Mr. Po slept."]),
+    ]
+    chinese = shown(Cue(0, 2000, "下雨了。她走了。"), language="zh")
+    assert [lines for _, _, lines in chinese] == [["下雨了。"], ["她走了。"]]
+
+
+def test_json_tells_of_each_cue_whose_it_is_and_whether_somebody_measured_it() -> None:
+    segments = [Cue(0, 900, "Short.", 3, 1), Cue(1000, 2000, "It rained. She left.", 4, 2)]
+    told = json.loads(Subtitles(segments, "en").file("json"))
+    assert (told["language"], told["times"]) == ("en", "estimated")
+    assert told["cues"][0] == {
+        "start_ms": 0, "end_ms": 900, "text": "Short.", "lines": ["Short."], "segment": 3, "chapter": 1,
+        "times": "exact",
+    }  # fmt: skip
+    assert [(cue["text"], cue["segment"], cue["chapter"], cue["times"]) for cue in told["cues"][1:]] == [
+        ("It rained.", 4, 2, "estimated"),
+        ("She left.", 4, 2, "estimated"),
+    ]
+
+
+def test_lrc_has_one_line_for_a_cue_in_minutes_and_hundredths() -> None:
+    hour = 3_600_000
+    text = Subtitles([Cue(5, 900, "Short."), Cue(hour + 61_994, hour + 65_000, PARAGRAPH[:25])]).file("lrc")
+    assert text == f"[00:00.01]Short.\n[61:01.99]{PARAGRAPH[:25]}\n"
+    assert Subtitles([Cue(59_996, 61_000, "Next.")]).file("lrc") == "[01:00.00]Next.\n"
 
 
 def test_a_slow_segment_is_cut_by_its_seconds_but_never_within_a_word() -> None:

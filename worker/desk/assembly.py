@@ -280,7 +280,7 @@ def _subtitles(table: Sequence[Mapping[str, Any]], plan: Plan) -> Subtitles:
     """Of the rows that are heard; a mark that says how a word is pronounced is shown as the word."""
     shown = plain if plan.has_marks else str
     cues = (
-        Cue(row["offset_ms"], row["offset_ms"] + row["duration_ms"], shown(row["text"]))
+        Cue(row["offset_ms"], row["offset_ms"] + row["duration_ms"], shown(row["text"]), row["index"], row["chapter"])
         for row in table
         if "offset_ms" in row
     )

@@ -1,12 +1,13 @@
-"""Subtitles of a recording: WebVTT and SubRip.
+"""Subtitles of a recording: WebVTT, SubRip, LRC, and JSON.
 
-A segment is shown in cues of at most two lines of 42 characters, or 16 of a script as wide as Chinese, for at most 7 s.
-They are cut where prose is cut: at sentences, clauses, words (farm/prose). A cue that is a whole segment has its times;
-parts of a segment share them by their characters, which is an estimate, and the manifest says so.
+Each sentence has a cue of its own, of at most two lines of 42 characters, or 16 of a script as wide as Chinese, for at
+most 7 s. Longer ones are cut where prose is cut: at clauses, words (farm/prose). A cue that is a whole segment has its
+times; parts of a segment share them by their characters, which is an estimate, and the manifest says so.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from unicodedata import east_asian_width
 
 from farm.audio_formats import SubtitleFormat
 from farm.prose import spans
+from farm.prose.sentences import sentence_ends
 from worker.desk.clock import clock
 
 
@@ -26,6 +28,8 @@ class Cue:
     start_ms: int
     end_ms: int
     text: str
+    segment: int = 0
+    chapter: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +37,22 @@ class _Shown:
     start_ms: int
     end_ms: int
     lines: Sequence[str]
+    of: Cue
+    estimated: bool
 
 
 class Subtitles:
     def __init__(self, segments: Iterable[Cue], language: str = "") -> None:
         divided = [_divided(segment, language) for segment in segments]
         self._shown = [shown for cues in divided for shown in cues]
+        self._language = language
         self.estimated = any(len(cues) > 1 for cues in divided)  # whether there are times that nobody measured
 
     def file(self, kind: SubtitleFormat) -> str:
+        if kind == "json":
+            return self._json()
+        if kind == "lrc":
+            return "".join(f"[{_lrc_clock(cue.start_ms)}]{' '.join(cue.lines)}\n" for cue in self._shown)
         blocks = []
         for number, cue in enumerate(self._shown, 1):
             text = "\n".join(cue.lines)
@@ -54,6 +65,27 @@ class Subtitles:
                 blocks.append(f"{number}\n{times}\n{text.replace('-->', '->')}\n")
         return "\n".join(["WEBVTT\n", *blocks] if kind == "vtt" else blocks)
 
+    def _json(self) -> str:
+        cues = [
+            {
+                "start_ms": cue.start_ms, "end_ms": cue.end_ms, "text": " ".join(cue.lines), "lines": list(cue.lines),
+                "segment": cue.of.segment, "chapter": cue.of.chapter, "times": _times(cue.estimated),
+            }
+            for cue in self._shown
+        ]  # fmt: skip
+        said = {"language": self._language, "times": _times(self.estimated), "cues": cues}
+        return json.dumps(said, ensure_ascii=False, indent=1)
+
+
+def _times(estimated: bool) -> str:
+    return "estimated" if estimated else "exact"
+
+
+def _lrc_clock(milliseconds: int) -> str:
+    """Its readers know minutes, seconds and hundredths."""
+    minutes, hundredths = divmod((milliseconds + 5) // 10, 6000)
+    return f"{minutes:02}:{hundredths // 100:02}.{hundredths % 100:02}"
+
 
 # --- a segment into cues ----------------------------------------------------------------------------------------------
 
@@ -63,14 +95,15 @@ _LONGEST_MS = 7_000
 
 def _divided(segment: Cue, language: str) -> list[_Shown]:
     layout = _Layout(_joined(segment.text), segment.end_ms - segment.start_ms, language)
-    pieces = list(layout.pieces(0, len(layout.text)))
+    pieces = [piece for sentence in layout.sentences() for piece in layout.pieces(*sentence)]
     if len(pieces) > max(1, layout.duration_ms):  # a short silence for a long row of signs
         pieces = [(0, len(layout.text))]
     # The blank after a piece is part of its time, so that the next one begins where it ends.
     places = [0, *(start for start, _ in pieces[1:]), len(layout.text)]
     times = [segment.start_ms + layout.duration_ms * place // max(1, len(layout.text)) for place in places]
     return [
-        _Shown(begin, end, layout.lines(*piece)) for piece, (begin, end) in zip(pieces, pairwise(times), strict=True)
+        _Shown(begin, end, layout.lines(*piece), segment, estimated=len(pieces) > 1)
+        for piece, (begin, end) in zip(pieces, pairwise(times), strict=True)
     ]
 
 
@@ -82,6 +115,14 @@ class _Layout:
         letters = [letter for letter in text if letter.isalnum()]
         self._is_wide = 4 * sum(east_asian_width(letter) in "WF" for letter in letters) > len(letters)
         self._line = _WIDE_LINE if self._is_wide else _LINE
+
+    def sentences(self) -> Iterator[tuple[int, int]]:
+        text = self.text
+        ends = sentence_ends(text, 0, len(text), language=self._language)
+        for start, end in pairwise((0, *ends, len(text))):
+            sentence = text[start:end]
+            if sentence.strip() or not text:
+                yield start + len(sentence) - len(sentence.lstrip()), start + len(sentence.rstrip())
 
     def pieces(self, start: int, end: int) -> Iterator[tuple[int, int]]:
         """What is shown at once."""
