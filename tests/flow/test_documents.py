@@ -1,13 +1,25 @@
-"""Documents are read in a process of their own, which has limits that the desk outlives."""
+"""Documents are read in a process of their own, which has limits that the desk outlives, and a desk may be killed."""
 
 from __future__ import annotations
 
+from contextlib import suppress
+from typing import Any
+
 import pytest
 
+from farm.documents.reader import read_document
 from farm.documents.tree import Document
+from farm.documents.view import view_of
 from farm.errors import BadInput
+from farm.layout import document_key, document_prefix
+from farm.quota import Quota
+from farm.spec import StoredDocument
+from farm.store import documents, quotas
+from tests.flow.house import House
+from tests.flow.mortal import Killed, Mortal, due_now
 from tests.pure.book import PNG, epub, page
-from worker.desk.document_process import read_apart
+from worker.desk.desk import Desk
+from worker.desk.document_process import DocumentFiles, read_apart
 
 ELEMENTS = b"<p>" + b"<b>a</b>" * 1_500_000
 
@@ -35,3 +47,69 @@ def test_a_document_that_is_no_longer_wanted_ends_its_process() -> None:
 
     with pytest.raises(Gone):
         read_apart(ELEMENTS, "a.html", None, check)
+
+
+# --- kills ------------------------------------------------------------------------------------------------------------
+
+BOOK = epub({"a.xhtml": page("<p>The lamp was lit.</p>")}, cover=PNG)
+
+
+def read_here(data: bytes, filename: str, encoding: str | None, check: Any) -> DocumentFiles:
+    """As read_apart, without a process."""
+    document = read_document(data, filename, encoding)
+    return DocumentFiles(document.pack(), view_of(document).encode(), PNG, "image/png")
+
+
+def uploaded(house: House, number: int, data: bytes = BOOK, name: str = "a.epub") -> str:
+    """A document as the API leaves it to the desk."""
+    id = f"doc_{number:026}"
+    house.storage.put(document_key("default", id, "source"), data)
+    record = StoredDocument(status="reading", filename=name, bytes=len(data), stored=len(data), expires_ms=4 * 10**12)
+    assert house.store.run(documents.put("default", id, record.to_json(), bytes=len(data), due_ms=0))
+    return id
+
+
+def kept(house: House, id: str) -> tuple[str, int, dict[str, bytes]]:
+    """Its status, what it counts for, and its objects by their last name."""
+    said = house.store.run(documents.record("default", id))
+    record = StoredDocument.model_validate_json(said or "{}")
+    keys = [found.key for found in house.storage.list(document_prefix("default", id))]
+    return record.status, record.stored, {key.rpartition("/")[2]: house.storage.get(key) for key in keys}
+
+
+def counted(house: House) -> int:
+    """Bytes that count for the tenant."""
+    return house.store.run(quotas.account("default")).standing.used(Quota.BYTES)
+
+
+@pytest.mark.parametrize(
+    ("data", "name", "status"), [(BOOK, "a.epub", "ready"), (b"%PDF-1.7 torn", "a.pdf", "refused")]
+)
+def test_a_document_is_read_whole_however_its_desk_is_killed(
+    house: House, monkeypatch: pytest.MonkeyPatch, data: bytes, name: str, status: str
+) -> None:
+    monkeypatch.setattr("worker.desk.documents.read_apart", read_here)
+    undisturbed = uploaded(house, 0, data, name)
+    house.desk.drain()
+    right = kept(house, undisturbed)
+    assert (right[0], bool(right[2])) == (status, status == "ready")
+    due_now(house, "document")
+    house.desk.drain()
+    for last in range(100):
+        document = uploaded(house, last + 1, data, name)
+        mortal = Mortal(house, last)
+        with suppress(Killed):
+            Desk(mortal, mortal, house.waker, house.settings).drain()  # type: ignore[arg-type]
+        if kept(house, document)[0] == "reading":
+            due_now(house, "document")
+            house.desk.drain()
+            assert kept(house, document) == right, f"killed at step {last}"
+        compared = slice(None if status == "ready" else 2)  # what a refused one leaves goes with its time
+        assert kept(house, document)[compared] == right[compared]
+        assert counted(house) == (right[1] if status == "ready" else 0)
+        due_now(house, "document")  # its time is over
+        house.desk.drain()
+        assert (kept(house, document)[2], counted(house)) == ({}, 0)
+        if not mortal.died:
+            break
+    assert last > 3

@@ -16,7 +16,6 @@ import av
 import numpy as np
 import numpy.typing as npt
 import pytest
-import redis
 import soundfile as sf
 from mutagen.mp4 import MP4
 
@@ -29,9 +28,9 @@ from farm.plan_reader import PlanReader
 from farm.sound.flac import decode
 from farm.sound.timeline import Piece
 from farm.store import jobs, segments, tasks
-from farm.store.call import Call
 from farm.wire import Output
 from tests.flow.house import House
+from tests.flow.mortal import Killed, Mortal, due_now
 from worker.desk.desk import Desk
 from worker.desk.stitch import stitch
 
@@ -438,49 +437,6 @@ def test_two_desks_at_once_make_one_recording(spoken: House) -> None:
 
 
 # --- kills ------------------------------------------------------------------------------------------------------------
-
-
-class Killed(BaseException):
-    """Ends a desk between two steps as a signal would: nothing is given back."""
-
-
-class Mortal:
-    """A store and a storage that end their desk at step number `last`, and from then on."""
-
-    def __init__(self, house: House, last: int) -> None:
-        self._house, self._left = house, last
-
-    @property
-    def died(self) -> bool:
-        return self._left < 0
-
-    def step(self) -> None:
-        self._left -= 1
-        if self.died:
-            raise Killed
-
-    def run(self, call: Call[Any]) -> Any:
-        if call.verb not in ("extend", "take"):  # of threads of their own, and so at any time
-            self.step()
-        return self._house.store.run(call)
-
-    def __getattr__(self, name: str) -> Any:
-        real = getattr(self._house.storage, name)
-
-        def stepping(*args: Any, **named: Any) -> Any:
-            self.step()
-            return real(*args, **named)
-
-        return stepping
-
-
-def due_now(house: House, kind: str) -> None:
-    """The leases of killed desks have run out, and due times have come."""
-    client = redis.Redis.from_url(house.settings.redis_url)
-    for key in client.keys(f"f:due:{kind}:*") + client.keys(f"f:desk:{kind}:*"):
-        for member in client.zrange(key, 0, -1):
-            client.zadd(key, {member: 1})
-    client.close()
 
 
 def kills(house: House) -> Iterator[str]:
