@@ -73,11 +73,16 @@ class Matcher:
                 ahead.append(token)
             if not ahead:
                 return
-            found = self._at(ahead) if ahead[0].start >= position else None
+            begins = ahead[0].start >= position and self._may_begin(ahead[0].text)
+            found = self._at(ahead) if begins else None
             if found is not None:
                 yield found
                 position = found.end
             ahead.popleft()
+
+    def _may_begin(self, token: str) -> bool:
+        """Whether an entry may begin with the token: nearly no word of a text does, so most end here."""
+        return token in self._exact or self._longest > 0 or token.casefold() in self._folded
 
     def _add(self, entry: Entry, found: _Found) -> None:
         folds = entry.case == "any"
