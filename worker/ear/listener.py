@@ -34,7 +34,7 @@ def main() -> None:
     os.dup2(2, 1)  # prints of the libraries belong into the log
     logs.begin("ear")
     end_with_parent()
-    os.nice(_NICE)
+    _yield()
     try:
         from worker.ear.hearing import Hearing
 
@@ -48,6 +48,14 @@ def main() -> None:
             asked = json.loads(line)
             samples = np.frombuffer(sys.stdin.buffer.read(4 * sum(clip["samples"] for clip in asked["clips"])), "<f4")
             _send(replies, {"reports": hearing.reports(asked["rate"], asked["clips"], samples)})
+
+
+def _yield() -> None:
+    """Linux may weigh sessions and not processes (autogroup). Then the niceness of this session, which has this process
+    alone, is what counts against the engine's."""
+    os.nice(_NICE)
+    with suppress(OSError):
+        Path("/proc/self/autogroup").write_text(str(_NICE))
 
 
 def _send(replies: BinaryIO, head: dict[str, Any]) -> None:
