@@ -83,7 +83,7 @@ def test_a_run_of_wrong_words_is_bad_whatever_its_letters() -> None:
 
 
 def test_a_language_outside_the_table_has_a_weak_ear() -> None:
-    assert limits_of("pt-BR") == LIMITS["pt"]
+    assert limits_of("en-GB") == LIMITS["en"]
     assert limits_of("hi") == OTHERS
     assert OTHERS.weak
 

@@ -30,7 +30,7 @@ class Report:
 class Limits:
     tell: float = 0.05
     again: float = 0.10
-    run: int = 3
+    run: int = 4  # at 3, two good clips of 304 were made again
     short: float = 0.5  # both shares, for a text of up to five words, of which any ear mishears some
     weak: bool = False  # good clips are misheard so often that a finding is no more than a hint
 
@@ -38,11 +38,7 @@ class Limits:
 _SHORT = 5  # words
 
 LIMITS: Mapping[str, Limits] = {
-    "en": Limits(),
-    "es": Limits(),
-    "fr": Limits(),
-    "it": Limits(),
-    "pt": Limits(),
+    "en": Limits(),  # the only language in which enough good clips were heard: benchmarks/gate.py
 }
 OTHERS = Limits(tell=0.30, again=0.30, run=5, weak=True)
 
