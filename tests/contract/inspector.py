@@ -44,10 +44,15 @@ peers = ["ann", "carl"]
 include-path-regex = "/events$"
 request-timeout = 30
 """
-# Half of all requests are variants of this operation's parameters, which are JSON.
+# Half of all requests are variants of the first operation's parameters, which are JSON. The second has the body of
+# POST /v1/jobs, and a process for each answer.
 _SHORT = """
 [[operations]]
 include-name = "POST /v1/batches"
+phases.coverage.enabled = false
+
+[[operations]]
+include-name = "POST /v1/preview"
 phases.coverage.enabled = false
 """
 
