@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 from farm.errors import Misconfigured
+from worker.engines.indextts.adapter import BaseAdapter
 from worker.engines.indextts.decode.decoder import Decoder
 from worker.engines.indextts.decode.gpt import Gpt
 from worker.engines.indextts.decode.graph import Record, Work
@@ -218,16 +219,19 @@ class Workshop:
     network: Network
     fault: Fault = lambda engine, ways: None
     record: Record | None = None
+    slots: int = 2  # as many sentences are examined, and fill a batch
     made: list[Ways] = field(default_factory=list)
     closed: list[IndexTTS] = field(default_factory=list)
 
     def assemble(self, network: Network, ways: Ways) -> IndexTTS:
         options = Options(
-            slots=4, steps=2, attention=ways.attention, sampling=Sampling(limit=LIMIT), kernels=ways.kernels
+            slots=self.slots, steps=2, attention=ways.attention, sampling=Sampling(limit=LIMIT), kernels=ways.kernels
         )  # fmt: skip
         engine = assemble(network, "tiny", options)
         if self.record and ways.graph != "off":
-            engine._decoder = Decoder(Gpt(network.gpt), slots=4, pages=60, attention="sdpa", record=self.record)
+            engine._decoder = Decoder(
+                Gpt(network.gpt), slots=self.slots, pages=60, attention="sdpa", record=self.record
+            )
         self.made.append(ways)
         self.fault(engine, ways)
         return engine
@@ -241,9 +245,22 @@ class Workshop:
         return engine
 
 
+@pytest.fixture(scope="module")
+def heard() -> list[Any]:
+    return []
+
+
 @pytest.fixture(autouse=True)
-def brief(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Less to say, in the voice of a shorter chord: an engine hears for longer than it speaks."""
+def brief(monkeypatch: pytest.MonkeyPatch, heard: list[Any]) -> None:
+    """Less to say, in the voice of a shorter chord, which one engine hears for all: that takes longer than to speak."""
+    hear = BaseAdapter.voices
+
+    def voices(adapter: BaseAdapter, references: Sequence[str]) -> list[Any]:
+        if not heard:
+            heard.extend(hear(adapter, references))
+        return heard
+
+    monkeypatch.setattr(BaseAdapter, "voices", voices)
     monkeypatch.setattr(warmth, "_CHORD_S", 0.7)
     monkeypatch.setattr(stages, "LIMIT", LIMIT)
 
@@ -405,7 +422,7 @@ def test_a_start_that_is_not_examined_speaks_one_sentence(network: Network) -> N
 def test_the_full_batch_fills_the_slots_and_leaves_the_stages_as_they_were(
     network: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine = Workshop(network).begin()
+    engine = Workshop(network, slots=4).begin()
     parts = engine.parts
     assert len(SENTENCES) >= 4
     for owner in (parts.decoder, parts.acoustic.usual.flow, parts.acoustic.usual.vocoder):
