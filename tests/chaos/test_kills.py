@@ -142,6 +142,32 @@ def test_a_job_survives_a_kill_of_the_desk(
     assert seconds <= patient(DESK_S)
 
 
+def reading(rig: Rig) -> bool:
+    return any(field.startswith(b"document:") for field in rig.redis.hkeys("f:due:token"))
+
+
+def test_a_document_survives_a_kill_of_the_desk_that_reads_it(rig: Rig, record: Record, tmp_path: Path) -> None:
+    for number in range(5):  # a desk may get on faster than one can look
+        file = tmp_path / f"{number}.html"
+        file.write_text(f"<h1>{number}</h1>" + "<p>The lamp was lit.</p>" * 100_000)
+        with rig.client() as client, ThreadPoolExecutor(1) as pool:
+            upload = pool.submit(client.add_document, file)
+            until(lambda: reading(rig), 60, "reading")
+            rig.freeze("desk")
+            caught, watch = reading(rig), Stopwatch()
+            rig.replaced("desk", rig.kill("desk"))
+            document = upload.result(2 * patient(DESK_S))
+        if caught:
+            break
+    else:
+        pytest.fail("every kill came too late")
+    seconds = watch.seconds
+    assert (document.status, document.kind) == ("ready", "html")
+    assert document.characters > 1_700_000
+    record("desk killed: reading", lost=0, ended_after_s=seconds, bound_s=DESK_S)
+    assert seconds <= patient(DESK_S)
+
+
 def test_a_webhook_comes_again_when_the_desk_is_killed_during_its_delivery(
     rig: Rig, ledger: Ledger, record: Record, monkeypatch: pytest.MonkeyPatch
 ) -> None:
