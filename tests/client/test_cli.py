@@ -44,6 +44,17 @@ def test_a_file_is_narrated_and_the_suffix_says_the_format(command: Command, tmp
     assert "is accepted" in ended.stderr
 
 
+def test_a_preset_shows_its_table_at_the_end(command: Command, tmp_path: Path) -> None:
+    said = "The tide went out, and nobody saw it go. " * 3
+    (tmp_path / "book.md").write_text(f"# One\n\n{said}\n\n# Two\n\n{said}\n")
+    ended = command("narrate", "book.md", "--chapters", "--preset", "acx")
+    assert ended.returncode == 0, ended.stderr
+    lines = ended.stdout.splitlines()
+    assert lines[-1] == "acx: passed"
+    assert [line.split()[0] for line in lines[-4:-1]] == ["rms", "One", "Two"]
+    assert (tmp_path / "book.mp3").exists()
+
+
 def test_review_names_what_to_listen_to_and_where(command: Command, scripted: Scripted) -> None:
     rows = [
         {"index": 0, "text": "Fine.", "offset_ms": 0, "voice": "anna"},
