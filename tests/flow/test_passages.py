@@ -334,11 +334,12 @@ def test_a_passage_that_is_gone_or_damaged_is_made_again_by_the_assembly(spoken:
     assert result(spoken, job) == result(spoken, undisturbed)
 
 
-def test_a_clip_that_is_gone_before_its_passage_is_made_is_rendered_again(spoken: House) -> None:
-    undisturbed = planned(spoken)
+@pytest.mark.parametrize("format", ["flac", "m4b", "mp3", "opus"])
+def test_a_clip_that_is_gone_before_its_passage_is_made_is_rendered_again(spoken: House, format: str) -> None:
+    undisturbed = planned(spoken, format, metadata={"title": "A Day"})
     settle(spoken, undisturbed, 0, 1, 2)
     spoken.desk.drain()
-    job = planned(spoken)
+    job = planned(spoken, format, metadata={"title": "A Day"})
     rows = list(PlanReader(spoken.storage, job).rows())
     spoken.storage.delete(clip_key(rows[0].digest))
     settle(spoken, job, 0, 1, 2)

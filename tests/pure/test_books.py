@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -22,6 +23,7 @@ from mutagen.oggopus import OggOpus
 from farm.audio_formats import BOOK_FORMATS, AudioFormat
 from farm.documents.metadata import Cover, Metadata
 from farm.plan import Chapter, Plan, Recipe
+from farm.sound.flac import from_pcm
 from farm.sound.timeline import Span
 from farm.spec import Spec
 from farm.wire import Output
@@ -111,9 +113,9 @@ def test_a_tag_lists_any_number_of_chapters(count: int) -> None:
 
 def test_an_opus_file_names_a_thousand_chapters_and_says_that_there_are_more(tmp_path: Path) -> None:
     book = Book({}, [(f"Chapter {number}", number) for number in range(1_001)])
-    file = OpusFile(tmp_path / "a.ogg", RATE, book, lambda: None)
-    file.write(CLIPS[0])
-    held = file.close([Span(number, 1) for number in range(1_001)], len(CLIPS[0]))
+    with closing(OpusFile(tmp_path / "a.ogg", RATE, book, lambda: None)) as file:
+        file.write(from_pcm(CLIPS[0]))
+        held = file.finish([Span(number, 1) for number in range(1_001)], len(CLIPS[0]))
     assert (held.chapters, held.note) == (1_000, "an opus file names 1,000 chapters at most")
     with av.open(str(tmp_path / "a.ogg")) as read:
         assert len(read.chapters()) == 1_000

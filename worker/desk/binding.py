@@ -136,18 +136,19 @@ class Binder:
 
     def _write_book(self, passages: Iterable[Passage], book: Book, check: Callable[[], None]) -> Held:
         if self._output.format == "opus":
-            opus = OpusFile(self._target, self._rate, book, check)
+            with closing(OpusFile(self._target, self._rate, book, check)) as opus:
+                for passage in passages:
+                    assert isinstance(passage.sound, np.ndarray)
+                    opus.write(from_pcm(passage.sound))
+                    self._note(passage)
+                return opus.finish(self._spans, self._frames)
+        kind = M4bFile if self._output.format == "m4b" else Mp3File
+        with closing(kind(self._target, self._rate, book)) as file:
             for passage in passages:
-                assert isinstance(passage.sound, np.ndarray)
-                opus.write(from_pcm(passage.sound))
+                assert isinstance(passage.sound, Packets)
+                file.write(passage.sound)
                 self._note(passage)
-            return opus.close(self._spans, self._frames)
-        file = (M4bFile if self._output.format == "m4b" else Mp3File)(self._target, self._rate, book)
-        for passage in passages:
-            assert isinstance(passage.sound, Packets)
-            file.write(passage.sound)
-            self._note(passage)
-        return file.close(self._spans, self._frames)
+            return file.finish(self._spans, self._frames)
 
     def _note(self, passage: Passage) -> None:
         self._spans += (Span(self._frames + span.start, span.frames) for span in passage.spans)

@@ -16,7 +16,7 @@ _AUDIOBOOK = {"media_type": "2"}  # stik
 
 
 class M4bFile:
-    """Takes packets in their order; `close` with the places of all clips writes the chapters and the index."""
+    """Takes packets in their order; `finish` with the places of all clips writes the chapters and the index."""
 
     def __init__(self, target: Path, sample_rate: int, book: Book) -> None:
         import av
@@ -59,7 +59,7 @@ class M4bFile:
             self._file.mux(packet)
             self._position += self._frame
 
-    def close(self, spans: Sequence[Span], frames: int) -> Held:
+    def finish(self, spans: Sequence[Span], frames: int) -> Held:
         chapters = [
             {
                 "id": number, "start": each.start_ms, "end": each.end_ms, "time_base": Fraction(1, 1000),
@@ -70,3 +70,7 @@ class M4bFile:
         self._file.set_chapters(chapters)
         self._file.close()
         return Held(len(chapters), self._has_cover)
+
+    def close(self) -> None:
+        """Also where it was not finished."""
+        self._file.close()

@@ -28,7 +28,7 @@ _EVEN = bytes(place * 256 // 100 for place in range(100))  # frames are alike, s
 
 
 class Mp3File:
-    """Takes packets in their order; `close` with the places of all clips writes the tag and the frame before them."""
+    """Takes packets in their order; `finish` with the places of all clips writes the tag and the frame before them."""
 
     def __init__(self, target: Path, sample_rate: int, book: Book) -> None:
         self._book, self._rate = book, sample_rate
@@ -47,12 +47,15 @@ class Mp3File:
         self._packets += len(packets.sizes)
         self._bytes += len(packets.bodies)
 
-    def close(self, spans: Sequence[Span], frames: int) -> Held:
+    def finish(self, spans: Sequence[Span], frames: int) -> Held:
         self._file.seek(0)
         self._file.write(self._tag(spans, frames))
         self._file.write(info_frame(self._header, self._rate, self._packets, self._bytes, frames))
-        self._file.close()
         return Held(len(self._book.chapters), self._picture is not None)
+
+    def close(self) -> None:
+        """Also where it was not finished."""
+        self._file.close()
 
     def _tag(self, spans: Sequence[Span], frames: int) -> bytes:
         return id3_tag(self._book.tags, self._book.placed(spans, frames, self._rate), self._picture)

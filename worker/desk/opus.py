@@ -31,7 +31,7 @@ _DESCRIBING = ("description", "comment")
 
 
 class OpusFile:
-    """Takes samples in their order; `close` with the places of all clips writes the file."""
+    """Takes samples in their order; `finish` with the places of all clips writes the file."""
 
     def __init__(self, target: Path, sample_rate: int, book: Book, check: Callable[[], None]) -> None:
         """`check` is called now and then; an exception from it ends the work."""
@@ -46,7 +46,7 @@ class OpusFile:
             self._waiting.write(packet)
             self._sizes.append(len(packet))
 
-    def close(self, spans: Sequence[Span], frames: int) -> Held:
+    def finish(self, spans: Sequence[Span], frames: int) -> Held:
         import av
 
         self.write(np.empty(0, np.float32), ends=True)
@@ -71,11 +71,14 @@ class OpusFile:
         note = "" if told == len(chapters) else f"an opus file names {_MOST_CHAPTERS:,} chapters at most"
         return Held(told, picture is not None, note)
 
+    def close(self) -> None:
+        """Also where it was not finished."""
+        self._waiting.close()
+
     def _bodies(self) -> Iterator[bytes]:
         self._waiting.seek(0)
-        with self._waiting:
-            for size in self._sizes:
-                yield self._waiting.read(size)
+        for size in self._sizes:
+            yield self._waiting.read(size)
 
 
 def comments(tags: Mapping[str, str], chapters: Sequence[Placed], picture: Picture | None) -> dict[str, str]:
