@@ -41,6 +41,7 @@ from api.idempotency import key_of, reserved
 from api.jobs import Wanted, page_of_jobs
 from api.json_width import check_width
 from api.lists import Place, find_some, metadata_of
+from api.markup import MAX_BATCH_MARKS, marks_in
 from api.openapi import (
     IDEMPOTENCY_KEY,
     OVER_QUOTA,
@@ -448,10 +449,13 @@ def _orders(
     faults: list[FieldError] = []
     wrong = 0
     named: dict[str, str] = {}
-    number = 0
+    number = marks = 0
     for number, entry in enumerate(upload.entries(), start=1):
         if number > MAX_BATCH_JOBS:
             raise TooLarge(f"a batch has at most {MAX_BATCH_JOBS:,} jobs; send the rest as another", pointer="/jobs")
+        if marks > MAX_BATCH_MARKS:
+            why = f"the markup of a batch has at most {MAX_BATCH_MARKS:,} marks; send the rest as another"
+            raise TooLarge(why, pointer=entry.pointer)
         try:
             own = entry.read()
             request = with_defaults(own, upload.envelope.defaults)
@@ -460,6 +464,7 @@ def _orders(
                 if twin != entry.name:
                     raise BadInput(f"{request.custom_id!r} is the custom_id of {twin} already", pointer="/custom_id")
             request, book, language = shelf.opened(entry.pointer, request)
+            marks += marks_in(request)
             order = replace(catalog.admit(catalog.in_language(request, language)), book=book)
         except BadInput as fault:
             wrong += 1

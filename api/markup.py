@@ -18,7 +18,10 @@ from farm.script import Laid
 from farm.speech import Parameter
 from farm.wire import MAX_CHAPTERS, Chapter, JobRequest
 
+MAX_MARKS = 100_000  # of a job; each takes some 20 µs of the API's processor
+MAX_BATCH_MARKS = 1_000_000
 _NAMED = 12  # faults that a refusal lists at most
+_MARK = {"ssml": "<", "tags": "["}
 
 
 @dataclass(slots=True)
@@ -30,11 +33,19 @@ class Written:
     faults: list[BadInput] = field(default_factory=list)
 
 
+def marks_in(request: JobRequest) -> int:
+    """Signs that may begin an element or a tag: what it costs to read the markup."""
+    mark = _MARK.get(request.markup)
+    return 0 if mark is None else sum(part.input.count(mark) for part in request.parts())
+
+
 def written(request: JobRequest, means_of: Callable[[Chapter], Means]) -> Written:
     """`means_of` a chapter says what its markup may ask for."""
     chapters = request.parts()
     if request.markup == "none":
         return Written(chapters, chapters, list(islice(_bad_marks(request, means_of), _NAMED)))
+    if (marks := marks_in(request)) > MAX_MARKS:
+        return Written(chapters, chapters, [_too_many_marks(marks, request)])
     found = Written()
     for number, chapter in enumerate(chapters):
         pointer, place = ("/input", None) if request.chapters is None else (f"/chapters/{number}/input", number)
@@ -93,5 +104,16 @@ def _bad_marks(request: JobRequest, means_of: Callable[[Chapter], Means]) -> Ite
 def _too_many(count: int, request: JobRequest) -> BadInput:
     return BadInput(
         f"chapter markers make {count:,} chapters, more than {MAX_CHAPTERS:,}; split the job",
-        code="too_many_chapters", pointer="/input" if request.chapters is None else "/chapters",
+        code="too_many_chapters", pointer=_text_of(request),
     )  # fmt: skip
+
+
+def _too_many_marks(count: int, request: JobRequest) -> BadInput:
+    return BadInput(
+        f"the markup has {count:,} times {_MARK[request.markup]!r}, more than {MAX_MARKS:,}; split the job",
+        code="too_many_marks", pointer=_text_of(request),
+    )  # fmt: skip
+
+
+def _text_of(request: JobRequest) -> str:
+    return "/input" if request.chapters is None else "/chapters"

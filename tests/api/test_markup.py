@@ -132,6 +132,25 @@ def test_the_faults_of_many_chapters_are_a_dozen_at_most() -> None:
     assert len(refused(markup="ssml", chapters=[{"input": "<a/>"}] * 50).fields) == 12
 
 
+@pytest.mark.parametrize(("markup", "mark"), [("ssml", "<s>a</s>"), ("tags", "a[pause:1]")])
+def test_more_marks_than_a_job_may_have_are_refused_before_they_are_read(
+    markup: str, mark: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.markup.read", lambda *_: pytest.fail("the text was read"))
+    fault = refused(markup=markup, chapters=[{"input": f"<speak>{mark * 60_000}</speak>"}] * 2)
+    assert (fault.code, fault.fields[0].pointer) == ("too_many_marks", "/chapters")
+
+
+def test_a_batch_with_more_marks_than_it_may_have_is_refused_by_the_first_line_beyond(
+    api: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.batches.MAX_BATCH_MARKS", 3)
+    jobs = [{"input": "a [pause:1s] b [pause:1s] c"}] * 3
+    answer = api.post("/v1/batches", json={"jobs": jobs, "defaults": {"markup": "tags"}})
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (413, "/jobs/2")
+    assert api.post("/v1/batches", json={"jobs": jobs[:2], "defaults": {"markup": "tags"}}).status_code == 202
+
+
 def test_a_batch_has_markup_and_names_its_faults(api: httpx.Client) -> None:
     jobs = [{"input": "[pause:1s] a [pause:1s] b"}, {"input": "c"}]
     answer = api.post("/v1/batches", json={"jobs": jobs, "defaults": {"markup": "tags"}})
