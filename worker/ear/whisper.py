@@ -47,10 +47,11 @@ class Whisper:
             str(folder), device="cpu", compute_type="int8", inter_threads=1, intra_threads=1
         )
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self._tokens = self._tokenizer.get_vocab()
         self._features = FeatureExtractor()
 
     def knows(self, language: str) -> bool:
-        return self._tokenizer.token_to_id(f"<|{language}|>") is not None
+        return f"<|{language}|>" in self._tokens
 
     def hear(self, questions: Sequence[Question], *, whole: bool = False) -> list[str]:
         """The text of each clip, as Whisper writes it. `whole`: in windows of 30 s."""
@@ -91,7 +92,7 @@ class Whisper:
 
     def _prompt(self, language: str) -> list[int]:
         tags = ("<|startoftranscript|>", f"<|{language}|>", "<|transcribe|>", "<|notimestamps|>")
-        return [self._tokenizer.token_to_id(tag) for tag in tags]
+        return [self._tokens[tag] for tag in tags]
 
 
 def pieces(samples: Samples) -> list[Samples]:
