@@ -72,19 +72,20 @@ def resolved(output: Output) -> Output:
         return output
     preset = PRESETS[output.preset]
     said = output.model_fields_set
-    fields = {name: value for name, value in {**preset.defaults, **preset.fixed}.items() if name not in said}
+    fields = {name: value for name, value in preset.defaults.items() if name not in said} | dict(preset.fixed)
     pauses = output.pause_ms.model_fields_set
     lasting = {name: shortest for name, (shortest, _) in preset.pauses_ms.items() if name not in pauses}
     return output.model_copy(update={**fields, "pause_ms": output.pause_ms.model_copy(update=lasting)})
 
 
 def contradictions(output: Output) -> Iterator[tuple[str, str]]:
-    """The fields of an output that its preset does not allow as they are, as places in `output`, and why."""
+    """The fields of an output that its preset does not allow as they are, as places in `output`, and why. A field that
+    is null says nothing."""
     if output.preset is None:
         return
     preset = PRESETS[output.preset]
     for name, value in preset.fixed.items():
-        if name in output.model_fields_set and getattr(output, name) != value:
+        if name in output.model_fields_set and getattr(output, name) not in (None, value):
             wanted = "decides how loud it is" if value is None else f"needs {value}"
             yield name, f"the preset {output.preset} {wanted}; leave out {name}, or the preset"
     for name, (shortest, longest) in preset.pauses_ms.items():

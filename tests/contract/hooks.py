@@ -110,9 +110,13 @@ def _of_job(said: dict[str, Any]) -> None:
         del said[name]
     if said.get("expires_after") is not None:  # the run is longer than the shortest retention
         said["expires_after"] = max(said["expires_after"], 86_400)
+    output = said.get("output") or {}
+    if output.get("preset") is not None:  # it decides most of the others
+        said["output"] = output = {name: output[name] for name in ("preset", "subtitles") if name in output}
     chapters = said.get("chapters") or ()
     if said.get("target_duration_ms") is not None or any("target_duration_ms" in chapter for chapter in chapters):
-        said.pop("speed", None)  # it contradicts a target, and so does a second target
+        for name, where in (("speed", said), ("trim_dbfs", output), ("preset", output)):
+            where.pop(name, None)  # it contradicts a target, and so does a second target
         if chapters:
             said.pop("target_duration_ms", None)
     for chapter in chapters:

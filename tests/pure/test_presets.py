@@ -57,6 +57,7 @@ def test_what_a_job_says_itself_stays_where_the_preset_has_no_word() -> None:
     assert (found.room_tone_dbfs, found.subtitles) == (None, ["vtt"])
     assert found.pause_ms == Pauses(paragraph=700, before_chapter=500, chapter=1000, end=3000)
     assert resolved(output(preset="book", format="m4b", loudness_per="recording")).gain_per_chapter is False
+    assert resolved(output(preset="book", loudness_lufs=None)).loudness_lufs == -20
     assert resolved(output(format="flac")) == output(format="flac")
 
 
@@ -72,6 +73,7 @@ def test_what_a_job_says_itself_stays_where_the_preset_has_no_word() -> None:
         ({"preset": "acx", "room_tone_dbfs": -55}, ["room_tone_dbfs"]),
         ({"preset": "book", "loudness_lufs": -18}, ["loudness_lufs"]),
         ({"preset": "book", "loudness_lufs": -20, "format": "m4b", "room_tone_dbfs": -55}, []),
+        ({"preset": "book", "loudness_lufs": None}, []),
     ],
 )  # fmt: skip
 def test_a_field_that_contradicts_a_preset_is_named(said: dict[str, Any], places: list[str]) -> None:
