@@ -98,7 +98,7 @@ def test_a_plan_that_is_ended_by_its_limits_is_refused(ending: str) -> None:
 
 
 def test_previews_beyond_two_wait_for_their_turn() -> None:
-    """Each takes half a second; four of them a second at least."""
+    """Each stand-in for the process takes half a second, so four of them take a second at least."""
     previewer = _hangs(
         "import time, sys; sys.stdin.read(); time.sleep(.5)", 'print(\'{"code": "x", "message": "m", "fields": []}\')'
     )

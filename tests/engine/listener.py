@@ -15,7 +15,7 @@ def main() -> None:
     with starts.open("a") as file:
         file.write("start\n")
     if habit == "mute":
-        time.sleep(600)
+        time.sleep(600)  # longer than any test waits: it is killed
     if habit == "broken":
         say({"error": "ImportError: no ear"})
         return
@@ -36,7 +36,7 @@ def act(habit: str) -> None:
     while habit == "loop":
         pass
     if habit == "hang":
-        time.sleep(600)
+        time.sleep(600)  # as above
     if habit == "babble":
         sys.stdout.write("no JSON\n")
         sys.stdout.flush()
