@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -59,6 +60,13 @@ def test_a_misspelt_extra_is_named_with_those_that_there_are(tmp_path: Path) -> 
     refused = pin(tmp_path, "apis")
     assert refused.returncode != 0
     assert "no extra 'apis'; it has api, store" in refused.stderr
+
+
+def test_each_package_has_one_pin_also_where_indextts_is_installed_for_its_tests() -> None:
+    files = [COMPOSE.parent / "constraints.txt", COMPOSE.parent / "tests" / "indextts" / "constraints.txt"]
+    lines = [line.partition(" ;") for file in files for line in file.read_text().splitlines() if line[0] != "#"]
+    pinned = Counter((pin.partition("==")[0], where) for pin, _, where in lines)
+    assert [package for (package, _), count in pinned.items() if count > 1] == []
 
 
 def test_the_pins_of_indextts_leave_torch_to_the_dockerfile() -> None:
