@@ -66,11 +66,14 @@ class Progress:
         )
 
 
-def until(holds: Callable[[], object], within: float, what: str, *, every: float = _LOOK_S) -> float:
-    """The seconds until it holds, looked at `every` so many. While Redis is away it does not hold."""
+def until(
+    holds: Callable[[], object], within: float, what: str, *, every: float = _LOOK_S, seen: Callable[[], object] = str
+) -> float:
+    """The seconds until it holds, looked at `every` so many. While Redis is away it does not hold. `seen` says what the
+    last look found."""
     watch = Stopwatch()
     while not _held(holds):
-        assert watch.seconds < patient(within), f"waited {watch.seconds:.1f} s in vain for {what}"
+        assert watch.seconds < patient(within), f"waited {watch.seconds:.1f} s in vain for {what} {seen()}"
         time.sleep(every)  # the store tells of a job's states and not of its segments: it has to be asked
     return watch.seconds
 

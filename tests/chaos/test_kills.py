@@ -157,6 +157,7 @@ def test_a_document_survives_a_kill_of_the_desk_that_reads_it(rig: Rig, record: 
             caught, watch = reading(rig), Stopwatch()
             rig.replaced("desk", rig.kill("desk"))
             document = upload.result(2 * patient(DESK_S))
+            client.remove_document(document.id)
         if caught:
             break
     else:

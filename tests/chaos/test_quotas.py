@@ -34,7 +34,8 @@ def test_the_counts_are_those_of_a_scan_however_often_the_api_is_killed(rig: Rig
             for each in busy:
                 each.result()
         assert counted(store, "ann")["characters"] <= MOST
-        until(lambda: same(store), 30, "counts that a scan finds too", every=0.05)
+        looks = Looks(store)
+        until(looks.agree, 30, "counts that a scan finds too", every=0.05, seen=lambda: looks.found)
         store.run(
             quotas.limit("ann", {"characters": None, "requests": NO_LIMIT, "segments": None, "running_jobs": None})
         )
@@ -79,10 +80,18 @@ def answers(ann: Farm) -> bool:
     return False
 
 
-def same(store: Store) -> bool:
+class Looks:
     """The farm may go on between two looks: then the next look decides."""
-    try:
-        before, found, after = counted(store, "ann"), scanned(store, "ann"), counted(store, "ann")
-    except (AssertionError, KeyError):
-        return False
-    return before == found == after
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.found: object = None  # by the last look
+
+    def agree(self) -> bool:
+        try:
+            before, found, after = counted(self.store, "ann"), scanned(self.store, "ann"), counted(self.store, "ann")
+        except (AssertionError, KeyError) as unlike:
+            self.found = repr(unlike)
+            return False
+        self.found = before, found, after
+        return before == found == after

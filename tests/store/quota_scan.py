@@ -20,7 +20,7 @@ def counted(store: Store, tenant: str) -> dict[str, int]:
 
 
 def scanned(store: Store, tenant: str) -> dict[str, int]:
-    """From the records of jobs and batches. What a job says that it counts for is checked against what it is."""
+    """From the records of all that the tenant has. What a job says that it counts for is checked against what it is."""
     sums: Counter[str] = Counter({"running_jobs": 0, **{str(quota): 0 for quota in COUNTED}})
     for key in _keys(store, "f:j:*"):
         job = _hash(store, key)
@@ -45,6 +45,8 @@ def scanned(store: Store, tenant: str) -> dict[str, int]:
                 bytes=int(batch.get("bytes", 0)) + lines + texts,
                 records=int(batch.get("records", 0)) + lines,
             )
+    for kept in ("docs", "lexicons"):  # each begins with its bytes
+        sums.update(bytes=sum(int(record.partition(" ")[0]) for record in _hash(store, f"f:{kept}:{tenant}").values()))
     sums.update(bytes=int(_hash(store, f"f:quota:{tenant}").get("voices", 0)))
     return dict(sums)
 
