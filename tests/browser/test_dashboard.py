@@ -94,6 +94,17 @@ def test_a_batch_is_submitted_watched_to_its_end_and_heard_sentence_by_sentence(
     page.wait_for_function("() => document.querySelector('audio').currentTime < 0.1")
 
 
+def test_the_results_of_a_canceled_batch_that_are_there_can_be_downloaded(page: Page, api: httpx.Client) -> None:
+    jobs = [{"input": "Night.", "custom_id": "Short"}, {"input": LONG, "custom_id": "Long", "priority": "bulk"}]
+    batch = api.post("/v1/batches", json={"jobs": jobs}).json()["id"]
+    page.goto(f"/#/batch/{batch}")
+    expect(page.locator("tbody tr").filter(has_text="Short").locator(".succeeded")).to_be_visible()
+    page.get_by_role("button", name="Cancel the batch").click()
+    page.get_by_role("button", name="Cancel it").click()
+    files = [name.split("/")[-1] for name in _archived(page, "Download 1 of 2 as ZIP")]
+    assert files == ["Short.mp3", "manifest.json", "missing.json"]
+
+
 def test_batches_are_listed_canceled_retried_and_deleted(page: Page, api: httpx.Client) -> None:
     for title in ("one", "two", "three"):
         lines = {"jobs": [{"input": LONG, "priority": "bulk"}] * 2, "metadata": {"shelf": "batches", "title": title}}
