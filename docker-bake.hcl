@@ -15,6 +15,8 @@ variable "GIT_SHA" { default = "unknown" }
 variable "CACHE_TO" { default = "" }
 
 variable "PYTHON_IMAGE" { default = "python:3.11-slim-bookworm" }
+# 1: workers with the ear of FARM_CHECK.
+variable "CHECK" { default = "" }
 variable "TORCH" { default = "2.13.0" }
 variable "TORCHAUDIO" { default = "2.11.0" }
 variable "KERNELS" { default = "build" }
@@ -60,6 +62,7 @@ target "api" {
 target "worker" {
   inherits   = ["common"]
   dockerfile = "Dockerfile.worker"
+  args       = { CHECK = CHECK }
   tags       = image("worker")
   cache-from = cache_from(["worker"])
   cache-to   = cache_to("worker")
@@ -68,7 +71,7 @@ target "worker" {
 target "kokoro" {
   inherits   = ["common"]
   dockerfile = "Dockerfile.worker"
-  args       = { ENGINE = "kokoro" }
+  args       = { ENGINE = "kokoro", CHECK = CHECK }
   tags       = image("worker-kokoro")
   cache-from = cache_from(["kokoro"])
   cache-to   = cache_to("kokoro")
@@ -83,6 +86,7 @@ target "cuda" {
     KERNELS       = KERNELS
     KERNELS_ARCHS = KERNELS_ARCHS
     ENGINE        = "indextts"
+    CHECK         = CHECK
     INDEXTTS      = INDEXTTS
   }
 }

@@ -93,7 +93,7 @@ def test_a_service_has_no_rights_that_it_does_not_need(name: str) -> None:
     )
     if name in (*OURS, "prepare"):
         assert service["read_only"]
-        assert service["volumes"] == ["/tmp"]
+        assert service["volumes"] == ["/tmp", *(["models:/var/lib/farm/models"] if name == "worker" else [])]
     assert ("mem_limit" in service) == (name in OURS)
 
 
@@ -153,11 +153,24 @@ def test_the_gpu_file_gives_workers_gpus_and_the_model() -> None:
     assert {each["environment"]["FARM_MODEL"] for each in GPU.values()} == {"${FARM_MODEL:-indextts-2}"}
 
 
-def test_the_kokoro_file_gives_every_part_the_model_and_workers_a_place_for_its_weights() -> None:
+def test_the_kokoro_file_gives_every_part_the_model_and_its_weights_are_kept() -> None:
     assert KOKORO["worker"]["build"]["args"] == {"ENGINE": "kokoro"}
-    assert KOKORO["worker"]["volumes"] == ["models:/var/lib/farm/models"]
+    assert "volumes" not in KOKORO["worker"], "the farm's own file has the one for weights"
     assert "/var/lib/farm/models/" in KOKORO["worker"]["environment"]["FARM_KOKORO_DIR"]
     assert {each["environment"]["FARM_MODEL"] for each in KOKORO.values()} == {"${FARM_MODEL:-kokoro}"}
+
+
+def test_one_line_builds_workers_with_the_ear_and_has_them_hear() -> None:
+    """CHECK=1 FARM_CHECK=report docker compose … up -d --build; and the weights of the ear are kept in a volume."""
+    assert FARM["worker"]["build"]["args"] == {"CHECK": "${CHECK:-}"}
+    assert FARM["worker"]["environment"]["FARM_CHECK"] == "${FARM_CHECK:-}"
+    for other in (GPU["worker"], KOKORO["worker"]):
+        assert "CHECK" not in other["build"]["args"], "or it would say no"
+        assert "FARM_CHECK" not in other["environment"]
+    kept = FARM["worker"]["volumes"][-1].partition(":")[2]
+    assert FARM["worker"]["environment"]["FARM_EAR_DIR"] == f"${{FARM_EAR_DIR:-{kept}/ear}}"
+    line = "CHECK=1 FARM_CHECK=report docker compose -f compose/compose.yaml"
+    assert line in (ROOT / "docs" / "voices.md").read_text("utf-8")
 
 
 def published() -> set[str]:

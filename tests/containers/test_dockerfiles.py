@@ -158,6 +158,15 @@ def test_a_change_of_flash_attn_in_one_place_is_one_in_all() -> None:
         assert f"{name}: ${{{name}:-{default_of(name)}}}" in compose
 
 
+def test_every_image_of_a_worker_can_have_the_ear() -> None:
+    (asked,) = [each.rest for each in WORKER["requirements"].of("RUN")]
+    assert asked.endswith("${CHECK:+check}")
+    assert "CHECK" in [each.rest for each in WORKER["requirements"].of("ARG")]
+    bake = (ROOT / "docker-bake.hcl").read_text("utf-8")
+    assert 'variable "CHECK" { default = "" }' in bake
+    assert len(re.findall(r"CHECK +=\s+CHECK", bake)) == len(re.findall('ENGINE += "', bake)) + 1, "and that of espeak"
+
+
 def test_the_kernels_are_compiled_for_the_architectures_that_their_build_has_by_itself() -> None:
     assert default_of("KERNELS_ARCHS").split(";") == list(ARCHITECTURES)
 
