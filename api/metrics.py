@@ -156,6 +156,8 @@ class FarmCollector(Collector):
             ("farm_jobs_retried", "Jobs that were taken up again after their end.", "", "retried"),
             ("farm_segments_settled", "Segments whose clip is in storage.", "model", "settled"),
             ("farm_segments_cached", "Segments whose clip was in storage before.", "model", "cached"),
+            ("farm_segments_for_review", "Segments with a clip that somebody should listen to.", "model", "review"),
+            ("farm_takes_again", "Further takes because of what an ear heard.", "model", "again"),
             ("farm_segment_attempts_lost", "Attempts of segments that failed or went with a worker.", "model", "lost"),
             ("farm_segments_dead", "Segments that lost all their attempts.", "model", "dead"),
             ("farm_segments_rescued", "Segments taken back from workers that were lost.", "", "rescued"),

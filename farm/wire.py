@@ -394,6 +394,7 @@ class Progress(_Answer):
     segments_done: int
     segments_failed: int
     cached: int
+    needs_review: int = Field(0, description="of those done: segments that somebody should listen to")
     audio_seconds: float
     percent: float
 

@@ -9,7 +9,7 @@ docs/recipes/add-an-engine.md says what a new engine needs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -82,6 +82,11 @@ TO_REVIEW = frozenset(
         NoticeCode.MISREAD,
     }
 )  # fmt: skip
+
+
+def needs_review(codes: Iterable[str]) -> bool:
+    """Whether somebody should listen to a clip with warnings of these codes."""
+    return not TO_REVIEW.isdisjoint(codes)
 
 
 @dataclass(frozen=True, slots=True)

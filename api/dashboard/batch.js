@@ -2,7 +2,7 @@
 
 import { html, useEffect, useState } from './vendor/preact-htm.js';
 import { call, useAnswer, useCalmly, useEvents } from './farm.js';
-import { Ask, Bar, Deleted, Left, State, Trouble, When, clock, number } from './parts.js';
+import { Ask, Bar, Deleted, Left, Review, State, Trouble, When, clock, number } from './parts.js';
 import { Deliveries } from './deliveries.js';
 import { JOBS } from './jobs.js';
 import { List } from './list.js';
@@ -37,7 +37,7 @@ export function Batch({ id }) {
     <h1>Batch <${State} of=${batch.status} /></h1>
     <p class="quiet id">${batch.id}</p>
     <${Trouble} of=${refusal || error} />
-    <p><${Bar} percent=${progress.percent} /> ${number(batch.total)} jobs, ${number(progress.segments_done)} of ${number(progress.segments_total)} segments, ${clock(progress.audio_seconds)} of audio, made <${When} at=${batch.created_at} />. <${Left} seconds=${batch.ended_at ? 0 : batch.eta_seconds} /></p>
+    <p><${Bar} percent=${progress.percent} /> ${number(batch.total)} jobs, ${number(progress.segments_done)} of ${number(progress.segments_total)} segments, ${clock(progress.audio_seconds)} of audio, made <${When} at=${batch.created_at} />. <${Left} seconds=${batch.ended_at ? 0 : batch.eta_seconds} /><${Review} of=${fresh || batch} /></p>
     <p class="counts">${Object.entries(counts).map(([state, count]) => html`
       <a key=${state} href=${`#/jobs?batch=${id}&status=${state}`}><b>${number(count)}</b> <${State} of=${state} /></a>`)}</p>
     ${Object.keys(batch.metadata).length > 0 && html`<dl>${Object.entries(batch.metadata).map(([name, value]) => html`

@@ -4,7 +4,7 @@ import { html } from './vendor/preact-htm.js';
 import { call, everyOne } from './farm.js';
 import { canBeRetried } from './jobs.js';
 import { Filter, List } from './list.js';
-import { Bar, Left, State, When, nameOf, number, path } from './parts.js';
+import { Bar, Left, Review, State, When, nameOf, number, path } from './parts.js';
 
 const FIELDS = [['model', 'Model', ''], ['metadata', 'Metadata', 'book=emma, part=2']];
 
@@ -35,7 +35,7 @@ function Cells({ row: batch }) {
   const { progress } = batch;
   return html`<th scope="row" class="id"><a href=${path('batch', batch.id)}>${nameOf(batch)}</a></th>
     <td data-label="status"><${State} of=${batch.status} /></td>
-    <td data-label="progress"><div><${Bar} percent=${progress.percent} label=${`progress of ${batch.id}`} /> <${Left} seconds=${batch.ended_at ? 0 : batch.eta_seconds} /></div></td>
+    <td data-label="progress"><div><${Bar} percent=${progress.percent} label=${`progress of ${batch.id}`} /> <${Left} seconds=${batch.ended_at ? 0 : batch.eta_seconds} /><${Review} of=${batch} /></div></td>
     <td data-label="jobs"><div>${Object.entries(batch.counts).map(([state, count]) => html`
       <span key=${state} class="part">${number(count)} <${State} of=${state} /></span>`)}</div></td>
     <td data-label="metadata" class="meta">${Object.entries(batch.metadata).map(([name, value]) => html`<span key=${name}>${name}=${value} </span>`)}</td>

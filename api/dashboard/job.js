@@ -2,7 +2,7 @@
 
 import { html, useEffect, useRef, useState } from './vendor/preact-htm.js';
 import { call, get, useAnswer, useCalmly, useEvents } from './farm.js';
-import { Ask, Bar, Deleted, Left, State, Trouble, When, bytes, clock, nameOf, number, path } from './parts.js';
+import { Ask, Bar, Deleted, Left, Review, State, Trouble, When, bytes, clock, nameOf, number, path } from './parts.js';
 import { Deliveries } from './deliveries.js';
 import { canBeRetried } from './jobs.js';
 import { Wave } from './wave.js';
@@ -63,7 +63,7 @@ function Facts({ job }) {
   const { progress, result } = job;
   const rows = [['Id', job.id], ['Model', job.model], ['Voice', job.voice], ['Language', job.language], ['Priority', job.priority],
     ['Seed', job.seed], ['Characters', number(job.characters)],
-    ['Segments', `${number(progress.segments_total)}, ${number(progress.cached)} from the cache${progress.segments_failed ? `, ${number(progress.segments_failed)} failed` : ''}`],
+    ['Segments', html`${number(progress.segments_total)}, ${number(progress.cached)} from the cache${progress.segments_failed ? `, ${number(progress.segments_failed)} failed` : ''}<${Review} of=${job} />`],
     ['Length', result && clock(result.duration_seconds, 1)], ['Loudness', result && result.loudness_lufs != null && `${result.loudness_lufs.toFixed(1)} LUFS`],
     ['Made', html`<${When} at=${job.created_at} />`], ['Ended', job.ended_at && html`<${When} at=${job.ended_at} />`],
     ...Object.entries(job.metadata)];

@@ -3,7 +3,7 @@
 import { html } from './vendor/preact-htm.js';
 import { call } from './farm.js';
 import { Filter, List } from './list.js';
-import { Bar, STATES, State, When, clock, nameOf, number, path } from './parts.js';
+import { Bar, Review, STATES, State, When, clock, nameOf, number, path } from './parts.js';
 
 const FIELDS = [['custom_id', 'Title', 'a part of it'], ['model', 'Model', ''], ['voice', 'Voice', ''], ['batch', 'Batch', 'batch_…'],
   ['metadata', 'Metadata', 'book=emma, part=2']];
@@ -35,7 +35,7 @@ function Cells({ row: job }) {
     <td data-label="status"><${State} of=${job.status} /></td>
     <td data-label="progress">${OPEN.has(job.status)
       ? html`<div><${Bar} percent=${progress.percent} label=${`progress of ${nameOf(job)}`} /> <span class="left">${number(progress.segments_done)} / ${number(progress.segments_total)}</span></div>`
-      : result ? clock(result.duration_seconds) : html`<span class="quiet">–</span>`}</td>
+      : result ? clock(result.duration_seconds) : html`<span class="quiet">–</span>`}<${Review} of=${job} /></td>
     <td data-label="model, voice">${job.model}${job.voice && html`, ${job.voice}`}</td>
     <td data-label="metadata" class="meta">${Object.entries(job.metadata).map(([name, value]) => html`<span key=${name}>${name}=${value} </span>`)}</td>
     <td data-label="made"><${When} at=${job.created_at} /></td>`;

@@ -7,6 +7,12 @@ export const STATES = ['queued', 'running', 'assembling', 'succeeded', 'failed',
 
 export const State = ({ of }) => html`<span class=${`state ${of}`}>${of}</span>`;
 
+/** How many segments of a job or batch somebody should listen to, as far as its clips are made. */
+export const Review = ({ of }) => {
+  const count = of.result ? of.result.needs_review : of.progress.needs_review;
+  return count > 0 && html` <span class="warning">${number(count)} to listen to</span>`;
+};
+
 export const Bar = ({ percent, label = 'progress' }) => html`
   <progress max="100" value=${percent} aria-label=${label}>${Math.round(percent)} %</progress>`;
 

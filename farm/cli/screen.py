@@ -137,17 +137,23 @@ def in_words(found: Job | Batch) -> str:
     elif found.result is not None:
         parts += [f"{duration(found.result.duration_seconds)} of audio", f"{found.result.bytes:,} bytes"]
         if found.result.needs_review:
-            parts.append(f"{found.result.needs_review} segments need review: farm review {found.id}")
+            parts.append(f"{_for_review(found.result.needs_review)}: farm review {found.id}")
         if found.result.duration_error_ms is not None:
             parts.append(f"{found.result.duration_error_ms:+} ms from its target")
         parts.append(f"{progress.cached} of {progress.segments_total} segments from the clip cache")
     elif progress.segments_total:
         parts.append(f"{progress.segments_done} of {progress.segments_total} segments")
+    if progress.needs_review and (isinstance(found, Batch) or found.result is None):
+        parts.append(_for_review(progress.needs_review))
     if isinstance(found, Job) and found.queue_position:
         parts.append(f"place {found.queue_position + 1} in the queue")
     if found.eta_seconds is not None and found.ended_at is None:
         parts.append(f"about {duration(found.eta_seconds)} left")
     return ", ".join(parts)
+
+
+def _for_review(count: int) -> str:
+    return f"{count} segment needs review" if count == 1 else f"{count} segments need review"
 
 
 def why(job: Job) -> str:

@@ -1,6 +1,6 @@
 -- redo: job token missing(a bit for each segment, most significant first) -> how many are rendered again
 local job, token, missing = unpack(ARGV)
-local d, c = 'f:d:' .. job, 'f:c:' .. job
+local d = 'f:d:' .. job
 local record = call('HMGET', 'f:j:' .. job, 'status', 'batch', 'done', 'ms')
 if not MOVES.redo[record[1]] or not holds('assemble', job, token) then
   return 0
@@ -18,16 +18,20 @@ if k == 0 then
 end
 call('BITOP', 'XOR', d, d, mask)
 call('BITOP', 'OR', 'f:r:' .. job, 'f:r:' .. job, mask)
-call('BITOP', 'AND', both, c, mask)
-local cached = call('BITCOUNT', both)
-if cached > 0 then
-  call('BITOP', 'XOR', c, c, both)
+local fewer = {done = k}
+for field, bits in pairs({cached = 'f:c:' .. job, review = 'f:l:' .. job}) do
+  call('BITOP', 'AND', both, bits, mask)
+  fewer[field] = call('BITCOUNT', both)
+  if fewer[field] > 0 then
+    call('BITOP', 'XOR', bits, bits, both)
+  end
 end
 call('DEL', mask, both)
 
 -- The durations of single clips are not kept, so the missing ones count with the mean of all.
-local t, milliseconds = now(), math.floor(record[4] * k / record[3])
-for field, change in pairs({done = k, cached = cached, ms = milliseconds}) do
+local t = now()
+fewer.ms = math.floor(record[4] * k / record[3])
+for field, change in pairs(fewer) do
   if change > 0 then
     call('HINCRBY', 'f:j:' .. job, field, -change)
     tally(record[2], field, -change)

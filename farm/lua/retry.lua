@@ -30,11 +30,12 @@ else
 end
 grow(job, -number(record[8]) - number(record[9]), 0)
 count_up(1, 'retried')
-for field, sum in pairs({total = 'segments', done = 'done', dead = 'dead', cached = 'cached', ms = 'ms'}) do
+local sums = {total = 'segments', done = 'done', dead = 'dead', cached = 'cached', review = 'review', ms = 'ms'}
+for field, sum in pairs(sums) do
   tally(batch, sum, -number(call('HGET', key, field)))
 end
-call('HDEL', key, 'total', 'ready', 'done', 'dead', 'cached', 'ms', 'redos', 'started', 'running', 'ended',
-  'planned', 'result')
+call('HDEL', key, 'total', 'ready', 'done', 'dead', 'cached', 'review', 'ms', 'redos', 'started', 'running',
+  'ended', 'planned', 'result')
 call('DEL', 'f:o:' .. job)
 remove_from_grants(job)
 unschedule('expire', job, t)

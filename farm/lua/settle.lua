@@ -1,6 +1,6 @@
--- settle: token times("" or <bucket>:<clips>,…) warnings("" or <code>:<clips>,…), (job count (segment milliseconds cached(1|0))…)…
+-- settle: token times("" or <bucket>:<clips>,…) warnings("" or <code>:<clips>,…) takes, (job count (segment milliseconds cached(1|0) review(1|0))…)…
 -- -> per clip 1 when it counted, else 0; then how many jobs became due for assembly, and passages to be made
-local token, times, warnings = unpack(ARGV, 1, 3)
+local token, times, warnings, takes = unpack(ARGV, 1, 4)
 drains()
 local t, counted, became_due, tallied = now(), {}, 0, {}
 
@@ -41,7 +41,7 @@ local function settle(job, first, count)
   local record = call('HMGET', 'f:j:' .. job, 'status', 'total', 'batch', 'done', 'dead', 'model', 'tenant')
   local batch, total = record[3], record[1] == 'running' and tonumber(record[2]) or 0
   local fields, bits, valid = {'f:g:' .. token}, {'f:d:' .. job}, {}
-  for x = first, first + 3 * (count - 1), 3 do
+  for x = first, first + 4 * (count - 1), 4 do
     local segment = ARGV[x]
     counted[#counted + 1] = 0
     fields[#fields + 1] = job .. ':' .. segment
@@ -57,15 +57,19 @@ local function settle(job, first, count)
   if #valid == 0 then
     return
   end
-  local before, fresh, cached, milliseconds, found = call('BITFIELD', unpack(bits)), {}, 0, 0, 0
+  local before, fresh, cached, review, milliseconds, found = call('BITFIELD', unpack(bits)), {}, 0, 0, 0, 0
   for v, x in ipairs(valid) do
     if before[v] == 0 then
-      counted[#counted - count + (x - first) / 3 + 1] = 1
+      counted[#counted - count + (x - first) / 4 + 1] = 1
       fresh[#fresh + 1] = ARGV[x]
       milliseconds = milliseconds + ARGV[x + 1]
       if ARGV[x + 2] == '1' then
         call('SETBIT', 'f:c:' .. job, ARGV[x], 1)
         cached, found = cached + 1, found + ARGV[x + 1]
+      end
+      if ARGV[x + 3] == '1' then
+        call('SETBIT', 'f:l:' .. job, ARGV[x], 1)
+        review = review + 1
       end
     end
   end
@@ -76,11 +80,13 @@ local function settle(job, first, count)
   became_due = became_due + pass(job, living, t)
   add(job, batch, 'done', #fresh)
   add(job, batch, 'cached', cached)
+  add(job, batch, 'review', review)
   add(job, batch, 'ms', milliseconds)
   clips_settled(job, record[7], batch)
-  local sums = tallied[record[6]] or {settled = 0, cached = 0, audio_ms = 0}
+  local sums = tallied[record[6]] or {settled = 0, cached = 0, review = 0, audio_ms = 0}
   tallied[record[6]] = sums
   sums.settled, sums.cached, sums.audio_ms = sums.settled + #fresh, sums.cached + cached, sums.audio_ms + milliseconds
+  sums.review = sums.review + review
   if milliseconds > found then
     grow(job, (milliseconds - found) * CLIP_BYTES_PER_MS, 0)
   end
@@ -91,10 +97,10 @@ local function settle(job, first, count)
   end
 end
 
-local x = 4
+local x = 5
 while ARGV[x] do
   settle(ARGV[x], x + 2, tonumber(ARGV[x + 1]))
-  x = x + 2 + 3 * ARGV[x + 1]
+  x = x + 2 + 4 * ARGV[x + 1]
 end
 for model, sums in pairs(tallied) do
   for what, k in pairs(sums) do
@@ -106,6 +112,7 @@ for model, sums in pairs(tallied) do
   for code, k in string.gmatch(warnings, '([%w_]+):(%d+)') do
     count_up(tonumber(k), 'warned', model, code)
   end
+  count_up(tonumber(takes), 'again', model)
 end
 drop_if_empty(token)
 counted[#counted + 1] = became_due

@@ -26,9 +26,12 @@ Samples = npt.NDArray[np.float32]
 _FULL_SCALE = 32768
 _SPOKEN = re.compile(r"(\d+) characters")
 
+HEADER = 8192  # bytes of a clip in which its length and its warnings stand
+
 # Bytes of STREAMINFO, the first block of every FLAC file (RFC 9639, 8.2): 20 bits sample rate, 3 channels, 5 sample
 # size and 36 frames; then the MD5 of the little-endian samples.
 _FORMAT, _MD5 = slice(18, 26), slice(26, 42)
+_STREAMINFO_END, _VORBIS_COMMENT = 42, 4  # the blocks that follow, and the kind of one
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,32 @@ def duration_ms(start: bytes) -> int:
     if len(start) < _MD5.stop or not start.startswith(b"fLaC") or not sample_rate or not frames:
         raise ClipCorrupt("does not begin as a FLAC file of known length")
     return round(frames * 1000 / sample_rate)
+
+
+def warnings_of(start: bytes) -> tuple[str, ...]:
+    """Those of a clip by its first HEADER bytes; of warnings that are longer, as many as stand there. The comment is a
+    Vorbis comment (RFC 9639, 8.6)."""
+    place, last = _STREAMINFO_END, False
+    while not last and len(start) >= place + 4:
+        last, kind, length = bool(start[place] & 128), start[place] & 127, int.from_bytes(start[place + 1 : place + 4])
+        if kind == _VORBIS_COMMENT:
+            return _comment(start[place + 4 : place + 4 + length])
+        place += 4 + length
+    return ()
+
+
+def _comment(block: bytes) -> tuple[str, ...]:
+    def word(at: int) -> int:
+        return int.from_bytes(block[at : at + 4], "little")
+
+    place = 4 + word(0)  # after the name of the encoder
+    count, place = word(place), place + 4
+    for _ in range(min(count, len(block) // 4)):
+        name, _, value = block[place + 4 : place + 4 + word(place)].decode(errors="replace").partition("=")
+        if name.casefold() == "comment":
+            return tuple(value.splitlines())
+        place += 4 + word(place)
+    return ()
 
 
 def to_pcm(samples: Samples) -> Pcm:

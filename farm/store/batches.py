@@ -46,6 +46,7 @@ class BatchRecord:
     segments_done: int
     segments_dead: int
     cached: int
+    review: int  # segments of which somebody should listen to the clip
     milliseconds: int
     canceled: bool
     spec: str
@@ -151,6 +152,7 @@ def _read(record: list[Any]) -> BatchRecord:
         segments_done=int(fields.get("done", 0)),
         segments_dead=int(fields.get("dead", 0)),
         cached=int(fields.get("cached", 0)),
+        review=int(fields.get("review", 0)),
         milliseconds=int(fields.get("ms", 0)),
         canceled="stopped" in fields,
         spec=spec.decode(),

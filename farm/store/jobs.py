@@ -152,6 +152,7 @@ class JobRecord:
     dead: int
     ready: int
     cached: int
+    review: int  # segments of which somebody should listen to the clip
     milliseconds: int  # audio settled so far
     redos: int  # how many assemblies found clips missing
     started: bool  # a segment has been claimed since the job was planned
@@ -424,6 +425,7 @@ def _read_record(answer: list[Any], place: Place | None = None) -> JobRecord:
         dead=count("dead"),
         ready=count("ready"),
         cached=count("cached"),
+        review=count("review"),
         milliseconds=count("ms"),
         redos=count("redos"),
         started="started" in fields,

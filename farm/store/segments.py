@@ -44,6 +44,7 @@ class Settled:
     index: int
     milliseconds: int
     cached: bool = False  # storage had it already
+    review: bool = False  # somebody should listen to it
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +92,12 @@ def renew(token: str, lease_ms: int) -> Call[Renewal]:
 
 
 def settle(
-    token: str, clips: Sequence[Settled], rendered_s: Sequence[float] = (), warned: Mapping[str, int] = _NONE
-) -> Call[Settlement]:
+    token: str, clips: Sequence[Settled], rendered_s: Sequence[float] = (), warned: Mapping[str, int] = _NONE,
+    again: int = 0,
+) -> Call[Settlement]:  # fmt: skip
     """Counts clips that are in storage. Of those that the engine made, for /metrics, `rendered_s` are the seconds that
-    it took for each, and `warned` says how many have a warning of each code. A segment counts once, for the first
+    it took for each, `warned` says how many have a warning of each code, and `again` how many further takes were made
+    because of what an ear heard. A segment counts once, for the first
     sender, with or without a lease, because a clip is named by its content; a segment that its job does not have never
     counts. The last segment of a passage, or of a job, makes that due, and the caller wakes the desk."""
     if len(clips) > MOST:
@@ -105,12 +108,12 @@ def settle(
             raise ValueError(f"neither index nor milliseconds of a clip can be negative: {clip}")
         positions[clip.job].append(position)
     codes = ",".join(f"{code}:{count}" for code, count in warned.items())
-    args: list[Argument] = [token, in_buckets(rendered_s), codes]
+    args: list[Argument] = [token, in_buckets(rendered_s), codes, again]
     for job, at in positions.items():
         args += (job, len(at))
         for position in at:
             clip = clips[position]
-            args += (clip.index, clip.milliseconds, int(clip.cached))
+            args += (clip.index, clip.milliseconds, int(clip.cached), int(clip.review))
     order = [position for at in positions.values() for position in at]
 
     def read(answer: list[int]) -> Settlement:

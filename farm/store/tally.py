@@ -3,6 +3,8 @@
     accepted characters   model, lane            jobs, and the characters of their texts
     ended                 model, lane, status    ends of jobs: succeeded, failed, canceled
     settled cached        model                  segments that have their clip; of these, found in storage
+    review                model                  of these, with a clip that somebody should listen to
+    again                 model                  further takes that were made because of what an ear heard
     audio_ms              model                  milliseconds of these clips
     lost dead             model                  attempts that segments lost; segments that lost all of theirs
     rescued retried                              segments taken back from lost workers; jobs taken up again

@@ -14,7 +14,7 @@ from farm.errors import Conflict
 from farm.job import Due
 from farm.layout import BATCHES, lines_key
 from farm.spec import Order, read_lines
-from farm.store import batches, jobs, tasks
+from farm.store import batches, jobs, segments, tasks
 from tests.api.backstage import LEASE_MS, Backstage
 from tests.patience import patient
 
@@ -120,6 +120,21 @@ def test_its_jobs_are_shown_in_their_order_and_counted(api: httpx.Client, backst
     page = api.get(f"/v1/batches/{batch}/jobs", params={"status": "succeeded"}).json()
     assert [job["id"] for job in page["data"]] == [jobs[0]]
     assert {job["batch_id"] for job in page["data"]} == {batch}
+
+
+def test_what_somebody_should_listen_to_is_counted_while_a_job_and_its_batch_run(
+    api: httpx.Client, backstage: Backstage
+) -> None:
+    text = "The rain fell on all the old roofs. Nobody in the house heard it fall. The clerk had gone home early."
+    batch = api.post("/v1/batches", json={"jobs": [{"input": text}] * 2}).json()["id"]
+    first, second = unfold(backstage, batch)
+    for job, odd in ((first, {0, 1}), (second, {1})):
+        backstage.plan(job)
+        clips = [segments.Settled(job, index, 1500, review=index in odd) for index in (0, 1)]
+        backstage.store.run(segments.settle("0", clips))
+    shown = [api.get(f"/v1/jobs/{job}").json() for job in (first, second)]
+    assert [(job["status"], job["progress"]["needs_review"]) for job in shown] == [("running", 2), ("running", 1)]
+    assert api.get(f"/v1/batches/{batch}").json()["progress"]["needs_review"] == 3
 
 
 def test_batches_are_listed_newest_first_and_filtered(api: httpx.Client, backstage: Backstage) -> None:

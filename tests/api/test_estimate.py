@@ -11,13 +11,13 @@ from farm.store import batches, jobs
 PLACE = jobs.Place(tenant_rank=0, tenants=1, job_rank=0, jobs=1, lanes_ready={Lane.NORMAL: 100}, tenant_ready=100)
 JOB = jobs.JobRecord(
     id="job_1", tenant="t", status=Status.RUNNING, model="m", lane=Lane.NORMAL, batch=None, characters=1, total=10,
-    done=0, dead=0, ready=10, cached=0, milliseconds=0, redos=0, started=False, spec="", outcome=None, created_ms=0,
-    running_ms=1, ended_ms=None, retention_s=1, place=PLACE, streamed=False,
+    done=0, dead=0, ready=10, cached=0, review=0, milliseconds=0, redos=0, started=False, spec="", outcome=None,
+    created_ms=0, running_ms=1, ended_ms=None, retention_s=1, place=PLACE, streamed=False,
 )  # fmt: skip
 BATCH = batches.BatchRecord(
     id="batch_1", tenant="t", total=10, accepted=10, counts={Status.QUEUED: 5, Status.RUNNING: 5}, segments=100,
-    segments_done=20, segments_dead=0, cached=0, milliseconds=0, canceled=False, spec="", shared=None, skipped=0,
-    created_ms=0, ended_ms=None,
+    segments_done=20, segments_dead=0, cached=0, review=0, milliseconds=0, canceled=False, spec="", shared=None,
+    skipped=0, created_ms=0, ended_ms=None,
 )  # fmt: skip
 
 

@@ -103,12 +103,14 @@ def test_the_engines_seconds_for_a_clip_and_its_warnings_are_counted(
     backstage.plan(job)
     grant = store.run(segments.claim("espeak", want=2, worker="w", lease_ms=LEASE_MS))
     assert grant is not None
-    clips = [segments.Settled(job, index, 1000) for index in (0, 1)]
+    clips = [segments.Settled(job, index, 1000, review=index == 1) for index in (0, 1)]
     for _ in range(2):  # a call that is sent again counts nothing again
-        store.run(segments.settle(grant.token, clips, [0.2, 7.0], {"pace": 2, "noise": 1}))
+        store.run(segments.settle(grant.token, clips, [0.2, 7.0], {"pace": 2, "noise": 1}, 3))
     seen = scrape()
     assert seen("farm_clips_warned_total", model="espeak", code="pace") == 2
     assert seen("farm_clips_warned_total") == 3
+    assert seen("farm_segments_for_review_total", model="espeak") == 1
+    assert seen("farm_takes_again_total", model="espeak") == 3
     assert seen("farm_segment_render_seconds_count", model="espeak") == 2
     assert seen("farm_segment_render_seconds_sum") == 7.2
     assert seen("farm_segment_render_seconds_bucket", le="0.25") == 1

@@ -164,6 +164,18 @@ def test_an_older_manifest_has_no_waveform_and_the_audio_is_drawn(page: Page, ap
     expect(wave).not_to_have_attribute("data-peaks", "0")
 
 
+def test_lists_and_pages_say_how_many_segments_somebody_should_listen_to(page: Page, api: httpx.Client) -> None:
+    job = _submit(api, input="Night.")
+    shown = api.get(f"/v1/jobs/{job}?wait=60").json()
+    shown["result"]["needs_review"] = 3
+    page.route("**/v1/jobs?*", lambda route: route.fulfill(json={"data": [shown], "has_more": False}))
+    page.route(f"**/v1/jobs/{job}", lambda route: route.fulfill(json=shown))
+    page.goto("/#/jobs")
+    expect(page.get_by_role("row").filter(has_text=job)).to_contain_text("3 to listen to")
+    page.goto(f"/#/job/{job}")
+    expect(page.get_by_text("3 to listen to")).to_be_visible()
+
+
 def test_a_text_is_submitted_and_canceled_while_it_is_rendered(page: Page) -> None:
     page.goto("/#/submit")
     expect(page.locator("#voices option").nth(100)).to_be_attached()  # a page of the API's list has 100

@@ -96,6 +96,22 @@ def test_review_names_what_to_listen_to_and_where(command: Command, scripted: Sc
     assert scripted.asked[0].path == "/v1/jobs/job_1/manifest"
 
 
+def test_a_job_that_is_rendered_shows_how_many_segments_somebody_should_listen_to(
+    command: Command, scripted: Scripted
+) -> None:
+    job = {
+        "id": "job_1", "status": "running", "model": "tones", "language": "en", "seed": 7, "priority": "normal",
+        "characters": 30, "status_url": "", "created_at": "2026-11-29T00:00:00Z",
+        "progress": {
+            "segments_total": 3, "segments_done": 2, "segments_failed": 0, "cached": 0, "needs_review": 1,
+            "audio_seconds": 1, "percent": 66.7,
+        },
+    }  # fmt: skip
+    scripted.replies = [Reply(body=job)]
+    ended = command("status", "job_1", FARM_URL=scripted.url)
+    assert ended.stdout.splitlines() == ["job_1: running, 2 of 3 segments, 1 segment needs review"]
+
+
 def test_a_play_is_shown_before_it_is_spoken_and_then_spoken_by_its_cast(command: Command, tmp_path: Path) -> None:
     (tmp_path / "play.txt").write_text("Somebody knocked. [pause:2s][voice:anna]Who is [rate:0.8]there?[/rate][/voice]")
     options = ("play.txt", "--markup", "tags", "--cast", "narrator=en-gb", "--cast", "anna=en-us")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -13,14 +14,18 @@ import pytest
 import redis
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from farm.job import Due
-from farm.store import jobs, outbox, quotas, tasks
+from farm import wire
+from farm.job import Due, Lane, new_id
+from farm.layout import lines_key
+from farm.spec import BatchSpec, Order, Spec, write_lines, write_text
+from farm.store import batches, jobs, outbox, quotas, tasks
 from farm.webhooks.schedule import SCHEDULE_S, Record
 from farm.webhooks.secrets import secret_for
 from farm.wire import Delivery
 from tests.flow.house import House, Unwell
 from tests.webhook.conftest import SECRET
 from tests.webhook.listener import Listener, Temper, answers
+from worker.engine import Notice, NoticeCode
 from worker.engines.espeak.engine import Espeak
 
 
@@ -73,6 +78,26 @@ def test_a_webhook_names_the_text_that_failed_its_job(house: House, listen: Call
     assert (error["start"], error["end"], error["text"]) == (13, 28, "The ships sank.")
     assert house.outcome(job).text == "The ships sank."
     assert [each.status for each in deliveries(house, job)] == ["delivered"]
+
+
+def test_a_webhook_says_how_many_segments_somebody_should_listen_to(
+    house: House, listen: Callable[[Temper], Listener]
+) -> None:
+    receiver = listen(answers(204))
+    hook, lines = wire.Webhook(url=receiver.url), io.BytesIO()
+    text = "It came in.\n\nThe ships sank.\n\nMore ships came."
+    spec = Spec(language="en-us", voice="en-us", webhook=hook)
+    document = write_text([wire.Chapter.model_construct(input=text)])
+    write_lines([Order(new_id("job"), "espeak", Lane.BULK, spec, document, len(text), retention_s=3600)], lines)
+    batch, of_batch = new_id("batch"), BatchSpec(webhook=hook, models=["espeak"]).model_dump_json()
+    house.storage.put(lines_key(batch), lines.getvalue())
+    house.store.run(batches.accept(batches.NewBatch(batch, "default", 1, of_batch, retention_s=3600, webhook=True)))
+    odd = Unwell(house.engine, stumbles_at="ships", warns=Notice(NoticeCode.NOISE, "half of it"))  # type: ignore[arg-type]
+    house.desk.drain()
+    house.renderer(odd).drain()
+    house.desk.drain()
+    said = {event["type"]: event["data"]["needs_review"] for event in map(payload, receiver.requests)}
+    assert said == {"job.succeeded": 2, "batch.completed": 2}
 
 
 def test_a_receiver_with_a_date_beyond_all_years_is_counted_like_any_other(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -19,6 +20,7 @@ from farm.store import registry
 from farm.wire import Model
 from tests.flow.house import House
 from tests.flow.test_retakes import _Once
+from tests.patience import patient
 from worker.ear.ear import Deaf, Heard
 from worker.ear.rules import Report
 from worker.engine import Clip, Failure, Feed, Utterance
@@ -145,6 +147,8 @@ def test_the_best_of_all_takes_stays_and_is_told_of(house: House, espeak: Espeak
     ear = StandIn(lambda text, time: said(text, shares[time] if text == ODD else 0.0))
     table = narrated(house, renderer(house, engine, ear))
     assert len(engine.seeds(ODD)) == TAKES
+    tally = house.store.run(registry.backlog()).tally
+    assert (tally.counts("again"), tally.counts("review")) == ({("espeak",): TAKES - 1}, {("espeak",): 1})
     (warning,) = table[1]["warnings"]
     assert warning.startswith("misread: 20% of its letters are heard otherwise, in the best of 3 takes")
     usual = len(next(iter(espeak.render(_Once(engine.asked[1])))).samples)  # type: ignore[union-attr]
@@ -265,6 +269,32 @@ def test_segments_to_be_heard_by_somebody_are_counted_in_the_result_and_marked_i
     manifest = json.loads(house.storage.get(house.outcome(job).manifest_key))
     assert manifest["needs_review"] == 1
     assert [row.get("needs_review", False) for row in manifest["segments"]] == [False, True, False]
+
+
+def test_a_segment_to_listen_to_is_counted_while_the_next_one_is_rendered(house: House, espeak: Espeak) -> None:
+    seen: list[tuple[Status, int]] = []
+
+    def look(utterance: Utterance, clip: Clip) -> Clip:
+        give_up = time.monotonic() + patient(20)
+        while utterance.text == TEXTS[-1] and not house.record(job).review and time.monotonic() < give_up:
+            time.sleep(0.01)  # nothing tells the engine of it
+        seen.append((house.record(job).status, house.record(job).review))
+        return clip
+
+    worker = renderer(house, Drawing(espeak, look), StandIn(bad_at_odd), "report")
+    job = house.submit(input="\n\n".join(TEXTS))
+    house.desk.drain()
+    worker.drain()
+    assert seen[-1] == (Status.RUNNING, 1)
+
+
+def test_a_segment_to_listen_to_is_counted_where_its_clip_was_in_storage_too(house: House, espeak: Espeak) -> None:
+    worker = renderer(house, Drawing(espeak), StandIn(bad_at_odd), "report")
+    narrated(house, worker)
+    again = house.submit(input="\n\n".join(TEXTS))
+    house.desk.drain()
+    worker.drain()
+    assert (house.record(again).cached, house.record(again).review) == (3, 1)
 
 
 def test_an_unheard_clip_is_warned_of_and_needs_no_review(house: House, espeak: Espeak) -> None:

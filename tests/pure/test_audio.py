@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from farm.audio_formats import AudioFormat, encodable_rate
 from farm.errors import ClipCorrupt
-from farm.sound.flac import Samples, decode, duration_ms, encode, from_pcm, to_pcm
+from farm.sound.flac import HEADER, Samples, decode, duration_ms, encode, from_pcm, to_pcm, warnings_of
 from farm.sound.timeline import Piece, Span, Timeline
 from farm.wire import Output
 from worker.desk import room_tone
@@ -84,6 +84,18 @@ def test_a_clip_tells_its_length_from_its_first_bytes() -> None:
 def test_a_clip_keeps_what_the_engine_said_of_it(spoken: int | None, warnings: tuple[str, ...]) -> None:
     found = decode(encode(_tone(1), RATE, warnings, spoken), RATE)
     assert (found.warnings, found.spoken_characters) == (warnings, spoken)
+    assert warnings_of(encode(_tone(1), RATE, warnings, spoken)[:HEADER]) == warnings
+
+
+def test_warnings_beyond_the_header_of_a_clip_cost_none_of_those_before() -> None:
+    warnings = ["misread: four", *(f"noise: {'x' * 1000}" for _ in range(9))]
+    found = warnings_of(encode(_tone(1), RATE, warnings)[:HEADER])
+    assert (found[0], found[1].partition(":")[0]) == ("misread: four", "noise")
+
+
+@given(st.binary(max_size=200))
+def test_a_damaged_header_has_no_warnings(noise: bytes) -> None:
+    assert isinstance(warnings_of(encode(_tone(0.1), RATE, ["noise: x"])[:42] + noise), tuple)
 
 
 @pytest.mark.parametrize("start", [b"", b"fLaC", b"RIFF" + bytes(60), b"fLaC" + bytes(60)])

@@ -33,7 +33,7 @@ def expected_keys(model: State) -> dict[str, Any]:
         keys |= {f"f:s:{id}": new.spec, f"f:o:{id}": job.outcome, f"f:text:{id}": job.text}
         zsets[f"f:list:{new.tenant}"][id] = job.created
         if job.status in OPEN and job.counters is not None:
-            keys |= {f"f:r:{id}": job.ready, f"f:d:{id}": job.done, f"f:c:{id}": job.cached}
+            keys |= {f"f:r:{id}": job.ready, f"f:d:{id}": job.done, f"f:c:{id}": job.cached, f"f:l:{id}": job.review}
             keys[f"f:a:{id}"] = {str(index): lost for index, lost in job.attempts.items()}
             keys[f"f:p:{id}"] = job.passages
         sets["f:solo:m"] |= {f"{id}:{index}" for index in job.quarantined}
@@ -106,7 +106,7 @@ def _plain(name: str, value: Any) -> Any:
         return None
     if kind == "desk":
         return {tenant.decode() for tenant, _ in value}
-    if kind in ("r", "d", "c"):
+    if kind in ("r", "d", "c", "l"):
         return {8 * byte + bit for byte, bits in enumerate(value) for bit in range(8) if bits & 128 >> bit}
     if kind == "p":
         return [list(passage) for passage in struct.iter_unpack(">II", value)]

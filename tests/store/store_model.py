@@ -118,8 +118,10 @@ class StoreModel(State):
         job.count("ms", -(job.counters["ms"] * len(again) // job.counters["done"]))
         job.count("done", -len(again))
         job.count("cached", -len(again & job.cached))
+        job.count("review", -len(again & job.review))
         job.done -= again
         job.cached -= again
+        job.review -= again
         job.redos += 1
         self.remove_from_grants(id)
         self.due.pop((Due.ASSEMBLE, id))
@@ -290,6 +292,9 @@ class StoreModel(State):
                 job.count("cached", 1)
             else:
                 job.bytes += clip.milliseconds * CLIP_BYTES_PER_MS
+            if clip.review:
+                job.review.add(clip.index)
+                job.count("review", 1)
             if job.attempts.get(clip.index, "").startswith("x"):
                 del job.attempts[clip.index]
                 job.count("dead", -1)

@@ -13,7 +13,7 @@ from farm.store import batches, jobs
 
 ENDS_KEPT = 20
 PASSAGES_WAIT_MS = 30 * 60 * 1000
-COUNTERS = ("total", "ready", "done", "dead", "cached", "ms")
+COUNTERS = ("total", "ready", "done", "dead", "cached", "review", "ms")
 
 
 @dataclass
@@ -28,6 +28,7 @@ class Job:
     ready: set[int] = field(default_factory=set)
     done: set[int] = field(default_factory=set)
     cached: set[int] = field(default_factory=set)
+    review: set[int] = field(default_factory=set)
     quarantined: set[int] = field(default_factory=set)
     attempts: dict[int, str] = field(default_factory=dict)
     redos: int = 0
@@ -210,7 +211,7 @@ class State:
     def close(self, job: Job, verb: str) -> None:
         if job.counters is not None:
             job.counters["ready"] = 0
-        for part in (job.ready, job.done, job.cached, job.quarantined, job.attempts):
+        for part in (job.ready, job.done, job.cached, job.review, job.quarantined, job.attempts):
             part.clear()
         for number in range(len(job.passages)):
             self.due.pop((Due.PASSAGE, f"{job.new.id}.{number}"), None)

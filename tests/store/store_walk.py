@@ -209,9 +209,10 @@ class Walk:
     def settle(self) -> None:
         token, by_job = self._some()
         clips = [
-            segments.Settled(id, index, self.random.randrange(3000), self.random.random() < 0.3)
+            segments.Settled(id, index, milliseconds, cached=self.random.random() < 0.3, review=milliseconds % 3 == 0)
             for id, indices in by_job.items()
             for index in indices
+            for milliseconds in (self.random.randrange(3000),)
         ]
         if self.model.jobs and self.random.random() < 0.3:
             weak = [(id, index) for id, job in self.model.jobs.items() for index in job.attempts]

@@ -54,13 +54,14 @@ def test_a_batch_counts_its_jobs_and_their_segments(farm: Farm) -> None:
     grant = farm.claim()
     farm.run(
         segments.settle(
-            grant.token, [segments.Settled("job_1", 0, 100), segments.Settled("job_1", 1, 150, cached=True)]
+            grant.token,
+            [segments.Settled("job_1", 0, 100, review=True), segments.Settled("job_1", 1, 150, cached=True)],
         )
     )
     farm.run(segments.fail(grant.token, "job_1", 2, "bad"), MAX_ATTEMPTS=1)
     found = record(farm)
     assert (found.accepted, found.segments, found.segments_done, found.segments_dead) == (2, 4, 2, 1)
-    assert (found.cached, found.milliseconds, found.ended_ms) == (1, 250, None)
+    assert (found.cached, found.review, found.milliseconds, found.ended_ms) == (1, 1, 250, None)
     assert {status: count for status, count in found.counts.items() if count} == {Status.RUNNING: 1, Status.QUEUED: 1}
 
 

@@ -273,6 +273,16 @@ def test_a_redone_segment_is_no_longer_cached(farm: Farm) -> None:
     assert farm.record().cached == 2
 
 
+def test_a_redone_segment_is_no_longer_one_to_listen_to(farm: Farm) -> None:
+    farm.running(segments=3)
+    farm.run(segments.settle("0", [segments.Settled("job_a", index, 100, review=index > 0) for index in range(3)]))
+    assert farm.record().review == 2
+    farm.run(jobs.redo("job_a", farm.task(Due.ASSEMBLE, "job_a").token, [0, 1]))
+    assert farm.record().review == 1
+    farm.run(segments.settle("0", [segments.Settled("job_a", index, 100) for index in (0, 1)]))
+    assert farm.record().review == 1
+
+
 @pytest.mark.parametrize("indices", [(), (0,), (7, 8), (3, 9, 12), tuple(range(40))])
 def test_bits_contain_the_segments_that_they_are_made_of(indices: tuple[int, ...]) -> None:
     bits = jobs.Bits.of(indices)

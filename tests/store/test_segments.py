@@ -188,6 +188,15 @@ def test_clips_that_were_found_in_storage_count_as_cached(farm: Farm) -> None:
     assert (farm.record().cached, farm.record().done) == (1, 2)
 
 
+def test_clips_that_somebody_should_listen_to_are_counted_once(farm: Farm) -> None:
+    farm.running(segments=3)
+    token = farm.claim().token
+    for _ in range(2):
+        odd = segments.Settled("job_a", 0, 100, cached=True, review=True)
+        farm.run(segments.settle(token, [odd, segments.Settled("job_a", 1, 100)]))
+    assert (farm.record().review, farm.record().done) == (1, 2)
+
+
 # --- fail -------------------------------------------------------------------------------------------------------------
 
 

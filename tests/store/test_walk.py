@@ -56,6 +56,11 @@ BUGS = {
         "use(record[2], 0, -number(record[5])",
         "use(record[2], 0, 0",
     ),
+    "a segment that is rendered again still counts as one to listen to": (
+        "redo",
+        "cached = 'f:c:' .. job, review = 'f:l:' .. job",
+        "cached = 'f:c:' .. job",
+    ),
     "a settled segment stays in its tenant's hand": ("settle", "let_go(token, record[7], removed)", ""),
     "a job that no longer runs counts as under way": ("shared/jobs", "to == 'running' and 'SADD' or 'SREM'", "'SADD'"),
     "a job that was begun does not count as under way": (

@@ -14,7 +14,7 @@ from farm.wire import NARRATOR, Output
 from worker.desk.checklist import checklist
 from worker.desk.stitch import Stitched
 from worker.desk.subtitles import Subtitles
-from worker.engine import TO_REVIEW
+from worker.engine import needs_review
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Said:
     @property
     def needs_review(self) -> bool:
         """Whether somebody should listen to the clip."""
-        return any(warning.partition(":")[0] in TO_REVIEW for warning in self.warnings)
+        return needs_review(warning.partition(":")[0] for warning in self.warnings)
 
 
 class Manifest:

@@ -25,7 +25,7 @@ from farm.layout import clip_key
 from farm.sound.flac import encode
 from farm.storage import Storage
 from farm.store import Store, segments
-from worker.engine import Clip, Failure
+from worker.engine import Clip, Failure, needs_review
 from worker.render.batch_spans import Traces
 from worker.render.leases import Held, Leases
 from worker.render.sound_checks import checked
@@ -44,6 +44,7 @@ class _Stored:
     held: Sequence[Held]
     milliseconds: int
     rendered_s: float
+    again: int
     warned: frozenset[str]  # codes
 
 
@@ -109,7 +110,8 @@ class Commit:
         data = encode(clip.samples, self._sample_rate, map(str, clip.warnings), clip.spoken_characters)
         self._until_done(partial(self._storage.put, clip_key(work.digest), data, "audio/flac"), StorageUnavailable)
         milliseconds = round(len(clip.samples) * 1000 / self._sample_rate)
-        return _Stored(work.held, milliseconds, work.rendered_s, frozenset(notice.code for notice in clip.warnings))
+        codes = frozenset(notice.code for notice in clip.warnings)
+        return _Stored(work.held, milliseconds, work.rendered_s, work.again, codes)
 
     def _fail(self, work: Work, failure: Failure) -> None:
         for held in work.held:
@@ -140,17 +142,21 @@ class Commit:
                     self._room.release(len(clips))
 
     def _settle(self, group: Sequence[_Stored]) -> None:
-        by_lease: dict[str, list[tuple[Held, int]]] = {}
+        by_lease: dict[str, list[tuple[Held, _Stored]]] = {}
         made: dict[str, list[_Stored]] = {}
         for stored in group:
             for held in stored.held:
-                by_lease.setdefault(held.token, []).append((held, stored.milliseconds))
+                by_lease.setdefault(held.token, []).append((held, stored))
             made.setdefault(stored.held[0].token, []).append(stored)
         for token, clips in by_lease.items():
-            rows = [segments.Settled(held.job, held.index, milliseconds) for held, milliseconds in clips]
+            rows = [
+                segments.Settled(held.job, held.index, stored.milliseconds, review=needs_review(stored.warned))
+                for held, stored in clips
+            ]
             rendered_s = [stored.rendered_s for stored in made.get(token, ())]
             warned = Counter(code for stored in made.get(token, ()) for code in stored.warned)
-            verb = segments.settle(token, rows, rendered_s, warned)
+            again = sum(stored.again for stored in made.get(token, ()))
+            verb = segments.settle(token, rows, rendered_s, warned, again)
             settlement = self._until_done(partial(self._store.run, verb), StoreUnavailable)
             self._leases.drop(held for held, _ in clips)
             if settlement.became_due:

@@ -211,6 +211,8 @@ class Gate:
             with self._change:
                 del self._away[case.work.id]
             self._leases.give_back(case.work.held)  # this worker stops; the next one makes the same takes
+            return
+        case.work.again += 1
 
     def _pass(self, case: _Case) -> None:
         language = case.work.utterance.speech.language

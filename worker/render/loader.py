@@ -19,10 +19,10 @@ from types import TracebackType
 from farm.errors import ClipCorrupt, ObjectMissing
 from farm.layout import clip_key
 from farm.plan import Segment, recipe_of
-from farm.sound.flac import duration_ms
+from farm.sound.flac import HEADER, duration_ms, warnings_of
 from farm.storage import Storage
 from farm.store import Store, segments
-from worker.engine import Speech, Utterance
+from worker.engine import Speech, Utterance, needs_review
 from worker.render.batch_spans import Traces
 from worker.render.leases import Held, Leases
 from worker.render.plan_cache import PlanCache
@@ -32,7 +32,6 @@ from worker.render.work import Work
 log = logging.getLogger(__name__)
 
 _LOOKS = 32  # parallel looks into storage: 10,000 HEADs one after another take minutes
-_HEADER = 42  # bytes of a clip that state its length
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +70,12 @@ class Loader:
         self._traces.learn(grant.segments)
         try:
             rows = [row for row in map(self._row, held) if row is not None]
-            lengths = list(self._looks.map(self._length_in_storage, rows))
-            self._settle(grant.token, [(row.held, ms) for row, ms in zip(rows, lengths, strict=True) if ms is not None])
+            found = list(self._looks.map(self._in_storage, rows))
+            self._settle(grant.token, [clip for clip in found if clip is not None])
         except BaseException:
             self._leases.give_back(held)
             raise
-        missing = [row for row, ms in zip(rows, lengths, strict=True) if ms is None]
+        missing = [row for row, clip in zip(rows, found, strict=True) if clip is None]
         return [_work(row, quarantined=grant.quarantined) for row in missing]
 
     def _row(self, held: Held) -> _Row | None:
@@ -100,25 +99,27 @@ class Loader:
         )
         return _Row(held, segment, speech, recipe.revision)
 
-    def _length_in_storage(self, row: _Row) -> int | None:
-        """Milliseconds of the clip. None without a whole clip: a damaged one is rendered anew and overwritten."""
-        key = clip_key(row.segment.digest)
+    def _in_storage(self, row: _Row) -> tuple[Held, segments.Settled] | None:
+        """None without a whole clip: a damaged one is rendered anew and overwritten."""
+        held, key = row.held, clip_key(row.segment.digest)
         if self._storage.head(key) is None:
             return None
         try:
-            return duration_ms(self._storage.get(key, 0, _HEADER))
+            start = self._storage.get(key, 0, HEADER)
+            milliseconds = duration_ms(start)
         except (ObjectMissing, ClipCorrupt):
             return None
+        review = needs_review(warning.partition(":")[0] for warning in warnings_of(start))
+        return held, segments.Settled(held.job, held.index, milliseconds, cached=True, review=review)
 
-    def _settle(self, token: str, found: Sequence[tuple[Held, int]]) -> None:
+    def _settle(self, token: str, found: Sequence[tuple[Held, segments.Settled]]) -> None:
         if not found:
             return
-        clips = [segments.Settled(held.job, held.index, ms, cached=True) for held, ms in found]
-        settlement = self._store.run(segments.settle(token, clips))
+        settlement = self._store.run(segments.settle(token, [clip for _, clip in found]))
         self._leases.drop(held for held, _ in found)
         if settlement.became_due:
             self._wake_desk()
-        self.cached += len(clips)
+        self.cached += len(found)
 
 
 def _work(row: _Row, *, quarantined: bool) -> Work:

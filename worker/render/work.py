@@ -19,6 +19,7 @@ class Work:
     revision: str = ""  # of the card that the clip is named by
     begun_at: float = 0.0  # by the monotonic clock
     rendered_s: float = 0.0  # from then until the engine had its clip
+    again: int = 0  # further takes that an ear asked for
 
     @property
     def id(self) -> str:

@@ -15,7 +15,7 @@ from farm.errors import Misconfigured, StoreUnavailable
 from farm.failed_segment import lacks_place, located
 from farm.job import Status, is_batch
 from farm.settings import Settings
-from farm.spec import BatchSpec, Spec, read_outcome
+from farm.spec import BatchSpec, Rendered, Spec, read_outcome
 from farm.storage import Storage
 from farm.store import Store, batches, jobs, outbox, quotas, registry, tasks
 from farm.tracing import OFF, Span, Tracing, step_of
@@ -137,7 +137,7 @@ def _of_job(job: jobs.JobRecord, base: str) -> _Owner | None:
         return None
     data: dict[str, object] = {
         "id": job.id, "batch_id": job.batch, "custom_id": spec.custom_id, "metadata": spec.metadata,
-        "status_url": f"{base}/v1/jobs/{job.id}", "error": _error(job),
+        "status_url": f"{base}/v1/jobs/{job.id}", "error": _error(job), "needs_review": _for_review(job),
     }  # fmt: skip
     return _Owner(
         spec.webhook, job.tenant, job.trace, job.ended_ms, {name: value for name, value in data.items() if value}
@@ -149,13 +149,19 @@ def _error(job: jobs.JobRecord) -> dict[str, object] | None:
     return error.model_dump(exclude_none=True) if isinstance(error, JobError) else None
 
 
+def _for_review(job: jobs.JobRecord) -> int:
+    """Segments of its result that somebody should listen to."""
+    outcome = read_outcome(job.outcome) if job.outcome and job.status is Status.SUCCEEDED else None
+    return outcome.needs_review if isinstance(outcome, Rendered) else 0
+
+
 def _of_batch(batch: batches.BatchRecord, base: str) -> _Owner | None:
     spec = BatchSpec.model_validate_json(batch.spec)
     if spec.webhook is None:
         return None
     data: dict[str, object] = {
         "id": batch.id, "total": batch.total, "counts": {str(status): n for status, n in batch.counts.items() if n},
-        "metadata": spec.metadata, "status_url": f"{base}/v1/batches/{batch.id}",
+        "metadata": spec.metadata, "status_url": f"{base}/v1/batches/{batch.id}", "needs_review": batch.review,
     }  # fmt: skip
     return _Owner(
         spec.webhook, batch.tenant, batch.trace, batch.ended_ms, {name: value for name, value in data.items() if value}

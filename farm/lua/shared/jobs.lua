@@ -123,7 +123,7 @@ local function close(job, verb, t)
   for _, segment in ipairs(call('HKEYS', 'f:a:' .. job)) do
     call('ZREM', 'f:solo:' .. at.model, job .. ':' .. segment)
   end
-  call('DEL', 'f:r:' .. job, 'f:d:' .. job, 'f:c:' .. job, 'f:a:' .. job)
+  call('DEL', 'f:r:' .. job, 'f:d:' .. job, 'f:c:' .. job, 'f:l:' .. job, 'f:a:' .. job)
   if record[6] then
     use(at.tenant, -record[6], 0, 0)
     call('HDEL', 'f:j:' .. job, 'held')
@@ -165,7 +165,7 @@ end
 
 -- A queued job is planned: all of its segments become ready.
 local function begin_rendering(job, total, t)
-  call('HSET', 'f:j:' .. job, 'total', total, 'ready', 0, 'done', 0, 'dead', 0, 'cached', 0, 'ms', 0, 'running', t)
+  call('HSET', 'f:j:' .. job, 'total', total, 'ready', 0, 'done', 0, 'dead', 0, 'cached', 0, 'review', 0, 'ms', 0, 'running', t)
   tally(call('HGET', 'f:j:' .. job, 'batch'), 'segments', total)
   move(job, 'plan', t)
   if total > 0 then

@@ -39,6 +39,8 @@
 --   f:text:<job>                   string  a short accepted text, until it is planned
 --   f:r:<job> f:d:<job> f:c:<job>  string  a bit for each segment: ready, done, cached (found in storage). Gone when the
 --                                          job ends
+--   f:l:<job>                      string  a bit for each segment of which somebody should listen to the clip. Gone when the
+--                                          job ends
 --   f:a:<job>                      hash    segment -> number of attempts lost; "x" and the error once it is dead. Gone when
 --                                          the job ends
 --   f:p:<job>                      string  for each passage two numbers of four bytes: the segment after its last one, and how
