@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 from farm.job import Status
-from farm.layout import clip_key
 from farm.plan_reader import PlanReader
 from farm.settings import Settings
 from farm.store import registry
@@ -90,9 +89,11 @@ def bad_at_odd(text: str, time: int) -> Answer:
     return said(text, 0.4 if text == ODD else 0.0)
 
 
-def renderer(house: House, engine: Any, ear: Any, mode: str = "rerender", *, behind: str = "wait") -> Renderer:
+def renderer(
+    house: House, engine: Any, ear: Any, mode: str = "rerender", *, behind: str = "wait", libraries: str = "libraries 1"
+) -> Renderer:
     settings = Settings.read(check=mode, check_behind=behind)
-    check = Check(ear, *decided(settings, engine.card, "libraries 1"))
+    check = Check(ear, *decided(settings, engine.card, libraries))
     house.store.run(registry.announce(check.card.name, check.card.model_dump_json()))
     made = Renderer(house.store, house.storage, engine, house.settings, "worker", check=check)
     house._renderers.append(made)
@@ -338,12 +339,41 @@ def test_two_workers_with_other_gates_never_put_other_clips_under_one_name(house
     assert planned(house, reporting) == names[0], "what is only told of is the same clip"
 
 
-def test_a_worker_without_the_gate_of_a_name_says_that_it_has_not_checked(house: House, espeak: Espeak) -> None:
+def test_no_worker_with_another_gate_writes_over_a_clip(house: House, espeak: Espeak) -> None:
+    """The one finds all first takes bad and chooses the second ones, the other finds none bad."""
+
+    def longer(utterance: Utterance, clip: Clip) -> Clip:
+        return replace(clip, samples=np.tile(clip.samples, 1 + len(engine.seeds(utterance.text)) % 2))
+
+    def stored() -> dict[str, bytes]:
+        return {row.key: house.storage.get(row.key) for row in house.storage.list("segments/")}
+
+    engine = Drawing(espeak, longer)
+    narrated(house, renderer(house, engine, StandIn(lambda text, time: said(text, 0.4 if time == 1 else 0.0))))
+    before = stored()
+    narrated(house, renderer(house, engine, StandIn(lambda text, time: said(text)), libraries="libraries 2"))
+    after = stored()
+    assert (len(before), len(after)) == (len(TEXTS), 2 * len(TEXTS))
+    assert before.items() <= after.items()
+    assert len({*after.values()}) == 2 * len(TEXTS), "each gate chose other clips, so that one name would have had two"
+
+
+@pytest.mark.parametrize("mode", ["off", "report", "rerender"])
+def test_work_for_a_gate_that_a_worker_does_not_have_is_one_take_that_the_manifest_calls_unchecked(
+    house: House, espeak: Espeak, mode: str
+) -> None:
     engine = Drawing(espeak)
-    names = planned(house, decided(Settings.read(check="rerender"), engine.card, "libraries 1")[1])
-    house.renderer(engine).drain()
-    for name in names:
-        assert b"planned for another gate" in house.storage.get(clip_key(name))
+    ours = decided(Settings.read(check="rerender"), engine.card, "libraries 1")[1]
+    house.store.run(registry.announce(ours.name, ours.model_dump_json()))
+    job = house.submit(input="\n\n".join(TEXTS))
+    house.desk.drain()
+    ear = StandIn(bad_at_odd)
+    other = house.renderer(engine) if mode == "off" else renderer(house, engine, ear, mode, libraries="libraries 2")
+    other.drain()
+    house.desk.drain()
+    assert len(engine.asked) == len(TEXTS)
+    why = "unchecked: its job was planned for another gate than this worker has"
+    assert all(why in told for told in warnings(rows(house, job)))
 
 
 def test_a_worker_with_a_gate_makes_one_take_for_a_name_without(house: House, espeak: Espeak) -> None:
