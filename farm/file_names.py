@@ -19,6 +19,12 @@ def portable_name(text: str, most_bytes: int) -> str:
     return _cut("_" + name, most_bytes) if _DEVICE.match(name) else name
 
 
+def chapter_name(place: int, total: int, title: str, most_bytes: int) -> str:
+    """Of the file of a chapter, without a suffix: "07 The Storm". Such names sort by the place, which begins at 1."""
+    number = f"{place:0{max(2, len(str(total)))}}"
+    return f"{number} {portable_name(title, most_bytes - len(number) - 1)}".rstrip()
+
+
 def number_in_name(place: int, total: int) -> str:
     """What the names of a batch begin with, so that they sort by their place: "007-"."""
     return f"{place:0{max(3, len(str(total)))}}-"

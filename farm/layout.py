@@ -17,6 +17,8 @@
     results/<job>/<run>/audio.<suffix>          what assembly made. `run` is the token of the assembly, so that two
                        /manifest.json           desks never write to one object
                        /subtitles.<kind>
+                       /chapters/<chapter>/audio.<suffix>, subtitles.<kind>
+                                                each chapter as a file of its own, where the job asks for that
     birth-mark                                  a random id, by which each part knows the storage of its farm
 
 Objects of running farms lie under these keys: a changed key loses them.
@@ -140,6 +142,12 @@ def manifest_key(job: str, run: str) -> str:
 def subtitles_key(job: str, run: str, kind: str) -> str:
     """`kind` is vtt, srt, lrc or json."""
     return f"{RESULTS}{job}/{run}/subtitles.{kind}"
+
+
+def chapter_key(result: str, chapter: int) -> str:
+    """What a file of that chapter has instead of the whole's: `result` is the key of its audio or subtitles."""
+    run, _, name = result.rpartition("/")
+    return f"{run}/chapters/{chapter}/{name}"
 
 
 def is_name(text: str) -> bool:

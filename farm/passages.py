@@ -48,7 +48,7 @@ class Cuts:
     @property
     def worthwhile(self) -> bool:
         """Whether the job is long enough for passages, and its result can be joined from them. With one gain for the
-        whole recording a wav or flac can't be: nothing can be encoded before the last clip is there (decision 4)."""
+        whole recording a wav or flac is not: nothing can be encoded before the last clip is there (decision 4)."""
         can_be_joined = _is_bound(self._output) or not self._output.has_gain
         return can_be_joined and self._ms > PASSAGE_MS and len(self._ends) > 1
 
@@ -69,5 +69,5 @@ def passages(rows: Iterable[Segment], output: Output) -> list[list[Segment]]:
 
 
 def _is_bound(output: Output) -> bool:
-    """Whether a result of any length is made of passages. Those of a book with one gain are kept as samples."""
-    return output.format in BOOK_FORMATS or output.gain_per_chapter
+    """Whether a result of any length is made of passages. Those with one gain for all are kept as samples."""
+    return output.format in BOOK_FORMATS or output.gain_per_chapter or output.per_chapter

@@ -373,6 +373,8 @@ class Rendered(_Stored):
     target_duration_ms: int | None = None
     duration_error_ms: int | None = None
     needs_review: int = 0  # segments
+    chapters: int = 0  # that have files of their own; 0 unless the job asked for them
+    unheard: list[int] = []  # of these chapters, those without a file, because all of their segments failed
 
 
 def success(rendered: Rendered) -> str:

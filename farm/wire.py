@@ -239,6 +239,10 @@ class Output(_Request):
     subtitles: Annotated[list[SubtitleFormat], Field(max_length=4)] = Field(
         [], description="a file of each, with a cue for each sentence: WebVTT, SubRip, LRC, and JSON of all times"
     )
+    per_chapter: Switch = Field(
+        False,
+        description="besides the whole recording, a file of each chapter, with its subtitles: /v1/jobs/{id}/chapters",
+    )
 
     @property
     def has_gain(self) -> bool:
@@ -412,7 +416,26 @@ class Result(_Answer):
     target_duration_ms: int | None = Field(None, description="as the job asked for")
     duration_error_ms: int | None = Field(None, description="by how much the audio is longer than its target")
     needs_review: int = Field(0, description="segments that somebody should listen to; the manifest says which and why")
+    chapters_url: str | None = Field(None, description="the files of single chapters, where output.per_chapter is true")
     expires_at: datetime
+
+
+class ChapterFile(_Answer):
+    """A chapter of a result as a file of its own. Its levels are those of the manifest, before encoding."""
+
+    index: int = Field(description="its number in the manifest; the first chapter is 0")
+    title: str
+    name: str = Field(description="for the file, like `01 The Storm.mp3`: safe on every system, sorted by its place")
+    audio_url: str
+    subtitles: dict[str, str] = {}
+    duration_seconds: float
+    bytes: int
+    sha256: str
+    loudness_lufs: float | None = None
+    rms_dbfs: float | None = None
+    true_peak_dbtp: float | None = None
+    floor_dbfs: float | None = None
+    passed: bool | None = Field(None, description="what output.preset asks for; null without a preset")
 
 
 class JobError(_Answer):

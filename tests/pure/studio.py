@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ from worker.desk.passage import Passage, Pieces, make_passage, read_passage, wri
 from worker.desk.stitch import Stitched
 
 RATE = 24_000
-BOOK = Book({"title": "The Lamp", "artist": "N. N."}, [("One", 0), ("Zwei äöü", 2), ("三", 3)])
+BOOK = Book({"title": "The Lamp", "artist": "N. N."}, [("One", 0), ("Zwei äöü", 2), ("三", 3)], total=3)
 
 
 def row(index: int, chapter: int, pause_ms: int = 0, text: str = "Text.") -> Segment:
@@ -60,14 +62,14 @@ def made(storage: LocalStorage, rows: Sequence[Sequence[Segment]], output: Outpu
         for part, before, chapter, after in zip(rows, chapters, chapters[1:], chapters[2:], strict=False)
     ]  # fmt: skip
     passages = [make_passage(pieces, storage, RATE, output, lambda: None) for pieces in every]
-    read = [read_passage(write_passage(passage)) for passage in passages]
+    read = [read_passage(write_passage(passage), passage.chapter) for passage in passages]
     assert all(read)
     return [passage for passage in read if passage is not None]
 
 
 def bound(target: Path, passages: Sequence[Passage], output: Output) -> Stitched:
     clips = sum(len(passage.spans) for passage in passages)
-    book = Book(BOOK.tags, [chapter for chapter in BOOK.chapters if chapter[1] < clips])
+    book = replace(BOOK, chapters=[chapter for chapter in BOOK.chapters if chapter[1] < clips])
     measures = any(passage.gain is None for passage in passages)
     return Binder(target, output, RATE).bind(lambda: passages, book, lambda: None, measures=measures)
 
@@ -89,3 +91,11 @@ def heard(path: Path, format: AudioFormat) -> npt.NDArray[Any]:
     if format == "mp3":
         assert np.allclose(decoded(path), sound, atol=1e-3)
     return sound
+
+
+def picture_of(kind: str, width: int = 40, height: int = 60) -> bytes:
+    """Of one colour."""
+    codec = av.CodecContext.create("mjpeg" if kind == "JPEG" else "png", "w")
+    frame = av.VideoFrame(width, height, "yuvj420p" if kind == "JPEG" else "rgb24")
+    codec.width, codec.height, codec.pix_fmt, codec.time_base = width, height, frame.format.name, Fraction(1, 1)  # type: ignore[attr-defined]
+    return b"".join(bytes(packet) for packet in [*codec.encode(frame), *codec.encode(None)])  # type: ignore[attr-defined]

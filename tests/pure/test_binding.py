@@ -263,7 +263,7 @@ def test_a_damaged_passage_is_never_taken_for_a_good_one(
         del data[at:]
     else:
         data[at] ^= 1 << bit
-    assert read_passage(bytes(data)) is None
+    assert read_passage(bytes(data), 0) is None
 
 
 def pieces_of(rows: Sequence[Segment], *, ends_job: bool = False) -> Pieces:

@@ -7,7 +7,6 @@ import io
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -27,9 +26,9 @@ from farm.sound.flac import from_pcm
 from farm.sound.timeline import Span
 from farm.spec import Spec
 from farm.wire import Output
-from tests.pure.studio import BOOK, CLIPS, RATE, bound, heard, made, row, stored
+from tests.pure.studio import BOOK, CLIPS, RATE, bound, heard, made, picture_of, row, stored
 from worker.desk.binding import Binder
-from worker.desk.book import Book, Placed
+from worker.desk.book import Book, Placed, read_cover
 from worker.desk.id3 import id3_tag
 from worker.desk.opus import OpusFile
 from worker.desk.stitch import Stitched
@@ -179,14 +178,6 @@ def test_a_day_is_written_as_players_of_mp3_read_it() -> None:
 # --- the cover --------------------------------------------------------------------------------------------------------
 
 
-def picture_of(kind: str, width: int = 40, height: int = 60) -> bytes:
-    """Of one colour."""
-    codec = av.CodecContext.create("mjpeg" if kind == "JPEG" else "png", "w")
-    frame = av.VideoFrame(width, height, "yuvj420p" if kind == "JPEG" else "rgb24")
-    codec.width, codec.height, codec.pix_fmt, codec.time_base = width, height, frame.format.name, Fraction(1, 1)  # type: ignore[attr-defined]
-    return b"".join(bytes(packet) for packet in [*codec.encode(frame), *codec.encode(None)])  # type: ignore[attr-defined]
-
-
 def cover_in(path: Path, format: str) -> list[tuple[bytes, str]]:
     """The pictures in a file, and their kinds."""
     if format == "m4b":
@@ -225,7 +216,7 @@ def test_a_file_of_a_document_shows_its_title_its_author_and_its_cover(
 def test_a_cover_that_is_no_picture_or_too_large_is_left_out_with_a_warning(
     tmp_path: Path, picture: bytes, format: AudioFormat, caplog: pytest.LogCaptureFixture
 ) -> None:
-    path, done = of_one_clip(tmp_path, replace(BOOK, chapters=[("One", 0)], cover=picture), format)
+    path, done = of_one_clip(tmp_path, replace(BOOK, chapters=[("One", 0)], picture=read_cover(picture)), format)
     assert len(heard(path, format)) > RATE / 10
     assert cover_in(path, format) == []
     assert (done.held.cover, "the cover is left out" in caplog.text) == (False, True)

@@ -18,14 +18,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from farm.audio_formats import AUDIO_FORMATS, BOOK_FORMATS, SUBTITLE_FORMATS
+from farm.audio_formats import AUDIO_FORMATS, SUBTITLE_FORMATS, SubtitleFormat
 from farm.documents.metadata import Cover, Metadata
+from farm.encoders import holds_chapters
 from farm.errors import BadInput, ClipCorrupt, FarmError, ObjectMissing
 from farm.job import Status
 from farm.layout import (
     audio_key,
     book_cover_key,
     book_key,
+    chapter_key,
     manifest_key,
     passages_prefix,
     result_prefix,
@@ -43,17 +45,19 @@ from farm.store import Store, jobs, registry, tasks
 from farm.tracing import OFF, Span, Tracing, step_of, unix_ns
 from farm.wake import Waker, render_queue
 from farm.wire import Output
-from worker.desk.binding import Binder, TooLong
+from worker.desk.binding import Binder
 from worker.desk.book import Book
 from worker.desk.clips import Clips
 from worker.desk.failure import fail_job
 from worker.desk.manifest import Manifest, Said, timing
 from worker.desk.passage import Pieces
 from worker.desk.passage_maker import passage_pieces, passages_of
+from worker.desk.recording_file import TooLong
 from worker.desk.silences import silences
 from worker.desk.stitch import Stitched, stitch
 from worker.desk.subtitles import Cue, Subtitles
 from worker.desk.task_lease import TaskLost
+from worker.desk.upload import Upload
 
 log = logging.getLogger(__name__)
 
@@ -89,8 +93,10 @@ class Assembler:
         self, job: jobs.JobRecord, task: tasks.Task, check: Callable[[], None], span: Span, rendering: tuple[int, int]
     ) -> None:
         self._clear(task)
+        upload = Upload(self._storage)
         try:
-            rendered, stored = self._upload(job, Spec.model_validate_json(job.spec), task.token, check)
+            with upload:
+                rendered = self._rendered(job, Spec.model_validate_json(job.spec), task.token, upload, check)
         except ClipsMissing as missing:
             span.set(missing=len(missing.indices))
             self._render_again(job, task, missing.indices)
@@ -99,9 +105,9 @@ class Assembler:
             span.set(error=error.code)
             fail_job(self._store, task, error)
             return
-        if not self._store.run(jobs.finish(job.id, task.token, success(rendered), stored)):
+        if not self._store.run(jobs.finish(job.id, task.token, success(rendered), upload.bytes)):
             log.info("assemble of %s is no longer ours; its result is dropped", job.id)
-            self._storage.delete(rendered.audio_key, rendered.manifest_key, *rendered.subtitles.values())
+            upload.withdraw()
             return
         span.set(audio_seconds=rendered.duration_seconds, bytes=rendered.bytes)
         log.info("job %s succeeded: %d segments, %.1f s of audio", job.id, job.total, rendered.duration_seconds)
@@ -141,9 +147,11 @@ class Assembler:
 
     # --- the result -------------------------------------------------------------------------------------------------
 
-    def _upload(self, job: jobs.JobRecord, spec: Spec, run: str, check: Callable[[], None]) -> tuple[Rendered, int]:
-        """Makes and uploads audio, manifest and subtitles; `run` makes their keys unique. Returns their bytes too.
-        Raises ClipsMissing, or ObjectMissing when the plan itself is gone."""
+    def _rendered(
+        self, job: jobs.JobRecord, spec: Spec, run: str, upload: Upload, check: Callable[[], None]
+    ) -> Rendered:
+        """Makes and uploads audio, manifest and subtitles, of the whole and of each chapter; `run` makes their keys
+        unique. Raises ClipsMissing, or ObjectMissing when the plan itself is gone."""
         reader = PlanReader(self._storage, job.id)
         plan = reader.plan
         lost = self._store.run(jobs.attempts(job.id))
@@ -156,10 +164,10 @@ class Assembler:
                 try:
                     stitched, said = self._bind(job, _pieces(parts, rows, plan, spec.output), plan, spec, target, check)
                 except TooLong:
-                    if spec.output.gain_per_chapter:
+                    if spec.output.gain_per_chapter or spec.output.per_chapter:
                         raise BadInput(
-                            "output.format: the recording is too long for a flac with a gain for each chapter; "
-                            "ask for m4b or wav",
+                            "output.format: the recording is too long for a flac with a gain or a file for each "
+                            "chapter; ask for m4b or wav",
                             code="output_too_long", pointer="/output/format",
                         ) from None  # fmt: skip
                     stitched, said = self._stitch(rows, plan, spec, target, check)
@@ -169,7 +177,11 @@ class Assembler:
             if review and spec.on_review == "fail":
                 raise _to_review(review, len(every))
             audio = audio_key(job.id, run, encoding.suffix)
-            self._storage.put_file(audio, target, encoding.media_type)
+            upload.put(audio, target, encoding.media_type)
+            files = {each.chapter: each for each in stitched.chapter_files}
+            upload.put_all(
+                ((chapter_key(audio, number), each.path, encoding.media_type) for number, each in files.items()), check
+            )
         spans = dict(zip((row.index for row in rows), stitched.spans, strict=True))
         times = timing(stitched.milliseconds(stitched.frames), spec.target_duration_ms)
         manifest = Manifest(job, plan, stitched, spans, said, times, spec.output)
@@ -177,15 +189,18 @@ class Assembler:
         table = [manifest.row(row, lost=lost.get(row.index, jobs.Lost()), cached=row.index in cached) for row in every]
         subtitles = _subtitles(table, plan) if spec.output.subtitles else None
         document = json.dumps(manifest.document(table, subtitles), ensure_ascii=False, indent=1).encode()
-        self._storage.put(manifest_key(job.id, run), document, "application/json")
-        files = self._put_subtitles(job.id, run, spec, subtitles) if subtitles else {}
-        rendered = Rendered(
+        upload.put(manifest_key(job.id, run), document, "application/json")
+        kinds = {kind: subtitles_key(job.id, run, kind) for kind in spec.output.subtitles}
+        if subtitles:
+            starts_ms = {number: stitched.milliseconds(each.start) for number, each in files.items()}
+            upload.put_all(_subtitle_files(kinds, subtitles, starts_ms), check)
+        return Rendered(
             format=stitched.format, sample_rate=stitched.sample_rate, duration_seconds=stitched.seconds,
             bytes=stitched.bytes, sha256=stitched.sha256, loudness_lufs=stitched.figures.loudness_lufs,
             audio_key=audio, manifest_key=manifest_key(job.id, run), **times,
-            subtitles={kind: key for kind, (key, _) in files.items()}, needs_review=len(review),
+            subtitles=kinds, needs_review=len(review), chapters=len(plan.chapters) if files else 0,
+            unheard=[number for number in range(len(plan.chapters)) if number not in files] if files else [],
         )  # fmt: skip
-        return rendered, stitched.bytes + len(document) + sum(size for _, size in files.values())
 
     def _stitch(
         self, rows: Sequence[Segment], plan: Plan, spec: Spec, target: Path, check: Callable[[], None]
@@ -231,7 +246,7 @@ class Assembler:
 
     def _document(self, job: str, output: Output) -> Metadata:
         """What the document of a job says of itself; nothing where the job has none, or its format shows nothing."""
-        if output.format not in BOOK_FORMATS:
+        if not holds_chapters(output.format):
             return Metadata()
         try:
             said = Metadata.from_json(self._storage.get(book_key(job)))
@@ -240,15 +255,6 @@ class Assembler:
         with suppress(ObjectMissing):
             return replace(said, cover=Cover(self._storage.get(book_cover_key(job)), ""))
         return said
-
-    def _put_subtitles(self, job: str, run: str, spec: Spec, subtitles: Subtitles) -> dict[str, tuple[str, int]]:
-        """kind -> key and bytes."""
-        files: dict[str, tuple[str, int]] = {}
-        for kind in spec.output.subtitles:
-            key, file = subtitles_key(job, run, kind), subtitles.file(kind).encode()
-            self._storage.put(key, file, SUBTITLE_FORMATS[kind])
-            files[kind] = key, len(file)
-        return files
 
 
 def _pieces(parts: Sequence[Sequence[Segment]], heard: Sequence[Segment], plan: Plan, output: Output) -> list[Pieces]:
@@ -285,3 +291,16 @@ def _subtitles(table: Sequence[Mapping[str, Any]], plan: Plan) -> Subtitles:
         if "offset_ms" in row
     )
     return Subtitles(cues, plan.recipe.language)
+
+
+def _subtitle_files(
+    kinds: Mapping[SubtitleFormat, str], subtitles: Subtitles, starts_ms: Mapping[int, int]
+) -> Iterator[tuple[str, bytes, str]]:
+    """Of the whole, which has a key for each kind, and of the chapters that have files, which begin there: key,
+    content, media type."""
+    chapters = subtitles.of_chapters(starts_ms)
+    for kind, key in kinds.items():
+        media_type = SUBTITLE_FORMATS[kind]
+        yield key, subtitles.file(kind).encode(), media_type
+        for number, own in chapters.items():
+            yield chapter_key(key, number), own.file(kind).encode(), media_type

@@ -1,43 +1,31 @@
-"""Binds passages into one recording: WAV and FLAC as they are, M4B and MP3 of their packets, Opus of their samples.
+"""Binds passages into one recording, and into a file of each chapter where the job asks for them.
 
-A passage whose gain was not known when it was made holds samples: all are measured here first, and then encoded.
+A passage whose gain was not known when it was made holds samples: all are measured here first, and then encoded, once
+for both files.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from farm.audio_formats import BOOK_FORMATS, encodable_rate
-from farm.encoders import holds_chapters
-from farm.presets import mp3_kbps
-from farm.sound import flac_frames
+from farm.audio_formats import encodable_rate
 from farm.sound.flac import Samples, from_pcm
-from farm.sound.flac_frames import Frames, frames_at, stream_head
-from farm.sound.timeline import Span
 from farm.wire import Output
-from worker.desk.book import Book, Held
-from worker.desk.encoder import Encoder
+from worker.desk.book import Book
+from worker.desk.chapter_files import ChapterFiles
+from worker.desk.digest import digest
 from worker.desk.loudness import Figures, Levels, decibels, joined, shown
-from worker.desk.m4b import M4bFile
 from worker.desk.manifest import Said
 from worker.desk.mastering import gain_for
-from worker.desk.mp3 import Mp3File
-from worker.desk.opus import OpusFile
-from worker.desk.packets import Packets
 from worker.desk.passage import Passage, finished
-from worker.desk.stitch import Stitched, digest
+from worker.desk.recording_file import RecordingFile
+from worker.desk.stitch import Stitched
 from worker.desk.waveform import bound
-
-_NO_CHAPTERS = Held(note="encoder_missing: the desk has no FFmpeg (tts-farm[audiobook]), which writes chapters")
-
-
-class TooLong(Exception):
-    """A FLAC of passages would be longer than players read; one that is encoded at once has no such limit."""
 
 
 class Binder:
@@ -48,10 +36,8 @@ class Binder:
         self._target, self._output = target, output
         self._rate = encodable_rate(output.format, output.sample_rate or sample_rate)
         self.said: list[Said] = []
-        self._spans: list[Span] = []
         self._levels: list[_Level] = []
         self._envelopes: list[Samples] = []
-        self._frames = 0
 
     def bind(
         self, passages: Callable[[], Iterable[Passage]], book: Book, check: Callable[[], None], *, measures: bool
@@ -59,15 +45,18 @@ class Binder:
         """`passages` gives them in their order; a second time where one `measures` first, because not all of them know
         their gain."""
         gains = self._gains(map(_level, passages())) if measures else {}
-        gained = self._gained(passages(), gains, check)
-        held = Held()
-        if holds_chapters(self._output.format):
-            held = self._write_book(gained, book, check)
-        elif self._output.format == "flac":
-            self._write_flac(gained)
-        else:
-            self._write_samples(gained)
-            held = _NO_CHAPTERS if self._output.format in BOOK_FORMATS else held
+        with ExitStack() as files:
+            of = self._output, self._rate, book, check
+            whole = files.enter_context(closing(RecordingFile(self._target, *of)))
+            parts = None
+            if self._output.per_chapter:
+                parts = files.enter_context(closing(ChapterFiles(self._target.parent, *of)))
+            for passage in self._gained(passages(), gains, check):
+                whole.write(passage)
+                if parts is not None:
+                    parts.write(passage)
+                self._note(passage)
+            held, chapter_files = whole.finish(), parts.finish() if parts is not None else ()
         chapters: dict[int, list[_Level]] = {}
         for level in self._levels:
             chapters.setdefault(level.chapter, []).append(level)
@@ -76,8 +65,8 @@ class Binder:
         return Stitched(
             format=self._output.format,
             sample_rate=self._rate,
-            frames=self._frames,
-            spans=tuple(self._spans),
+            frames=whole.frames,
+            spans=tuple(whole.spans),
             bytes=self._target.stat().st_size,
             sha256=digest(self._target, check),
             figures=Figures.of(_written(self._levels)),
@@ -87,6 +76,7 @@ class Binder:
             chapters={chapter: Figures.of(_written(levels)) for chapter, levels in chapters.items()},
             gains=gains if per_chapter else {},
             held=held,
+            chapter_files=chapter_files,
         )
 
     def _gains(self, levels: Iterable[_Level]) -> dict[int, float]:
@@ -105,54 +95,11 @@ class Binder:
             if passage.gain is None:
                 assert isinstance(passage.sound, np.ndarray)
                 gain = gains[passage.chapter if self._output.gain_per_chapter else 0]
-                sound, written = finished(
-                    passage.sound, passage.levels, self._rate, self._output, check, gain=gain, is_last=passage.ends_job
-                )
+                sound, written = finished(passage.sound, passage.levels, self._rate, self._output, check, gain=gain)
                 passage = replace(passage, gain=gain, sound=sound, written=written)
             yield passage
 
-    def _write_samples(self, passages: Iterable[Passage]) -> None:
-        with closing(Encoder(self._target, self._output.format, self._rate, mp3_kbps(self._output))) as encoder:
-            for passage in passages:
-                assert isinstance(passage.sound, np.ndarray)
-                encoder.append(passage.sound)
-                self._note(passage)
-
-    def _write_flac(self, passages: Iterable[Passage]) -> None:
-        shortest, longest = 65535, 0
-        with self._target.open("wb") as file:
-            file.write(stream_head(self._rate, 0, 0, 0))  # its place; the sizes are known at the end
-            for passage in passages:
-                assert isinstance(passage.sound, Frames)
-                if self._frames + passage.frames > flac_frames.LONGEST:
-                    raise TooLong
-                for piece in frames_at(self._frames, passage.sound):
-                    file.write(piece)
-                shortest = min(shortest, int(passage.sound.samples.min()))
-                longest = max(longest, int(passage.sound.samples.max()))
-                self._note(passage)
-            file.seek(0)
-            file.write(stream_head(self._rate, self._frames, shortest, longest))
-
-    def _write_book(self, passages: Iterable[Passage], book: Book, check: Callable[[], None]) -> Held:
-        if self._output.format == "opus":
-            with closing(OpusFile(self._target, self._rate, book, check)) as opus:
-                for passage in passages:
-                    assert isinstance(passage.sound, np.ndarray)
-                    opus.write(from_pcm(passage.sound))
-                    self._note(passage)
-                return opus.finish(self._spans, self._frames)
-        kind = M4bFile if self._output.format == "m4b" else Mp3File
-        with closing(kind(self._target, self._rate, book)) as file:
-            for passage in passages:
-                assert isinstance(passage.sound, Packets)
-                file.write(passage.sound)
-                self._note(passage)
-            return file.finish(self._spans, self._frames)
-
     def _note(self, passage: Passage) -> None:
-        self._spans += (Span(self._frames + span.start, span.frames) for span in passage.spans)
-        self._frames += passage.frames
         self._levels.append(_level(passage))
         peak = (passage.written or passage.levels).peak  # a limiter is not in the envelope
         self._envelopes.append(np.clip(from_pcm(passage.envelope) * np.float32(passage.gain or 1.0), -peak, peak))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from farm.documents.cover import fault_of, media_type_of, size_of
@@ -66,7 +66,8 @@ class Book:
 
     tags: Mapping[str, str]
     chapters: Sequence[tuple[str, int]]
-    cover: bytes = b""  # JPEG or PNG
+    picture: Picture | None = None  # its cover
+    total: int = 0  # chapters of the job, also those that are not heard
 
     @classmethod
     def of(
@@ -82,8 +83,14 @@ class Book:
         places = firsts(heard)
         titles = [plan.chapters[chapter].title or f"Chapter {chapter + 1}" for chapter in places]
         chapters = list(zip(titles, places.values(), strict=True))
-        cover = document.cover.data if document.cover is not None else b""
-        return cls({tag: text for tag, text in tags.items() if text}, chapters, cover)
+        picture = read_cover(document.cover.data) if document.cover is not None else None
+        return cls({tag: text for tag, text in tags.items() if text}, chapters, picture, len(plan.chapters))
+
+    def of_chapter(self, place: int, number: int) -> Book:
+        """What the file of one chapter says: of those heard the one at `place`, of the job chapter `number`."""
+        title, _ = self.chapters[place]
+        tags = {**self.tags, "title": title, "track": f"{number + 1}/{self.total}"}
+        return replace(self, tags=tags, chapters=[(title, 0)])
 
     def placed(self, spans: Sequence[Span], frames: int, sample_rate: int) -> list[Placed]:
         """The chapters of a file of so many frames, whose clips lie in `spans`. The first begins with the file."""
@@ -91,19 +98,18 @@ class Book:
         places = [round(start * 1000 / sample_rate) for start in (*starts, frames)]
         return [Placed(title, *places[number : number + 2]) for number, (title, _) in enumerate(self.chapters)]
 
-    def picture(self) -> Picture | None:
-        """The cover. None where there is none; None, and a warning, where it is no picture that can be shown."""
-        if not self.cover:
-            return None
-        try:
-            if (fault := fault_of(self.cover)) is not None:  # of a document that an older farm has read
-                raise ValueError(fault)
-            _decode(self.cover)
-        except ValueError as error:
-            log.warning("the cover is left out: %s", error)
-            return None
-        width, height = size_of(self.cover) or (0, 0)
-        return Picture(self.cover, media_type_of(self.cover), width, height)
+
+def read_cover(data: bytes) -> Picture | None:
+    """None, and a warning, where it is no picture that can be shown."""
+    try:
+        if (fault := fault_of(data)) is not None:  # of a document that an older farm has read
+            raise ValueError(fault)
+        _decode(data)
+    except ValueError as error:
+        log.warning("the cover is left out: %s", error)
+        return None
+    width, height = size_of(data) or (0, 0)
+    return Picture(data, media_type_of(data), width, height)
 
 
 def _told_by(document: Metadata) -> dict[str, str]:

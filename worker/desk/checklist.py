@@ -1,5 +1,6 @@
 """Whether a recording is what its preset asks for, line by line: each line has its limits, the value that was measured
-before encoding, and a pass or fail. Each chapter is looked at as a file of its own, unless one gain serves all."""
+before encoding, and a pass or fail. Each chapter is looked at as a file of its own, unless one gain serves all and the
+job asked for no such files."""
 
 from __future__ import annotations
 
@@ -58,6 +59,7 @@ def _parts(output: Output, stitched: Stitched, heard: Mapping[int, Sequence[Span
     if not output.gain_per_chapter:
         every = [span for spans in chapters.values() for span in spans]
         yield _part(None, stitched.figures, every, 0, stitched.frames, rate)
+    if not (output.gain_per_chapter or output.per_chapter):
         return
     lead = output.pause_ms.before_chapter * rate // 1000
     starts = [max(0, spans[0].start - lead) for spans in chapters.values()]

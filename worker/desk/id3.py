@@ -16,7 +16,7 @@ from worker.desk.book import Picture, Placed
 # The frame of each tag. What has none is a TXXX of its name, as FFmpeg writes and reads it.
 _FRAMES: Mapping[str, str] = {
     "title": "TIT2", "artist": "TPE1", "album": "TALB", "album_artist": "TPE2", "composer": "TCOM", "genre": "TCON",
-    "copyright": "TCOP",
+    "copyright": "TCOP", "track": "TRCK",
 }  # fmt: skip
 _YEAR = re.compile(r"\d{4}(?!\d)")
 _DAY = re.compile(r"\d{4}-(\d\d)-(\d\d)(?!\d)")

@@ -31,9 +31,7 @@ class M4bFile:
         self._file.metadata.update({**book.tags, **_AUDIOBOOK})
         self._stream: Any = self._file.add_stream(coder.name, rate=sample_rate, layout="mono")
         coder.open(self._stream.codec_context, sample_rate)  # for its configuration alone
-        picture = book.picture()
-        self._has_cover = picture is not None
-        shown = self._shown(picture) if picture is not None else None
+        shown = self._shown(book.picture) if book.picture is not None else None
         self._file.start_encoding()
         if shown is not None:
             self._file.mux(shown)
@@ -69,7 +67,7 @@ class M4bFile:
         ]  # fmt: skip
         self._file.set_chapters(chapters)
         self._file.close()
-        return Held(len(chapters), self._has_cover)
+        return Held(len(chapters), self._book.picture is not None)
 
     def close(self) -> None:
         """Also where it was not finished."""

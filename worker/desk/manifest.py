@@ -6,15 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from farm.audio_formats import AUDIO_FORMATS
+from farm.file_names import chapter_name
 from farm.plan import Plan, Segment, of_its_own, recipe_of
 from farm.sound.timeline import Span
 from farm.spelling import plain_spelling
 from farm.store import jobs
 from farm.wire import NARRATOR, Output
 from worker.desk.checklist import checklist
-from worker.desk.stitch import Stitched
+from worker.desk.stitch import ChapterFile, Stitched
 from worker.desk.subtitles import Subtitles
 from worker.engine import needs_review
+
+_NAME_BYTES = 100  # of the file of a chapter, without its suffix
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,7 @@ class Manifest:
     ) -> None:  # fmt: skip
         self._job, self._plan, self._stitched, self._spans, self._said = job, plan, stitched, spans, said
         self._timing, self._output = timing, output
+        self._files = {file.chapter: file for file in stitched.chapter_files}
 
     def row(self, segment: Segment, *, lost: jobs.Lost, cached: bool) -> dict[str, Any]:
         """One segment: its place in the text, its place in the audio, and its history."""
@@ -104,6 +109,16 @@ class Manifest:
             "duration_ms": end - start, **timing(end - start, chapter.target_duration_ms),
             **(asdict(self._stitched.chapters[number]) if number in self._stitched.chapters else {}),
             **({"gain_db": self._stitched.gains[number]} if number in self._stitched.gains else {}),
+            **({"file": self._file(chapter.title, self._files[number])} if number in self._files else {}),
+        }  # fmt: skip
+
+    def _file(self, title: str, file: ChapterFile) -> dict[str, Any]:
+        """`offset_frames` is where the file begins in the whole recording."""
+        name = chapter_name(file.chapter + 1, len(self._plan.chapters), title, _NAME_BYTES)
+        return {
+            "name": name + AUDIO_FORMATS[self._stitched.format].suffix, "bytes": file.bytes, "sha256": file.sha256,
+            "duration_seconds": file.frames / self._stitched.sample_rate, "offset_frames": file.start,
+            "frames": file.frames,
         }  # fmt: skip
 
 

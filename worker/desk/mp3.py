@@ -32,7 +32,6 @@ class Mp3File:
 
     def __init__(self, target: Path, sample_rate: int, book: Book) -> None:
         self._book, self._rate = book, sample_rate
-        self._picture = book.picture()
         self._file = target.open("w+b")
         nowhere = [Span(0, 0)] * (1 + max((first for _, first in book.chapters), default=0))
         self._sound = self._file.write(self._tag(nowhere, 0))
@@ -51,14 +50,14 @@ class Mp3File:
         self._file.seek(0)
         self._file.write(self._tag(spans, frames))
         self._file.write(info_frame(self._header, self._rate, self._packets, self._bytes, frames))
-        return Held(len(self._book.chapters), self._picture is not None)
+        return Held(len(self._book.chapters), self._book.picture is not None)
 
     def close(self) -> None:
         """Also where it was not finished."""
         self._file.close()
 
     def _tag(self, spans: Sequence[Span], frames: int) -> bytes:
-        return id3_tag(self._book.tags, self._book.placed(spans, frames, self._rate), self._picture)
+        return id3_tag(self._book.tags, self._book.placed(spans, frames, self._rate), self._book.picture)
 
 
 def info_frame(header: bytes, sample_rate: int, packets: int, size: int, frames: int) -> bytes:

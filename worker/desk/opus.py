@@ -50,7 +50,7 @@ class OpusFile:
         import av
 
         self.write(np.empty(0, np.float32), ends=True)
-        picture, chapters = self._book.picture(), self._book.placed(spans, frames, self._rate)
+        picture, chapters = self._book.picture, self._book.placed(spans, frames, self._rate)
         file: Any = av.open(str(self._target), "w", format="ogg", options={"fflags": "+bitexact"})
         stream = file.add_stream(self._coder.name, rate=self._rate, layout="mono")
         self._coder.open(stream.codec_context, self._rate)  # for its configuration alone
@@ -82,7 +82,9 @@ class OpusFile:
 
 
 def comments(tags: Mapping[str, str], chapters: Sequence[Placed], picture: Picture | None) -> dict[str, str]:
-    told = {_FIELDS.get(name, name.upper()): text for name, text in tags.items() if name not in _DESCRIBING}
+    told = {_FIELDS.get(name, name.upper()): text for name, text in tags.items() if name not in (*_DESCRIBING, "track")}
+    if "track" in tags:
+        told["TRACKNUMBER"], _, told["TRACKTOTAL"] = tags["track"].partition("/")
     told["DESCRIPTION"] = "\n\n".join(tags[name] for name in _DESCRIBING if name in tags)
     for number, chapter in enumerate(chapters):
         told[f"CHAPTER{number:03}"] = clock(chapter.start_ms)

@@ -7,8 +7,9 @@ of passages follow each other without a seam.
     opus    libopus: one encoder for the whole recording, because its packets lean on those before
 
 A decoder gives some samples before the first, the priming of its encoder, and sounds into one frame after the last. A
-passage that another follows ends with as much silence, and with as many packets as its samples fill: the priming of the
-next one takes the place of that silence. So all packets, one after another, decode to every sample in its place.
+passage that another follows ends with as much silence. Of its packets only those count that its samples fill: the
+priming of the next one takes the place of that silence. So all packets, one after another, decode to every sample in
+its place. The packets after these, the tail, end a file whose last passage it is: the whole's, or a chapter's.
 """
 
 from __future__ import annotations
@@ -45,6 +46,11 @@ class Packets:
         for size in self.sizes.tolist():
             start, end = end, end + size
             yield bodies[start:end]
+
+    def split(self, count: int) -> tuple[Packets, Packets]:
+        """The first `count` packets, and the others."""
+        end = int(self.sizes[:count].sum())
+        return Packets(self.sizes[:count], self.bodies[:end]), Packets(self.sizes[count:], self.bodies[end:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,14 +145,11 @@ class PacketEncoder:
 
 
 def encode_packets(
-    coder: Coder, blocks: Iterable[Samples], sample_rate: int, check: Callable[[], None], *, is_last: bool,
-    bit_rate: int | None = None,
-) -> Packets:  # fmt: skip
-    """Of a passage, in blocks of any length. Unless it is the last, they are whole frames together, and the coder's
-    silence is at their end. `bit_rate` in bit/s; None for the coder's own."""
-    encoder, packets, samples = PacketEncoder(coder, sample_rate, bit_rate), list[bytes](), 0
+    coder: Coder, blocks: Iterable[Samples], sample_rate: int, check: Callable[[], None], *, bit_rate: int | None = None
+) -> Packets:
+    """Of a passage, in blocks of any length, with its tail. `bit_rate` in bit/s; None for the coder's own."""
+    encoder, packets = PacketEncoder(coder, sample_rate, bit_rate), list[bytes]()
     for block in blocks:
         packets += encoder.packets(block, check)
-        samples += len(block)
     packets += encoder.packets(np.empty(0, np.float32), check, ends=True)
-    return Packets.of(packets if is_last else packets[: samples // coder.frame(sample_rate)])
+    return Packets.of(packets)

@@ -37,7 +37,7 @@ from worker.desk.packets import CODERS, Packets, encode_packets, encoder_version
 from worker.desk.silences import Silence, silences
 from worker.desk.waveform import envelope
 
-_FORMAT = 4  # of the object; another one is another name
+_FORMAT = 5  # of the object; another one is another name
 _BLOCK = 256 * 1024  # samples that are mastered at once
 _LEVELS = ("frames", "energy", "peak", "true_peak", "floor")
 _TABLES: Mapping[type, Mapping[str, str]] = {
@@ -58,8 +58,7 @@ class Passage:
     written: Levels | None  # as the listener gets it; None while its gain is not known
     sound: Sound
     gain: float | None = 1.0  # of the sound; None where it is not known yet, and the sound is samples without a gain
-    chapter: int = 0
-    ends_job: bool = False
+    chapter: int = 0  # not in the object
     envelope: Pcm = field(default_factory=lambda: np.empty(0, np.int16))  # before its gain: worker/desk/waveform.py
 
 
@@ -101,10 +100,9 @@ def is_packed(output: Output) -> bool:
 
 
 def finished(
-    pcm: Pcm, levels: Levels, sample_rate: int, output: Output, check: Callable[[], None], *, gain: float, is_last: bool
+    pcm: Pcm, levels: Levels, sample_rate: int, output: Output, check: Callable[[], None], *, gain: float
 ) -> tuple[Sound, Levels]:
-    """Samples and their levels, mastered, and the samples in the format of the recording. `is_last`: no passage
-    follows."""
+    """Samples and their levels, mastered, and the samples in the format of the recording."""
     known, meter = written(levels, output, gain), Meter(sample_rate)
     blocks = mastered(_blocks(pcm), sample_rate, output, gain)
     if known is None:
@@ -112,9 +110,8 @@ def finished(
     sound: Sound
     if is_packed(output):
         kbps = mp3_kbps(output)
-        sound = encode_packets(
-            CODERS[output.format], blocks, sample_rate, check, is_last=is_last, bit_rate=kbps and 1000 * kbps
-        )
+        coder = CODERS[output.format]
+        sound = encode_packets(coder, blocks, sample_rate, check, bit_rate=kbps and 1000 * kbps)
     else:
         changed = known is not levels
         sound = np.concatenate([pcm[:0], *map(to_pcm, blocks)]) if changed else pcm
@@ -155,10 +152,10 @@ def make_passage(
     sound: Sound = pcm
     if pieces.knows_gain(output):
         gain = gain_for(levels, output)
-        sound, as_written = finished(pcm, levels, rate, output, check, gain=gain, is_last=pieces.ends_job)
+        sound, as_written = finished(pcm, levels, rate, output, check, gain=gain)
     return Passage(
         rate, len(pcm), tuple(timeline.spans(rate)), tuple(said), levels, as_written, sound, gain,
-        pieces.rows[0].chapter, pieces.ends_job, envelope(pcm, rate),
+        pieces.rows[0].chapter, envelope(pcm, rate),
     )  # fmt: skip
 
 
@@ -172,8 +169,7 @@ def write_passage(passage: Passage) -> bytes:
         "spans": [[span.start, span.frames] for span in passage.spans],
         "said": [[said.warnings, said.spoken_characters] for said in passage.said],
         "levels": _head_of(levels), "written": None if as_written is None else _head_of(as_written),
-        "gain": passage.gain, "chapter": passage.chapter,
-        "ends_job": passage.ends_job, "envelope": len(passage.envelope),
+        "gain": passage.gain, "envelope": len(passage.envelope),
     }  # fmt: skip
     if isinstance(sound, Frames | Packets):
         names = _TABLES[type(sound)]
@@ -192,8 +188,9 @@ def write_passage(passage: Passage) -> bytes:
     return b"%08x " % zlib.crc32(line) + line + b"\n" + body
 
 
-def read_passage(data: bytes) -> Passage | None:
-    """None for an object that is damaged, which is as good as missing."""
+def read_passage(data: bytes, chapter: int) -> Passage | None:
+    """None for an object that is damaged, which is as good as missing. `chapter` is that of its segments: chapters that
+    say the same have one object."""
     checksum, _, rest = data.partition(b" ")
     line, _, body = rest.partition(b"\n")
     if checksum != b"%08x" % zlib.crc32(line):
@@ -210,7 +207,7 @@ def read_passage(data: bytes) -> Passage | None:
     return Passage(
         head["sample_rate"], head["frames"], tuple(Span(*span) for span in head["spans"]),
         tuple(Said(tuple(warnings), spoken) for warnings, spoken in head["said"]), levels,
-        as_written, _sound(head, body, place), head["gain"], head["chapter"], head["ends_job"], pairs,
+        as_written, _sound(head, body, place), head["gain"], chapter, pairs,
     )  # fmt: skip
 
 

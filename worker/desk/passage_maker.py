@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 
 from farm.errors import ClipCorrupt, ObjectMissing
 from farm.job import OPEN
@@ -89,16 +90,17 @@ def passages_of(
     """As they were made, or made now where one is missing or damaged. Raises as make_passage does."""
     keys = [passage_key(job, pieces.name(sample_rate, output)) for pieces in every]
 
-    def found(key: str) -> Passage | None:
+    def found(key: str, pieces: Pieces) -> Passage | None:
         try:
-            return read_passage(storage.get(key))
+            return read_passage(storage.get(key), pieces.rows[0].chapter)
         except ObjectMissing:
             return None
 
     with ThreadPoolExecutor(_FETCHED, "passage") as pool:
-        ahead = [pool.submit(found, key) for key in keys[:_FETCHED]]
-        for number, pieces in enumerate(every):
+        wanted = zip(keys, every, strict=True)
+        ahead = [pool.submit(found, *each) for each in islice(wanted, _FETCHED)]
+        for pieces in every:
             passage = ahead.pop(0).result()
-            ahead += [pool.submit(found, key) for key in keys[number + _FETCHED : number + _FETCHED + 1]]
+            ahead += [pool.submit(found, *each) for each in islice(wanted, 1)]
             yield passage or make_passage(pieces, storage, sample_rate, output, check)
             check()

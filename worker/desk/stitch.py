@@ -6,9 +6,8 @@ and measures them, and the second applies the gain and encodes. See docs/decisio
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,10 +22,24 @@ from farm.sound.flac import Pcm
 from farm.sound.timeline import BLOCK_S, Piece, Span, Timeline, resampled
 from farm.wire import Output
 from worker.desk.book import Held
+from worker.desk.digest import digest
 from worker.desk.encoder import Encoder
 from worker.desk.loudness import Figures, Meter, decibels, shown
 from worker.desk.mastering import gain_for, mastered
 from worker.desk.waveform import Waveform
+
+
+@dataclass(frozen=True, slots=True)
+class ChapterFile:
+    """A chapter in a file of its own. `start` and `frames` are samples: where the file begins in the recording, and how
+    long it is."""
+
+    chapter: int
+    path: Path
+    start: int
+    frames: int
+    bytes: int
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +59,7 @@ class Stitched:
     chapters: Mapping[int, Figures]  # of each that is heard, from the silence before its first clip to the next chapter
     gains: Mapping[int, float] = field(default_factory=dict)  # of the chapters in dB, where each has its own
     held: Held = field(default_factory=Held)
+    chapter_files: Sequence[ChapterFile] = ()
 
     @property
     def seconds(self) -> float:
@@ -113,12 +127,3 @@ def _replay(spool: BinaryIO, sample_rate: int) -> Iterator[Pcm]:
     spool.seek(0)
     while data := spool.read(2 * BLOCK_S * sample_rate):
         yield np.frombuffer(data, np.int16)
-
-
-def digest(path: Path, check: Callable[[], None]) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while data := file.read(1 << 20):
-            digest.update(data)
-            check()
-    return digest.hexdigest()

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from html import escape
 from itertools import pairwise
 from unicodedata import east_asian_width
@@ -43,10 +43,27 @@ class _Shown:
 
 class Subtitles:
     def __init__(self, segments: Iterable[Cue], language: str = "") -> None:
-        divided = [_divided(segment, language) for segment in segments]
-        self._shown = [shown for cues in divided for shown in cues]
         self._language = language
-        self.estimated = any(len(cues) > 1 for cues in divided)  # whether there are times that nobody measured
+        self._shown = [shown for segment in segments for shown in _divided(segment, language)]
+
+    @property
+    def estimated(self) -> bool:
+        """Whether there are times that nobody measured."""
+        return any(cue.estimated for cue in self._shown)
+
+    def of_chapters(self, starts_ms: Mapping[int, int]) -> dict[int, Subtitles]:
+        """Those of each chapter by themselves, from its beginning on."""
+        chapters: dict[int, list[_Shown]] = {number: [] for number in starts_ms}
+        for cue in self._shown:
+            if (start_ms := starts_ms.get(cue.of.chapter)) is not None:
+                moved = replace(cue, start_ms=cue.start_ms - start_ms, end_ms=cue.end_ms - start_ms)
+                chapters[cue.of.chapter].append(moved)
+        return {number: self._like(cues) for number, cues in chapters.items()}
+
+    def _like(self, cues: list[_Shown]) -> Subtitles:
+        other = Subtitles((), self._language)
+        other._shown = cues
+        return other
 
     def file(self, kind: SubtitleFormat) -> str:
         if kind == "json":
