@@ -22,6 +22,7 @@ from starlette.concurrency import run_in_threadpool
 from api import (
     archives,
     batches,
+    chapters,
     deliveries,
     docs_page,
     documents,
@@ -57,6 +58,7 @@ ROUTERS = (
     jobs.router,
     preview.router,
     results.router,
+    chapters.router,
     archives.router,
     batches.router,
     deliveries.router,

@@ -1,9 +1,9 @@
 """All results of a job, or of a batch, as one ZIP archive that is made while it is sent.
 
-A folder for each job holds its audio, manifest and subtitles. Sizes are read first, so that Content-Length is true and
-what is missing is told before the first byte. A piece is read when the client has taken the one before, and no object
-stays open, so a client that stalls keeps nothing from others. An object that can't be read cuts the connection: an
-archive that ends is whole.
+A folder for each job holds its audio, manifest and subtitles, and the files of its chapters where it has such. Sizes
+are read first, so that Content-Length is true and what is missing is told before the first byte. A piece is read when
+the client has taken the one before, and no object stays open, so a client that stalls keeps nothing from others. An
+object that can't be read cuts the connection: an archive that ends is whole.
 """
 
 from __future__ import annotations
@@ -23,16 +23,17 @@ from fastapi.responses import StreamingResponse
 from api import batches as batch_routes
 from api import jobs as job_routes
 from api.head import is_head
+from api.manifest_head import manifest_head
 from api.openapi import problem
 from api.problems import Gone
 from api.results import rendered_of
 from api.state import AppState, state_of, tenant_of
 from api.views import counts_of, moment
 from api.zip_stream import Entry, zip_length, zip_stream
-from farm.errors import Conflict
+from farm.errors import Conflict, ObjectMissing
 from farm.file_names import number_in_name, portable_name
 from farm.job import Status
-from farm.layout import result_prefix
+from farm.layout import chapter_key, result_prefix
 from farm.spec import Rendered, Spec
 from farm.storage import Storage
 from farm.store import batches, jobs
@@ -188,11 +189,29 @@ def _entries(storage: Storage, result: _Result) -> list[Entry] | None:
     files |= {
         f"{result.name}{'.subtitles' if kind == 'json' else ''}.{kind}": key for kind, key in rendered.subtitles.items()
     }  # a job may be called "manifest"
+    try:
+        files |= _chapters(storage, rendered)
+    except ObjectMissing:
+        return None
     sizes = {held.key: held.size for held in storage.list(result_prefix(result.job.id))}
     if not sizes.keys() >= set(files.values()):
         return None
     ended = moment(result.job.ended_ms or result.job.created_ms)
     return [Entry(f"{result.folder}/{name}", sizes[key], ended, key) for name, key in files.items()]
+
+
+def _chapters(storage: Storage, rendered: Rendered) -> dict[str, str]:
+    """The files of single chapters, by their names. Raises ObjectMissing where the manifest is gone."""
+    if not rendered.chapters:
+        return {}
+    files: dict[str, str] = {}
+    for number, row in enumerate(manifest_head(storage, rendered.manifest_key)["chapters"]):
+        if "file" in row:
+            name = PurePosixPath("chapters") / row["file"]["name"]
+            files[str(name)] = chapter_key(rendered.audio_key, number)
+            for kind, key in rendered.subtitles.items():
+                files[str(name.with_suffix(f".{kind}"))] = chapter_key(key, number)
+    return files
 
 
 def _without_results(batch: batches.BatchRecord, missing: Iterable[dict[str, Any]]) -> Conflict | Gone:

@@ -67,6 +67,17 @@ class ManifestSegment(Segment):
     pause_ms: int | None = None
 
 
+class ManifestChapterFile(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+    name: str
+    bytes: int
+    sha256: str
+    duration_seconds: float
+    offset_frames: int = Field(description="where the file begins in the whole recording")
+    frames: int
+
+
 class ManifestChapter(BaseModel):
     model_config = ConfigDict(extra="allow")
 
@@ -81,6 +92,7 @@ class ManifestChapter(BaseModel):
     peak_dbfs: float | None = None
     floor_dbfs: float | None = None
     gain_db: float | None = Field(None, description="where each chapter has a gain of its own")
+    file: ManifestChapterFile | None = Field(None, description="where the job asked for output.per_chapter")
 
 
 class ManifestCheck(BaseModel):
@@ -94,7 +106,7 @@ class ManifestCheck(BaseModel):
 
 
 class ManifestFile(BaseModel):
-    chapter: int | None = Field(description="null where one gain serves the whole recording, and it is judged as one")
+    chapter: int | None = Field(description="null for the whole recording, which is judged where one gain serves it")
     passed: bool
     checks: list[ManifestCheck]
 

@@ -141,5 +141,6 @@ def _result(rendered: Rendered, job: jobs.JobRecord, url: str) -> Result | None:
         audio_url=f"{url}/audio",
         manifest_url=f"{url}/manifest",
         subtitles={kind: f"{url}/subtitles.{kind}" for kind in rendered.subtitles},
+        chapters_url=f"{url}/chapters" if rendered.chapters else None,
         expires_at=moment(job.ended_ms + 1000 * job.retention_s),
     )

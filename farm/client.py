@@ -26,10 +26,12 @@ from pydantic import BaseModel
 
 from farm.errors import BadInput
 from farm.exchange import DEFAULT_URL, Broken, Exchange, Misaddressed, Refused, Unreachable, read_answer
+from farm.file_names import portable_name
 from farm.job import is_batch
 from farm.lexicon.entries import Entry, LexiconShown
 from farm.wire import (
     Batch,
+    ChapterFile,
     Delivery,
     Document,
     Job,
@@ -47,6 +49,7 @@ __all__ = ["DEFAULT_URL", "Broken", "Farm", "Misaddressed", "Refused", "Unreacha
 
 LONG_POLL_S = 30.0  # the API allows 60; proxies like to cut idle connections at 60
 _LISTING_S = 600.0  # an archive begins when storage has been asked for the sizes of all results
+_NAME_BYTES = 255  # the limit of most file systems
 _IDEMPOTENCY_KEY = re.compile(r"(?=.{1,255}\Z)[!-~]([ -~]*[!-~])?")
 
 
@@ -111,6 +114,22 @@ class Farm(Exchange):
     def subtitles(self, id: str, target: Path) -> Path:
         """As .vtt, .srt, .lrc or .json, by the suffix of `target`, which the job must have asked for."""
         return self.download(f"{_job(id)}/subtitles{target.suffix}", target)
+
+    def chapters(self, id: str) -> Iterator[ChapterFile]:
+        """The files of single chapters, which the job must have asked for in output.per_chapter."""
+        return self._pages(f"{_job(id)}/chapters", ChapterFile)
+
+    def save_chapters(self, id: str, folder: Path) -> list[Path]:
+        """Saves each chapter, with its subtitles, in `folder`, which is made. Returns the files of audio."""
+        folder.mkdir(parents=True, exist_ok=True)
+        return [self._save_chapter(id, chapter, folder) for chapter in self.chapters(id)]
+
+    def _save_chapter(self, id: str, chapter: ChapterFile, folder: Path) -> Path:
+        path = f"{_job(id)}/chapters/{chapter.index}"
+        target = folder / portable_name(chapter.name, _NAME_BYTES)  # no farm says where files go
+        for kind in chapter.subtitles:
+            self.download(f"{path}/subtitles.{quote(kind, safe='')}", target.with_suffix(f".{portable_name(kind, 10)}"))
+        return self.download(f"{path}/audio", target, sha256=chapter.sha256)
 
     def archive(self, id: str, target: Path, *, partial: bool = False) -> Path:
         """Saves all results of a job, or of a batch, as a ZIP archive under `target`, whole or not at all. Of a batch

@@ -21,7 +21,7 @@ from farm.cli.manuscript import chapters, plain, read
 from farm.cli.preset_table import preset_table
 from farm.cli.progress import follow_batch, follow_jobs
 from farm.cli.screen import FAILED, OK, connected, in_words, line, remark, show, stderr, why
-from farm.cli.target import NAME_BYTES, contradiction, file_target, folder_target, format_of
+from farm.cli.target import NAME_BYTES, chapters_target, contradiction, file_target, folder_target, format_of
 from farm.client import Broken, Farm, Misaddressed, Refused, Unreachable
 from farm.documents.markdown import is_markdown
 from farm.errors import BadInput
@@ -41,6 +41,8 @@ def narrate(given: argparse.Namespace) -> int:
     given.format = given.format or format_of(target)
     if fault := contradiction(target, given.format):
         raise BadInput(f"{fault}; leave --format out, or choose another name with -o")
+    if given.per_chapter:
+        chapters_target(target)
     request = None if _is_document(given) else job_request(given)
     with connected(Settings.read()) as farm:
         job = farm.submit(request or _uploaded_request(farm, given))
@@ -98,6 +100,7 @@ def _see_through(farm: Farm, id: str, target: Path | None, given: argparse.Names
         farm.audio(id, target)
         for kind in job.result.subtitles:
             farm.subtitles(id, target.with_suffix(f".{kind}"))
+        _save_chapters(farm, job, target)
     show(given, job, lambda: line(f"{target or job.id}: {in_words(job)}") if job.result else remark(why(job)))
     return OK if job.result is not None else FAILED
 
@@ -121,6 +124,7 @@ def _saved(farm: Farm, job: Job, target: Path) -> bool:
     disk that is full ends the command."""
     try:
         farm.audio(job.id, target)
+        _save_chapters(farm, job, target)
     except (OSError, Refused, Broken) as error:
         if isinstance(error, OSError) and error.errno in _OF_THE_DISK:
             raise
@@ -128,6 +132,13 @@ def _saved(farm: Farm, job: Job, target: Path) -> bool:
         remark(f"{job.id} was not saved as {target}: {reason}; get it with `farm wait {job.id} -o FILE`")
         return False
     return True
+
+
+def _save_chapters(farm: Farm, job: Job, target: Path) -> None:
+    """Beside `target`, where the job has files of single chapters."""
+    if job.result is not None and job.result.chapters_url is not None:
+        folder = chapters_target(target)
+        remark(f"{folder}/: {len(farm.save_chapters(job.id, folder))} chapters")
 
 
 @contextmanager
@@ -183,7 +194,7 @@ def _request(given: argparse.Namespace, text: dict[str, Any]) -> JobRequest:
     output = {
         "format": given.format, "loudness_lufs": given.loudness, "loudness_per": given.loudness_per,
         "preset": given.preset, "trim_dbfs": given.trim, "room_tone_dbfs": given.room_tone,
-        "pause_ms": dict(given.pause) or None, "subtitles": given.subtitles,
+        "pause_ms": dict(given.pause) or None, "subtitles": given.subtitles, "per_chapter": given.per_chapter or None,
     }  # fmt: skip
     said["output"] = {name: value for name, value in output.items() if value is not None} or None
     said["metadata"] = dict(given.metadata) or None

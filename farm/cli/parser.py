@@ -218,6 +218,9 @@ def _add_text(command: argparse.ArgumentParser) -> None:
         help=f"silence in milliseconds, like chapter=2000; repeatable ({', '.join(Pauses.model_fields)})",
     )  # fmt: skip
     command.add_argument("--subtitles", action="append", choices=tuple(SUBTITLE_FORMATS), help="also saved; repeatable")
+    command.add_argument(
+        "--per-chapter", action="store_true", help="besides the whole, a file of each chapter; saved in NAME-chapters/"
+    )
     command.add_argument("--priority", choices=[str(lane) for lane in Lane], help="lane (normal)")
     command.add_argument("--on-review", choices=("deliver", "fail"), help="when a sentence needs a listener (deliver)")
     command.add_argument("--on-error", choices=("fail", "skip"), help="when a sentence can't be spoken (fail)")

@@ -34,6 +34,14 @@ def folder_target(name: str | Path) -> Path:
     return folder
 
 
+def chapters_target(target: Path) -> Path:
+    """The folder beside the file of the whole that its chapters are saved in. Raises BadInput where that can't be."""
+    folder = target.with_name(f"{target.stem}-chapters")
+    if len(os.fsencode(folder.name)) > NAME_BYTES:
+        raise BadInput(f"{folder.name}: a folder's name has at most {NAME_BYTES} bytes; choose a shorter one with -o")
+    return folder_target(folder)
+
+
 def format_of(target: Path) -> str:
     if target.suffix.lower() not in FORMAT_OF_SUFFIX:
         raise BadInput(f"{target}: no format goes by this suffix; use {' '.join(FORMAT_OF_SUFFIX)}, or say --format")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
+from typing import Any
 
 from farm.job import Due
-from farm.layout import audio_key, manifest_key, pages_key, plan_key, subtitles_key, text_key
+from farm.layout import audio_key, chapter_key, manifest_key, pages_key, plan_key, subtitles_key, text_key
 from farm.plan import Part, Recipe, encode_plan
 from farm.plan import segments as planned
 from farm.settings import Settings
@@ -95,16 +97,28 @@ class Backstage:
             segments.settle(grant.token, [segments.Settled(job, index, 1500) for index in grant.segments[job]])
         )
 
-    def finish(self, job: str, audio: bytes = b"mp3 of it", **figures: int) -> None:
+    def finish(self, job: str, audio: bytes = b"mp3 of it", *, chapters: Sequence[str] = (), **figures: Any) -> None:
+        """`chapters`: titles of those that have files of their own."""
         task = self._take(Due.ASSEMBLE, job)
         key = audio_key(job, task.token, ".mp3")
         self.storage.put(key, audio)
         rows = [{"index": 0, "chapter": 0, "start": 0, "end": 3, "text": "One", "voice": "de", "digest": "aa",
                  "cached": True, "offset_ms": 0, "duration_ms": 1500, "attempts": 0}]  # fmt: skip
-        manifest = {"job": job, "model": "espeak", "language": "de", "format": "mp3", "sample_rate": 22050,
-                    "duration_seconds": 1.5, "chapters": [], "segments": rows}  # fmt: skip
-        self.storage.put(manifest_key(job, task.token), json.dumps(manifest).encode())
-        self.storage.put(subtitles_key(job, task.token, "vtt"), b"WEBVTT\n")
+        manifest: dict[str, Any] = {
+            "job": job, "model": "espeak", "language": "de", "format": "mp3", "sample_rate": 22050,
+            "duration_seconds": 1.5, "chapters": [], "segments": rows,
+        }  # fmt: skip
+        vtt = subtitles_key(job, task.token, "vtt")
+        for number, title in enumerate(chapters):
+            sound = audio + b"%d" % number
+            self.storage.put(chapter_key(key, number), sound)
+            self.storage.put(chapter_key(vtt, number), b"WEBVTT\n\n%d" % number)
+            file = {"name": f"{number + 1:02} {title}.mp3", "bytes": len(sound), "duration_seconds": 1.5,
+                    "sha256": hashlib.sha256(sound).hexdigest(), "offset_frames": 0, "frames": 33075}  # fmt: skip
+            manifest["chapters"].append({"title": title, "first_segment": 0, "segments": 1, "offset_ms": 0,
+                                         "duration_ms": 1500, "loudness_lufs": -20.5, "file": file})  # fmt: skip
+        self.storage.put(manifest_key(job, task.token), json.dumps(manifest, indent=1).encode())
+        self.storage.put(vtt, b"WEBVTT\n")
         rendered = Rendered(
             format="mp3",
             sample_rate=22050,
@@ -113,12 +127,13 @@ class Backstage:
             sha256=hashlib.sha256(audio).hexdigest(),
             audio_key=key,
             manifest_key=manifest_key(job, task.token),
-            subtitles={"vtt": subtitles_key(job, task.token, "vtt")},
+            subtitles={"vtt": vtt},
+            chapters=len(chapters),
             **figures,
         )
         assert self.store.run(jobs.finish(job, task.token, success(rendered), len(audio)))
 
-    def succeed(self, job: str, audio: bytes = b"mp3 of it", **figures: int) -> None:
+    def succeed(self, job: str, audio: bytes = b"mp3 of it", **figures: Any) -> None:
         self.plan(job)
         self.render(job)
         self.finish(job, audio, **figures)

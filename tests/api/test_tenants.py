@@ -25,6 +25,8 @@ UNKNOWN = {
     "job_id": "job_0000000000000000",
     "batch_id": "batch_0000000000000000",
     "delivery_id": "{owner}.1",
+    "chapter": "0",
+    "kind": "vtt",
     "name": "hisown",
     "document_id": "doc_" + "0" * 26,
     "segment": "0",

@@ -171,6 +171,31 @@ def test_a_book_is_listed_and_the_chapters_that_are_named_are_narrated(
     assert command("narrate", "book.epub", "--chapters", "7").returncode == 2
 
 
+def test_each_chapter_is_saved_in_a_folder_beside_the_whole(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "book.md").write_text("# One: a start\n\nThe first.\n\n# Two\n\nThe second.\n")
+    said = ("book.md", "--chapters", "--per-chapter", "--subtitles", "srt")
+    ended = command("narrate", *said, "--json")
+    assert ended.returncode == 0, ended.stderr
+    assert "book-chapters/: 2 chapters" in ended.stderr
+    folder = tmp_path / "book-chapters"
+    names = ["01 One_ a start.mp3", "01 One_ a start.srt", "02 Two.mp3", "02 Two.srt"]
+    assert sorted(path.name for path in folder.iterdir()) == names
+    assert (folder / names[1]).read_text().startswith("1\n00:00:00,000 --> ")
+    lengths = [sf.info(path).frames for path in (tmp_path / "book.mp3", folder / names[0], folder / names[2])]
+    assert lengths[0] == lengths[1] + lengths[2]
+    again = command("wait", json.loads(ended.stdout)["id"], "-o", "again.mp3")
+    assert again.returncode == 0, again.stderr
+    assert len(list((tmp_path / "again-chapters").iterdir())) == 4
+
+
+def test_a_folder_for_chapters_that_can_not_be_made_is_refused_at_once(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "book.md").write_text("# One\n\nThe first.\n")
+    (tmp_path / "book-chapters").write_text("a file")
+    ended = command("narrate", "book.md", "--chapters", "--per-chapter")
+    assert (ended.returncode, "book-chapters is no folder" in ended.stderr) == (2, True), ended.stderr
+    assert "is accepted" not in ended.stderr
+
+
 def test_a_length_is_asked_for_in_seconds_and_how_near_it_came_is_said(command: Command, tmp_path: Path) -> None:
     (tmp_path / "cue.txt").write_text("It came back in the evening, as it always had.")
     ended = command("narrate", "cue.txt", "-o", "cue.wav", "--target-duration", "3.2")

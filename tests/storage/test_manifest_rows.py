@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from api.manifest_head import manifest_head
 from api.manifest_rows import manifest_rows
 from farm.errors import ObjectMissing
 from farm.storage import LocalStorage
@@ -76,3 +77,31 @@ def test_one_row_of_a_long_book_takes_a_small_part_of_its_manifest(tmp_path: Pat
 def test_a_manifest_that_is_gone_is_missing(tmp_path: Path) -> None:
     with pytest.raises(ObjectMissing):
         manifest_rows(LocalStorage(tmp_path), KEY, 0, 1)
+
+
+# --- the head ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("texts", TEXTS)
+@pytest.mark.parametrize("chapters", [1, 2_000])
+@pytest.mark.parametrize("form", [{"ensure_ascii": False, "indent": 1}, {"separators": (",", ":")}])
+def test_the_head_is_the_manifest_without_its_rows(
+    tmp_path: Path, texts: str, chapters: int, form: dict[str, Any]
+) -> None:
+    storage = LocalStorage(tmp_path)
+    written(storage, TEXTS[texts], chapters, **form)
+    assert manifest_head(storage, KEY) == {**json.loads(storage.get(KEY)), "segments": []}
+
+
+def test_a_title_like_the_beginning_of_the_rows_does_not_end_the_head(tmp_path: Path) -> None:
+    storage = LocalStorage(tmp_path)
+    told = {"chapters": [{"title": '\n "segments": [', "segments": 1}], "segments": [row(0, "One.")]}
+    storage.put(KEY, json.dumps(told, indent=1).encode())
+    assert manifest_head(storage, KEY) == {**told, "segments": []}
+
+
+def test_the_head_of_a_long_book_takes_a_small_part_of_its_manifest(tmp_path: Path) -> None:
+    storage = Noted(tmp_path)
+    written(storage, ["A sentence of some words, as they are. " * 4] * 40_000, indent=1)
+    manifest_head(storage, KEY)
+    assert sum(storage.reads) < 1_000_000
