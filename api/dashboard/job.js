@@ -3,6 +3,7 @@
 import { html, useEffect, useRef, useState } from './vendor/preact-htm.js';
 import { call, get, useAnswer, useCalmly, useEvents } from './farm.js';
 import { Ask, Bar, Deleted, Left, Review, State, Trouble, When, bytes, clock, nameOf, number, path } from './parts.js';
+import { Chapters } from './chapters.js';
 import { Deliveries } from './deliveries.js';
 import { canBeRetried } from './jobs.js';
 import { Wave } from './wave.js';
@@ -55,6 +56,7 @@ export function Job({ id }) {
     ${asked && html`<${Ask} yes="Delete 1" danger onAnswer=${remove}><p><b>Delete this job?</b></p>
       <p>Its audio goes with it, and does not come back.</p></${Ask}>`}
     <${Facts} job=${job} />
+    ${result && result.chapters_url && html`<${Chapters} owner=${here} />`}
     <${Segments} job=${job} audio=${audio} seeded=${seeded} />
     <${Deliveries} owner=${here} />`;
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -149,6 +150,21 @@ def test_a_webhook_is_sent_again(page: Page, api: httpx.Client, hook: str, heard
     delivery.get_by_role("button", name="Send again").click()
     expect(delivery.locator("[data-label=attempts]")).to_have_text("2")
     assert sum(job.encode() in request for request in heard) == 2
+
+
+def test_the_chapters_of_a_job_are_listed_and_saved(page: Page, api: httpx.Client, tmp_path: Path) -> None:
+    chapters = [{"title": title, "input": "It burned all night."} for title in ("The Lamp", "What / why?")]
+    asked = api.post("/v1/jobs", json={"chapters": chapters, "output": {"format": "wav", "per_chapter": True}})
+    job = api.get(f"/v1/jobs/{asked.json()['id']}", params={"wait": 60}).json()
+    assert job["status"] == "succeeded"
+    page.goto(f"/#/job/{job['id']}")
+    listed = page.get_by_role("region", name="Chapters").get_by_role("listitem")
+    expect(listed).to_have_text([re.compile("^01 The Lamp.wav"), re.compile("^02 What _ why_.wav")])
+    with page.expect_download() as download:
+        listed.nth(1).get_by_role("link").click()
+    assert download.value.suggested_filename == f"{job['id']}-02.wav"
+    download.value.save_as(tmp_path / "a.wav")
+    assert (tmp_path / "a.wav").read_bytes()[:4] == b"RIFF"
 
 
 def test_an_older_manifest_has_no_waveform_and_the_audio_is_drawn(page: Page, api: httpx.Client) -> None:

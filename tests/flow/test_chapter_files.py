@@ -33,7 +33,7 @@ from worker.desk.desk import Desk
 TITLES = ("Morning", "Noon/Night", "")
 CHAPTERS = [{"title": title, "input": "It rained all day.\n\nShe left at noon."} for title in TITLES]
 STRIDE = 1 if "WALK_STEPS" in os.environ else 7  # steps from one kill to the next; `make nightly` has all
-MANY = 2_000 if "WALK_STEPS" in os.environ else 200  # chapters; a job may have 2,000, which take half a minute
+MANY = 2_000 if "WALK_STEPS" in os.environ else 100  # chapters; a job may have 2,000, which take half a minute
 
 
 def asked(house: House, format: str = "mp3", **fields: Any) -> str:
