@@ -2,7 +2,7 @@
 
     python -m benchmarks.documents FOLDER... [--each]
 
-A set is a folder: all EPUBs, DOCX, PDFs, FB2 and HTML files below it. Books that lie there unpacked (a folder with
+A set is a folder: all EPUBs, DOCX, PDFs and FB2 files below it. Books that lie there unpacked (a folder with
 META-INF/container.xml) are packed first. Public sets: w3c/epub-tests, IDPF/epub3-samples, the books of Standard Ebooks.
 """
 
