@@ -36,6 +36,7 @@ from api import (
     preview,
     problems,
     results,
+    revisions,
     session,
     voices,
 )
@@ -59,6 +60,7 @@ ROUTERS = (
     preview.router,
     results.router,
     chapters.router,
+    revisions.router,
     archives.router,
     batches.router,
     deliveries.router,

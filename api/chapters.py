@@ -9,11 +9,11 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from api.answers import json_response
-from api.jobs import find
 from api.manifest_head import manifest_head
 from api.openapi import file_answers, problem
 from api.problems import Gone
 from api.results import rendered_of
+from api.revisions import Revision, at_revision
 from api.state import state_of
 from api.stored_object import stored_object
 from api.views import base_url
@@ -44,11 +44,12 @@ _SUBTITLES = file_answers(dict.fromkeys(SUBTITLE_FORMATS.values()), {})
     responses={409: problem("There is no result yet, or there will be none"), 410: problem("Its retention is over")},
 )
 async def chapters(
-    request: Request, job_id: str, limit: Annotated[int, Query(ge=1, le=1000)] = 100, after: _After = None
-) -> Response:
+    request: Request, job_id: str, limit: Annotated[int, Query(ge=1, le=1000)] = 100, after: _After = None,
+    revision: Revision = None,
+) -> Response:  # fmt: skip
     """The files of its chapters, in their order. 409 until the job has succeeded."""
     state = state_of(request)
-    job, rendered = await _with_chapters(request, job_id)
+    job, rendered = await _with_chapters(request, job_id, revision)
     if after is not None and not (after.isascii() and after.isdecimal()):
         raise BadInput("is not a cursor of this list; use next_cursor of the page before", pointer="/after")
     first = int(after) + 1 if after is not None else 0
@@ -57,13 +58,14 @@ async def chapters(
     except ObjectMissing:
         raise Gone(_lost(job)) from None
     base = f"{base_url(request, state.settings.public_url)}/v1/jobs/{job.id}/chapters"
+    which = "" if revision is None else f"?revision={revision}"
     judged = {file["chapter"]: file["passed"] for file in head.get("preset", {}).get("files", ())}
     rows = [(number, row) for number, row in enumerate(head["chapters"]) if number >= first and "file" in row]
     data = [
         ChapterFile.model_validate(
             {**row, **row["file"]}
-            | {"index": number, "audio_url": f"{base}/{number}/audio", "passed": judged.get(number)}
-            | {"subtitles": {kind: f"{base}/{number}/subtitles.{kind}" for kind in rendered.subtitles}}
+            | {"index": number, "audio_url": f"{base}/{number}/audio{which}", "passed": judged.get(number)}
+            | {"subtitles": {kind: f"{base}/{number}/subtitles.{kind}{which}" for kind in rendered.subtitles}}
         )
         for number, row in rows[:limit]
     ]
@@ -72,16 +74,18 @@ async def chapters(
 
 
 @router.get("/{chapter}/audio", response_class=Response, responses=_AUDIO)
-async def chapter_audio(request: Request, job_id: str, chapter: _Number) -> Response:
+async def chapter_audio(request: Request, job_id: str, chapter: _Number, revision: Revision = None) -> Response:
     """One chapter, in the format of the whole. 409 until the job has succeeded."""
-    job, rendered = await _with_chapters(request, job_id)
+    job, rendered = await _with_chapters(request, job_id, revision)
     return await _file(request, job, rendered, rendered.audio_key, chapter)
 
 
 @router.get("/{chapter}/subtitles.{kind}", response_class=Response, responses=_SUBTITLES)
-async def chapter_subtitles(request: Request, job_id: str, chapter: _Number, kind: SubtitleFormat) -> Response:
+async def chapter_subtitles(
+    request: Request, job_id: str, chapter: _Number, kind: SubtitleFormat, revision: Revision = None
+) -> Response:
     """Of one chapter, from its beginning on, where the job asked for them in output.subtitles."""
-    job, rendered = await _with_chapters(request, job_id)
+    job, rendered = await _with_chapters(request, job_id, revision)
     if kind not in rendered.subtitles:
         raise NotFound(
             f"job {job_id} has none; ask for them in output.subtitles when you submit it", code="not_asked_for"
@@ -89,8 +93,8 @@ async def chapter_subtitles(request: Request, job_id: str, chapter: _Number, kin
     return await _file(request, job, rendered, rendered.subtitles[kind], chapter)
 
 
-async def _with_chapters(request: Request, job_id: str) -> tuple[jobs.JobRecord, Rendered]:
-    job = await find(request, job_id)
+async def _with_chapters(request: Request, job_id: str, revision: int | None) -> tuple[jobs.JobRecord, Rendered]:
+    job = await at_revision(request, job_id, revision)
     rendered = rendered_of(job)
     if not rendered.chapters:
         raise NotFound(

@@ -124,7 +124,7 @@ async def show(request: Request, job_id: str, wait: Wait = 0.0) -> Response:
     """Where it stands. With `wait`, answers as soon as it has ended, and no later than after so many seconds."""
     state = state_of(request)
     job = await state.watch.until(request, job_id, lambda: find(request, job_id), lambda job: job.status in ENDED, wait)
-    return await _answer(request, state, job)
+    return await job_answer(request, state, job)
 
 
 @router.post("/{job_id}/cancel", status_code=202, response_model=Job)
@@ -137,7 +137,7 @@ async def cancel_job(request: Request, job_id: str) -> Response:
     if was in ENDED:
         raise Conflict(f"job {job_id} is {was} already; there is nothing to cancel", code="already_ended")
     state.waker.wake(DESK_QUEUE)
-    return await _answer(request, state, await find(request, job_id), 202)
+    return await job_answer(request, state, await find(request, job_id), 202)
 
 
 @router.post("/{job_id}/retry", status_code=202, response_model=Job, responses=OVER_QUOTA)
@@ -151,7 +151,7 @@ async def retry_job(request: Request, job_id: str) -> Response:
     if was not in TRANSITIONS["retry"]:
         raise Conflict(f"job {job_id} is {was}; there is nothing to retry", code="nothing_to_retry")
     state.waker.wake(DESK_QUEUE)
-    return await _answer(request, state, await find(request, job_id), 202)
+    return await job_answer(request, state, await find(request, job_id), 202)
 
 
 @router.delete("/{job_id}", status_code=204)
@@ -302,9 +302,9 @@ async def _answer_accepted(request: Request, state: AppState, order: Order, acce
                 request, accepted.id, lambda: find(request, accepted.id), lambda job: job.status in ENDED, wait
             )
             headers["Preference-Applied"] = f"wait={wait}"
-            return await _answer(request, state, job, 200 if job.status in ENDED else 202, headers)
+            return await job_answer(request, state, job, 200 if job.status in ENDED else 202, headers)
     if replayed:
-        return await _answer(request, state, await find(request, accepted.id), 202, headers)
+        return await job_answer(request, state, await find(request, accepted.id), 202, headers)
     shown = accepted_view(order, base_url(request, state.settings.public_url))
     return json_response(shown, 202, {"Location": shown.status_url, "Retry-After": _RETRY_AFTER})
 
@@ -315,13 +315,13 @@ def _preferred_wait(request: Request) -> int:
     return min(int(found.group(1)), int(LONGEST_WAIT)) if found else 0
 
 
-async def _answer(
+async def job_answer(
     request: Request, state: AppState, job: jobs.JobRecord, status: int = 200, headers: dict[str, str] | None = None
 ) -> Response:
     base = base_url(request, state.settings.public_url)
     speed = (await state.speeds.get()).get(job.model) if job.status is Status.RUNNING else None
     shown = job_view(await explained(state, job), base, speed)
-    headers = headers or {}
+    headers = {"ETag": f'"{job.revision}"', **(headers or {})}
     if status == 202:
         headers["Location"] = shown.status_url
     if not shown.ended:

@@ -19,9 +19,12 @@ from api.openai_errors import OpenAiProblem, is_openai, status_at
 from api.problems import MEDIA_TYPE
 from api.speech.request import SpeechRequest
 from farm.lexicon.entries import LexiconRequest
-from farm.wire import BatchRequest, JobOptions, JobRequest, Problem, Webhook
+from farm.wire import BatchRequest, JobOptions, JobRequest, Problem, SegmentRetry, Webhook
 
-_SHAPES = (JobRequest, BatchRequest, JobOptions, LexiconRequest, Webhook, SpeechRequest, Problem, OpenAiProblem)
+_SHAPES = (
+    *(JobRequest, BatchRequest, JobOptions, LexiconRequest, SegmentRetry, Webhook, SpeechRequest),
+    *(Problem, OpenAiProblem),
+)
 _REF = "#/components/schemas/{model}"
 _EVERY = ("401", "403", "404", "422", "503")
 _WITH_BODY = ("413", "415")

@@ -15,10 +15,11 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.answers import json_response
-from api.jobs import explained, find
+from api.jobs import explained
 from api.manifest_rows import manifest_rows
 from api.openapi import file_answers, problem
 from api.problems import Gone
+from api.revisions import Revision, at_revision
 from api.state import AppState, state_of
 from api.stored_object import stored_object
 from farm.audio_formats import AUDIO_FORMATS, MEDIA_TYPE_OF_SUFFIX, SUBTITLE_FORMATS
@@ -55,6 +56,7 @@ class Segment(BaseModel):
     speed: float | None = Field(None, description="where it is not the job's; so are the two that follow")
     emotion: str | None = None
     language: str | None = None
+    seed: int | None = Field(None, description="that a retry of the segment chose")
     warnings: list[str] = []
     needs_review: bool = Field(False, description="one of the warnings asks somebody to listen")
 
@@ -149,6 +151,9 @@ class Manifest(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     job: str
+    job_revision: int | None = Field(None, description="counts the edits of the job; `revision` is the model's")
+    rendered: int | None = Field(None, description="segments that were rendered for this result")
+    reused: int | None = Field(None, description="segments whose clip was there already")
     model: str
     language: str
     format: str
@@ -213,43 +218,43 @@ _SEGMENTS: dict[int | str, dict[str, Any]] = {
 
 
 @router.get("/audio", response_class=Response, responses=_AUDIO)
-async def audio(request: Request, job_id: str) -> Response:
+async def audio(request: Request, job_id: str, revision: Revision = None) -> Response:
     """The narration. 409 until the job has succeeded."""
-    return await _object(request, job_id, lambda rendered: rendered.audio_key)
+    return await _object(request, job_id, revision, lambda rendered: rendered.audio_key)
 
 
 @router.get("/manifest", responses=_MANIFEST)
-async def manifest(request: Request, job_id: str) -> Response:
+async def manifest(request: Request, job_id: str, revision: Revision = None) -> Response:
     """Every segment with its offset, duration, place in the text, digest and attempts, as JSON. That of a failed job is
     the plan, with the error at its segment: it has no audio, so nothing in it has an offset."""
-    job = await find(request, job_id)
+    job = await at_revision(request, job_id, revision)
     if job.status is Status.FAILED:
         return await _manifest_of_failed(state_of(request), job)
-    return await _object(request, job_id, lambda rendered: rendered.manifest_key)
+    return await _object(request, job_id, revision, lambda rendered: rendered.manifest_key)
 
 
 @router.get("/subtitles.vtt", response_class=Response, responses=_VTT)
-async def subtitles_vtt(request: Request, job_id: str) -> Response:
+async def subtitles_vtt(request: Request, job_id: str, revision: Revision = None) -> Response:
     """WebVTT, where the job asked for it in output.subtitles."""
-    return await _object(request, job_id, lambda rendered: rendered.subtitles.get("vtt"))
+    return await _object(request, job_id, revision, lambda rendered: rendered.subtitles.get("vtt"))
 
 
 @router.get("/subtitles.srt", response_class=Response, responses=_SRT)
-async def subtitles_srt(request: Request, job_id: str) -> Response:
+async def subtitles_srt(request: Request, job_id: str, revision: Revision = None) -> Response:
     """SubRip, where the job asked for it in output.subtitles."""
-    return await _object(request, job_id, lambda rendered: rendered.subtitles.get("srt"))
+    return await _object(request, job_id, revision, lambda rendered: rendered.subtitles.get("srt"))
 
 
 @router.get("/subtitles.lrc", response_class=Response, responses=_LRC)
-async def subtitles_lrc(request: Request, job_id: str) -> Response:
+async def subtitles_lrc(request: Request, job_id: str, revision: Revision = None) -> Response:
     """LRC, as players of music show lyrics, where the job asked for it in output.subtitles."""
-    return await _object(request, job_id, lambda rendered: rendered.subtitles.get("lrc"))
+    return await _object(request, job_id, revision, lambda rendered: rendered.subtitles.get("lrc"))
 
 
 @router.get("/subtitles.json", responses=_TIMES)
-async def subtitles_json(request: Request, job_id: str) -> Response:
+async def subtitles_json(request: Request, job_id: str, revision: Revision = None) -> Response:
     """When each sentence is heard, where the job asked for it in output.subtitles."""
-    return await _object(request, job_id, lambda rendered: rendered.subtitles.get("json"))
+    return await _object(request, job_id, revision, lambda rendered: rendered.subtitles.get("json"))
 
 
 @router.get("/segments", response_model=Page[Segment], responses=_SEGMENTS)
@@ -265,10 +270,11 @@ async def segments(
             json_schema_extra={"pattern": "^[0-9]{1,20}$"},
         ),
     ] = None,
+    revision: Revision = None,
 ) -> Response:
     """Its segments in order. 409 until it is planned."""
     state = state_of(request)
-    job = await find(request, job_id)
+    job = await at_revision(request, job_id, revision)
     if after is not None and not (after.isascii() and after.isdecimal()):
         raise BadInput("is not a cursor of this list; use next_cursor of the page before", pointer="/after")
     first = int(after) + 1 if after is not None else 0
@@ -279,7 +285,7 @@ async def segments(
             rows, total = [Segment.model_validate(row) for row in found], job.total
         else:
             lost = await state.store.run(jobs.attempts(job.id))
-            rows, total = await state.blocking(_from_plan, state, job.id, lost, first, limit)
+            rows, total = await state.blocking(_from_plan, state, job, lost, first, limit)
     except ObjectMissing:
         raise _absent(job, f"job {job_id} is {job.status} and has no segments yet") from None
     more = bool(rows) and first + len(rows) < total
@@ -288,9 +294,9 @@ async def segments(
 
 
 def _from_plan(
-    state: AppState, job: str, lost: Mapping[int, jobs.Lost], first: int, limit: int
+    state: AppState, job: jobs.JobRecord, lost: Mapping[int, jobs.Lost], first: int, limit: int
 ) -> tuple[list[Segment], int]:
-    reader = PlanReader(state.storage, job)
+    reader = PlanReader(state.storage, job.id, job.revision)
     rows = [_segment(row, lost.get(row.index, jobs.Lost())) for row in reader.rows(first, limit)]
     return rows, reader.plan.total
 
@@ -314,7 +320,7 @@ def _segment(row: PlannedSegment, lost: jobs.Lost) -> Segment:
 async def _manifest_of_failed(state: AppState, job: jobs.JobRecord) -> Response:
     job = await explained(state, job)
     try:
-        reader = await state.blocking(PlanReader, state.storage, job.id)
+        reader = await state.blocking(PlanReader, state.storage, job.id, job.revision)
     except ObjectMissing:
         raise _absent(job, f"job {job.id} failed before it was planned") from None
     return StreamingResponse(_written(job, reader), media_type="application/json")
@@ -326,7 +332,7 @@ def _written(job: jobs.JobRecord, reader: PlanReader) -> Iterator[str]:
     error = read_outcome(job.outcome or "{}")
     assert isinstance(error, JobError)
     head = {
-        "job": job.id, "status": job.status, "error": error.model_dump(exclude_none=True),
+        "job": job.id, "job_revision": job.revision, "status": job.status, "error": error.model_dump(exclude_none=True),
         "model": recipe.model, "revision": recipe.revision, "language": recipe.language,
         "chapters": [
             {"title": each.title, "first_segment": each.first, "segments": each.count} for each in plan.chapters
@@ -339,8 +345,10 @@ def _written(job: jobs.JobRecord, reader: PlanReader) -> Iterator[str]:
     yield "\n]}\n"
 
 
-async def _object(request: Request, job_id: str, key_of: Callable[[Rendered], str | None]) -> Response:
-    job = await find(request, job_id)
+async def _object(
+    request: Request, job_id: str, revision: int | None, key_of: Callable[[Rendered], str | None]
+) -> Response:
+    job = await at_revision(request, job_id, revision)
     key = key_of(rendered_of(job))
     if key is None:
         raise NotFound(

@@ -11,7 +11,7 @@ from api import estimate
 from farm.job import Status
 from farm.spec import BatchSpec, Order, Rendered, Spec, read_outcome
 from farm.store import batches, jobs
-from farm.wire import Batch, BatchStatus, Job, JobError, Progress, Result
+from farm.wire import Batch, BatchStatus, Job, JobError, JobRevision, Progress, Result
 
 _NO_PROGRESS = Progress(segments_total=0, segments_done=0, segments_failed=0, cached=0, audio_seconds=0, percent=0)
 
@@ -37,6 +37,9 @@ def job_view(job: jobs.JobRecord, base: str, per_second: float | None) -> Job:
         metadata=spec.metadata,
         characters=job.characters,
         seed=spec.manner.seed,
+        revision=job.revision,
+        rendered=job.done - job.cached,
+        reused=job.cached,
         streamed=job.streamed,
         progress=Progress(
             segments_total=job.total,
@@ -50,7 +53,7 @@ def job_view(job: jobs.JobRecord, base: str, per_second: float | None) -> Job:
         queue_position=estimate.position(job),
         eta_seconds=estimate.seconds_left(job, per_second),
         error=outcome if isinstance(outcome, JobError) and job.status is not Status.CANCELED else None,
-        result=_result(outcome, job, url) if isinstance(outcome, Rendered) and job.ended_ms else None,
+        result=_result(outcome, job, url),
         status_url=url,
         created_at=moment(job.created_ms),
         started_at=_moment(job.running_ms),
@@ -132,15 +135,28 @@ def _percent(job: jobs.JobRecord) -> float:
     return round(100 * (job.done + job.dead) / job.total, 1) if job.total else 0.0
 
 
-def _result(rendered: Rendered, job: jobs.JobRecord, url: str) -> Result | None:
-    if job.status is not Status.SUCCEEDED or job.ended_ms is None:
+def revision_view(job: jobs.JobRecord, base: str, *, earlier: bool) -> JobRevision:
+    """`job` is the record as it was at that revision."""
+    outcome = read_outcome(job.outcome) if job.outcome else None
+    return JobRevision(
+        revision=job.revision,
+        status=job.status,
+        rendered=job.done - job.cached,
+        reused=job.cached,
+        result=_result(outcome, job, f"{base}/v1/jobs/{job.id}", f"?revision={job.revision}" if earlier else ""),
+        ended_at=_moment(job.ended_ms),
+    )
+
+
+def _result(outcome: Rendered | JobError | None, job: jobs.JobRecord, url: str, which: str = "") -> Result | None:
+    if not isinstance(outcome, Rendered) or job.status is not Status.SUCCEEDED or job.ended_ms is None:
         return None
-    shown: dict[str, Any] = rendered.model_dump(include=set(Result.model_fields) - {"subtitles"})
+    shown: dict[str, Any] = outcome.model_dump(include=set(Result.model_fields) - {"subtitles"})
     return Result(
         **shown,
-        audio_url=f"{url}/audio",
-        manifest_url=f"{url}/manifest",
-        subtitles={kind: f"{url}/subtitles.{kind}" for kind in rendered.subtitles},
-        chapters_url=f"{url}/chapters" if rendered.chapters else None,
+        audio_url=f"{url}/audio{which}",
+        manifest_url=f"{url}/manifest{which}",
+        subtitles={kind: f"{url}/subtitles.{kind}{which}" for kind in outcome.subtitles},
+        chapters_url=f"{url}/chapters{which}" if outcome.chapters else None,
         expires_at=moment(job.ended_ms + 1000 * job.retention_s),
     )

@@ -37,6 +37,7 @@ from farm.wire import (
     Job,
     JobOptions,
     JobRequest,
+    JobRevision,
     LexiconInfo,
     Model,
     Preview,
@@ -101,6 +102,20 @@ class Farm(Exchange):
     def retry(self, id: str) -> Job:
         """Renders what is missing of a failed, canceled or incomplete job."""
         return self._post(f"{_job(id)}/retry", Job)
+
+    def retry_segment(
+        self, id: str, segment: int, *, seed: int | None = None, revision: int | None = None,
+        idempotency_key: str | None = None,
+    ) -> Job:  # fmt: skip
+        """Says one sentence of an ended job again, under another seed; the job goes on as its next revision. With
+        `revision`, only where that is still the job's."""
+        body = {} if seed is None else {"seed": seed}
+        path = f"{_job(id)}/segments/{segment}/retry"
+        return self._post(path, Job, body=body, key=_key(idempotency_key), revision=revision)
+
+    def revisions(self, id: str) -> list[JobRevision]:
+        """What the job is now, and its earlier revisions of which a result is kept, newest first."""
+        return list(self._pages(f"{_job(id)}/revisions", JobRevision))
 
     def delete(self, id: str) -> None:
         """The record and its objects."""

@@ -7,6 +7,7 @@ FarmError                      what callers may catch
 ├── Forbidden            403   not with this key; or a web page of another site, or a proxy, sent it
 ├── NotFound             404   no such thing for this tenant
 ├── Conflict             409   it exists, but its state does not allow this
+├── Outdated             412   it was changed since its caller looked at it
 ├── TooOften             429   the same was asked for a moment ago, or too much of it is asked for at once
 ├── Unavailable          503   try again: nothing was accepted, nothing is lost
 │   ├── StoreUnavailable       Redis can't be reached, or can't take a write
@@ -87,6 +88,11 @@ class NotFound(FarmError):
 class Conflict(FarmError):
     status = 409
     code = "conflict"
+
+
+class Outdated(FarmError):
+    status = 412
+    code = "revision_changed"
 
 
 class TooOften(FarmError):

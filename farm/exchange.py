@@ -120,10 +120,13 @@ class Exchange:
         options: dict[str, Any] = {"params": {"wait": f"{wait:g}"}, "timeout": wait + 30} if wait else {}
         return read_answer(shape, self._persist(lambda: self._once("GET", path, **options)))
 
-    def _post(self, path: str, shape: type[Answer], *, body: Any = None, key: str | None = None) -> Answer:
+    def _post(
+        self, path: str, shape: type[Answer], *, body: Any = None, key: str | None = None, revision: int | None = None
+    ) -> Answer:
+        """`revision`: the change is made of this one, and refused where there is another by now."""
         options: dict[str, Any] = {} if body is None else {"json": body}
-        if key is not None:
-            options["headers"] = {"Idempotency-Key": key}
+        headers = {"Idempotency-Key": key, "If-Match": None if revision is None else f'"{revision}"'}
+        options["headers"] = {name: value for name, value in headers.items() if value is not None}
         answer = self._persist(lambda: self._once("POST", path, **options), repeatable=key is not None)
         return read_answer(shape, answer)
 

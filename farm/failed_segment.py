@@ -25,7 +25,7 @@ def located(storage: Storage, job: jobs.JobRecord) -> str | None:
     if error is None or error.segment is None:
         return None
     try:
-        reader = PlanReader(storage, job.id)
+        reader = PlanReader(storage, job.id, job.revision)
         row = reader.row(error.segment)
     except (FarmError, IndexError):  # the status of a job is shown while storage is away too
         return None

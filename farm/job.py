@@ -45,6 +45,7 @@ class Due(StrEnum):
     ASSEMBLE = "assemble"
     DELIVER = "deliver"
     EXPIRE = "expire"
+    RETIRE = "retire"  # delete the result of an earlier revision
     PURGE = "purge"
     DELETE = "delete"  # delete the jobs of a deleted batch, then the batch
     SWEEP = "sweep"  # delete the recordings of a tenant that nobody needs any more
@@ -78,6 +79,7 @@ TRANSITIONS: Mapping[str, Mapping[Status, Status]] = MappingProxyType(
         "abort": MappingProxyType(dict.fromkeys(OPEN, Status.FAILED)),
         "cancel": MappingProxyType(dict.fromkeys(OPEN, Status.CANCELED)),
         "retry": MappingProxyType(dict.fromkeys((Status.FAILED, Status.CANCELED, Status.SUCCEEDED), Status.QUEUED)),
+        "revise": MappingProxyType(dict.fromkeys((Status.FAILED, Status.CANCELED, Status.SUCCEEDED), Status.QUEUED)),
         "expire": MappingProxyType(dict.fromkeys((Status.SUCCEEDED, Status.FAILED, Status.CANCELED), Status.EXPIRED)),
     }
 )

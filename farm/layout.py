@@ -1,7 +1,9 @@
 """Where every object lies: the layout of the folder or bucket.
 
     jobs/<job>/text.json                        the chapters of a job that is planned, or whose text is long
+    jobs/<job>/texts/<random id>.json           the same, as an edit made it; the spec names it
     jobs/<job>/plan.json, plan.jsonl.gz         its plan, and the segments of the plan in pages
+    jobs/<job>/revisions/<n>/plan.json, …       the same of a later revision. All plans stay: they name the clips
     jobs/<job>/book.json, cover                 what the document of a job says of itself, and its picture
     jobs/<job>/passages/<digest>                stretches of its recording, each named by all that decides its bytes,
                                                 until the recording is there
@@ -47,12 +49,25 @@ def text_key(job: str) -> str:
     return f"{JOBS}{job}/text.json"
 
 
-def plan_key(job: str) -> str:
-    return f"{JOBS}{job}/plan.json"
+def edited_text_key(job: str, name: str) -> str:
+    return f"{JOBS}{job}/texts/{name}.json"
 
 
-def pages_key(job: str) -> str:
-    return f"{JOBS}{job}/plan.jsonl.gz"
+def plan_key(job: str, revision: int = 1) -> str:
+    return f"{_revision_prefix(job, revision)}plan.json"
+
+
+def pages_key(job: str, revision: int = 1) -> str:
+    return f"{_revision_prefix(job, revision)}plan.jsonl.gz"
+
+
+def revisions_prefix(job: str) -> str:
+    """Of the plans of later revisions: the next part of a key is their number."""
+    return f"{job_prefix(job)}revisions/"
+
+
+def _revision_prefix(job: str, revision: int) -> str:
+    return job_prefix(job) if revision == 1 else f"{revisions_prefix(job)}{revision}/"
 
 
 def book_key(job: str) -> str:
@@ -128,6 +143,11 @@ def clip_key(digest: str) -> str:
 def result_prefix(job: str) -> str:
     """Of the results of all runs of a job's assembly."""
     return f"{RESULTS}{job}/"
+
+
+def run_prefix(key: str) -> str:
+    """Of all objects of one result, by the key of one of them."""
+    return "/".join(key.split("/")[:3]) + "/"
 
 
 def audio_key(job: str, run: str, suffix: str) -> str:

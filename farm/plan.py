@@ -84,6 +84,7 @@ class Segment:
     speed: float | None = None
     emotion: str | None = None
     language: str | None = None
+    seed: int | None = None
 
     @property
     def said(self) -> str:
@@ -128,11 +129,11 @@ class Cutting:
 def segments(
     parts: Sequence[Part], recipe: Recipe, max_characters: int, pauses: Pauses, *,
     target_duration_ms: int | None = None, has_marks: bool = False,
-    limits: Mapping[str, int] = MappingProxyType({}),
+    limits: Mapping[str, int] = MappingProxyType({}), seeds: Mapping[str, int] = MappingProxyType({}),
 ) -> Iterator[Segment]:  # fmt: skip
     """Of all parts, numbered through, one by one: a book of 5,000,000 characters is never held twice.
     `target_duration_ms` is how long all of them together are to be, where no part has a target of its own. `has_marks`
-    and `limits` are as Cutting has them.
+    and `limits` are as Cutting has them. `seeds` are those of lines that have one of their own, by line_of().
 
     Raises BadInput where the pauses leave a target no time to speak."""
     silence = {
@@ -146,12 +147,13 @@ def segments(
     outside = len(parts) * pauses.before_chapter + pauses.end
     reading = Reading([part.text for part in parts], recipe.language)
     for index, (chapter, part, piece, target) in enumerate(_timed(parts, cutter, target_duration_ms, outside)):
-        yield _segment(index, chapter, part, piece, target, reading, recipe)
+        yield _segment(index, chapter, part, piece, target, reading, recipe, seeds)
 
 
 def _segment(
-    index: int, chapter: int, part: Part, piece: _Piece, target: int | None, reading: Reading, recipe: Recipe
-) -> Segment:
+    index: int, chapter: int, part: Part, piece: _Piece, target: int | None, reading: Reading, recipe: Recipe,
+    seeds: Mapping[str, int],
+) -> Segment:  # fmt: skip
     laid, delivery = piece.laid, piece.laid.delivery(piece.start)
     spoken, written = laid.text[piece.start : piece.end], laid.written(piece.start, piece.end)
     said = reading.of(spoken)
@@ -161,7 +163,10 @@ def _segment(
     voice, uploaded, character = part.voice, part.uploaded, part.character
     if delivery.speaker is not None:
         character, voice, uploaded = delivery.speaker
-    digest = clip_digest(own, voice, plain_spelling(said, own.language), target)
+    read = plain_spelling(said, own.language)
+    if seeds and (seed := seeds.get(_name_of_line(own.language, voice, read))) is not None:
+        own = replace(own, manner=replace(own.manner, seed=seed))
+    digest = clip_digest(own, voice, read, target)
     return Segment(
         index, chapter, start, end, text, voice, uploaded, piece.pause_ms, digest, target,
         spoken=None if said == text else said,
@@ -169,7 +174,19 @@ def _segment(
         speed=None if own.manner.speed == recipe.manner.speed else own.manner.speed,
         emotion=None if own.manner.emotion == recipe.manner.emotion else own.manner.emotion,
         language=None if own.language == recipe.language else own.language,
+        seed=None if own.manner.seed == recipe.manner.seed else own.manner.seed,
     )  # fmt: skip
+
+
+def line_of(recipe: Recipe, segment: Segment) -> str:
+    """What is said by whom, as a short name. A seed that was chosen for a line stays with it, wherever an edit of the
+    job puts it, and however fast or moved the line is spoken then."""
+    language = segment.language or recipe.language
+    return _name_of_line(language, segment.voice, plain_spelling(segment.said, language))
+
+
+def _name_of_line(language: str, voice: str, read: str) -> str:
+    return hashlib.sha256(json.dumps([language, voice, read]).encode()).hexdigest()[:16]
 
 
 @lru_cache(64)
@@ -184,12 +201,13 @@ def _delivered(recipe: Recipe, delivery: Delivery) -> Recipe:
 
 def recipe_of(recipe: Recipe, segment: Segment) -> Recipe:
     """The recipe of the plan, with what the segment has of its own."""
-    if segment.speed is None and segment.emotion is None and segment.language is None:
+    if segment.speed is None and segment.emotion is None and segment.language is None and segment.seed is None:
         return recipe
     manner = replace(
         recipe.manner,
         speed=recipe.manner.speed if segment.speed is None else segment.speed,
         emotion=recipe.manner.emotion if segment.emotion is None else segment.emotion,
+        seed=recipe.manner.seed if segment.seed is None else segment.seed,
     )
     return replace(recipe, manner=manner, language=segment.language or recipe.language)
 
@@ -199,7 +217,7 @@ def of_its_own(segment: Segment) -> dict[str, Any]:
     return {name: value for name in _OWN if (value := getattr(segment, name)) is not None}
 
 
-_OWN = ("spoken", "character", "speed", "emotion", "language")
+_OWN = ("spoken", "character", "speed", "emotion", "language", "seed")
 
 
 # --- where it is cut --------------------------------------------------------------------------------------------------

@@ -57,6 +57,7 @@ def make_plan(order: PlanOrder) -> PlanFiles:
     rows = segments(
         parts, recipe, language.max_characters, spec.output.pause_ms, target_duration_ms=spec.target_duration_ms,
         has_marks=has_marks, limits={tag: each.max_characters for tag, each in card.languages.items()},
+        seeds=spec.seeds,
     )  # fmt: skip
     cuts = Cuts(spec.output)
     rows = cuts.noted(within_limits(rows, spec.output, card.sample_rate))

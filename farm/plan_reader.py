@@ -12,9 +12,9 @@ from farm.storage import Storage
 class PlanReader:
     """Each call raises ObjectMissing where the plan, or a page that it needs, is missing or damaged."""
 
-    def __init__(self, storage: Storage, job: str) -> None:
-        self.plan = Plan.from_json(storage.get(plan_key(job)))
-        self._storage, self._job = storage, job
+    def __init__(self, storage: Storage, job: str, revision: int = 1) -> None:
+        self.plan = Plan.from_json(storage.get(plan_key(job, revision)))
+        self._storage, self._job, self._revision = storage, job, revision
 
     def rows(self, first: int = 0, count: int | None = None) -> Iterator[Segment]:
         """`count` rows from number `first` on, or as many as there are. A page is read when its first row is due."""
@@ -31,4 +31,4 @@ class PlanReader:
 
     def page(self, number: int) -> list[Segment]:
         start, length = self.plan.page_range(number)
-        return decode_page(self._storage.get(pages_key(self._job), start, length))
+        return decode_page(self._storage.get(pages_key(self._job, self._revision), start, length))

@@ -16,6 +16,7 @@ from farm.layout import (
     job_prefix,
     lexicons_prefix,
     result_prefix,
+    revisions_prefix,
     voices_prefix,
 )
 from farm.plan_reader import PlanReader
@@ -123,9 +124,12 @@ def _batches(store: Store, tenant: str) -> Iterator[str]:
 
 
 def _clips(storage: Storage, job: str) -> Iterator[str]:
-    try:
-        reader = PlanReader(storage, job)
-    except ObjectMissing:
-        return  # never planned, or removed before
-    for segment in reader.rows():
-        yield clip_key(segment.digest)
+    """Of all revisions."""
+    later = {found.key.removeprefix(revisions_prefix(job)) for found in storage.list(revisions_prefix(job))}
+    for revision in sorted({1, *(int(key.partition("/")[0]) for key in later)}):
+        try:
+            reader = PlanReader(storage, job, revision)
+        except ObjectMissing:
+            continue  # never planned, or removed before
+        for segment in reader.rows():
+            yield clip_key(segment.digest)

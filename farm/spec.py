@@ -25,6 +25,7 @@ from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model
 
 from farm.audio_formats import AudioFormat
 from farm.job import Lane, Status
+from farm.layout import edited_text_key, text_key
 from farm.quota import END_BYTES
 from farm.speech import MANNER_FIELDS, NEUTRAL, Manner
 from farm.wire import Chapter, JobError, JobOptions, Markup, Output, Webhook
@@ -69,6 +70,8 @@ class Spec(_Stored):
     custom_id: str | None = None
     on_error: str = "fail"
     on_review: str = "deliver"
+    seeds: dict[str, int] = {}  # of lines that are spoken under a seed of their own: farm.plan.line_of() -> seed
+    text: str = ""  # the name of the text that an edit made; without it the text as it was accepted
 
     @model_validator(mode="before")
     @classmethod
@@ -279,6 +282,11 @@ def write_text(chapters: Sequence[Chapter]) -> str:
             row["headings"] = chapter.headings
         rows.append(row)
     return json.dumps({"chapters": rows}, ensure_ascii=False, separators=(",", ":"))
+
+
+def stored_text_key(job: str, spec: Spec) -> str:
+    """Where the text of a job lies in storage, once it does."""
+    return edited_text_key(job, spec.text) if spec.text else text_key(job)
 
 
 def read_text(document: str | bytes) -> list[Chapter]:

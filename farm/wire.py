@@ -461,6 +461,9 @@ class Job(_Answer):
     metadata: dict[str, str] = {}
     characters: int
     seed: int = 0
+    revision: int = Field(1, description="counts its edits; an edit makes the next one, and renders only what changed")
+    rendered: int = Field(0, description="segments that were rendered for this revision")
+    reused: int = Field(0, description="segments whose clip was there already")
     streamed: bool = Field(
         False, description="a request of /v1/audio/speech, answered while it was rendered; it has no result"
     )
@@ -477,6 +480,23 @@ class Job(_Answer):
     @property
     def ended(self) -> bool:
         return self.status not in ("queued", "running", "assembling")
+
+
+class SegmentRetry(_Request):
+    """POST /v1/jobs/{id}/segments/{n}/retry."""
+
+    seed: Seed | None = Field(None, description="of the new take; the one after the segment's when absent")
+
+
+class JobRevision(_Answer):
+    """What was spoken of a job before it was edited, or is spoken now."""
+
+    revision: int
+    status: Status
+    rendered: int
+    reused: int
+    result: Result | None = None
+    ended_at: datetime | None = None
 
 
 BatchStatus = Literal["running", "completed", "canceled"]

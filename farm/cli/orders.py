@@ -6,6 +6,7 @@ import argparse
 
 from farm.cli.screen import OK, connected, in_words, line, remark, show, table, why
 from farm.cli.target import file_target
+from farm.errors import BadInput
 from farm.job import Lane, is_batch
 from farm.settings import Settings
 from farm.wire import Batch, Job, Queue
@@ -30,8 +31,12 @@ def cancel(given: argparse.Namespace) -> int:
 
 
 def retry(given: argparse.Namespace) -> int:
+    if given.segment is None and given.seed is not None:
+        raise BadInput("--seed is of one segment; name that with --segment")
     with connected(Settings.read()) as farm:
-        return _tell(given, farm.retry(given.id))
+        if given.segment is None:
+            return _tell(given, farm.retry(given.id))
+        return _tell(given, farm.retry_segment(given.id, given.segment, seed=given.seed))
 
 
 def queue(given: argparse.Namespace) -> int:

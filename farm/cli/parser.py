@@ -77,8 +77,11 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("id", metavar="JOB")
     command = _add(commands, "cancel", orders.cancel, "stop a job or a batch")
     command.add_argument("id", metavar="ID")
-    command = _add(commands, "retry", orders.retry, "take a failed or canceled job up again")
+    says = "take a failed or canceled job up again, or say one sentence of an ended one again"
+    command = _add(commands, "retry", orders.retry, says)
     command.add_argument("id", metavar="ID")
+    command.add_argument("--segment", type=int, metavar="N", help="only this one, under another seed")
+    command.add_argument("--seed", type=int, metavar="S", help="of that segment (the one after its own)")
 
     _add_voices(commands)
     _add_lexicons(commands)

@@ -1,4 +1,4 @@
--- claim: model want worker lease_ms express(1|0) -> token, quarantined(1|0), job, {segments}, job, {segments}, … | nothing
+-- claim: model want worker lease_ms express(1|0) -> token, quarantined(1|0), job, its revision, {segments}, job, … | nothing
 --
 -- Lanes: a waiting lane is owed every segment that is claimed from a lane above it. Once it is owed SHARE turns, it gets
 -- one. So a waiting lane gets at least one of SHARE + 1 turns, and a lane above it waits for one turn at most.
@@ -111,6 +111,7 @@ local function hand_out(job, tenant, segments)
     list = {}
     listed[job] = list
     answer[#answer + 1] = job
+    answer[#answer + 1] = tonumber(call('HGET', 'f:j:' .. job, 'revision') or 1)
     answer[#answer + 1] = list
     if call('HSETNX', 'f:j:' .. job, 'started', 1) == 1 then
       local record = call('HMGET', 'f:j:' .. job, 'created', 'lane', 'ends')

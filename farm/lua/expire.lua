@@ -7,6 +7,8 @@ drains()
 local t = now()
 grow(job, 0, -call('STRLEN', 'f:text:' .. job))
 call('DEL', 'f:text:' .. job)
+local past = drop_revisions(job, t)
+grow(job, -past, -past)
 local left = call('HMGET', 'f:j:' .. job, 'records', 'bytes')
 grow(job, number(left[1]) - number(left[2]), 0) -- its objects are gone
 unschedule('expire', job, t)

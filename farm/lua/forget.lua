@@ -20,6 +20,7 @@ if record[3] then
 end
 unschedule('expire', job, t)
 unschedule('purge', job, t)
+drop_revisions(job, t)
 forget_deliveries(job, t)
 event(job, 'deleted', record[2], record[3])
 use(record[2], 0, -number(record[5]), -number(record[6]))

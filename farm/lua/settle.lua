@@ -36,16 +36,21 @@ local function take_out(job, batch, segments)
   return living
 end
 
--- Settles the `count` clips of one job, from ARGV[first] on. They stay in ARGV: a table for each would double the cost.
+-- Settles the `count` clips of one job, from ARGV[first] on. They stay in ARGV: a table for each would double the cost. Of a
+-- job that was edited only clips of segments that are held count: a late one may be of an earlier revision, in which a
+-- segment of the same number said something else.
 local function settle(job, first, count)
-  local record = call('HMGET', 'f:j:' .. job, 'status', 'total', 'batch', 'done', 'dead', 'model', 'tenant')
+  local record = call('HMGET', 'f:j:' .. job, 'status', 'total', 'batch', 'done', 'dead', 'model', 'tenant', 'revision')
   local batch, total = record[3], record[1] == 'running' and tonumber(record[2]) or 0
   local fields, bits, valid = {'f:g:' .. token}, {'f:d:' .. job}, {}
   for x = first, first + 4 * (count - 1), 4 do
-    local segment = ARGV[x]
     counted[#counted + 1] = 0
-    fields[#fields + 1] = job .. ':' .. segment
-    if tonumber(segment) < total then
+    fields[#fields + 1] = job .. ':' .. ARGV[x]
+  end
+  local hands = record[8] and call('HMGET', unpack(fields))
+  for x = first, first + 4 * (count - 1), 4 do
+    local segment = ARGV[x]
+    if tonumber(segment) < total and (not hands or hands[1 + (x - first) / 4]) then
       local b = #bits
       bits[b + 1], bits[b + 2], bits[b + 3], bits[b + 4] = 'SET', 'u1', segment, 1
       valid[#valid + 1] = x

@@ -23,7 +23,7 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 Argument = bytes | str | int | float
 
-_SHARED = ("keys", "due", "quota", "passages", "jobs", "grants")  # files of farm/lua/shared; each uses those before it
+_SHARED = ("keys", "due", "quota", "passages", "jobs", "grants", "revisions")  # each uses those before it
 
 # Every script has these as locals of the same names, so no call has to send them.
 CONSTANTS: Mapping[str, object] = {
@@ -38,6 +38,7 @@ CONSTANTS: Mapping[str, object] = {
     "EVENTS_KEPT": 100_000,  # in f:ev, about
     "SETTLED_KEPT": 10_000,  # in f:settled, about
     "ENDS_KEPT": 20,  # deliveries in the outbox of one job or batch
+    "REVISIONS_KEPT": 10,  # results of earlier revisions of one job
     "REDELIVER_MS": 1_000,  # between two deliveries that somebody asks for again, of one job or batch
     "PASSAGES_WAIT_MS": 30 * 60 * 1000,  # an assembly waits no longer for passages, and makes them itself
     "BUCKETS_MS": tuple(round(1000 * bound) for bound in BUCKETS_S),

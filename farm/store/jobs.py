@@ -151,7 +151,7 @@ class JobRecord:
     done: int
     dead: int
     ready: int
-    cached: int
+    cached: int  # of those that are done: their clip was in storage already
     review: int  # segments of which somebody should listen to the clip
     milliseconds: int  # audio settled so far
     redos: int  # how many assemblies found clips missing
@@ -165,6 +165,7 @@ class JobRecord:
     retention_s: int
     place: Place | None
     trace: str | None = None  # the traceparent under which its steps are traced
+    revision: int = 1
 
 
 def draft(id: str, after_ms: int = 900_000) -> Call[None]:
@@ -438,4 +439,5 @@ def _read_record(answer: list[Any], place: Place | None = None) -> JobRecord:
         retention_s=count("keep"),
         place=place,
         trace=fields.get("trace"),
+        revision=int(fields.get("revision", 1)),
     )

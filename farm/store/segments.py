@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
@@ -18,11 +18,16 @@ _NONE: Mapping[str, int] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A lease on segments: job id -> segment indices, in the order of rendering."""
+    """A lease on segments: job id -> segment indices, in the order of rendering. `revisions` has the revision of each
+    job that was edited."""
 
     token: str
     segments: Mapping[str, Sequence[int]]
     quarantined: bool = False  # its one segment has cost workers before: render it with nothing beside it
+    revisions: Mapping[str, int] = field(default_factory=dict)
+
+    def revision(self, job: str) -> int:
+        return self.revisions.get(job, 1)
 
     def __len__(self) -> int:
         return sum(len(indices) for indices in self.segments.values())
@@ -73,7 +78,12 @@ def claim(model: str, *, want: int, worker: str, lease_ms: int, express: bool = 
         raise ValueError(f"claim 1 to {MOST} segments, not {want}")
 
     def read(answer: list[Any]) -> Grant | None:
-        return Grant(answer[0].decode(), dict(pairs(answer[2:])), bool(answer[1])) if len(answer) > 2 else None
+        if len(answer) < 3:
+            return None
+        token, quarantined, *rest = answer
+        jobs = [job.decode() for job in rest[::3]]
+        revisions = {job: number for job, number in zip(jobs, rest[1::3], strict=True) if number > 1}
+        return Grant(token.decode(), dict(zip(jobs, rest[2::3], strict=True)), bool(quarantined), revisions)
 
     return Call("claim", (model, want, worker, lease_ms, int(express)), read)
 
@@ -97,8 +107,8 @@ def settle(
 ) -> Call[Settlement]:  # fmt: skip
     """Counts clips that are in storage. Of those that the engine made, for /metrics, `rendered_s` are the seconds that
     it took for each, `warned` says how many have a warning of each code, and `again` how many further takes were made
-    because of what an ear heard. A segment counts once, for the first
-    sender, with or without a lease, because a clip is named by its content; a segment that its job does not have never
+    because of what an ear heard. A segment counts once, for the first sender, with or without a lease, because a clip
+    is named by its content; of a job that was edited, with its lease only. A segment that its job does not have never
     counts. The last segment of a passage, or of a job, makes that due, and the caller wakes the desk."""
     if len(clips) > MOST:
         raise ValueError(f"settle at most {MOST} clips at once, not {len(clips)}")

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Literal, Self, cast
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -55,22 +55,22 @@ class Record(BaseModel):
 
     event: WebhookEvent
     url: str
+    revision: int = 1  # of the job, that ended
     status: DeliveryStatus = "pending"
     tries: int = 0  # attempts since it became pending
     attempts: tuple[Attempt, ...] = ()  # the newest ATTEMPTS_KEPT
 
     @classmethod
     def read(cls, text: str, *, ending: str, url: str) -> Self:
-        """From the store's JSON, an empty object before the first attempt. `ending` is the store's word for the event
+        """From the store's JSON, which names no event before the first attempt. `ending` is the store's word for it
         (succeeded, failed, canceled; completed for a batch), `url` that of the owner's webhook."""
-        if text != "{}":
-            return cls.model_validate({"url": url, **json.loads(text)})
         owner = "batch" if ending == "completed" else "job"
-        return cls(event=cast(WebhookEvent, f"{owner}.{ending}"), url=url)
+        return cls.model_validate({"event": f"{owner}.{ending}", "url": url, **json.loads(text)})
 
     def to_json(self) -> str:
         """Without a long URL: the owner has it, and the 50,000 jobs of a batch may share one of 2 kB."""
-        return self.model_dump_json(exclude={"url"} if len(self.url) > URL_KEPT else None)
+        left_out = {"url"} if len(self.url) > URL_KEPT else set()
+        return self.model_dump_json(exclude=left_out if self.revision > 1 else {*left_out, "revision"})
 
     def after(self, answer: Answer, step: Step) -> Self:
         return self.model_copy(

@@ -7,14 +7,16 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+import redis
+
 from farm.job import Due
-from farm.layout import audio_key, chapter_key, manifest_key, pages_key, plan_key, subtitles_key, text_key
+from farm.layout import audio_key, chapter_key, manifest_key, pages_key, plan_key, subtitles_key
 from farm.plan import Part, Recipe, encode_plan
 from farm.plan import segments as planned
 from farm.settings import Settings
-from farm.spec import Rendered, Spec, failure, read_text, success
+from farm.spec import Rendered, Spec, failure, read_text, stored_text_key, success
 from farm.storage import open_storage
-from farm.store import Store, jobs, segments, tasks
+from farm.store import Store, jobs, revisions, segments, tasks
 from farm.wire import JobError, Language, Model, Pauses
 
 LEASE_MS = 60_000
@@ -62,32 +64,36 @@ class Backstage:
         self.storage = open_storage(settings)
 
     def spec(self, job: str) -> Spec:
+        return Spec.model_validate_json(self._record(job).spec)
+
+    def _record(self, job: str) -> jobs.JobRecord:
         record = self.store.run(jobs.record(job))
         assert record is not None
-        return Spec.model_validate_json(record.spec)
+        return record
 
     def plan(self, job: str) -> int:
         """As the desk does it; the number of segments. Every sentence is one, and shorter than 40 characters."""
         task = self._take(Due.PLAN, job)
         spec, text = self.spec(job), self.store.run(jobs.text(job))
-        document = self.storage.get(text_key(job)) if text is None else text
+        document = self.storage.get(stored_text_key(job, spec)) if text is None else text
         chapters = read_text(document)
         parts = [
             Part(chapter.title, chapter.input, *spec.speaker(chapter.voice), chapter.target_duration_ms)
             for chapter in chapters
         ]
         recipe = Recipe("default", "espeak", "1", spec.language, spec.manner)
-        rows = planned(parts, recipe, 40, Pauses(), target_duration_ms=spec.target_duration_ms)
+        rows = planned(parts, recipe, 40, Pauses(), target_duration_ms=spec.target_duration_ms, seeds=spec.seeds)
         header, pages = encode_plan(rows, parts, recipe, sample_rate=22050)
-        self.storage.put(pages_key(job), pages)
-        self.storage.put(plan_key(job), header.to_json().encode())
+        revision = self._record(job).revision
+        self.storage.put(stored_text_key(job, spec), document.encode() if isinstance(document, str) else document)
+        self.storage.put(pages_key(job, revision), pages)
+        self.storage.put(plan_key(job, revision), header.to_json().encode())
         assert self.store.run(jobs.plan(job, task.token, header.total))
         return header.total
 
     def render(self, job: str, count: int | None = None) -> None:
         """Segments of this job, each with a clip of 1.5 s; all that are left when `count` is None."""
-        record = self.store.run(jobs.record(job))
-        assert record is not None
+        record = self._record(job)
         want = record.ready if count is None else count
         grant = self.store.run(segments.claim(record.model, want=want, worker="w", lease_ms=LEASE_MS))
         assert grant is not None
@@ -142,6 +148,21 @@ class Backstage:
         task = self._take(Due.PLAN, job)
         error = JobError(code="unspeakable", message="nothing in it can be spoken")
         assert self.store.run(jobs.abort(job, Due.PLAN, task.token, failure(error)))
+
+    def expire(self, job: str) -> None:
+        self._let_come(Due.EXPIRE, job)
+        assert self.store.run(jobs.expire(job, self._take(Due.EXPIRE, job).token, 60))
+
+    def retire(self, job: str, revision: int) -> None:
+        """The retention of an earlier result is over."""
+        id = f"{job}.{revision}"
+        self._let_come(Due.RETIRE, id)
+        assert self.store.run(revisions.retire(self._take(Due.RETIRE, id)))
+
+    def _let_come(self, kind: Due, id: str) -> None:
+        with redis.Redis.from_url(self.redis_url) as client:
+            client.zadd(f"f:due:{kind}:normal:default", {id: 1})
+            client.zadd(f"f:desk:{kind}:normal", {"default": 1})
 
     def _take(self, kind: Due, job: str) -> tasks.Task:
         taken = self.store.run(tasks.take((kind,), want=100, lease_ms=LEASE_MS))

@@ -172,7 +172,7 @@ def test_deleting_a_job_leaves_nothing_of_it_in_storage(api: httpx.Client, backs
     backstage.succeed(job)
     for digest in clip_digests(backstage, job):
         backstage.storage.put(clip_key(digest), b"clip")
-    assert len(list(backstage.storage.list(""))) == 3 + 2 + 3
+    assert len(list(backstage.storage.list(""))) == 3 + 3 + 3
     assert api.delete(f"/v1/jobs/{job}").status_code == 204
     assert [found.key for found in backstage.storage.list("")] == []
     assert api.get(f"/v1/jobs/{job}").status_code == 404

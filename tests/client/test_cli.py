@@ -6,7 +6,6 @@ import io
 import json
 import os
 import re
-import shlex
 import signal
 import subprocess
 import sys
@@ -55,6 +54,27 @@ def test_a_preset_shows_its_table_at_the_end(command: Command, tmp_path: Path) -
     assert (tmp_path / "book.mp3").exists()
 
 
+def test_a_retry_of_a_segment_asks_for_that_one_and_says_where_the_job_stands(
+    command: Command, scripted: Scripted
+) -> None:
+    job = {
+        "id": "job_1", "status": "queued", "model": "tones", "language": "en", "seed": 7, "revision": 2,
+        "priority": "normal", "characters": 30, "status_url": "", "created_at": "2026-11-29T00:00:00Z",
+        "progress": {
+            "segments_total": 0, "segments_done": 0, "segments_failed": 0, "cached": 0, "audio_seconds": 0,
+            "percent": 0,
+        },
+    }  # fmt: skip
+    scripted.replies = [Reply(202, body=job)]
+    ended = command("retry", "job_1", "--segment", "3", "--seed", "9", FARM_URL=scripted.url)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.startswith("job_1: queued")
+    (asked,) = scripted.asked
+    assert (asked.method, asked.path, asked.body) == ("POST", "/v1/jobs/job_1/segments/3/retry", b'{"seed":9}')
+    refused = command("retry", "job_1", "--seed", "9", FARM_URL=scripted.url)
+    assert (refused.returncode, "--segment" in refused.stderr) == (2, True)
+
+
 def test_review_names_what_to_listen_to_and_where(command: Command, scripted: Scripted) -> None:
     rows = [
         {"index": 0, "text": "Fine.", "offset_ms": 0, "voice": "anna"},
@@ -69,26 +89,16 @@ def test_review_names_what_to_listen_to_and_where(command: Command, scripted: Sc
         "name": "tones", "revision": "1", "sample_rate": 24000, "languages": {"en": {"max_characters": 300}},
         "voices": {"anna": "en"}, "uploaded_voices": True, "parameters": ["seed"],
     }  # fmt: skip
-    job = {
-        "id": "job_1", "status": "succeeded", "model": "tones", "voice": "my own", "language": "en", "seed": 7,
-        "priority": "normal", "characters": 30, "status_url": "", "created_at": "2026-11-29T00:00:00Z",
-        "progress": {
-            "segments_total": 3, "segments_done": 2, "segments_failed": 1, "cached": 0, "audio_seconds": 1,
-            "percent": 100,
-        },
-    }  # fmt: skip
-    scripted.replies = [manifest, Reply(body=job), Reply(body={"data": [card], "has_more": False}), manifest]
+    scripted.replies = [manifest, Reply(body={"data": [card], "has_more": False}), manifest]
     ended = command("review", "job_1", FARM_URL=scripted.url)
     assert ended.returncode == 0, ended.stderr
-    said = shlex.quote("It's held for long.")
-    again = "farm narrate - --model tones --language en --seed 8 --voice 'my own'"
     assert ended.stdout.splitlines() == [
         "segment 1, 1:02:03.4: It's held for long.",
         "    long_silence: 1.3 s of silence",
-        f"    again: printf %s {said} | {again} --voice anna -o segment-1.wav",
+        "    again: farm retry job_1 --segment 1",
         "segment 2, not in the audio: Lost.",
         "    failed: the engine fell over",
-        f"    again: printf %s Lost. | {again} -o segment-2.wav",
+        "    again: farm retry job_1 --segment 2",
         "2 of 3 segments to listen to, 2 of them need a review",
     ]
     told = json.loads(command("review", "job_1", "--json", FARM_URL=scripted.url).stdout)

@@ -22,8 +22,8 @@ def test_every_status_can_be_reached_and_every_open_one_can_end() -> None:
     assert all(any((start, end) in moves for end in ENDED) for start in OPEN)
 
 
-def test_an_ended_job_moves_by_retry_and_expire_alone_and_an_expired_one_never() -> None:
-    assert {verb for verb, table in TRANSITIONS.items() if table.keys() & ENDED} == {"retry", "expire"}
+def test_an_ended_job_moves_by_retry_revise_and_expire_alone_and_an_expired_one_never() -> None:
+    assert {verb for verb, table in TRANSITIONS.items() if table.keys() & ENDED} == {"retry", "revise", "expire"}
     assert not [verb for verb, table in TRANSITIONS.items() if Status.EXPIRED in table]
 
 

@@ -98,26 +98,35 @@ def test_the_cache_reads_a_plan_and_each_of_its_pages_once(storage: Noted) -> No
     rows = written(storage, PAGE + 2)
     cache = PlanCache(storage)
     for index in (0, PAGE, 1, PAGE + 1, PAGE - 1, 0):
-        assert cache.segment(JOB, index) == rows[index]
-    assert cache.plan(JOB).total == PAGE + 2
+        assert cache.segment(JOB, 1, index) == rows[index]
+    assert cache.plan(JOB, 1).total == PAGE + 2
     assert storage.reads == [plan_key(JOB), pages_key(JOB), pages_key(JOB)]
 
 
 def test_the_cache_takes_no_page_of_a_plan_that_was_replaced(storage: Noted, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = PlanCache(storage)
     before = written(storage, 3)
-    assert cache.segment(JOB, 1) == before[1]
+    assert cache.segment(JOB, 1, 1) == before[1]
     after = written(storage, 4, "Verse")
-    assert cache.segment(JOB, 1) == before[1], "within minutes the plan is not read again"
+    assert cache.segment(JOB, 1, 1) == before[1], "within minutes the plan is not read again"
     now = time.monotonic()
     monkeypatch.setattr(time, "monotonic", lambda: now + 301)
-    assert cache.segment(JOB, 1) == after[1] != before[1]
-    assert cache.segment(JOB, 3) == after[3]
+    assert cache.segment(JOB, 1, 1) == after[1] != before[1]
+    assert cache.segment(JOB, 1, 3) == after[3]
+
+
+def test_the_cache_takes_no_plan_of_another_revision(storage: Noted) -> None:
+    cache = PlanCache(storage)
+    before = written(storage, 2)
+    assert cache.segment(JOB, 1, 0) == before[0]
+    storage.put(pages_key(JOB, 2), storage.get(pages_key(JOB)))
+    storage.put(plan_key(JOB, 2), storage.get(plan_key(JOB)).replace(b'"model":"espeak"', b'"model":"another"'))
+    assert (cache.plan(JOB, 1).recipe.model, cache.plan(JOB, 2).recipe.model) == ("espeak", "another")
 
 
 def test_the_cache_keeps_no_missing_plan(storage: Noted) -> None:
     cache = PlanCache(storage)
     with pytest.raises(ObjectMissing):
-        cache.plan(JOB)
+        cache.plan(JOB, 1)
     rows = written(storage, 1)
-    assert cache.segment(JOB, 0) == rows[0]
+    assert cache.segment(JOB, 1, 0) == rows[0]

@@ -31,6 +31,7 @@ def expected_keys(model: State) -> dict[str, Any]:
         if new.shares:
             shared[f"f:shared:{new.batch}"]["jobs"] = str(int(shared[f"f:shared:{new.batch}"].get("jobs", 0)) + 1)
         keys |= {f"f:s:{id}": new.spec, f"f:o:{id}": job.outcome, f"f:text:{id}": job.text}
+        keys[f"f:past:{id}"] = {str(number): kept for number, kept in job.past.items()}
         zsets[f"f:list:{new.tenant}"][id] = job.created
         if job.status in OPEN and job.counters is not None:
             keys |= {f"f:r:{id}": job.ready, f"f:d:{id}": job.done, f"f:c:{id}": job.cached, f"f:l:{id}": job.review}
@@ -51,7 +52,7 @@ def expected_keys(model: State) -> dict[str, Any]:
         held = {f"{id}:{index}": "1" if begun else "" for (id, index), begun in lease.segments.items()}
         keys[f"f:g:{token}"] = {"w": lease.worker, "m": "m", **held}
     for (kind, id), (at, _) in model.due.items():
-        owner = id.rsplit(".", 1)[0] if kind in (Due.DELIVER, Due.PASSAGE) else id
+        owner = id.rsplit(".", 1)[0] if kind in (Due.DELIVER, Due.PASSAGE, Due.RETIRE) else id
         home = model.jobs.get(owner) or model.batches[owner]
         lane = home.new.lane if isinstance(home, Job) else Lane.BULK
         zsets[f"f:due:{kind}:{lane}:{home.new.tenant}"][id] = at
@@ -161,6 +162,7 @@ def _job_fields(job: Job) -> dict[str, str]:
         "planned": job.planned,
         "result": job.result,
         "passages": job.passages_due or None,
+        "revision": job.revision if job.revision > 1 else None,
     }
     return {name: str(value) for name, value in fields.items() if value is not None}
 

@@ -6,13 +6,14 @@ A verb that may choose its answer (claim, take) gets the answer of the store, an
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 
 from farm.job import OPEN, TRANSITIONS, Due, Lane, Status
 from farm.quota import CLIP_BYTES_PER_MS, END_BYTES, RECORD_BYTES
-from farm.store import batches, jobs, segments, tasks
+from farm.store import batches, jobs, revisions, segments, tasks
 from farm.store.jobs import idempotency_field
-from tests.store.store_state import COUNTERS, ENDS_KEPT, Batch, Job, Lease, State
+from tests.store.store_state import COUNTERS, ENDS_KEPT, REVISIONS_KEPT, Batch, Job, Lease, State
 
 
 class StoreModel(State):
@@ -171,6 +172,11 @@ class StoreModel(State):
         job.held = job.new.characters
         job.records += again
         job.bytes += again - (job.planned or 0) - (job.result or 0)
+        self.reopen(job, "retry")
+        return before
+
+    def reopen(self, job: Job, verb: str) -> None:
+        id = job.new.id
         job.planned = job.result = None
         for name, value in (job.counters or {}).items():
             job.count(name, -value)
@@ -178,16 +184,78 @@ class StoreModel(State):
         job.redos, job.started = 0, False
         self.remove_from_grants(id)
         self.due.pop((Due.EXPIRE, id))
-        self.move(job, "retry")
+        self.move(job, verb)
         self.schedule(Due.PLAN, id)
-        return before
+
+    def revise(self, change: revisions.Change) -> int | str | None:
+        id, tenant, spec = change.job, change.tenant, change.spec.to_json()
+        job = self.jobs.get(id)
+        if job is None or job.new.tenant != tenant:
+            return "not_found"
+        key = idempotency_field(tenant, change.idempotency_key)
+        earlier = self._earlier(key, change.request_digest)
+        if earlier:
+            return earlier if isinstance(earlier, str) else None
+        if change.of != job.revision:
+            return "revision_changed"
+        if job.status not in TRANSITIONS["revise"] or job.new.streamed:
+            return {Status.EXPIRED: "expired", Status.SUCCEEDED: "streamed"}.get(job.status, "not_ended")
+        again = END_BYTES if change.spec.events and job.ends < ENDS_KEPT else 0
+        inline = len(job.text or "") if change.text_bytes is not None else 0
+        records = len(spec) - len(job.new.spec) - inline + again
+        bytes = records + (change.text_bytes or 0)
+        if not self.admit(tenant, characters=change.characters, bytes=bytes, records=records):
+            return "quota_exceeded"
+        if key:
+            self.idempotency[key] = (id, change.request_digest)
+        job.records += records
+        job.bytes += bytes
+        if job.result is not None:
+            self.keep(job)
+        job.new = replace(
+            job.new, spec=spec, characters=change.characters, retention_s=change.retention_s,
+            on_error=change.spec.on_error, events=change.spec.events, shares=False,
+        )  # fmt: skip
+        job.held = change.characters
+        if change.text_bytes is not None:
+            job.text = None
+        job.revision += 1
+        self.reopen(job, "revise")
+        return job.revision
+
+    def keep(self, job: Job) -> None:
+        """The result, until the end of its retention."""
+        assert job.counters is not None
+        assert job.ended is not None
+        assert job.result is not None
+        total, done, cached = (job.counters[name] for name in ("total", "done", "cached"))
+        expires = job.ended + 1000 * job.new.retention_s
+        kept = f"{job.ended} {expires} {job.result} {total} {done - cached} {cached} {job.outcome}"
+        job.past[job.revision] = kept
+        job.records += len(kept)
+        job.bytes += len(kept)
+        self.due[Due.RETIRE, f"{job.new.id}.{job.revision}"] = (expires, None)
+        if len(job.past) > REVISIONS_KEPT:
+            self.schedule(Due.RETIRE, f"{job.new.id}.{min(job.past)}")
+
+    def retire(self, task: tasks.Task) -> bool:
+        if not self.holds(Due.RETIRE, task.id, task.token):
+            return False
+        del self.due[Due.RETIRE, task.id]
+        job = self.jobs[task.id.rsplit(".", 1)[0]]
+        kept = job.past.pop(int(task.id.rsplit(".", 1)[1]))
+        job.records -= len(kept)
+        job.bytes -= len(kept) + int(kept.split(" ")[2])
+        return True
 
     def expire(self, id: str, token: str, purge_after_s: int) -> bool:
         job = self.jobs.get(id)
         if job is None or job.status not in TRANSITIONS["expire"] or not self.holds(Due.EXPIRE, id, token):
             return False
-        job.records -= len(job.text or "")
-        job.bytes, job.text = job.records, None
+        job.records -= len(job.text or "") + sum(len(kept) for kept in job.past.values())
+        for number in job.past:
+            del self.due[Due.RETIRE, f"{id}.{number}"]
+        job.bytes, job.text, job.past = job.records, None, {}
         self.due.pop((Due.EXPIRE, id))
         self.move(job, "expire")
         self.schedule(Due.PURGE, id, purge_after_s * 1000)
@@ -220,6 +288,7 @@ class StoreModel(State):
             assert express or ready + quarantined == 0, "claim found nothing"
             return held_back
         assert grant.token not in self.leases
+        assert grant.revisions == {id: n for id in grant.segments if (n := self.jobs[id].revision) > 1}
         pairs = [(id, index) for id, indices in grant.segments.items() for index in indices]
         assert len(pairs) == len(set(pairs)) <= want
         alone = len(pairs) == 1 and pairs[0][1] in self.jobs[pairs[0][0]].quarantined
@@ -277,11 +346,13 @@ class StoreModel(State):
     def settle(self, token: str, clips: list[segments.Settled]) -> segments.Settlement:
         counted, lease, passages = [], self.leases.get(token), 0
         for clip in clips:
-            if lease and lease.segments.pop((clip.job, clip.index), None) is not None:
+            held = lease is not None and lease.segments.pop((clip.job, clip.index), None) is not None
+            if held:
                 self.let_go(token, clip.job)
             job = self.jobs.get(clip.job)
             total = (job.counters or {}).get("total", 0) if job else 0
-            counted.append(job is not None and clip.index < total and bool(job.unsettled([clip.index])))
+            wanted = job is not None and clip.index < total and (held or job.revision == 1)
+            counted.append(job is not None and wanted and bool(job.unsettled([clip.index])))
             if job is None or not counted[-1]:
                 continue
             job.done.add(clip.index)

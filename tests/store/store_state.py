@@ -12,6 +12,7 @@ from farm.quota import MINUTE_MS
 from farm.store import batches, jobs
 
 ENDS_KEPT = 20
+REVISIONS_KEPT = 10
 PASSAGES_WAIT_MS = 30 * 60 * 1000
 COUNTERS = ("total", "ready", "done", "dead", "cached", "review", "ms")
 
@@ -44,6 +45,8 @@ class Job:
     result: int | None = None
     passages: list[list[int]] = field(default_factory=list)  # of each the segment after it, and how many are left
     passages_due: int = 0
+    revision: int = 1
+    past: dict[int, str] = field(default_factory=dict)  # of earlier revisions, what is kept
 
     def count(self, name: str, change: int) -> None:
         assert self.counters is not None
@@ -162,7 +165,7 @@ class State:
 
     def drop_due(self, owner: str) -> None:
         for kind, id in list(self.due):
-            if id == owner or (kind in (Due.DELIVER, Due.PASSAGE) and id.rsplit(".", 1)[0] == owner):
+            if id == owner or (kind in (Due.DELIVER, Due.PASSAGE, Due.RETIRE) and id.rsplit(".", 1)[0] == owner):
                 del self.due[kind, id]
 
     def move(self, job: Job, verb: str) -> None:
@@ -175,7 +178,7 @@ class State:
         batch.counts[job.status] += 1
         if before in OPEN and job.status not in OPEN:
             self.end_in_batch(batch, 1)
-        elif verb == "retry":
+        elif before not in OPEN and job.status in OPEN:
             batch.ended -= 1
             if batch.completed is not None:
                 batch.completed = None
@@ -202,7 +205,8 @@ class State:
     def record_end(self, what: Job | Batch, id: str, event: str, wanted: bool) -> None:
         what.ends += 1
         if wanted:
-            self.outbox[id][what.ends] = (event, "{}")
+            revision = what.revision if isinstance(what, Job) else 1
+            self.outbox[id][what.ends] = (event, f'{{"revision":{revision}}}' if revision > 1 else "{}")
             self.schedule(Due.DELIVER, f"{id}.{what.ends}")
             for end in [end for end in self.outbox[id] if end <= what.ends - ENDS_KEPT]:
                 del self.outbox[id][end]

@@ -9,12 +9,13 @@ from typing import Any
 
 from redis.exceptions import ResponseError
 
-from farm.errors import BadInput, Conflict, NotFound
+from farm.errors import BadInput, Conflict, NotFound, Outdated
 from farm.job import OPEN, Due, Lane, Status
 from farm.quota import QuotaExceeded
-from farm.spec import Written
-from farm.store import batches, jobs, outbox, quotas, segments, tasks
+from farm.spec import Spec, Written
+from farm.store import batches, jobs, outbox, quotas, revisions, segments, tasks
 from farm.store.call import Call
+from farm.wire import Webhook
 from tests.store.clocked import NOON
 from tests.store.store_keys import expected_keys, snapshot
 from tests.store.store_model import StoreModel
@@ -23,6 +24,7 @@ LEASE = 1000
 TENANTS = ("ann", "bob", "cat")
 EVENTS = ("succeeded", "failed", "canceled")
 MOST_JOBS = 14
+HOOK = Webhook.model_validate({"url": "https://example.com/hook", "events": ["job.failed", "job.succeeded"]})
 # So that each of them refuses or holds back now and then, and seldom enough for the other verbs.
 LIMITS = {
     "ann": {"characters": 20, "records": 60_000},
@@ -65,6 +67,8 @@ class Walk:
             (3, self.abort),
             (2, self.cancel),
             (4, self.retry),
+            (5, self.revise),
+            (4, self.retire),
             (6, self.expire),
             (4, self.forget),
             (2, self.batches),
@@ -89,7 +93,7 @@ class Walk:
         """The store answers as the model did; an error by its code. `constants` are those of this call's script."""
         try:
             answer = self.farm.run(call, **constants)
-        except (BadInput, Conflict, NotFound, QuotaExceeded) as error:
+        except (BadInput, Conflict, NotFound, Outdated, QuotaExceeded) as error:
             answer = error.code
             self.hits[answer] += 1
         assert answer == expected, f"{call.verb}{call.args} answered {answer}, not {expected}"
@@ -297,6 +301,36 @@ class Walk:
     def retry(self) -> None:
         id, tenant = self._job(set(Status) - OPEN)
         self.same(jobs.retry(id, tenant), self.model.retry(id, tenant))
+
+    def revise(self) -> None:
+        id, tenant = self._job(set(Status) - OPEN)
+        succeeded = [job for job in self.model.jobs.values() if job.result is not None]
+        if succeeded and self.random.random() < 0.6:
+            id, tenant = succeeded[0].new.id, succeeded[0].new.tenant
+        job, choose, chance = self.model.jobs.get(id), self.random.choice, self.random.random
+        spec = Spec(
+            language="en",
+            voice=choose(("anna", "bo")),
+            on_error=choose(("fail", "skip")),
+            webhook=choose((None, HOOK)),
+        )
+        change = revisions.Change(
+            id,
+            tenant,
+            (job.revision if job else 1) - (chance() < 0.1),
+            spec,
+            characters=choose((3, 5)),
+            retention_s=choose((1, 20)),
+            text_bytes=choose((None, -4, 30)),
+            idempotency_key=f"key{self.random.randrange(6)}" if chance() < 0.15 else None,
+            request_digest=choose(("digest1", "digest2")),
+        )
+        self.same(revisions.revise(change), self.model.revise(change))
+
+    def retire(self) -> None:
+        for task in self._of(Due.RETIRE):
+            if "." in task.id:
+                self.same(revisions.retire(task), self.model.retire(task))
 
     def expire(self) -> None:
         for task in self._of(Due.EXPIRE, most=2):

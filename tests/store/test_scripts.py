@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from farm.job import Due
-from farm.store import batches, documents, jobs, lexicons, outbox, quotas, registry, segments, tasks
+from farm.spec import Spec
+from farm.store import batches, documents, jobs, lexicons, outbox, quotas, registry, revisions, segments, tasks
 from farm.store.call import Call, read_lua, render_scripts
 from farm.store.runner import open_keyspace
 from tests.store.clocked import new_job
@@ -38,6 +39,8 @@ CALLS: dict[str, Call[Any]] = {
         jobs.abort("job_a", Due.PLAN, "7", "{}"),
         jobs.cancel("job_a", "ann"),
         jobs.retry("job_a", "ann"),
+        revisions.revise(revisions.Change("job_a", "ann", 1, Spec(language="en", voice="anna"), 10, 3600)),
+        revisions.retire(tasks.Task(Due.RETIRE, "job_a.1", "7")),
         jobs.expire("job_a", "7", 60),
         jobs.forget("job_a"),
         jobs.record("job_a"),

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from farm.errors import Conflict
 from farm.job import TRANSITIONS, Due, Status
-from farm.store import jobs, segments
+from farm.spec import Spec
+from farm.store import jobs, revisions, segments
 from tests.store.clocked import LEASE, Farm
 from tests.store.store_keys import snapshot
 
@@ -56,6 +58,12 @@ BRING: dict[Status, Callable[[Farm], Any]] = {
     Status.EXPIRED: _expired,
 }
 
+
+def _revise(farm: Farm) -> None:
+    with suppress(Conflict):
+        farm.run(revisions.revise(revisions.Change("job_a", "ann", 1, Spec(language="en", voice="anna"), 10, 3600)))
+
+
 DO: dict[str, Callable[[Farm], Any]] = {
     "plan": lambda farm: farm.run(jobs.plan("job_a", TOKEN, 2)),
     "complete": lambda farm: farm.run(
@@ -66,6 +74,7 @@ DO: dict[str, Callable[[Farm], Any]] = {
     "abort": lambda farm: farm.run(jobs.abort("job_a", Due.PLAN, TOKEN, "{}")),
     "cancel": lambda farm: farm.run(jobs.cancel("job_a", "ann")),
     "retry": lambda farm: farm.run(jobs.retry("job_a", "ann")),
+    "revise": _revise,
     "expire": lambda farm: farm.run(jobs.expire("job_a", TOKEN, 60)),
 }
 

@@ -31,6 +31,7 @@ from farm.layout import (
     manifest_key,
     passages_prefix,
     result_prefix,
+    run_prefix,
     subtitles_key,
 )
 from farm.passages import passages
@@ -41,7 +42,7 @@ from farm.scratch import Scratch
 from farm.sound.timeline import Piece
 from farm.spec import Rendered, Spec, success
 from farm.storage import Storage
-from farm.store import Store, jobs, registry, tasks
+from farm.store import Store, jobs, registry, revisions, tasks
 from farm.tracing import OFF, Span, Tracing, step_of, unix_ns
 from farm.wake import Waker, render_queue
 from farm.wire import Output
@@ -129,9 +130,10 @@ class Assembler:
 
     def _clear(self, task: tasks.Task) -> None:
         """Deletes the uploads of an earlier run, such as of a desk that was killed. They are listed while the task is
-        ours, so the uploads of a later desk are not among them."""
+        ours, so the uploads of a later desk are not among them. The results of earlier revisions stay."""
         results = result_prefix(task.id)
-        left = [found.key for found in self._storage.list(results)]
+        kept = {run_prefix(each.result.audio_key) for each in self._store.run(revisions.earlier(task.id)).values()}
+        left = [found.key for found in self._storage.list(results) if run_prefix(found.key) not in kept]
         if not self._store.run(tasks.extend(task, self._lease_ms)):
             raise TaskLost
         self._storage.abandon(results)
@@ -152,7 +154,7 @@ class Assembler:
     ) -> Rendered:
         """Makes and uploads audio, manifest and subtitles, of the whole and of each chapter; `run` makes their keys
         unique. Raises ClipsMissing, or ObjectMissing when the plan itself is gone."""
-        reader = PlanReader(self._storage, job.id)
+        reader = PlanReader(self._storage, job.id, job.revision)
         plan = reader.plan
         lost = self._store.run(jobs.attempts(job.id))
         every = list(reader.rows())

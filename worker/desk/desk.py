@@ -6,6 +6,7 @@
     assemble   clips -> one result; missing clips are rendered again                assembly.py
     deliver    one attempt of a webhook                                             worker/webhooks/deliver.py
     expire     the audio of a job is deleted, its record stays                      retention.py
+    retire     the result of an earlier revision is deleted                         retention.py
     purge      the record is deleted                                                retention.py
     delete     the jobs of a deleted batch, then the batch                          retention.py
     sweep      recordings of voices that nobody needs any more are deleted          recordings.py
@@ -52,6 +53,7 @@ _QUICK = (
     Due.PLAN,
     Due.BATCH,
     Due.EXPIRE,
+    Due.RETIRE,
     Due.PURGE,
     Due.DELETE,
     Due.SWEEP,
@@ -92,6 +94,7 @@ class Desk:
             Due.BATCH: Unfolder(store, storage, tracing).unfold,
             Due.DELIVER: Deliverer(store, storage, settings, random.random, tracing).deliver,
             Due.EXPIRE: retention.expire,
+            Due.RETIRE: retention.retire,
             Due.PURGE: retention.purge,
             Due.DELETE: retention.delete,
             Due.SWEEP: Recordings(store, storage).sweep,

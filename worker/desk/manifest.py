@@ -77,7 +77,8 @@ class Manifest:
     def document(self, table: Sequence[Mapping[str, Any]], subtitles: Subtitles | None = None) -> dict[str, Any]:
         stitched, recipe = self._stitched, self._plan.recipe
         return {
-            "job": self._job.id, "model": recipe.model, "revision": recipe.revision, "language": recipe.language,
+            "job": self._job.id, "job_revision": self._job.revision, **_shares(table),
+            "model": recipe.model, "revision": recipe.revision, "language": recipe.language,
             "format": stitched.format, "sample_rate": stitched.sample_rate, "duration_seconds": stitched.seconds,
             **self._timing, "frames": stitched.frames, "bytes": stitched.bytes, "sha256": stitched.sha256,
             **asdict(stitched.figures), "source_loudness_lufs": stitched.source_loudness_lufs,
@@ -120,6 +121,13 @@ class Manifest:
             "duration_seconds": file.frames / self._stitched.sample_rate, "offset_frames": file.start,
             "frames": file.frames,
         }  # fmt: skip
+
+
+def _shares(table: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """How many segments were rendered for this result, and of how many the clip was there."""
+    heard = [row for row in table if "offset_ms" in row]
+    reused = sum(row["cached"] for row in heard)
+    return {"rendered": len(heard) - reused, "reused": reused}
 
 
 def _cast(table: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:

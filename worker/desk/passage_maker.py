@@ -53,7 +53,7 @@ class PassageMaker:
 
     def _put(self, job: jobs.JobRecord, first: int, count: int, check: Callable[[], None], span: Span) -> str | None:
         """The key of a new object; None where there is one."""
-        reader, output = PlanReader(self._storage, job.id), Spec.model_validate_json(job.spec).output
+        reader, output = PlanReader(self._storage, job.id, job.revision), Spec.model_validate_json(job.spec).output
         lost = self._store.run(jobs.attempts(job.id))
         rows = [row for row in reader.rows(first, count) if lost.get(row.index, jobs.Lost()).error is None]
         if not rows:

@@ -9,7 +9,7 @@ from farm.errors import BadInput, ObjectMissing
 from farm.layout import pages_key, plan_key, text_key
 from farm.plan_order import PlanFiles, PlanOrder, make_plan
 from farm.removal import remove_objects
-from farm.spec import Spec
+from farm.spec import Spec, stored_text_key
 from farm.storage import Storage
 from farm.store import Store, jobs, registry, tasks
 from farm.stored_lexicons import stored_lexicons
@@ -63,15 +63,16 @@ class Planner:
             remove_objects(self._storage, job.id)  # the job was deleted while it was planned
 
     def _write_plan(self, job: jobs.JobRecord, card: str, check: Callable[[], None]) -> PlanFiles:
+        spec = Spec.model_validate_json(job.spec)
         text = self._store.run(jobs.text(job.id))
-        document = self._storage.get(text_key(job.id)) if text is None else text.encode()
-        lexicons = stored_lexicons(self._storage, job.tenant, Spec.model_validate_json(job.spec))
+        document = self._storage.get(stored_text_key(job.id, spec)) if text is None else text.encode()
+        lexicons = stored_lexicons(self._storage, job.tenant, spec)
         order = PlanOrder(job.tenant, job.spec, card, document, job.characters, lexicons)
         made = self._processes.plan(order, check) if is_long(job) else make_plan(order)
         if text is not None:  # Redis drops the text once the job is planned; a retry plans from this copy
             self._storage.put(text_key(job.id), document, "application/json")
-        self._storage.put(pages_key(job.id), made.pages, "application/gzip")
-        self._storage.put(plan_key(job.id), made.header, "application/json")
+        self._storage.put(pages_key(job.id, job.revision), made.pages, "application/gzip")
+        self._storage.put(plan_key(job.id, job.revision), made.header, "application/json")
         return made
 
 

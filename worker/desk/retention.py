@@ -6,10 +6,10 @@ from __future__ import annotations
 import time
 
 from farm.job import is_batch
-from farm.layout import draft_keys
+from farm.layout import draft_keys, run_prefix
 from farm.removal import remove_jobs, remove_lines, remove_objects
 from farm.storage import Storage
-from farm.store import Store, batches, jobs, tasks
+from farm.store import Store, batches, jobs, revisions, tasks
 
 _SLICE_S = 2.0  # of deleting a batch, so that other tasks have their turn
 _JOBS_A_CALL = 64
@@ -27,6 +27,15 @@ class Retention:
         remove_objects(self._storage, task.id, clips=True)
         stays_s = 0 if job is not None and job.streamed else self._record_s
         self._store.run(jobs.expire(task.id, task.token, purge_after_s=stays_s))
+
+    def retire(self, task: tasks.Task) -> None:
+        """The result of an earlier revision goes. Its clips and its plan go with the job."""
+        job, number = revisions.owner_of(task)
+        found = self._store.run(revisions.earlier(job)).get(number)
+        if found is not None:
+            of_run = run_prefix(found.result.audio_key)
+            self._storage.delete(*(each.key for each in self._storage.list(of_run)))
+        self._store.run(revisions.retire(task))
 
     def purge(self, task: tasks.Task) -> None:
         """The record of a job or batch goes."""

@@ -69,7 +69,7 @@ class Loader:
         held = self._leases.hold(grant)
         self._traces.learn(grant.segments)
         try:
-            rows = [row for row in map(self._row, held) if row is not None]
+            rows = [row for each in held if (row := self._row(each, grant.revision(each.job))) is not None]
             found = list(self._looks.map(self._in_storage, rows))
             self._settle(grant.token, [clip for clip in found if clip is not None])
         except BaseException:
@@ -78,11 +78,11 @@ class Loader:
         missing = [row for row, clip in zip(rows, found, strict=True) if clip is None]
         return [_work(row, quarantined=grant.quarantined) for row in missing]
 
-    def _row(self, held: Held) -> _Row | None:
+    def _row(self, held: Held, revision: int) -> _Row | None:
         """None for a segment whose plan or voice is gone; it has failed by then."""
         try:
-            plan = self._plans.plan(held.job)
-            segment = self._plans.segment(held.job, held.index)
+            plan = self._plans.plan(held.job, revision)
+            segment = self._plans.segment(held.job, revision, held.index)
             recipe = recipe_of(plan.recipe, segment)
             reference = self._references.path(recipe.tenant, segment.voice) if segment.uploaded else None
             copied = _voice_of(recipe.manner.emotion)

@@ -26,37 +26,39 @@ class PlanCache:
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
-        self._readers: OrderedDict[str, tuple[float, PlanReader]] = OrderedDict()
+        self._readers: OrderedDict[_Edition, tuple[float, PlanReader]] = OrderedDict()
         self._pages: _Pages = OrderedDict()
 
-    def plan(self, job: str) -> Plan:
-        return self._reader(job).plan
+    def plan(self, job: str, revision: int) -> Plan:
+        return self._reader((job, revision)).plan
 
-    def segment(self, job: str, index: int) -> Segment:
-        return self._reader(job).row(index)
+    def segment(self, job: str, revision: int, index: int) -> Segment:
+        return self._reader((job, revision)).row(index)
 
-    def _reader(self, job: str) -> PlanReader:
-        kept = self._readers.get(job)
+    def _reader(self, edition: _Edition) -> PlanReader:
+        kept = self._readers.get(edition)
         if kept is None or time.monotonic() - kept[0] > _PLAN_SECONDS:
-            self._readers[job] = (time.monotonic(), _CachedReader(self._storage, job, self._pages))
-        return _touch(self._readers, job, _PLANS)[1]
+            self._readers[edition] = (time.monotonic(), _CachedReader(self._storage, edition, self._pages))
+        return _touch(self._readers, edition, _PLANS)[1]
 
 
 class _CachedReader(PlanReader):
     """Takes pages from the cache. A page that another reader of the job left there may be of an older plan."""
 
-    def __init__(self, storage: Storage, job: str, pages: _Pages) -> None:
-        super().__init__(storage, job)
-        self._pages = pages
+    def __init__(self, storage: Storage, edition: _Edition, pages: _Pages) -> None:
+        super().__init__(storage, *edition)
+        self._edition, self._pages = edition, pages
 
     def page(self, number: int) -> list[Segment]:
-        kept = self._pages.get((self._job, number))
+        key = (self._edition, number)
+        kept = self._pages.get(key)
         if kept is None or kept[0] is not self:
-            self._pages[self._job, number] = (self, super().page(number))
-        return _touch(self._pages, (self._job, number), _PAGES)[1]
+            self._pages[key] = (self, super().page(number))
+        return _touch(self._pages, key, _PAGES)[1]
 
 
-_Pages = OrderedDict[tuple[str, int], tuple[PlanReader, list[Segment]]]
+_Edition = tuple[str, int]  # a job, and the number of its revision
+_Pages = OrderedDict[tuple[_Edition, int], tuple[PlanReader, list[Segment]]]
 
 
 def _touch(cache: OrderedDict[K, V], key: K, limit: int) -> V:

@@ -80,7 +80,9 @@ class Deliverer:
         record = Record.read(delivery.record, ending=delivery.event, url=str(owner.webhook.url))
         now = self._store.run(registry.clock())  # a desk's own clock may be wrong, and a receiver refuses 5 minutes
         ended = now if owner.ended_ms is None else datetime.fromtimestamp(owner.ended_ms / 1000, UTC)
-        body = WebhookBody(type=record.event, timestamp=ended, data={**owner.data, "status": delivery.event})
+        edited = {"revision": record.revision} if record.revision > 1 else {}
+        data = {**owner.data, **edited, "status": delivery.event}
+        body = WebhookBody(type=record.event, timestamp=ended, data=data)
         generations = self._store.run(quotas.secret_generations(owner.tenant, round(now.timestamp() * 1000)))
         unsigned = _Unsigned(
             task.id, record.url, body.model_dump_json().encode(), owner.tenant, generations, span.traceparent

@@ -1,7 +1,7 @@
 -- Timed work: due times, leases on it, and the index by which tenants take turns. `t` is the time of the call.
 
 -- The lane and tenant of an id of timed work. The id of a delivery is "<owner>.<end>", that of a passage "<job>.<number>",
--- that of a sweep a tenant, that of a document "<document>.<tenant>". A batch waits in the bulk lane.
+-- that of an earlier revision "<job>.<number>" too, that of a sweep a tenant, that of a document "<document>.<tenant>". A batch waits in the bulk lane.
 local function lane_and_tenant(kind, id)
   if kind == 'draft' then
     return 'bulk', ''
@@ -12,7 +12,7 @@ local function lane_and_tenant(kind, id)
   if kind == 'document' then
     return 'bulk', string.match(id, '^[^.]*%.(.*)$')
   end
-  local numbered = kind == 'deliver' or kind == 'passage'
+  local numbered = kind == 'deliver' or kind == 'passage' or kind == 'retire'
   local owner = numbered and string.match(id, '^(.*)%.%d+$') or id
   local job = call('HMGET', 'f:j:' .. owner, 'lane', 'tenant')
   if job[1] then

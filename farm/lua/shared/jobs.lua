@@ -7,12 +7,14 @@ local function tally(batch, field, k)
   end
 end
 
--- Counts an end of a job or batch. A delivery goes to the outbox where the webhook wants this event. The outbox keeps the
+-- Counts an end of a job or batch. A delivery goes to the outbox where the webhook wants this event; of a job that was
+-- edited its record says which revision ended. The outbox keeps the
 -- latest ENDS_KEPT ends: somebody may cancel and retry a job for ever.
 local function record_end(key, owner, what, wanted, t)
   local ends, outbox = call('HINCRBY', key .. owner, 'ends', 1), 'f:w:' .. owner
   if wanted then
-    call('HSET', outbox, ends, what .. ' {}')
+    local revision = call('HGET', key .. owner, 'revision')
+    call('HSET', outbox, ends, what .. (revision and ' {"revision":' .. revision .. '}' or ' {}'))
     schedule('deliver', owner .. '.' .. ends, t, t)
     if call('HLEN', outbox) > ENDS_KEPT then
       for _, k in ipairs(call('HKEYS', outbox)) do
@@ -53,15 +55,16 @@ local function skip_rest(batch, t)
   end
 end
 
-local function move_in_batch(batch, from, to, verb, t)
+local function move_in_batch(batch, from, to, t)
   local key = 'f:b:' .. batch
   call('HINCRBY', key, from, -1)
   call('HINCRBY', key, to, 1)
-  if MOVES.cancel[from] and not MOVES.cancel[to] then
+  local was_open, is_open = MOVES.cancel[from], MOVES.cancel[to]
+  if was_open and not is_open then
     if call('HINCRBY', key, 'ended', 1) == tonumber(call('HGET', key, 'total')) then
       complete_batch(batch, t)
     end
-  elseif verb == 'retry' then
+  elseif is_open and not was_open then
     call('HINCRBY', key, 'ended', -1)
     if call('HDEL', key, 'completed') == 1 then
       unschedule('purge', batch, t)
@@ -82,7 +85,7 @@ local function move(job, verb, t)
   call('HINCRBY', 'f:count', to, 1)
   event(job, to, record[3], batch)
   if batch and call('EXISTS', 'f:b:' .. batch) == 1 then
-    move_in_batch(batch, from, to, verb, t)
+    move_in_batch(batch, from, to, t)
   end
 end
 

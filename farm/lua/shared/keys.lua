@@ -12,6 +12,8 @@
 --   dead         a segment that has lost MAX_ATTEMPTS attempts
 --   quarantined  a segment that has lost QUARANTINE_AFTER attempts. It is claimed alone, so that it takes no neighbours
 --                with it. Its key is called f:solo, because data of the first versions must be read
+--   revision     what is spoken of a job, numbered from 1. An edit makes the next one; a field `revision` of the job says
+--                which one it has, unless that is the first
 --   desk         timed work, and the workers that do it: plan, assemble, deliver, expire, delete, …
 --   draft        something that was written to storage before its owner is accepted
 --
@@ -36,6 +38,9 @@
 --                                          is a merge patch of f:shared
 --   f:shared:<batch>               hash    spec: what its jobs share of theirs; jobs: how many of them are left
 --   f:o:<job>                      string  outcome: the result, or the error
+--   f:past:<job>                   hash    number of an earlier revision -> what is kept of it: times of its end and of the end of
+--                                          its retention, bytes of its result; its segments, those that were rendered, those
+--                                          whose clip was there; its outcome. Gone with the result
 --   f:text:<job>                   string  a short accepted text, until it is planned
 --   f:r:<job> f:d:<job> f:c:<job>  string  a bit for each segment: ready, done, cached (found in storage). Gone when the
 --                                          job ends
