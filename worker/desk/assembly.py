@@ -39,6 +39,7 @@ from farm.plan import Plan, Segment, firsts
 from farm.plan_reader import PlanReader
 from farm.pronunciation import plain
 from farm.scratch import Scratch
+from farm.silences import silences
 from farm.sound.timeline import Piece
 from farm.spec import Rendered, Spec, success
 from farm.storage import Storage
@@ -54,7 +55,6 @@ from worker.desk.manifest import Manifest, Said, timing
 from worker.desk.passage import Pieces
 from worker.desk.passage_maker import passage_pieces, passages_of
 from worker.desk.recording_file import TooLong
-from worker.desk.silences import silences
 from worker.desk.stitch import Stitched, stitch
 from worker.desk.subtitles import Cue, Subtitles
 from worker.desk.task_lease import TaskLost

@@ -24,6 +24,7 @@ from farm.audio_formats import encodable_rate
 from farm.encoders import holds_chapters
 from farm.plan import Pauses, Segment
 from farm.presets import mp3_kbps
+from farm.silences import Silence, silences
 from farm.sound.flac import Pcm, Samples, from_pcm, to_pcm
 from farm.sound.flac_frames import Frames, encode_frames
 from farm.sound.timeline import Piece, Span, Timeline, resampled
@@ -34,7 +35,6 @@ from worker.desk.loudness import Levels, Meter
 from worker.desk.manifest import Said
 from worker.desk.mastering import gain_for, mastered, written
 from worker.desk.packets import CODERS, Packets, encode_packets, encoder_version
-from worker.desk.silences import Silence, silences
 from worker.desk.waveform import envelope
 
 _FORMAT = 5  # of the object; another one is another name
