@@ -31,7 +31,7 @@ HEADER = 8192  # bytes of a clip in which its length and its warnings stand
 # Bytes of STREAMINFO, the first block of every FLAC file (RFC 9639, 8.2): 20 bits sample rate, 3 channels, 5 sample
 # size and 36 frames; then the MD5 of the little-endian samples.
 _FORMAT, _MD5 = slice(18, 26), slice(26, 42)
-_STREAMINFO_END, _VORBIS_COMMENT = 42, 4  # the blocks that follow, and the kind of one
+STREAMINFO_END, _VORBIS_COMMENT = _MD5.stop, 4  # the blocks that follow, and the kind of one
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,18 +76,28 @@ def decode(data: bytes, sample_rate: int) -> Decoded:
 
 
 def duration_ms(start: bytes) -> int:
-    """The length of a clip by its first 42 bytes. Raises ClipCorrupt when these do not begin a clip."""
+    """The length of a clip by its first STREAMINFO_END bytes. Raises ClipCorrupt when these do not begin a clip."""
+    sample_rate, frames = _rate_and_frames(start)
+    return round(frames * 1000 / sample_rate)
+
+
+def frames_of(start: bytes) -> int:
+    """The samples of a clip by its first STREAMINFO_END bytes. Raises ClipCorrupt when these do not begin a clip."""
+    return _rate_and_frames(start)[1]
+
+
+def _rate_and_frames(start: bytes) -> tuple[int, int]:
     fields = int.from_bytes(start[_FORMAT])
     sample_rate, frames = fields >> 44, fields & (1 << 36) - 1
-    if len(start) < _MD5.stop or not start.startswith(b"fLaC") or not sample_rate or not frames:
+    if len(start) < STREAMINFO_END or not start.startswith(b"fLaC") or not sample_rate or not frames:
         raise ClipCorrupt("does not begin as a FLAC file of known length")
-    return round(frames * 1000 / sample_rate)
+    return sample_rate, frames
 
 
 def warnings_of(start: bytes) -> tuple[str, ...]:
     """Those of a clip by its first HEADER bytes; of warnings that are longer, as many as stand there. The comment is a
     Vorbis comment (RFC 9639, 8.6)."""
-    place, last = _STREAMINFO_END, False
+    place, last = STREAMINFO_END, False
     while not last and len(start) >= place + 4:
         last, kind, length = bool(start[place] & 128), start[place] & 127, int.from_bytes(start[place + 1 : place + 4])
         if kind == _VORBIS_COMMENT:

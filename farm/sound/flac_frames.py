@@ -27,8 +27,8 @@ from farm.sound.flac import Pcm
 # 22,050 Hz, 12 at 48,000.
 LONGEST = 2**31
 
-_LEAST = 16  # samples of a frame that is not the last of its stream (RFC 9639, 9.1.1)
-_BLOCK = 4096  # samples of libsndfile's frames
+LEAST = 16  # samples of a frame that is not the last of its stream (RFC 9639, 9.1.1)
+BLOCK = 4096  # samples of libsndfile's frames
 _VENDOR = b"TTS Farm"
 _SHORT_CODES = {192: 1} | {576 << n: 2 + n for n in range(4)} | {256 << n: 8 + n for n in range(8)}
 
@@ -47,8 +47,8 @@ class Frames:
 
 def encode_frames(pcm: Pcm, sample_rate: int) -> Frames:
     """A frame of less than 16 samples can only be the last of a stream. One within takes some from the one before."""
-    rest = len(pcm) % _BLOCK
-    cut = len(pcm) - _BLOCK // 2 if 0 < rest < _LEAST and len(pcm) > _BLOCK else len(pcm)
+    rest = len(pcm) % BLOCK
+    cut = len(pcm) - BLOCK // 2 if 0 < rest < LEAST and len(pcm) > BLOCK else len(pcm)
     every = [_split(_encoded(piece, sample_rate), len(piece)) for piece in (pcm[:cut], pcm[cut:]) if len(piece)]
     return Frames(
         every[0].kind, every[0].rate_bytes,
@@ -99,9 +99,9 @@ def _split(data: bytes, samples: int) -> Frames:
         start += 4 + int.from_bytes(data[start + 1 : start + 4])
     start += 4 + int.from_bytes(data[start + 1 : start + 4])
     kind, rate_bytes = bytes([data[start + 2] & 15, data[start + 3]]), _rate_bytes(data, start)
-    numbers = np.arange(-(-samples // _BLOCK))
-    blocks = np.full(len(numbers), _BLOCK, np.uint16)
-    blocks[-1] = samples - (len(numbers) - 1) * _BLOCK
+    numbers = np.arange(-(-samples // BLOCK))
+    blocks = np.full(len(numbers), BLOCK, np.uint16)
+    blocks[-1] = samples - (len(numbers) - 1) * BLOCK
     places: list[tuple[int, int]] = []  # of each header
     sums = []
     for length, block, count in _runs(numbers, blocks):
