@@ -5,6 +5,7 @@ jobs, batches, results, archives, deliveries, voices, models, health     the rou
 events     what becomes of jobs and batches, live             speech     /v1/audio, as clients of OpenAI's API call it
 metrics    for Prometheus
 dashboard  the pages at /, plain files                         session    sign-in of browsers, by cookie
+listening  jobs as they are rendered, for players of HLS
 admission  a request becomes an order, or is refused           views      records in the shape that clients see
 """
 
@@ -46,6 +47,9 @@ from api.dashboard import pages
 from api.decoder import Decoder
 from api.gate import Gate
 from api.head import HeadAsGet
+from api.listening import routes as listening
+from api.listening.shelf import Shelf
+from api.listening.tickets import Tickets
 from api.previewer import Previewer
 from api.process_metrics import ProcessMetrics
 from api.speech import routes as speech
@@ -62,6 +66,7 @@ ROUTERS = (
     chapters.router,
     revisions.router,
     archives.router,
+    listening.router,
     batches.router,
     deliveries.router,
     voices.router,
@@ -85,19 +90,21 @@ def create_app(settings: Settings | None = None, tracing: Tracing | None = None)
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with opened(settings, tracing) as state:
             app.state.farm, app.state.decoder, app.state.studio = state, Decoder(), Studio(settings)
-            app.state.previewer = Previewer()
+            app.state.previewer, app.state.shelf = Previewer(), Shelf()
             yield
+            app.state.shelf.close()
             app.state.studio.close()
         await run_in_threadpool(tracing.close)
 
     def state() -> AppState:
         return cast(AppState, app.state.farm)
 
-    sessions = Sessions(lambda: state().store, settings.public_url)
+    sessions, tickets = Sessions(lambda: state().store, settings.public_url), Tickets(lambda: state().store)
     gate = Middleware(
         Gate,
         state=state,
         sessions=sessions,
+        tickets=tickets,
         public_url=settings.public_url,
         origins=settings.cors_origins,
         tracing=tracing,
@@ -114,7 +121,7 @@ def create_app(settings: Settings | None = None, tracing: Tracing | None = None)
         redirect_slashes=False,
         telemetry=cast(TelemetryConfig, tracing.of_fastapi()),
     )
-    app.state.process, app.state.sessions = ProcessMetrics(), sessions
+    app.state.process, app.state.sessions, app.state.tickets = ProcessMetrics(), sessions, tickets
     problems.install(app)
     openapi.install(app)
     docs_page.install(app)

@@ -3,9 +3,9 @@ routes.
 
     request id   the client's X-Request-Id, else a new one; it is in every answer, problem and log line
     trace        the traceparent of the request's span; where nothing is traced, the client's
-    principal    by API key (Bearer), or by the session that a key has opened (a cookie); keys are kept hashed, a few
-                 seconds old at most. Once a key was made, nobody is answered without one; before, programs of this
-                 machine are
+    principal    by API key (Bearer), by the session that a key has opened (a cookie), or by the path that a key was
+                 given for listening; keys are kept hashed, a few seconds old at most. Once a key was made, nobody is
+                 answered without one; before, programs of this machine are
     quotas       the RateLimit fields of every good answer to a tenant
     limit        of the body in bytes (body.py)
 
@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from http import HTTPStatus
 from itertools import count
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 from urllib.parse import urlsplit
 
 from starlette.requests import ClientDisconnect
@@ -32,6 +32,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.body import Body, limit_of
 from api.browser_sessions import Sessions
+from api.listening.tickets import FOLDER as LISTENING
+from api.listening.tickets import Tickets, without_ticket
 from api.openai_errors import is_openai
 from api.problems import answer
 from api.rate_limit import Standings, fields
@@ -49,6 +51,7 @@ _NEW_KEY_SECONDS = 0.2  # how long a key that was made just now may be unknown; 
 _OF_PROXIES = frozenset({b"forwarded", b"via", b"x-real-ip"})
 _OPEN_PATHS = frozenset({"/healthz", "/readyz", "/docs", "/openapi.json", "/docs/oauth2-redirect", "/"})
 _OPEN_FOLDER = "/dashboard/"  # files that say nothing of this farm
+_OF_KEYS = frozenset({b"authorization", b"cookie"})  # an address for listening needs none, and heeds none
 _ASKS_WHO = ("GET", "/v1/session")
 _PREFIX = f"req_{secrets.token_hex(6)}_"  # of this process; a random id for each request costs a system call
 _NUMBERS = count(1)
@@ -93,6 +96,7 @@ class Gate:
         *,
         state: Callable[[], _State],
         sessions: Sessions,
+        tickets: Tickets,
         public_url: str | None,
         origins: Collection[str] = (),
         tracing: Tracing = OFF,
@@ -102,7 +106,7 @@ class Gate:
         self._app = app
         self._refusals = Refusals()
         self._state = state
-        self._sessions = sessions
+        self._sessions, self._tickets = sessions, tickets
         self._tracing = tracing
         self._origins = frozenset(origin.encode() for origin in origins)
         self._public_host = urlsplit(public_url).hostname if public_url else None
@@ -113,7 +117,7 @@ class Gate:
             return
         headers = _first_of_each(scope)
         request_id = _request_id(headers.get(b"x-request-id"))
-        scope["request_id"] = request_id
+        scope["request_id"], scope["shown_path"] = request_id, without_ticket(scope["path"])
         scope["trace"] = self._tracing.current() or read_traceparent(headers.get(b"traceparent"))
         with logs.about(request_id=request_id, trace_id=trace_id(scope["trace"])):
             await self._answer(scope, receive, send, headers)
@@ -135,6 +139,9 @@ class Gate:
         body = Body(receive, limit_of(scope["path"], headers.get(b"content-type", b"")))
         try:
             if scope["path"] not in _OPEN_PATHS and not scope["path"].startswith(_OPEN_FOLDER):
+                if scope["path"].startswith(LISTENING):
+                    scope["ticket"] = await self._tickets.read(scope["path"])
+                    headers = {name: value for name, value in headers.items() if name not in _OF_KEYS}
                 scope["key_digest"] = await self._key(scope, headers)
                 scope["principal"] = await self._identified(scope, headers)
                 scope["still_opens"] = partial(self._still_opens, scope, headers)
@@ -148,7 +155,9 @@ class Gate:
             await answer(error, scope)(scope, receive, send_marked)
 
     async def _key(self, scope: Scope, headers: Mapping[bytes, bytes]) -> str | None:
-        """The digest of the key that the request sends, or that opened its session."""
+        """The digest of the key that the request sends, that opened its session, or that asked for its address."""
+        if "ticket" in scope:
+            return cast(str | None, scope["ticket"].key)
         kind, _, key = headers.get(b"authorization", b"").partition(b" ")
         if kind.lower() == b"bearer" and key:
             return hashlib.sha256(key.strip()).hexdigest()

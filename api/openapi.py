@@ -30,6 +30,7 @@ _EVERY = ("401", "403", "404", "422", "503")
 _WITH_BODY = ("413", "415")
 _WITH_FORM = ("400",)
 _WITHOUT_KEY = ("/healthz", "/readyz")
+_BY_ADDRESS = "/v1/listen/"  # which lets in by itself
 _WITH_OR_WITHOUT = {("get", "/v1/session")}
 
 
@@ -178,6 +179,8 @@ def _complete_operation(path: str, method: str, operation: dict[str, Any]) -> No
         return
     if (method, path) in _WITH_OR_WITHOUT:
         operation["security"] = [{"key": []}, {}]
+    if path.startswith(_BY_ADDRESS):
+        operation["security"] = [{}]
     body = operation.get("requestBody", {}).get("content", {})
     statuses = [*_EVERY, *(_WITH_BODY if body else ()), *(_WITH_FORM if "multipart/form-data" in body else ())]
     if method == "post":

@@ -88,11 +88,11 @@ def answer(error: Exception, scope: Mapping[str, Any]) -> Response:
     request_id = scope["request_id"]
     known = _as_farm_error(error, scope)
     if known is None or known.status == HTTPStatus.INTERNAL_SERVER_ERROR:
-        log.error("request %s: %s %r failed", request_id, scope["method"], scope["path"], exc_info=error)
+        log.error("request %s: %s %r failed", request_id, scope["method"], scope["shown_path"], exc_info=error)
         code = known.code if known is not None else None
         known = FarmError("the farm failed to answer this; its log has the reason under the request id", code=code)
     elif known.status > HTTPStatus.INTERNAL_SERVER_ERROR:
-        log.warning("request %s: %s %r: %s", request_id, scope["method"], scope["path"], known.message)
+        log.warning("request %s: %s %r: %s", request_id, scope["method"], scope["shown_path"], known.message)
     status = status_at(scope["path"], known.status)
     if "app" in scope:  # a connection that is refused before there is a request has none
         scope["app"].state.process.count_problem(status, known.code)

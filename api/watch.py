@@ -67,15 +67,17 @@ class Watch:
                     _wake(self._waiting, owner)
 
     async def until(
-        self, request: Request, owner: str, read: Callable[[], Awaitable[T]], over: Callable[[T], bool], wait: float
-    ) -> T:
+        self, request: Request, owner: str, read: Callable[[], Awaitable[T]], over: Callable[[T], bool], wait: float,
+        *, clips: bool = False,
+    ) -> T:  # fmt: skip
         """Reads at once, and again after each event of `owner`, until `over` is true, `wait` seconds have passed, or
-        the client has left. Raises TooOften where the tenant has MOST_WAITS requests that wait."""
+        the client has left. `clips` is as `listening` has it. Raises TooOften where the tenant has MOST_WAITS requests
+        that wait."""
         deadline = time.monotonic() + min(wait, LONGEST_WAIT)
         value = await read()
         if wait <= 0 or over(value):
             return value
-        with self._one_more(request.scope["principal"].tenant), self.listening(owner) as heard:
+        with self._one_more(request.scope["principal"].tenant), self.listening(owner, clips=clips) as heard:
             async with _noticed_leaving(request, heard) as has_left:
                 while True:
                     heard.clear()

@@ -11,7 +11,6 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
-from typing import ParamSpec, TypeVar
 
 from api.speech.encoder import StreamEncoder, stream_encoder
 from api.speech.hire import Hired, hire
@@ -30,9 +29,6 @@ from farm.spec import SEGMENT_FAILED, read_outcome
 from farm.store import jobs, registry
 from farm.tracing import unix_ns
 from farm.wire import JobError
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -111,11 +107,11 @@ class Narration:
         Raises BadInput, NotSpoken, Conflict or Unavailable when the job does not come to its end."""
         total, sample_rate, rows = await self._planned()
         self.whole = total == 1
-        voice = _Voice(sample_rate, await self._in_thread(stream_encoder, self.wanted.format, sample_rate))
+        voice = _Voice(sample_rate, await self._studio.run(stream_encoder, self.wanted.format, sample_rate))
         async for row in rows:
             await self._until(lambda known, index=row.index: known.has(index))  # type: ignore[misc]
             pcm = await self._clip(row, sample_rate)
-            chunk = await self._in_thread(voice.speak, pcm, row.pause_ms, row.index == total - 1)
+            chunk = await self._studio.run(voice.speak, pcm, row.pause_ms, row.index == total - 1)
             self.milliseconds = voice.milliseconds
             if chunk:
                 yield chunk
@@ -153,7 +149,7 @@ class Narration:
         key = clip_key(row.digest)
         data = await self._state.blocking(self._state.storage.get, key)
         try:
-            return (await self._in_thread(decode, data, sample_rate)).pcm
+            return (await self._studio.run(decode, data, sample_rate)).pcm
         except ClipCorrupt:
             await self._state.blocking(self._state.storage.delete, key)  # or it would be found, and settled as good
             raise
@@ -186,9 +182,6 @@ class Narration:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(min(left, GLANCE)):
                         await heard.wait()
-
-    async def _in_thread(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._studio.threads, lambda: work(*args, **kwargs))
 
 
 class _Voice:

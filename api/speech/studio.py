@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from typing import cast
+from typing import ParamSpec, TypeVar, cast
 
 from starlette.requests import HTTPConnection
 
 from api.speech.aliases import Aliases
 from farm.errors import TooOften
 from farm.settings import Settings
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 MOST_STREAMS = 100  # of one tenant: each has an encoder, and one clip in memory
 _SHORTEST_S = 60
@@ -39,6 +44,10 @@ class Studio:
         self._streams[tenant] -= 1
         if not self._streams[tenant]:
             del self._streams[tenant]
+
+    async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """In one of the threads for audio."""
+        return await asyncio.get_running_loop().run_in_executor(self.threads, lambda: work(*args, **kwargs))
 
     def close(self) -> None:
         self.threads.shutdown(wait=False, cancel_futures=True)

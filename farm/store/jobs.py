@@ -132,6 +132,9 @@ class Settling:
     total: int  # segments; 0 until planned
     done: Bits
     outcome: str | None
+    dead: int = 0
+    streamed: bool = False
+    version: str = ""  # another one once it was edited or planned anew, or clips of it are rendered again
 
     def has(self, index: int) -> bool:
         """Whether the clip of a segment is in storage."""
@@ -288,8 +291,11 @@ def settled(job: str, tenant: str) -> Call[Settling | None]:
     def read(answer: list[Any] | None) -> Settling | None:
         if answer is None:
             return None
-        status, total, done, outcome = answer
-        return Settling(Status(status.decode()), total, Bits(done or b""), word_or_none(outcome))
+        status, total, done, outcome, dead, streamed, version = answer
+        return Settling(
+            Status(status.decode()), total, Bits(done or b""), word_or_none(outcome), dead, bool(streamed),
+            version.decode(),
+        )  # fmt: skip
 
     return Call("settled", (job, tenant), read)
 

@@ -23,7 +23,7 @@ from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, SpanKind, S
 from farm.tracing import Span, Value
 
 _CLOSE_S = 3.0  # for a collector that hangs; what is not sent by then is lost
-_UNTRACED = ("/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/dashboard/")
+_UNTRACED = ("/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/dashboard/", "/v1/listen/")
 _ENDLESS = "/events"  # a stream of hours is no request that anybody waits for
 
 

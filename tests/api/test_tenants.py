@@ -31,6 +31,9 @@ UNKNOWN = {
     "document_id": "doc_" + "0" * 26,
     "segment": "0",
     "index": "0",
+    "ticket": "job_0000000000000000.0.-." + "A" * 22,
+    "sample_rate": "22050",
+    "fragment": "0-00000000-0-0-0",
 }
 HER_DOCUMENT = "doc_" + "1" * 26
 PUBLIC = {"/v1/models/{name}"}  # whose names all tenants share

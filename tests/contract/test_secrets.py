@@ -10,10 +10,12 @@ from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urljoin
 
 import httpx
 import pytest
 
+from api.listening.tickets import without_ticket
 from farm.store import Store, registry
 from farm.webhooks.secrets import secret_for
 from tests.api.test_voices import recording
@@ -44,12 +46,17 @@ class Heard:
 
     refusals: list[str] = field(default_factory=list)
     secrets: dict[str, str] = field(default_factory=dict)
+    addresses: list[str] = field(default_factory=list)  # for listening
 
     def listen(self, answer: httpx.Response) -> None:
         answer.read()
         if answer.status_code >= 400:
-            self.refusals.append(f"{answer.status_code} {answer.request.url.path} {answer.headers} {answer.text}")
-        if answer.status_code == 307:
+            path = without_ticket(answer.request.url.path)
+            self.refusals.append(f"{answer.status_code} {path} {answer.headers} {answer.text}")
+        if answer.status_code == 307 and answer.request.url.path.endswith("/stream.m3u8"):
+            self.addresses.append(str(answer.next_request.url))  # type: ignore[union-attr]
+            self.secrets["an address"] = self.addresses[-1].split("/")[-2].rpartition(".")[2]
+        elif answer.status_code == 307:
             query = httpx.URL(answer.headers["location"]).query.decode()
             self.secrets["a presigned query"] = query.partition("X-Amz-Signature=")[2].partition("&")[0]
 
@@ -74,7 +81,7 @@ def test_no_canary_is_in_a_log_and_no_secret_in_a_refusal(rig: Rig) -> None:
     with httpx.Client(base_url=rig.url, headers={"Authorization": f"Bearer {KEY}"}, **hooks) as eve:
         _work(rig, eve, heard)
         _refused(eve)
-        _broken(rig, eve)
+        _broken(rig, eve, heard.addresses[0])
     with httpx.Client(base_url=rig.url, headers={"Authorization": f"Bearer {WRONG}"}, **hooks) as stranger:
         stranger.get("/v1/jobs", params={"custom_id": "canaryasked"})
     assert len(heard.refusals) > 15
@@ -99,6 +106,7 @@ def _work(rig: Rig, eve: httpx.Client, heard: Heard) -> None:
         assert eve.get(f"/v1/jobs/{job}", params={"wait": 60}).json()["status"] == "succeeded"
         eve.get(f"/v1/jobs/{job}/audio")
         eve.get(f"/v1/jobs/{job}/segments")
+        eve.get(f"/v1/jobs/{job}/stream.m3u8")
         eve.get("/v1/jobs", params={"custom_id": "canaryasked"})
         while not eve.get(f"/v1/jobs/{job}/deliveries").json()["data"][0]["attempts"]:
             pass  # the desk delivers in a moment; pytest's timeout is the limit
@@ -139,7 +147,7 @@ def _refused(eve: httpx.Client) -> None:
     eve.get("/v1/jobs", headers={"Cookie": "farm_session=canaryasked", "Authorization": f"Basic {KEY}"})
 
 
-def _broken(rig: Rig, eve: httpx.Client) -> None:
+def _broken(rig: Rig, eve: httpx.Client, address: str) -> None:
     """Storage, Redis and a worker are away while work is asked for."""
     long = {"input": TEXT * 5_000}  # goes to storage before it is accepted
 
@@ -149,7 +157,11 @@ def _broken(rig: Rig, eve: httpx.Client) -> None:
                 eve.post("/v1/jobs", json=body)
         with suppress(httpx.TransportError):
             eve.get("/v1/jobs", params={"custom_id": "canaryasked"})
+        with suppress(httpx.TransportError):
+            eve.get(heard_early)
 
+    listed = eve.get(address).text.splitlines()
+    heard_early = urljoin(address, next(line for line in listed if line.endswith(".m4s")))
     assert rig.s3_line is not None
     with rig.s3_line.during(rig.s3_line.cut):
         ask()

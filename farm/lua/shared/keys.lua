@@ -94,6 +94,7 @@
 --   f:counted                      string  empty, for a day: quotas were compared with all jobs
 --   f:sessions:<key>               zset    SHA-256 of the secret of a browser's session -> time of its end; <key> is the digest
 --                                          of the API key that opened it
+--   f:tickets                      string  the secret by which addresses for listening are signed
 --   f:closed                       string  empty. A key was made once, so the farm answers nobody without one
 --   f:models                       hash    model -> its card
 --   f:beats f:alive                hash, zset  worker -> its heartbeat, and the time at which that ends
