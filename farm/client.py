@@ -153,6 +153,11 @@ class Farm(Exchange):
         path = f"{owner}/archive.zip" + ("?partial=true" if partial and is_batch(id) else "")
         return self.download(path, target, read_timeout=_LISTING_S)
 
+    def listen(self, id: str) -> str:
+        """The URL of a playlist (HLS) by which a player hears the job while it is rendered. It needs no key, and lets
+        whoever has it listen to this job for 12 hours."""
+        return self._leads_to(f"{_job(id)}/stream.m3u8")
+
     def manifest(self, id: str) -> dict[str, Any]:
         """The manifest: each segment's place in the audio and in the text, its digest and its attempts."""
         answer = self._persist(lambda: self._once("GET", f"{_job(id)}/manifest", follow_redirects=True))

@@ -146,6 +146,17 @@ class Exchange:
             raise _refusal(answer)
         return answer
 
+    def _leads_to(self, path: str) -> str:
+        """The URL to which a path redirects, which is not asked for."""
+
+        def ask() -> str:
+            answer = self._http.get(path)
+            if answer.next_request is None:
+                raise _refusal(answer)
+            return str(answer.next_request.url)
+
+        return self._persist(ask)
+
     def _persist(self, attempt: Callable[[], T], *, repeatable: bool = True) -> T:
         """Repeats a request, with growing, jittered pauses, within the patience. Retry-After is obeyed."""
         if self._wrong is not None:

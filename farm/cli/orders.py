@@ -1,4 +1,4 @@
-"""Commands on submitted jobs: status, download, cancel, retry, queue."""
+"""Commands on submitted jobs: status, download, listen, cancel, retry, queue."""
 
 from __future__ import annotations
 
@@ -22,6 +22,14 @@ def download(given: argparse.Namespace) -> int:
     with connected(Settings.read()) as farm:
         farm.archive(given.id, target, partial=given.partial)
     show(given, {"id": given.id, "file": str(target)}, lambda: line(str(target)))
+    return OK
+
+
+def listen(given: argparse.Namespace) -> int:
+    with connected(Settings.read()) as farm:
+        url = farm.listen(given.id)
+    show(given, {"id": given.id, "url": url}, lambda: line(url))
+    remark("Open it with mpv, VLC or ffplay. It needs no key for 12 hours, so whoever has it may listen to this job.")
     return OK
 
 

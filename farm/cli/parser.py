@@ -73,6 +73,8 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("id", metavar="ID")
     command.add_argument("-o", "--out", metavar="FILE.zip", help="(ID.zip)")
     command.add_argument("--partial", action="store_true", help="of a batch: leave out jobs that have no result")
+    command = _add(commands, "listen", orders.listen, "print the address at which a player hears a job early")
+    command.add_argument("id", metavar="JOB")
     command = _add(commands, "review", review.review, "show the segments of a job that somebody should listen to")
     command.add_argument("id", metavar="JOB")
     command = _add(commands, "cancel", orders.cancel, "stop a job or a batch")

@@ -13,6 +13,7 @@ import zipfile
 from functools import partial
 from pathlib import Path
 
+import httpx
 import pytest
 import soundfile as sf
 
@@ -73,6 +74,18 @@ def test_a_retry_of_a_segment_asks_for_that_one_and_says_where_the_job_stands(
     assert (asked.method, asked.path, asked.body) == ("POST", "/v1/jobs/job_1/segments/3/retry", b'{"seed":9}')
     refused = command("retry", "job_1", "--seed", "9", FARM_URL=scripted.url)
     assert (refused.returncode, "--segment" in refused.stderr) == (2, True)
+
+
+def test_listen_prints_an_address_that_needs_no_key(command: Command, client: Farm) -> None:
+    job = client.submit(JobRequest(input="The tide went out."))
+    ended = command("listen", job.id)
+    assert ended.returncode == 0, ended.stderr
+    assert "no key for 12 hours" in ended.stderr
+    listed = httpx.get(ended.stdout.strip(), trust_env=False, timeout=patient(30))
+    assert listed.text.startswith("#EXTM3U\n")
+    assert json.loads(command("listen", job.id, "--json").stdout)["url"].startswith(client.url)
+    refused = command("listen", "job_0000000000000000")
+    assert (refused.returncode, "there is no job" in refused.stderr) == (3, True)
 
 
 def test_review_names_what_to_listen_to_and_where(command: Command, scripted: Scripted) -> None:
