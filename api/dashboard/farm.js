@@ -35,6 +35,13 @@ export async function call(method, path, { json, body, headers = {} } = {}) {
   return parsed;
 }
 
+/** Where a path leads to, which needs no session there. Throws Refusal. */
+export async function leadsTo(path) {
+  const answer = await fetch(path, { credentials: 'same-origin' });
+  if (!answer.ok) throw new Refusal(answer.status, await answer.json().catch(() => ({})));
+  return answer.url;
+}
+
 export const get = (path) => call('GET', path);
 
 /** Every member of a list that matches, page after page; `onCount` hears how many there are so far. */

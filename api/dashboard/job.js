@@ -6,6 +6,7 @@ import { Ask, Bar, Deleted, Left, Review, State, Trouble, When, bytes, clock, na
 import { Chapters } from './chapters.js';
 import { Deliveries } from './deliveries.js';
 import { canBeRetried } from './jobs.js';
+import { Listen } from './listen.js';
 import { Wave } from './wave.js';
 
 const OPEN = new Set(['queued', 'running', 'assembling']);
@@ -17,6 +18,7 @@ export function Job({ id }) {
   const [fresh, setFresh] = useState(null); // the latest progress
   const [refusal, setRefusal] = useState(null);
   const [asked, ask] = useState(false);
+  const [listens, listen] = useState(false);
   const audio = useRef();
   const [gone, setGone] = useState(false);
   const soon = useCalmly(() => gone || reload(), 1000);
@@ -42,9 +44,11 @@ export function Job({ id }) {
     ${job.error && html`<div class="trouble" role="alert"><p>${job.error.message}</p>
       ${job.error.text && html`<p>In ${job.error.chapter_title || `chapter ${job.error.chapter + 1}`}: <q>${job.error.text}</q></p>`}</div>`}
     ${OPEN.has(job.status) && html`<p><${Bar} percent=${progress.percent} /> ${number(progress.segments_done)} of ${number(progress.segments_total)} segments, ${clock(progress.audio_seconds)} of audio. <${Left} seconds=${job.eta_seconds} /></p>`}
+    ${listens && html`<${Listen} job=${here} name=${nameOf(job)} />`}
     ${result && html`<${Wave} job=${here} seconds=${result.duration_seconds} audio=${audio} />
       <audio class="player" controls preload="metadata" src=${`${here}/audio`} ref=${audio} aria-label=${`audio of ${nameOf(job)}`}></audio>`}
     <p class="row">
+      ${OPEN.has(job.status) && progress.segments_done > 0 && !listens && html`<button type="button" class="main" onClick=${() => listen(true)}>Listen now</button>`}
       ${OPEN.has(job.status) && html`<button type="button" onClick=${() => act('POST', `${here}/cancel`)}>Cancel</button>`}
       ${canBeRetried({ ...job, progress }) && html`<button type="button" class="main" onClick=${() => act('POST', `${here}/retry`)}>Retry</button>`}
       ${result && html`<a class="button" href=${`${here}/audio`} download>Download ${result.format}, ${bytes(result.bytes)}</a>

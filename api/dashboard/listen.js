@@ -1,0 +1,41 @@
+// Listening to a job while it is rendered: its playlist grows, and hls.js plays it, or a browser that can do so itself.
+
+import { html, useEffect, useRef, useState } from './vendor/preact-htm.js';
+import { leadsTo } from './farm.js';
+import { Trouble } from './parts.js';
+
+/** `job` is the URL of the job. */
+export function Listen({ job, name }) {
+  const audio = useRef();
+  const [error, tell] = useState(null);
+  useEffect(() => {
+    let stop = () => {}, gone = false;
+    play(audio.current, `${job}/stream.m3u8`, tell).then((end) => {
+      stop = end;
+      if (gone) stop();
+    }, tell);
+    return () => { gone = true; stop(); };
+  }, [job]);
+  return html`
+    <audio class="player" controls ref=${audio} aria-label=${`${name}, as far as it is rendered`}></audio>
+    <p class="quiet">As the voices spoke it, before loudness and room tone. It goes on as the rest is rendered.</p>
+    <${Trouble} of=${error} />`;
+}
+
+/** Plays the list from its beginning, and returns what ends that. `tell` hears why it can't go on. */
+async function play(audio, list, tell) {
+  const [address, { default: Hls }] = await Promise.all([leadsTo(list), import('./vendor/hls.js')]);
+  if (!Hls.isSupported()) {
+    audio.src = address;
+    audio.play();
+    return () => {};
+  }
+  const hls = new Hls({ enableWorker: false, startPosition: 0 }); // a worker would come from a blob, which no policy lets in
+  hls.on(Hls.Events.ERROR, (event, { fatal, response, details }) => {
+    if (fatal) tell(response && response.code ? `The farm answered ${response.code}: there is no more to hear.` : `It can't be played here: ${details}.`);
+  });
+  hls.loadSource(address);
+  hls.attachMedia(audio);
+  audio.play().catch(() => {}); // a page that was left in between
+  return () => hls.destroy();
+}
