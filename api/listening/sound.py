@@ -8,7 +8,6 @@ from functools import lru_cache
 
 import numpy as np
 
-from farm.errors import ClipCorrupt
 from farm.layout import clip_key
 from farm.plan import PAGE, Segment
 from farm.plan_reader import PlanReader
@@ -48,10 +47,7 @@ class JobSound:
     def frames(self, row: Segment) -> int:
         """Samples of its clip. A clip that is not trimmed says so itself."""
         if self._output.trim_dbfs is None:
-            try:
-                return frames_of(self._storage.get(clip_key(row.digest), 0, STREAMINFO_END))
-            except ClipCorrupt:  # or it is empty, which only one who decodes it can tell
-                pass
+            return frames_of(self._storage.get(clip_key(row.digest), 0, STREAMINFO_END))
         return len(self.clip(row))
 
     def clip(self, row: Segment) -> Pcm:
