@@ -65,6 +65,7 @@ ROUTERS = (
     results.router,
     chapters.router,
     revisions.router,
+    revisions.edits,
     archives.router,
     listening.router,
     batches.router,

@@ -19,10 +19,10 @@ from api.openai_errors import OpenAiProblem, is_openai, status_at
 from api.problems import MEDIA_TYPE
 from api.speech.request import SpeechRequest
 from farm.lexicon.entries import LexiconRequest
-from farm.wire import BatchRequest, JobOptions, JobRequest, Problem, SegmentRetry, Webhook
+from farm.wire import BatchRequest, JobEdit, JobOptions, JobRequest, Problem, SegmentRetry, Webhook
 
 _SHAPES = (
-    *(JobRequest, BatchRequest, JobOptions, LexiconRequest, SegmentRetry, Webhook, SpeechRequest),
+    *(JobRequest, JobEdit, BatchRequest, JobOptions, LexiconRequest, SegmentRetry, Webhook, SpeechRequest),
     *(Problem, OpenAiProblem),
 )
 _REF = "#/components/schemas/{model}"
@@ -183,7 +183,7 @@ def _complete_operation(path: str, method: str, operation: dict[str, Any]) -> No
         operation["security"] = [{}]
     body = operation.get("requestBody", {}).get("content", {})
     statuses = [*_EVERY, *(_WITH_BODY if body else ()), *(_WITH_FORM if "multipart/form-data" in body else ())]
-    if method == "post":
+    if method in ("post", "patch"):
         statuses.append("409")
     declared = problem("What is wrong, and with which field")
     # FastAPI declares a 422 of its own, which is not what is answered.

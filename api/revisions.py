@@ -1,5 +1,6 @@
 """Revisions of a job: what an edit makes of it, and the results of those that were before.
 
+    edit                 another text, or spoken otherwise: what is changed is said, the rest stays (edit.py)
     retry of a segment   the same text, with a seed of its own for one line
 
 A change is made of one revision. The store takes it only while the job is still at that one, so of two changes that are
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Annotated, Any
@@ -17,23 +19,28 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 
 from api.answers import json_response, require_json
+from api.book import opened
+from api.edit import edited, requested
 from api.idempotency import key_of, reserved
 from api.jobs import find, job_answer
 from api.openapi import IDEMPOTENCY_KEY, OVER_QUOTA, header, json_body, problem
 from api.problems import Gone, parse
 from api.state import AppState, state_of, tenant_of
 from api.views import base_url, revision_view
-from farm.errors import BadInput, Conflict, NotFound, ObjectMissing, Unavailable
+from farm.errors import BadInput, Conflict, FarmError, NotFound, ObjectMissing, Outdated, Unavailable
 from farm.job import TRANSITIONS, Status
+from farm.layout import voice_key
 from farm.plan import Recipe, Segment, line_of
 from farm.plan_reader import PlanReader
-from farm.spec import Spec
+from farm.quota import QuotaExceeded
+from farm.spec import Spec, stored_text_key
 from farm.speech import Parameter
-from farm.store import jobs, revisions
+from farm.store import jobs, quotas, revisions
 from farm.wake import DESK_QUEUE
-from farm.wire import Job, JobRevision, Page, SegmentRetry
+from farm.wire import Job, JobEdit, JobRequest, JobRevision, Page, SegmentRetry
 
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["jobs"])
+edits = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
 MOST_SEEDS = 1_000  # lines of a job with a seed of their own: some 30 bytes of its record each
 _SEEDS = 2**32
@@ -48,6 +55,35 @@ _CHANGED: dict[int | str, dict[str, Any]] = {
     410: problem("Its retention is over"),
     412: problem("It has another revision by now"),
 }
+
+
+@edits.patch(
+    "/{job_id}",
+    response_model=Job,
+    responses={
+        200: {"model": Job, "description": "It changes nothing"},
+        202: {"model": Job, "description": "The next revision"},
+        **OVER_QUOTA,
+        **_CHANGED,
+    },
+    openapi_extra={
+        "requestBody": json_body("JobEdit", {"segments": [{"index": 1, "text": "Nobody saw it come back."}]}),
+        "parameters": [IDEMPOTENCY_KEY, IF_MATCH],
+    },
+)
+async def edit_job(request: Request, job_id: str) -> Response:
+    """Changes a job that has ended: its text, its voices, lexicons, output. It goes on as its next revision, which
+    renders only what changed; the result before stays until it expires."""
+    state = state_of(request)
+    await find(request, job_id)  # whose job it is comes before what is wrong with the edit
+    require_json(request)
+    body = await request.body()
+    wanted = await state.blocking(parse, JobEdit, body)
+
+    async def change(job: jobs.JobRecord) -> revisions.Change | None:
+        return await _edited(state, job, wanted)
+
+    return await _revised(request, job_id, body, change)
 
 
 async def at_revision(request: Request, job_id: str, number: int | None) -> jobs.JobRecord:
@@ -96,6 +132,7 @@ async def list_revisions(request: Request, job_id: str) -> Response:
 async def retry_segment(request: Request, job_id: str, index: int) -> Response:
     """Says one sentence again, under another seed, and makes the result anew. The job goes on as its next revision, in
     which this line keeps the seed wherever it stands. All other clips stay as they are."""
+    await find(request, job_id)
     body = await request.body()
     if body:
         require_json(request)
@@ -103,7 +140,7 @@ async def retry_segment(request: Request, job_id: str, index: int) -> Response:
     state = state_of(request)
 
     async def change(job: jobs.JobRecord) -> revisions.Change:
-        await _check_seeds(state, job.model)
+        await _check_seeds(state, job.model, asked=wanted.seed is not None)
         recipe, row = await state.blocking(_planned, state, job, index)
         spec = _reseeded(Spec.model_validate_json(job.spec), recipe, row, wanted.seed)
         return revisions.Change(job.id, job.tenant, job.revision, spec, job.characters, job.retention_s)
@@ -115,19 +152,39 @@ async def retry_segment(request: Request, job_id: str, index: int) -> Response:
 
 
 async def _revised(
-    request: Request, job_id: str, body: bytes, change: Callable[[jobs.JobRecord], Awaitable[revisions.Change]]
+    request: Request, job_id: str, body: bytes, change: Callable[[jobs.JobRecord], Awaitable[revisions.Change | None]]
 ) -> Response:
-    """Makes the next revision by `change`, and answers with it. A change that is sent again under its key is not made
-    again, and is answered although the job has another revision by now."""
+    """Makes the next revision by `change`, and answers with it; with the job as it is where nothing changes. A change
+    that is sent again under its key is not made again, and is answered although the job has another revision by now."""
     state, key = state_of(request), key_of(request)
     said = hashlib.sha256(f"{request.url.path}\n".encode() + body).hexdigest() if key is not None else ""
+    headers, made = {}, None
     async with reserved(state, tenant_of(request), key, said, _RESERVE_S) as claimed:
-        if claimed.earlier is None:
-            made = await change(await _changeable(request, job_id))
-            await state.store.run(revisions.revise(replace(made, idempotency_key=key, request_digest=said)))
+        if claimed.earlier is not None:
+            headers = {"Idempotent-Replayed": "true"}
+        else:
+            job = await _changeable(request, job_id)
+            made = await change(job)
+            if made is not None:
+                await _revise(state, job, replace(made, idempotency_key=key, request_digest=said))
     state.waker.wake(DESK_QUEUE)
-    headers = {} if claimed.earlier is None else {"Idempotent-Replayed": "true"}
-    return await job_answer(request, state, await find(request, job_id), 202, headers)
+    status = 200 if made is None and not headers else 202
+    return await job_answer(request, state, await find(request, job_id), status, headers)
+
+
+async def _revise(state: AppState, job: jobs.JobRecord, change: revisions.Change) -> None:
+    """The text before goes once there is another, and the new one where it is refused. After an outage nobody knows
+    which of them the job has, so both stay, until the job goes."""
+    before = stored_text_key(job.id, Spec.model_validate_json(job.spec))
+    after = stored_text_key(job.id, change.spec)
+    try:
+        await state.store.run(revisions.revise(change))
+    except (BadInput, Conflict, NotFound, Outdated, QuotaExceeded):
+        if change.text_bytes is not None:
+            await state.blocking(state.storage.delete, after)
+        raise
+    if change.text_bytes is not None:
+        await state.blocking(state.storage.delete, before)
 
 
 async def _changeable(request: Request, job_id: str) -> jobs.JobRecord:
@@ -142,6 +199,68 @@ async def _changeable(request: Request, job_id: str) -> jobs.JobRecord:
     if job.streamed or job.status not in TRANSITIONS["revise"]:
         raise revisions.cannot_change(job.id, job.status)
     return job
+
+
+# --- edits ------------------------------------------------------------------------------------------------------------
+
+
+async def _edited(state: AppState, job: jobs.JobRecord, edit: JobEdit) -> revisions.Change | None:
+    """The change, whose text is in storage by then. None where nothing changes."""
+    spec, inline = Spec.model_validate_json(job.spec), await state.store.run(jobs.text(job.id))
+    try:
+        document = await _document(state, job, spec) if inline is None else inline.encode()
+        request = await state.blocking(_requested, state, job, document, edit)
+    except ObjectMissing:
+        raise await _changed_meanwhile(state, job) from None
+    request, _ = await opened(state, job.tenant, request)
+    catalog = await state.catalog(job.tenant, request)
+    made = await state.blocking(edited, job, document, edit, request, catalog)
+    if made is None:
+        return None
+    await state.blocking(_check_recordings, state, job.tenant, made.spec)
+    change = revisions.Change(job.id, job.tenant, job.revision, made.spec, made.characters, made.retention_s)
+    if made.text is None:
+        return change
+    text = made.text.encode()
+    longer = len(text) - (0 if inline is not None else len(document))
+    await state.store.run(quotas.room(job.tenant, characters=made.characters, bytes=max(longer, 0), records=0))
+    named = replace(change, spec=made.spec.model_copy(update={"text": secrets.token_hex(8)}), text_bytes=longer)
+    await state.blocking(state.storage.put, stored_text_key(job.id, named.spec), text, "application/json")
+    return named
+
+
+async def _document(state: AppState, job: jobs.JobRecord, spec: Spec) -> bytes:
+    return await state.blocking(state.storage.get, stored_text_key(job.id, spec))
+
+
+def _requested(state: AppState, job: jobs.JobRecord, document: bytes, edit: JobEdit) -> JobRequest:
+    reader: PlanReader | None = None
+
+    def row(index: int) -> Segment:
+        nonlocal reader
+        reader = reader or _reader(state, job)
+        return reader.row(index)
+
+    return requested(job, document, edit, row)
+
+
+async def _changed_meanwhile(state: AppState, job: jobs.JobRecord) -> FarmError:
+    """Why the text of a job is not where it was."""
+    now = await state.store.run(jobs.record(job.id))
+    if now is not None and now.revision != job.revision:
+        return revisions.outdated(job.id, now.revision)
+    return Gone(f"the text of job {job.id} is no longer in storage; submit it anew")
+
+
+def _check_recordings(state: AppState, tenant: str, spec: Spec) -> None:
+    """Raises BadInput for a voice whose recording is gone."""
+    for name, digest in spec.uploads.items():
+        if state.storage.head(voice_key(tenant, digest)) is None:
+            raise BadInput(
+                f"voice {name!r} has another recording by now, or none, and the one that this job was spoken with is "
+                "gone; name a voice in voice or voices, which speaks all of it then",
+                code="unknown_voice", pointer="/voice",
+            )  # fmt: skip
 
 
 # --- seeds ------------------------------------------------------------------------------------------------------------
@@ -169,28 +288,38 @@ def _reseeded(spec: Spec, recipe: Recipe, row: Segment, seed: int | None) -> Spe
     return spec.model_copy(update={"seeds": seeds})
 
 
-async def _check_seeds(state: AppState, model: str) -> None:
+async def _check_seeds(state: AppState, model: str, *, asked: bool) -> None:
+    """Raises BadInput for a seed that was asked for, and Conflict for another take, where the model has neither."""
     card = (await state.cards.get()).get(model)
     if card is None:
         raise Unavailable(
             f"no render worker has announced model {model!r}; start one and try again", code="model_not_ready"
         )
-    if Parameter.SEED not in card.parameters:
-        raise BadInput(
-            f"model {model!r} draws no random numbers: it says a sentence the same way each time; change its words, or "
-            "put how a word is said into a lexicon",
-            code="not_honoured", pointer="/seed",
-        )  # fmt: skip
+    if Parameter.SEED in card.parameters:
+        return
+    why = (
+        f"model {model!r} draws no random numbers: it says a sentence the same way each time; change its words, or put "
+        "how a word is said into a lexicon"
+    )
+    if asked:
+        raise BadInput(why, code="not_honoured", pointer="/seed")
+    raise Conflict(why, code="no_other_take")
 
 
 def _planned(state: AppState, job: jobs.JobRecord, index: int) -> tuple[Recipe, Segment]:
+    reader = _reader(state, job)
     try:
-        reader = PlanReader(state.storage, job.id, job.revision)
         return reader.plan.recipe, reader.row(index)
     except IndexError:
         raise NotFound(f"job {job.id} has no segment {index}; the last one is {reader.plan.total - 1}") from None
+
+
+def _reader(state: AppState, job: jobs.JobRecord) -> PlanReader:
+    try:
+        return PlanReader(state.storage, job.id, job.revision)
     except ObjectMissing:
         raise Conflict(
-            f"job {job.id} is {job.status} and has no segments; POST /v1/jobs/{job.id}/retry takes it up again",
+            f"job {job.id} is {job.status} and has no segments; POST /v1/jobs/{job.id}/retry takes it up again, or "
+            "give its text anew as a whole",
             code="no_segments",
         ) from None

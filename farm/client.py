@@ -35,6 +35,7 @@ from farm.wire import (
     Delivery,
     Document,
     Job,
+    JobEdit,
     JobOptions,
     JobRequest,
     JobRevision,
@@ -102,6 +103,11 @@ class Farm(Exchange):
     def retry(self, id: str) -> Job:
         """Renders what is missing of a failed, canceled or incomplete job."""
         return self._post(f"{_job(id)}/retry", Job)
+
+    def edit(self, id: str, edit: JobEdit, *, revision: int | None = None, idempotency_key: str | None = None) -> Job:
+        """Changes an ended job, which goes on as its next revision and renders only what changed. With `revision`, only
+        where that is still the job's."""
+        return self._change("PATCH", _job(id), Job, body=_said(edit), key=_key(idempotency_key), revision=revision)
 
     def retry_segment(
         self, id: str, segment: int, *, seed: int | None = None, revision: int | None = None,

@@ -120,14 +120,18 @@ class Exchange:
         options: dict[str, Any] = {"params": {"wait": f"{wait:g}"}, "timeout": wait + 30} if wait else {}
         return read_answer(shape, self._persist(lambda: self._once("GET", path, **options)))
 
-    def _post(
-        self, path: str, shape: type[Answer], *, body: Any = None, key: str | None = None, revision: int | None = None
-    ) -> Answer:
+    def _post(self, path: str, shape: type[Answer], **options: Any) -> Answer:
+        return self._change("POST", path, shape, **options)
+
+    def _change(
+        self, method: str, path: str, shape: type[Answer], *, body: Any = None, key: str | None = None,
+        revision: int | None = None,
+    ) -> Answer:  # fmt: skip
         """`revision`: the change is made of this one, and refused where there is another by now."""
         options: dict[str, Any] = {} if body is None else {"json": body}
         headers = {"Idempotency-Key": key, "If-Match": None if revision is None else f'"{revision}"'}
         options["headers"] = {name: value for name, value in headers.items() if value is not None}
-        answer = self._persist(lambda: self._once("POST", path, **options), repeatable=key is not None)
+        answer = self._persist(lambda: self._once(method, path, **options), repeatable=key is not None)
         return read_answer(shape, answer)
 
     def _pages(self, path: str, shape: type[Answer], **filters: str | None) -> Iterator[Answer]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
 
-from farm.wire import ROOM_TONE_DBFS, TRIM_DBFS, Output, PresetName
+from farm.wire import ROOM_TONE_DBFS, TRIM_DBFS, Output, Pauses, PresetName
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,19 @@ def resolved(output: Output) -> Output:
     pauses = output.pause_ms.model_fields_set
     lasting = {name: shortest for name, (shortest, _) in preset.pauses_ms.items() if name not in pauses}
     return output.model_copy(update={**fields, "pause_ms": output.pause_ms.model_copy(update=lasting)})
+
+
+def without_preset(output: Output) -> Output:
+    """Without its preset, and without what that had decided."""
+    if output.preset is None:
+        return output
+    preset = PRESETS[output.preset]
+    kept = output.model_fields_set - {*preset.defaults, *preset.fixed, "preset"}
+    fields = {name: getattr(output, name) for name in kept}
+    if "pause_ms" in fields:
+        said = output.pause_ms.model_fields_set - preset.pauses_ms.keys()
+        fields["pause_ms"] = Pauses(**{name: getattr(output.pause_ms, name) for name in said})
+    return Output(**fields)
 
 
 def contradictions(output: Output) -> Iterator[tuple[str, str]]:

@@ -66,6 +66,13 @@ def _spoken(value: object) -> object:
     return speakable(value) if isinstance(value, str) else value
 
 
+def _allowed(value: object) -> object:
+    """As _spoken, but it may be blank."""
+    if isinstance(value, str):
+        _refuse(_NOT_IN_A_TEXT, value)
+    return value
+
+
 def _line(value: object) -> object:
     """Titles and names are text too: wide and narrow spaces, joiners, directions and new emoji belong in them."""
     if isinstance(value, str):
@@ -88,6 +95,11 @@ _LABEL_PATTERN = r"^[^\u0000-\u001f\u007f-\u009f]*$"
 
 Text = Annotated[
     str, Field(max_length=MAX_CHARACTERS, json_schema_extra={"pattern": _TEXT_PATTERN}), BeforeValidator(_spoken)
+]
+Words = Annotated[
+    str,
+    Field(max_length=MAX_CHARACTERS, json_schema_extra={"pattern": f"^[^{_CONTROLS}]*$"}),
+    BeforeValidator(_allowed),
 ]
 Label = Annotated[str, Field(max_length=200, json_schema_extra={"pattern": _LABEL_PATTERN}), BeforeValidator(_line)]
 Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")]
@@ -273,10 +285,9 @@ class Webhook(_Request):
     ]
 
 
-class JobOptions(_Request):
-    """What a job may say beside its text; a batch's `defaults` are the same fields."""
+class Narration(_Request):
+    """How a text is spoken, and what becomes of it: all of a job that can be changed later."""
 
-    model: Name | None = Field(None, description="the farm's default model when absent")
     voice: Name | None = Field(None, description="a built-in or uploaded voice; the language's own when absent")
     voices: Cast = Field(
         {},
@@ -305,7 +316,6 @@ class JobOptions(_Request):
         "`duration`. The result says by how much it was missed. With chapters, either this or theirs",
     )
     output: Output = Output()
-    priority: Lane = Lane.NORMAL
     on_error: Literal["fail", "skip"] = Field(
         "fail", description="what a segment that can't be rendered does to the job"
     )
@@ -317,6 +327,13 @@ class JobOptions(_Request):
     expires_after: Annotated[int, Field(ge=60, le=31_536_000), BeforeValidator(_number)] | None = Field(
         None, description="seconds after its end for which the result is kept; the farm's retention when absent"
     )
+
+
+class JobOptions(Narration):
+    """What a job may say beside its text; a batch's `defaults` are the same fields."""
+
+    model: Name | None = Field(None, description="the farm's default model when absent")
+    priority: Lane = Lane.NORMAL
 
 
 _TEXTS = {"input": "string", "chapters": "array", "document": "object"}  # with their types; a job has one of them
@@ -480,6 +497,52 @@ class Job(_Answer):
     @property
     def ended(self) -> bool:
         return self.status not in ("queued", "running", "assembling")
+
+
+class SegmentEdit(_Request):
+    """Other words for one sentence."""
+
+    index: Annotated[int, Field(ge=0, le=10**6)]
+    text: Words = Field(description="in place of what stands there, as the job's markup has it; empty: it is left out")
+
+
+_NEW_TEXTS = ("segments", *_TEXTS)  # an edit has at most one of them
+
+
+class JobEdit(Narration):
+    """PATCH /v1/jobs/{id}. What it sets is changed, and everything else stays: fields as a whole, of `output` those
+    that it names. The text by sentences, or all of it anew."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [
+                {"properties": {name: {"type": "null"} for name in _NEW_TEXTS if name != one}} for one in _NEW_TEXTS
+            ]
+        }
+    )
+
+    segments: Annotated[list[SegmentEdit], Field(min_length=1, max_length=1_000)] | None = Field(
+        None, description="other words for some sentences, by their numbers in this revision"
+    )
+    input: Text | None = Field(None, description="all of the text anew; this, chapters, document or segments")
+    chapters: Annotated[list[Chapter], Field(min_length=1, max_length=MAX_CHAPTERS)] | None = None
+    document: DocumentChoice | None = Field(
+        None, description="other chapters of an uploaded document, or by other rules"
+    )
+
+    @model_validator(mode="after")
+    def _one_text(self) -> Self:
+        if len(self.changed & set(_NEW_TEXTS)) > 1:
+            raise ValueError("give at most one of segments, input, chapters and document")
+        if self.chapters and sum(len(chapter.input) for chapter in self.chapters) > MAX_CHARACTERS:
+            raise ValueError(f"the chapters together have more than {MAX_CHARACTERS:,} characters; split the job")
+        return self
+
+    @property
+    def changed(self) -> frozenset[str]:
+        """The fields that it sets. A text that is null is none."""
+        texts = {name for name in _NEW_TEXTS if getattr(self, name) is None}
+        return frozenset(self.model_fields_set - texts)
 
 
 class SegmentRetry(_Request):

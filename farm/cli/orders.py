@@ -14,7 +14,7 @@ from farm.wire import Batch, Job, Queue
 
 def status(given: argparse.Namespace) -> int:
     with connected(Settings.read()) as farm:
-        return _tell(given, farm.batch(given.id) if is_batch(given.id) else farm.job(given.id))
+        return tell(given, farm.batch(given.id) if is_batch(given.id) else farm.job(given.id))
 
 
 def download(given: argparse.Namespace) -> int:
@@ -35,7 +35,7 @@ def listen(given: argparse.Namespace) -> int:
 
 def cancel(given: argparse.Namespace) -> int:
     with connected(Settings.read()) as farm:
-        return _tell(given, farm.cancel_batch(given.id) if is_batch(given.id) else farm.cancel(given.id))
+        return tell(given, farm.cancel_batch(given.id) if is_batch(given.id) else farm.cancel(given.id))
 
 
 def retry(given: argparse.Namespace) -> int:
@@ -43,8 +43,8 @@ def retry(given: argparse.Namespace) -> int:
         raise BadInput("--seed is of one segment; name that with --segment")
     with connected(Settings.read()) as farm:
         if given.segment is None:
-            return _tell(given, farm.retry(given.id))
-        return _tell(given, farm.retry_segment(given.id, given.segment, seed=given.seed))
+            return tell(given, farm.retry(given.id))
+        return tell(given, farm.retry_segment(given.id, given.segment, seed=given.seed))
 
 
 def queue(given: argparse.Namespace) -> int:
@@ -54,7 +54,7 @@ def queue(given: argparse.Namespace) -> int:
     return OK
 
 
-def _tell(given: argparse.Namespace, found: Job | Batch) -> int:
+def tell(given: argparse.Namespace, found: Job | Batch) -> int:
     def plainly() -> None:
         line(f"{found.id}: {in_words(found)}")
         if isinstance(found, Job) and found.error is not None:

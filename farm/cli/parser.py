@@ -85,6 +85,24 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--segment", type=int, metavar="N", help="only this one, under another seed")
     command.add_argument("--seed", type=int, metavar="S", help="of that segment (the one after its own)")
 
+    command = _add(commands, "edit", _later("edit", "edit"), "change an ended job, and render only what changed")
+    command.add_argument("id", metavar="JOB")
+    command.add_argument("file", nargs="?", metavar="FILE", help="all of its text anew, in UTF-8, or - for stdin")
+    command.add_argument("--segment", type=int, action="append", default=[], metavar="N", help="a sentence; repeatable")
+    command.add_argument("--text", action="append", default=[], help="in place of that; repeatable, one for each")
+    command.add_argument("--voice", help="of the whole job")
+    command.add_argument(
+        "--cast", action="append", default=[], type=_pair, metavar="NAME=VOICE", help="in place of its cast; repeatable"
+    )
+    command.add_argument(
+        "--lexicon", action="append", metavar="NAME", help="in place of its lexicons; repeatable, an empty one for none"
+    )
+    command.add_argument("--language", help="BCP 47, like en or pt-BR")
+    command.add_argument("--speed", type=float, help="0.5 to 2.0")
+    command.add_argument("--markup", choices=get_args(Markup), help="what the text is written in")
+    command.add_argument("--format", choices=tuple(AUDIO_FORMATS), help="of the audio")
+    command.add_argument("--revision", type=int, metavar="N", help="only where the job is still at this one")
+
     _add_voices(commands)
     _add_lexicons(commands)
     _add(commands, "queue", orders.queue, "show what waits, and who works on it")

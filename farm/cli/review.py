@@ -1,9 +1,10 @@
-"""What to listen to: the segments of a job that failed or have warnings, where they stand in its audio, and the command
-that says such a sentence again."""
+"""What to listen to: the segments of a job that failed or have warnings, where they stand in its audio, and the
+commands that say such a sentence again or otherwise."""
 
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,17 +19,19 @@ def review(given: argparse.Namespace) -> int:
         manifest = farm.manifest(given.id)
         rows: list[dict[str, Any]] = manifest["segments"]
         found = [row for row in rows if row.get("warnings") or "error" in row]
-        again = f"farm retry {given.id}" if found and not given.json and _draws(farm, manifest["model"]) else None
-    show(given, found, lambda: line("\n".join(_said(found, len(rows), again))))
+        again = bool(found) and not given.json and _draws(farm, manifest["model"])
+    show(given, found, lambda: line("\n".join(_said(given.id, found, len(rows), again=again))))
     return OK
 
 
-def _said(found: list[dict[str, Any]], total: int, again: str | None) -> Iterator[str]:
+def _said(id: str, found: list[dict[str, Any]], total: int, *, again: bool) -> Iterator[str]:
+    """`again`: another seed is another take."""
     for row in found:
         yield f"segment {row['index']}, {_place(row)}: {_text(row)}"
         yield from (f"    {warning}" for warning in row.get("warnings", [f"failed: {row.get('error')}"]))
-        if again is not None:
-            yield f"    again: {again} --segment {row['index']}"
+        if again:
+            yield f"    again: farm retry {id} --segment {row['index']}"
+        yield f"    change: farm edit {id} --segment {row['index']} --text {shlex.quote(_text(row))}"
     needed = sum(bool(row.get("needs_review")) or "error" in row for row in found)
     yield f"{len(found)} of {total} segments to listen to, {needed} of them need a review"
 

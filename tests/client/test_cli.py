@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -55,18 +56,43 @@ def test_a_preset_shows_its_table_at_the_end(command: Command, tmp_path: Path) -
     assert (tmp_path / "book.mp3").exists()
 
 
+QUEUED = {
+    "id": "job_1", "status": "queued", "model": "tones", "language": "en", "seed": 7, "revision": 2,
+    "priority": "normal", "characters": 30, "status_url": "", "created_at": "2026-11-29T00:00:00Z",
+    "progress": {
+        "segments_total": 0, "segments_done": 0, "segments_failed": 0, "cached": 0, "audio_seconds": 0, "percent": 0,
+    },
+}  # fmt: skip
+
+
+def test_an_edit_sends_what_changes_and_nothing_else(command: Command, scripted: Scripted, tmp_path: Path) -> None:
+    scripted.replies = [Reply(202, body=QUEUED)] * 2
+    sentence = command(
+        "edit", "job_1", "--segment", "3", "--text", "Yes.", "--segment", "4", "--text", "", "--revision", "1",
+        FARM_URL=scripted.url,
+    )  # fmt: skip
+    (tmp_path / "new.txt").write_text("All anew.")
+    manner = command(
+        "edit", "job_1", str(tmp_path / "new.txt"), "--speed", "1.5", "--lexicon", "", "--format", "m4b",
+        FARM_URL=scripted.url,
+    )  # fmt: skip
+    assert (sentence.returncode, manner.returncode) == (0, 0), sentence.stderr + manner.stderr
+    first, second = scripted.asked
+    assert (first.method, first.path, first.headers["if-match"]) == ("PATCH", "/v1/jobs/job_1", '"1"')
+    assert json.loads(first.body) == {"segments": [{"index": 3, "text": "Yes."}, {"index": 4, "text": ""}]}
+    assert json.loads(second.body) == {
+        "input": "All anew.", "speed": 1.5, "lexicons": [], "output": {"format": "m4b"},
+    }  # fmt: skip
+    assert "if-match" not in second.headers
+    for wrong in ((), ("--segment", "3")):
+        refused = command("edit", "job_1", *wrong, FARM_URL=scripted.url)
+        assert (refused.returncode, "--text" in refused.stderr) == (2, True)
+
+
 def test_a_retry_of_a_segment_asks_for_that_one_and_says_where_the_job_stands(
     command: Command, scripted: Scripted
 ) -> None:
-    job = {
-        "id": "job_1", "status": "queued", "model": "tones", "language": "en", "seed": 7, "revision": 2,
-        "priority": "normal", "characters": 30, "status_url": "", "created_at": "2026-11-29T00:00:00Z",
-        "progress": {
-            "segments_total": 0, "segments_done": 0, "segments_failed": 0, "cached": 0, "audio_seconds": 0,
-            "percent": 0,
-        },
-    }  # fmt: skip
-    scripted.replies = [Reply(202, body=job)]
+    scripted.replies = [Reply(202, body=QUEUED)]
     ended = command("retry", "job_1", "--segment", "3", "--seed", "9", FARM_URL=scripted.url)
     assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.stdout.startswith("job_1: queued")
@@ -109,9 +135,11 @@ def test_review_names_what_to_listen_to_and_where(command: Command, scripted: Sc
         "segment 1, 1:02:03.4: It's held for long.",
         "    long_silence: 1.3 s of silence",
         "    again: farm retry job_1 --segment 1",
+        "    change: farm edit job_1 --segment 1 --text " + shlex.quote("It's held for long."),
         "segment 2, not in the audio: Lost.",
         "    failed: the engine fell over",
         "    again: farm retry job_1 --segment 2",
+        "    change: farm edit job_1 --segment 2 --text Lost.",
         "2 of 3 segments to listen to, 2 of them need a review",
     ]
     told = json.loads(command("review", "job_1", "--json", FARM_URL=scripted.url).stdout)

@@ -84,6 +84,8 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
             case.query[name] = rule(case.query[name])
     if "Idempotency-Key" in case.headers:  # a key is of one request
         case.headers["Idempotency-Key"] = f"{next(_NUMBERS)}"
+    if "If-Match" in case.headers:  # only the job knows at which revision it is
+        case.headers["If-Match"] = "*"
     if "Last-Event-ID" in case.headers:
         case.headers["Last-Event-ID"] = _PAST
 
@@ -122,6 +124,20 @@ def _of_job(said: dict[str, Any]) -> None:
     for chapter in chapters:
         _of_job(chapter)
     _of_webhook(said)
+
+
+def _of_retry(said: dict[str, Any]) -> None:
+    for name in _NOT_HONOURED & said.keys():
+        del said[name]
+
+
+def _of_edit(said: dict[str, Any]) -> None:
+    """Only the job knows how many segments it has, and what its target and preset contradict."""
+    for name in ("segments", "target_duration_ms"):
+        said.pop(name, None)
+    _of_job(said)
+    if "output" in said:
+        said["output"] = {"format": said["output"].get("format", "mp3")}
 
 
 def _of_webhook(said: dict[str, Any]) -> None:
@@ -179,6 +195,8 @@ def _past(value: Any) -> Any:
 
 _BODIES: Mapping[str, Callable[[dict[str, Any]], None]] = {
     "/v1/jobs": _of_job,
+    "/v1/jobs/{job_id}": _of_edit,
+    "/v1/jobs/{job_id}/segments/{index}/retry": _of_retry,
     "/v1/preview": _of_job,
     "/v1/lexicons": _of_lexicon,
     "/v1/batches": _of_batch,
