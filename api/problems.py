@@ -35,6 +35,7 @@ MEDIA_TYPE = "application/problem+json"
 MAX_ERRORS = 20  # wrong fields that one answer names
 _MANY = 1_000  # faults; putting more into words takes seconds, and nobody reads them
 _RETRY_AFTER = "2"  # seconds
+_OF_NAME = "[key]"  # where pydantic says that not the member but its name is wrong
 # Registered by the draft of the RateLimit fields: draft-ietf-httpapi-ratelimit-headers-10, 6.1.
 _QUOTA_EXCEEDED = "https://iana.org/assignments/http-problem-types#quota-exceeded"
 
@@ -158,7 +159,14 @@ def invalid(error: ValidationError, at: str = "") -> BadInput:
 
 
 def field_errors(errors: Iterable[Mapping[str, Any]], at: str = "") -> list[FieldError]:
-    return [FieldError(at + pointer(item["loc"]), _sentence(item)) for item in islice(errors, MAX_ERRORS)]
+    return [_field_error(item, at) for item in islice(errors, MAX_ERRORS)]
+
+
+def _field_error(item: Mapping[str, Any], at: str) -> FieldError:
+    *path, last = item["loc"] or ("",)
+    if path and last == _OF_NAME:
+        return FieldError(at + pointer(path), _sentence(item).replace("String", "has a name that", 1))
+    return FieldError(at + pointer(item["loc"]), _sentence(item))
 
 
 def pointer(path: Iterable[object]) -> str:

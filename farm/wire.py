@@ -146,7 +146,8 @@ class Chapter(_Request):
 
 LexiconRef = Annotated[str, Field(max_length=71, pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}(@[1-9][0-9]{0,5})?$")]
 Markup = Literal["none", "ssml", "tags"]
-Cast = Annotated[dict[Name, Name], Field(max_length=100)]
+# Without the last, the document would allow names that Name refuses.
+Cast = Annotated[dict[Name, Name], Field(max_length=100, json_schema_extra={"additionalProperties": False})]
 NARRATOR = "narrator"  # of a cast: who speaks what no other does
 Part = Literal["skip", "read"]
 Shown = Literal["skip", "word", "read"]

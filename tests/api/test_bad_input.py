@@ -46,6 +46,12 @@ def refused(api: httpx.Client, body: bytes | dict[str, Any], path: str = "/v1/jo
         ({"input": "a", "chapters": [{"input": "b"}]}, "", "one of input, chapters and document"),
         ({"input": 7}, "/input", "string"),
         ({"input": "a", "voise": "de"}, "/voise", "not a field"),
+        ({"input": "a", "voices": {"a/b": "de"}}, "/voices/a~1b", "has a name that should match pattern"),
+        (
+            {"input": "a", "metadata": {"k" * 65: "v"}},
+            "/metadata/" + "k" * 65,
+            "has a name that should have at most 64",
+        ),
         ({"input": "a", "output": {"format": "aac"}}, "/output/format", "'mp3'"),
         ({"input": "a", "output": {"sample_rate": 11025}}, "/output/sample_rate", "22050"),
         ({"input": "a", "output": {"pause_ms": {"chapter": -1}}}, "/output/pause_ms/chapter", "greater"),

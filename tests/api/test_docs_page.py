@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from typing import Any
 
@@ -86,3 +86,16 @@ def test_behind_a_prefix_page_and_document_name_it(served: Callable[..., Served]
     with served(public_url="https://farm.example/tts").client() as api:
         assert api.get("/openapi.json").json()["servers"] == [{"url": "https://farm.example/tts"}]
         assert "openapi.json" in read(api.get("/docs").text).links  # relative, so it is found below any prefix
+
+
+def test_the_document_allows_no_names_but_those_that_fit_its_patterns(api: httpx.Client) -> None:
+    named = [shape for shape in _shapes(api.get("/openapi.json").json()) if "patternProperties" in shape]
+    assert named
+    assert all(shape["additionalProperties"] is False for shape in named)
+
+
+def _shapes(part: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(part, dict):
+        yield part
+    for inner in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
+        yield from _shapes(inner)
