@@ -46,11 +46,11 @@ def job_prefix(job: str) -> str:
 
 
 def text_key(job: str) -> str:
-    return f"{JOBS}{job}/text.json"
+    return f"{job_prefix(job)}text.json"
 
 
 def edited_text_key(job: str, name: str) -> str:
-    return f"{JOBS}{job}/texts/{name}.json"
+    return f"{job_prefix(job)}texts/{name}.json"
 
 
 def plan_key(job: str, revision: int = 1) -> str:
@@ -72,12 +72,12 @@ def _revision_prefix(job: str, revision: int) -> str:
 
 def book_key(job: str) -> str:
     """Metadata.to_json() of the document that the job narrates."""
-    return f"{JOBS}{job}/book.json"
+    return f"{job_prefix(job)}book.json"
 
 
 def book_cover_key(job: str) -> str:
     """The bytes of its cover."""
-    return f"{JOBS}{job}/cover"
+    return f"{job_prefix(job)}cover"
 
 
 def passages_prefix(job: str) -> str:
@@ -121,11 +121,11 @@ def lexicon_key(tenant: str, digest: str) -> str:
 
 
 def lines_key(batch: str) -> str:
-    return f"{BATCHES}{batch}/jobs.jsonl.gz"
+    return f"{batch_prefix(batch)}jobs.jsonl.gz"
 
 
 def batch_cover_key(batch: str, document: str) -> str:
-    return f"{BATCHES}{batch}/covers/{document}"
+    return f"{batch_prefix(batch)}covers/{document}"
 
 
 def voices_prefix(tenant: str) -> str:
@@ -152,16 +152,16 @@ def run_prefix(key: str) -> str:
 
 def audio_key(job: str, run: str, suffix: str) -> str:
     """`suffix` has its dot."""
-    return f"{RESULTS}{job}/{run}/audio{suffix}"
+    return f"{result_prefix(job)}{run}/audio{suffix}"
 
 
 def manifest_key(job: str, run: str) -> str:
-    return f"{RESULTS}{job}/{run}/manifest.json"
+    return f"{result_prefix(job)}{run}/manifest.json"
 
 
 def subtitles_key(job: str, run: str, kind: str) -> str:
     """`kind` is vtt, srt, lrc or json."""
-    return f"{RESULTS}{job}/{run}/subtitles.{kind}"
+    return f"{result_prefix(job)}{run}/subtitles.{kind}"
 
 
 def chapter_key(result: str, chapter: int) -> str:

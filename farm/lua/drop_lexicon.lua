@@ -1,10 +1,3 @@
 -- drop_lexicon: tenant name -> what it was | nothing
 local tenant, name = unpack(ARGV)
-local key = 'f:lexicons:' .. tenant
-local stored = call('HGET', key, name)
-if stored then
-  drains()
-  use(tenant, 0, -number(string.match(stored, '^%d+')), 0)
-  call('HDEL', key, name)
-end
-return stored
+return drop_counted(tenant, 'f:lexicons:' .. tenant, name)

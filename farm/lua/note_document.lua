@@ -7,7 +7,7 @@ if not old or (token ~= '' and not holds('document', task, token)) then
   return 0
 end
 local t = now()
-use(tenant, 0, bytes - number(string.match(old, '^%d+')), 0)
+use(tenant, 0, bytes - bytes_of(old), 0)
 call('HSET', key, id, bytes .. ' ' .. record)
 schedule('document', task, t + due_ms, t)
 return 1

@@ -52,6 +52,11 @@ def expected_keys(model: State) -> dict[str, Any]:
         held = {f"{id}:{index}": "1" if begun else "" for (id, index), begun in lease.segments.items()}
         keys[f"f:g:{token}"] = {"w": lease.worker, "m": "m", **held}
     for (kind, id), (at, _) in model.due.items():
+        if kind == Due.DOCUMENT:
+            tenant = id.partition(".")[2]
+            zsets[f"f:due:{kind}:{Lane.BULK}:{tenant}"][id] = at
+            sets[f"f:desk:{kind}:{Lane.BULK}"].add(tenant)
+            continue
         owner = id.rsplit(".", 1)[0] if kind in (Due.DELIVER, Due.PASSAGE, Due.RETIRE) else id
         home = model.jobs.get(owner) or model.batches[owner]
         lane = home.new.lane if isinstance(home, Job) else Lane.BULK
@@ -62,6 +67,8 @@ def expected_keys(model: State) -> dict[str, Any]:
         limits = {f"most_{name}": most for name, most in model.limits.get(tenant, {}).items()}
         account = {**model.used(tenant), "requests": requests, "since": since, **limits}
         keys[f"f:quota:{tenant}"] = {name: str(value) for name, value in account.items() if value}
+    for (kind, tenant), kept in model.kept.items():
+        keys[f"f:{kind}:{tenant}"] = {name: f"{bytes} {record}" for name, (bytes, record) in kept.items()}
     for job in model.jobs.values():
         if model.is_under_way(job):
             sets[f"f:running:{job.new.tenant}"].add(job.new.id)

@@ -555,3 +555,50 @@ class StoreModel(State):
         home.asked = self.now
         self.schedule(Due.DELIVER, id)
         return True
+
+    # --- documents and lexicons -----------------------------------------------------------------------------------
+
+    def put_document(self, tenant: str, id: str, record: str, bytes: int, due_ms: int, limit: int) -> bool | str:
+        put = self._put("docs", tenant, id, record, bytes, limit)
+        if put is True:
+            self.schedule(Due.DOCUMENT, f"{id}.{tenant}", due_ms)
+        return put
+
+    def note_document(self, tenant: str, id: str, record: str, bytes: int, due_ms: int, token: str) -> bool:
+        task = f"{id}.{tenant}"
+        if id not in self.kept["docs", tenant] or (token and not self.holds(Due.DOCUMENT, task, token)):
+            return False
+        self.kept["docs", tenant][id] = (bytes, record)
+        self.schedule(Due.DOCUMENT, task, due_ms)
+        return True
+
+    def drop_document(self, tenant: str, id: str, token: str) -> bool:
+        task = f"{id}.{tenant}"
+        if token and not self.holds(Due.DOCUMENT, task, token):
+            return False
+        self.due.pop((Due.DOCUMENT, task), None)
+        return self.kept["docs", tenant].pop(id, None) is not None
+
+    def put_lexicon(self, tenant: str, name: str, record: str, bytes: int, old: str, limit: int) -> int | str:
+        if self._shown("lexicons", tenant, name) != old:
+            return -1
+        put = self._put("lexicons", tenant, name, record, bytes, limit)
+        return put if isinstance(put, str) else int(put)
+
+    def drop_lexicon(self, tenant: str, name: str) -> str | None:
+        before = self._shown("lexicons", tenant, name)
+        self.kept["lexicons", tenant].pop(name, None)
+        return before or None
+
+    def _put(self, kind: str, tenant: str, name: str, record: str, bytes: int, limit: int) -> bool | str:
+        kept = self.kept[kind, tenant]
+        if name not in kept and len(kept) >= limit:
+            return False
+        if not self.admit(tenant, bytes=bytes - kept.get(name, (0, ""))[0]):
+            return "quota_exceeded"
+        kept[name] = (bytes, record)
+        return True
+
+    def _shown(self, kind: str, tenant: str, name: str) -> str:
+        bytes, record = self.kept[kind, tenant].get(name, (0, ""))
+        return f"{bytes} {record}" if record else ""

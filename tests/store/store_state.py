@@ -105,15 +105,20 @@ class State:
         self.limits: dict[str, dict[str, int]] = {}  # tenant -> "characters", …, "segments", "running_jobs"
         self.requests: dict[str, tuple[int, int]] = {}  # tenant -> how many, since when
         self.held: dict[tuple[str, str], int] = {}  # tenant with a limit of segments, token -> segments
+        # A tenant's documents ("docs") and lexicons, by their names: the bytes that each counts for, and its record.
+        self.kept: defaultdict[tuple[str, str], dict[str, tuple[int, str]]] = defaultdict(dict)
 
     # --- quotas, whose counts are a scan over all that a tenant has -------------------------------------------------
 
     def used(self, tenant: str) -> dict[str, int]:
         jobs = [job for job in self.jobs.values() if job.new.tenant == tenant]
         batches = [batch for batch in self.batches.values() if batch.new.tenant == tenant]
+        kept = [bytes for kind in ("docs", "lexicons") for bytes, _ in self.kept[kind, tenant].values()]
         return {
             "characters": sum(job.held or 0 for job in jobs) + sum(batch.held for batch in batches),
-            "bytes": sum(job.bytes for job in jobs) + sum(batch.bytes + batch.lines + batch.texts for batch in batches),
+            "bytes": sum(job.bytes for job in jobs)
+            + sum(batch.bytes + batch.lines + batch.texts for batch in batches)
+            + sum(kept),
             "records": sum(job.records for job in jobs) + sum(batch.records + batch.lines for batch in batches),
         }
 

@@ -13,7 +13,7 @@ from farm.errors import BadInput, Conflict, NotFound, Outdated
 from farm.job import OPEN, Due, Lane, Status
 from farm.quota import QuotaExceeded
 from farm.spec import Spec, Written
-from farm.store import batches, jobs, outbox, quotas, revisions, segments, tasks
+from farm.store import batches, documents, jobs, lexicons, outbox, quotas, revisions, segments, tasks
 from farm.store.call import Call
 from farm.wire import Webhook
 from tests.store.clocked import NOON
@@ -71,8 +71,10 @@ class Walk:
             (4, self.retire),
             (6, self.expire),
             (4, self.forget),
-            (2, self.batches),
+            (3, self.batches),
             (4, self.deliver),
+            (4, self.documents),
+            (3, self.lexicons),
             (3, self.tasks),
             (8, self.wait),
         ]
@@ -269,7 +271,7 @@ class Walk:
 
     def passages(self) -> None:
         for task in self._of(Due.PASSAGE):
-            if "." in task.id:
+            if task.id.rpartition(".")[2].isdecimal():
                 self.same(tasks.passage(task), self.model.passage(task))
                 self.same(tasks.passage_done(task), self.model.passage_done(task))
 
@@ -349,8 +351,9 @@ class Walk:
         elif self.random.random() < 0.3:
             after, limit = self.random.choice((0, 0, 2)), self.random.choice((1, 9))
             self.same(batches.cancel_jobs(id, after=after, limit=limit), self.model.cancel_jobs(id, after, limit))
-        elif self.random.random() < 0.2:
-            tenant = self.random.choice(TENANTS)
+        elif self.random.random() < 0.3:
+            batch = self.model.batches.get(id)
+            tenant = batch.new.tenant if batch and self.random.random() < 0.7 else self.random.choice(TENANTS)
             self.same(batches.drop(id, tenant), self.model.drop_batch(id, tenant))
         else:
             tenant = self.random.choice(TENANTS)
@@ -367,6 +370,43 @@ class Walk:
             id = f"{self.random.choice(list(self.model.outbox))}.{self.random.randint(1, 3)}"
             tenant = self.random.choice(TENANTS)
             self.same(outbox.redeliver(id, tenant), self.model.redeliver(id, tenant))
+
+    def documents(self) -> None:
+        tenant, id, limit = self.random.choice(TENANTS), f"doc_{self.random.randrange(4)}", 2
+        bytes, due_ms = self.random.choice((0, 700, 90_000)), self.random.choice((0, 50, 9_000))
+        record, token = f'{{"n": {bytes}}}', ""
+        if self.random.random() < 0.4:
+            put = (tenant, id, record)
+            self.same(
+                documents.put(*put, bytes=bytes, due_ms=due_ms, limit=limit),
+                self.model.put_document(*put, bytes, due_ms, limit),
+            )
+            return
+        taken = [task for task in self._tasks if task.kind == Due.DOCUMENT]  # some of them by desks that are late
+        if taken and self.random.random() < 0.8:
+            task = self.random.choice(taken)
+            tenant, id = documents.of_task(task.id)
+            token = task.token
+        if self.random.random() < 0.5:
+            self.same(
+                documents.note(tenant, id, record, bytes=bytes, due_ms=due_ms, token=token),
+                self.model.note_document(tenant, id, record, bytes, due_ms, token),
+            )
+        else:
+            self.same(documents.drop(tenant, id, token), self.model.drop_document(tenant, id, token))
+
+    def lexicons(self) -> None:
+        tenant, name = self.random.choice(TENANTS), f"words{self.random.randrange(3)}"
+        if self.random.random() < 0.4:
+            self.same(lexicons.drop(tenant, name), self.model.drop_lexicon(tenant, name))
+            return
+        bytes = self.random.choice((0, 300, 40_000))
+        stale = self.random.random() < 0.2
+        old = "1 {}" if stale else self.farm.run(lexicons.every(tenant)).get(name, "")
+        self.same(
+            lexicons.put(tenant, name, f'{{"n": {bytes}}}', bytes=bytes, old=old, limit=2),
+            self.model.put_lexicon(tenant, name, f'{{"n": {bytes}}}', bytes, old, 2),
+        )
 
     def tasks(self) -> None:
         if self._tasks:

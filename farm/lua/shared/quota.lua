@@ -89,6 +89,41 @@ local function grow(job, bytes, records)
   use(record[1], 0, bytes, records)
 end
 
+-- A record that counts for its bytes, as a document or a lexicon does: its bytes, a blank, and what is opaque to the store.
+local function bytes_of(stored)
+  return number(stored and string.match(stored, '^%d+'))
+end
+
+-- Puts such a record into a hash of its tenant: 1. 0 where the hash has `limit` of them already, -1 where it does not have
+-- `old` any more (nil: whatever it has), or the answer that refuses the request.
+local function put_counted(tenant, key, name, old, record, bytes, limit, t)
+  local stored = call('HGET', key, name)
+  if old and (stored or '') ~= old then
+    return -1
+  end
+  if not stored and call('HLEN', key) >= tonumber(limit) then
+    return 0
+  end
+  local standing, refusal = admit(tenant, 0, bytes - bytes_of(stored), 0, t)
+  if refusal then
+    return refusal
+  end
+  count_request(tenant, standing)
+  call('HSET', key, name, bytes .. ' ' .. record)
+  return 1
+end
+
+-- Drops one. Returns what it was, false where there was none.
+local function drop_counted(tenant, key, name)
+  local stored = call('HGET', key, name)
+  if stored then
+    drains()
+    use(tenant, 0, -bytes_of(stored), 0)
+    call('HDEL', key, name)
+  end
+  return stored
+end
+
 -- What is left of a batch's lines counts no longer: all of them are jobs, or will never be.
 local function release_lines(batch, tenant)
   local key = 'f:b:' .. batch
