@@ -17,6 +17,7 @@ import pytest
 import soundfile as sf
 from mutagen.mp3 import MP3, BitrateMode
 
+import farm.passages
 from farm.audio_formats import AUDIO_FORMATS, SUBTITLE_FORMATS
 from farm.job import Status
 from farm.layout import chapter_key, result_prefix
@@ -90,6 +91,7 @@ def test_the_subtitles_of_a_chapter_say_to_the_millisecond_when_it_is_heard_in_i
     house.renderer(Clicking(house.engine)).drain()  # type: ignore[arg-type]
     house.desk.drain()
     outcome = house.outcome(job)
+    assert outcome.chapters == 3
     for number, data in enumerate(audio(house, job)):
         target = tmp_path / f"{number}"
         target.write_bytes(data)
@@ -287,8 +289,9 @@ def test_a_desk_may_be_killed_between_any_two_steps_and_leaves_no_chapter_behind
 
 
 @pytest.mark.parametrize("per", ["recording", "chapter"])
-def test_chapters_that_say_the_same_have_a_file_each(house: House, per: str) -> None:
+def test_chapters_that_say_the_same_have_a_file_each(house: House, per: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Their passages are one object. The last chapter has another silence at its end."""
+    monkeypatch.setattr(farm.passages, "PASSAGE_MS", 1_000)  # so that there are any
     chapters = [{"title": str(number), "input": "Ding."} for number in range(4)]
     output = {"loudness_per": per, "loudness_lufs": -20}
     job = asked(house, chapters=chapters, output=output)

@@ -93,9 +93,9 @@ def test_the_head_is_the_manifest_without_its_rows(
     assert manifest_head(storage, KEY) == {**json.loads(storage.get(KEY)), "segments": []}
 
 
-def test_a_title_like_the_beginning_of_the_rows_does_not_end_the_head(tmp_path: Path) -> None:
+def test_what_looks_like_the_beginning_of_the_rows_does_not_end_the_head(tmp_path: Path) -> None:
     storage = LocalStorage(tmp_path)
-    told = {"chapters": [{"title": '\n "segments": [', "segments": 1}], "segments": [row(0, "One.")]}
+    told = {"chapters": [{"title": '\n "segments": [', "segments": [1]}], "segments": [row(0, "One.")]}
     storage.put(KEY, json.dumps(told, indent=1).encode())
     assert manifest_head(storage, KEY) == {**told, "segments": []}
 
