@@ -16,8 +16,8 @@ from tests.store.clocked import Clock, Farm
 from tests.store.store_walk import Walk
 
 STEPS = int(os.environ.get("WALK_STEPS", "2000"))
-SEED = int(os.environ.get("WALK_SEED", "39"))
-HUNTING_SEEDS = (7, 13, 14)  # one of their walks meets every bug, most within some hundred steps
+SEED = int(os.environ.get("WALK_SEED", "40"))
+HUNTING_SEEDS = (7, 26, 21, 13)  # one of their walks meets every bug, mostly within some hundred steps
 
 VERBS = (
     "redo",
