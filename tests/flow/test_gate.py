@@ -129,6 +129,14 @@ def test_what_is_heard_otherwise_is_told_in_the_manifest_and_in_the_metrics(hous
     assert worker.facts()["check"] == "3 clips heard, 1 told of, 0 made again, 0 unchecked"
 
 
+def test_a_word_without_a_place_in_the_clip_is_told_of_and_nothing_is_made_again(house: House, espeak: Espeak) -> None:
+    engine = Drawing(espeak)
+    ear = StandIn(lambda text, time: replace(said(text), lost="tide" if text == ODD else ""))
+    _, told, _ = warnings(narrated(house, renderer(house, engine, ear)))
+    assert told == [f"misread: 'tide' has no place in it and may be missing: {ODD}"]
+    assert len(engine.asked) == len(TEXTS)
+
+
 def test_a_bad_clip_is_made_again_under_a_seed_of_its_own_and_the_good_one_stays(house: House, espeak: Espeak) -> None:
     engine = Drawing(espeak)
     ear = StandIn(lambda text, time: said(text, 0.4 if text == ODD and time == 1 else 0.0))

@@ -49,6 +49,15 @@ def test_good_clips_are_good_and_planted_faults_are_not(ear: Ear, spoken: dict[s
     assert verdicts(answers) == [Verdict.GOOD, Verdict.BAD, Verdict.BAD, Verdict.BAD]
 
 
+def test_a_phrase_said_twice_and_a_last_word_that_is_missing_are_told_of(
+    ear: Ear, spoken: dict[str, np.ndarray]
+) -> None:
+    """Whisper writes the phrase once, and makes up for the word."""
+    planted = plant(spoken[TEXT], 24_000, TEXT, spoken[OTHER], seed=1)
+    answers = ear.hear([Heard(planted[kind], "en-us", TEXT) for kind in ("repeated", "last word")], 24_000)
+    assert Verdict.GOOD not in verdicts(answers)
+
+
 def test_a_clip_is_heard_alike_in_any_company_and_after_any_other(ear: Ear, spoken: dict[str, np.ndarray]) -> None:
     one = Heard(spoken[TEXT], "en", TEXT)
     long = Heard(np.tile(spoken[OTHER], 6), "en", OTHER)

@@ -25,6 +25,7 @@ def compare(written: str, heard: str, said: str) -> Report:
         wrong=Levenshtein.distance(one, other) / max(1, len(one)),
         run=_longest_run(ours, theirs),
         gap=max(gaps, default=0),
+        extra=max(0, len(other) - len(one)) / max(1, len(one)),
     )
 
 

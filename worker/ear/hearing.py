@@ -1,13 +1,14 @@
-"""What the ear says of clips: heard in short windows, and what sounds bad once more in a long one.
+"""What the ear says of clips: heard in short windows, and once more in a long one where the ear repeats itself.
 
-Whisper was trained on windows of 30 s, and repeats itself in them less than in shorter ones. So a clip that is bad in
-the window that its length asks for gets a second hearing, and the better report counts.
+Whisper was trained on windows of 30 s, and repeats itself in them less than in shorter ones. So a clip of which much
+more is heard than was written gets a second hearing, and the better report counts. No other does: in a long window
+Whisper smooths over more faults, and writes a phrase once that was said twice.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,10 @@ import numpy.typing as npt
 import soxr
 
 from worker.ear.comparison import compare
-from worker.ear.rules import Report, Verdict, verdict, whisper_language
+from worker.ear.places import held, lost
+from worker.ear.rules import Report, is_loop, whisper_language
 from worker.ear.spelling import folded
-from worker.ear.whisper import SAMPLE_RATE, Question, Whisper
+from worker.ear.whisper import SAMPLE_RATE, Question, Said, Whisper
 
 
 class Hearing:
@@ -37,18 +39,21 @@ class Hearing:
                 at_16k = soxr.resample(own, rate, SAMPLE_RATE).astype(np.float32)
                 questions[number] = Question(at_16k, language, clip["text"])
         found = self._heard(questions, whole=False)
-        bad = {
-            number: questions[number]
-            for number, report in found.items()
-            if verdict(report, questions[number].language) is Verdict.BAD
-        }
-        for number, again in self._heard(bad, whole=True).items():
+        looped = {number: questions[number] for number, report in found.items() if is_loop(report)}
+        for number, again in self._heard(looped, whole=True).items():
             found[number] = min(found[number], again, key=lambda report: report.wrong)
         return [asdict(found[number]) if number in found else None for number in range(len(clips))]
 
     def _heard(self, questions: Mapping[int, Question], *, whole: bool) -> dict[int, Report]:
-        texts = self._whisper.hear(list(questions.values()), whole=whole)
+        said = self._whisper.hear(list(questions.values()), whole=whole)
         return {
-            number: compare(folded(question.written, question.language), folded(text, question.language), text)
-            for (number, question), text in zip(questions.items(), texts, strict=True)
+            number: _report(question, answer)
+            for (number, question), answer in zip(questions.items(), said, strict=True)
         }
+
+
+def _report(question: Question, said: Said) -> Report:
+    language = question.language
+    report = compare(folded(question.written, language), folded(said.text, language), said.text)
+    word, seconds = held(said.places)
+    return replace(report, lost=lost(said.places), held=word, held_s=seconds)

@@ -25,7 +25,7 @@ from types import TracebackType
 
 from farm.wire import Model
 from worker.ear.ear import Deaf, Ear, Heard
-from worker.ear.rules import Report, Verdict, limits_of, verdict
+from worker.ear.rules import Report, Verdict, finding, limits_of, verdict
 from worker.engine import Clip, Failure, Notice, NoticeCode, Utterance
 from worker.render.commit import Commit
 from worker.render.intake import Intake
@@ -262,12 +262,13 @@ def another(utterance: Utterance, number: int) -> Utterance:
 def told(take: Take, language: str, *, takes: int) -> Notice | None:
     """What the clip's owner is told of what the ear heard; None where that is as good as the text."""
     report = take.report
-    if report is None or verdict(report, language) is Verdict.GOOD:
+    found = finding(report, language) if report is not None else ""
+    if report is None or not found:
         return None
     best = f", in the best of {takes} takes" if takes > 1 else ""
     heard = " ".join(report.heard.split())
     heard = heard if len(heard) <= _QUOTED else f"{heard[:_QUOTED]}…"
-    said = f"{report.wrong:.0%} of its letters are heard otherwise{best}: {heard or 'nothing'}"
+    said = f"{found}{best}: {heard or 'nothing'}"
     if limits_of(language).weak:
         return Notice(NoticeCode.DOUBTED, f"by an ear that is weak in {language}, {said}")
     return Notice(NoticeCode.MISREAD, said)
