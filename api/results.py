@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -22,9 +22,11 @@ from api.problems import Gone
 from api.revisions import Revision, at_revision
 from api.state import AppState, state_of
 from api.stored_object import stored_object
+from api.views import base_url
 from farm.audio_formats import AUDIO_FORMATS, MEDIA_TYPE_OF_SUFFIX, SUBTITLE_FORMATS
 from farm.errors import BadInput, Conflict, NotFound, ObjectMissing
 from farm.job import ENDED, Status
+from farm.layout import clip_key
 from farm.plan import Segment as PlannedSegment
 from farm.plan import of_its_own
 from farm.plan_reader import PlanReader
@@ -59,6 +61,7 @@ class Segment(BaseModel):
     seed: int | None = Field(None, description="that a retry of the segment chose")
     warnings: list[str] = []
     needs_review: bool = Field(False, description="one of the warnings asks somebody to listen")
+    audio_url: str | None = Field(None, description="its clip alone; in lists, where the clip is there")
 
 
 class ManifestSegment(Segment):
@@ -201,6 +204,7 @@ class SubtitleTimes(BaseModel):
 _BYTES = {"type": "string", "format": "binary"}
 # Generators of clients that know no audio know what to do with application/octet-stream, and text with text/plain.
 _AUDIO = file_answers([*(each.media_type for each in AUDIO_FORMATS.values()), "application/octet-stream"], _BYTES)
+_CLIP = file_answers(["audio/flac", "application/octet-stream"], _BYTES)
 _TIMES: dict[int | str, dict[str, Any]] = file_answers(["application/json"], {}) | {
     200: {"description": "The file", "model": SubtitleTimes}
 }
@@ -283,14 +287,46 @@ async def segments(
         if rendered is not None:
             found = await state.blocking(manifest_rows, state.storage, rendered.manifest_key, first, limit)
             rows, total = [Segment.model_validate(row) for row in found], job.total
+            heard = {row.index for row in rows if row.error is None}
         else:
             lost = await state.store.run(jobs.attempts(job.id))
+            known = await state.store.run(jobs.settled(job.id, job.tenant))
             rows, total = await state.blocking(_from_plan, state, job, lost, first, limit)
+            heard = {row.index for row in rows if row.error is None and known is not None and known.has(row.index)}
     except ObjectMissing:
         raise _absent(job, f"job {job_id} is {job.status} and has no segments yet") from None
     more = bool(rows) and first + len(rows) < total
+    url = f"{base_url(request, state.settings.public_url)}/v1/jobs/{job.id}/segments"
+    which = "" if revision is None else f"?revision={revision}"
+    rows = [
+        row.model_copy(update={"audio_url": f"{url}/{row.index}/audio{which}"}) if row.index in heard else row
+        for row in rows
+    ]
     page = Page[Segment](data=rows, has_more=more, next_cursor=str(rows[-1].index) if more else None)
     return json_response(page)
+
+
+@router.get("/segments/{index}/audio", response_class=Response, responses=_CLIP)
+async def segment_audio(
+    request: Request, job_id: str, index: Annotated[int, Path(ge=0, le=10**6)], revision: Revision = None
+) -> Response:
+    """The clip of one segment as its model made it, also while the others are rendered. 409 until it is there."""
+    state = state_of(request)
+    job = await at_revision(request, job_id, revision)
+    try:
+        row = await state.blocking(_planned, state, job, index)
+    except ObjectMissing:
+        raise _absent(job, f"job {job_id} is {job.status} and has no segments yet") from None
+    except IndexError:
+        raise NotFound(f"job {job_id} has no segment {index}") from None
+    key, lost = clip_key(row.digest), f"the clip of segment {index} of job {job_id} is no longer in storage"
+    if await state.blocking(state.storage.head, key) is None:
+        raise Gone(lost) if job.status is Status.SUCCEEDED else _absent(job, f"segment {index} is not rendered yet")
+    return await stored_object(request, key, filename=f"{job_id}-{index}.flac", media_type="audio/flac", lost=lost)
+
+
+def _planned(state: AppState, job: jobs.JobRecord, index: int) -> PlannedSegment:
+    return PlanReader(state.storage, job.id, job.revision).row(index)
 
 
 def _from_plan(

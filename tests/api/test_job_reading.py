@@ -219,6 +219,28 @@ def test_segments_are_listed_from_the_plan_while_it_runs_and_from_the_manifest_a
     assert (row["offset_ms"], row["duration_ms"], row["cached"]) == (0, 1500, True)
 
 
+def test_the_clip_of_a_segment_is_read_alone_as_soon_as_it_is_there(api: httpx.Client, backstage: Backstage) -> None:
+    job = submit(api)
+    assert api.get(f"/v1/jobs/{job}/segments/0/audio").json()["code"] == "not_ended"
+    backstage.plan(job)
+    backstage.render(job, 2)
+    for number, digest in enumerate(clip_digests(backstage, job)[:2]):
+        backstage.storage.put(clip_key(digest), b"clip %d" % number)
+    urls = [row["audio_url"] for row in api.get(f"/v1/jobs/{job}/segments").json()["data"]]
+    assert [api.get(url).content for url in urls[:2]] == [b"clip 0", b"clip 1"]
+    assert urls[2] is None
+    waiting = api.get(f"/v1/jobs/{job}/segments/2/audio")
+    assert (waiting.status_code, waiting.json()["code"]) == (409, "not_ended")
+    assert api.get(f"/v1/jobs/{job}/segments/3/audio").status_code == 404
+    part = api.get(f"/v1/jobs/{job}/segments/1/audio", headers={"Range": "bytes=5-5"})
+    assert (part.status_code, part.content, part.headers["content-type"]) == (206, b"1", "audio/flac")
+    backstage.render(job)
+    backstage.finish(job)
+    (row,) = api.get(f"/v1/jobs/{job}/segments").json()["data"]
+    assert row["audio_url"] == urls[0]
+    assert api.get(f"/v1/jobs/{job}/segments/2/audio").status_code == 410
+
+
 @pytest.mark.parametrize("job", ["job_0000000000000000", "batch_0000000000000000", "x", "%00", "job_" + "a" * 500])
 @pytest.mark.parametrize("path", ["", "/audio", "/segments", "/deliveries"])
 def test_a_malformed_job_id_is_not_found(api: httpx.Client, job: str, path: str) -> None:
