@@ -28,6 +28,7 @@ from farm.store import jobs, quotas
 from farm.wire import Output
 from tests.flow.house import House, Unwell
 from tests.flow.mortal import Killed, Mortal, due_now
+from tests.flow.test_revisions import reseed
 from tests.flow.test_subtitles import FIRST, Clicking, heard_at
 from worker.desk.desk import Desk
 
@@ -196,6 +197,21 @@ def test_a_retry_replaces_the_files_of_chapters(house: House) -> None:
     assert all(len(long) > len(before) for long, before in zip(audio(house, job), short, strict=True))
     assert set(results(house, job)).isdisjoint(first)
     assert len(results(house, job)) == 5
+
+
+def test_an_edit_keeps_the_chapters_of_the_revision_before_until_their_time_is_over(house: House) -> None:
+    job = asked(house)
+    house.finish()
+    before, kept = audio(house, job), results(house, job)
+    reseed(house, job, 0, 7)
+    house.finish()
+    assert set(kept) < set(results(house, job))
+    assert len(results(house, job)) == 2 * len(kept)
+    assert audio(house, job)[1:] == before[1:]
+    due_now(house, "retire")
+    house.desk.drain()
+    assert set(results(house, job)).isdisjoint(kept)
+    assert len(results(house, job)) == len(kept)
 
 
 # --- trouble ----------------------------------------------------------------------------------------------------------
