@@ -83,6 +83,21 @@ def test_the_result_before_stays_until_its_time_is_over_and_all_goes_with_the_jo
     assert all(house.storage.head(clip_key(digest)) is None for digest in digests)
 
 
+def test_the_files_of_chapters_stay_and_go_with_their_result(house: House) -> None:
+    parts = [{"input": "The tide went out."}, {"input": "Nobody saw it go."}]
+    job = house.submit(chapters=parts, output={"format": "wav", "per_chapter": True})
+    house.finish()
+    first = {found.key for found in house.storage.list(result_prefix(job))}
+    assert len(first) == 4
+    reseed(house, job, 0, 7)
+    house.finish()
+    both = {found.key for found in house.storage.list(result_prefix(job))}
+    assert first < both
+    due_now(house, Due.RETIRE)
+    house.desk.drain()
+    assert {found.key for found in house.storage.list(result_prefix(job))} == both - first
+
+
 def test_a_canceled_revision_leaves_the_result_before_and_a_retry_takes_it_up(house: House) -> None:
     job = house.submit(input=STORY)
     house.finish()
