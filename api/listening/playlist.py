@@ -86,6 +86,7 @@ class Playlist:
             "#EXTM3U\n#EXT-X-VERSION:7\n"
             f"#EXT-X-TARGETDURATION:{LONGEST_S}\n"
             "#EXT-X-MEDIA-SEQUENCE:0\n#EXT-X-PLAYLIST-TYPE:EVENT\n#EXT-X-INDEPENDENT-SEGMENTS\n"
+            "#EXT-X-START:TIME-OFFSET=0\n"
             f'#EXT-X-MAP:URI="init-{sound.sample_rate}.mp4"\n'
         ).encode()
 

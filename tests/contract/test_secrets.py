@@ -54,7 +54,7 @@ class Heard:
             path = without_ticket(answer.request.url.path)
             self.refusals.append(f"{answer.status_code} {path} {answer.headers} {answer.text}")
         if answer.status_code == 307 and answer.request.url.path.endswith("/stream.m3u8"):
-            self.addresses.append(str(answer.next_request.url))  # type: ignore[union-attr]
+            self.addresses.append(str(answer.request.url.join(answer.headers["location"])))
             self.secrets["an address"] = self.addresses[-1].split("/")[-2].rpartition(".")[2]
         elif answer.status_code == 307:
             query = httpx.URL(answer.headers["location"]).query.decode()

@@ -18,6 +18,7 @@ import pytest
 import soundfile as sf
 
 from api.listening import playlist as api_playlist
+from api.listening import shelf
 from farm.job import Status
 from farm.layout import clip_key
 from farm.plan_reader import PlanReader
@@ -225,6 +226,21 @@ def test_a_long_list_is_made_again_in_steps(
     url = address(api, job)
     lengths = [len(names(api.get(url).text)) for _ in range(-(-total // 2))]
     assert lengths == [*range(2, total, 2), total]
+
+
+def test_a_list_that_was_dropped_for_others_is_the_same_when_it_is_made_again(
+    spoken: House, api: httpx.Client, server: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shelf, "MOST_FRAGMENTS", 3)
+    urls = []
+    for _ in range(2):
+        job = planned(spoken)
+        settle(spoken, job, 0, 1)
+        urls.append(address(api, job))
+    lists = [api.get(url).text for url in urls]
+    kept = list(server.app.state.shelf._kept)
+    assert [job in urls[1] for job in kept] == [True]
+    assert [api.get(url).text for url in urls] == lists
 
 
 def test_fragments_of_before_a_retry_with_other_clips_are_gone(
