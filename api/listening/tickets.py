@@ -45,7 +45,7 @@ class Tickets:
 
     async def make(self, ticket: Ticket) -> str:
         key = "-" if ticket.key is None else _encoded(bytes.fromhex(ticket.key))
-        said = f"{ticket.job}.{round(self.now()) + SECONDS:x}.{key}"
+        said = f"{ticket.job}.{int(self.now()) + SECONDS:x}.{key}"
         return f"{said}.{_signature(await self._secret.get(), said)}"
 
     async def read(self, path: str) -> Ticket:
