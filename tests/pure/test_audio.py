@@ -18,7 +18,7 @@ import pyloudnorm
 import pytest
 import soundfile as sf
 import soxr
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from farm.audio_formats import AudioFormat, encodable_rate
@@ -228,13 +228,15 @@ def test_levels_do_not_depend_on_the_blocks_in_which_a_stream_comes(cuts: list[i
 
 
 @given(st.lists(st.floats(0.5, 1), min_size=1, max_size=4), st.floats(0.1, 4))
+@example([1, 0.5, 0.5, 0.5], 1)
 @settings(max_examples=25, deadline=None)
 def test_levels_of_stretches_are_joined_and_made_louder_as_the_sound_is(volumes: list[float], gain: float) -> None:
-    """Silence of a second follows each."""
+    """Silence of a second follows each. Joined stretches lack the windows of loudness that reach over a joint, which
+    count much in stretches as short as these."""
     parts = [np.concatenate((_tone(2) * np.float32(volume), np.zeros(RATE, np.float32))) for volume in volumes]
     found = joined([_measured(part) for part in parts]).louder(gain)
     whole = _measured(np.concatenate(parts) * np.float32(gain))
-    assert found.loudness_lufs == pytest.approx(whole.loudness_lufs, abs=0.3)
+    assert found.loudness_lufs == pytest.approx(whole.loudness_lufs, abs=0.5)
     assert found.rms_dbfs == pytest.approx(whole.rms_dbfs, abs=0.01)
     assert (found.peak, found.frames, found.floor) == (pytest.approx(whole.peak), whole.frames, whole.floor)
 
