@@ -205,6 +205,26 @@ def test_one_drain_renders_all_of_a_tenant_that_may_have_few_segments_in_hand(ho
     assert house.record(job).done == 3 * CAPACITY
 
 
+def test_a_claim_that_is_overtaken_by_the_last_clip_does_not_end_a_drain(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store had nothing because of the tenant's limit; by the time that the worker hears so, there is room."""
+    claim = Intake._claim
+
+    def late(self: Intake, want: int, *, express: bool = False) -> bool:
+        found = claim(self, want, express=express)
+        if not found and not express and self._dry:  # what is ready begins once the worker knows that no more comes
+            with self._change:
+                self._change.wait_for(lambda: not (self._ready or self._running or self._unsettled()), PATIENCE_S)
+        return found
+
+    monkeypatch.setattr(Intake, "_claim", late)
+    house.store.run(quotas.limit("default", {"segments": 2}))
+    job = planned(house, "\n\n".join(f"This is the line with number {number}." for number in range(6)))
+    house.renderer(Batched(house.engine)).drain()
+    assert house.record(job).done == 6
+
+
 @pytest.mark.parametrize("is_quarantined", [False, True])
 def test_a_piece_of_running_work_wakes_a_take_that_waits(
     house: House, monkeypatch: pytest.MonkeyPatch, is_quarantined: bool

@@ -264,7 +264,8 @@ class Intake:
     def _note_claim(self, found: bool) -> None:
         with self._change:
             self._dry = not found
-            if self._dry and not (self._ready or self._running or self._unsettled()):
+            claims_again = self._dropped  # what was settled since that claim may have made room for more
+            if self._dry and not (claims_again or self._ready or self._running or self._unsettled()):
                 self._over = True  # the drain is done; the next wake starts another
             self._change.notify_all()
 
