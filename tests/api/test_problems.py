@@ -41,7 +41,7 @@ def test_every_error_has_the_same_shape(api: httpx.Client, method: str, path: st
 
 def test_a_wrong_method_is_told_the_allowed_ones(api: httpx.Client) -> None:
     assert api.put("/v1/jobs").headers["allow"] == "GET, HEAD, POST"
-    assert api.post("/v1/jobs/job_0000000000000000").headers["allow"] == "DELETE, GET, HEAD"
+    assert api.post("/v1/jobs/job_0000000000000000").headers["allow"] == "DELETE, GET, HEAD, PATCH"
 
 
 HEADS = ["/healthz", "/readyz", "/metrics", "/docs", "/openapi.json", "/v1/models", "/v1/queue", "/v1/voices"]
@@ -172,7 +172,7 @@ def test_the_documentation_says_what_probes_and_forms_answer(settings: Settings)
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
 def test_an_api_without_file_descriptors_asks_to_come_again(number: int) -> None:
-    scope = {"request_id": "req_1", "method": "GET", "path": "/v1/jobs"}
+    scope = {"request_id": "req_1", "method": "GET", "path": "/v1/jobs", "shown_path": "/v1/jobs"}
     refused = answer(OSError(number, "Too many open files"), scope)
     assert refused.status_code == 503
     assert "retry-after" in refused.headers
