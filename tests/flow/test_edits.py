@@ -3,16 +3,14 @@ that of a new job."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import count, pairwise
 from typing import Any
 
 import httpx
-import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from tests.api.conftest import Served
 from tests.flow.house import House
 
 WORDS = ("tide", "ship", "sand", "gull", "rope", "storm", "lamp", "shore")
@@ -33,14 +31,6 @@ def books(draw: st.DrawFn, least: int = 1) -> Book:
 def a_new_speed() -> float:
     """One at which nothing was spoken before, so that no clip is there."""
     return next(_speeds) / 1000
-
-
-@pytest.fixture
-def api(house: House) -> Iterator[httpx.Client]:
-    served = Served(house.settings)
-    with served.client() as client:
-        yield client
-    served.stop()
 
 
 def chapters(book: Sequence[Sequence[str]]) -> list[dict[str, str]]:

@@ -286,7 +286,7 @@ def test_a_segment_to_listen_to_is_counted_while_the_next_one_is_rendered(house:
     def look(utterance: Utterance, clip: Clip) -> Clip:
         give_up = time.monotonic() + patient(20)
         while utterance.text == TEXTS[-1] and not house.record(job).review and time.monotonic() < give_up:
-            time.sleep(0.01)  # nothing tells the engine of it
+            time.sleep(0.01)  # the store has no event for a count: it has to be asked
         seen.append((house.record(job).status, house.record(job).review))
         return clip
 

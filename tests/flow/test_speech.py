@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from contextlib import AbstractContextManager
 
 import av
 import httpx
 import numpy as np
-import pytest
 import redis
 import soundfile as sf
 
@@ -17,19 +15,10 @@ from farm.job import Status, new_id
 from farm.layout import job_prefix, pages_key, plan_key, text_key
 from farm.sound.flac import Pcm
 from farm.store import jobs
-from tests.api.conftest import Served
 from tests.flow.house import House
 from tests.meanwhile import meanwhile
 
 STORY = "The tide went out.\n\nNobody saw it go. In the morning there were ships on the sand.\n\n* * *\n\nAnd then?"
-
-
-@pytest.fixture
-def api(house: House) -> Iterator[httpx.Client]:
-    served = Served(house.settings)
-    with served.client() as client:
-        yield client
-    served.stop()
 
 
 def rendering(house: House) -> AbstractContextManager[None]:
