@@ -1,10 +1,12 @@
-"""Does the ear hold the engine? A scripted engine that sleeps hands out real speech, 4 s of audio for each second,
-through the real render loop with and without an ear beside it, in turns. Prints both throughputs and their ratio.
+"""Does the ear hold the engine? An engine that sleeps hands out Kokoro's clips of what it is asked for, 4 s of audio
+for each second, through the real render loop with and without an ear beside it, in turns. Prints both throughputs and
+their ratio.
 
     python -m benchmarks.gate_tax [--batches 8] [--rounds 2]       goal: >= 0.98, as long as a core is free
 
-An ear has one thread, which hears some 7 s of audio in a second. `--speed 12` asks for more than that: then the engine
-waits, and with `--behind pass` clips pass unheard.
+    --speed 12      more than one ear hears: then the engine waits, and with --behind pass clips pass unheard
+    --wrong         every clip says another sentence than it should. A clip of which much more is heard than was
+                    written is heard twice, the second time in a window of 30 s, so the ear is slower by far
 """
 
 from __future__ import annotations
@@ -14,7 +16,8 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -35,22 +38,23 @@ BATCH, GOAL = 4, 0.98
 
 
 class Sleeping(Scripted):
-    """Says one sentence for every text: the ear works as hard for a wrong one."""
+    """Has a clip of each of its texts, which Kokoro made before."""
 
-    def __init__(self, seconds_per_second: float) -> None:
+    def __init__(self, texts: Sequence[str], seconds_per_second: float, *, wrong: bool) -> None:
         super().__init__()
-        engine = load(Settings.read(model="espeak"))
-        self._samples = clip(engine, SENTENCES["en"][6], voice="en-us", language="en-us").samples
-        engine.close()
-        self.card = self.card.model_copy(update={"sample_rate": engine.card.sample_rate})
+        with closing(load(Settings.read(model="kokoro"))) as kokoro:
+            samples = [clip(kokoro, text, voice="af_heart", language="en-us").samples for text in texts]
+            self.card = self.card.model_copy(update={"sample_rate": kokoro.card.sample_rate})
+        self._clips = dict(zip(texts, np.roll(np.array(samples, object), wrong), strict=True))
+        self._speed = self.card.sample_rate * seconds_per_second
         self.capacity = BATCH
-        self._step_s = BATCH * len(self._samples) / self.card.sample_rate / seconds_per_second
 
     def render(self, feed: Feed) -> Iterator[Clip | Failure]:
         while batch := feed.take(BATCH, wait=True):
-            time.sleep(self._step_s)
-            for utterance in batch:
-                yield Clip(utterance.key, np.copy(self._samples), spoken_characters=len(utterance.text))
+            said = [self._clips[utterance.text] for utterance in batch]
+            time.sleep(sum(map(len, said)) / self._speed)
+            for utterance, samples in zip(batch, said, strict=True):
+                yield Clip(utterance.key, np.copy(samples), spoken_characters=len(utterance.text))
 
 
 def main() -> None:
@@ -59,13 +63,15 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--speed", type=float, default=4.0, help="seconds of audio that the engine makes in one")
     parser.add_argument("--behind", choices=("wait", "pass"), default="wait")
+    parser.add_argument("--wrong", action="store_true", help="every clip says another sentence")
     options = parser.parse_args()
-    engine = Sleeping(options.speed)
+    texts = SENTENCES["en"][: options.batches * BATCH]
+    engine = Sleeping(texts, options.speed, wrong=options.wrong)
     check = opened(Settings.read(check="report", check_behind=options.behind), engine.card)
     rates: dict[bool, list[float]] = {False: [], True: []}
     for _ in range(options.rounds):
         for hears in (False, True):
-            rates[hears].append(clips_per_second(engine, check if hears else None, options.batches))
+            rates[hears].append(clips_per_second(engine, check if hears else None, texts))
     off, on = (statistics.median(rates[hears]) for hears in (False, True))
     print(f"load of the machine {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     print(f"{off:.2f} clips a second without an ear, {on:.2f} with one: {on / off:.3f} (goal >= {GOAL})")
@@ -73,18 +79,18 @@ def main() -> None:
         check.ear.close()
 
 
-def clips_per_second(engine: Sleeping, check: Check | None, batches: int) -> float:
+def clips_per_second(engine: Sleeping, check: Check | None, texts: Sequence[str]) -> float:
     """From the first batch to the last clip that is settled."""
     with redis_server() as url, tempfile.TemporaryDirectory() as folder:
         settings = Settings(redis_url=url, storage_url=Path(folder).as_uri(), model="scripted")
         store, storage = Store.connect(url), open_storage(settings)
-        fill(store, storage, engine.card, job_count=2, rows=batches * BATCH // 2)
+        fill(store, storage, engine.card, ["\n\n".join(texts)])
         renderer = Renderer(store, storage, engine, settings, "bench", check=check)
         started = time.perf_counter()
         renderer.drain()
         seconds = time.perf_counter() - started
         print(f"{'on ' if check else 'off'} {seconds:.1f} s", renderer.facts().get("check", ""), flush=True)
-        return batches * BATCH / seconds
+        return len(texts) / seconds
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -58,11 +58,11 @@ class Scripted:
         pass
 
 
-def fill(store: Store, storage: Storage, card: Model, job_count: int, rows: int) -> None:
+def fill(store: Store, storage: Storage, card: Model, texts: Sequence[str]) -> None:
+    """One planned job for each text."""
     recipe = Recipe("default", card.name, card.revision, "en")
-    for number in range(job_count):
+    for number, text in enumerate(texts):
         job = new_id("job")
-        text = "\n\n".join(f"Sentence {row} of text {number}." for row in range(rows))
         parts = [Part("", text, "v")]
         header, pages = encode_plan(segments(parts, recipe, 200, Pauses()), parts, recipe, sample_rate=RATE)
         storage.put(pages_key(job), pages)
@@ -80,7 +80,9 @@ def main() -> None:
         settings = Settings(redis_url=url, storage_url=Path(folder).as_uri(), model="scripted")
         store, storage = Store.connect(url), open_storage(settings)
         engine = Scripted()
-        fill(store, storage, engine.card, job_count=10, rows=-(-options.batches * CAPACITY // 10))
+        rows = -(-options.batches * CAPACITY // 10)
+        texts = ("\n\n".join(f"Sentence {row} of text {number}." for row in range(rows)) for number in range(10))
+        fill(store, storage, engine.card, list(texts))
         Renderer(store, storage, engine, settings, "bench").drain()
     batches = engine.batches
     span = batches[-1][1] - batches[0][0]
