@@ -14,6 +14,7 @@ from functools import partial
 from itertools import islice
 
 from api.markup import Written, written
+from farm.audio_formats import BOOK_FORMATS
 from farm.encoders import missing_encoder
 from farm.errors import BadInput, FieldError, Unavailable
 from farm.job import Lane, new_id
@@ -85,6 +86,9 @@ class Catalog:
                 faults.append(fault)
         if (missing := missing_encoder(request.output.format)) is not None:
             faults.append(missing)
+        if "epub" in request.output.also and request.output.format not in BOOK_FORMATS:
+            why = f"readers of EPUB do not play {request.output.format}; ask for mp3, opus or m4b, or leave out also"
+            faults.append(_conflict(why, "/output/also", "/output/format"))
         if request.webhook is not None:
             faults += self._webhook(
                 request.webhook, "job.", "a job's webhook hears of job.succeeded, job.failed and job.canceled"

@@ -189,6 +189,7 @@ def _entries(storage: Storage, result: _Result) -> list[Entry] | None:
     files |= {
         f"{result.name}{'.subtitles' if kind == 'json' else ''}.{kind}": key for kind, key in rendered.subtitles.items()
     }  # a job may be called "manifest"
+    files |= {f"{result.name}.{kind}": key for kind, key in rendered.also.items()}
     try:
         files |= _chapters(storage, rendered)
     except ObjectMissing:

@@ -23,7 +23,7 @@ from api.revisions import Revision, at_revision
 from api.state import AppState, state_of
 from api.stored_object import stored_object
 from api.views import base_url
-from farm.audio_formats import AUDIO_FORMATS, MEDIA_TYPE_OF_SUFFIX, SUBTITLE_FORMATS
+from farm.audio_formats import ALSO_FORMATS, AUDIO_FORMATS, MEDIA_TYPE_OF_SUFFIX, SUBTITLE_FORMATS
 from farm.errors import BadInput, Conflict, NotFound, ObjectMissing
 from farm.job import ENDED, Status
 from farm.layout import clip_key
@@ -148,6 +148,22 @@ class ManifestHeld(BaseModel):
     note: str = Field(description="why something is not in it; else empty")
 
 
+class ManifestReadAlong(BaseModel):
+    """The file of output.also: epub."""
+
+    bytes: int
+    sha256: str
+    book: Literal["source", "plain"] = Field(description="the document of the job, or one of ours of its text")
+    times: Literal["exact", "estimated"] = Field(description="whether every sentence has the times of a whole segment")
+    marked: int = Field(description="sentences that the book marks while they are heard")
+    unmarked: int = Field(description="sentences that are heard with another, or not at all")
+    note: str = Field("", description="why the book is not the document")
+
+
+class ManifestAlso(BaseModel):
+    epub: ManifestReadAlong | None = None
+
+
 class Manifest(BaseModel):
     """For the document alone: a stored manifest is sent as it is, and later ones may say more."""
 
@@ -176,6 +192,7 @@ class Manifest(BaseModel):
     waveform: ManifestWaveform | None = None
     file: ManifestHeld | None = None
     preset: ManifestPreset | None = None
+    also: ManifestAlso | None = Field(None, description="the files that output.also asked for")
     warnings: int | None = None
     needs_review: int | None = Field(None, description="segments that somebody should listen to")
     chapters: list[ManifestChapter]
@@ -215,6 +232,7 @@ _VTT, _SRT, _LRC = (
     file_answers(list(dict.fromkeys((SUBTITLE_FORMATS[kind], "text/plain"))), {"type": "string"})
     for kind in ("vtt", "srt", "lrc")
 )
+_EPUB = file_answers([ALSO_FORMATS["epub"], "application/octet-stream"], _BYTES)
 _SEGMENTS: dict[int | str, dict[str, Any]] = {
     409: problem("It is not planned yet, or its plan is gone"),
     410: problem("Its retention is over"),
@@ -259,6 +277,13 @@ async def subtitles_lrc(request: Request, job_id: str, revision: Revision = None
 async def subtitles_json(request: Request, job_id: str, revision: Revision = None) -> Response:
     """When each sentence is heard, where the job asked for it in output.subtitles."""
     return await _object(request, job_id, revision, lambda rendered: rendered.subtitles.get("json"))
+
+
+@router.get("/readalong.epub", response_class=Response, responses=_EPUB)
+async def readalong_epub(request: Request, job_id: str, revision: Revision = None) -> Response:
+    """EPUB 3 with Media Overlays, which marks each sentence while it is heard, where the job asked for it in
+    output.also."""
+    return await _object(request, job_id, revision, lambda rendered: rendered.also.get("epub"), "output.also")
 
 
 @router.get("/segments", response_model=Page[Segment], responses=_SEGMENTS)
@@ -382,14 +407,14 @@ def _written(job: jobs.JobRecord, reader: PlanReader) -> Iterator[str]:
 
 
 async def _object(
-    request: Request, job_id: str, revision: int | None, key_of: Callable[[Rendered], str | None]
-) -> Response:
+    request: Request, job_id: str, revision: int | None, key_of: Callable[[Rendered], str | None],
+    field: str = "output.subtitles",
+) -> Response:  # fmt: skip
+    """`field` of a job asks for the object."""
     job = await at_revision(request, job_id, revision)
     key = key_of(rendered_of(job))
     if key is None:
-        raise NotFound(
-            f"job {job_id} has none; ask for them in output.subtitles when you submit it", code="not_asked_for"
-        )
+        raise NotFound(f"job {job_id} has none; ask for it in {field} when you submit it", code="not_asked_for")
     suffix = PurePosixPath(key).suffix
     lost = f"the result of job {job_id} is no longer in storage; retry or submit the job anew"
     return await stored_object(

@@ -151,12 +151,13 @@ def revision_view(job: jobs.JobRecord, base: str, *, earlier: bool) -> JobRevisi
 def _result(outcome: Rendered | JobError | None, job: jobs.JobRecord, url: str, which: str = "") -> Result | None:
     if not isinstance(outcome, Rendered) or job.status is not Status.SUCCEEDED or job.ended_ms is None:
         return None
-    shown: dict[str, Any] = outcome.model_dump(include=set(Result.model_fields) - {"subtitles"})
+    shown: dict[str, Any] = outcome.model_dump(include=set(Result.model_fields) - {"subtitles", "also"})
     return Result(
         **shown,
         audio_url=f"{url}/audio{which}",
         manifest_url=f"{url}/manifest{which}",
         subtitles={kind: f"{url}/subtitles.{kind}{which}" for kind in outcome.subtitles},
         chapters_url=f"{url}/chapters{which}" if outcome.chapters else None,
+        also={kind: f"{url}/readalong.{kind}{which}" for kind in outcome.also},
         expires_at=moment(job.ended_ms + 1000 * job.retention_s),
     )

@@ -13,6 +13,7 @@ from typing import Literal
 
 AudioFormat = Literal["wav", "flac", "mp3", "opus", "m4b"]
 SubtitleFormat = Literal["vtt", "srt", "lrc", "json"]
+AlsoFormat = Literal["epub"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ BOOK_FORMATS: frozenset[AudioFormat] = frozenset({"m4b", "mp3", "opus"})  # hold
 SUBTITLE_FORMATS: Mapping[SubtitleFormat, str] = MappingProxyType(  # with their media types
     {"vtt": "text/vtt", "srt": "application/x-subrip", "lrc": "text/plain", "json": "application/json"}
 )
+ALSO_FORMATS: Mapping[AlsoFormat, str] = MappingProxyType({"epub": "application/epub+zip"})  # the same; of output.also
 
 # A user may name a file by its format, or by the suffix that storage has.
 FORMAT_OF_SUFFIX: Mapping[str, AudioFormat] = MappingProxyType(
@@ -46,7 +48,7 @@ FORMAT_OF_SUFFIX: Mapping[str, AudioFormat] = MappingProxyType(
 )
 MEDIA_TYPE_OF_SUFFIX: Mapping[str, str] = MappingProxyType(
     {encoding.suffix: encoding.media_type for encoding in AUDIO_FORMATS.values()}
-    | {f".{name}": media_type for name, media_type in SUBTITLE_FORMATS.items()}
+    | {f".{name}": media_type for name, media_type in (*SUBTITLE_FORMATS.items(), *ALSO_FORMATS.items())}
 )
 
 

@@ -136,6 +136,10 @@ class Farm(Exchange):
         """As .vtt, .srt, .lrc or .json, by the suffix of `target`, which the job must have asked for."""
         return self.download(f"{_job(id)}/subtitles{target.suffix}", target)
 
+    def readalong(self, id: str, target: Path) -> Path:
+        """Saves the read-along under `target`, an EPUB, which the job must have asked for in output.also."""
+        return self.download(f"{_job(id)}/readalong.epub", target)
+
     def chapters(self, id: str) -> Iterator[ChapterFile]:
         """The files of single chapters, which the job must have asked for in output.per_chapter."""
         return self._pages(f"{_job(id)}/chapters", ChapterFile)

@@ -90,8 +90,7 @@ def _is_silence(pauses_s: float, speech_s: float) -> bool:
 
 
 def _bytes(seconds: float, output: Output, sample_rate: int) -> float:
-    if output.per_chapter:
-        seconds *= 2  # in the whole, and in the files of chapters
+    seconds *= 1 + output.per_chapter + len(output.also)  # in the whole, in the files of chapters, in a book
     if (kbps := mp3_kbps(output)) is not None:
         return seconds * kbps * 125
     return seconds * _BYTES_PER_SECOND.get(output.format, 2 * (output.sample_rate or sample_rate))
@@ -107,7 +106,7 @@ def _too_silent(pauses_s: float, between: str, pointer: str) -> BadInput:
 
 
 def _too_large(seconds: float, size: float, output: Output, sample_rate: int, max_bytes: int) -> BadInput:
-    twice = ", whole and in chapters," if output.per_chapter else ""
+    twice = ", more than once," if output.in_chapters else ""
     return BadInput(
         f"output.format: about {seconds / 3600:.0f} hours of {output.format} at {output.sample_rate or sample_rate} Hz"
         f"{twice} would be {size / 1e9:.0f} GB, more than {max_bytes / 1e9:.0f} GB; ask for mp3 or opus, for a lower "

@@ -19,6 +19,7 @@
     results/<job>/<run>/audio.<suffix>          what assembly made. `run` is the token of the assembly, so that two
                        /manifest.json           desks never write to one object
                        /subtitles.<kind>
+                       /readalong.<kind>       what it asked for in output.also
                        /chapters/<chapter>/audio.<suffix>, subtitles.<kind>
                                                 each chapter as a file of its own, where the job asks for that
     birth-mark                                  a random id, by which each part knows the storage of its farm
@@ -162,6 +163,11 @@ def manifest_key(job: str, run: str) -> str:
 def subtitles_key(job: str, run: str, kind: str) -> str:
     """`kind` is vtt, srt, lrc or json."""
     return f"{result_prefix(job)}{run}/subtitles.{kind}"
+
+
+def also_key(job: str, run: str, kind: str) -> str:
+    """`kind` is epub."""
+    return f"{result_prefix(job)}{run}/readalong.{kind}"
 
 
 def chapter_key(result: str, chapter: int) -> str:

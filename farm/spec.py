@@ -383,6 +383,7 @@ class Rendered(_Stored):
     needs_review: int = 0  # segments
     chapters: int = 0  # that have files of their own; 0 unless the job asked for them
     unheard: list[int] = []  # of these chapters, those without a file, because all of their segments failed
+    also: dict[str, str] = {}  # kind -> key
 
 
 def success(rendered: Rendered) -> str:

@@ -20,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from farm.audio_formats import AudioFormat, SubtitleFormat
+from farm.audio_formats import AlsoFormat, AudioFormat, SubtitleFormat
 from farm.job import Lane, Status
 from farm.speech import PARAMETERS
 
@@ -256,11 +256,21 @@ class Output(_Request):
         False,
         description="besides the whole recording, a file of each chapter, with its subtitles: /v1/jobs/{id}/chapters",
     )
+    also: Annotated[list[AlsoFormat], Field(max_length=1)] = Field(
+        [],
+        description="epub: a book to be read along, EPUB 3 with Media Overlays, which marks each sentence while it is "
+        "heard; with mp3, opus or m4b: /v1/jobs/{id}/readalong.epub",
+    )
 
     @property
     def has_gain(self) -> bool:
         """Whether the recording is to have a certain loudness."""
         return self.loudness_lufs is not None or self.preset is not None
+
+    @property
+    def in_chapters(self) -> bool:
+        """Whether files of single chapters are made: to be delivered, or to go into a book."""
+        return self.per_chapter or bool(self.also)
 
     @property
     def gain_per_chapter(self) -> bool:
@@ -435,6 +445,7 @@ class Result(_Answer):
     duration_error_ms: int | None = Field(None, description="by how much the audio is longer than its target")
     needs_review: int = Field(0, description="segments that somebody should listen to; the manifest says which and why")
     chapters_url: str | None = Field(None, description="the files of single chapters, where output.per_chapter is true")
+    also: dict[str, str] = Field({}, description="what output.also asked for: kind, and URL")
     expires_at: datetime
 
 

@@ -21,7 +21,15 @@ from farm.cli.manuscript import chapters, plain, read
 from farm.cli.preset_table import preset_table
 from farm.cli.progress import follow_batch, follow_jobs
 from farm.cli.screen import FAILED, OK, connected, in_words, line, remark, show, stderr, why
-from farm.cli.target import NAME_BYTES, chapters_target, contradiction, file_target, folder_target, format_of
+from farm.cli.target import (
+    NAME_BYTES,
+    chapters_target,
+    contradiction,
+    file_target,
+    folder_target,
+    format_of,
+    readalong_target,
+)
 from farm.client import Broken, Farm, Misaddressed, Refused, Unreachable
 from farm.documents.markdown import is_markdown
 from farm.errors import BadInput
@@ -43,6 +51,8 @@ def narrate(given: argparse.Namespace) -> int:
         raise BadInput(f"{fault}; leave --format out, or choose another name with -o")
     if given.per_chapter:
         chapters_target(target)
+    if given.also:
+        readalong_target(target)
     request = None if _is_document(given) else job_request(given)
     with connected(Settings.read()) as farm:
         job = farm.submit(request or _uploaded_request(farm, given))
@@ -100,7 +110,7 @@ def _see_through(farm: Farm, id: str, target: Path | None, given: argparse.Names
         farm.audio(id, target)
         for kind in job.result.subtitles:
             farm.subtitles(id, target.with_suffix(f".{kind}"))
-        _save_chapters(farm, job, target)
+        _save_beside(farm, job, target)
     show(given, job, lambda: line(f"{target or job.id}: {in_words(job)}") if job.result else remark(why(job)))
     return OK if job.result is not None else FAILED
 
@@ -124,7 +134,7 @@ def _saved(farm: Farm, job: Job, target: Path) -> bool:
     disk that is full ends the command."""
     try:
         farm.audio(job.id, target)
-        _save_chapters(farm, job, target)
+        _save_beside(farm, job, target)
     except (OSError, Refused, Broken) as error:
         if isinstance(error, OSError) and error.errno in _OF_THE_DISK:
             raise
@@ -134,9 +144,13 @@ def _saved(farm: Farm, job: Job, target: Path) -> bool:
     return True
 
 
-def _save_chapters(farm: Farm, job: Job, target: Path) -> None:
-    """Beside `target`, where the job has files of single chapters."""
-    if job.result is not None and job.result.chapters_url is not None:
+def _save_beside(farm: Farm, job: Job, target: Path) -> None:
+    """What the job has beside the whole recording: its read-along, and files of single chapters."""
+    if job.result is None:
+        return
+    if "epub" in job.result.also:
+        remark(f"{farm.readalong(job.id, readalong_target(target))}: to be read along")
+    if job.result.chapters_url is not None:
         folder = chapters_target(target)
         remark(f"{folder}/: {len(farm.save_chapters(job.id, folder))} chapters")
 
@@ -195,6 +209,7 @@ def _request(given: argparse.Namespace, text: dict[str, Any]) -> JobRequest:
         "format": given.format, "loudness_lufs": given.loudness, "loudness_per": given.loudness_per,
         "preset": given.preset, "trim_dbfs": given.trim, "room_tone_dbfs": given.room_tone,
         "pause_ms": dict(given.pause) or None, "subtitles": given.subtitles, "per_chapter": given.per_chapter or None,
+        "also": given.also,
     }  # fmt: skip
     said["output"] = {name: value for name, value in output.items() if value is not None} or None
     said["metadata"] = dict(given.metadata) or None

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from importlib.metadata import version
 from typing import get_args
 
-from farm.audio_formats import AUDIO_FORMATS, SUBTITLE_FORMATS
+from farm.audio_formats import ALSO_FORMATS, AUDIO_FORMATS, SUBTITLE_FORMATS
 from farm.cli import narrate, orders, review, up, voices
 from farm.cli.chapters import numbers, rule
 from farm.cli.quotas import HELP, amount
@@ -243,6 +243,9 @@ def _add_text(command: argparse.ArgumentParser) -> None:
     command.add_argument("--subtitles", action="append", choices=tuple(SUBTITLE_FORMATS), help="also saved; repeatable")
     command.add_argument(
         "--per-chapter", action="store_true", help="besides the whole, a file of each chapter; saved in NAME-chapters/"
+    )
+    command.add_argument(
+        "--also", action="append", choices=tuple(ALSO_FORMATS), help="a book to be read along; saved beside the audio"
     )
     command.add_argument("--priority", choices=[str(lane) for lane in Lane], help="lane (normal)")
     command.add_argument("--on-review", choices=("deliver", "fail"), help="when a sentence needs a listener (deliver)")

@@ -42,6 +42,11 @@ def chapters_target(target: Path) -> Path:
     return folder_target(folder)
 
 
+def readalong_target(target: Path) -> Path:
+    """The EPUB beside the file of the whole; never the book itself, which may lie there. Raises BadInput."""
+    return file_target(target.with_name(f"{target.stem}-readalong.epub"))
+
+
 def format_of(target: Path) -> str:
     if target.suffix.lower() not in FORMAT_OF_SUFFIX:
         raise BadInput(f"{target}: no format goes by this suffix; use {' '.join(FORMAT_OF_SUFFIX)}, or say --format")

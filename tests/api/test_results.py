@@ -132,9 +132,9 @@ def test_manifest_and_subtitles_have_their_types(api: httpx.Client, job: str) ->
     assert subtitles.text == "WEBVTT\n"
 
 
-@pytest.mark.parametrize("kind", ["srt", "lrc", "json"])
-def test_subtitles_that_were_not_asked_for_are_not_there(api: httpx.Client, job: str, kind: str) -> None:
-    answer = api.get(f"/v1/jobs/{job}/subtitles.{kind}")
+@pytest.mark.parametrize("what", ["subtitles.srt", "subtitles.lrc", "subtitles.json", "readalong.epub"])
+def test_what_was_not_asked_for_is_not_there(api: httpx.Client, job: str, what: str) -> None:
+    answer = api.get(f"/v1/jobs/{job}/{what}")
     assert (answer.status_code, answer.json()["code"]) == (404, "not_asked_for")
 
 
@@ -148,6 +148,14 @@ def test_a_bucket_is_redirected_to(api: httpx.Client, job: str, monkeypatch: pyt
     there = urlsplit(answer.headers["location"])
     assert (there.hostname, there.query) == ("bucket.example.com", f"name={job}.mp3&seconds=900")
     assert answer.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize("format", ["wav", "flac"])
+def test_a_read_along_of_a_format_that_no_reader_plays_is_refused(api: httpx.Client, format: str) -> None:
+    answer = api.post("/v1/jobs", json={"input": "One.", "output": {"format": format, "also": ["epub"]}})
+    assert (answer.status_code, answer.json()["code"]) == (422, "conflicting_fields")
+    assert [each["pointer"] for each in answer.json()["errors"]] == ["/output/also", "/output/format"]
+    assert "ask for mp3, opus or m4b" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize("what", ["audio", "manifest", "subtitles.vtt"])

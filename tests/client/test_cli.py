@@ -222,11 +222,14 @@ def test_a_book_is_listed_and_the_chapters_that_are_named_are_narrated(
     assert command("narrate", "book.epub", "--chapters", "7").returncode == 2
 
 
-def test_each_chapter_is_saved_in_a_folder_beside_the_whole(command: Command, tmp_path: Path) -> None:
+def test_each_chapter_is_saved_in_a_folder_beside_the_whole_and_so_is_a_read_along(
+    command: Command, tmp_path: Path
+) -> None:
     (tmp_path / "book.md").write_text("# One: a start\n\nThe first.\n\n# Two\n\nThe second.\n")
-    said = ("book.md", "--chapters", "--per-chapter", "--subtitles", "srt")
+    said = ("book.md", "--chapters", "--per-chapter", "--subtitles", "srt", "--also", "epub")
     ended = command("narrate", *said, "--json")
     assert ended.returncode == 0, ended.stderr
+    assert zipfile.is_zipfile(tmp_path / "book-readalong.epub")
     assert "book-chapters/: 2 chapters" in ended.stderr
     folder = tmp_path / "book-chapters"
     names = ["01 One_ a start.mp3", "01 One_ a start.srt", "02 Two.mp3", "02 Two.srt"]

@@ -115,6 +115,8 @@ def _of_job(said: dict[str, Any]) -> None:
     output = said.get("output") or {}
     if output.get("preset") is not None:  # it decides most of the others
         said["output"] = output = {name: output[name] for name in ("preset", "subtitles") if name in output}
+    if output.get("format", "mp3") in ("wav", "flac"):
+        output.pop("also", None)  # no EPUB holds them
     chapters = said.get("chapters") or ()
     if said.get("target_duration_ms") is not None or any("target_duration_ms" in chapter for chapter in chapters):
         for name, where in (("speed", said), ("trim_dbfs", output), ("preset", output)):

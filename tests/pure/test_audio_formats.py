@@ -44,5 +44,5 @@ def test_a_file_keeps_its_suffix_and_media_type_from_release_to_release() -> Non
     assert MEDIA_TYPE_OF_SUFFIX == {
         ".wav": "audio/wav", ".flac": "audio/flac", ".mp3": "audio/mpeg", ".ogg": "audio/ogg",
         ".m4b": "audio/mp4", ".json": "application/json", ".vtt": "text/vtt", ".srt": "application/x-subrip",
-        ".lrc": "text/plain",
+        ".lrc": "text/plain", ".epub": "application/epub+zip",
     }  # fmt: skip

@@ -18,12 +18,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from farm.audio_formats import AUDIO_FORMATS, SUBTITLE_FORMATS, SubtitleFormat
+from farm.audio_formats import ALSO_FORMATS, AUDIO_FORMATS, SUBTITLE_FORMATS, SubtitleFormat
 from farm.documents.metadata import Cover, Metadata
 from farm.encoders import holds_chapters
 from farm.errors import BadInput, ClipCorrupt, FarmError, ObjectMissing
 from farm.job import Status
 from farm.layout import (
+    also_key,
     audio_key,
     book_cover_key,
     book_key,
@@ -54,6 +55,7 @@ from worker.desk.failure import fail_job
 from worker.desk.manifest import Manifest, Said, timing
 from worker.desk.passage import Pieces
 from worker.desk.passage_maker import passage_pieces, passages_of
+from worker.desk.read_along import ReadAlong
 from worker.desk.recording_file import TooLong
 from worker.desk.stitch import Stitched, stitch
 from worker.desk.subtitles import Cue, Subtitles
@@ -79,6 +81,7 @@ class Assembler:
     def __init__(self, store: Store, storage: Storage, waker: Waker, lease_ms: int, tracing: Tracing = OFF) -> None:
         self._store, self._storage, self._waker, self._lease_ms = store, storage, waker, lease_ms
         self._tracing = tracing
+        self._read_along = ReadAlong(storage)
 
     def assemble(self, task: tasks.Task, check: Callable[[], None]) -> None:
         """`check` is called now and then; an exception from it ends the work."""
@@ -180,17 +183,25 @@ class Assembler:
                 raise _to_review(review, len(every))
             audio = audio_key(job.id, run, encoding.suffix)
             upload.put(audio, target, encoding.media_type)
-            files = {each.chapter: each for each in stitched.chapter_files}
+            files = {each.chapter: each for each in stitched.chapter_files} if spec.output.per_chapter else {}
             upload.put_all(
                 ((chapter_key(audio, number), each.path, encoding.media_type) for number, each in files.items()), check
             )
-        spans = dict(zip((row.index for row in rows), stitched.spans, strict=True))
-        times = timing(stitched.milliseconds(stitched.frames), spec.target_duration_ms)
-        manifest = Manifest(job, plan, stitched, spans, said, times, spec.output)
-        cached = self._store.run(jobs.cached_bits(job.id))
-        table = [manifest.row(row, lost=lost.get(row.index, jobs.Lost()), cached=row.index in cached) for row in every]
+            spans = dict(zip((row.index for row in rows), stitched.spans, strict=True))
+            times = timing(stitched.milliseconds(stitched.frames), spec.target_duration_ms)
+            manifest = Manifest(job, plan, stitched, spans, said, times, spec.output)
+            cached = self._store.run(jobs.cached_bits(job.id))
+            table = [
+                manifest.row(row, lost=lost.get(row.index, jobs.Lost()), cached=row.index in cached) for row in every
+            ]
+            also, told = {}, {}
+            if "epub" in spec.output.also:
+                book = Book.of(job, spec, plan, rows, self._document(job.id, spec.output))
+                made = self._read_along.make(scratch.path, job, spec, plan, stitched, table, book, check)
+                also["epub"], told["epub"] = also_key(job.id, run, "epub"), made.facts
+                upload.put(also["epub"], made.path, ALSO_FORMATS["epub"])
         subtitles = _subtitles(table, plan) if spec.output.subtitles else None
-        document = json.dumps(manifest.document(table, subtitles), ensure_ascii=False, indent=1).encode()
+        document = json.dumps(manifest.document(table, subtitles, told), ensure_ascii=False, indent=1).encode()
         upload.put(manifest_key(job.id, run), document, "application/json")
         kinds = {kind: subtitles_key(job.id, run, kind) for kind in spec.output.subtitles}
         if subtitles:
@@ -202,6 +213,7 @@ class Assembler:
             audio_key=audio, manifest_key=manifest_key(job.id, run), **times,
             subtitles=kinds, needs_review=len(review), chapters=len(plan.chapters) if files else 0,
             unheard=[number for number in range(len(plan.chapters)) if number not in files] if files else [],
+            also=also,
         )  # fmt: skip
 
     def _stitch(

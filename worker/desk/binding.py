@@ -49,7 +49,7 @@ class Binder:
             of = self._output, self._rate, book, check
             whole = files.enter_context(closing(RecordingFile(self._target, *of)))
             parts = None
-            if self._output.per_chapter:
+            if self._output.in_chapters:
                 parts = files.enter_context(closing(ChapterFiles(self._target.parent, *of)))
             for passage in self._gained(passages(), gains, check):
                 whole.write(passage)

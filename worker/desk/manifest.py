@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from types import MappingProxyType
 from typing import Any
 
 from farm.audio_formats import AUDIO_FORMATS
@@ -41,7 +42,7 @@ class Manifest:
     ) -> None:  # fmt: skip
         self._job, self._plan, self._stitched, self._spans, self._said = job, plan, stitched, spans, said
         self._timing, self._output = timing, output
-        self._files = {file.chapter: file for file in stitched.chapter_files}
+        self._files = {file.chapter: file for file in stitched.chapter_files} if output.per_chapter else {}
 
     def row(self, segment: Segment, *, lost: jobs.Lost, cached: bool) -> dict[str, Any]:
         """One segment: its place in the text, its place in the audio, and its history."""
@@ -74,7 +75,11 @@ class Manifest:
         length = len(plain_spelling(segment.said, language))
         return len(text) if spoken >= length else len(text) * spoken // length
 
-    def document(self, table: Sequence[Mapping[str, Any]], subtitles: Subtitles | None = None) -> dict[str, Any]:
+    def document(
+        self, table: Sequence[Mapping[str, Any]], subtitles: Subtitles | None = None,
+        also: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
+    ) -> dict[str, Any]:  # fmt: skip
+        """`also`: what there is to say of the files of output.also, by their kinds."""
         stitched, recipe = self._stitched, self._plan.recipe
         return {
             "job": self._job.id, "job_revision": self._job.revision, **_shares(table),
@@ -84,6 +89,7 @@ class Manifest:
             **asdict(stitched.figures), "source_loudness_lufs": stitched.source_loudness_lufs,
             "gain_db": stitched.gain_db, "waveform": stitched.waveform, "file": asdict(stitched.held),
             **({"preset": checks} if (checks := self._checks()) is not None else {}),
+            **({"also": dict(also)} if also else {}),
             "warnings": sum(len(said.warnings) for said in self._said.values()),
             "needs_review": sum(said.needs_review for said in self._said.values()),
             "characters": sum(len(row["text"]) for row in table), "spoken_characters": _spoken(table),

@@ -111,7 +111,7 @@ _LONGEST_MS = 7_000
 
 
 def _divided(segment: Cue, language: str) -> list[_Shown]:
-    layout = _Layout(_joined(segment.text), segment.end_ms - segment.start_ms, language)
+    layout = _Layout(on_one_line(segment.text), segment.end_ms - segment.start_ms, language)
     pieces = [piece for sentence in layout.sentences() for piece in layout.pieces(*sentence)]
     if len(pieces) > max(1, layout.duration_ms):  # a short silence for a long row of signs
         pieces = [(0, len(layout.text))]
@@ -124,6 +124,15 @@ def _divided(segment: Cue, language: str) -> list[_Shown]:
     ]
 
 
+def sentences_in(text: str, language: str) -> Iterator[tuple[int, int]]:
+    """Their places, without blanks at their ends."""
+    ends = sentence_ends(text, 0, len(text), language=language)
+    for start, end in pairwise((0, *ends, len(text))):
+        sentence = text[start:end]
+        if sentence.strip() or not text:
+            yield start + len(sentence) - len(sentence.lstrip()), start + len(sentence.rstrip())
+
+
 class _Layout:
     """The text of one segment. Pieces and lines are offsets, without blanks at their ends."""
 
@@ -134,12 +143,7 @@ class _Layout:
         self._line = _WIDE_LINE if self._is_wide else _LINE
 
     def sentences(self) -> Iterator[tuple[int, int]]:
-        text = self.text
-        ends = sentence_ends(text, 0, len(text), language=self._language)
-        for start, end in pairwise((0, *ends, len(text))):
-            sentence = text[start:end]
-            if sentence.strip() or not text:
-                yield start + len(sentence) - len(sentence.lstrip()), start + len(sentence.rstrip())
+        return sentences_in(self.text, self._language)
 
     def pieces(self, start: int, end: int) -> Iterator[tuple[int, int]]:
         """What is shown at once."""
@@ -185,5 +189,5 @@ _UNSPACED = (
 _LINE_END = re.compile(rf"(?<=[{_UNSPACED}])[^\S\n]*\n\s*(?=[{_UNSPACED}])")
 
 
-def _joined(text: str) -> str:
+def on_one_line(text: str) -> str:
     return " ".join(_LINE_END.sub("", "\n".join(text.splitlines())).split())
