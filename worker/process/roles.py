@@ -13,6 +13,7 @@ says "stop".
 
 from __future__ import annotations
 
+import gc
 import logging
 import mmap
 import os
@@ -87,6 +88,7 @@ class Role(ABC):
 
 class RenderRole(Role):
     def __init__(self, settings: Settings) -> None:
+        _keep_what_is_imported()
         self._model = settings.model
         self._store = Store.connect(settings.redis_url)
         self._turn = threading.Lock()  # there is one engine, for a message and for the standby
@@ -135,6 +137,7 @@ class DeskRole(Role):
     def __init__(self, settings: Settings) -> None:
         import worker.desk.desk  # noqa: F401  (before the pool forks, so that its processes share the code)
 
+        _keep_what_is_imported()
         self._settings = settings
         self._store = Store.connect(settings.redis_url)
         # Opened before the pool forks: a child that opened a folder by itself might do so while it is not mounted.
@@ -167,6 +170,13 @@ class DeskRole(Role):
         desk = self._desks.pop(os.getpid(), None)
         if desk is not None:
             desk.close()
+
+
+def _keep_what_is_imported() -> None:
+    """Modules live as long as the process: the garbage collector need not go through them, now or at the end. Nor does
+    it write into their memory, which the processes of a desk's pool share."""
+    gc.freeze()
+    gc.enable()
 
 
 def role_for(queues: Set[str], settings: Settings) -> Role:
