@@ -38,11 +38,13 @@ from tests.patience import patient
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 
+gc.disable()  # until all tests are collected: what they import stays
+
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Thousands of tests live as long as the process. Python's garbage collector went through them again and again."""
-    gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -17,9 +17,14 @@ _OF_ANY_PATH = frozenset({405, 408, 413, 415, 431, 500})
 
 
 @cache
+def document() -> dict[str, Any]:
+    """The same whatever the settings are, and made in a quarter of a second. Who reads it leaves it as it is."""
+    return create_app(Settings()).openapi()
+
+
+@cache
 def _templates() -> list[tuple[re.Pattern[str], dict[str, Any]]]:
-    """The document is the same whatever the settings are, and takes a quarter of a second to make."""
-    paths = create_app(Settings()).openapi()["paths"]
+    paths = document()["paths"]
     return [(re.compile(re.sub(r"\{\w+\}", "[^/]+", template)), operations) for template, operations in paths.items()]
 
 

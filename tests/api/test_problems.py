@@ -8,12 +8,11 @@ from typing import Any
 import httpx
 import pytest
 
-from api.app import create_app
 from api.problems import answer
 from api.state import AppState
-from farm.settings import Settings
 from farm.wire import Problem
 from tests.api.backstage import Backstage
+from tests.api.document import document
 
 FIELDS = {"type", "title", "status", "detail", "code", "retryable", "request_id", "errors"}
 
@@ -92,9 +91,8 @@ def test_the_unexpected_is_logged_and_says_nothing_of_itself(
     assert "secret detail" in caplog.text
 
 
-def test_the_documentation_names_every_shape_that_it_refers_to(settings: Settings) -> None:
-    document = create_app(settings).openapi()
-    schemas = document["components"]["schemas"]
+def test_the_documentation_names_every_shape_that_it_refers_to() -> None:
+    schemas = document()["components"]["schemas"]
 
     def references(part: Any) -> set[str]:
         if isinstance(part, dict):
@@ -104,14 +102,13 @@ def test_the_documentation_names_every_shape_that_it_refers_to(settings: Setting
             return set().union(*(references(value) for value in part))
         return set()
 
-    assert {name.removeprefix("#/components/schemas/") for name in references(document)} <= schemas.keys()
+    assert {name.removeprefix("#/components/schemas/") for name in references(document())} <= schemas.keys()
     assert {"JobRequest", "BatchRequest", "Job", "Batch", "Voice", "Problem"} <= schemas.keys()
 
 
-def test_the_documentation_shows_what_every_route_takes_answers_and_refuses(settings: Settings) -> None:
-    document = create_app(settings).openapi()
+def test_the_documentation_shows_what_every_route_takes_answers_and_refuses() -> None:
     identifiers = set()
-    for path, operations in document["paths"].items():
+    for path, operations in document()["paths"].items():
         for method, operation in operations.items():
             where = f"{method} {path}"
             assert operation.get("description") or path == "/v1/voices/{name}", where
@@ -119,54 +116,53 @@ def test_the_documentation_shows_what_every_route_takes_answers_and_refuses(sett
             problem = operation["responses"]["503"]["content"]
             assert "application/problem+json" in problem or path == "/readyz", where
             identifiers.add(operation["operationId"])
-    assert len(identifiers) == sum(len(operations) for operations in document["paths"].values())
-    submit = document["paths"]["/v1/jobs"]["post"]
+    assert len(identifiers) == sum(len(operations) for operations in document()["paths"].values())
+    submit = document()["paths"]["/v1/jobs"]["post"]
     assert submit["requestBody"]["content"]["application/json"]["schema"]["$ref"].endswith("/JobRequest")
     assert submit["responses"]["202"]["content"]["application/json"]["schema"]["$ref"].endswith("/Job")
     assert {parameter["name"] for parameter in submit["parameters"]} == {"Idempotency-Key", "Prefer"}
 
 
-def answers(settings: Settings, method: str, path: str) -> dict[str, set[str]]:
+def answers(method: str, path: str) -> dict[str, set[str]]:
     """status -> media types"""
-    declared = create_app(settings).openapi()["paths"][path][method]["responses"]
+    declared = document()["paths"][path][method]["responses"]
     return {status: set(answer.get("content", ())) for status, answer in declared.items()}
 
 
 PROBLEM = {"application/problem+json"}
 
 
-def test_the_documentation_says_what_comes_before_the_end_and_for_a_part(settings: Settings) -> None:
+def test_the_documentation_says_what_comes_before_the_end_and_for_a_part() -> None:
     for what in ("audio", "manifest", "subtitles.vtt", "subtitles.srt", "segments"):
-        declared = answers(settings, "get", f"/v1/jobs/{{job_id}}/{what}")
+        declared = answers("get", f"/v1/jobs/{{job_id}}/{what}")
         assert declared["200"], what
         assert declared["409"] == declared["410"] == PROBLEM
         if what != "segments":
             assert declared["206"] == declared["200"]
             assert (declared["304"], declared["307"], declared["416"]) == (set(), set(), PROBLEM)
-    assert "audio/mpeg" in answers(settings, "get", "/v1/jobs/{job_id}/audio")["200"]
-    manifest = create_app(settings).openapi()["paths"]["/v1/jobs/{job_id}/manifest"]["get"]["responses"]["200"]
+    assert "audio/mpeg" in answers("get", "/v1/jobs/{job_id}/audio")["200"]
+    manifest = document()["paths"]["/v1/jobs/{job_id}/manifest"]["get"]["responses"]["200"]
     assert manifest["content"]["application/json"]["schema"]["$ref"].endswith("/Manifest")
 
 
-def test_the_documentation_knows_the_jobs_of_a_batch(settings: Settings) -> None:
-    shape = create_app(settings).openapi()["components"]["schemas"]["BatchRequest"]
+def test_the_documentation_knows_the_jobs_of_a_batch() -> None:
+    shape = document()["components"]["schemas"]["BatchRequest"]
     assert shape["properties"]["jobs"]["items"]["$ref"].endswith("/JobRequest")
 
 
-def test_the_documentation_says_where_no_key_is_needed(settings: Settings) -> None:
-    document = create_app(settings).openapi()
+def test_the_documentation_says_where_no_key_is_needed() -> None:
     without = {
-        path for path, operations in document["paths"].items() if operations.get("get", {}).get("security") == []
+        path for path, operations in document()["paths"].items() if operations.get("get", {}).get("security") == []
     }
     assert without == {"/healthz", "/readyz"}
-    assert document["security"] == [{"key": []}]
+    assert document()["security"] == [{"key": []}]
 
 
-def test_the_documentation_says_what_probes_and_forms_answer(settings: Settings) -> None:
-    assert answers(settings, "get", "/readyz")["503"] == {"application/json"}
-    assert answers(settings, "get", "/metrics")["200"] == {"text/plain"}
-    assert answers(settings, "post", "/v1/voices")["400"] == answers(settings, "post", "/v1/batches")["400"] == PROBLEM
-    redeliver = answers(settings, "post", "/v1/jobs/{job_id}/deliveries/{delivery_id}/redeliver")
+def test_the_documentation_says_what_probes_and_forms_answer() -> None:
+    assert answers("get", "/readyz")["503"] == {"application/json"}
+    assert answers("get", "/metrics")["200"] == {"text/plain"}
+    assert answers("post", "/v1/voices")["400"] == answers("post", "/v1/batches")["400"] == PROBLEM
+    redeliver = answers("post", "/v1/jobs/{job_id}/deliveries/{delivery_id}/redeliver")
     assert redeliver["202"] == set()
 
 

@@ -11,12 +11,11 @@ from typing import Any
 import httpx
 import pytest
 
-from api.app import create_app
-from farm.settings import Settings
 from farm.spec import LexiconVersion, StoredLexicon
 from farm.store import Store, documents, lexicons, registry
 from tests.api.backstage import Backstage
 from tests.api.conftest import Served
+from tests.api.document import document
 from tests.api.test_access import make_key
 
 SECURITY = Path(__file__).parents[2] / "SECURITY.md"
@@ -44,8 +43,7 @@ HEAD = "| route | no key | wrong key | another tenant | an operator |\n|---|---|
 
 
 def _operations() -> list[tuple[str, str]]:
-    paths: dict[str, Any] = create_app(Settings()).openapi()["paths"]
-    return [(method.upper(), path) for path, operations in paths.items() for method in operations]
+    return [(method.upper(), path) for path, operations in document()["paths"].items() for method in operations]
 
 
 def _routes() -> list[tuple[str, str]]:

@@ -17,7 +17,8 @@ from tests.store.store_walk import Walk
 
 STEPS = int(os.environ.get("WALK_STEPS", "2000"))
 SEED = int(os.environ.get("WALK_SEED", "40"))
-HUNTING_SEEDS = (7, 26, 21, 13)  # one of their walks meets every bug, mostly within some hundred steps
+# One of their walks meets every bug, mostly the first: of eighteen seeds these need the fewest steps for all bugs.
+HUNTING_SEEDS, HUNTING_STEPS = (8, 9, 26, 20, 13), 700
 
 VERBS = (
     "redo",
@@ -130,4 +131,4 @@ def _hunt(redis_url: str, lua: Callable[[str], str]) -> None:
         with redis.Redis.from_url(redis_url) as client:
             client.flushdb()
         with closing(Farm(redis_url, lua)) as farm:
-            Walk(farm, seed).run(1500)
+            Walk(farm, seed).run(HUNTING_STEPS)
