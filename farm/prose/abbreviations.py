@@ -148,6 +148,15 @@ _MORE = {
         fık. tel. fak. üniv. ens. ltd. şti. a.ş. t.c. m.ö. m.s. i̇.ö. ort. maks. min. dk. ing. fr. alm. lat. ar. far.
         ör.
     """,
+    "vi": """
+        ts. ths. pgs. gs. bs. ks. cn. gv. ls. tp. tt. tx. q. p. h. t. tr. nxb. ubnd. đ. đ/c. v.v. vd. stt. đt. st. dr.
+        mr. mrs. ms. prof.
+    """,
+    "id": """
+        dr. drs. dra. ir. prof. h. hj. kh. st. tn. ny. nn. sdr. sdri. bpk. yth. jl. gg. jln. no. hlm. hal. ttd. tgl.
+        dll. dsb. dst. dkk. a.n. u.p. d.a. u.b. s.d. a.l. kec. kab. kel. prov. rp. tbk. pt. cv. ltd. dr.h.c. kol.
+        letkol. kapt. jend. brigjen.
+    """,
     "hi": """
         डॉ. डा. श्री. श्रीमती. सुश्री. कु. प्रो. पं. स्व. सं. पृ. रु. कि.मी. किमी. ई. ई.पू. उदा. क्र. मो. मि. वि.
         वि.सं. शा. ए. बी. सी. डी. एम. एन. के. पी. एस. आर. जी. एल. वी.

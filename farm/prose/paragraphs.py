@@ -41,6 +41,9 @@ _SCENE_BREAK = re.compile(
     rf"([%@&$:;'`])(?:[^\S\n]*\1){{2,}}|[\[(（【]?(?:[{_ORNAMENTS}\\\ufe0e\ufe0f\u200b-\u200d\u2060\ufeff]|[^\S\n])+[\])）】]?"
 )
 _VISIBLE = re.compile(rf"[{_ORNAMENTS}]")
+# Letters drawn as an ornament: oOo, o0o, -o O o-, xXx. A cry such as "Ooo" has none between two small ones.
+_DRAWN = re.compile(rf"(?:[{_ORNAMENTS}]|[^\S\n])*(?:(?:o+ ?[O0]+ ?)+o+|(?:x+ ?X+ ?)+x+)(?:[{_ORNAMENTS}]|[^\S\n])*")
+_LONGEST_DRAWN = 60  # characters
 
 
 class Paragraph(NamedTuple):
@@ -131,7 +134,11 @@ def _sentence_goes_on(text: str, line: _Line) -> bool:
 
 
 def is_scene_break(text: str, start: int, end: int) -> bool:
-    if start == end or text[start].isalnum():
+    if start == end:
+        return False
+    if end - start <= _LONGEST_DRAWN and _DRAWN.fullmatch(text, start, end):
+        return True
+    if text[start].isalnum():
         return False
     found = _SCENE_BREAK.fullmatch(text, start, end)
     return found is not None and (found[1] is not None or _VISIBLE.search(text, start, end) is not None)

@@ -80,6 +80,8 @@ def test_markdown_headings_are_those_of_common_mark(text: str, titles: list[str]
         "Chapitre premier", "Chapitre 2 : La mer", "Capitolo VII", "Hoofdstuk 3", "Rozdział 5", "Глава 7",
         "Глава первая", "Часть II Возвращение", "Bölüm 3", "第一章", "第1章 海", "第１章　海",
         "第十二回 宴桃園", "第一百二十三章海", "第壹佰貳拾章", "第3話", "第 5 章", "제3장", "제 1 부 바다",
+        "CHAPTER THE FIRST", "Book the Second: The Golden Thread", "STAVE ONE", "Letter 4", "ACT II",
+        "Prologue", "EPILOGUE.", "Epilogue: Home at Last", "Vorwort", "Épilogue", "Пролог", "楔子", "エピローグ",
         "3. fejezet", "Ｃｈａｐｔｅｒ　１", "Chapter Ⅱ",
     ],
 )  # fmt: skip
@@ -93,11 +95,20 @@ def test_a_line_that_numbers_a_chapter_is_a_heading(line: str) -> None:
         "Part company.", "Chapter and verse of it.", "Chapter 3 is not one.", "Part 2 Was hard.",
         "Part one of the deal,", "Parts 1 and 2", "Book me a table", "Part of it", "Chapter civil",
         "Teil des Ganzen", "Part mixing it", "第一章说的是海。", "Section nothing", "Глава семьи",
+        "Prologue to a farce", "Letter from home", "Introduction: we begin here.", "Act now!",
+        "Letter the first of them,",
     ],
 )  # fmt: skip
 def test_a_sentence_that_begins_like_a_heading_is_none(line: str) -> None:
     with pytest.raises(BadInput, match="no chapters"):
         chapters(f"{line}\n\nText.")
+
+
+def test_a_line_of_hash_signs_alone_is_a_scene_break_and_hides_no_chapters() -> None:
+    found = chapters("Chapter 1\n\nA.\n\n#\n\nB.\n\nChapter 2\n\nC.")
+    assert [(part.title, part.text) for part in found] == [
+        ("Chapter 1", "Chapter 1\n\nA.\n\n#\n\nB."), ("Chapter 2", "Chapter 2\n\nC."),
+    ]  # fmt: skip
 
 
 def test_a_text_without_headings_is_refused() -> None:

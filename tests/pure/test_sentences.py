@@ -326,6 +326,8 @@ CASES = {
         "Sf. Ion și gen. Duca.| Au râs.",
         "Dădu din cap.| Ion tăcu.",
     ],
+    "vi": ["TS. Nguyễn Văn A đến.| Trời mưa.", "PGS. Trần ở TP. Hồ Chí Minh.| Q. Ba đông người.", "Cam v.v. Rồi đi."],
+    "id": ["Bpk. Joko di Jl. Merdeka.| Hujan turun.", "Lihat hlm. Lima.| Apel dll. ada.", "H. Agus dan Ir. Budi.| Ya."],
     "sk": ["V 19. Storočí.| Nikto.", "Čítal napr. Knihy.| Dobre.", "Dr. Malý a Ing. Nový.| Smiali sa."],
     "hr": ["U 19. Stoljeću.| Nitko.", "Čitao je npr. Knjige.| Dobro.", "Dr. Mali i sv. Ivan.| Smijali se."],
     "sl": ["V 19. Stoletju.| Nihče.", "Bral je npr. Knjige.| Dobro.", "Dr. Mali in sv. Ivan.| Smejala sta se."],
