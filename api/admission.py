@@ -23,7 +23,7 @@ from farm.markup import Means
 from farm.markup.means import alphabets
 from farm.presets import contradictions, resolved
 from farm.script import Speaker
-from farm.spec import Order, Spec, StoredLexicon, write_text
+from farm.spec import Order, Spec, StoredChapter, StoredLexicon, write_text
 from farm.speech import PARAMETERS, Manner, Parameter, emotion_json
 from farm.spelling import plain_spelling
 from farm.webhooks.addresses import Network, check_url
@@ -128,6 +128,11 @@ class Catalog:
             return request
         spoken = card.language_for(language)
         return request if spoken is None else request.model_copy(update={"language": spoken})
+
+    def check_voice(self, request: JobRequest, name: str, pointer: str) -> None:
+        """Raises BadInput where the request could not say the name in a chapter."""
+        for fault in self._resolve(request.voices.get(name, name), self._card(request.model), {}, pointer):
+            raise fault
 
     def check_batch_webhook(self, webhook: Webhook) -> None:
         """Checks the batch's own webhook, which reports its completion. Jobs of the batch may have webhooks too."""
@@ -255,8 +260,8 @@ class Catalog:
     def _chapter_voices(self, request: JobRequest, card: Model, uploads: dict[str, str]) -> Iterator[BadInput]:
         """One by one, because the guess at each right name takes a millisecond and a job has up to 2,000 chapters."""
         for number, chapter in enumerate(request.chapters or ()):
-            if chapter.voice is not None:
-                voice = request.voices.get(chapter.voice, chapter.voice)
+            for name in _voices_of(chapter):
+                voice = request.voices.get(name, name)
                 yield from self._resolve(voice, card, uploads, f"/chapters/{number}/voice")
 
     def _emotion(self, emotion: Emotion, card: Model) -> str | None:
@@ -294,10 +299,18 @@ def names_unknown_voices(request: JobRequest, built_in: Collection[str]) -> bool
     be read then."""
     if request.markup != "none" or request.voices:
         return True
-    names = [request.voice, *(chapter.voice for chapter in request.chapters or ())]
+    names = [request.voice, *(name for chapter in request.chapters or () for name in _voices_of(chapter))]
     if request.emotion is not None:
         names.append(request.emotion.voice)
     return any(name is not None and name not in built_in for name in names)
+
+
+def _voices_of(chapter: Chapter) -> list[str]:
+    """That the chapter names, and those that edits gave to its sentences."""
+    turns = chapter.turns if isinstance(chapter, StoredChapter) else ()
+    return list(
+        dict.fromkeys([*((chapter.voice,) if chapter.voice is not None else ()), *(turn.voice for turn in turns)])
+    )
 
 
 def with_defaults(request: JobRequest, defaults: JobOptions | None) -> JobRequest:

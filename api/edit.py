@@ -9,8 +9,8 @@ request would be. What the edit leaves alone stays as it was resolved: recording
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from api.admission import Catalog
@@ -18,9 +18,9 @@ from farm.errors import BadInput
 from farm.job import Lane
 from farm.plan import Segment
 from farm.presets import without_preset
-from farm.spec import Spec, read_text
+from farm.spec import Spec, StoredChapter, Turn, read_text, write_text
 from farm.store import jobs
-from farm.wire import MAX_CHARACTERS, NARRATOR, Chapter, JobEdit, JobRequest, Output, SegmentEdit
+from farm.wire import MAX_CHARACTERS, NARRATOR, JobEdit, JobRequest, Output, SegmentEdit
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +33,24 @@ class Edited:
     retention_s: int
 
 
-def requested(job: jobs.JobRecord, document: bytes, edit: JobEdit, row: Callable[[int], Segment]) -> JobRequest:
+@dataclass(frozen=True, slots=True)
+class Requested:
+    """`left_out`: chapters that are kept beside those of the request, each by its number among all of them."""
+
+    request: JobRequest
+    left_out: Mapping[int, StoredChapter] = field(default_factory=dict)
+
+
+def requested(job: jobs.JobRecord, document: bytes, edit: JobEdit, row: Callable[[int], Segment]) -> Requested:
     """The request of the job as it is, with the fields of the edit. `document` is its text; `row` finds a segment by
     its number. Raises BadInput."""
     spec = Spec.model_validate_json(job.spec)
     chapters = read_text(document)
     if edit.segments is not None:
-        chapters = _with_sentences(chapters, edit.segments, row)
+        chapters = with_sentences(chapters, edit.segments, row)
+    if edit.left_out is not None:
+        chapters = _without(chapters, edit.left_out)
+    left_out = {number: chapter for number, chapter in enumerate(chapters) if chapter.left_out}
     manner = spec.manner
     as_it_is: dict[str, Any] = {
         "model": job.model, "priority": job.lane, "custom_id": spec.custom_id, "expires_after": job.retention_s,
@@ -48,22 +59,28 @@ def requested(job: jobs.JobRecord, document: bytes, edit: JobEdit, row: Callable
         "speed": manner.speed, "pitch": manner.pitch, "seed": manner.seed, "emotion": None,
         "normalize": manner.normalize, "checks": manner.checks, "output": spec.output, "on_error": spec.on_error,
         "on_review": spec.on_review, "metadata": spec.metadata, "webhook": spec.webhook,
-        "input": None, "chapters": chapters, "document": None,
+        "input": None, "chapters": [chapter for chapter in chapters if not chapter.left_out], "document": None,
     }  # fmt: skip
     request = JobRequest.model_construct(**as_it_is)
-    return request.model_copy(update=_changes(request, edit))
+    if edit.renews_text:
+        left_out = {}
+    return Requested(request.model_copy(update=_changes(request, edit)), left_out)
 
 
-def edited(job: jobs.JobRecord, document: bytes, edit: JobEdit, request: JobRequest, catalog: Catalog) -> Edited | None:
-    """None where the edit changes nothing. `request` is as `requested` made it, with the chapters of its document.
+def edited(job: jobs.JobRecord, document: bytes, edit: JobEdit, wanted: Requested, catalog: Catalog) -> Edited | None:
+    """None where the edit changes nothing. `wanted` is as `requested` made it, with the chapters of its document.
     Raises BadInput."""
     spec = Spec.model_validate_json(job.spec)
     known = replace(catalog, uploads={**catalog.uploads, **_pinned(spec, edit)}, highest=Lane.INTERACTIVE)
-    order = known.admit(request)
+    for number, each in enumerate(edit.segments or ()):
+        if each.voice is not None:
+            known.check_voice(wanted.request, each.voice, f"/segments/{number}/voice")
+    order = known.admit(wanted.request)
+    after_text = _whole(order.text, len(wanted.request.parts()), wanted.left_out)
     manner = order.spec.manner
     if "emotion" not in edit.model_fields_set:
         manner = replace(manner, emotion=spec.manner.emotion)
-    text = None if order.text.encode() == document else order.text
+    text = None if after_text.encode() == document else after_text
     after = order.spec.model_copy(update={"manner": manner, "seeds": spec.seeds, "text": spec.text})
     if text is None and after == spec and order.retention_s == job.retention_s:
         return None
@@ -72,7 +89,7 @@ def edited(job: jobs.JobRecord, document: bytes, edit: JobEdit, request: JobRequ
 
 def _changes(request: JobRequest, edit: JobEdit) -> dict[str, object]:
     """The fields that the edit sets: each as a whole, but of `output` those that it names."""
-    said = edit.changed - {"segments"}
+    said = edit.changed - {"segments", "left_out"}
     changes = {name: getattr(edit, name) for name in said}
     if "output" in said:
         changes["output"] = _merged(request.output, edit.output)
@@ -103,21 +120,22 @@ def _pinned(spec: Spec, edit: JobEdit) -> Mapping[str, str]:
 # --- sentences --------------------------------------------------------------------------------------------------------
 
 
-def _with_sentences(
-    chapters: Sequence[Chapter], edits: Sequence[SegmentEdit], row: Callable[[int], Segment]
-) -> list[Chapter]:
-    """The chapters with other words in place of segments, the last of a chapter first, so that places stay right."""
-    found: dict[int, tuple[int, Segment, str]] = {}
+def with_sentences(
+    chapters: Sequence[StoredChapter], edits: Sequence[SegmentEdit], row: Callable[[int], Segment]
+) -> list[StoredChapter]:
+    """The chapters with other words or voices for segments, the last of a chapter first, so that places stay right."""
+    found: dict[int, tuple[int, Segment, SegmentEdit]] = {}
     for number, each in enumerate(edits):
         if each.index in found:
             raise BadInput(f"segment {each.index} is changed twice", pointer=f"/segments/{number}/index")
         try:
-            found[each.index] = number, row(each.index), each.text
+            found[each.index] = number, row(each.index), each
         except IndexError:
             raise BadInput(f"there is no segment {each.index}", pointer=f"/segments/{number}/index") from None
-    of_chapter: defaultdict[int, list[tuple[int, Segment, str]]] = defaultdict(list)
+    of_chapter: defaultdict[int, list[tuple[int, Segment, SegmentEdit]]] = defaultdict(list)
+    spoken = [number for number, chapter in enumerate(chapters) if not chapter.left_out]
     for index in sorted(found, reverse=True):
-        of_chapter[found[index][1].chapter].append(found[index])
+        of_chapter[spoken[found[index][1].chapter]].append(found[index])
     changed = list(chapters)
     for chapter, replaced in of_chapter.items():
         changed[chapter] = _rewritten(chapters[chapter], replaced)
@@ -126,14 +144,57 @@ def _with_sentences(
     return changed
 
 
-def _rewritten(chapter: Chapter, replaced: Sequence[tuple[int, Segment, str]]) -> Chapter:
-    text, headings = chapter.input, list(chapter.headings)
-    for _, row, words in replaced:
+def _rewritten(chapter: StoredChapter, replaced: Sequence[tuple[int, Segment, SegmentEdit]]) -> StoredChapter:
+    text, headings, turns = chapter.input, list(chapter.headings), list(chapter.turns)
+    for _, row, edit in replaced:
+        words = text[row.start : row.end] if edit.text is None else edit.text
         text = text[: row.start] + words + text[row.end :]
         longer = len(words) - (row.end - row.start)
         headings = [place + longer if place >= row.end else place for place in headings]
+        turns = list(_turned(turns, row, len(words), edit))
     if not text.strip():
         number = replaced[0][0]
-        why = "leaves its chapter without a text; give chapters, and leave that one out"
+        why = "leaves its chapter without a text; leave the chapter out by left_out, which keeps it"
         raise BadInput(why, pointer=f"/segments/{number}/text")
-    return chapter.model_copy(update={"input": text, "headings": headings})
+    return chapter.model_copy(update={"input": text, "headings": headings, "turns": tuple(turns)})
+
+
+def _turned(turns: Sequence[Turn], row: Segment, length: int, edit: SegmentEdit) -> Iterator[Turn]:
+    """The turns once the segment is so long, and spoken by whom the edit says, or by whoever spoke its beginning."""
+    longer = length - (row.end - row.start)
+    before = next((turn.voice for turn in turns if turn.start <= row.start < turn.end), None)
+    voice = edit.voice if edit.says_voice else before
+    for turn in turns:
+        if turn.start < row.start:
+            yield turn._replace(end=min(turn.end, row.start))
+    if voice is not None and length:
+        yield Turn(row.start, row.start + length, voice)
+    for turn in turns:
+        if turn.end > row.end:
+            yield Turn(max(turn.start, row.end) + longer, turn.end + longer, turn.voice)
+
+
+# --- chapters ---------------------------------------------------------------------------------------------------------
+
+
+def _without(chapters: Sequence[StoredChapter], numbers: Sequence[int]) -> list[StoredChapter]:
+    for place, number in enumerate(numbers):
+        if number >= len(chapters):
+            why = f"there is no chapter {number}; the last one is {len(chapters) - 1}"
+            raise BadInput(why, pointer=f"/left_out/{place}")
+    if len(set(numbers)) == len(chapters):
+        raise BadInput("leaves nothing to speak; take one chapter in at least", pointer="/left_out")
+    out = frozenset(numbers)
+    return [chapter.model_copy(update={"left_out": number in out}) for number, chapter in enumerate(chapters)]
+
+
+def _whole(text: str, asked: int, left_out: Mapping[int, StoredChapter]) -> str:
+    """The text as it was admitted, with the chapters that are left out in their places again."""
+    if not left_out:
+        return text
+    spoken = read_text(text)
+    if len(spoken) != asked:
+        why = "a marker can't open a chapter while others are left out; take them in, and leave them out after that"
+        raise BadInput(why, code="conflicting_fields", pointer="/segments")
+    rest = iter(spoken)
+    return write_text([left_out.get(number) or next(rest) for number in range(len(spoken) + len(left_out))])

@@ -6,7 +6,7 @@ and what is planned there are read by the same functions, with the same means.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -15,6 +15,7 @@ from farm.markup import Fault, Means, read, refusals
 from farm.markup.tags import parts as cut_at_markers
 from farm.pronunciation import faults as mispronounced
 from farm.script import Laid
+from farm.spec import StoredChapter, Turn
 from farm.speech import Parameter
 from farm.wire import MAX_CHAPTERS, Chapter, JobRequest
 
@@ -85,10 +86,20 @@ def _cut(request: JobRequest, chapter: Chapter) -> Iterator[tuple[int, Chapter] 
         yield Fault(parts[1].at, "a chapter with a target_duration_ms can't be cut by markers; give each part its own")
     for part in parts:
         headings = [place - part.start for place in chapter.headings if part.start <= place < part.end]
-        changed = {"input": chapter.input[part.start : part.end], "headings": headings}
+        changed: dict[str, object] = {"input": chapter.input[part.start : part.end], "headings": headings}
+        if isinstance(chapter, StoredChapter):
+            changed["turns"] = tuple(_within(chapter.turns, part.start, part.end))
         if part.title is not None:
             changed["title"] = part.title
         yield part.start, chapter.model_copy(update=changed)
+
+
+def _within(turns: Iterable[Turn], start: int, end: int) -> Iterator[Turn]:
+    """With their places in the part."""
+    for turn in turns:
+        first, last = max(turn.start, start), min(turn.end, end)
+        if first < last:
+            yield Turn(first - start, last - start, turn.voice)
 
 
 def _bad_marks(request: JobRequest, means_of: Callable[[Chapter], Means]) -> Iterator[BadInput]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import cast
 
 from fastapi import APIRouter, Request, Response
@@ -13,7 +14,7 @@ from api.previewer import Previewed, Previewer
 from api.problems import parse
 from api.state import AppState, state_of, tenant_of
 from farm.errors import BadInput, ObjectMissing, TooLarge
-from farm.plan import of_its_own
+from farm.plan import Segment, of_its_own
 from farm.plan_order import PlanOrder
 from farm.spec import Order, Spec
 from farm.stored_lexicons import stored_lexicons
@@ -40,7 +41,9 @@ async def preview(request: Request) -> Response:
     wanted = await state.blocking(parse, JobRequest, await request.body())
     try:
         order = await _admitted(state, tenant, wanted)
-        planned = await _previewer(request).plan(await _work(state, tenant, order))
+        planned = await previewer_of(request).plan(
+            await plan_order(state, tenant, order.model, order.spec, order.text.encode(), order.characters)
+        )
     except TooLarge:
         raise
     except BadInput as fault:
@@ -64,15 +67,16 @@ async def _admitted(state: AppState, tenant: str, wanted: JobRequest) -> Order:
     return await state.blocking(catalog.admit, wanted)
 
 
-async def _work(state: AppState, tenant: str, order: Order) -> PlanOrder:
-    card = (await state.cards.get())[order.model]
+async def plan_order(
+    state: AppState, tenant: str, model: str, spec: Spec, document: bytes, characters: int
+) -> PlanOrder:
+    """Raises BadInput for a lexicon that is gone."""
+    card = (await state.cards.get())[model]
     try:
-        lexicons = await state.blocking(stored_lexicons, state.storage, tenant, order.spec)
+        lexicons = await state.blocking(stored_lexicons, state.storage, tenant, spec)
     except ObjectMissing as error:
         raise BadInput(error.message, code=error.code, pointer="/lexicons") from None
-    return PlanOrder(
-        tenant, order.spec.to_json(), card.model_dump_json(), order.text.encode(), order.characters, lexicons
-    )
+    return PlanOrder(tenant, spec.to_json(), card.model_dump_json(), document, characters, lexicons)
 
 
 def _refusals(fault: BadInput) -> list[Problem.FieldProblem]:
@@ -95,12 +99,7 @@ def _shown(order: Order, planned: Previewed) -> Preview:
             for chapter in planned.chapters
         ],
         segments=[
-            PreviewSegment(
-                index=row.index, chapter=row.chapter, start=row.start, end=row.end, text=row.text, digest=row.digest,
-                voice=names.get(row.voice, row.voice) if row.uploaded else row.voice, pause_ms=row.pause_ms,
-                target_ms=row.target_duration_ms, **of_its_own(row),
-            )
-            for row in planned.segments
+            segment_view(row, names) for row in planned.segments
         ],
         matches=[
             PreviewMatch(
@@ -112,5 +111,14 @@ def _shown(order: Order, planned: Previewed) -> Preview:
     )  # fmt: skip
 
 
-def _previewer(request: Request) -> Previewer:
+def segment_view(row: Segment, names: Mapping[str, str]) -> PreviewSegment:
+    """`names` of uploaded voices, by their digests."""
+    return PreviewSegment(
+        index=row.index, chapter=row.chapter, start=row.start, end=row.end, text=row.text, digest=row.digest,
+        voice=names.get(row.voice, row.voice) if row.uploaded else row.voice, pause_ms=row.pause_ms,
+        target_ms=row.target_duration_ms, **of_its_own(row),
+    )  # fmt: skip
+
+
+def previewer_of(request: Request) -> Previewer:
     return cast(Previewer, request.app.state.previewer)

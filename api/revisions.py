@@ -14,13 +14,13 @@ import re
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from fastapi import APIRouter, Query, Request, Response
 
 from api.answers import json_response, require_json
 from api.book import opened
-from api.edit import edited, requested
+from api.edit import Edited, Requested, edited, requested
 from api.idempotency import key_of, reserved
 from api.jobs import find, job_answer
 from api.openapi import IDEMPOTENCY_KEY, OVER_QUOTA, header, json_body, problem
@@ -37,7 +37,7 @@ from farm.spec import Spec, stored_text_key
 from farm.speech import Parameter
 from farm.store import jobs, quotas, revisions
 from farm.wake import DESK_QUEUE
-from farm.wire import Job, JobEdit, JobRequest, JobRevision, Page, SegmentRetry
+from farm.wire import Job, JobEdit, JobRevision, Page, SegmentRetry
 
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["jobs"])
 edits = APIRouter(prefix="/v1/jobs", tags=["jobs"])
@@ -50,7 +50,7 @@ Revision = Annotated[
     int | None, Query(ge=1, le=10**9, description="an earlier revision, whose result is kept until it expires")
 ]
 IF_MATCH = header("If-Match", 'the revision that the change is made of, as ETag has it: `"2"`; any when absent')
-_CHANGED: dict[int | str, dict[str, Any]] = {
+CHANGED: dict[int | str, dict[str, Any]] = {
     409: problem("Its status does not allow this"),
     410: problem("Its retention is over"),
     412: problem("It has another revision by now"),
@@ -64,7 +64,7 @@ _CHANGED: dict[int | str, dict[str, Any]] = {
         200: {"model": Job, "description": "It changes nothing"},
         202: {"model": Job, "description": "The next revision"},
         **OVER_QUOTA,
-        **_CHANGED,
+        **CHANGED,
     },
     openapi_extra={
         "requestBody": json_body("JobEdit", {"segments": [{"index": 1, "text": "Nobody saw it come back."}]}),
@@ -123,7 +123,7 @@ async def list_revisions(request: Request, job_id: str) -> Response:
     "/segments/{index}/retry",
     status_code=202,
     response_model=Job,
-    responses={**OVER_QUOTA, **_CHANGED},
+    responses={**OVER_QUOTA, **CHANGED},
     openapi_extra={
         "requestBody": {**json_body("SegmentRetry", {"seed": 7}), "required": False},
         "parameters": [IDEMPOTENCY_KEY, IF_MATCH],
@@ -163,7 +163,7 @@ async def _revised(
         if claimed.earlier is not None:
             headers = {"Idempotent-Replayed": "true"}
         else:
-            job = await _changeable(request, job_id)
+            job = await changeable(request, job_id)
             made = await change(job)
             if made is not None:
                 await _revise(state, job, replace(made, idempotency_key=key, request_digest=said))
@@ -187,7 +187,7 @@ async def _revise(state: AppState, job: jobs.JobRecord, change: revisions.Change
         await state.blocking(state.storage.delete, before)
 
 
-async def _changeable(request: Request, job_id: str) -> jobs.JobRecord:
+async def changeable(request: Request, job_id: str) -> jobs.JobRecord:
     """The tenant's job, which may be changed now. Raises Outdated where If-Match names another revision, Conflict and
     Gone where the status does not allow it."""
     job = await find(request, job_id)
@@ -204,36 +204,57 @@ async def _changeable(request: Request, job_id: str) -> jobs.JobRecord:
 # --- edits ------------------------------------------------------------------------------------------------------------
 
 
-async def _edited(state: AppState, job: jobs.JobRecord, edit: JobEdit) -> revisions.Change | None:
-    """The change, whose text is in storage by then. None where nothing changes."""
-    spec, inline = Spec.model_validate_json(job.spec), await state.store.run(jobs.text(job.id))
+class Text(NamedTuple):
+    """Of a job, as it is."""
+
+    document: bytes
+    inline: bool  # in Redis, and not in storage
+
+
+async def text_of(state: AppState, job: jobs.JobRecord) -> Text:
+    """Raises Gone, or Outdated where an edit has taken its place."""
+    inline = await state.store.run(jobs.text(job.id))
+    if inline is not None:
+        return Text(inline.encode(), inline=True)
+    key = stored_text_key(job.id, Spec.model_validate_json(job.spec))
     try:
-        document = await _document(state, job, spec) if inline is None else inline.encode()
-        request = await state.blocking(_requested, state, job, document, edit)
+        return Text(await state.blocking(state.storage.get, key), inline=False)
     except ObjectMissing:
         raise await _changed_meanwhile(state, job) from None
-    request, _ = await opened(state, job.tenant, request)
+
+
+async def made_by(state: AppState, job: jobs.JobRecord, text: Text, edit: JobEdit) -> Edited | None:
+    """What the edit makes of the job; None where nothing changes. Raises BadInput."""
+    try:
+        wanted = await state.blocking(_requested, state, job, text.document, edit)
+    except ObjectMissing:
+        raise await _changed_meanwhile(state, job) from None
+    request, _ = await opened(state, job.tenant, wanted.request)
     catalog = await state.catalog(job.tenant, request)
-    made = await state.blocking(edited, job, document, edit, request, catalog)
+    made = await state.blocking(edited, job, text.document, edit, replace(wanted, request=request), catalog)
+    if made is not None:
+        await state.blocking(_check_recordings, state, job.tenant, made.spec)
+    return made
+
+
+async def _edited(state: AppState, job: jobs.JobRecord, edit: JobEdit) -> revisions.Change | None:
+    """The change, whose text is in storage by then. None where nothing changes."""
+    before = await text_of(state, job)
+    made = await made_by(state, job, before, edit)
     if made is None:
         return None
-    await state.blocking(_check_recordings, state, job.tenant, made.spec)
     change = revisions.Change(job.id, job.tenant, job.revision, made.spec, made.characters, made.retention_s)
     if made.text is None:
         return change
     text = made.text.encode()
-    longer = len(text) - (0 if inline is not None else len(document))
+    longer = len(text) - (0 if before.inline else len(before.document))
     await state.store.run(quotas.room(job.tenant, characters=made.characters, bytes=max(longer, 0), records=0))
     named = replace(change, spec=made.spec.model_copy(update={"text": secrets.token_hex(8)}), text_bytes=longer)
     await state.blocking(state.storage.put, stored_text_key(job.id, named.spec), text, "application/json")
     return named
 
 
-async def _document(state: AppState, job: jobs.JobRecord, spec: Spec) -> bytes:
-    return await state.blocking(state.storage.get, stored_text_key(job.id, spec))
-
-
-def _requested(state: AppState, job: jobs.JobRecord, document: bytes, edit: JobEdit) -> JobRequest:
+def _requested(state: AppState, job: jobs.JobRecord, document: bytes, edit: JobEdit) -> Requested:
     reader: PlanReader | None = None
 
     def row(index: int) -> Segment:

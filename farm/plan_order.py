@@ -16,9 +16,9 @@ from farm.markup import Means, read, refusals
 from farm.passages import Cuts
 from farm.plan import Part, Recipe, encode_plan, segments
 from farm.script import Script, Speaker
-from farm.spec import Spec, read_text
+from farm.spec import Spec, StoredChapter, read_spoken
 from farm.speech import Parameter
-from farm.wire import Chapter, Model
+from farm.wire import Model
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def make_plan(order: PlanOrder) -> PlanFiles:
             f"model {card.name!r} no longer speaks {spec.language!r}; submit the job anew", code="unknown_language"
         )
     recipe = Recipe(order.tenant, card.name, card.revision, spec.language, spec.manner)
-    chapters = enumerate(read_text(order.document))
+    chapters = enumerate(read_spoken(order.document))
     parts = [_part(number, chapter, spec, card, order.lexicons) for number, chapter in chapters]
     has_marks = Parameter.PRONUNCIATION in card.parameters
     rows = segments(
@@ -68,12 +68,12 @@ def make_plan(order: PlanOrder) -> PlanFiles:
 def matched(order: PlanOrder) -> Iterator[tuple[int, Matched]]:
     """Every word that the lexicons of the order had, with the number of its chapter. Raises BadInput as make_plan."""
     spec, card = Spec.model_validate_json(order.spec), Model.model_validate_json(order.card)
-    for number, chapter in enumerate(read_text(order.document)):
+    for number, chapter in enumerate(read_spoken(order.document)):
         _, found = _read(number, chapter, spec, card, order.lexicons)
         yield from ((number, each) for each in found)
 
 
-def _part(number: int, chapter: Chapter, spec: Spec, card: Model, documents: tuple[bytes, ...]) -> Part:
+def _part(number: int, chapter: StoredChapter, spec: Spec, card: Model, documents: tuple[bytes, ...]) -> Part:
     """Raises BadInput for markup that the model can no longer do."""
     script, _ = _read(number, chapter, spec, card, documents)
     return Part(
@@ -83,10 +83,13 @@ def _part(number: int, chapter: Chapter, spec: Spec, card: Model, documents: tup
 
 
 def _read(
-    number: int, chapter: Chapter, spec: Spec, card: Model, documents: tuple[bytes, ...]
+    number: int, chapter: StoredChapter, spec: Spec, card: Model, documents: tuple[bytes, ...]
 ) -> tuple[Script | None, list[Matched]]:
     """The script of a chapter, None for one that is read as it stands."""
     script = None if spec.markup == "none" else _marked_up(number, chapter, spec, card)
+    if chapter.turns:
+        turns = [(start, end, Speaker(voice, *spec.speaker(voice))) for start, end, voice in chapter.turns]
+        script = (script or Script.plain(chapter.input)).taken_over(turns)
     if not documents:
         return script, []
     return lexicons(documents).applied(
@@ -94,7 +97,7 @@ def _read(
     )
 
 
-def _marked_up(number: int, chapter: Chapter, spec: Spec, card: Model) -> Script:
+def _marked_up(number: int, chapter: StoredChapter, spec: Spec, card: Model) -> Script:
     def speaker(name: str) -> Speaker:
         return Speaker(name, *spec.speaker(name))
 

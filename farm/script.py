@@ -12,8 +12,8 @@ where each character of it comes from.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -69,6 +69,19 @@ class Script:
     @property
     def words(self) -> Iterator[Words]:
         return (item for item in self.items if isinstance(item, Words))
+
+    def taken_over(self, turns: Sequence[tuple[int, int, Speaker]]) -> Script:
+        """The script with other speakers between places of the input. Turns rise, and none lies over another."""
+        items: list[Words | Stop] = []
+        first = 0
+        for item in self.items:
+            if isinstance(item, Stop):
+                items.append(item)
+                continue
+            while first < len(turns) and turns[first][1] <= item.start:
+                first += 1
+            items += _shared_out(item, turns, first)
+        return Script(tuple(items))
 
 
 class Laid:
@@ -164,6 +177,29 @@ class Laid:
             return words.start, words.end
         at = words.start + place - self._starts[number]
         return at, at + 1
+
+
+def _shared_out(words: Words, turns: Sequence[tuple[int, int, Speaker]], first: int) -> Iterator[Words]:
+    """The words, parted where another speaks. Those that can't be parted are spoken by whom their beginning belongs
+    to. Turns before `first` end before the words."""
+    at = words.start
+    while first < len(turns) and (turn := turns[first])[0] < words.end and at < words.end:
+        start, end, speaker = turn
+        taken = replace(words.delivery, speaker=speaker)
+        if not _is_one_to_one(words):
+            yield replace(words, delivery=taken) if start <= at else words
+            return
+        if at < start:
+            yield _between(words, at, start)
+        yield replace(_between(words, max(at, start), min(end, words.end)), delivery=taken)
+        at, first = min(end, words.end), first + 1
+    if at < words.end or at == words.start:
+        yield _between(words, at, words.end) if at > words.start else words
+
+
+def _between(words: Words, start: int, end: int) -> Words:
+    """Those between two places of the input, of words that can be parted."""
+    return replace(words, start=start, end=end, written=words.written[start - words.start : end - words.start])
 
 
 def _is_one_to_one(words: Words) -> bool:

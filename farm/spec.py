@@ -19,7 +19,7 @@ import gzip
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, BinaryIO, Literal, cast
+from typing import Any, BinaryIO, Literal, NamedTuple, cast
 
 from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer, model_validator
 
@@ -268,6 +268,21 @@ def _merged(own: str | bytes, shared: Mapping[str, Any]) -> dict[str, Any]:
 # --- the text document ------------------------------------------------------------------------------------------------
 
 
+class Turn(NamedTuple):
+    """A stretch of a chapter's input, in characters, that an edit gave to another voice."""
+
+    start: int
+    end: int
+    voice: str  # one of the cast, or a voice
+
+
+class StoredChapter(Chapter):
+    """A chapter as a job keeps it, with what edits have made of it."""
+
+    turns: tuple[Turn, ...] = ()  # in their order, none over another
+    left_out: bool = False  # it is kept, and not spoken
+
+
 def write_text(chapters: Sequence[Chapter]) -> str:
     rows = []
     for chapter in chapters:
@@ -280,6 +295,11 @@ def write_text(chapters: Sequence[Chapter]) -> str:
             row["target_duration_ms"] = chapter.target_duration_ms
         if chapter.headings:
             row["headings"] = chapter.headings
+        if isinstance(chapter, StoredChapter):
+            if chapter.turns:
+                row["turns"] = chapter.turns
+            if chapter.left_out:
+                row["left_out"] = True
         rows.append(row)
     return json.dumps({"chapters": rows}, ensure_ascii=False, separators=(",", ":"))
 
@@ -289,18 +309,25 @@ def stored_text_key(job: str, spec: Spec) -> str:
     return edited_text_key(job, spec.text) if spec.text else text_key(job)
 
 
-def read_text(document: str | bytes) -> list[Chapter]:
+def read_text(document: str | bytes) -> list[StoredChapter]:
     """The chapters, not validated again: accepting them did that."""
     return [
-        Chapter.model_construct(
+        StoredChapter.model_construct(
             title=row.get("title", ""),
             input=row["input"],
             voice=row.get("voice"),
             target_duration_ms=row.get("target_duration_ms"),
             headings=row.get("headings", []),
+            turns=tuple(Turn(*turn) for turn in row.get("turns", ())),
+            left_out=row.get("left_out", False),
         )
         for row in json.loads(document)["chapters"]
     ]
+
+
+def read_spoken(document: str | bytes) -> list[StoredChapter]:
+    """The chapters that are spoken. Plans, manifests and segments count these alone."""
+    return [chapter for chapter in read_text(document) if not chapter.left_out]
 
 
 # --- the lines of a batch ---------------------------------------------------------------------------------------------

@@ -489,6 +489,8 @@ class Job(_Answer):
     priority: Lane
     metadata: dict[str, str] = {}
     characters: int
+    markup: Markup = "none"
+    lexicons: list[str] = Field([], description="`name@version` of each, in the order of their precedence")
     seed: int = 0
     revision: int = Field(1, description="counts its edits; an edit makes the next one, and renders only what changed")
     rendered: int = Field(0, description="segments that were rendered for this revision")
@@ -512,10 +514,33 @@ class Job(_Answer):
 
 
 class SegmentEdit(_Request):
-    """Other words for one sentence."""
+    """Other words for one sentence, another voice, or both."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [{"required": ["text"], "properties": {"text": {"type": "string"}}}, {"required": ["voice"]}]
+        }
+    )
 
     index: Annotated[int, Field(ge=0, le=10**6)]
-    text: Words = Field(description="in place of what stands there, as the job's markup has it; empty: it is left out")
+    text: Words | None = Field(
+        None,
+        description="in place of what stands there, in the job's markup; empty: it is left out. Absent: it stays",
+    )
+    voice: Name | None = Field(
+        None,
+        description="who speaks it: one of the cast or a voice; null: who speaks what is around it. Absent: it stays",
+    )
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> Self:
+        if self.text is None and not self.says_voice:
+            raise ValueError("give a text, a voice, or both")
+        return self
+
+    @property
+    def says_voice(self) -> bool:
+        return "voice" in self.model_fields_set
 
 
 _NEW_TEXTS = ("segments", *_TEXTS)  # an edit has at most one of them
@@ -534,7 +559,14 @@ class JobEdit(Narration):
     )
 
     segments: Annotated[list[SegmentEdit], Field(min_length=1, max_length=1_000)] | None = Field(
-        None, description="other words for some sentences, by their numbers in this revision"
+        None, description="other words or voices for some sentences, by their numbers in this revision"
+    )
+    left_out: Annotated[list[Annotated[int, Field(ge=0, lt=MAX_CHAPTERS)]], Field(max_length=MAX_CHAPTERS)] | None = (
+        Field(
+            None,
+            description="chapters that are not spoken, by their numbers in /v1/jobs/{id}/contents; all others are. "
+            "They are kept, and can be taken in again",
+        )
     )
     input: Text | None = Field(None, description="all of the text anew; this, chapters, document or segments")
     chapters: Annotated[list[Chapter], Field(min_length=1, max_length=MAX_CHAPTERS)] | None = None
@@ -546,14 +578,20 @@ class JobEdit(Narration):
     def _one_text(self) -> Self:
         if len(self.changed & set(_NEW_TEXTS)) > 1:
             raise ValueError("give at most one of segments, input, chapters and document")
+        if self.left_out is not None and self.renews_text:
+            raise ValueError("left_out is about the chapters that the job has; leave it out, or the new text")
         if self.chapters and sum(len(chapter.input) for chapter in self.chapters) > MAX_CHARACTERS:
             raise ValueError(f"the chapters together have more than {MAX_CHARACTERS:,} characters; split the job")
         return self
 
     @property
+    def renews_text(self) -> bool:
+        return any(getattr(self, name) is not None for name in _TEXTS)
+
+    @property
     def changed(self) -> frozenset[str]:
         """The fields that it sets. A text that is null is none."""
-        texts = {name for name in _NEW_TEXTS if getattr(self, name) is None}
+        texts = {name for name in (*_NEW_TEXTS, "left_out") if getattr(self, name) is None}
         return frozenset(self.model_fields_set - texts)
 
 
@@ -561,6 +599,36 @@ class SegmentRetry(_Request):
     """POST /v1/jobs/{id}/segments/{n}/retry."""
 
     seed: Seed | None = Field(None, description="of the new take; the one after the segment's when absent")
+
+
+class EditPreview(_Answer):
+    """POST /v1/jobs/{id}/preview: what an edit would change, and what that would cost."""
+
+    revision: int = Field(description="of which the edit would be made")
+    segments: int = Field(description="that the next revision would have")
+    rendered: int = Field(description="of these: that would be rendered; at most so many")
+    reused: int = Field(description="of these: whose clip is there already")
+    characters: int = Field(description="of those that would be rendered, as they are written")
+    audio_seconds: float | None = Field(None, description="of these: an estimate from the job as it is")
+    render_seconds: float | None = Field(
+        None, description="an estimate from the measured speed of the workers, if they have no other work"
+    )
+    changed: list[PreviewSegment] = Field([], description="the first hundred that would be rendered")
+
+
+class JobChapter(_Answer):
+    """A chapter of a job's text, spoken or left out."""
+
+    number: int = Field(description="in the text, and for left_out of an edit; the first is 0")
+    title: str
+    characters: int
+    voice: str | None = None
+    left_out: bool = Field(False, description="an edit has left it out; it has no segments then")
+    index: int | None = Field(None, description="its number among those that are spoken, as segments have it")
+    first_segment: int | None = None
+    segments: int | None = None
+    offset_ms: int | None = Field(None, description="where it begins in the audio, once there is some")
+    duration_ms: int | None = None
 
 
 class JobRevision(_Answer):

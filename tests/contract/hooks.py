@@ -134,8 +134,8 @@ def _of_retry(said: dict[str, Any]) -> None:
 
 
 def _of_edit(said: dict[str, Any]) -> None:
-    """Only the job knows how many segments it has, and what its target and preset contradict."""
-    for name in ("segments", "target_duration_ms"):
+    """Only the job knows how many segments and chapters it has, and what its target and preset contradict."""
+    for name in ("segments", "left_out", "target_duration_ms"):
         said.pop(name, None)
     _of_job(said)
     if "output" in said:
@@ -198,6 +198,7 @@ def _past(value: Any) -> Any:
 _BODIES: Mapping[str, Callable[[dict[str, Any]], None]] = {
     "/v1/jobs": _of_job,
     "/v1/jobs/{job_id}": _of_edit,
+    "/v1/jobs/{job_id}/preview": _of_edit,
     "/v1/jobs/{job_id}/segments/{index}/retry": _of_retry,
     "/v1/preview": _of_job,
     "/v1/lexicons": _of_lexicon,

@@ -45,7 +45,7 @@ include-path-regex = "/events$"
 request-timeout = 30
 """
 # Half of all requests are variants of the first operation's parameters, which are JSON. The second has the body of
-# POST /v1/jobs, and a process for each answer.
+# POST /v1/jobs, and a process for each answer; the third has that of PATCH, and such a process.
 _SHORT = """
 [[operations]]
 include-name = "POST /v1/batches"
@@ -53,6 +53,10 @@ phases.coverage.enabled = false
 
 [[operations]]
 include-name = "POST /v1/preview"
+phases.coverage.enabled = false
+
+[[operations]]
+include-name = "POST /v1/jobs/{job_id}/preview"
 phases.coverage.enabled = false
 """
 

@@ -8,12 +8,14 @@ from itertools import count, pairwise
 from typing import Any
 
 import httpx
+import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from tests.flow.house import House
 
 WORDS = ("tide", "ship", "sand", "gull", "rope", "storm", "lamp", "shore")
+NARRATOR = "en-us"
 Book = list[list[str]]  # chapters of sentences
 
 sentences = st.lists(st.sampled_from(WORDS), min_size=1, max_size=5).map(lambda words: f"The {' '.join(words)}.")
@@ -97,6 +99,97 @@ def test_another_sentence_renders_one_segment_and_nothing_of_the_text_is_lost(
     assert (done["rendered"], done["reused"]) == (1, len(every) - 1)
     rest = iter(expected)
     same_as_new(house, api, job, chapters=chapters([[next(rest) for _ in part] for part in book]), speed=speed)
+
+
+def test_a_sentence_keeps_the_voice_that_an_edit_gave_it_and_its_preview_told_what_is_rendered(
+    house: House, api: httpx.Client
+) -> None:
+    book = chapters([["The tide.", "The ship.", "The sand."]])
+    job = narrated(house, api, chapters=book, voice=NARRATOR, speed=a_new_speed())
+    steps: list[tuple[dict[str, Any], str, int]] = [
+        ({"index": 1, "voice": "de"}, "de", 1),
+        ({"index": 0, "text": "The long, long tide."}, "de", 1),
+        ({"index": 1, "text": "The lamp."}, "de", 1),
+        ({"index": 1, "text": "The ship.", "voice": None}, NARRATOR, 0),
+    ]
+    for change, voice, rendered in steps:
+        told = api.post(f"/v1/jobs/{job}/preview", json={"segments": [change]}).json()
+        done = edited(house, api, job, segments=[change])
+        assert (told["rendered"], told["reused"]) == (done["rendered"], done["reused"]) == (rendered, 3 - rendered)
+        rows = api.get(f"/v1/jobs/{job}/segments").json()["data"]
+        assert [row["voice"] for row in rows] == [NARRATOR, voice, NARRATOR]
+
+
+def test_the_preview_of_an_edit_names_what_would_be_rendered_and_changes_nothing(
+    house: House, api: httpx.Client
+) -> None:
+    job = narrated(house, api, chapters=chapters([["The tide.", "The ship."], ["The sand."]]), speed=a_new_speed())
+    api.post("/v1/lexicons", json={"name": "seas", "entries": [{"written": "tide", "alias": "flood"}]})
+    change = {"segments": [{"index": 2, "text": "The gull cried."}], "lexicons": ["seas"]}
+    told = api.post(f"/v1/jobs/{job}/preview", json=change).json()
+    assert (told["revision"], told["segments"], told["rendered"], told["reused"]) == (1, 3, 2, 1)
+    assert [(row["text"], row["spoken"]) for row in told["changed"]] == [
+        ("The tide.", "The flood."), ("The gull cried.", None),
+    ]  # fmt: skip
+    assert told["characters"] == len("The tide.The gull cried.")
+    assert 0.2 < told["audio_seconds"] < 5
+    assert api.post(f"/v1/jobs/{job}/preview", json={}).json()["rendered"] == 0
+    assert (shown(api, job)["revision"], said(api, job)) == (1, ["The tide.", "The ship.", "The sand."])
+    late = api.post(f"/v1/jobs/{job}/preview", json=change, headers={"If-Match": '"2"'})
+    wrong = api.post(f"/v1/jobs/{job}/preview", json={"segments": [{"index": 0, "voice": "nobody"}]})
+    assert (late.status_code, wrong.status_code) == (412, 422)
+    assert wrong.json()["errors"][0]["pointer"] == "/segments/0/voice"
+
+
+def test_a_turn_moves_with_its_sentence_through_markup_and_markers(house: House, api: httpx.Client) -> None:
+    text = "The tide. <<CHAPTER_MARKER:Two>> The ship.[pause:1s] The [rate:1.1]sand[/rate] blew."
+    job = narrated(house, api, input=text, markup="tags", voice=NARRATOR)
+    rows = api.get(f"/v1/jobs/{job}/segments").json()["data"]
+    last = len(rows) - 1
+    edited(house, api, job, segments=[{"index": last, "voice": "de"}])
+    edited(house, api, job, segments=[{"index": 0, "text": "The <<CHAPTER_MARKER:Half>> long, long tide."}])
+    rows = api.get(f"/v1/jobs/{job}/segments").json()["data"]
+    assert [row["voice"] for row in rows] == [NARRATOR] * (len(rows) - 1) + ["de"]
+
+
+@some
+@given(book=books(least=2), data=st.data())
+def test_a_chapter_that_is_left_out_is_kept_and_comes_back_as_it_was(
+    house: House, api: httpx.Client, book: Book, data: st.DataObject
+) -> None:
+    numbers = range(len(book))
+    out, speed = data.draw(st.sets(st.sampled_from(numbers), min_size=1, max_size=len(book) - 1)), a_new_speed()
+    job = narrated(house, api, chapters=chapters(book), speed=speed)
+    first = api.get(f"/v1/jobs/{job}/contents").json()["data"]
+    assert edited(house, api, job, left_out=sorted(out))["rendered"] == 0
+    inside = [chapter for number, chapter in enumerate(chapters(book)) if number not in out]
+    same_as_new(house, api, job, chapters=inside, speed=speed)
+    listed = api.get(f"/v1/jobs/{job}/contents").json()["data"]
+    assert [row["left_out"] for row in listed] == [number in out for number in numbers]
+    assert [row["title"] for row in listed] == [row["title"] for row in first]
+    kept = sum(len(book[number]) for number in numbers if number not in out)
+    assert edited(house, api, job, segments=[{"index": kept - 1, "text": "The end."}])["rendered"] <= 1
+    last = max(number for number in numbers if number not in out)
+    changed = [[*part[:-1], "The end."] if number == last else part for number, part in enumerate(book)]
+    assert edited(house, api, job, left_out=[])["rendered"] == 0
+    same_as_new(house, api, job, chapters=chapters(changed), speed=speed)
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer"),
+    [
+        ({"left_out": [2]}, "/left_out/0"),
+        ({"left_out": [1, 0]}, "/left_out"),
+        ({"left_out": [0], "input": "New."}, ""),
+        ({"segments": [{"index": 0}]}, "/segments/0"),
+    ],
+)
+def test_a_wrong_choice_of_chapters_is_refused(
+    house: House, api: httpx.Client, change: dict[str, Any], pointer: str
+) -> None:
+    job = narrated(house, api, chapters=chapters([["The tide."], ["The ship."]]))
+    for answer in (api.patch(f"/v1/jobs/{job}", json=change), api.post(f"/v1/jobs/{job}/preview", json=change)):
+        assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, pointer), answer.text
 
 
 @some
