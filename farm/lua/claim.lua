@@ -57,11 +57,18 @@ local t, token = now(), string.format('%d', call('INCR', 'f:token'))
 local grant, answer, listed = {'HSET', 'f:g:' .. token, 'w', worker, 'm', model}, {token, 0}, {}
 local room, counted = {}, {} -- of tenants: segments that they may have more; those of this grant, where there is a limit
 local job_room = {} -- of tenants: jobs that they may have more under way
+local limits = {}
+
+-- The most segments that a tenant may have in hand, and the most jobs under way.
+local function limits_of(tenant)
+  limits[tenant] = limits[tenant] or call('HMGET', 'f:quota:' .. tenant, 'most_segments', 'most_running_jobs')
+  return limits[tenant]
+end
 
 -- How many more segments a tenant may have in hand.
 local function room_of(tenant)
   if not room[tenant] then
-    local most = call('HGET', 'f:quota:' .. tenant, 'most_segments')
+    local most = limits_of(tenant)[1]
     room[tenant] = math.huge
     if most then
       local key, sum = 'f:held:' .. tenant, 0
@@ -88,7 +95,7 @@ end
 
 local function job_room_of(tenant)
   if not job_room[tenant] then
-    local most = call('HGET', 'f:quota:' .. tenant, 'most_running_jobs')
+    local most = limits_of(tenant)[2]
     job_room[tenant] = most and most - call('SCARD', 'f:running:' .. tenant) or math.huge
   end
   return job_room[tenant]
@@ -110,13 +117,14 @@ local function hand_out(job, tenant, segments)
     job_room[tenant] = left - call('SADD', 'f:running:' .. tenant, job)
     list = {}
     listed[job] = list
+    local record = call('HMGET', 'f:j:' .. job, 'revision', 'started', 'created', 'lane', 'ends')
     answer[#answer + 1] = job
-    answer[#answer + 1] = tonumber(call('HGET', 'f:j:' .. job, 'revision') or 1)
+    answer[#answer + 1] = tonumber(record[1] or 1)
     answer[#answer + 1] = list
-    if call('HSETNX', 'f:j:' .. job, 'started', 1) == 1 then
-      local record = call('HMGET', 'f:j:' .. job, 'created', 'lane', 'ends')
-      if record[1] and not record[3] then
-        observe(t - record[1], 'wait', model, record[2])
+    if not record[2] then
+      call('HSET', 'f:j:' .. job, 'started', 1)
+      if record[3] and not record[5] then
+        observe(t - record[3], 'wait', model, record[4])
       end
     end
   end

@@ -40,7 +40,7 @@ end
 -- job that was edited only clips of segments that are held count: a late one may be of an earlier revision, in which a
 -- segment of the same number said something else.
 local function settle(job, first, count)
-  local record = call('HMGET', 'f:j:' .. job, 'status', 'total', 'batch', 'done', 'dead', 'model', 'tenant', 'revision')
+  local record = call('HMGET', 'f:j:' .. job, 'status', 'total', 'batch', 'done', 'dead', 'model', 'tenant', 'revision', 'records')
   local batch, total = record[3], record[1] == 'running' and tonumber(record[2]) or 0
   local fields, bits, valid = {'f:g:' .. token}, {'f:d:' .. job}, {}
   for x = first, first + 4 * (count - 1), 4 do
@@ -93,7 +93,7 @@ local function settle(job, first, count)
   sums.settled, sums.cached, sums.audio_ms = sums.settled + #fresh, sums.cached + cached, sums.audio_ms + milliseconds
   sums.review = sums.review + review
   if milliseconds > found then
-    grow(job, (milliseconds - found) * CLIP_BYTES_PER_MS, 0)
+    grow_counted(job, record[7], record[9], (milliseconds - found) * CLIP_BYTES_PER_MS, 0)
   end
   if record[4] + record[5] + #fresh >= total then
     if complete(job, t) then

@@ -156,6 +156,13 @@ def test_every_process_renders_the_same_scripts() -> None:
     assert len(shas) == 1
 
 
+def test_a_script_defines_what_its_verb_uses_and_nothing_else() -> None:
+    assert "local function" not in render_scripts()["command"].source
+    for verb, script in render_scripts().items():
+        for name in re.findall(r"^local (?:function )?([A-Za-z]\w*)", script.source, re.MULTILINE):
+            assert len(re.findall(rf"\b{name}\b", script.source)) > 1, f"{verb} never uses {name}"
+
+
 def test_the_package_carries_every_lua_file() -> None:
     with (ROOT / "pyproject.toml").open("rb") as file:
         patterns = tomllib.load(file)["tool"]["setuptools"]["package-data"]["farm"]

@@ -1,5 +1,5 @@
--- The keyspace, and what every verb begins with. A verb runs as one script: the constants of farm/store/call.py (the names
--- in capitals), the files of this folder (keys, due, quota, passages, jobs, grants), then the file of the verb.
+-- The keyspace, and what every verb begins with. A verb runs as one script: what it uses of the constants of
+-- farm/store/call.py (the names in capitals) and of the files of this folder, then the file of the verb.
 --
 -- Words
 --   owner        a job or a batch, where the store treats both alike; an id names either

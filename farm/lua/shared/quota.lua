@@ -74,10 +74,9 @@ local function record_bytes(spec, text, events)
   return RECORD_BYTES + #spec + #text + (events ~= '' and END_BYTES or 0)
 end
 
--- Counts what a job has stored since, or no longer has.
-local function grow(job, bytes, records)
-  local record = call('HMGET', 'f:j:' .. job, 'tenant', 'records')
-  if not record[2] then
+-- Counts what a job has stored since, or no longer has. `counted` is the `records` field of the job.
+local function grow_counted(job, tenant, counted, bytes, records)
+  if not counted then
     return
   end
   if bytes ~= 0 then
@@ -86,7 +85,12 @@ local function grow(job, bytes, records)
   if records ~= 0 then
     call('HINCRBY', 'f:j:' .. job, 'records', records)
   end
-  use(record[1], 0, bytes, records)
+  use(tenant, 0, bytes, records)
+end
+
+local function grow(job, bytes, records)
+  local record = call('HMGET', 'f:j:' .. job, 'tenant', 'records')
+  grow_counted(job, record[1], record[2], bytes, records)
 end
 
 -- A record that counts for its bytes, as a document or a lexicon does: its bytes, a blank, and what is opaque to the store.
