@@ -213,13 +213,12 @@ def cache_folder() -> Path:
 def misspelt(environment: Mapping[str, str], settings: type[Variables] = Settings) -> list[str]:
     """One warning for each variable that has the prefix of these settings and is none of them. The farm leaves the
     variables of engines alone: a worker that loads the engine looks at those."""
+    prefix = settings.prefix()
     known = settings.variables().keys() | _FOREIGN
     unknown = [
         name
         for name in sorted(environment)
-        if name.startswith(settings.prefix())
-        and name not in known
-        and not _SERVICE_LINK.fullmatch(f"{name}={environment[name]}")
+        if name.startswith(prefix) and name not in known and not _SERVICE_LINK.fullmatch(f"{name}={environment[name]}")
     ]
     others = _engine_prefixes() if unknown and settings is Settings else ()
     warnings = []
@@ -227,8 +226,9 @@ def misspelt(environment: Mapping[str, str], settings: type[Variables] = Setting
         if name in settings.gone:
             warnings.append(f"{name} is a setting no longer: {settings.gone[name]}")
         elif not name.startswith(others):
-            near = difflib.get_close_matches(name, known, n=1)
-            warnings.append(f"{name} is not a setting" + (f"; did you mean {near[0]}?" if near else ""))
+            # Without the prefix, which makes any two names alike.
+            near = difflib.get_close_matches(name.removeprefix(prefix), [one.removeprefix(prefix) for one in known], 1)
+            warnings.append(f"{name} is not a setting" + (f"; did you mean {prefix}{near[0]}?" if near else ""))
     return warnings
 
 

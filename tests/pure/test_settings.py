@@ -158,6 +158,7 @@ def test_links_of_services_in_kubernetes_are_no_settings(monkeypatch: pytest.Mon
 
 def test_an_unknown_setting_without_a_similar_name_is_named_alone() -> None:
     assert misspelt({"FARM_ZZZZZZ": "1"}) == ["FARM_ZZZZZZ is not a setting"]
+    assert misspelt({"FARM_TYPO_HERE": "1"}) == ["FARM_TYPO_HERE is not a setting"], "only the prefix is alike"
 
 
 def test_real_settings_and_other_peoples_variables_are_no_misspellings() -> None:
