@@ -62,8 +62,9 @@ test-faults: $(READY) ## break a farm of real processes in some thirty ways; mea
 	@$(call pytest,$(if $(FAULTS),0,2)) --dist worksteal $(if $(NAMED),,tests/chaos) $(ARGS)
 
 .PHONY: test-browser
-test-browser: $(READY) ## the dashboard in Debian's Chromium, which is installed where apt can, as is npm; one process
+test-browser: $(READY) ## the dashboard in Debian's Chromium, and epubcheck; installed where apt can, as are npm and Java; one process
 	@missing="$$([ -x $(or $(FARM_TEST_CHROMIUM),/usr/bin/chromium) ] || echo chromium) $$(command -v npm >/dev/null || echo npm)"; \
+		missing="$$missing $$(command -v java >/dev/null || echo default-jre-headless)"; \
 		[ -z "$${missing// /}" ] || ! command -v apt-get >/dev/null || \
 		{ $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends $$missing; } >/dev/null || true
 	@$(BIN)/pytest $(if $(NAMED),,tests/browser) $(ARGS)

@@ -114,6 +114,7 @@ class Catalog:
                 custom_id=request.custom_id,
                 on_error=request.on_error,
                 on_review=request.on_review,
+                document=request.document.id if request.document is not None else "",
             ),
             text=write_text(text.parts),
             characters=sum(len(part.input) for part in text.parts),

@@ -81,7 +81,10 @@ def edited(job: jobs.JobRecord, document: bytes, edit: JobEdit, wanted: Requeste
     if "emotion" not in edit.model_fields_set:
         manner = replace(manner, emotion=spec.manner.emotion)
     text = None if after_text.encode() == document else after_text
-    after = order.spec.model_copy(update={"manner": manner, "seeds": spec.seeds, "text": spec.text})
+    kept = {"manner": manner, "seeds": spec.seeds, "text": spec.text}
+    if not edit.renews_text:
+        kept["document"] = spec.document
+    after = order.spec.model_copy(update=kept)
     if text is None and after == spec and order.retention_s == job.retention_s:
         return None
     return Edited(after, text, order.characters, order.retention_s)

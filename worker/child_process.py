@@ -9,13 +9,31 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
 import select
 import subprocess
+import sys
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 _END_S = 5.0  # for a child that is to end by itself
+_NICE = 10
+_KEPT = ("PATH", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH")  # of the environment
+
+
+def bare_environment() -> dict[str, str]:
+    """Nothing of the farm's settings, for a child that reads what strangers send; with the paths of this Python."""
+    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    return kept | {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
+
+
+def limit(memory_bytes: int, cpu_s: int) -> None:
+    """Of this process, a child: bytes of addresses, and seconds of a processor."""
+    os.nice(_NICE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s + 1))
+    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
 
 
 def end_with_parent() -> None:

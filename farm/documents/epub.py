@@ -31,7 +31,7 @@ _TAG = re.compile(r"<[^>]*>")
 
 
 @dataclass(frozen=True, slots=True)
-class _Item:
+class Item:
     id: str
     path: str
     media_type: str
@@ -40,17 +40,17 @@ class _Item:
 
 
 @dataclass(slots=True)
-class _Package:
+class Package:
     path: str
     root: Element
-    items: Mapping[str, _Item]  # by id
+    items: Mapping[str, Item]  # by id
 
     @property
-    def lexicons(self) -> list[_Item]:
+    def lexicons(self) -> list[Item]:
         """Of the Pronunciation Lexicon Specification."""
         return [item for item in self.items.values() if item.media_type == "application/pls+xml"]
 
-    def at(self, path: str) -> _Item | None:
+    def at(self, path: str) -> Item | None:
         return next((item for item in self.items.values() if item.path == path), None)
 
 
@@ -61,7 +61,7 @@ def is_epub(archive: Archive) -> bool:
 def read_epub(archive: Archive) -> Document:
     """Raises BadInput."""
     warnings: list[str] = []
-    package = _package(archive, warnings)
+    package = package_of(archive, warnings)
     _refuse_locked(archive, package)
     entries = _contents(archive, package, warnings)
     placed, places, starts = _text(archive, package, entries, warnings)
@@ -79,7 +79,8 @@ def read_epub(archive: Archive) -> Document:
 # --- the package ------------------------------------------------------------------------------------------------------
 
 
-def _package(archive: Archive, warnings: list[str]) -> _Package:
+def package_of(archive: Archive, warnings: list[str]) -> Package:
+    """Raises BadInput where there is none."""
     path = _package_path(archive)
     if path is None:
         raise refusal("no_package", "this EPUB names no package (.opf), so nobody knows its text; save it anew")
@@ -90,11 +91,11 @@ def _package(archive: Archive, warnings: list[str]) -> _Package:
     for node in root.iter():
         if local(node) == "item" and attribute(node, "href"):
             target, _ = resolve(path, attribute(node, "href"))
-            items[attribute(node, "id")] = _Item(
+            items[attribute(node, "id")] = Item(
                 attribute(node, "id"), archive.find(target) or target, attribute(node, "media-type").lower(),
                 frozenset(attribute(node, "properties").split()), attribute(node, "fallback"),
             )  # fmt: skip
-    return _Package(path, root, items)
+    return Package(path, root, items)
 
 
 def _package_path(archive: Archive) -> str | None:
@@ -108,14 +109,14 @@ def _package_path(archive: Archive) -> str | None:
     return next((name for name in sorted(archive.names, key=len) if name.lower().endswith(".opf")), None)
 
 
-def _spine(package: _Package) -> Iterator[tuple[str, bool]]:
-    """(id of an item, whether it stands in the line of reading)."""
+def spine_of(package: Package) -> Iterator[tuple[str, bool]]:
+    """In the order of reading: (id of an item, whether it stands in the line of reading)."""
     for node in package.root.iter():
         if local(node) == "itemref":
             yield attribute(node, "idref"), attribute(node, "linear").lower() != "no"
 
 
-def _refuse_locked(archive: Archive, package: _Package) -> None:
+def _refuse_locked(archive: Archive, package: Package) -> None:
     for name, whose in _LOCKS.items():
         if archive.find(name):
             raise _locked(f"{whose} lock ({name})")
@@ -129,7 +130,7 @@ def _refuse_locked(archive: Archive, package: _Package) -> None:
         if local(node) == "cipherreference"
         for path in (resolve("", attribute(node, "URI"))[0],)
     }
-    for id, _ in _spine(package):
+    for id, _ in spine_of(package):
         item = package.items.get(id)
         if item is not None and item.path in locked:
             raise _locked(f"{item.path}, a part of its text, is encrypted")
@@ -143,14 +144,14 @@ def _locked(why: str) -> BadInput:
 
 
 def _text(
-    archive: Archive, package: _Package, entries: list[Entry], warnings: list[str]
+    archive: Archive, package: Package, entries: list[Entry], warnings: list[str]
 ) -> tuple[list[Placed], dict[str, int], list[int]]:
     """All blocks, name -> the block that begins there, and where the files begin."""
     pointed = {entry.target.partition("#")[0] for entry in entries}
     placed: list[Placed] = []
     places: dict[str, int] = {}
     starts: list[int] = []
-    for id, linear in _spine(package):
+    for id, linear in spine_of(package):
         item = package.items.get(id)
         if item is None:
             warnings.append(f"the spine names {id!r}, which the package does not have")
@@ -181,7 +182,7 @@ def _text(
     return with_notes(placed, places), places, starts
 
 
-def _readable(package: _Package, item: _Item) -> _Item:
+def _readable(package: Package, item: Item) -> Item:
     """The item, or the first of those that stand in for it that is XHTML."""
     found, seen = item, {item.id}
     while found.media_type not in _XHTML and found.fallback in package.items and found.fallback not in seen:
@@ -190,7 +191,7 @@ def _readable(package: _Package, item: _Item) -> _Item:
     return found if found.media_type in _XHTML else item
 
 
-def _page(archive: Archive, item: _Item, warnings: list[str]) -> Element:
+def _page(archive: Archive, item: Item, warnings: list[str]) -> Element:
     if item.path not in archive:
         warnings.append(f"{item.path} is named by the book and is not in it")
     elif item.media_type == "image/svg+xml" and (drawing := _xml(archive, item.path, warnings)) is not None:
@@ -233,7 +234,7 @@ def _name(base: str, href: str) -> str:
     return f"{path}#{fragment}" if fragment else path
 
 
-def _without_text(archive: Archive, package: _Package) -> BadInput:
+def _without_text(archive: Archive, package: Package) -> BadInput:
     pictures = sum(item.media_type.startswith("image/") for item in package.items.values())
     what = f"it has {pictures} pictures, so it may be a comic or a scan" if pictures > 1 else "its pages are empty"
     return refusal(
@@ -244,7 +245,7 @@ def _without_text(archive: Archive, package: _Package) -> BadInput:
 # --- the contents -----------------------------------------------------------------------------------------------------
 
 
-def _contents(archive: Archive, package: _Package, warnings: list[str]) -> list[Entry]:
+def _contents(archive: Archive, package: Package, warnings: list[str]) -> list[Entry]:
     nav = next((item for item in package.items.values() if "nav" in item.properties), None)
     if nav is not None and nav.path in archive:
         root = _xml(archive, nav.path, [])
@@ -307,7 +308,7 @@ def _chapters(
 # --- metadata and cover -----------------------------------------------------------------------------------------------
 
 
-def _metadata(archive: Archive, package: _Package, warnings: list[str]) -> Metadata:
+def _metadata(archive: Archive, package: Package, warnings: list[str]) -> Metadata:
     said: dict[str, list[str]] = {}
     roles = {
         attribute(node, "refines").removeprefix("#"): (node.text or "").strip()
@@ -349,7 +350,7 @@ def _metadata(archive: Archive, package: _Package, warnings: list[str]) -> Metad
     )
 
 
-def _cover(archive: Archive, package: _Package, warnings: list[str]) -> Cover | None:
+def _cover(archive: Archive, package: Package, warnings: list[str]) -> Cover | None:
     """The likeliest that can be shown. The warning is of the likeliest alone: the others are guesses."""
     faults: list[str] = []
     paths = dict.fromkeys(item.path for item in _covers(archive, package) if item.path in archive)
@@ -358,7 +359,7 @@ def _cover(archive: Archive, package: _Package, warnings: list[str]) -> Cover | 
     return cover
 
 
-def _covers(archive: Archive, package: _Package) -> Iterator[_Item]:
+def _covers(archive: Archive, package: Package) -> Iterator[Item]:
     """What may be the cover, the likeliest first."""
     pictures = [item for item in package.items.values() if item.media_type.startswith("image/")]
     yield from (item for item in pictures if "cover-image" in item.properties)
@@ -378,7 +379,7 @@ def _covers(archive: Archive, package: _Package) -> Iterator[_Item]:
     )
 
 
-def _shown_by(archive: Archive, package: _Package, page: _Item) -> Iterator[_Item]:
+def _shown_by(archive: Archive, package: Package, page: Item) -> Iterator[Item]:
     root = _xml(archive, page.path, [])
     for node in root.iter() if root is not None else ():
         if local(node) in ("img", "image"):

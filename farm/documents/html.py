@@ -29,7 +29,7 @@ _APART_NAMES = (
     "figure footer form h1 h2 h3 h4 h5 h6 header hgroup hr html legend li main menu nav ol p pre section "
     "summary table ul tbody thead tfoot tr td th"
 )
-_UNSEEN, _APART = frozenset(_UNSEEN_NAMES.split()), frozenset(_APART_NAMES.split())
+_UNSEEN, APART = frozenset(_UNSEEN_NAMES.split()), frozenset(_APART_NAMES.split())
 _HEADING = re.compile(r"h([1-6])")
 _REFERENCE = re.compile(r"\W*(?:\d{1,4}|[ivxlc]{1,6}|[a-z]|[*†‡§¶]+)\W*", re.IGNORECASE)
 _BACK = re.compile(r"[\s\[(]*[↩↑⏎^←⤴\ufe0e\ufe0f]+[\s\])]*")
@@ -73,11 +73,11 @@ class _Reader:
         name = local(node)
         if name == "svg":  # a picture: its words are labels
             self._line.mark("image", attribute(node, "aria-label"))
-        if not name or name in _UNSEEN or attribute(node, "hidden") or node.get("hidden") is not None:
+        if not name or _is_unseen(name, node):
             self._note_ids(node)
             return
         types = _types_of(node)
-        if name in _APART or "pagebreak" in types:
+        if name in APART or "pagebreak" in types:
             self._flush()
         for key in ("id", "name") if name == "a" else ("id",):
             if value := attribute(node, key):
@@ -90,7 +90,7 @@ class _Reader:
             known = ["toc"]
         self._types = (*before, *known)
         self._known(name, node, types)
-        if name in _APART:
+        if name in APART:
             self._flush()
         self._types = before
 
@@ -123,7 +123,7 @@ class _Reader:
             self._line.add(" " + _formula(node) + " ")
         elif name == "a" and _is_reference(node, types):
             self._line.mark("note", self._resolve(attribute(node, "href")))
-        elif name == "a" and (_says_back(types) or _BACK.fullmatch("".join(node.itertext()))):
+        elif name == "a" and _leads_back(node, types):
             self._note_ids(node)
         else:
             self._inside(node)
@@ -181,7 +181,7 @@ class _Reader:
         self._hold(Kind.NOTE, node, name=name)
 
     def _is_note(self, name: str, node: Element, types: Sequence[str]) -> bool:
-        if name not in _APART or name in ("body", "html"):
+        if name not in APART or name in ("body", "html"):
             return False
         if not NOTES.isdisjoint(types):
             return True
@@ -203,6 +203,17 @@ class _Reader:
     def _note_id(self, node: Element) -> None:
         if isinstance(node.tag, str) and (value := node.get("id")):
             self.anchors.add(value)
+
+
+def is_silent(node: Element) -> bool:
+    """Whether `blocks_of` reads no text below an element, or below a comment or the like."""
+    name = local(node)
+    if not name or _is_unseen(name, node):
+        return True
+    types = _types_of(node)
+    if "pagebreak" in types or "page-break" in types:
+        return True
+    return name == "a" and (_is_reference(node, types) or _leads_back(node, types))
 
 
 # --- what attributes say ----------------------------------------------------------------------------------------------
@@ -227,6 +238,15 @@ def _is_reference(node: Element, types: Sequence[str]) -> bool:
         return False
     raised = local(node.getparent()) == "sup" or any(local(child) == "sup" for child in node)
     return raised and _REFERENCE.fullmatch("".join(node.itertext()).strip()) is not None
+
+
+def _leads_back(node: Element, types: Sequence[str]) -> bool:
+    """Whether a link leads from a note to where it is referred to."""
+    return _says_back(types) or _BACK.fullmatch("".join(node.itertext())) is not None
+
+
+def _is_unseen(name: str, node: Element) -> bool:
+    return name in _UNSEEN or bool(attribute(node, "hidden")) or node.get("hidden") is not None
 
 
 def _says_back(types: Sequence[str]) -> bool:
@@ -274,7 +294,7 @@ def _seen(node: Element) -> Iterator[str]:
     yield node.text or ""
     for child in node:
         if isinstance(child.tag, str):
-            apart = local(child) in _APART or local(child) == "br"
+            apart = local(child) in APART or local(child) == "br"
             yield " " if apart else ""
             yield from _seen(child)
             yield " " if apart else ""

@@ -19,7 +19,12 @@ from lxml import etree
 from farm.audio_formats import BOOK_FORMATS
 from farm.layout import result_prefix
 from tests.flow.house import House, Unwell
+from tests.flow.test_documents import uploaded
 from tests.flow.test_subtitles import FIRST, Clicking, heard_at
+from tests.pure.book import docx, epub, nav, ncx, p, page, zipped
+from worker.readalong.overlay import Heard
+from worker.readalong.source_book import Narration, Unfit
+from worker.readalong.source_process import write_apart
 
 CHAPTERS = [
     {"title": "Morning", "input": "Morning\n\nIt rained all day. Nobody <came> & went.\n\n* * *\n\nShe left at noon."},
@@ -119,7 +124,7 @@ def test_a_book_of_a_text_marks_every_sentence_while_it_is_heard(house: House) -
     data = house.storage.get(house.outcome(job).also["epub"])
     assert told["also"]["epub"] == {
         "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(), "book": "plain",
-        "times": "estimated", "marked": 6, "unmarked": 0,
+        "times": "estimated", "marked": 6, "unmarked": 0, "note": "the job has no document",
     }  # fmt: skip
 
 
@@ -170,6 +175,121 @@ def test_of_markup_a_book_shows_the_words_alone(house: House) -> None:
     assert [par.text for par in read.pars()] == ["One.", "Two.", "Three."]
     page = read.tree("EPUB/chapter-0001.xhtml")
     assert ["".join(each.itertext()) for each in page.iter("{*}p")] == ["One. Two.", "Three."]
+
+
+# --- the document of a job --------------------------------------------------------------------------------------------
+
+PAGES = {
+    "cover page.xhtml": page('<div epub:type="titlepage"><h1>The Lighthouse</h1></div>'),
+    "one.xhtml": page(
+        '<h1 id="c1">The Lamp</h1><p class="first">It <em>burned</em> <a href="two.xhtml#c2">a lot</a>. Nobody '
+        '<b>came. She</b> left.<a epub:type="noteref" href="#n1">1</a></p><table><tr><td>Not said</td></tr></table>'
+        '<aside epub:type="footnote" id="n1">A note.</aside><p>He stayed&#160;on.</p>'
+    ),
+    "two.xhtml": page('<section id="readalong-s0"><h1 id="c2">The Storm</h1><ol><li>Go.</li></ol><p></p></section>'),
+}
+CONTENTS = nav(("The Lamp", "one.xhtml"), ("The Storm", "two.xhtml"))
+
+
+def narrated(house: House, api: httpx.Client, data: bytes, name: str = "a.epub") -> str:
+    """A job of a document, done."""
+    document = uploaded(house, 1, data, name)
+    house.desk.drain()
+    said = {"document": {"id": document}, "output": {"also": ["epub"]}}
+    job = str(api.post("/v1/jobs", json=said).json()["id"])
+    house.finish()
+    return job
+
+
+def test_the_book_of_a_document_is_the_document_with_its_sentences_marked(house: House, api: httpx.Client) -> None:
+    source = epub(PAGES, contents=CONTENTS, more={"OEBPS/style.css": "p { margin: 0 }"})
+    job = narrated(house, api, source)
+    read, told, before = book(house, job), manifest(house, job), Book(source)
+    assert [par.text for par in read.pars()] == [
+        "The Lamp", "It burned a lot.", "Nobody", "came.", "She", "left.", "He stayed\xa0on.", "The Storm", "Go."
+    ]  # fmt: skip
+    for name in PAGES:
+        assert read.text(f"OEBPS/{name}") == before.text(f"OEBPS/{name}")
+    for name in ("style.css", "cover page.xhtml"):
+        assert read.zip.read(f"OEBPS/{name}") == before.zip.read(f"OEBPS/{name}")
+    known = told["also"]["epub"]
+    assert (known["book"], known["note"], known["marked"], known["unmarked"]) == ("source", "", 7, 1)  # "Table."
+    begins = {par.text: par.begin_ms for par in read.pars()}
+    exact = [row for row in told["segments"] if row["text"] in begins]
+    assert [row["text"] for row in exact] == ["The Lamp", "He stayed\xa0on.", "The Storm"]
+    for row in exact:
+        assert begins[row["text"]] == row["offset_ms"] - told["chapters"][row["chapter"]]["offset_ms"]
+    totals = read.metas("media:duration")
+    for id, pars in read.overlays():
+        assert milliseconds(totals[f"#{id}"]) == sum(par.end_ms - par.begin_ms for par in pars)
+    assert milliseconds(totals[None]) == sum(milliseconds(each) for id, each in totals.items() if id)
+    assert [*read.metas("media:active-class").values()] == ["readalong-active"]
+
+
+def old(data: bytes) -> bytes:
+    return zipped({name: text.replace(b'version="3.0"', b'version="2.0"') for name, text in unzipped(data).items()})
+
+
+def unzipped(data: bytes) -> dict[str, bytes]:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+BROKEN = {"one.xhtml": page("<p>It rained.<br></p>")}
+
+
+@pytest.mark.parametrize(
+    ("data", "name", "why"),
+    [
+        (old(epub(PAGES, toc_ncx=ncx(("The Lamp", "one.xhtml")))), "a.epub", "the document is EPUB 2"),
+        (docx(p("It rained.")), "a.docx", "the document is no EPUB"),
+        (b"It rained.", "a.txt", "the document is no EPUB"),
+        (epub(BROKEN), "a.epub", "none of its sentences were found"),
+    ],
+)
+def test_a_document_that_can_not_be_read_along_gives_a_plain_book_and_the_manifest_says_why(
+    house: House, api: httpx.Client, data: bytes, name: str, why: str
+) -> None:
+    job = narrated(house, api, data, name)
+    told = manifest(house, job)["also"]["epub"]
+    assert (told["book"], told["note"].startswith(why), told["unmarked"]) == ("plain", True, 0)
+    assert len(book(house, job).pars()) == told["marked"]
+
+
+def test_a_document_that_is_gone_gives_a_plain_book(house: House, api: httpx.Client) -> None:
+    document = uploaded(house, 1, epub(PAGES, contents=CONTENTS))
+    house.desk.drain()
+    job = api.post("/v1/jobs", json={"document": {"id": document}, "output": {"also": ["epub"]}}).json()["id"]
+    assert api.delete(f"/v1/documents/{document}").status_code == 204
+    house.finish()
+    told = manifest(house, job)["also"]["epub"]
+    assert (told["book"], told["note"].startswith("the document was deleted")) == ("plain", True)
+
+
+def test_a_sentence_that_was_edited_is_heard_with_the_one_before_it(house: House, api: httpx.Client) -> None:
+    job = narrated(house, api, epub(PAGES, contents=CONTENTS))
+    rows = manifest(house, job)["segments"]
+    index = next(row["index"] for row in rows if row["text"].startswith("He stayed"))
+    edit = {"segments": [{"index": index, "text": "Nothing more was heard of him."}]}
+    assert api.patch(f"/v1/jobs/{job}", json=edit).status_code == 202
+    house.finish()
+    read, told = book(house, job), manifest(house, job)
+    known = told["also"]["epub"]
+    assert (known["book"], known["marked"], known["unmarked"]) == ("source", 6, 2)
+    before = next(par for par in read.pars() if par.text == "left.")
+    assert before.end_ms >= told["segments"][index]["offset_ms"] + told["segments"][index]["duration_ms"]
+    assert read.text("OEBPS/one.xhtml") == Book(epub(PAGES, contents=CONTENTS)).text("OEBPS/one.xhtml")
+
+
+@pytest.mark.parametrize("limits", [{"memory_bytes": 96 << 20}, {"cpu_s": 1}], ids=["memory", "time"])
+def test_a_book_that_takes_too_much_ends_its_process_alone(limits: dict[str, int], tmp_path: Path) -> None:
+    source = tmp_path / "source.epub"
+    source.write_bytes(epub({"a.xhtml": page("<p>" + "<b>a</b> " * 500_000 + "</p>")}))
+    narration = Narration("N. N.", "2026-11-29T00:00:00Z", ".mp3", "audio/mpeg", {0: source})
+    with pytest.raises(Unfit, match=r"memory|processor"):
+        write_apart(
+            tmp_path / "target.epub", source, narration, [Heard(0, 0, 0, "", "a", 0, 9)], lambda: None, **limits
+        )
 
 
 def test_files_of_chapters_are_delivered_only_where_the_job_asks_for_them(house: House) -> None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -22,14 +21,12 @@ from typing import Any, BinaryIO
 from farm.documents.reader import read_document, refuse_unread
 from farm.documents.view import view_of
 from farm.errors import BadInput
-from worker.child_process import ChildProcess
+from worker.child_process import ChildProcess, bare_environment, limit
 
 MEMORY_BYTES = 1 << 30  # of addresses
 CPU_S = 60
-_NICE = 10
 _PATIENCE = 5  # times the CPU seconds, on a machine that has other work as well
 _LOOK_S = 0.25  # between two looks whether the document is still wanted
-_KEPT = ("PATH", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH")  # of the environment
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +43,7 @@ def read_apart(
 ) -> DocumentFiles:  # fmt: skip
     """Raises BadInput for what is wrong with the document, and what `check` raises, which is called all the while and
     ends the process."""
-    environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
-    path = os.pathsep.join(path or os.getcwd() for path in sys.path)
-    child = ChildProcess(
-        [sys.executable, "-m", __name__, str(memory_bytes), str(cpu_s)], environment | {"PYTHONPATH": path}
-    )
+    child = ChildProcess([sys.executable, "-m", __name__, str(memory_bytes), str(cpu_s)], bare_environment())
     end = time.monotonic() + _PATIENCE * cpu_s
     try:
         with contextlib.suppress(BrokenPipeError):  # then it ended, and the answer is missing as well
@@ -81,10 +74,7 @@ def _received(child: ChildProcess, memory_bytes: int, cpu_s: int) -> DocumentFil
 
 def main() -> None:
     memory_bytes, cpu_s = map(int, sys.argv[1:3])
-    os.nice(_NICE)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s + 1))
-    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    limit(memory_bytes, cpu_s)
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints belongs into the log
     head = json.loads(sys.stdin.buffer.readline() or b"{}")

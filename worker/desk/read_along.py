@@ -1,4 +1,5 @@
 """The read-along of a job that asked for it in output.also: a book in which each sentence is marked while it is heard.
+The book is the document of the job where that is an EPUB 3, else a plain one of its text.
 
 Its times are the places in the manifest, less the beginning of the chapter's file, as those of subtitles are.
 """
@@ -14,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from farm.documents.metadata import Cover
+from farm.errors import ObjectMissing
+from farm.layout import document_key
 from farm.plan import Plan
 from farm.pronunciation import plain
-from farm.spec import Spec, read_text, stored_text_key
+from farm.spec import Spec, read_spoken, stored_text_key
 from farm.storage import Storage
 from farm.store import jobs
 from worker.desk.book import Book
@@ -25,7 +28,10 @@ from worker.desk.stitch import Stitched
 from worker.desk.subtitles import on_one_line, sentences_in
 from worker.readalong.overlay import AUDIO, Heard
 from worker.readalong.plain_book import About, Page, Shown, write_plain_book
+from worker.readalong.source_book import Narration, Unfit
+from worker.readalong.source_process import write_apart
 
+_ZIP = b"PK"
 Table = Sequence[Mapping[str, Any]]  # the rows of a manifest
 
 
@@ -46,34 +52,55 @@ class ReadAlong:
         check: Callable[[], None],
     ) -> Made:  # fmt: skip
         """Writes the book into `folder`. Raises ObjectMissing where the text of the job is gone."""
-        target = folder / "readalong.epub"
-        heard: defaultdict[int, list[Heard]] = defaultdict(list)
-        for each in heard_in(stitched, plan, table):
-            heard[each.segment].append(each)
-        about = _about(job, spec, plan, book)
-        marked = write_plain_book(
-            target, about, self._pages(job, spec, plan, stitched, table, heard), AUDIO[stitched.format],
-            markup=spec.markup != "none",
-        )  # fmt: skip
-        check()
+        target, note = folder / "readalong.epub", ""
+        heard, about = list(heard_in(stitched, plan, table)), _about(job, spec, plan, book)
+        try:
+            marked = self._in_document(target, job, spec, stitched, about, heard, check)
+        except Unfit as unfit:
+            note = str(unfit)
+            pages = self._pages(job, spec, plan, stitched, table, heard)
+            marked = write_plain_book(target, about, pages, AUDIO[stitched.format], markup=spec.markup != "none")
+            check()
         facts = {
-            "bytes": target.stat().st_size, "sha256": digest(target, check), "book": "plain", "marked": marked,
-            "unmarked": sum(map(len, heard.values())) - marked,
-            "times": "estimated" if any(len(of_segment) > 1 for of_segment in heard.values()) else "exact",
+            "bytes": target.stat().st_size, "sha256": digest(target, check), "book": "plain" if note else "source",
+            "times": "estimated" if any(each.part for each in heard) else "exact", "marked": marked,
+            "unmarked": len(heard) - marked, "note": note,
         }  # fmt: skip
         return Made(target, facts)
 
+    def _in_document(
+        self, target: Path, job: jobs.JobRecord, spec: Spec, stitched: Stitched, about: About, heard: Sequence[Heard],
+        check: Callable[[], None],
+    ) -> int:  # fmt: skip
+        """Raises Unfit where the job has no document, or none that can be read along."""
+        if not spec.document:
+            raise Unfit("the job has no document")
+        try:
+            data = self._storage.get(document_key(job.tenant, spec.document, "source"))
+        except ObjectMissing:
+            raise Unfit("the document was deleted, or is past its retention; upload it again, and retry") from None
+        if not data.startswith(_ZIP):
+            raise Unfit("the document is no EPUB")
+        source = target.with_name("source.epub")
+        source.write_bytes(data)
+        audio = {each.chapter: each.path for each in stitched.chapter_files}
+        narration = Narration(about.narrator, about.modified, *AUDIO[stitched.format], audio)
+        return write_apart(target, source, narration, heard, check)
+
     def _pages(
         self, job: jobs.JobRecord, spec: Spec, plan: Plan, stitched: Stitched, table: Table,
-        heard: Mapping[int, Sequence[Heard]],
+        heard: Sequence[Heard],
     ) -> list[Page]:  # fmt: skip
+        of_segment: defaultdict[int, list[Heard]] = defaultdict(list)
+        for each in heard:
+            of_segment[each.segment].append(each)
         files = {each.chapter: each.path for each in stitched.chapter_files}
-        chapters = read_text(self._storage.get(stored_text_key(job.id, spec)))
+        chapters = read_spoken(self._storage.get(stored_text_key(job.id, spec)))
         return [
             Page(
                 chapter,
                 [
-                    Shown(row["start"], row["end"], _shown(row["text"], plan), heard.get(row["index"], ()))
+                    Shown(row["start"], row["end"], _shown(row["text"], plan), of_segment[row["index"]])
                     for row in table[planned.first : planned.first + planned.count]
                 ],
                 files.get(number),

@@ -6,6 +6,7 @@ file, so that pauses are heard. https://www.w3.org/TR/epub-33/#sec-media-overlay
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -50,6 +51,14 @@ class Par:
     audio: str
     begin_ms: int
     end_ms: int
+
+
+_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def xml_text(text: str) -> str:
+    """Text as XML can hold it: a form feed, for one, is a space."""
+    return _NOT_XML.sub(" ", text)
 
 
 def smil(page: str, pars: Iterable[Par]) -> bytes:

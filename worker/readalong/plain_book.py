@@ -20,9 +20,8 @@ from farm.documents.metadata import Cover
 from farm.prose.paragraphs import paragraphs
 from farm.wire import Chapter
 from worker.readalong.epub_file import EpubFile
-from worker.readalong.overlay import ACTIVE_CLASS, SMIL, STYLE, Heard, Par, clock, lasting_ms, smil
+from worker.readalong.overlay import ACTIVE_CLASS, SMIL, STYLE, Heard, Par, clock, lasting_ms, smil, xml_text
 
-_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _SSML_PARAGRAPH = re.compile(r"</?p\b")
 
 
@@ -246,8 +245,7 @@ def _xhtml(title: str, language: str, body: str) -> bytes:
 
 
 def _xml(text: str) -> str:
-    """Text as XML can hold it: a form feed, for one, is a space."""
-    return escape(_NOT_XML.sub(" ", text), {'"': "&quot;"})
+    return escape(xml_text(text), {'"': "&quot;"})
 
 
 _LOOK = """body { margin: 1em; line-height: 1.5; }
