@@ -309,3 +309,11 @@ def test_the_book_has_an_address_and_stands_in_the_archive(house: House, api: ht
     assert [par.text for par in Book(told.content).pars()] == ["One."]
     with zipfile.ZipFile(io.BytesIO(api.get(f"/v1/jobs/{job}/archive.zip").content)) as archive:
         assert archive.read(f"{job}/{job}.epub") == told.content
+
+
+def test_a_chapter_that_an_edit_has_left_out_is_not_in_the_plain_book(house: House, api: httpx.Client) -> None:
+    job = api.post("/v1/jobs", json={"chapters": CHAPTERS, "output": {"also": ["epub"]}}).json()["id"]
+    house.finish()
+    assert api.patch(f"/v1/jobs/{job}", json={"left_out": [0]}).status_code == 202
+    house.finish()
+    assert [par.text for par in book(house, job).pars()] == ["It rained again.", "He stayed."]
