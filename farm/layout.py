@@ -20,6 +20,7 @@
                        /manifest.json           desks never write to one object
                        /subtitles.<kind>
                        /readalong.<kind>       what it asked for in output.also
+                       /register                where the passages of a long job lie in its audio, for its next revision
                        /chapters/<chapter>/audio.<suffix>, subtitles.<kind>
                                                 each chapter as a file of its own, where the job asks for that
     birth-mark                                  a random id, by which each part knows the storage of its farm
@@ -158,6 +159,11 @@ def audio_key(job: str, run: str, suffix: str) -> str:
 
 def manifest_key(job: str, run: str) -> str:
     return f"{result_prefix(job)}{run}/manifest.json"
+
+
+def register_key(audio: str) -> str:
+    """Of the result whose audio has that key."""
+    return f"{run_prefix(audio)}register"
 
 
 def subtitles_key(job: str, run: str, kind: str) -> str:

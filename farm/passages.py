@@ -50,7 +50,7 @@ class Cuts:
         """Whether the job is long enough for passages, and its result can be joined from them. With one gain for the
         whole recording a wav or flac is not: nothing can be encoded before the last clip is there (decision 4)."""
         can_be_joined = _is_bound(self._output) or not self._output.has_gain
-        return can_be_joined and self._ms > PASSAGE_MS and len(self._ends) > 1
+        return can_be_joined and is_long(self._ms) and len(self._ends) > 1
 
     def _ends_with(self, last: Segment, row: Segment) -> bool:
         if row.chapter != last.chapter:
@@ -66,6 +66,11 @@ def passages(rows: Iterable[Segment], output: Output) -> list[list[Segment]]:
     if not (cuts.worthwhile or _is_bound(output)):
         return []
     return [every[start:end] for start, end in pairwise((0, *cuts.ends))]
+
+
+def is_long(milliseconds: int) -> bool:
+    """Whether a recording is longer than a passage."""
+    return milliseconds > PASSAGE_MS
 
 
 def _is_bound(output: Output) -> bool:

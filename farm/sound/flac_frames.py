@@ -2,6 +2,7 @@
 
     split   the frames of a file, without their headers and checksums
     write   the frames of many files as one stream, each under a new header
+    read    the frames of a stretch of such a stream, without these headers
 
 A frame says in its header where it lies, so that each gets a new header and a new checksum. The checksum of a frame is
 linear: that of its body is kept, and that of the new header is shifted past the body. The files end with shorter
@@ -66,7 +67,7 @@ def stream_head(sample_rate: int, samples: int, shortest: int, longest: int) -> 
 
 def frames_at(position: int, frames: Frames) -> Iterator[bytes | memoryview]:
     """The frames as they stand in a stream, the first of them at sample `position`."""
-    starts = position + np.concatenate(([0], np.cumsum(frames.samples[:-1], dtype=np.int64)))
+    starts = _starts(position, frames)
     bodies = memoryview(frames.bodies)
     end = done = 0
     for length, samples, count in _runs(starts, frames.samples):
@@ -80,6 +81,23 @@ def frames_at(position: int, frames: Frames) -> Iterator[bytes | memoryview]:
             yield bodies[start:end]
             yield every_tail[2 * n : 2 * n + 2]
         done += count
+
+
+def bodies_at(position: int, frames: Frames, stream: bytes) -> bytes:
+    """The bodies of `frames`, whose own are not asked for, out of what frames_at wrote of them for that position."""
+    starts = _starts(position, frames)
+    view, bodies, end, done = memoryview(stream), list[memoryview](), 0, 0
+    for length, samples, count in _runs(starts, frames.samples):
+        head = 4 + length + len(_block_size(samples)) + len(frames.rate_bytes) + 1
+        for size in frames.sizes[done : done + count].tolist():
+            start, end = end + head, end + head + size + 2
+            bodies.append(view[start : end - 2])
+        done += count
+    return b"".join(bodies)
+
+
+def _starts(position: int, frames: Frames) -> npt.NDArray[np.int64]:
+    return position + np.concatenate(([0], np.cumsum(frames.samples[:-1], dtype=np.int64)))
 
 
 # --- taking a file apart ----------------------------------------------------------------------------------------------
@@ -141,16 +159,20 @@ def _heads(
     """Headers, one a row. `numbers` are of frames where the block size is `fixed`, else of samples; each takes `length`
     bytes, as UTF-8 would write it."""
     code = _SHORT_CODES.get(samples) or (6 if samples <= 256 else 7)
-    extra = b"" if samples in _SHORT_CODES else (samples - 1).to_bytes(1 if samples <= 256 else 2)
     columns = [np.full(len(numbers), byte) for byte in (0xFF, 0xF8 if fixed else 0xF9, code << 4 | kind[0], kind[1])]
     if length == 1:
         columns.append(numbers)
     else:
         columns.append((0xFF00 >> length & 0xFF) | numbers >> 6 * (length - 1))
         columns += [0x80 | numbers >> 6 * place & 0x3F for place in range(length - 2, -1, -1)]
-    columns += [np.full(len(numbers), byte) for byte in extra + rate_bytes]
+    columns += [np.full(len(numbers), byte) for byte in _block_size(samples) + rate_bytes]
     rows = np.stack(columns, axis=1).astype(np.uint8)
     return np.concatenate((rows, _crc8(rows)[:, None]), axis=1)
+
+
+def _block_size(samples: int) -> bytes:
+    """Of a frame, where it has no code."""
+    return b"" if samples in _SHORT_CODES else (samples - 1).to_bytes(1 if samples <= 256 else 2)
 
 
 def _coded_length(numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -70,8 +70,8 @@ def made(storage: LocalStorage, rows: Sequence[Sequence[Segment]], output: Outpu
 def bound(target: Path, passages: Sequence[Passage], output: Output) -> Stitched:
     clips = sum(len(passage.spans) for passage in passages)
     book = replace(BOOK, chapters=[chapter for chapter in BOOK.chapters if chapter[1] < clips])
-    measures = any(passage.gain is None for passage in passages)
-    return Binder(target, output, RATE).bind(lambda: passages, book, lambda: None, measures=measures)
+    measured = [passage for passage in passages if passage.gain is None]
+    return Binder(target, output, RATE).bind(passages, book, lambda: None, measured=measured)
 
 
 def decoded(path: Path) -> npt.NDArray[np.float32]:

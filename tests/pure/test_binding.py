@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from hypothesis import strategies as st
 from farm.audio_formats import AUDIO_FORMATS, BOOK_FORMATS, AudioFormat
 from farm.passages import PASSAGE_MS, Cuts, passages
 from farm.plan import Segment
-from farm.sound.flac_frames import LONGEST, encode_frames, frames_at, stream_head
+from farm.sound.flac_frames import LONGEST, bodies_at, encode_frames, frames_at, stream_head
 from farm.wire import Output, Pauses
 from tests.pure.studio import CLICKS, CLIPS, RATE, bound, heard, made, noise, row, stored
 from worker.desk.loudness import Levels
@@ -91,11 +92,8 @@ def test_joined_flac_files_decode_to_all_of_their_samples(lengths: list[int], ra
     clips = [noise(length, seed, 3_000) for seed, length in enumerate(lengths)]
     frames = [encode_frames(clip, rate) for clip in clips]
     starts = np.cumsum([0, *lengths])
-    body = b"".join(
-        bytes(piece)
-        for start, each in zip(starts[:-1], frames, strict=True)
-        for piece in frames_at(before + start, each)
-    )
+    stretches = [b"".join(frames_at(before + start, each)) for start, each in zip(starts[:-1], frames, strict=True)]
+    body = b"".join(stretches)
     if not before:
         data = stream_head(rate, int(starts[-1]), 16, 4096) + body
         read, read_rate = sf.read(io.BytesIO(data), dtype="int16")
@@ -105,6 +103,8 @@ def test_joined_flac_files_decode_to_all_of_their_samples(lengths: list[int], ra
         read = np.concatenate([frame.to_ndarray()[0] for frame in file.decode(audio=0)])
     assert np.array_equal(read, np.concatenate(clips))
     assert min(int(each.samples.min()) for each in frames) >= 16
+    for start, each, stretch in zip(starts[:-1], frames, stretches, strict=True):
+        assert bodies_at(before + start, replace(each, bodies=b""), stretch) == each.bodies
 
 
 def test_a_joined_flac_can_be_searched(tmp_path: Path) -> None:

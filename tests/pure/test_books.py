@@ -162,7 +162,7 @@ def test_a_file_carries_the_tags_by_which_players_know_a_book(format: AudioForma
     assert book.chapters == [("Chapter 1", 0), ("End", 1)]
     output, target = Output(format=format), tmp_path / f"a.{format}"
     passages = made(stored(tmp_path / "s", CLIPS), [[row(0, 0)], [row(1, 1)]], output)
-    Binder(target, output, RATE).bind(lambda: passages, book, lambda: None, measures=False)
+    Binder(target, output, RATE).bind(passages, book, lambda: None)
     assert shown_tags(target, format) == SHOWN[format]
     with av.open(str(target)) as file:
         told = {**file.metadata, **file.streams.audio[0].metadata}
@@ -225,4 +225,4 @@ def test_a_cover_that_is_no_picture_or_too_large_is_left_out_with_a_warning(
 def of_one_clip(folder: Path, book: Book, format: AudioFormat) -> tuple[Path, Stitched]:
     output, target = Output(format=format), folder / f"a.{format}"
     passages = made(stored(folder / "s", CLIPS), [[row(0, 0)]], output)
-    return target, Binder(target, output, RATE).bind(lambda: passages, book, lambda: None, measures=False)
+    return target, Binder(target, output, RATE).bind(passages, book, lambda: None)

@@ -125,7 +125,7 @@ def test_the_file_of_a_chapter_says_its_title_its_place_and_its_book(format: Aud
     rows, wanted = [[row(0, 0, 500), row(1, 0, 500)], [row(2, 7, 500)]], Output(format=format, per_chapter=True)
     passages = made(stored(tmp_path / "s", CLIPS), rows, wanted)
     binder = Binder(tmp_path / "whole", wanted, RATE)
-    _, second = binder.bind(lambda: passages, book, lambda: None, measures=False).chapter_files
+    _, second = binder.bind(passages, book, lambda: None).chapter_files
     assert second.chapter == 7
     assert said(second.path, format) == ("Zwei äöü", (8, 12), "The Lamp", "N. N.", 1)
     with av.open(str(second.path)) as file:

@@ -13,7 +13,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,11 +31,12 @@ from farm.layout import (
     chapter_key,
     manifest_key,
     passages_prefix,
+    register_key,
     result_prefix,
     run_prefix,
     subtitles_key,
 )
-from farm.passages import passages
+from farm.passages import is_long, passages
 from farm.plan import Plan, Segment, firsts
 from farm.plan_reader import PlanReader
 from farm.pronunciation import plain
@@ -53,10 +54,11 @@ from worker.desk.book import Book
 from worker.desk.clips import Clips
 from worker.desk.failure import fail_job
 from worker.desk.manifest import Manifest, Said, timing
-from worker.desk.passage import Pieces
-from worker.desk.passage_maker import passage_pieces, passages_of
+from worker.desk.passage import Pieces, names_in_result
+from worker.desk.passage_maker import passages_of, pieces_of
 from worker.desk.read_along import ReadAlong
 from worker.desk.recording_file import TooLong
+from worker.desk.register import Register, RegisterDamaged, keeps_passages
 from worker.desk.stitch import Stitched, stitch
 from worker.desk.subtitles import Cue, Subtitles
 from worker.desk.task_lease import TaskLost
@@ -75,6 +77,13 @@ class ClipsMissing(FarmError):
     def __init__(self, indices: Sequence[int]) -> None:
         super().__init__(f"{len(indices)} clips are missing or damaged")
         self.indices = indices
+
+
+@dataclass(frozen=True, slots=True)
+class _Joined:
+    stitched: Stitched
+    said: Mapping[int, Said]  # of each segment that is heard, by the engine
+    register: bytes = b""
 
 
 class Assembler:
@@ -165,9 +174,10 @@ class Assembler:
         encoding = AUDIO_FORMATS[spec.output.format]
         with Scratch("assembly") as scratch:
             target = scratch.path / f"audio{encoding.suffix}"
-            if parts := passages(every, spec.output):
+            if passages(every, spec.output):
+                failed = {index for index, each in lost.items() if each.error is not None}
                 try:
-                    stitched, said = self._bind(job, _pieces(parts, rows, plan, spec.output), plan, spec, target, check)
+                    joined = self._bind(job, pieces_of(every, failed, plan, spec.output), plan, spec, target, check)
                 except TooLong:
                     if spec.output.gain_per_chapter or spec.output.per_chapter:
                         raise BadInput(
@@ -175,15 +185,18 @@ class Assembler:
                             "chapter; ask for m4b or wav",
                             code="output_too_long", pointer="/output/format",
                         ) from None  # fmt: skip
-                    stitched, said = self._stitch(rows, plan, spec, target, check)
+                    joined = self._stitch(rows, plan, spec, target, check)
             else:
-                stitched, said = self._stitch(rows, plan, spec, target, check)
+                joined = self._stitch(rows, plan, spec, target, check)
+            stitched, said = joined.stitched, joined.said
             review = [row for row in rows if said[row.index].needs_review]
             if review and spec.on_review == "fail":
                 raise _to_review(review, len(every))
             audio = audio_key(job.id, run, encoding.suffix)
             upload.put(audio, target, encoding.media_type)
             files = {each.chapter: each for each in stitched.chapter_files} if spec.output.per_chapter else {}
+            if joined.register:
+                upload.put(register_key(audio), joined.register, "application/octet-stream")
             upload.put_all(
                 ((chapter_key(audio, number), each.path, encoding.media_type) for number, each in files.items()), check
             )
@@ -218,8 +231,8 @@ class Assembler:
 
     def _stitch(
         self, rows: Sequence[Segment], plan: Plan, spec: Spec, target: Path, check: Callable[[], None]
-    ) -> tuple[Stitched, Mapping[int, Said]]:
-        """The recording in `target`, and what the engine said of each segment."""
+    ) -> _Joined:
+        """The recording in `target`."""
         said: dict[int, Said] = {}
         if not rows:
             raise _nothing()
@@ -238,25 +251,41 @@ class Assembler:
             )  # fmt: skip
         except (ObjectMissing, ClipCorrupt):
             raise ClipsMissing(clips.missing(rows)) from None
-        return stitched, said
+        return _Joined(stitched, said)
 
     def _bind(
         self, job: jobs.JobRecord, every: Sequence[Pieces], plan: Plan, spec: Spec, target: Path,
         check: Callable[[], None],
-    ) -> tuple[Stitched, Mapping[int, Said]]:  # fmt: skip
-        """As _stitch, of the passages that were made while the job was rendered."""
+    ) -> _Joined:  # fmt: skip
+        """As _stitch, of the passages that the result before has, or that were made while the job was rendered."""
         if not every:
             raise _nothing()
         rows = [row for pieces in every for row in pieces.rows]
-        measures = not all(pieces.knows_gain(spec.output) for pieces in every)
-        binder = Binder(target, spec.output, plan.sample_rate)
-        found = partial(passages_of, job.id, every, self._storage, plan.sample_rate, spec.output, check)
+        book = Book.of(job, spec, plan, rows, self._document(job.id, spec.output))
+        register = Register.before(self._store, self._storage, job.id, job.revision)
+        bind = partial(self._bound, job.id, every, plan.sample_rate, spec.output, target, book, check)
         try:
-            book = Book.of(job, spec, plan, rows, self._document(job.id, spec.output))
-            stitched = binder.bind(found, book, check, measures=measures)
+            try:
+                return bind(register)
+            except RegisterDamaged:
+                log.warning("the result before of %s is gone or damaged; all of its passages are made anew", job.id)
+                return bind(Register(self._storage))
         except (ObjectMissing, ClipCorrupt):
             raise ClipsMissing(Clips(self._storage, plan.sample_rate).missing(rows)) from None
-        return stitched, dict(zip((row.index for row in rows), binder.said, strict=True))
+
+    def _bound(
+        self, job: str, every: Sequence[Pieces], sample_rate: int, output: Output, target: Path, book: Book,
+        check: Callable[[], None], register: Register,
+    ) -> _Joined:  # fmt: skip
+        names = names_in_result(every, sample_rate, output)
+        named = list(zip(every, names, strict=True))
+        unmeasured = [(pieces, name) for pieces, name in named if not (pieces.knows_gain(output) or name in register)]
+        of = register, self._storage, sample_rate, output, check
+        binder = Binder(target, output, sample_rate, names if keeps_passages(output) else ())
+        stitched = binder.bind(passages_of(job, named, *of), book, check, measured=passages_of(job, unmeasured, *of))
+        indices = (row.index for pieces in every for row in pieces.rows)
+        kept = binder.register if is_long(stitched.milliseconds(stitched.frames)) else b""
+        return _Joined(stitched, dict(zip(indices, binder.said, strict=True)), kept)
 
     def _document(self, job: str, output: Output) -> Metadata:
         """What the document of a job says of itself; nothing where the job has none, or its format shows nothing."""
@@ -269,17 +298,6 @@ class Assembler:
         with suppress(ObjectMissing):
             return replace(said, cover=Cover(self._storage.get(book_cover_key(job)), ""))
         return said
-
-
-def _pieces(parts: Sequence[Sequence[Segment]], heard: Sequence[Segment], plan: Plan, output: Output) -> list[Pieces]:
-    """What the passages of a job are made of, without the segments that failed."""
-    indices = {row.index for row in heard}
-    kept = [([row for row in part if row.index in indices], part) for part in parts]
-    kept = [(rows, part) for rows, part in kept if rows]
-    return [
-        passage_pieces(rows, part[0].index, len(part), plan, output, ends_job=number == len(kept))
-        for number, (rows, part) in enumerate(kept, 1)
-    ]
 
 
 def _to_review(rows: Sequence[Segment], total: int) -> BadInput:

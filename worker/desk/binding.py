@@ -22,41 +22,50 @@ from worker.desk.digest import digest
 from worker.desk.loudness import Figures, Levels, decibels, joined, shown
 from worker.desk.manifest import Said
 from worker.desk.mastering import gain_for
-from worker.desk.passage import Passage, finished
+from worker.desk.passage import Passage, finished, without_sound
 from worker.desk.recording_file import RecordingFile
+from worker.desk.register import Entry, write_register
 from worker.desk.stitch import Stitched
 from worker.desk.waveform import bound
 
 
 class Binder:
-    """`said` has what the engine said of each clip, once the recording is bound."""
+    """Once the recording is bound, `said` has what the engine said of each clip, and `register` where passages lie."""
 
-    def __init__(self, target: Path, output: Output, sample_rate: int) -> None:
-        """`sample_rate` is that of the clips, in Hz."""
-        self._target, self._output = target, output
+    def __init__(self, target: Path, output: Output, sample_rate: int, names: Sequence[str] = ()) -> None:
+        """`sample_rate` is that of the clips, in Hz. `names` are those of the passages in the result, for its register;
+        without them it has none."""
+        self._target, self._output, self._names = target, output, names
         self._rate = encodable_rate(output.format, output.sample_rate or sample_rate)
         self.said: list[Said] = []
+        self.register = b""
         self._levels: list[_Level] = []
         self._envelopes: list[Samples] = []
+        self._silent: list[bytes] = []  # the passages without their sound
 
     def bind(
-        self, passages: Callable[[], Iterable[Passage]], book: Book, check: Callable[[], None], *, measures: bool
+        self, passages: Iterable[Passage], book: Book, check: Callable[[], None], *, measured: Iterable[Passage] = ()
     ) -> Stitched:
-        """`passages` gives them in their order; a second time where one `measures` first, because not all of them know
-        their gain."""
-        gains = self._gains(map(_level, passages())) if measures else {}
+        """`passages` gives them in their order. `measured` are those that don't know their gain, which is found before
+        any is written."""
+        gains = self._gains(map(_level, measured))
         with ExitStack() as files:
             of = self._output, self._rate, book, check
             whole = files.enter_context(closing(RecordingFile(self._target, *of)))
             parts = None
             if self._output.in_chapters:
                 parts = files.enter_context(closing(ChapterFiles(self._target.parent, *of)))
-            for passage in self._gained(passages(), gains, check):
+            for passage in self._gained(passages, gains, check):
                 whole.write(passage)
                 if parts is not None:
                     parts.write(passage)
                 self._note(passage)
+                if self._names:
+                    self._silent.append(without_sound(passage, self._output))
             held, chapter_files = whole.finish(), parts.finish() if parts is not None else ()
+        if self._names:
+            every = zip(self._silent, whole.places(), whole.starts, strict=True)
+            self.register = write_register(self._names, [Entry(each, *place, start) for each, place, start in every])
         chapters: dict[int, list[_Level]] = {}
         for level in self._levels:
             chapters.setdefault(level.chapter, []).append(level)

@@ -21,7 +21,7 @@ class M4bFile:
     def __init__(self, target: Path, sample_rate: int, book: Book) -> None:
         import av
 
-        self._book, self._rate = book, sample_rate
+        self._target, self._book, self._rate = target, book, sample_rate
         self._packet: Any = av.Packet
         coder = CODERS["m4b"]
         self._frame, self._position = coder.frame(sample_rate), -coder.priming(sample_rate)
@@ -72,3 +72,12 @@ class M4bFile:
     def close(self) -> None:
         """Also where it was not finished."""
         self._file.close()
+
+    def first_byte(self) -> int:
+        """Of the first packet in the closed file; the others follow without a gap."""
+        import av
+
+        with av.open(str(self._target)) as file:
+            place = next(file.demux(audio=0)).pos
+        assert place is not None
+        return place

@@ -36,12 +36,13 @@ class Mp3File:
         nowhere = [Span(0, 0)] * (1 + max((first for _, first in book.chapters), default=0))
         self._sound = self._file.write(self._tag(nowhere, 0))
         self._header = b""  # of the first packet
+        self._first = 0  # byte of the first packet
         self._packets = self._bytes = 0
 
     def write(self, packets: Packets) -> None:
         if not self._header and len(packets.sizes):
             self._header = packets.bodies[:4]
-            self._file.write(info_frame(self._header, self._rate, 0, 0, 0))
+            self._first = self._sound + self._file.write(info_frame(self._header, self._rate, 0, 0, 0))
         self._file.write(packets.bodies)
         self._packets += len(packets.sizes)
         self._bytes += len(packets.bodies)
@@ -55,6 +56,10 @@ class Mp3File:
     def close(self) -> None:
         """Also where it was not finished."""
         self._file.close()
+
+    def first_byte(self) -> int:
+        """Of the first packet."""
+        return self._first
 
     def _tag(self, spans: Sequence[Span], frames: int) -> bytes:
         return id3_tag(self._book.tags, self._book.placed(spans, frames, self._rate), self._book.picture)

@@ -1,4 +1,5 @@
-"""A passage of a recording: made from its clips, and as it lies in storage until its job has ended.
+"""A passage of a recording: made from its clips, and as it lies in storage until its job has ended. The register of the
+result (register.py) keeps all of it but its sound, which lies in the recording.
 
     {"spans": …, "said": …, "bytes": …, …}      one line of JSON
     powers · tables · payload                   the blocks of its loudness, before mastering and after; the samples, the
@@ -26,7 +27,7 @@ from farm.plan import Pauses, Segment
 from farm.presets import mp3_kbps
 from farm.silences import Silence, silences
 from farm.sound.flac import Pcm, Samples, from_pcm, to_pcm
-from farm.sound.flac_frames import Frames, encode_frames
+from farm.sound.flac_frames import Frames, bodies_at, encode_frames
 from farm.sound.timeline import Piece, Span, Timeline, resampled
 from farm.storage import Storage
 from farm.wire import Output
@@ -92,6 +93,24 @@ class Pieces:
             [[row.digest, each.before, each.after] for row, each in zip(self.rows, self.silences, strict=True)],
         ]  # fmt: skip
         return hashlib.sha256(json.dumps(sound, separators=(",", ":")).encode()).hexdigest()
+
+
+def names_in_result(every: Sequence[Pieces], sample_rate: int, output: Output) -> list[str]:
+    """Of all passages of a job, as they are in its recording: with their gain. One that shares its gain with others is
+    another passage where one of these is."""
+    names = [pieces.name(sample_rate, output) for pieces in every]
+    groups: dict[int, list[str]] = {}
+    keys = [pieces.rows[0].chapter if output.gain_per_chapter else 0 for pieces in every]
+    for key, name in zip(keys, names, strict=True):
+        groups.setdefault(key, []).append(name)
+    gains = {
+        key: hashlib.sha256(json.dumps([output.loudness_lufs, output.preset, output.room_tone_dbfs, group]).encode())
+        for key, group in groups.items()
+    }
+    return [
+        name if pieces.knows_gain(output) else f"{name}.{gains[key].hexdigest()}"
+        for pieces, key, name in zip(every, keys, names, strict=True)
+    ]
 
 
 def is_packed(output: Output) -> bool:
@@ -191,11 +210,18 @@ def write_passage(passage: Passage) -> bytes:
 def read_passage(data: bytes, chapter: int) -> Passage | None:
     """None for an object that is damaged, which is as good as missing. `chapter` is that of its segments: chapters that
     say the same have one object."""
+    opened = _opened(data)
+    return _read(*opened, chapter) if opened is not None else None
+
+
+def _opened(data: bytes) -> tuple[dict[str, Any], bytes] | None:
+    """The first line of an object, and what follows."""
     checksum, _, rest = data.partition(b" ")
     line, _, body = rest.partition(b"\n")
-    if checksum != b"%08x" % zlib.crc32(line):
-        return None
-    head = json.loads(line)
+    return (json.loads(line), body) if checksum == b"%08x" % zlib.crc32(line) else None
+
+
+def _read(head: Mapping[str, Any], body: bytes, chapter: int) -> Passage | None:
     if (head["bytes"], head["crc32"]) != (len(body), zlib.crc32(body)):
         return None
     levels, place = _levels(head["levels"], body, 0)
@@ -209,6 +235,33 @@ def read_passage(data: bytes, chapter: int) -> Passage | None:
         tuple(Said(tuple(warnings), spoken) for warnings, spoken in head["said"]), levels,
         as_written, _sound(head, body, place), head["gain"], chapter, pairs,
     )  # fmt: skip
+
+
+def without_sound(passage: Passage, output: Output) -> bytes:
+    """The object but for what a recording has of its sound: of packets, the tail stays."""
+    sound, data = passage.sound, write_passage(passage)
+    length = len(sound.bodies) if isinstance(sound, Frames | Packets) else 2 * len(sound)
+    kept = 0
+    if isinstance(sound, Packets):
+        _, tail = sound.split(passage.frames // CODERS[output.format].frame(passage.sample_rate))
+        kept = len(tail.bodies)
+    return data[: len(data) - length] + data[len(data) - kept :]
+
+
+def with_sound(data: bytes, chapter: int, position: int, stored: bytes) -> Passage | None:
+    """What read_passage gives, of an object without_sound and the sound as it lies in a recording, there from sample
+    `position` on."""
+    if (opened := _opened(data)) is None:
+        return None
+    head, body = opened
+    place = 8 * (head["levels"]["powers"] + (head["written"] or {"powers": 0})["powers"]) + 2 * head["envelope"]
+    tables = _TABLES[_KINDS[head["kind"]]] if "kind" in head else {}
+    end = place + head.get("count", 0) * sum(np.dtype(kind).itemsize for kind in tables.values())
+    if head.get("kind") == "flac":
+        frames = _sound(head, body, place)
+        assert isinstance(frames, Frames)
+        stored = bodies_at(position, frames, stored)
+    return _read(head, b"".join([body[:end], stored, body[end:]]), chapter)
 
 
 def _head_of(levels: Levels) -> dict[str, float]:
