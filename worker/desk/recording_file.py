@@ -25,7 +25,7 @@ from worker.desk.book import Book, Held
 from worker.desk.encoder import Encoder
 from worker.desk.m4b import M4bFile
 from worker.desk.mp3 import Mp3File
-from worker.desk.opus import OpusFile
+from worker.desk.opus import FAITHFUL, OpusFile
 from worker.desk.packets import CODERS, Packets
 from worker.desk.passage import Passage, Sound
 
@@ -88,7 +88,7 @@ def _writer(target: Path, output: Output, sample_rate: int, book: Book, check: C
     if not holds_chapters(output.format):
         return _SampleWriter(target, output, sample_rate)
     if output.format == "opus":
-        return _OpusWriter(OpusFile(target, sample_rate, book, check))
+        return _OpusWriter(OpusFile(target, sample_rate, book, check, FAITHFUL if output.preset else None))
     kind = M4bFile if output.format == "m4b" else Mp3File
     return _PacketWriter(kind(target, sample_rate, book), CODERS[output.format].frame(sample_rate))
 
