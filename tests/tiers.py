@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import re
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 TESTS = Path(__file__).parent
@@ -56,6 +57,7 @@ def folders() -> list[str]:
     return sorted({file.relative_to(TESTS).parts[0] for file in TESTS.rglob("test_*.py")})
 
 
+@cache
 def count(folder: str) -> Count:
     """Read, not imported: what the tests import may not be installed."""
     files = sorted((TESTS / folder).rglob("test_*.py"))

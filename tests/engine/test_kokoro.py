@@ -127,9 +127,9 @@ def test_what_is_no_phone_is_never_given_to_the_model(phones: str) -> None:
 
 
 @pytest.mark.parametrize("language", ["en", "en-gb", "es"])
-@pytest.mark.parametrize("unit", ["7", "la"])
-def test_twice_the_digits_or_letters_are_twice_the_signs(kokoro: Kokoro, language: str, unit: str) -> None:
-    once, twice = (len(signs(kokoro, unit * count, language=language)) for count in (250, 500))
+@pytest.mark.parametrize(("unit", "count"), [("7", 250), ("la", 80)])  # a network reads the latter, slowly
+def test_twice_the_digits_or_letters_are_twice_the_signs(kokoro: Kokoro, language: str, unit: str, count: int) -> None:
+    once, twice = (len(signs(kokoro, unit * many, language=language)) for many in (count, 2 * count))
     assert twice > 1.8 * once
 
 

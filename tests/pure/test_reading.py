@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+import time
 from random import Random
 
 import pytest
@@ -104,10 +105,8 @@ def test_a_text_of_scene_breaks_alone_is_a_silence(mark: str) -> None:
     assert rows(f"{mark}\n\n{mark}\n") == [("…", 0, len(mark))]
 
 
-def test_a_million_words_are_read_in_linear_time() -> None:
-    import time
-
-    text = "unneces-\nsary fires of the keeper who went down to the sea at night and\n" * 30_000
+def test_more_than_a_hundred_thousand_words_are_read_in_linear_time() -> None:
+    text = "unneces-\nsary fires of the keeper who went down to the sea at night and\n" * 10_000
     begun = time.process_time()
     rows(text)
-    assert time.process_time() - begun < 20  # 3 s
+    assert time.process_time() - begun < 3  # 0.8 s

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -128,6 +128,7 @@ def test_no_samples_break_the_checks(samples: Samples, rate: int) -> None:
     list(findings(measure(samples, rate)))
 
 
+@settings(max_examples=50)
 @given(st.floats(0.05, 1.0), st.integers(2, 6))
 def test_a_louder_or_longer_voice_is_as_healthy(gain: float, seconds: int) -> None:
     assert codes(np.asarray(voice(float(seconds)) * gain, np.float32)) == []
