@@ -33,13 +33,13 @@ up: $(READY) ## run the embedded farm until Ctrl-C, data in ./data
 
 # The tests stand in three tiers, by folder; CONTRIBUTING.md says which tests run when. Tests that ARGS names by a path run
 # alone, of whatever tier, and in one process; PROCESSES=1 does that for a tier. The quick tests have three, because a
-# third of their time is waiting.
+# third of their time is waiting; tests/order.py orders their files, which xdist would order by how many tests they have.
 NAMED := $(filter tests/%,$(ARGS))
 pytest = $(BIN)/pytest -n $(or $(PROCESSES),$(if $(NAMED),0,$(1)))
 
 .PHONY: test
 test: $(READY) ## the quick tests, without torch and Docker; some of any tier: make test ARGS="tests/store -k lease"
-	@$(call pytest,3) --dist loadfile $(ARGS)
+	@$(call pytest,3) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: test-model
 test-model: $(if $(NAMED),$(ENGINES),types-model) ## the tests and the types of the IndexTTS engine (2 GB, a C++ compiler)

@@ -32,6 +32,7 @@ from farm.client import Farm
 from farm.embedded.port import HIGHEST, Port
 from farm.embedded.redis_server import bundled_redis
 from farm.embedded.supervisor import Local
+from tests.order import in_turn
 from tests.patience import patient
 
 # Hypothesis would take 0.2 s for one example, or slow drawing, for a fault of the test: on a busy machine it is none.
@@ -39,6 +40,12 @@ settings.register_profile("any machine", deadline=None, suppress_health_check=[H
 settings.load_profile("any machine")
 
 gc.disable()  # until all tests are collected: what they import stays
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if hasattr(config, "workerinput"):  # of xdist
+        place = {file: number for number, file in enumerate(in_turn(item.path for item in items))}
+        items.sort(key=lambda item: place[item.path])
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

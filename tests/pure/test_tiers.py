@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.order import CALCULATE, in_turn
 from tests.tiers import BEFORE, CONTRIBUTING, TESTS, TIERS, count, folders, table
 
 ROOT = TESTS.parent
@@ -78,6 +79,16 @@ def test_every_tier_is_part_of_the_gates(target: str) -> None:
     with_lint = "check" if target == QUICK else target
     for gate in (".ci/run", ".github/workflows/ci.yml"):
         assert f"make {with_lint}" in (ROOT / gate).read_text()
+
+
+def test_processes_take_every_file_of_the_tier_once_in_turns_and_the_short_ones_last() -> None:
+    files = [file for folder in TIERS[QUICK] for file in (TESTS / folder).glob("test_*.py")]
+    ordered = [file.parent.name for file in in_turn(reversed(files))]
+    assert sorted(in_turn([*files, *files])) == sorted(files)
+    assert set(ordered[-12:]) <= set(CALCULATE)
+    for tenth in range(7):
+        some = ordered[tenth * len(ordered) // 10 :][: len(ordered) // 10]
+        assert {"flow", "api", "pure"} <= set(some), "files that wait and files that calculate are mixed"
 
 
 @pytest.mark.parametrize("folder", BEFORE)
