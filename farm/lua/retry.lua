@@ -19,14 +19,7 @@ local standing, refusal = admit(tenant, record[4], again, again, t)
 if refusal then
   return refusal
 end
-count_request(tenant, standing)
-call('HSET', key, 'held', record[4])
-if call('HEXISTS', key, 'records') == 0 then
-  use(tenant, 0, -again, -again)
-else
-  call('HINCRBY', key, 'bytes', again)
-  call('HINCRBY', key, 'records', again)
-end
+count_reopening(job, tenant, standing, record[4], again, again)
 grow(job, -number(record[7]) - number(record[8]), 0)
 reopen(job, 'retry', t)
 return {status}

@@ -27,13 +27,7 @@ if refusal then
   return refusal
 end
 remember(idem_key, job, request_digest, IDEMPOTENCY_MS)
-count_request(tenant, standing)
-if call('HEXISTS', key, 'records') == 0 then
-  use(tenant, 0, -bytes, -records)
-else
-  call('HINCRBY', key, 'bytes', bytes)
-  call('HINCRBY', key, 'records', records)
-end
+count_reopening(job, tenant, standing, characters, bytes, records)
 if record[1] == 'succeeded' and record[6] then
   keep_revision(job, t)
 end
@@ -46,7 +40,7 @@ if record[5] then -- its spec is whole from now on
   call('HINCRBY', 'f:shared:' .. record[4], 'jobs', -1)
   drop_shared(record[4])
 end
-call('HSET', key, 'held', characters, 'characters', characters, 'keep', keep_s, 'revision', revision + 1)
+call('HSET', key, 'characters', characters, 'keep', keep_s, 'revision', revision + 1)
 call('HDEL', key, 'skip', 'events')
 if on_error == 'skip' then
   call('HSET', key, 'skip', 1)

@@ -69,6 +69,19 @@ local function count_request(tenant, s)
   call('HSET', 'f:quota:' .. tenant, 'requests', s[1], 'characters', s[2], 'bytes', s[3], 'records', s[4], 'since', s[9])
 end
 
+-- Counts a request that opens an ended job again, for so much more. A job of a release before quotas does not note that.
+local function count_reopening(job, tenant, standing, characters, bytes, records)
+  local key = 'f:j:' .. job
+  count_request(tenant, standing)
+  call('HSET', key, 'held', characters)
+  if call('HEXISTS', key, 'records') == 0 then
+    use(tenant, 0, -bytes, -records)
+  else
+    call('HINCRBY', key, 'bytes', bytes)
+    call('HINCRBY', key, 'records', records)
+  end
+end
+
 -- The bytes in Redis of a new job or batch.
 local function record_bytes(spec, text, events)
   return RECORD_BYTES + #spec + #text + (events ~= '' and END_BYTES or 0)
