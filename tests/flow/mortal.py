@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import redis
 
 from farm.store.call import Call
 from tests.flow.house import House
+from worker.desk.desk import Desk
+
+STRIDE = 1 if "WALK_STEPS" in os.environ else 7  # steps from one kill to the next; `make nightly` has all
 
 
 class Killed(BaseException):
@@ -44,10 +50,36 @@ class Mortal:
         return stepping
 
 
-def due_now(house: House, kind: str) -> None:
+class MortalDesk:
+    """A desk that is killed at step number `last`, and does nothing from then on."""
+
+    def __init__(self, house: House, last: int) -> None:
+        self._mortal = Mortal(house, last)
+        self._desk = Desk(self._mortal, self._mortal, house.waker, house.settings)  # type: ignore[arg-type]
+
+    def drain(self) -> None:
+        with suppress(Killed):
+            self._desk.drain()
+
+    @property
+    def died(self) -> bool:
+        return self._mortal.died
+
+
+def mortal_desks(house: House, stride: int = STRIDE) -> Iterator[MortalDesk]:
+    """Each is killed that many steps later than the one before; the last one is not."""
+    for last in range(0, 1_000, stride):
+        desk = MortalDesk(house, last)
+        yield desk
+        if not desk.died:
+            return
+
+
+def due_now(house: House, *kinds: str) -> None:
     """The leases of killed desks have run out, and due times have come."""
     client = redis.Redis.from_url(house.settings.redis_url)
-    for key in client.keys(f"f:due:{kind}:*") + client.keys(f"f:desk:{kind}:*"):
-        for member in client.zrange(key, 0, -1):
-            client.zadd(key, {member: 1})
+    for kind in kinds:
+        for key in client.keys(f"f:due:{kind}:*") + client.keys(f"f:desk:{kind}:*"):
+            for member in client.zrange(key, 0, -1):
+                client.zadd(key, {member: 1})
     client.close()

@@ -8,10 +8,10 @@ import json
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 import soundfile as sf
@@ -19,7 +19,7 @@ from mutagen.mp3 import MP3, BitrateMode
 
 import farm.passages
 from farm.audio_formats import AUDIO_FORMATS, SUBTITLE_FORMATS
-from farm.job import Status
+from farm.job import Due, Status
 from farm.layout import chapter_key, result_prefix
 from farm.presets import resolved
 from farm.quota import Quota
@@ -27,14 +27,13 @@ from farm.removal import remove_job
 from farm.store import jobs, quotas
 from farm.wire import Output
 from tests.flow.house import House, Unwell
-from tests.flow.mortal import Killed, Mortal, due_now
+from tests.flow.mortal import STRIDE, due_now, mortal_desks
 from tests.flow.test_revisions import reseed
 from tests.flow.test_subtitles import FIRST, Clicking, heard_at
 from worker.desk.desk import Desk
 
 TITLES = ("Morning", "Noon/Night", "")
 CHAPTERS = [{"title": title, "input": "It rained all day.\n\nShe left at noon."} for title in TITLES]
-STRIDE = 1 if "WALK_STEPS" in os.environ else 7  # steps from one kill to the next; `make nightly` has all
 MANY = 2_000 if "WALK_STEPS" in os.environ else 100  # chapters; a job may have 2,000, which take half a minute
 
 
@@ -275,21 +274,15 @@ def test_two_desks_make_the_same_files_of_chapters(spoken: House) -> None:
 
 
 def kills(house: House) -> Iterator[str]:
-    """Jobs, each with a desk that was killed one step later than that of the one before."""
-    for last in range(0, 1000, STRIDE):
+    """Jobs, each with a desk that was killed later than that of the one before."""
+    for desk in mortal_desks(house):
         job = asked(house, metadata={"title": "A Day"}, output={"subtitles": ["vtt"]})
         house.desk.drain()
         house.renderer().drain()
-        mortal = Mortal(house, last)
-        desk = Desk(mortal, mortal, house.waker, house.settings)  # type: ignore[arg-type]
-        with suppress(Killed):
-            desk.drain()
-        for kind in ("passage", "assemble"):
-            due_now(house, kind)
+        desk.drain()
+        due_now(house, Due.PASSAGE, Due.ASSEMBLE)
         house.desk.drain()
         yield job
-        if not mortal.died:
-            return
 
 
 def test_a_desk_may_be_killed_between_any_two_steps_and_leaves_no_chapter_behind(spoken: House) -> None:
@@ -302,6 +295,26 @@ def test_a_desk_may_be_killed_between_any_two_steps_and_leaves_no_chapter_behind
         assert len(results(spoken, job)) == 9
         count += 1
     assert count > 20 // STRIDE
+
+
+def test_chapters_of_a_killed_desk_are_shown_to_nobody_and_go_with_their_canceled_job(
+    spoken: House, api: httpx.Client
+) -> None:
+    job = asked(spoken)
+    spoken.desk.drain()
+    spoken.renderer().drain()
+    for desk in mortal_desks(spoken):
+        desk.drain()
+        if results(spoken, job):
+            break
+        due_now(spoken, Due.ASSEMBLE)
+    assert (desk.died, spoken.record(job).status) == (True, Status.ASSEMBLING)
+    spoken.store.run(jobs.cancel(job, "default"))
+    for path in ("audio", "chapters", "chapters/0/audio", "manifest", "archive.zip"):
+        assert api.get(f"/v1/jobs/{job}/{path}").status_code == 409, path
+    due_now(spoken, Due.EXPIRE)
+    spoken.desk.drain()
+    assert results(spoken, job) == []
 
 
 @pytest.mark.parametrize("per", ["recording", "chapter"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -16,9 +15,8 @@ from farm.quota import Quota
 from farm.spec import StoredDocument
 from farm.store import documents, quotas
 from tests.flow.house import House
-from tests.flow.mortal import Killed, Mortal, due_now
+from tests.flow.mortal import due_now, mortal_desks
 from tests.pure.book import PNG, epub, page
-from worker.desk.desk import Desk
 from worker.desk.document_process import DocumentFiles, read_apart
 
 ELEMENTS = b"<p>" + b"<b>a</b>" * 1_500_000
@@ -95,11 +93,9 @@ def test_a_document_is_read_whole_however_its_desk_is_killed(
     assert (right[0], bool(right[2])) == (status, status == "ready")
     due_now(house, "document")
     house.desk.drain()
-    for last in range(100):
+    for last, desk in enumerate(mortal_desks(house, stride=1)):
         document = uploaded(house, last + 1, data, name)
-        mortal = Mortal(house, last)
-        with suppress(Killed):
-            Desk(mortal, mortal, house.waker, house.settings).drain()  # type: ignore[arg-type]
+        desk.drain()
         if kept(house, document)[0] == "reading":
             due_now(house, "document")
             house.desk.drain()
@@ -110,6 +106,4 @@ def test_a_document_is_read_whole_however_its_desk_is_killed(
         due_now(house, "document")  # its time is over
         house.desk.drain()
         assert (kept(house, document)[2], counted(house)) == ({}, 0)
-        if not mortal.died:
-            break
     assert last > 3

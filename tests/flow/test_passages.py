@@ -5,10 +5,8 @@ from __future__ import annotations
 import io
 import itertools
 import json
-import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +28,7 @@ from farm.sound.timeline import Piece
 from farm.store import jobs, segments, tasks
 from farm.wire import Output
 from tests.flow.house import House
-from tests.flow.mortal import Killed, Mortal, due_now
+from tests.flow.mortal import STRIDE, due_now, mortal_desks
 from worker.desk.desk import Desk
 from worker.desk.stitch import stitch
 
@@ -42,7 +40,6 @@ CHAPTERS = [
     for title in ("Morning", "Noon", "Evening")
 ]
 
-STRIDE = 1 if "WALK_STEPS" in os.environ else 7  # steps from one kill to the next; `make nightly` has all
 EDGE = 200  # frames of a clip that may be made softer
 
 
@@ -441,23 +438,16 @@ def test_two_desks_at_once_make_one_recording(spoken: House) -> None:
 
 
 def kills(house: House) -> Iterator[str]:
-    """Jobs, each with a desk that was killed one step later than that of the one before."""
-    for last in range(0, 1000, STRIDE):
+    """Jobs, each with a desk that was killed later than that of the one before."""
+    for desk in mortal_desks(house):
         job = planned(house)
         settle(house, job, 0, 2)
-        mortal = Mortal(house, last)
-        desk = Desk(mortal, mortal, house.waker, house.settings)  # type: ignore[arg-type]
-        with suppress(Killed):
-            desk.drain()
+        desk.drain()
         settle(house, job, 1)
-        with suppress(Killed):
-            desk.drain()
-        for kind in ("passage", "assemble"):
-            due_now(house, kind)
+        desk.drain()
+        due_now(house, Due.PASSAGE, Due.ASSEMBLE)
         house.desk.drain()
         yield job
-        if not mortal.died:
-            return
 
 
 def test_a_desk_may_be_killed_between_any_two_steps(spoken: House) -> None:

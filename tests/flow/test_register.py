@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import threading
-from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -16,14 +14,13 @@ from farm.layout import job_prefix, passages_prefix, register_key, result_prefix
 from farm.store import revisions
 from farm.store.call import command
 from tests.flow.house import House
-from tests.flow.mortal import Killed, Mortal, due_now
+from tests.flow.mortal import STRIDE, due_now, mortal_desks
 from tests.flow.test_edits import edited, narrated, same_as_new
 from tests.flow.test_revisions import reseed
 from worker.desk import passage_maker
 from worker.desk.desk import Desk
 from worker.desk.passage import Passage
 
-STRIDE = 1 if "WALK_STEPS" in os.environ else 7  # steps from one kill to the next; `make nightly` has all
 TITLES = ("Morning", "Noon", "Evening")
 NEW = "Nobody saw it come back before the end of the day."
 BOOK = {"title": "A Day"}  # else it would be the id of the job
@@ -185,17 +182,13 @@ def test_a_desk_that_is_killed_at_any_step_of_a_revision_leaves_every_result_who
     """A seed is another clip, and with eSpeak NG it sounds the same; so each revision is what the first one was."""
     job = house.submit(chapters=chapters(), output={"format": "flac"}, metadata=BOOK)
     house.finish()
-    undisturbed, renderer, died = audio(house, job), house.renderer(), 0
-    for last in range(0, 1_000, STRIDE):
-        reseed(house, job, 3, last + 1)
-        mortal = Mortal(house, last)
-        desk = Desk(mortal, mortal, house.waker, house.settings)  # type: ignore[arg-type]
+    undisturbed, renderer, count = audio(house, job), house.renderer(), 0
+    for count, desk in enumerate(mortal_desks(house), 1):
+        reseed(house, job, 3, count)
         for _ in range(2):
-            with suppress(Killed):
-                desk.drain()
+            desk.drain()
             renderer.drain()
-        for kind in (Due.PLAN, Due.PASSAGE, Due.ASSEMBLE):
-            due_now(house, kind)
+        due_now(house, Due.PLAN, Due.PASSAGE, Due.ASSEMBLE)
         for _ in range(2):
             house.desk.drain()
             renderer.drain()
@@ -205,8 +198,5 @@ def test_a_desk_that_is_killed_at_any_step_of_a_revision_leaves_every_result_who
         kept = house.store.run(revisions.earlier(job)).values()
         results = [house.outcome(job), *(each.result for each in kept)]
         assert runs(house, job) == {run_prefix(result.audio_key) for result in results}
-        if not mortal.died:
-            break
-        died += 1
-    assert died > 50 // STRIDE
+    assert count > 50 // STRIDE
     assert list(house.storage.list(passages_prefix(job))) == []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from typing import Any
 
 from farm.job import Due, Status
@@ -13,8 +12,7 @@ from farm.plan_reader import PlanReader
 from farm.spec import Spec
 from farm.store import jobs, revisions
 from tests.flow.house import House, Unwell
-from tests.flow.mortal import Killed, Mortal, due_now
-from worker.desk.desk import Desk
+from tests.flow.mortal import due_now, mortal_desks
 
 STORY = "The tide went out.\n\nNobody saw it go.\n\nIn the morning there were ships.\n\nThey waited for the sea."
 
@@ -133,16 +131,13 @@ def test_a_desk_that_is_killed_at_any_step_of_a_revision_leaves_both_results_who
     first = house.outcome(job)
     heard = house.storage.get(first.audio_key)
     reseed(house, job, 0, 7)
-    for last in range(1_000):
-        mortal = Mortal(house, last)
-        with suppress(Killed):
-            Desk(mortal, mortal, house.waker, house.settings).drain()  # type: ignore[arg-type]
+    count = 0
+    for desk in mortal_desks(house, stride=1):
+        count += 1
+        desk.drain()
         house.renderer().drain()
-        for kind in (Due.PLAN, Due.ASSEMBLE):
-            due_now(house, kind)
-        if not mortal.died:
-            break
-    assert last > 5
+        due_now(house, Due.PLAN, Due.ASSEMBLE)
+    assert count > 5
     house.desk.drain()
     assert (house.record(job).status, house.record(job).revision) == (Status.SUCCEEDED, 2)
     assert house.storage.get(first.audio_key) == heard
