@@ -4,7 +4,6 @@ import hashlib
 import io
 import os
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from farm.store import Store, registry
 from tests import program
 from tests.api.backstage import Backstage
 from tests.api.conftest import Served
-from tests.patience import patient
+from tests.until import until
 
 NIGHT = {"input": "It was a dark and stormy night."}
 
@@ -81,16 +80,14 @@ def test_an_idempotency_key_is_its_tenants_own(ann: httpx.Client, bob: httpx.Cli
 def test_a_key_opens_as_soon_as_it_is_made(ann: httpx.Client, store: Store) -> None:
     assert ann.get("/v1/jobs").status_code == 200
     store.run(registry.put_key(hashlib.sha256(b"fk_new").hexdigest(), "new", "new"))
-    deadline = time.monotonic() + patient(1)  # well below the age at which keys are read again anyway
-    while ann.get("/v1/jobs", headers={"Authorization": "Bearer fk_new"}).status_code != 200:
-        assert time.monotonic() < deadline
+    # Well below the age at which keys are read again anyway.
+    until(lambda: ann.get("/v1/jobs", headers={"Authorization": "Bearer fk_new"}).status_code == 200, 1)
 
 
 def test_a_revoked_key_opens_no_longer(ann: httpx.Client, bob: httpx.Client, store: Store) -> None:
     assert bob.get("/v1/jobs").status_code == 200
     store.run(registry.drop_key("bob"))
-    while bob.get("/v1/jobs").status_code == 200:  # a few seconds at most; pytest's timeout is the limit
-        pass
+    until(lambda: bob.get("/v1/jobs").status_code == 401)
     assert ann.get("/v1/jobs").status_code == 200
 
 
@@ -103,9 +100,7 @@ def test_a_farm_whose_last_key_was_revoked_stays_closed_until_it_is_opened(
         for headers in ({}, key, {"X-Forwarded-For": "10.0.0.1"}):
             assert api.get("/v1/jobs", headers=headers).status_code == 401
         store.run(registry.open_without_keys())
-        while api.get("/v1/jobs").status_code == 401:  # a few seconds at most; pytest's timeout is the limit
-            time.sleep(0.05)  # the API looks at its keys from time to time
-        assert api.get("/v1/jobs").status_code == 200
+        until(lambda: api.get("/v1/jobs").status_code == 200)
 
 
 @pytest.mark.parametrize("given", ["Bearer farm_unknown", "Bearer", "Basic YW5uOmFubg==", "farm_unknown", ""])

@@ -22,6 +22,7 @@ from tests.api.backstage import ESPEAK, Backstage
 from tests.api.conftest import Served
 from tests.api.test_access import make_key
 from tests.patience import patient
+from tests.until import until
 
 NIGHT = {"input": "It was a dark night. The rain fell in torrents."}
 
@@ -217,8 +218,7 @@ def test_a_stream_outlives_an_outage_of_redis(
         server.kill()
         assert api.get(f"/v1/jobs/{job}").status_code == 503
         server.start()
-        while api.post(f"/v1/jobs/{job}/cancel").status_code != 202:
-            pass
+        until(lambda: api.post(f"/v1/jobs/{job}/cancel").status_code == 202)
         assert statuses(stream.until("canceled")) == [(job, "canceled")]
     store.close()
 

@@ -19,6 +19,7 @@ from tests.api.backstage import ESPEAK, LEASE_MS, Backstage
 from tests.api.conftest import Served
 from tests.api.test_access import make_key
 from tests.patience import patient
+from tests.until import until
 
 NIGHT = {"input": "It was a dark night. The rain fell in torrents."}
 
@@ -122,8 +123,7 @@ def test_without_redis_nothing_is_accepted_and_with_it_everything_goes_on(
     unready = api.get("/readyz")
     assert (unready.status_code, unready.json()["checks"]["storage"]) == (503, "ok")
     redis.start()
-    while api.get(f"/v1/jobs/{job}").status_code != 200:
-        pass
+    until(lambda: api.get(f"/v1/jobs/{job}").status_code == 200)
     assert api.post(f"/v1/jobs/{job}/cancel").status_code == 202
     poll.join()
     assert polls[0].status_code in (200, 503)
@@ -164,8 +164,7 @@ def test_from_four_fifths_of_its_memory_on_redis_gets_no_new_work(
         assert api.get(f"/v1/jobs/{job}").status_code == 200
         assert api.post(f"/v1/jobs/{job}/cancel").status_code == 202
         client.config_set("maxmemory", int(used * 10))
-        while api.post("/v1/jobs", json=NIGHT).status_code != 202:
-            pass  # it looks once a second by itself
+        until(lambda: api.post("/v1/jobs", json=NIGHT).status_code == 202)
 
 
 def test_a_storage_that_is_gone_is_told(serve: Callable[..., httpx.Client], tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from farm.store import jobs, registry, segments
 from farm.wire import Worker
 from tests.api.backstage import LEASE_MS, Backstage
 from tests.patience import patient
+from tests.until import until
 
 NIGHT = {"input": "It was a dark night. The rain fell in torrents. A gust of wind swept up the streets."}
 
@@ -67,9 +68,8 @@ def test_position_and_eta_come_from_the_queue_and_the_workers_speed(api: httpx.C
     now = "2026-01-01T00:00:00Z"
     worker = Worker(id="w", kind="render", model="espeak", started_at=now, seen_at=now, segments_per_second=2)
     backstage.store.run(registry.beat("w", worker.model_dump_json(), LEASE_MS))
-    while (shown := api.get(f"/v1/jobs/{second}").json())["eta_seconds"] is None:  # speeds are a second old at most
-        pass
-    assert shown["eta_seconds"] == 3.0  # six segments wait, at two a second
+    until(lambda: api.get(f"/v1/jobs/{second}").json()["eta_seconds"] is not None)  # speeds are a second old at most
+    assert api.get(f"/v1/jobs/{second}").json()["eta_seconds"] == 3.0  # six segments wait, at two a second
 
 
 def test_a_long_poll_answers_at_the_jobs_end(api: httpx.Client, backstage: Backstage) -> None:

@@ -23,6 +23,7 @@ from tests.api.conftest import Served
 from tests.api.stage import Stage
 from tests.api.test_access import make_key
 from tests.patience import patient
+from tests.until import until
 
 TWO = {"input": "It was a dark night. Nobody spoke a word."}
 
@@ -146,9 +147,7 @@ def test_an_address_dies_with_its_key(
     url = address(ann, heard(ann, backstage, stage))
     assert player.get(url).status_code == 200
     store.run(registry.drop_key("ann"))
-    until = time.monotonic() + patient(10)
-    while player.get(url).status_code != 401:
-        assert time.monotonic() < until
+    until(lambda: player.get(url).status_code == 401)
 
 
 def test_an_address_of_a_farm_without_keys_ends_with_the_first_key(
@@ -159,9 +158,7 @@ def test_an_address_of_a_farm_without_keys_ends_with_the_first_key(
     for key in ("farm_ann", "none"):  # players of a page may send one; it says nothing here
         assert api.get(url, headers={"Authorization": f"Bearer {key}"}).status_code == 200
     make_key(store, "ann", "ann")
-    until = time.monotonic() + patient(10)
-    while api.get(url).status_code != 401:
-        assert time.monotonic() < until
+    until(lambda: api.get(url).status_code == 401)
 
 
 def test_two_apis_take_each_others_addresses(

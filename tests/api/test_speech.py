@@ -8,8 +8,7 @@ import io
 import json
 import socket
 import threading
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import av
@@ -30,7 +29,7 @@ from farm.store import Store, jobs
 from tests.api.backstage import Backstage
 from tests.api.conftest import Served
 from tests.api.stage import FRAMES, RATE, Stage, tone
-from tests.patience import patient
+from tests.until import until
 
 LINE = "The tide brings something back."
 # Every paragraph is a segment, and a pause of 450 ms lies between two.
@@ -63,15 +62,6 @@ def flac(data: bytes) -> Pcm:
 def status_of(store: Store, job: str) -> Status | None:
     record = store.run(jobs.record(job))
     return None if record is None else record.status
-
-
-def until(met: Callable[[], Any], seconds: float) -> bool:
-    deadline = time.monotonic() + patient(seconds)
-    while not met():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.01)  # what is awaited happens in the server, which tells nobody
-    return True
 
 
 # --- whole files ------------------------------------------------------------------------------------------------------

@@ -7,18 +7,13 @@ import pytest
 import redis
 
 from farm.wake import DESK_QUEUE, Waker, render_queue
+from tests.until import until
 
 
 @pytest.fixture
 def broker(redis_url: str) -> Iterator[redis.Redis]:
     with redis.Redis.from_url(redis_url) as client:
         yield client
-
-
-def until(condition: Callable[[], Any]) -> None:
-    """pytest's timeout is the limit."""
-    while not condition():
-        pass
 
 
 def test_a_wake_arrives_on_its_queue(redis_url: str, broker: redis.Redis) -> None:

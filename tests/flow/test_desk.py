@@ -18,6 +18,7 @@ from farm.storage import Object, Storage
 from farm.store import jobs, tasks
 from tests.flow.house import House
 from tests.patience import patient
+from tests.until import until
 from worker.desk.backoff import Backoff
 from worker.desk.desk import Desk
 
@@ -79,17 +80,17 @@ def test_a_one_sentence_job_is_assembled_while_five_books_are(house: House) -> N
     books, clips = settled_books(house, 5)
     gated = Gated(house.storage, clips)
     desk = Desk(house.store, gated, house.waker, house.settings)
-    stop, pause = threading.Event(), threading.Event()
+    stop, renderer = threading.Event(), house.renderer()
+
+    def spoken() -> bool:
+        renderer.drain()
+        return house.record(line).status is Status.SUCCEEDED
+
     with working(desk, stop):
         try:
             assert gated.asked.wait(patient(10))
             line = house.submit(input="Just a line.", priority=Lane.INTERACTIVE)
-            for _ in range(500):
-                house.renderer().drain()
-                if house.record(line).status is Status.SUCCEEDED:
-                    break
-                pause.wait(0.02)
-            assert house.record(line).status is Status.SUCCEEDED
+            until(spoken)
             assert {house.record(book).status for book in books} == {Status.ASSEMBLING}
         finally:
             gated.open.set()

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from farm.wire import Chapter
 from tests.flow.house import House
 from tests.flow.test_desk import working
 from tests.patience import patient
+from tests.until import until
 from worker.desk import plan_process as module
 from worker.desk.desk import Desk
 from worker.desk.long_plans import OF_ONE_OWNER, PlanProcesses
@@ -163,13 +163,6 @@ class Held(PlanProcesses):
                 self.dropped.set()
                 raise
         return super().plan(order, check)
-
-
-def until(done: Callable[[], bool]) -> None:
-    deadline, pause = time.monotonic() + patient(20), threading.Event()
-    while not done():
-        assert time.monotonic() < deadline
-        pause.wait(0.02)
 
 
 def test_a_line_of_another_is_planned_while_books_of_one_are(house: House) -> None:

@@ -24,6 +24,7 @@ from farm.storage.bucket import S3Storage
 from tests.conftest import free_port
 from tests.patience import patient
 from tests.s3_server import ACCESS_KEY, SECRET_KEY, S3Server
+from tests.until import until
 
 VERBS: dict[str, Callable[[Storage], Any]] = {
     "put": lambda storage: storage.put("jobs/one/plan", b"plan"),
@@ -133,11 +134,7 @@ def test_a_presigned_url_expires(bucket: S3Storage) -> None:
     url = bucket.url("results/job/audio.mp3", seconds=1)
     assert url is not None
 
-    deadline = time.monotonic() + patient(10)
-    while (status := httpx.get(url).status_code) == 200 and time.monotonic() < deadline:
-        pass
-
-    assert status == 403
+    until(lambda: httpx.get(url).status_code == 403)
 
 
 @pytest.mark.parametrize("seconds", [0, -1, 7 * 24 * 3600 + 1])
@@ -388,7 +385,7 @@ def test_what_is_not_the_farms_decides_nothing(
     }
     for name, value in strange.items():
         monkeypatch.setenv(name, value)
-    bucket = S3Storage(s3_server.bucket, prefix="strange", timeout=5, attempts=1)
+    bucket = S3Storage(s3_server.bucket, prefix="strange", timeout=patient(5), attempts=1)
 
     bucket.check()
 
