@@ -245,6 +245,7 @@ BROKEN = {"one.xhtml": page("<p>It rained.<br></p>")}
         (docx(p("It rained.")), "a.docx", "the document is no EPUB"),
         (b"It rained.", "a.txt", "the document is no EPUB"),
         (epub(BROKEN), "a.epub", "none of its sentences were found"),
+        (epub(PAGES, more={"OEBPS/a.png": bytes(12_000_000)}), "a.epub", "OEBPS/a.png in the archive unpacks to"),
     ],
 )
 def test_a_document_that_can_not_be_read_along_gives_a_plain_book_and_the_manifest_says_why(
@@ -266,7 +267,9 @@ def test_a_document_that_is_gone_gives_a_plain_book(house: House, api: httpx.Cli
     assert (told["book"], told["note"].startswith("the document was deleted")) == ("plain", True)
 
 
-def test_a_sentence_that_was_edited_is_heard_with_the_one_before_it(house: House, api: httpx.Client) -> None:
+def test_an_edited_sentence_is_heard_with_the_one_before_it_and_another_text_has_a_plain_book(
+    house: House, api: httpx.Client
+) -> None:
     job = narrated(house, api, epub(PAGES, contents=CONTENTS))
     rows = manifest(house, job)["segments"]
     index = next(row["index"] for row in rows if row["text"].startswith("He stayed"))
@@ -279,6 +282,9 @@ def test_a_sentence_that_was_edited_is_heard_with_the_one_before_it(house: House
     before = next(par for par in read.pars() if par.text == "left.")
     assert before.end_ms >= told["segments"][index]["offset_ms"] + told["segments"][index]["duration_ms"]
     assert read.text("OEBPS/one.xhtml") == Book(epub(PAGES, contents=CONTENTS)).text("OEBPS/one.xhtml")
+    assert api.patch(f"/v1/jobs/{job}", json={"input": "Another text."}).status_code == 202
+    house.finish()
+    assert [par.text for par in book(house, job).pars()] == ["Another text."]
 
 
 @pytest.mark.parametrize("limits", [{"memory_bytes": 96 << 20}, {"cpu_s": 1}], ids=["memory", "time"])

@@ -1,8 +1,11 @@
-"""Marking sentences in the pages of a book: nothing of a page is lost, doubled or moved."""
+"""Marking sentences in the pages of a document and of a plain book: nothing is lost, doubled or moved."""
 
 from __future__ import annotations
 
+import tempfile
+import zipfile
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,8 +14,13 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from farm.documents.xml import parse_xml
+from farm.plan import Part, Recipe, segments
+from farm.spec import StoredChapter
+from farm.wire import Pauses
 from worker.readalong.marking import MarkedPage
-from worker.readalong.placing import places_of
+from worker.readalong.overlay import Heard
+from worker.readalong.placing import letters_of, places_of
+from worker.readalong.plain_book import About, Page, Shown, write_plain_book
 
 XHTML = "{http://www.w3.org/1999/xhtml}"
 WORDS = st.lists(st.sampled_from(["it", "rained", "A1", "&amp;", "Ä", "雨", " ", "\n", "\u00ad", "x."]), max_size=6)
@@ -160,3 +168,32 @@ def test_sentences_are_found_in_their_order_where_some_are_left_out(said: list[s
     assert all(first[1] <= second[0] for first, second in pairwise(found))
     for sentence, place in zip(spoken, places, strict=True):
         assert place is None or letters[place[0] : place[1]] == "".join(sentence.split())
+
+
+# --- a plain book -----------------------------------------------------------------------------------------------------
+
+SAID = ["It rained.", "it", "<b> & c", "雨だ。", "Yes!", "\n", "\n\n", "* * *\n\n", "\f", "A. B. Cee", "1. Go"]
+
+
+@given(
+    st.lists(st.sampled_from(SAID), min_size=1).map(" ".join), st.sets(st.integers(0, 30)),
+    st.text("It raned", max_size=9),
+)  # fmt: skip
+def test_a_plain_book_shows_all_of_a_text_once_and_in_its_order(text: str, lost: set[int], title: str) -> None:
+    rows = list(segments([Part(title, text, "voice")], Recipe("t", "m", "1", "en"), 60, Pauses()))
+    shown = [
+        Shown(row.start, row.end, row.text, () if row.index in lost else (Heard(row.index, 0, 0, "", row.text, 0, 9),))
+        for row in rows
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        target, audio = Path(folder) / "book.epub", Path(folder) / "audio"
+        audio.touch()
+        pages = [Page(StoredChapter.model_construct(title=title, input=text, headings=[]), shown, audio)]
+        about = About("id", "en", "N. N.", "2026-11-29T00:00:00Z", {})
+        write_plain_book(target, about, pages, (".mp3", "audio/mpeg"), lambda: None, markup=False)
+        with zipfile.ZipFile(target) as book:
+            body = etree.fromstring(book.read("EPUB/chapter-0001.xhtml")).find(f"{XHTML}body")
+    said = letters_of("".join(body.itertext()))
+    assert said in (letters_of(text), letters_of(title) + letters_of(text))
+    marked = [letters_of("".join(span.itertext())) for span in body.iter(f"{XHTML}span")]
+    assert marked == [letters_of(row.text) for row in rows if row.index not in lost]

@@ -59,8 +59,8 @@ class ReadAlong:
         except Unfit as unfit:
             note = str(unfit)
             pages = self._pages(job, spec, plan, stitched, table, heard)
-            marked = write_plain_book(target, about, pages, AUDIO[stitched.format], markup=spec.markup != "none")
-            check()
+            audio, markup = AUDIO[stitched.format], spec.markup != "none"
+            marked = write_plain_book(target, about, pages, audio, check, markup=markup)
         facts = {
             "bytes": target.stat().st_size, "sha256": digest(target, check), "book": "plain" if note else "source",
             "times": "estimated" if any(each.part for each in heard) else "exact", "marked": marked,

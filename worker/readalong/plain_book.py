@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from xml.sax.saxutils import escape
@@ -57,9 +57,12 @@ class About:
     cover: Cover | None = None
 
 
-def write_plain_book(target: Path, about: About, pages: Sequence[Page], audio: tuple[str, str], *, markup: bool) -> int:
-    """`audio`: suffix and media type of the files. `markup`: the text of the chapters has some. Returns how many
-    sentences are marked."""
+def write_plain_book(
+    target: Path, about: About, pages: Sequence[Page], audio: tuple[str, str], check: Callable[[], None], *,
+    markup: bool,
+) -> int:  # fmt: skip
+    """`audio`: suffix and media type of the files. `check` is called after each page; an exception from it ends the
+    work. `markup`: the text of the chapters has some. Returns how many sentences are marked."""
     contents = _Contents(about, audio[1])
     with EpubFile(target) as file:
         file.put("META-INF/container.xml", _CONTAINER)
@@ -79,6 +82,7 @@ def write_plain_book(target: Path, about: About, pages: Sequence[Page], audio: t
                 file.put_file(f"EPUB/{name}{audio[0]}", page.audio)
                 file.put(f"EPUB/{name}.smil", smil(f"{name}.xhtml", pars))
             contents.add(name, title, pars, audio[0])
+            check()
         file.put("EPUB/nav.xhtml", contents.nav())
         file.put("EPUB/package.opf", contents.package())
     return contents.marked
