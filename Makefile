@@ -43,7 +43,7 @@ test: $(READY) ## the quick tests, without torch and Docker; some of any tier: m
 
 .PHONY: test-model
 test-model: $(if $(NAMED),$(ENGINES),types-model) ## the tests and the types of the IndexTTS engine (2 GB, a C++ compiler)
-	@$(call pytest,2) --dist loadfile $(if $(NAMED),,tests/indextts) $(ARGS)
+	@$(call pytest,2) --dist loadfile --no-loadscope-reorder $(if $(NAMED),,tests/indextts) $(ARGS)
 
 # The weights lie beside the environment, so that a clean one fetches them again: the way to them is tested as well.
 .PHONY: test-voice

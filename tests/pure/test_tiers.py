@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.order import CALCULATE, in_turn
+from tests.order import CALCULATE, LONGEST, in_turn
 from tests.tiers import BEFORE, CONTRIBUTING, TESTS, TIERS, count, folders, table
 
 ROOT = TESTS.parent
@@ -89,6 +89,11 @@ def test_processes_take_every_file_of_the_tier_once_in_turns_and_the_short_ones_
     for tenth in range(7):
         some = ordered[tenth * len(ordered) // 10 :][: len(ordered) // 10]
         assert {"flow", "api", "pure"} <= set(some), "files that wait and files that calculate are mixed"
+
+
+def test_files_that_take_minutes_begin() -> None:
+    ordered = in_turn((TESTS / "indextts").glob("test_*.py"))
+    assert {f"indextts/{file.name}" for file in ordered[: len(LONGEST)]} == set(LONGEST)
 
 
 @pytest.mark.parametrize("folder", BEFORE)
