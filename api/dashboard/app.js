@@ -8,12 +8,13 @@ import { Jobs } from './jobs.js';
 import { Job } from './job.js';
 import { Batch } from './batch.js';
 import { Batches } from './batches.js';
+import { Book } from './book.js';
 import { Submit } from './submit.js';
 import { Voices } from './voices.js';
 
-const PAGES = { '': Overview, jobs: Jobs, job: Job, batches: Batches, batch: Batch, submit: Submit, voices: Voices };
+const PAGES = { '': Overview, jobs: Jobs, job: Job, book: Book, batches: Batches, batch: Batch, submit: Submit, voices: Voices };
 const MENU = [['', 'Overview'], ['jobs', 'Jobs'], ['batches', 'Batches'], ['submit', 'Submit'], ['voices', 'Voices']];
-const OPENED_FROM = { job: 'jobs', batch: 'batches' };
+const OPENED_FROM = { job: 'jobs', book: 'jobs', batch: 'batches' };
 const PARTS = { redis: 'Redis', storage: 'The storage', workers: 'A worker' };
 
 /** {page, id, filter} of `#/jobs?status=failed`. */

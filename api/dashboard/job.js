@@ -5,6 +5,7 @@ import { call, get, useAnswer, useCalmly, useEvents } from './farm.js';
 import { Ask, Bar, Deleted, Left, Review, State, Trouble, When, bytes, clock, nameOf, number, path } from './parts.js';
 import { Chapters } from './chapters.js';
 import { Deliveries } from './deliveries.js';
+import { playOnly, useFollow } from './follow.js';
 import { canBeRetried } from './jobs.js';
 import { Listen } from './listen.js';
 import { Wave } from './wave.js';
@@ -55,6 +56,7 @@ export function Job({ id }) {
         <a class="button" href=${`${here}/archive.zip`} download>All as ZIP</a>
         <a class="button" href=${`${here}/manifest`} download>Manifest</a>
         ${Object.keys(result.subtitles).map((kind) => html`<a key=${kind} class="button" href=${`${here}/subtitles.${kind}`} download>${kind}</a>`)}`}
+      ${progress.segments_total > 0 && html`<a class="button" href=${path('book', job.id)}>Read and edit</a>`}
       <button type="button" onClick=${() => ask(true)}>Delete</button>
     </p>
     ${asked && html`<${Ask} yes="Delete 1" danger onAnswer=${remove}><p><b>Delete this job?</b></p>
@@ -93,15 +95,15 @@ function Segments({ job, audio, seeded }) {
   useEffect(() => {
     if (job.progress.segments_total) load(null);
   }, [job.status, job.progress.segments_total > 0]);
-  useFollow(audio, rows, setPlaying);
+  useFollow(audio, rows, (row) => setPlaying(row && row.index));
   if (!rows.length) return html`<${Trouble} of=${error} />`;
   return html`<section aria-labelledby="sentences"><h2 id="sentences">Sentences</h2>
-    <ol class="segments">${rows.map((row) => html`<${Sentence} key=${row.index} row=${row} audio=${audio} now=${playing === row.index}
+    <ol class="segments">${rows.map((row) => html`<${Sentence} key=${row.index} row=${row} job=${job.id} audio=${audio} now=${playing === row.index}
       seed=${seeded ? job.seed : null} />`)}</ol>
     ${next && html`<p><button type="button" onClick=${() => load(next)}>Show more</button></p>`}</section>`;
 }
 
-function Sentence({ row, audio, now, seed }) {
+function Sentence({ row, job, audio, now, seed }) {
   const sounds = row.duration_ms != null && row.offset_ms != null;
   const notes = [sounds && clock(row.offset_ms / 1000, 1), row.voice, seed != null && `seed ${seed}`,
     row.needs_review && 'needs review', row.attempts > 1 && `${row.attempts} attempts`, row.cached && 'from the cache'].filter(Boolean);
@@ -111,38 +113,6 @@ function Sentence({ row, audio, now, seed }) {
       title=${sounds ? 'play this sentence' : null} onClick=${() => playOnly(audio.current, row)}>${row.text}</button>
     <span class="quiet notes">${notes.join(' · ')}</span>
     ${warnings.map((warning) => html`<span class="warning">${warning}</span>`)}
-    ${row.error && html`<span class="why">${row.error}</span>`}</li>`;
-}
-
-/** Plays one sentence, and stops at its end. */
-function playOnly(audio, row) {
-  if (!audio) return;
-  audio.dataset.until = (row.offset_ms + row.duration_ms) / 1000;
-  audio.currentTime = row.offset_ms / 1000;
-  audio.play();
-}
-
-/** Tells which sentence is heard, and ends the one that was asked for alone. */
-function useFollow(audio, rows, tell) {
-  useEffect(() => {
-    const element = audio.current;
-    if (!element || !rows.length) return undefined;
-    let frame = 0;
-    const look = () => {
-      const now = element.currentTime, until = Number(element.dataset.until || Infinity);
-      if (now >= until) {
-        delete element.dataset.until;
-        element.pause();
-      }
-      const row = rows.findLast((each) => each.offset_ms != null && each.offset_ms / 1000 <= now + 0.01);
-      tell(element.paused ? null : row ? row.index : null);
-      frame = element.paused ? 0 : requestAnimationFrame(look);
-    };
-    const begin = () => { frame = frame || requestAnimationFrame(look); };
-    element.addEventListener('play', begin);
-    return () => {
-      element.removeEventListener('play', begin);
-      cancelAnimationFrame(frame);
-    };
-  }, [audio.current, rows]);
+    ${row.error && html`<span class="why">${row.error}</span>`}
+    <a class="notes" href=${`${path('book', job)}?at=${row.index}`} aria-label=${`Edit sentence ${row.index + 1}`}>Edit</a></li>`;
 }

@@ -1,7 +1,8 @@
 """A real farm with API keys, and Debian's Chromium (or FARM_TEST_CHROMIUM), both for the whole session.
 
 farm      every process of it is real; ann has a key, and olga, who operates it, another
-page      signed in as ann, watched: its console said nothing, deleted jobs aside, and it asked no other host
+page      signed in as ann, watched: its console said nothing, deleted jobs and conflicts aside, and it asked no other
+          host
 stranger  a page that has not signed in
 
 FARM_TEST_SHOTS names a folder for pictures of the pages of a test that fails, and what their consoles said.
@@ -113,7 +114,7 @@ def open_page(chromium: Browser, farm: Local, request: pytest.FixtureRequest) ->
         _keep(request.node.name, contexts, said)
     for context in contexts:
         context.close()
-    assert [line for line in said if not _of_a_deleted(line, farm.url)] == []
+    assert [line for line in said if not (_of_a_deleted(line, farm.url) or _of_a_conflict(line, farm.url))] == []
     assert elsewhere == []
 
 
@@ -124,6 +125,11 @@ def _of_a_deleted(line: str, url: str) -> bool:
         return False
     answer = httpx.get(f"{url}/v1/{found[1]}/{found[2]}", headers={"Authorization": f"Bearer {KEY}"}, trust_env=False)
     return answer.status_code == 404
+
+
+def _of_a_conflict(line: str, url: str) -> bool:
+    """Whether the browser tells of a 412: somebody else was faster, which the page says in words."""
+    return re.search(rf"412 .*{re.escape(url)}/v1/jobs/", line) is not None
 
 
 def _keep(test: str, contexts: Sequence[BrowserContext], said: Sequence[str]) -> None:

@@ -401,6 +401,8 @@ def shown(api: httpx.Client, hook: str) -> Mapping[str, str]:
         "#/": ".uplot",
         "#/jobs": "tbody tr",
         f"#/job/{job}": "#deliveries",
+        f"#/book/{job}": ".said",
+        f"#/book/{job}?at=0": ".sentence-card",
         f"#/job/{running}": "progress",
         f"#/job/{canceled}": "button.main",
         "#/submit": "pre.curl",
