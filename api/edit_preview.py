@@ -94,7 +94,14 @@ async def _cost(state: AppState, job: jobs.JobRecord, spec: Spec, total: int, ne
         rendered=len(new),
         reused=total - len(new),
         characters=characters,
-        audio_seconds=round(characters * job.milliseconds / job.characters / 1000, 1) if job.milliseconds else None,
+        audio_seconds=_audio_seconds(job, characters),
         render_seconds=round(len(new) / speed, 1) if speed else None,
         changed=[segment_view(row, names) for row in new[:SHOWN]],
     )
+
+
+def _audio_seconds(job: jobs.JobRecord, characters: int) -> float | None:
+    """By the pace of the job. None where that is not known, because not all of it is rendered."""
+    if job.status is not Status.SUCCEEDED or not job.characters:
+        return None
+    return round(characters * job.milliseconds / job.characters / 1000, 1)

@@ -11,6 +11,7 @@ import { Sentence } from './sentence.js';
 import { Sheet, sentence, sentenceAt, sheetWith, useSheet } from './sheet.js';
 
 const OPEN = new Set(['queued', 'running', 'assembling']);
+const AGAIN_MS = 500; // between two looks for the sentence that is heard
 const NOTHING = { drafts: new Map(), out: null, lexicons: null };
 
 export function Book({ id, filter }) {
@@ -33,7 +34,7 @@ export function Book({ id, filter }) {
     <p class="crumbs"><a href="#/jobs">Jobs</a> / <a href=${path('job', job.id)}>${nameOf(job)}</a></p>
     <h1>${nameOf(job)} <${State} of=${job.status} /></h1>
     <${Trouble} of=${error || contentsError || (job.error && job.error.message)} />
-    ${open && html`<p><${Bar} percent=${state.percent} /> ${number(state.segments_done)} of ${number(state.segments_total)} segments. <${Left} seconds=${job.eta_seconds} /> It can be changed once it has ended.</p>`}
+    ${open && html`<p><${Bar} percent=${state.percent} /> ${number(state.segments_done)} of ${number(state.segments_total)} segments. <${Left} seconds=${job.eta_seconds} /></p><p class="quiet">It can be changed once it has ended.</p>`}
     <${Text} key=${filter.at} job=${job} here=${here} chapters=${contents.data} open=${open} first=${filter.at === undefined ? null : Number(filter.at)} heardSoFar=${state.segments_done}
       onChanged=${() => { reload(); reloadContents(); }} />`;
 }
@@ -48,7 +49,7 @@ function Text({ job, here, chapters, open, first, heardSoFar, onChanged }) {
   const [listens, listen] = useState(false);
   const [voices] = useAll('v1/voices');
   const [models] = useAnswer('v1/models');
-  const audio = useRef(), stream = useRef(), finding = useRef(false), box = useRef();
+  const audio = useRef(), stream = useRef(), clip = useRef(), looked = useRef(0), box = useRef();
   const sheet = sheetWith(chapters, at);
   const version = `${job.revision} ${job.status}`;
   const [rows, until, error] = useSheet(here, job.progress.segments_total ? sheet : null, version);
@@ -56,10 +57,11 @@ function Text({ job, here, chapters, open, first, heardSoFar, onChanged }) {
   useFollow(audio, rows, (row, ms) => {
     const inside = row && rows[0].offset_ms != null && ms < until;
     setHeard(inside ? row.index : null);
-    if (!follows || inside || finding.current || audio.current.paused) return;
-    finding.current = true;
-    sentenceAt(here, chapters, ms).then(setAt, setRefusal).finally(() => { finding.current = false; });
+    if (!follows || inside || audio.current.paused || performance.now() < looked.current) return;
+    looked.current = Infinity; // while one answer is awaited, and a moment longer: there is silence before a chapter
+    sentenceAt(here, chapters, ms).then(setAt, setRefusal).finally(() => { looked.current = performance.now() + AGAIN_MS; });
   });
+  useEffect(() => () => clip.current && clip.current.pause(), []);
   useEffect(() => { if (!open) listen(false); }, [open]);
   const asked = useRef(first); // the sentence that the URL names, until it is there
   useEffect(() => {
@@ -80,11 +82,20 @@ function Text({ job, here, chapters, open, first, heardSoFar, onChanged }) {
     else if (result) {
       delete audio.current.dataset.until;
       audio.current.currentTime = row.offset_ms / 1000;
+    } else { // of a job that has no result, or none yet
+      clip.current = clip.current || new Audio();
+      clip.current.src = `${here}/segments/${row.index}/audio`;
+      clip.current.play();
     }
   };
+  const canBeHeard = (row) => Boolean(row.audio_url) || listens;
   const pick = (row) => {
     choose(row);
-    if (row.audio_url) hear(row);
+    if (canBeHeard(row)) hear(row);
+  };
+  const turn = (index) => { // by hand; the page stays there, whatever is heard
+    if (heard != null) follow(false);
+    setAt(index);
   };
   const close = () => {
     const index = chosen.index;
@@ -120,7 +131,7 @@ function Text({ job, here, chapters, open, first, heardSoFar, onChanged }) {
   const pending = changed && !open && html`<${Draft} here=${here} job=${job} changes=${changes} loose=${!chosen} onSent=${sent} onStale=${onChanged}
     onDrop=${() => setChanges(NOTHING)} />`;
   const panel = chosen && html`<${Sentence} key=${chosen.index} row=${chosen} job=${job} voices=${fitting} draft=${changes.drafts.get(chosen.index)}
-    locked=${open} seeded=${Boolean(model && model.parameters.includes('seed'))} onHear=${() => hear(chosen)} onDraft=${draft(chosen)}
+    locked=${open} seeded=${Boolean(model && model.parameters.includes('seed'))} onHear=${canBeHeard(chosen) ? () => hear(chosen) : null} onDraft=${draft(chosen)}
     onTake=${take} onLexicon=${toLexicon} onClose=${close} />${pending}`;
   return html`<div class="book" ref=${box}>
     <div class="text">
@@ -133,11 +144,11 @@ function Text({ job, here, chapters, open, first, heardSoFar, onChanged }) {
       <${Trouble} of=${refusal} />
       ${sheet ? html`<h2>${titleOf(sheet.chapter)}</h2>
         <${Sheet} sheet=${sheet} rows=${rows} heard=${heard} chosen=${chosen} drafts=${changes.drafts} follows=${follows} panel=${panel}
-          error=${error} onChoose=${pick} onTurn=${setAt} />` : html`<p class="quiet">Its text is not divided into sentences yet.</p>`}
+          error=${error} onChoose=${pick} onTurn=${turn} />` : html`<p class="quiet">Its text is not divided into sentences yet.</p>`}
       ${!chosen && pending}
     </div>
     <${Contents} chapters=${chapters} at=${sheet && sheet.chapter.index} out=${changes.out || out} locked=${open}
-      onOpen=${(chapter) => { setAt(chapter.first_segment); choose(null); }} onOut=${leaveOut} />
+      onOpen=${(chapter) => { turn(chapter.first_segment); choose(null); }} onOut=${leaveOut} />
   </div>`;
 }
 

@@ -1,6 +1,6 @@
 // Which sentence is heard, by its place in the audio; and one sentence heard alone.
 
-import { useEffect } from './vendor/preact-htm.js';
+import { useEffect, useRef } from './vendor/preact-htm.js';
 
 /** Plays one sentence, and stops at its end. */
 export function playOnly(audio, row) {
@@ -12,6 +12,8 @@ export function playOnly(audio, row) {
 
 /** Tells (row or null, milliseconds) while the audio plays, and ends the sentence that was asked for alone. */
 export function useFollow(audio, rows, tell) {
+  const current = useRef();
+  current.current = tell;
   useEffect(() => {
     const element = audio.current;
     if (!element || !rows.length) return undefined;
@@ -23,7 +25,7 @@ export function useFollow(audio, rows, tell) {
         element.pause();
       }
       const row = rows.findLast((each) => each.offset_ms != null && each.offset_ms / 1000 <= now + 0.01);
-      tell(element.paused || !row ? null : row, 1000 * now);
+      current.current(element.paused || !row ? null : row, 1000 * now);
       frame = element.paused ? 0 : requestAnimationFrame(look);
     };
     const begin = () => { frame = frame || requestAnimationFrame(look); };

@@ -7,10 +7,10 @@ import { Trouble, number } from './parts.js';
 const AS_IT_IS = '', AROUND = '*'; // choices of a voice; no name is written so
 
 /**
- * `draft` is what is changed so far: {text?, voice?, was}, and `onDraft` hears another, or null. `onTake` makes another
- * take; `onLexicon` hears the name of a new version of a lexicon.
+ * `onHear` is null where there is nothing to hear. `draft` is what is changed so far: {text?, voice?, was}, and `onDraft`
+ * hears another, or null. `onTake` makes another take; `onLexicon` hears the name of a new version of a lexicon.
  */
-export function Sentence({ row, job, here, draft, voices, seeded, locked, onHear, onDraft, onTake, onLexicon, onClose }) {
+export function Sentence({ row, job, draft, voices, seeded, locked, onHear, onDraft, onTake, onLexicon, onClose }) {
   const own = draft || {}, text = own.text === undefined ? row.text : own.text;
   const field = useRef();
   const change = (said) => {
@@ -23,7 +23,7 @@ export function Sentence({ row, job, here, draft, voices, seeded, locked, onHear
   const spoken = voices.find((voice) => voice.digest === row.voice);
   const who = row.character || (spoken ? spoken.name : row.voice);
   return html`<section class="card sentence-card" aria-label=${`Sentence ${row.index + 1}`} onKeyDown=${key}>
-    <p class="row"><button type="button" class="main" disabled=${!row.audio_url} onClick=${onHear}>Hear it</button>
+    <p class="row"><button type="button" class="main" disabled=${!onHear} onClick=${onHear}>Hear it</button>
       <span class="quiet">Sentence ${number(row.index + 1)}, ${who}${row.seed != null ? `, seed ${row.seed}` : ''}${row.spoken ? html`, said as <q>${row.spoken}</q>` : ''}</span>
       <button type="button" class="plain end" onClick=${onClose}>Close</button></p>
     ${(row.warnings || []).map((warning) => html`<p class="warning">${warning}</p>`)}
