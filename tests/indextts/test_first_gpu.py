@@ -26,7 +26,10 @@ MAY_LACK_A_PACKAGE = {"engine 2.5", "infer 2.5"}
 
 
 @pytest.mark.timeout(240)
-def test_every_probe_runs_or_says_why_not_and_the_table_is_complete(checkpoint: Path, tmp_path: Path) -> None:
+def test_every_probe_runs_or_says_why_not_and_the_table_is_complete(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # a core for each test process: threads that wait for others' would spin
     told = [f"--out={tmp_path / 'out'}", f"--scratch={tmp_path}", f"--checkpoint={checkpoint}"]
     asked = [probe.name for probe in PROBES if probe.name not in LONG or os.environ.get("MODEL") == "full"]
     only = [f"--only={name}" for name in asked]
