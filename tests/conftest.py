@@ -32,7 +32,7 @@ from farm.client import Farm
 from farm.embedded.port import HIGHEST, Port
 from farm.embedded.redis_server import bundled_redis
 from farm.embedded.supervisor import Local
-from tests.order import in_turn
+from tests.order import Rooms, in_turn
 from tests.patience import patient
 
 # Hypothesis would take 0.2 s for one example, or slow drawing, for a fault of the test: on a busy machine it is none.
@@ -46,6 +46,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if hasattr(config, "workerinput"):  # of xdist
         place = {file: number for number, file in enumerate(in_turn(item.path for item in items))}
         items.sort(key=lambda item: place[item.path])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Rooms | None:
+    return Rooms(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -1,4 +1,5 @@
 """The order in which processes that run tests beside each other take the files: all in turn, and short ones at the end.
+One process takes all files that use the running farm of a test session, so that one is started and not three.
 
 Files of some folders mostly wait, for processes and for sockets, and those of others calculate. Evenly mixed they leave
 no processor without work. The folders whose files calculate last till the end, because each of these files is over
@@ -7,13 +8,18 @@ soon: the last file of a run keeps nobody waiting. Files that take minutes begin
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
+
+from xdist.scheduler import LoadFileScheduling
 
 CALCULATE = ("pure", "containers", "webhook")
 LONGEST = ("indextts/test_first_gpu.py", "indextts/test_engine.py", "indextts/test_suite.py")
 _OTHERS_END = 0.8  # of the way
+_FARM = re.compile(r"\((?:[^()]*, )?(?:farm: Local|client: Farm|command: Command)\b")  # fixtures of a function
 
 
 def in_turn(files: Iterable[Path]) -> list[Path]:
@@ -27,3 +33,16 @@ def in_turn(files: Iterable[Path]) -> list[Path]:
         for number, file in enumerate(members)
     }
     return sorted(places, key=lambda file: ("/".join(file.parts[-2:]) not in LONGEST, places[file], file))
+
+
+@cache
+def uses_the_farm(file: Path) -> bool:
+    return bool(_FARM.search(file.read_text("utf-8")))
+
+
+class Rooms(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
+    """As --dist loadfile, but for the files that use the farm."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file: str = super()._split_scope(nodeid)
+        return "the farm" if uses_the_farm(self.config.rootpath / file) else file

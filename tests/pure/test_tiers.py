@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.order import CALCULATE, LONGEST, in_turn
+from tests.order import CALCULATE, LONGEST, in_turn, uses_the_farm
 from tests.tiers import BEFORE, CONTRIBUTING, TESTS, TIERS, count, folders, table
 
 ROOT = TESTS.parent
@@ -89,6 +89,13 @@ def test_processes_take_every_file_of_the_tier_once_in_turns_and_the_short_ones_
     for tenth in range(7):
         some = ordered[tenth * len(ordered) // 10 :][: len(ordered) // 10]
         assert {"flow", "api", "pure"} <= set(some), "files that wait and files that calculate are mixed"
+
+
+def test_files_that_use_the_farm_are_known() -> None:
+    client = {file.name for file in (TESTS / "client").glob("test_*.py") if uses_the_farm(file)}
+    assert {"test_cli.py", "test_client.py", "test_local.py"} <= client
+    assert client.isdisjoint({"test_child.py", "test_port.py"})
+    assert not any(map(uses_the_farm, (TESTS / "store").glob("test_*.py")))
 
 
 def test_files_that_take_minutes_begin() -> None:
