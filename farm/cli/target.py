@@ -44,7 +44,9 @@ def chapters_target(target: Path) -> Path:
 
 def readalong_target(target: Path) -> Path:
     """The EPUB beside the file of the whole; never the book itself, which may lie there. Raises BadInput."""
-    return file_target(target.with_name(f"{target.stem}-readalong.epub"))
+    ending = "-readalong.epub"
+    stem = os.fsencode(target.stem)[: NAME_BYTES - len(ending)].decode(errors="ignore")
+    return file_target(target.with_name(stem + ending))
 
 
 def format_of(target: Path) -> str:

@@ -229,6 +229,7 @@ def test_lines_of_a_batch_name_documents_which_they_need_no_more_once_accepted(
     assert [title for title, _ in spoken(backstage, everything)] == ["One", "Two"]
     assert spoken(backstage, line) == [("", "A line.")]
     assert [backstage.spec(job).language for job in (two, licht)] == ["en-us", "de"]
+    assert all(backstage.spec(job).document for job in (two, licht)), "read-alongs are made in the document"
     for job in (two, everything):
         assert json.loads(backstage.storage.get(book_key(job)))["title"] == "The Lighthouse"
         assert backstage.storage.get(book_cover_key(job)) == PNG

@@ -6,6 +6,7 @@ Its times are the places in the manifest, less the beginning of the chapter's fi
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ from worker.readalong.overlay import AUDIO, Heard
 from worker.readalong.plain_book import About, Page, Shown, write_plain_book
 from worker.readalong.source_book import Narration, Unfit
 from worker.readalong.source_process import write_apart
+
+log = logging.getLogger(__name__)
 
 _ZIP = b"PK"
 Table = Sequence[Mapping[str, Any]]  # the rows of a manifest
@@ -58,6 +61,8 @@ class ReadAlong:
             marked = self._in_document(target, job, spec, stitched, about, heard, check)
         except Unfit as unfit:
             note = str(unfit)
+            if spec.document:
+                log.info("the read-along of %s is a plain book: %s", job.id, note)
             pages = self._pages(job, spec, plan, stitched, table, heard)
             audio, markup = AUDIO[stitched.format], spec.markup != "none"
             marked = write_plain_book(target, about, pages, audio, check, markup=markup)
