@@ -117,7 +117,7 @@ def test_a_cancel_ends_a_batch_at_once_though_redis_is_full(house: House, unfold
 
 
 def test_a_deleted_batch_leaves_nothing_of_its_jobs(house: House) -> None:
-    batch = accept_batch(house, ["The tide went out.", "It came in again.", "A long line. " * (INLINE_BYTES // 12)])
+    batch = accept_batch(house, ["The tide went out.", "It came in again.", "A long line." + " " * INLINE_BYTES])
     kept = house.submit(input="Somebody else's line.", tenant="bob")
     house.finish()
     house.store.run(batches.drop(batch, "default"))
