@@ -38,13 +38,14 @@ SENTENCE = "The keeper counted the steps to the lamp, and slept until the ships 
 
 
 class Sleeper:
-    """Plays a render worker: claims a batch, sleeps for as long as a GPU would speak it, settles one clip for all."""
+    """Plays a render worker: claims a batch, sleeps for as long as a GPU would speak it, settles one clip for all. It
+    speaks `speed` times faster than real time."""
 
-    def __init__(self, local: Local, clip: bytes, sample_rate: int) -> None:
+    def __init__(self, local: Local, clip: bytes, sample_rate: int, speed: float = SPEED) -> None:
         settings = Settings(redis_url=local.redis_url, storage_url=local.storage_url)
         self._store, self._waker = Store.connect(settings.redis_url), Waker(settings.broker)
         self._storage = LocalStorage(local.data / "storage")
-        self._clip = clip
+        self._clip, self._speed = clip, speed
         self.slept, self.done = 0.0, threading.Event()
         card = Model(
             name="sleeper", revision="1", sample_rate=sample_rate,
@@ -60,7 +61,7 @@ class Sleeper:
             if grant is None:
                 self.done.wait(0.02)  # until the job is planned, or ended
                 continue
-            seconds = len(grant) * milliseconds / 1000 / SPEED
+            seconds = len(grant) * milliseconds / 1000 / self._speed
             time.sleep(seconds)  # the engine
             self.slept += seconds
             clips = []

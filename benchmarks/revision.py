@@ -23,9 +23,9 @@ CHARACTERS_A_SECOND = 18.6  # of eSpeak's English, with its pauses
 STEPS = {"running": "planned", "assembling": "all clips found or made"}
 
 
-def chapters(hours: float, count: int) -> list[Chapter]:
-    """Cut between paragraphs."""
-    paragraphs = book(round(hours * 3600 * CHARACTERS_A_SECOND)).split("\n\n")
+def chapters(characters: int, count: int) -> list[Chapter]:
+    """A book, cut between paragraphs."""
+    paragraphs = book(characters).split("\n\n")
     each = -(-len(paragraphs) // count)
     parts = [paragraphs[start : start + each] for start in range(0, len(paragraphs), each)]
     return [Chapter(title=f"Part {number}", input="\n\n".join(part)) for number, part in enumerate(parts, 1)]
@@ -51,7 +51,7 @@ def main() -> int:
     output = Output.model_validate({"format": options.format} | ({"preset": options.preset} if options.preset else {}))
     with tempfile.TemporaryDirectory() as folder, Local(Path(folder)) as local, Farm(local.url) as farm:
         began = time.perf_counter()
-        parts = chapters(options.hours, options.chapters)
+        parts = chapters(round(options.hours * 3600 * CHARACTERS_A_SECOND), options.chapters)
         first, reached = followed(farm, farm.submit(JobRequest(chapters=parts, output=output)).id, began)
         whole = reached[first.status]
         began = time.perf_counter()

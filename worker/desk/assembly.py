@@ -83,7 +83,7 @@ class ClipsMissing(FarmError):
 class _Joined:
     stitched: Stitched
     said: Mapping[int, Said]  # of each segment that is heard, by the engine
-    register: bytes = b""
+    register: Path | None = None
 
 
 class Assembler:
@@ -195,7 +195,7 @@ class Assembler:
             audio = audio_key(job.id, run, encoding.suffix)
             upload.put(audio, target, encoding.media_type)
             files = {each.chapter: each for each in stitched.chapter_files} if spec.output.per_chapter else {}
-            if joined.register:
+            if joined.register is not None:
                 upload.put(register_key(audio), joined.register, "application/octet-stream")
             upload.put_all(
                 ((chapter_key(audio, number), each.path, encoding.media_type) for number, each in files.items()), check
@@ -284,7 +284,7 @@ class Assembler:
         binder = Binder(target, output, sample_rate, names if keeps_passages(output) else ())
         stitched = binder.bind(passages_of(job, named, *of), book, check, measured=passages_of(job, unmeasured, *of))
         indices = (row.index for pieces in every for row in pieces.rows)
-        kept = binder.register if is_long(stitched.milliseconds(stitched.frames)) else b""
+        kept = binder.register if is_long(stitched.milliseconds(stitched.frames)) else None
         return _Joined(stitched, dict(zip(indices, binder.said, strict=True)), kept)
 
     def _document(self, job: str, output: Output) -> Metadata:

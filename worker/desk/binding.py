@@ -22,15 +22,16 @@ from worker.desk.digest import digest
 from worker.desk.loudness import Figures, Levels, decibels, joined, shown
 from worker.desk.manifest import Said
 from worker.desk.mastering import gain_for
-from worker.desk.passage import Passage, finished, without_sound
+from worker.desk.passage import Passage, finished
 from worker.desk.recording_file import RecordingFile
-from worker.desk.register import Entry, write_register
+from worker.desk.register import RegisterFile
 from worker.desk.stitch import Stitched
 from worker.desk.waveform import bound
 
 
 class Binder:
-    """Once the recording is bound, `said` has what the engine said of each clip, and `register` where passages lie."""
+    """Once the recording is bound, `said` has what the engine said of each clip, and `register` is a file that says
+    where its passages lie."""
 
     def __init__(self, target: Path, output: Output, sample_rate: int, names: Sequence[str] = ()) -> None:
         """`sample_rate` is that of the clips, in Hz. `names` are those of the passages in the result, for its register;
@@ -38,10 +39,9 @@ class Binder:
         self._target, self._output, self._names = target, output, names
         self._rate = encodable_rate(output.format, output.sample_rate or sample_rate)
         self.said: list[Said] = []
-        self.register = b""
+        self.register: Path | None = None
         self._levels: list[_Level] = []
         self._envelopes: list[Samples] = []
-        self._silent: list[bytes] = []  # the passages without their sound
 
     def bind(
         self, passages: Iterable[Passage], book: Book, check: Callable[[], None], *, measured: Iterable[Passage] = ()
@@ -55,17 +55,21 @@ class Binder:
             parts = None
             if self._output.in_chapters:
                 parts = files.enter_context(closing(ChapterFiles(self._target.parent, *of)))
+            register = None
+            if self._names:
+                register = files.enter_context(closing(RegisterFile(self._target.with_name("register"))))
             for passage in self._gained(passages, gains, check):
                 whole.write(passage)
                 if parts is not None:
                     parts.write(passage)
                 self._note(passage)
-                if self._names:
-                    self._silent.append(without_sound(passage, self._output))
+                if register is not None:
+                    register.add(passage, self._output)
             held, chapter_files = whole.finish(), parts.finish() if parts is not None else ()
-        if self._names:
-            every = zip(self._silent, whole.places(), whole.starts, strict=True)
-            self.register = write_register(self._names, [Entry(each, *place, start) for each, place, start in every])
+            whole.close()
+            if register is not None:
+                register.finish(self._names, whole.places(), whole.starts)
+                self.register = register.path
         chapters: dict[int, list[_Level]] = {}
         for level in self._levels:
             chapters.setdefault(level.chapter, []).append(level)
