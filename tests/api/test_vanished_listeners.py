@@ -12,7 +12,6 @@ import gc
 import socket
 import struct
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -26,6 +25,7 @@ from api.connection import Connection
 from api.event_stream import EventStream
 from tests.api.conftest import Served
 from tests.patience import patient
+from tests.until import until
 
 LISTENERS, VANISHED = 1_000, 500
 NOTICED_S = 1.0  # in place of a minute
@@ -87,13 +87,6 @@ async def hears_of_a_job(api: Served, listeners: list[Client]) -> None:
         await asyncio.gather(
             *(reader.readuntil(f'"id":"{job}","status":"canceled"'.encode()) for reader, _ in listeners)
         )
-
-
-def until(met: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + patient(10 * NOTICED_S)
-    while not met():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)  # the server learns from the system who is gone, and announces nothing
 
 
 def kept() -> Counter[Any]:

@@ -104,6 +104,7 @@ async def test_a_job_that_is_not_on_the_disk_in_time_is_an_error_and_is_accepted
             assert isinstance(refused, StoreUnavailable)
             assert (refused.code, refused.retryable, read) == ("not_durable", True, {})
         client.config_set("appendfsync", "always")
+    monkeypatch.setattr("farm.store.runner._SYNC_MS", 10_000)
     accepted = await store.run(jobs.accept(new_job("job_c", **wanted)))
     assert (accepted.id, accepted.replayed) == ("job_a", True)
     await store.close()
