@@ -14,7 +14,9 @@ from farm.spec import (
     Rendered,
     Shared,
     Spec,
+    StoredChapter,
     StoredVoice,
+    Turn,
     failure,
     merged,
     patch,
@@ -31,17 +33,19 @@ from farm.wire import Chapter, JobError, JobOptions, Output, Webhook
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 chapters = st.lists(
     st.builds(
-        Chapter.model_construct,
+        StoredChapter.model_construct,
         title=texts | st.just(""),
         input=texts,
         voice=st.none() | texts,
         target_duration_ms=st.none() | st.integers(100, 86_400_000),
+        turns=st.just(()) | st.tuples(st.builds(Turn, st.just(0), st.integers(1, 9), texts)),
+        left_out=st.booleans(),
     )
 )
 
 
 @given(chapters)
-def test_a_text_document_gives_the_chapters_back(parts: list[Chapter]) -> None:
+def test_a_text_document_gives_the_chapters_back(parts: list[StoredChapter]) -> None:
     assert read_text(write_text(parts)) == parts
     assert read_text(write_text(parts).encode()) == parts
 

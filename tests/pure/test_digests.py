@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from farm.plan import Part, Plan, Recipe, Segment, clip_digest, decode_page, encode_plan, segments
-from farm.spec import Spec, read_text, write_text
+from farm.spec import Spec, StoredChapter, read_text, write_text
 from farm.speech import Manner
-from farm.wire import Chapter, Output, Pauses, Webhook
+from farm.wire import Output, Pauses, Webhook
 
 EMOTION = '{"strength":0.5,"voice":"d1ge57"}'
 ENGLISH = "The harbour was empty."
@@ -181,7 +181,8 @@ def test_a_text_document_is_written_and_read_as_in_the_release_before() -> None:
         '{"input":"雨中。","title":"Der Bahnhof","voice":"anna","target_duration_ms":4321}]}'
     )
     chapters = [
-        Chapter(input="One."), Chapter(title="Der Bahnhof", input="雨中。", voice="anna", target_duration_ms=4321)
-    ]  # fmt: skip
+        StoredChapter(input="One."),
+        StoredChapter(title="Der Bahnhof", input="雨中。", voice="anna", target_duration_ms=4321),
+    ]
     assert write_text(chapters) == stored
     assert [chapter.model_dump() for chapter in read_text(stored)] == [chapter.model_dump() for chapter in chapters]
