@@ -34,7 +34,9 @@ from farm.wire import (
     ChapterFile,
     Delivery,
     Document,
+    EditPreview,
     Job,
+    JobChapter,
     JobEdit,
     JobOptions,
     JobRequest,
@@ -108,6 +110,14 @@ class Farm(Exchange):
         """Changes an ended job, which goes on as its next revision and renders only what changed. With `revision`, only
         where that is still the job's."""
         return self._change("PATCH", _job(id), Job, body=_said(edit), key=_key(idempotency_key), revision=revision)
+
+    def preview_edit(self, id: str, edit: JobEdit, *, revision: int | None = None) -> EditPreview:
+        """What the edit would render, and about how long that takes. Nothing is changed."""
+        return self._post(f"{_job(id)}/preview", EditPreview, body=_said(edit), revision=revision)
+
+    def contents(self, id: str) -> list[JobChapter]:
+        """The chapters of the job, those that an edit has left out too."""
+        return list(self._pages(f"{_job(id)}/contents", JobChapter))
 
     def retry_segment(
         self, id: str, segment: int, *, seed: int | None = None, revision: int | None = None,

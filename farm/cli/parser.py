@@ -90,6 +90,8 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("file", nargs="?", metavar="FILE", help="all of its text anew, in UTF-8, or - for stdin")
     command.add_argument("--segment", type=int, action="append", default=[], metavar="N", help="a sentence; repeatable")
     command.add_argument("--text", action="append", default=[], help="in place of that; repeatable, one for each")
+    says = "who speaks it, an empty one for who speaks what is around it; repeatable, one for each"
+    command.add_argument("--speaker", action="append", default=[], metavar="VOICE", help=says)
     command.add_argument("--voice", help="of the whole job")
     command.add_argument(
         "--cast", action="append", default=[], type=_pair, metavar="NAME=VOICE", help="in place of its cast; repeatable"
@@ -102,6 +104,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--markup", choices=get_args(Markup), help="what the text is written in")
     command.add_argument("--format", choices=tuple(AUDIO_FORMATS), help="of the audio")
     command.add_argument("--revision", type=int, metavar="N", help="only where the job is still at this one")
+    command.add_argument("--dry-run", action="store_true", help="change nothing, and say what it would render")
 
     _add_voices(commands)
     _add_lexicons(commands)

@@ -84,9 +84,21 @@ def test_an_edit_sends_what_changes_and_nothing_else(command: Command, scripted:
         "input": "All anew.", "speed": 1.5, "lexicons": [], "output": {"format": "m4b"},
     }  # fmt: skip
     assert "if-match" not in second.headers
-    for wrong in ((), ("--segment", "3")):
+    for wrong in ((), ("--segment", "3"), ("--segment", "3", "--text", "A.", "--speaker", "a", "--speaker", "b")):
         refused = command("edit", "job_1", *wrong, FARM_URL=scripted.url)
         assert (refused.returncode, "--text" in refused.stderr) == (2, True)
+
+
+def test_a_dry_run_of_an_edit_says_what_it_would_render(command: Command, scripted: Scripted) -> None:
+    row = {"index": 3, "chapter": 0, "start": 0, "end": 4, "text": "Yes.", "voice": "anna", "pause_ms": 0, "digest": ""}
+    cost = {"revision": 1, "segments": 9, "rendered": 1, "reused": 8, "characters": 4, "audio_seconds": 1.5}
+    scripted.replies = [Reply(200, body={**cost, "changed": [row]})]
+    told = command("edit", "job_1", "--segment", "3", "--speaker", "anna", "--dry-run", FARM_URL=scripted.url)
+    assert (told.returncode, told.stderr) == (0, "")
+    assert told.stdout == "    3  anna: Yes.\n1 of 9 segments would be rendered, about 1.5 s of audio\n"
+    (asked,) = scripted.asked
+    assert (asked.method, asked.path) == ("POST", "/v1/jobs/job_1/preview")
+    assert json.loads(asked.body) == {"segments": [{"index": 3, "voice": "anna"}]}
 
 
 def test_a_retry_of_a_segment_asks_for_that_one_and_says_where_the_job_stands(
