@@ -71,6 +71,7 @@ class MarkedPage:
     def __init__(self, root: Element) -> None:
         self.root = root
         self._runs: list[_Run] = []
+        self._known: tuple[_Run, Sequence[int]] | None = None
         pieces: list[str] = []
         self._joints = {0}
         length = 0
@@ -130,11 +131,21 @@ class MarkedPage:
         number = bisect_right(self._runs, start, key=lambda run: run.start) - 1
         while number < len(self._runs) and self._runs[number].start < end:
             run = self._runs[number]
-            places = [at for at, sign in enumerate(run.text) if not sign.isspace() and ord(sign) not in CONTROL]
+            places = self._places_in(run)
             first, last = max(0, start - run.start), min(len(places), end - run.start)
             if first < last:
                 yield _Slice(run, places[first], places[last - 1] + 1, last - first)
             number += 1
+
+    def _places_in(self, run: _Run) -> Sequence[int]:
+        """Of its letters in its text. They are kept for the next sentence, which has begun in the same text mostly; the
+        text has been cut behind that since."""
+        if self._known is None or self._known[0] is not run:
+            self._known = (
+                run,
+                [at for at, sign in enumerate(run.text) if not sign.isspace() and ord(sign) not in CONTROL],
+            )
+        return self._known[1]
 
     def _surround(self, slices: Sequence[_Slice], start: int, end: int, id: str) -> bool:
         """One span around all of them, if that cuts no element."""

@@ -7,7 +7,7 @@ file, so that pauses are heard. https://www.w3.org/TR/epub-33/#sec-media-overlay
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from xml.sax.saxutils import quoteattr
@@ -75,7 +75,7 @@ def smil(page: str, pars: Iterable[Par]) -> bytes:
     ).encode()
 
 
-def lasting_ms(pars: Sequence[Par]) -> int:
+def lasting_ms(pars: Iterable[Par]) -> int:
     return sum(par.end_ms - par.begin_ms for par in pars)
 
 

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import posixpath
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from itertools import accumulate, groupby, pairwise
 from pathlib import Path
 from urllib.parse import quote
 
@@ -165,18 +166,18 @@ class _Changes:
             name = self._audio_name(chapter)
             self.audio[name] = self._narration.audio[chapter]
             self._items.append((f"{self._ids}-audio-{chapter + 1}", name, self._narration.audio_type))
-        for number, (path, page) in enumerate(self._pages.items(), 1):
-            if of_page := [each for each in marked if each.path == path]:
-                self._mark_page(f"{self._ids}-page-{number}", path, page, of_page, style)
+        for number, (path, of_page) in enumerate(groupby(marked, key=lambda each: each.path), 1):
+            self._mark_page(f"{self._ids}-page-{number}", path, self._pages[path], list(of_page), style)
 
     def _mark_page(self, id: str, path: str, page: MarkedPage, marked: Sequence[_Placed], style: str) -> None:
         prefix = _free("readalong", page.ids)
-        pars: list[Par] = []
+        pars: deque[Par] = deque()
         for each in reversed(marked):
             pieces = page.mark(each.start, each.end, f"{prefix}-{each.heard.id}")
             times = _shared(each.begin_ms, each.end_ms, [piece.letters for piece in pieces])
             audio = _link(self._root, self._audio_name(each.heard.chapter))
-            pars[:0] = (Par(piece.id, audio, *time) for piece, time in zip(pieces, times, strict=False))
+            of_each = [Par(piece.id, audio, *time) for piece, time in zip(pieces, times, strict=False)]
+            pars.extendleft(reversed(of_each))
         if not pars:
             return
         page.link(_link(posixpath.dirname(path), style))
