@@ -22,10 +22,12 @@ from farm.passages import PASSAGE_MS, Cuts, passages
 from farm.plan import Segment
 from farm.sound.flac_frames import LONGEST, bodies_at, encode_frames, frames_at, stream_head
 from farm.wire import Output, Pauses
-from tests.pure.studio import CLICKS, CLIPS, RATE, bound, heard, made, noise, row, stored
+from tests.pure.studio import BOOK, CLICKS, CLIPS, RATE, bound, heard, made, noise, picture_of, row, stored
+from worker.desk.book import read_cover
 from worker.desk.loudness import Levels
 from worker.desk.packets import CODERS
-from worker.desk.passage import Passage, Pieces, read_passage, write_passage
+from worker.desk.passage import Passage, Pieces, read_passage, with_sound, without_sound, write_passage
+from worker.desk.recording_file import RecordingFile
 
 # --- cuts -------------------------------------------------------------------------------------------------------------
 
@@ -137,6 +139,25 @@ def placed(spans: Sequence[Any]) -> list[int]:
 
 def clicks(sound: npt.NDArray[Any], near: Sequence[int]) -> list[int]:
     return [int(np.argmax(np.abs(sound[max(0, at - 2_000) : at + 2_000]))) + max(0, at - 2_000) for at in near]
+
+
+@pytest.mark.parametrize("format", ["wav", "flac", "m4b", "mp3"])
+def test_a_recording_with_a_cover_has_each_passage_in_one_stretch(format: AudioFormat, tmp_path: Path) -> None:
+    rows = [row(n, chapter, 1500) for n, chapter in enumerate((0, 0, 1, 2, 2))]
+    output = Output(format=format)
+    passages = made(stored(tmp_path / "s", CLIPS), [rows[:2], rows[2:3], rows[3:]], output)
+    book = replace(BOOK, picture=read_cover(picture_of("PNG", 600, 600)))
+    file = RecordingFile(tmp_path / "whole", output, passages[0].sample_rate, book, lambda: None)
+    for passage in passages:
+        file.write(passage)
+    file.finish()
+    file.close()
+    data = (tmp_path / "whole").read_bytes()
+    for passage, (start, length), sample in zip(passages, file.places(), file.starts, strict=True):
+        silent = without_sound(passage, output)
+        taken = with_sound(silent, passage.chapter, sample, data[start : start + length])
+        assert taken is not None
+        assert write_passage(taken) == write_passage(passage)
 
 
 @pytest.mark.parametrize("pauses", [(120, 1500, 450, 120, 0), (0, 0, 0, 0, 0), (7, 43, 42, 1, 0)])
