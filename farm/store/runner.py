@@ -17,7 +17,7 @@ from redis.exceptions import NoScriptError, RedisError
 
 from farm.errors import Misconfigured, StoreUnavailable
 from farm.store import connection
-from farm.store.call import Argument, Call, Script, command, render_scripts
+from farm.store.call import Argument, Call, Script, command, own_scripts
 from farm.store.outage import farm_error
 
 T = TypeVar("T")
@@ -108,7 +108,7 @@ class Store:
         """Checks the server's version (>= 6.2), cluster mode, eviction and schema; with `synchronous` also that an
         AsyncStore could wait for its disk. The store remembers the birth mark of the keyspace: when Redis later has
         another mark or none, every call raises StoreReplaced."""
-        store = cls(connection.client(url), scripts or render_scripts())
+        store = cls(connection.client(url), scripts or own_scripts())
         try:
             info = store.info()
             check_server(info)
@@ -169,7 +169,7 @@ class AsyncStore:
     async def connect(
         cls, url: str, scripts: Mapping[str, Script] | None = None, *, synchronous: bool = False
     ) -> AsyncStore:
-        store = cls(connection.async_client(url), scripts or render_scripts(), synchronous)
+        store = cls(connection.async_client(url), scripts or own_scripts(), synchronous)
         try:
             info = await store._execute("INFO")
             check_server(info)
