@@ -79,6 +79,15 @@ class House:
             self.renderer().drain()
         self.desk.drain()
 
+    def drain_by_two_desks(self) -> None:
+        """At once."""
+        desks = [Desk(self.store, self.storage, self.waker, self.settings) for _ in range(2)]
+        threads = [threading.Thread(target=desk.drain) for desk in desks]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
     def record(self, job: str) -> jobs.JobRecord:
         record = self.store.run(jobs.record(job))
         assert record is not None

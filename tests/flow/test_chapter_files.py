@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 import os
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -263,12 +262,7 @@ def test_two_desks_make_the_same_files_of_chapters(spoken: House) -> None:
     job = asked(spoken, metadata={"title": "A Day"})
     spoken.desk.drain()
     spoken.renderer().drain()
-    desks = [Desk(spoken.store, spoken.storage, spoken.waker, spoken.settings) for _ in range(2)]
-    threads = [threading.Thread(target=desk.drain) for desk in desks]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    spoken.drain_by_two_desks()
     assert audio(spoken, job) == audio(spoken, alone)
     assert len(results(spoken, job)) == 5
 

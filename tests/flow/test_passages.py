@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import itertools
 import json
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -425,12 +424,7 @@ def test_two_desks_at_once_make_one_recording(spoken: House) -> None:
     spoken.desk.drain()
     job = planned(spoken)
     settle(spoken, job, 0, 1, 2)
-    desks = [Desk(spoken.store, spoken.storage, spoken.waker, spoken.settings) for _ in range(2)]
-    threads = [threading.Thread(target=desk.drain) for desk in desks]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    spoken.drain_by_two_desks()
     assert result(spoken, job) == result(spoken, alone)
 
 

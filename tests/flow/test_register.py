@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 import httpx
@@ -18,7 +17,6 @@ from tests.flow.mortal import STRIDE, due_now, mortal_desks
 from tests.flow.test_edits import edited, narrated, same_as_new
 from tests.flow.test_revisions import reseed
 from worker.desk import passage_maker
-from worker.desk.desk import Desk
 from worker.desk.passage import Passage
 
 TITLES = ("Morning", "Noon", "Evening")
@@ -168,12 +166,7 @@ def test_two_desks_at_once_make_one_revision(house: House, api: httpx.Client) ->
     api.patch(f"/v1/jobs/{job}", json={"segments": [{"index": 3, "text": NEW}]})
     house.desk.drain()
     house.renderer().drain()
-    desks = [Desk(house.store, house.storage, house.waker, house.settings) for _ in range(2)]
-    threads = [threading.Thread(target=desk.drain) for desk in desks]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    house.drain_by_two_desks()
     assert len(runs(house, job)) == 2
     same_as_new(house, api, job, chapters=changed(), metadata=BOOK)
 
