@@ -30,6 +30,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
+from tests.indextts.offspring import note_known
+
 if TYPE_CHECKING:
     from worker.engines.indextts.shapes import Network
 
@@ -99,6 +101,12 @@ def once(folder: Path, write: Callable[[Path], object]) -> Path:
             write(unfinished)
             unfinished.rename(folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def offspring_before() -> None:
+    """For files that ask for `offspring.children`."""
+    note_known()
 
 
 @pytest.fixture(scope="session")

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import pytest
 import soundfile as sf
 import torch
 
 from farm.errors import BadInput, Misconfigured, Unavailable
+from tests.indextts.offspring import children
 from worker.engines.indextts.aide import Aide, Ended, Late
 from worker.engines.indextts.shapes import Network
 from worker.engines.indextts.voice import emotion_model, spectra
@@ -23,8 +23,7 @@ from worker.engines.indextts.voice.spectra import AnalystHere, AnalystProcess
 ANSWERING = "tests.indextts.answering"
 
 
-def children(module: str) -> list[psutil.Process]:
-    return [child for child in psutil.Process().children() if module in " ".join(child.cmdline())]
+pytestmark = pytest.mark.usefixtures("offspring_before")
 
 
 @pytest.fixture

@@ -6,13 +6,14 @@ import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-import psutil
 import pytest
 
+from tests.indextts.offspring import children
 from worker.engines.indextts.shapes import Network
 from worker.engines.indextts.text import wording
 from worker.engines.indextts.text.wording import GrammarProcesses, Grammars, Tongue
 
+pytestmark = pytest.mark.usefixtures("offspring_before")
 TEXTS = ["He paid $3.50 for 2 of them.", "1984.", "Good morning.", "在2024年", "", "Call M.2 now\u2028twice."]
 
 
@@ -40,11 +41,11 @@ def test_readers_give_the_words_of_the_grammars_here_several_at_a_time(
 
 def test_a_reader_that_is_killed_costs_no_text_and_is_replaced(here: Grammars, readers: GrammarProcesses) -> None:
     readers.normalize("1.", "en")
-    for process in _children():
+    for process in children(wording.__name__):
         process.send_signal(signal.SIGKILL)
     for _ in range(4):
         assert readers.normalize("In 1984.", "en") == here.normalize("In 1984.", "en")
-    assert len(_children()) == 2
+    assert len(children(wording.__name__)) == 2
 
 
 def test_a_text_at_which_a_reader_hangs_stays_as_written_and_the_reader_is_replaced(
@@ -53,20 +54,20 @@ def test_a_text_at_which_a_reader_hangs_stays_as_written_and_the_reader_is_repla
     for _ in range(2):
         readers.normalize("1.", "en")  # until both have loaded their grammars
     monkeypatch.setattr(wording, "DEADLINE_S", 0.5)
-    for process in _children():
+    for process in children(wording.__name__):
         process.send_signal(signal.SIGSTOP)
     assert readers.normalize("In 1984.", "en") == "In 1984."
     assert readers.normalize("In 1984.", "en") == "In 1984."
     monkeypatch.undo()
     assert readers.normalize("In 1984.", "en") == here.normalize("In 1984.", "en")
-    assert len(_children()) == 2
+    assert len(children(wording.__name__)) == 2
 
 
 def test_the_farms_glossary_reaches_the_readers(network: Network, here: Grammars) -> None:
     readers = GrammarProcesses(1, here, {"TTS": "talking machine"})
     assert "talking machine" in readers.normalize("A TTS farm.", "en")
     readers.close()
-    assert not _children()
+    assert not children(wording.__name__)
 
 
 def test_a_reader_gives_the_spanish_words_of_the_grammar_here(network25: Network) -> None:
@@ -84,8 +85,3 @@ def test_without_a_spanish_grammar_a_text_stays_as_it_is(here: Grammars) -> None
 
 def _tongue(text: str) -> Tongue:
     return "zh or en" if text == "在2024年" else "en"
-
-
-def _children() -> list[psutil.Process]:
-    children = psutil.Process().children()
-    return [child for child in children if "text.wording" in " ".join(child.cmdline()) and child.is_running()]
