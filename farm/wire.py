@@ -112,6 +112,7 @@ Seed = Annotated[int, Field(ge=0, le=2**32 - 1), BeforeValidator(_number)]
 Weight = Annotated[float, Field(ge=0, le=1.5), BeforeValidator(_number)]
 Switch = Annotated[bool, Field(strict=True)]
 Milliseconds = Annotated[int, Field(ge=0, le=60_000), BeforeValidator(_number)]
+ChapterNumber = Annotated[int, Field(ge=0, lt=MAX_CHAPTERS), BeforeValidator(_number)]  # the first is 0
 Target = Annotated[int, Field(ge=100, le=86_400_000), BeforeValidator(_number)]  # milliseconds, up to a day
 
 
@@ -133,7 +134,7 @@ class Chapter(_Request):
 
     title: Label = ""
     input: Text = Field(description="may hold marks like <行|XING2> for models that honour `pronunciation`")
-    headings: list[Annotated[int, Field(ge=0, le=MAX_CHARACTERS)]] = Field(
+    headings: list[Annotated[int, Field(ge=0, le=MAX_CHARACTERS), BeforeValidator(_number)]] = Field(
         [], description="where paragraphs begin that are headings, in characters; output.pause_ms.heading follows them"
     )
     voice: Name | None = None
@@ -522,7 +523,7 @@ class SegmentEdit(_Request):
         }
     )
 
-    index: Annotated[int, Field(ge=0, le=10**6)]
+    index: Annotated[int, Field(ge=0, le=10**6), BeforeValidator(_number)]
     text: Words | None = Field(
         None,
         description="in place of what stands there, in the job's markup; empty: it is left out. Absent: it stays",
@@ -561,12 +562,10 @@ class JobEdit(Narration):
     segments: Annotated[list[SegmentEdit], Field(min_length=1, max_length=1_000)] | None = Field(
         None, description="other words or voices for some sentences, by their numbers in this revision"
     )
-    left_out: Annotated[list[Annotated[int, Field(ge=0, lt=MAX_CHAPTERS)]], Field(max_length=MAX_CHAPTERS)] | None = (
-        Field(
-            None,
-            description="chapters that are not spoken, by their numbers in /v1/jobs/{id}/contents; all others are. "
-            "They are kept, and can be taken in again",
-        )
+    left_out: Annotated[list[ChapterNumber], Field(max_length=MAX_CHAPTERS)] | None = Field(
+        None,
+        description="chapters that are not spoken, by their numbers in /v1/jobs/{id}/contents; all others are. "
+        "They are kept, and can be taken in again",
     )
     input: Text | None = Field(None, description="all of the text anew; this, chapters, document or segments")
     chapters: Annotated[list[Chapter], Field(min_length=1, max_length=MAX_CHAPTERS)] | None = None

@@ -10,7 +10,18 @@ from pydantic import TypeAdapter, ValidationError
 
 from farm.job import ENDED, Status
 from farm.spec import Spec
-from farm.wire import MAX_BATCH_JOBS, MAX_CHARACTERS, BatchRequest, Job, JobRequest, Label, Pauses, Text, speakable
+from farm.wire import (
+    MAX_BATCH_JOBS,
+    MAX_CHARACTERS,
+    BatchRequest,
+    Job,
+    JobEdit,
+    JobRequest,
+    Label,
+    Pauses,
+    Text,
+    speakable,
+)
 
 Way = Callable[[dict[str, Any]], JobRequest]
 
@@ -172,6 +183,21 @@ def test_chapters_share_the_limit_of_a_job(read: Way) -> None:
 @pytest.mark.parametrize("field", ["speed", "pitch"])
 def test_numbers_that_are_not_finite_are_refused(read: Way, field: str, value: float) -> None:
     assert refusal(read, **{field: value}) == (field, "Input should be a finite number")
+
+
+@pytest.mark.parametrize("value", ["false", "true", '"1"'])
+@pytest.mark.parametrize(
+    ("model", "body"),
+    [
+        (JobEdit, '{"left_out": [%s]}'),
+        (JobEdit, '{"segments": [{"index": %s, "text": "x"}]}'),
+        (JobRequest, '{"chapters": [{"input": "One.", "headings": [%s]}]}'),
+    ],
+)
+def test_a_number_is_neither_a_truth_nor_a_text(model: type[JobEdit | JobRequest], body: str, value: str) -> None:
+    model.model_validate_json(body % "1")
+    with pytest.raises(ValidationError, match="should be a number"):
+        model.model_validate_json(body % value)
 
 
 def test_a_number_too_large_to_be_written_is_not_finite() -> None:
