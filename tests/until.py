@@ -16,5 +16,5 @@ def until(met: Callable[[], Any], seconds: float = 20.0) -> bool:
     deadline = time.monotonic() + patient(seconds)
     while not met():
         assert time.monotonic() < deadline, f"waited {seconds:g} s, times the patience, in vain"
-        time.sleep(PAUSE_S)
+        time.sleep(PAUSE_S)  # whatever is met tells nobody, so it is asked for again
     return True
