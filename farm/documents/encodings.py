@@ -1,17 +1,20 @@
 """Bytes into characters: by the byte order mark, by what is given or declared, as strict UTF-8, and last by a guess.
 
-A guess is shown, because it may be wrong: curly quotes of windows-1252 look like letters of windows-1257.
+A guess is shown, because it may be wrong: curly quotes of windows-1252 look like letters of windows-1257. What bytes
+prove counts before what is declared of them: a file that somebody has converted to UTF-8 often declares what it was.
 """
 
 from __future__ import annotations
 
 import codecs
+import re
 from dataclasses import dataclass
 
 from charset_normalizer import from_bytes
 
-from farm.documents.charset import is_charset
+from farm.documents.charset import codec, is_known, shown_by
 from farm.documents.refusals import refusal
+from farm.errors import BadInput
 
 MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -20,7 +23,19 @@ MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+_WIDE_MARKS = tuple(mark for mark, encoding in MARKS if encoding != "utf-8")
 _WESTERN = "cp1252"
+# Those that texts are found in. Rarer ones fit anything of a few words, and only take their place.
+_GUESSED = """
+    cp1252 cp1250 cp1251 cp1253 cp1254 cp1255 cp1256 cp1257 cp1258 cp874 koi8_r koi8_u iso8859_2 iso8859_5 iso8859_7
+    iso8859_15 cp866 cp850 mac_roman mac_cyrillic cp932 euc_jp gb18030 big5 cp949
+"""
+_PROOF = 4  # letters that are UTF-8, and no others: fewer may be by chance
+_DECLARED = re.compile(
+    rb"""<(?:meta[^>]{0,200}?charset|\?xml[^>]{0,60}?encoding)\s*=\s*["']?\s*([A-Za-z0-9_.:-]{2,40})""", re.I
+)
+_PROLOGUE = re.compile(r"\s*<\?xml[^>]*\?>")
+_HEAD = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +51,49 @@ def decode(data: bytes, name: str, *, given: str | None = None, declared: str | 
         if data.startswith(mark):
             return Decoded(_strictly(data.removeprefix(mark), name, encoding), encoding, "mark")
     if given is not None:
-        return Decoded(_strictly(data, name, given), codecs.lookup(given).name, "given")
-    if declared and (text := _perhaps(data, declared)) is not None:
-        return Decoded(text, codecs.lookup(declared).name, "declared")
-    if (text := _perhaps(data, "utf-8")) is not None:
-        return Decoded(text, "utf-8", "utf-8")
-    guess = from_bytes(data)
+        encoding = given if is_known(given) else codec(given) or given
+        return Decoded(_strictly(data, name, encoding), codecs.lookup(encoding).name, "given")
+    if (found := shown_by(data)) is not None:
+        return Decoded(found[0], codecs.lookup(found[1]).name, "guess")
+    utf_8 = _utf_8(data)
+    if utf_8 is not None and len(data) - len(utf_8) >= _PROOF:
+        return Decoded(utf_8, "utf-8", "utf-8")
+    for said in (codec(declared), declared) if declared else ():
+        if said and (text := _perhaps(data, said)) is not None:
+            return Decoded(text, codecs.lookup(said).name, "declared")
+    if utf_8 is None:
+        utf_8 = _mended(data)
+    if utf_8 is not None:
+        return Decoded(utf_8, "utf-8", "utf-8")
+    return _guessed(data, name)
+
+
+def without_prologue(data: bytes) -> str:
+    """The characters of a file of XML, which need not be those that its first line declares; a sign stands in place of
+    bytes that are none."""
+    try:
+        text = decode(data, "the file", declared=declared_in(data)).text
+    except BadInput:
+        text = data.decode("utf-8", "replace")
+    return _PROLOGUE.sub("", text, count=1)
+
+
+def declared_rightly(data: bytes) -> bytes:
+    """A file of XML, in UTF-8 where it is not in the encoding that it declares."""
+    said = codec(declared_in(data) or "utf-8")
+    utf_8 = _utf_8(data)
+    is_said = utf_8 is not None if said == "utf-8" else utf_8 is None or len(data) - len(utf_8) < _PROOF
+    return data if is_said or data.startswith(_WIDE_MARKS) else without_prologue(data).encode()
+
+
+def declared_in(data: bytes) -> str | None:
+    """By a page of HTML, or a file of XML."""
+    found = _DECLARED.search(data[:_HEAD])
+    return found[1].decode("ascii") if found else None
+
+
+def _guessed(data: bytes, name: str) -> Decoded:
+    guess = from_bytes(data, cp_isolation=_GUESSED.split())
     best = guess.best()
     if best is None:
         raise refusal("unknown_encoding", f"{name} is in no encoding that can be guessed; name it in `encoding`")
@@ -55,6 +107,34 @@ def decode(data: bytes, name: str, *, given: str | None = None, declared: str | 
     return Decoded(data.decode(encoding, "replace"), codecs.lookup(encoding).name, "guess")
 
 
+def _utf_8(data: bytes) -> str | None:
+    """Also where pairs of surrogates are written apart, as Java and Oracle do (CESU-8)."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        pass
+    try:
+        return data.decode("utf-8", "surrogatepass").encode("utf-16", "surrogatepass").decode("utf-16")
+    except UnicodeError:
+        return None
+
+
+def _mended(data: bytes) -> str | None:
+    """UTF-8 with a few bytes of windows-1252 in it, which somebody has pasted there; None where there are many."""
+    broken = data.decode("utf-8", "replace").count("\ufffd") - data.count("\ufffd".encode())
+    sound = sum(not character.isascii() for character in data.decode("utf-8", "ignore"))
+    return data.decode("utf-8", _BYTES_OF_WINDOWS) if 2 * broken <= sound else None
+
+
+def _of_windows(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeDecodeError)
+    return error.object[error.start : error.end].decode(_WESTERN, "replace"), error.end
+
+
+_BYTES_OF_WINDOWS = "farm.bytes_of_windows"
+codecs.register_error(_BYTES_OF_WINDOWS, _of_windows)
+
+
 def _strictly(data: bytes, name: str, encoding: str) -> str:
     try:
         return data.decode(encoding)
@@ -66,6 +146,6 @@ def _strictly(data: bytes, name: str, encoding: str) -> str:
 
 def _perhaps(data: bytes, encoding: str) -> str | None:
     try:
-        return data.decode(encoding) if is_charset(encoding) else None
-    except UnicodeDecodeError:
+        return data.decode(encoding)
+    except (UnicodeDecodeError, LookupError):
         return None

@@ -8,7 +8,7 @@ Fonts may be obfuscated, which locks nothing. A book whose text is encrypted is 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -21,12 +21,13 @@ from farm.documents.metadata import Cover, Metadata
 from farm.documents.notes import with_notes
 from farm.documents.refusals import refusal
 from farm.documents.tree import Block, Chapter, Document, Kind, number
-from farm.documents.xml import Element, attribute, local, parse_html, parse_xml
+from farm.documents.xml import Element, attribute, local, parse_page, parse_xml
 from farm.errors import BadInput
 
 _XHTML = frozenset({"application/xhtml+xml", "text/html", "application/x-dtbook+xml", "text/x-oeb1-document"})
 _LOCKS = {"META-INF/rights.xml": "Adobe's", "META-INF/license.lcpl": "Readium's", "META-INF/sinf.xml": "Apple's"}
 _PRONOUNCED = "{http://www.w3.org/2001/10/synthesis}ph"
+Parse = Callable[[bytes, str], tuple[Element, bool]]
 _TAG = re.compile(r"<[^>]*>")
 
 
@@ -201,9 +202,7 @@ def _page(archive: Archive, item: Item, warnings: list[str]) -> Element:
     elif item.media_type not in _XHTML and not item.path.lower().endswith((".xhtml", ".html", ".htm")):
         warnings.append(f"{item.path} is {item.media_type or 'of no stated type'}, which has no text to speak")
     else:
-        root = _xml(archive, item.path, warnings)
-        if root is not None:
-            return next((node for node in root.iter() if local(node) == "body"), root)
+        return _xml(archive, item.path, warnings, parse_page)
     return None
 
 
@@ -213,17 +212,13 @@ def _of_drawing(root: Element) -> tuple[list[Placed], frozenset[str]]:
     return [Placed(Block(Kind.PARAGRAPH, text), frozenset()) for text in said if text], frozenset()
 
 
-def _xml(archive: Archive, path: str, warnings: list[str]) -> Element:
+def _xml(archive: Archive, path: str, warnings: list[str], parse: Parse = parse_xml) -> Element:
     """The root of a file, read as far as it goes; None where there is nothing to read."""
-    data = archive.read(path)
     try:
-        root, whole = parse_xml(data, path)
+        root, whole = parse(archive.read(path), path)
     except ValueError as error:
-        try:
-            root, whole = parse_html(data.decode("utf-8", "replace"), path), False
-        except ValueError:
-            warnings.append(f"{path} can't be read ({error}), and is left out")
-            return None
+        warnings.append(f"{path} can't be read ({error}), and is left out")
+        return None
     if not whole:
         warnings.append(f"{path} is broken XML, and was read as far as it goes")
     return root
@@ -248,7 +243,7 @@ def _without_text(archive: Archive, package: Package) -> BadInput:
 def _contents(archive: Archive, package: Package, warnings: list[str]) -> list[Entry]:
     nav = next((item for item in package.items.values() if "nav" in item.properties), None)
     if nav is not None and nav.path in archive:
-        root = _xml(archive, nav.path, [])
+        root = _xml(archive, nav.path, [], parse_page)
         entries = list(_of_nav(root, nav.path)) if root is not None else []
         if entries:
             return entries
@@ -380,7 +375,7 @@ def _covers(archive: Archive, package: Package) -> Iterator[Item]:
 
 
 def _shown_by(archive: Archive, package: Package, page: Item) -> Iterator[Item]:
-    root = _xml(archive, page.path, [])
+    root = _xml(archive, page.path, [], parse_page)
     for node in root.iter() if root is not None else ():
         if local(node) in ("img", "image"):
             path, _ = resolve(page.path, attribute(node, "src") or attribute(node, "href"))

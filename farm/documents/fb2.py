@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Iterator
 
 from farm.documents.chapters import cut_title
 from farm.documents.cover import cover_of
+from farm.documents.encodings import declared_rightly
+from farm.documents.html import shown
 from farm.documents.line import Line
 from farm.documents.metadata import Cover, Metadata
 from farm.documents.refusals import refusal
@@ -15,20 +18,23 @@ from farm.documents.tree import Block, Document, Kind, Mark, number
 from farm.documents.xml import Element, attribute, local, parse_xml
 
 _BREAKS = frozenset({"empty-line"})
+_REFERENCE = re.compile(r"[\[({]\s*(?:\d{1,4}|\*{1,3})\s*[\])}]|\*{1,3}")
 _QUOTES = frozenset({"epigraph", "cite", "poem", "annotation"})
+_NOTES = frozenset({"notes", "footnotes", "comments", "endnotes", "примечания", "сноски"})  # names of bodies
 _LINES = frozenset({"p", "v", "text-author", "subtitle", "date"})
+_APART = frozenset({"section", "title", "stanza", "table", "image", "li", *_BREAKS, *_QUOTES, *_LINES})
 
 
 def read_fb2(data: bytes, name: str) -> Document:
     """Raises BadInput."""
     try:
-        root, whole = parse_xml(data, name)
+        root, whole = parse_xml(declared_rightly(data.lstrip(b"\xef\xbb\xbf \t\r\n")), name)
     except ValueError as error:
         raise refusal("unreadable", f"{name} can't be read as XML ({error}); save it anew") from None
     rows: list[tuple[str, int, list[Block]]] = []
     for body in root:
         if local(body) == "body":
-            rows += _of_notes(body) if attribute(body, "name") in ("notes", "comments") else _sections(body, 0)
+            rows += _of_notes(body) if attribute(body, "name").lower() in _NOTES else _sections(body, 0)
     warnings = [] if whole else [f"{name} is broken XML, and was read as far as it goes"]
     metadata = _metadata(root, warnings)
     return Document(
@@ -38,19 +44,43 @@ def read_fb2(data: bytes, name: str) -> Document:
 
 def _sections(section: Element, depth: int) -> Iterator[tuple[str, int, list[Block]]]:
     """The section without the sections in it, then each of those."""
-    blocks: list[Block] = []
-    title = ""
-    for node in section:
-        if local(node) == "section":
-            continue
-        if local(node) == "title":
-            title = title or ": ".join(" ".join(_text(line)[0].split()) for line in node if local(line) == "p")
-        blocks += _blocks(node, max(1, depth))
+    blocks = list(_held(section, max(1, depth)))
+    titles = (node for node in section if local(node) == "title")
+    title = next(filter(None, (": ".join(_lines_of(node)) for node in titles)), "")
     if blocks:
         yield cut_title(title), depth, blocks
     for node in section:
         if local(node) == "section":
             yield from _sections(node, depth + 1)
+
+
+def _held(node: Element, level: int) -> Iterator[Block]:
+    """The blocks that an element holds; of a section, without the sections in it. Words right within it, which no
+    FictionBook should have, are a paragraph."""
+    loose = Line()
+    loose.add(node.text or "")
+    for child in node:
+        name = local(child)
+        is_apart = name in _APART or any(local(one) in _APART for one in child.iter() if one is not child)
+        if name and not is_apart:
+            _add(child, loose)
+        elif name:
+            yield from _loose(loose)
+            if not (name == "section" and local(node) in ("section", "body")):
+                yield from _blocks(child, level)
+        loose.add(child.tail or "")
+    yield from _loose(loose)
+
+
+def _loose(line: Line) -> Iterator[Block]:
+    text, marks = line.taken()
+    if text:
+        yield Block(Kind.PARAGRAPH, text, marks=marks)
+
+
+def _lines_of(title: Element) -> list[str]:
+    lines = [line for line in title if local(line) == "p"] or [title]
+    return [text for line in lines if (text := " ".join(_text(line)[0].split()))]
 
 
 def _of_notes(body: Element) -> Iterator[tuple[str, int, list[Block]]]:
@@ -78,11 +108,11 @@ def _blocks(node: Element, level: int) -> Iterator[Block]:
     elif name in _BREAKS:
         yield Block(Kind.BREAK)
     elif name in _QUOTES:
-        children = tuple(block for child in node for block in _blocks(child, level))
-        if children:
+        if children := tuple(_held(node, level)):
             yield Block(Kind.QUOTE, children=children)
     elif name == "stanza":
         verses = [_text(child)[0] for child in node if local(child) == "v"]
+        yield from (block for child in node if local(child) != "v" for block in _blocks(child, level))
         if any(verses):
             yield Block(Kind.PARAGRAPH, "\n".join(verses))
     elif name == "table":
@@ -96,6 +126,8 @@ def _blocks(node: Element, level: int) -> Iterator[Block]:
         text, marks = _text(node)
         if text or marks:
             yield Block(Kind.PARAGRAPH, text, marks=marks)
+    else:  # of HTML, mostly: a list, a div
+        yield from _held(node, level)
 
 
 def _text(node: Element) -> tuple[str, tuple[Mark, ...]]:
@@ -106,16 +138,25 @@ def _text(node: Element) -> tuple[str, tuple[Mark, ...]]:
 
 
 def _add(node: Element, line: Line) -> None:
-    if local(node) == "a" and attribute(node, "type") == "note":
+    if local(node) == "a" and _is_reference(node):
         line.mark("note", attribute(node, "href"))
     elif local(node) == "image":
         line.mark("image", attribute(node, "alt"))
+    elif local(node) == "br":
+        line.end()
     else:
-        line.add(node.text or "")
+        line.add(shown(node, node.text or ""))
         for child in node:
             if isinstance(child.tag, str):
                 _add(child, line)
             line.add(child.tail or "")
+
+
+def _is_reference(link: Element) -> bool:
+    """To a note. Many books leave the type out."""
+    said = "".join(link.itertext()).strip()
+    is_raised = attribute(link, "href").startswith("#") and _REFERENCE.fullmatch(said) is not None
+    return attribute(link, "type") == "note" or is_raised
 
 
 def _metadata(root: Element, warnings: list[str]) -> Metadata:

@@ -32,6 +32,16 @@ _APART_NAMES = (
 _UNSEEN, APART = frozenset(_UNSEEN_NAMES.split()), frozenset(_APART_NAMES.split())
 _HEADING = re.compile(r"h([1-6])")
 _REFERENCE = re.compile(r"\W*(?:\d{1,4}|[ivxlc]{1,6}|[a-z]|[*†‡§¶]+)\W*", re.IGNORECASE)
+_NOT_SHOWN = re.compile(r"(?:display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse))\b", re.IGNORECASE)
+_SWITCHES, _CASES, _DEFAULTS = {"switch", "epub:switch"}, {"case", "epub:case"}, {"default", "epub:default"}
+_PAGE_CLASS_NAMES = "pagenum pagenumber page-number page_number pageno x-ebookmaker-pageno pagebreak"
+_PAGE_CLASSES = frozenset(_PAGE_CLASS_NAMES.split())
+_PAGE_NUMBER = re.compile(
+    r"[\W_]*(?:(?:pgs?|pages?|p|seite|s|pág|str)\W*)?(?:\d{1,5}|[ivxlc]{1,8})?[\W_]*", re.IGNORECASE
+)
+_LONGEST_NUMBER = 40  # characters of one with what stands around it
+_POWER = re.compile(r"[-−+]?[0-9]{1,3}")
+_RAISED = str.maketrans("0123456789+-−", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻")
 _BACK = re.compile(r"[\s\[(]*[↩↑⏎^←⤴\ufe0e\ufe0f]+[\s\])]*")
 
 
@@ -77,12 +87,12 @@ class _Reader:
             self._note_ids(node)
             return
         types = _types_of(node)
-        if name in APART or "pagebreak" in types:
+        if name in APART:
             self._flush()
         for key in ("id", "name") if name == "a" else ("id",):
             if value := attribute(node, key):
                 self.anchors.add(value)
-        if "pagebreak" in types or "page-break" in types:
+        if _is_page_break(node, types):
             return
         before = self._types
         known = [one for one in types if one in TYPES and one not in before]
@@ -130,12 +140,12 @@ class _Reader:
 
     def _inside(self, node: Element) -> None:
         if node.text:
-            self._line.add(node.text)
+            self._line.add(shown(node, node.text))
         for child in node:
             if isinstance(child.tag, str):
                 self._element(child)
             if child.tail:
-                self._line.add(child.tail)
+                self._line.add(shown(node, child.tail))
 
     def _note_ids(self, node: Element) -> None:
         self.anchors.update(value for one in node.iter() if isinstance(one.tag, str) and (value := one.get("id")))
@@ -188,6 +198,9 @@ class _Reader:
         return name == "li" and bool(attribute(node, "id")) and not OF_NOTES.isdisjoint(self._types)
 
     def _table(self, node: Element) -> None:
+        if _is_layout(node):
+            self._inside(node)
+            return
         rows, caption = [], ""
         for one in node.iter():
             name = local(one)
@@ -211,7 +224,7 @@ def is_silent(node: Element) -> bool:
     if not name or _is_unseen(name, node):
         return True
     types = _types_of(node)
-    if "pagebreak" in types or "page-break" in types:
+    if _is_page_break(node, types):
         return True
     return name == "a" and (_is_reference(node, types) or _leads_back(node, types))
 
@@ -246,7 +259,46 @@ def _leads_back(node: Element, types: Sequence[str]) -> bool:
 
 
 def _is_unseen(name: str, node: Element) -> bool:
-    return name in _UNSEEN or bool(attribute(node, "hidden")) or node.get("hidden") is not None
+    if name in _UNSEEN or attribute(node, "hidden") or node.get("hidden") is not None:
+        return True
+    style = node.get("style")
+    return (style is not None and _NOT_SHOWN.search(style) is not None) or (name in _CASES and _is_other_case(node))
+
+
+def _is_other_case(node: Element) -> bool:
+    """Of an `epub:switch` the default is read: what the others need is known to few readers."""
+    around = node.getparent()
+    return around is not None and local(around) in _SWITCHES and any(local(one) in _DEFAULTS for one in around)
+
+
+def _is_page_break(node: Element, types: Sequence[str]) -> bool:
+    """Also the number of a page in a class of its own, as Project Gutenberg has it amid sentences."""
+    if "pagebreak" in types or "page-break" in types:
+        return True
+    classes = node.get("class")
+    if classes is None or _PAGE_CLASSES.isdisjoint(classes.lower().split()):
+        return False
+    said = "".join(node.itertext())
+    return len(said) <= _LONGEST_NUMBER and _PAGE_NUMBER.fullmatch(said) is not None
+
+
+def _is_layout(table: Element) -> bool:
+    """Whether a table only places what stands in it: it says so, holds headings or other tables, or has one cell in
+    each row, with paragraphs in it."""
+    names = [local(node) for node in table.iter()]
+    if attribute(table, "role") in ("presentation", "none") or names.count("table") > 1:
+        return True
+    if any(map(_HEADING.fullmatch, names)):
+        return True
+    cells = sum(name in ("td", "th") for name in names)
+    return cells == names.count("tr") and "p" in names and "caption" not in names
+
+
+def shown(holder: Element, text: str) -> str:
+    """A text right within an element, in as many characters. Raised digits stay raised: 10<sup>6</sup> is not 106."""
+    if local(holder) == "sup" and _POWER.fullmatch(text):
+        return text.translate(_RAISED)
+    return text
 
 
 def _says_back(types: Sequence[str]) -> bool:
@@ -273,9 +325,16 @@ def _number(node: Element) -> str:
             continue
         first = _whole(item.get("value"), first)
         if item is node:
-            return f"{first}."
+            return f"{_as_counted(first, parent.get('type') or '')}."
         first += 1
     return ""
+
+
+def _as_counted(number: int, kind: str) -> str:
+    """In letters or Roman numerals, where a list is counted so."""
+    if kind in ("a", "A") and 1 <= number <= 26:
+        return chr(ord(kind) + number - 1)
+    return str(number)
 
 
 def _whole(said: str | None, default: int) -> int:

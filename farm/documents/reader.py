@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from farm.documents.archive import Archive
 from farm.documents.chapters import by_headings
-from farm.documents.encodings import decode
+from farm.documents.encodings import declared_in, decode
 from farm.documents.epub import is_epub, read_epub
 from farm.documents.html import blocks_of
 from farm.documents.markdown import is_markdown
@@ -18,7 +18,7 @@ from farm.documents.metadata import Metadata
 from farm.documents.notes import with_notes
 from farm.documents.refusals import refusal
 from farm.documents.text import read_markdown, read_text
-from farm.documents.tree import Document
+from farm.documents.tree import Block, Document, Kind
 from farm.documents.xml import attribute, local, parse_html
 from farm.errors import BadInput, TooLarge
 from farm.wire import MAX_DOCUMENT_BYTES
@@ -26,10 +26,8 @@ from farm.wire import MAX_DOCUMENT_BYTES
 _CONVERT = "convert it to EPUB or DOCX first, for example with calibre or LibreOffice"
 _HTML = re.compile(r"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html)\b", re.IGNORECASE | re.DOTALL)
 _HTML_NAME = re.compile(r"\.x?html?$", re.IGNORECASE)
-_DECLARED = re.compile(
-    rb"""<(?:meta[^>]{0,200}?charset|\?xml[^>]{0,60}?encoding)\s*=\s*["']?\s*([A-Za-z0-9_.:-]{2,40})""", re.I
-)
 _XML_HEAD = re.compile(r"\s*<\?xml[^>]*\?>")
+_WORD = re.compile(r"word/document\d*\.xml", re.IGNORECASE)
 _HEAD = 4096
 _PICTURES = (
     b"\xff\xd8\xff",
@@ -71,7 +69,7 @@ def _read(data: bytes, filename: str, name: str, encoding: str | None) -> Docume
         from farm.documents.fb2 import read_fb2
 
         return read_fb2(data, name)
-    found = decode(data, name, given=encoding, declared=_declared(data))
+    found = decode(data, name, given=encoding, declared=declared_in(data))
     if "\0" in found.text:
         raise refusal("unknown_kind", f"{name} is no text and no document that the farm can read; {_CONVERT}")
     return replace(_of_text(found.text, filename, name), encoding=found.encoding, encoding_from=found.origin)
@@ -99,11 +97,19 @@ def read_html(text: str, name: str) -> Document:
         title=title, author=said.get("author", ""), language=attribute(root, "lang"), date=said.get("date", ""),
         description=" ".join(said.get("description", "").split()),
     )  # fmt: skip
-    return Document("html", by_headings([one.block for one in placed]), metadata)
+    return Document("html", by_headings(_unless_all_code([one.block for one in placed])), metadata)
+
+
+def _unless_all_code(blocks: list[Block]) -> list[Block]:
+    """A page that is one `<pre>`, as browsers save a text, has no other words than those."""
+    if any(block.kind not in (Kind.CODE, Kind.BREAK, Kind.IMAGE) for block in blocks):
+        return blocks
+    texts = (paragraph for block in blocks for paragraph in re.split(r"\n\s*\n", block.text))
+    return [Block(Kind.PARAGRAPH, text) for text in texts if text.strip()]
 
 
 def _read_archive(archive: Archive, data: bytes, name: str) -> Document:
-    if archive.find("word/document.xml"):
+    if any(map(_WORD.fullmatch, archive.names)):
         from farm.documents.docx import read_docx
 
         return read_docx(archive, data, name)
@@ -142,11 +148,6 @@ def _refuse_foreign(data: bytes, name: str) -> None:
 def _is_fb2(data: bytes, filename: str) -> bool:
     head = data[:_HEAD].replace(b"\0", b"")
     return b"<FictionBook" in head or (filename.lower().endswith(".fb2") and b"<?xml" in head)
-
-
-def _declared(data: bytes) -> str | None:
-    found = _DECLARED.search(data[:_HEAD])
-    return found[1].decode("ascii") if found else None
 
 
 def refuse_unread(why: str) -> BadInput:

@@ -8,6 +8,7 @@ from typing import Any
 
 from lxml import etree, html
 
+from farm.documents.encodings import declared_rightly, without_prologue
 from farm.documents.refusals import refusal
 from farm.errors import BadInput
 
@@ -15,6 +16,9 @@ Element = Any  # lxml has no types of its own
 
 MAX_DEPTH = 256
 _NAMED = re.compile(rb"&([A-Za-z][A-Za-z0-9]{1,31});")
+_CLOSED = re.compile(r"<([A-Za-z][\w:.-]*)(\s[^<>]*)?/>")
+_VOID_NAMES = "area base br col embed hr img input link meta param source track wbr"
+VOID = frozenset(_VOID_NAMES.split())
 _OF_XML = ("amp", "lt", "gt", "quot", "apos")
 _HARMLESS = {"resolve_entities": False, "no_network": True, "load_dtd": False, "huge_tree": False}
 
@@ -41,6 +45,22 @@ def parse_xml(data: bytes, name: str) -> tuple[Element, bool]:
     return root, whole
 
 
+def parse_page(data: bytes, name: str) -> tuple[Element, bool]:
+    """A page of a book: its root, and whether it is sound XML. One that is not is read as browsers read HTML. Read as
+    XML as far as that goes, it would lose all behind a `<br>` that nothing closes, and each `&` and `<` that stands for
+    itself. Raises as parse_xml does."""
+    try:
+        root, whole = parse_xml(declared_rightly(data), name)
+    except ValueError:
+        return parse_html(_as_html(data), name), False
+    if whole:
+        return root, True
+    try:
+        return parse_html(_as_html(data), name), False
+    except ValueError:
+        return root, False
+
+
 def parse_html(text: str, name: str) -> Element:
     """Tag soup, as browsers read it. Raises BadInput, and ValueError where there is nothing to read."""
     try:
@@ -64,6 +84,16 @@ def attribute(node: Element, name: str) -> str:
         if key.rpartition("}")[2] == name:
             return str(value)
     return ""
+
+
+def _as_html(data: bytes) -> str:
+    """In HTML `<title/>` opens a title, which all that follows would belong to."""
+    text = without_prologue(data)
+    return _CLOSED.sub(_with_both_tags, text)
+
+
+def _with_both_tags(found: re.Match[str]) -> str:
+    return found[0] if found[1].lower() in VOID else f"<{found[1]}{found[2] or ''}></{found[1]}>"
 
 
 def _numbered(found: re.Match[bytes]) -> bytes:

@@ -164,7 +164,7 @@ def test_obfuscated_fonts_lock_nothing() -> None:
         ("<p>one\n   two<br/>three</p>", "one two\nthree"),
         ("<p>a<script>no</script><style>no</style>b</p>", "ab"),
         ("<p><ruby>漢<rp>(</rp><rt>kan</rt><rp>)</rp></ruby>字</p>", "漢字"),
-        ('<p>before<span epub:type="pagebreak" title="12">12</span>after</p>', "before\n\nafter"),
+        ('<p>before<span epub:type="pagebreak" title="12">12</span>after</p>', "beforeafter"),
         ("<p>10<sup>th</sup></p>", "10th"),
         ("<p>a</p><table><tr><td>b</td></tr></table>", "a\n\nTable."),
         ("<p>a</p><hr/><p>b</p>", "a\n\n* * *\n\nb"),

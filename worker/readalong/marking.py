@@ -13,15 +13,14 @@ from dataclasses import dataclass
 
 from lxml import etree
 
-from farm.documents.html import APART, is_silent
+from farm.documents.html import APART, is_silent, shown
 from farm.documents.line import CONTROL
-from farm.documents.xml import Element, local
+from farm.documents.xml import VOID, Element, local
 
 _XHTML = "{http://www.w3.org/1999/xhtml}"
 # Elements that hold only elements of certain names.
 _STRICT_NAMES = "ul ol menu dl table thead tbody tfoot tr colgroup hgroup ruby"
-_VOID_NAMES = "area base br col embed hr img input link meta param source track wbr"
-_STRICT, _VOID = frozenset(_STRICT_NAMES.split()), frozenset(_VOID_NAMES.split())
+_STRICT = frozenset(_STRICT_NAMES.split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +75,8 @@ class MarkedPage:
         self._joints = {0}
         length = 0
         for node, is_tail in _texts(next((one for one in root.iter() if local(one) == "body"), root)):
-            words = _shown((node.tail if is_tail else node.text) or "").split()
+            holder = node.getparent() if is_tail else node
+            words = shown(holder, (node.tail if is_tail else node.text) or "").translate(CONTROL).split()
             if not words:
                 self._joints.add(length)
                 continue
@@ -123,7 +123,7 @@ class MarkedPage:
     def written(self) -> bytes:
         """As UTF-8. Elements without content keep both of their tags, for readers that take the page for HTML."""
         for node in self.root.iter(f"{_XHTML}*"):
-            if len(node) == 0 and node.text is None and local(node) not in _VOID:
+            if len(node) == 0 and node.text is None and local(node) not in VOID:
                 node.text = ""
         return bytes(etree.tostring(self.root.getroottree(), encoding="utf-8", xml_declaration=True))
 
@@ -193,10 +193,6 @@ def _texts(element: Element) -> Iterator[tuple[Element, bool]]:
         if not is_silent(child) and local(child) != "math":
             yield from _texts(child)
         yield child, True
-
-
-def _shown(text: str) -> str:
-    return text.translate(CONTROL)
 
 
 def _is_free(holder: Element) -> bool:

@@ -14,7 +14,7 @@ PAGE_END = "\n"  # between the letters of two pages; no sentence holds it
 _NEAR = 2_000  # letters within which the next sentence is looked for
 _TELLING = 30  # letters that nothing else says by chance
 _TRIED = 1_000  # occurrences of a short sentence
-_NUMBER = re.compile(r"\d{1,9}\.")  # of an item of a list, which its page does not say
+_NUMBER = re.compile(r"(?:\d{1,9}|[A-Za-z])\.")  # of an item of a list, which its page does not say
 
 Place = tuple[int, int]  # start and end among the letters
 
