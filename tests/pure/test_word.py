@@ -1,0 +1,71 @@
+"""What Word writes beside plain runs: nothing of a text is lost, and nothing hidden is said."""
+
+from __future__ import annotations
+
+import pytest
+
+from farm.documents.reader import read_document
+from farm.documents.rules import Reading
+from farm.wire import DocumentRules
+from tests.pure.book import docx, zipped
+
+MATH = 'xmlns:m="http://schemas.openxmlformats.org/officeDocument/2006/math"'
+CHOICES = 'xmlns:mc="http://schemas.openxmlformats.org/markup-compatibility/2006"'
+BOX = "<w:drawing><w:txbxContent><w:p><w:r><w:t>in a box</w:t></w:r></w:p></w:txbxContent></w:drawing>"
+
+
+def run(text: str, properties: str = "") -> str:
+    return f'<w:r><w:rPr>{properties}</w:rPr><w:t xml:space="preserve">{text}</w:t></w:r>'
+
+
+def told(paragraph: str) -> str:
+    document = read_document(docx(f"<w:p>{paragraph}</w:p>"), "a.docx")
+    assert document.warnings == ()
+    return Reading(document, DocumentRules()).spoken(document.chapters[0]).text
+
+
+@pytest.mark.parametrize(
+    ("paragraph", "said"),
+    [
+        (
+            run("前")
+            + f"<w:r><w:ruby><w:rt>{run('かん')}</w:rt><w:rubyBase>{run('漢字')}</w:rubyBase></w:ruby></w:r>"
+            + run("後"),
+            "前漢字後",
+        ),
+        (f'<w:bdo w:val="rtl">{run("שלום ")}</w:bdo><w:dir w:val="rtl">{run("עולם")}</w:dir>', "שלום עולם"),
+        (run("On ") + f'<w:fldSimple w:instr="DATE">{run("3 May")}</w:fldSimple>', "On 3 May"),
+        (run("Let") + f"<m:oMath {MATH}><m:r><m:t>x=1</m:t></m:r></m:oMath>" + run("be."), "Let x=1 be."),
+        (
+            f"<m:oMath {MATH}><m:sSup><m:e><m:r><m:t>x</m:t></m:r></m:e>"
+            "<m:sup><m:r><m:t>2</m:t></m:r></m:sup></m:sSup></m:oMath>",
+            "x²",
+        ),
+        ("<w:r><w:t>one</w:t><w:cr/><w:t>two</w:t><w:ptab/><w:t>three</w:t></w:r>", "one\ntwo three"),
+        (run("seen") + run(" hidden", "<w:vanish/>") + run(" too", '<w:vanish w:val="0"/>'), "seen too"),
+        (run("10") + run("6", '<w:vertAlign w:val="superscript"/>'), "10⁶"),
+        (run("A") + f"<w:r>{BOX}</w:r>", "A\n\nin a box"),
+        (
+            run("A") + f"<w:r><mc:AlternateContent {CHOICES}><mc:Choice>{BOX}</mc:Choice></mc:AlternateContent></w:r>",
+            "A\n\nin a box",
+        ),
+    ],
+    ids=["ruby", "direction", "field", "formula", "power", "line end", "hidden", "raised", "box", "choice"],
+)
+def test_nothing_of_a_paragraph_is_lost(paragraph: str, said: str) -> None:
+    assert told(paragraph) == said
+
+
+def test_a_document_of_word_online_is_known_by_the_name_of_its_part() -> None:
+    space = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
+    kinds = "http://schemas.openxmlformats.org"
+    data = zipped(
+        {
+            "[Content_Types].xml": f'<Types xmlns="{kinds}/package/2006/content-types"/>',
+            "_rels/.rels": f'<Relationships xmlns="{kinds}/package/2006/relationships"><Relationship Id="r" '
+            f'Type="{kinds}/officeDocument/2006/relationships/officeDocument" Target="word/document2.xml"/>'
+            "</Relationships>",
+            "word/document2.xml": f"<w:document {space}><w:body><w:p>{run('Text.')}</w:p></w:body></w:document>",
+        }
+    )
+    assert read_document(data, "a.docx").chapters[0].blocks[0].text == "Text."
