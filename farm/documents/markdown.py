@@ -46,8 +46,15 @@ def spoken(blocks: Sequence[Block]) -> str:
 # --- Markdown into tokens ---------------------------------------------------------------------------------------------
 
 _MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+_WIDE = "\u2e80-\u9fff\uac00-\ud7a3\uf900-\ufaff"
+# CommonMark sees no emphasis whose edge has a mark inside and a letter outside, as in Chinese: 这是**重点。**后面
+_EMPHASES = (
+    re.compile(rf"(\*\*?)(?=[^\s*])([^*]*[^\w\s*])\1(?=[{_WIDE}])"),
+    re.compile(rf"(?<=[{_WIDE}])(\*\*?)(?=[^\w\s*])([^*]*[^\s*])\1"),
+)
 _FOOTNOTE = re.compile(r"^( {0,3})\[(?=\^[^\]]+\]:)")  # to CommonMark, "[^1]: word" is a link that is never shown
-_PROPERTY = re.compile(r"[\w-]+:(?:\s|$)")
+_PROPERTY = re.compile(r"""(?:[\w -]+|"[^"]+"|'[^']+')\s*[:=](?:\s|$)""")
+_ENDS_OF_PROPERTIES = {"---": ("---", "..."), "+++": ("+++",)}  # of YAML and TOML
 
 
 def parsed(lines: Sequence[str]) -> list[Token]:
@@ -56,11 +63,13 @@ def parsed(lines: Sequence[str]) -> list[Token]:
     lines = [_FOOTNOTE.sub(r"\1\\[", line.replace("\f", " ")) for line in lines]
     for number in range(_front_matter(lines)):
         lines[number] = ""
+    for emphasis in _EMPHASES:
+        lines = [emphasis.sub(r"\2", line) if "*" in line else line for line in lines]
     while True:
         tokens = _MARKDOWN.parse("\n".join(lines))
         unclosed = [token for token in tokens if _is_unclosed(token, lines)]
         if not unclosed:
-            return tokens
+            return [_settled(token) for token in tokens]
         for token in unclosed:
             assert token.map is not None
             lines[token.map[0]] = SCENE_BREAK
@@ -74,19 +83,53 @@ def rendered(lines: Sequence[str]) -> str:
 def front_matter(lines: Sequence[str]) -> dict[str, str]:
     """The properties at the beginning that stand on one line each."""
     said = {}
+    sign = "=" if lines and lines[0].startswith("+") else ":"
     for line in lines[1 : max(0, _front_matter(lines) - 1)]:
-        name, colon, value = line.partition(":")
-        if colon and value.strip():
-            said[name.strip().lower()] = value.strip().strip("\"'")
+        name, parts, value = line.partition(sign)
+        if parts and value.strip():
+            said[name.strip(" \"'").lower()] = value.strip().strip("\"'")
     return said
 
 
 def _front_matter(lines: Sequence[str]) -> int:
-    """How many lines it has."""
-    if len(lines) < 3 or lines[0].rstrip() != "---" or not _PROPERTY.match(lines[1]):
+    """How many lines it has. Its first that is neither blank nor a comment is a property."""
+    closing = _ENDS_OF_PROPERTIES.get(lines[0].rstrip()) if lines else None
+    first = next((line for line in lines[1:] if line.strip() and not line.startswith("#")), "")
+    if closing is None or not _PROPERTY.match(first):
         return 0
-    ends = (number for number, line in enumerate(lines[1:], 2) if line.rstrip() in ("---", "..."))
+    ends = (number for number, line in enumerate(lines[1:], 2) if line.rstrip() in closing)
     return next(ends, 0)
+
+
+# --- marks of other kinds of Markdown ---------------------------------------------------------------------------------
+
+_MARKS = (
+    # embedded files, short codes
+    (re.compile(r"!\[\[[^\[\]\n]*\]\]|\{\{[<%][^{}]*[>%]\}\}|\{%[^{}]*%\}|^:::+.*"), ""),
+    (re.compile(r"\[\[(?:[^\[\]|\n]*\|)?([^\[\]|\n]*)\]\]"), r"\1"),  # a link of a wiki: [[Page|shown]]
+    (re.compile(r"^\[!\w{1,20}\][+-]?\s*|^\[[ xX]\]\s+"), ""),  # of a callout, and of a task
+    (re.compile(r"==(?=\S)([^=\n]+)(?<=\S)=="), r"\1"),
+    (re.compile(r"\s?\{[#.][^{}\n]*\}"), ""),  # attributes: # One {#one .special}
+)
+
+
+def _settled(token: Token) -> Token:
+    """Without the marks of other kinds of Markdown. An indented paragraph is code to CommonMark; where its words are
+    those of prose, it is a paragraph."""
+    if token.type == "code_block" and _PROSE.fullmatch(token.content):
+        paragraphs = re.split(r"\n\s*\n", html.escape(token.content.strip()))
+        return Token("html_block", "", 0, content="".join(f"<p>{one}</p>\n\n" for one in paragraphs), map=token.map)
+    for child in token.children or ():
+        if child.type == "text":
+            for mark, left in _MARKS:
+                child.content = mark.sub(left, child.content)
+    return token
+
+
+# Of letters, in words with spaces between, and no mark that code is made of.
+_PROSE = re.compile(
+    r"""\s*["'“”‘’«»„—–-]?\s?(?:[^\W\d_a-z]|[0-9]+ )(?:[^\W_]|[\s.,;:!?'"“”‘’«»„…—–()、。，！？「」-])*"""
+)
 
 
 def _is_unclosed(token: Token, lines: Sequence[str]) -> bool:

@@ -40,6 +40,14 @@ READ_ALOUD = [
     ("Salt &amp; pepper &copy;", "Salt & pepper ©"),
     ("He had a <minute|M IH1 . N AH0 T> and <行|XING2>.", "He had a <minute|M IH1 . N AH0 T> and <行|XING2>."),
     ("One.\r\n\r\n*Two.*\r\n", "One.\n\nTwo."),
+    ("+++\ntitle = \"A book\"\n+++\n\nText.", "Text."),
+    ("---\n# by hand\n\n\"title\": A book\ntags:\n  - sea\n---\n\nText.", "Text."),
+    ("\tHe came in.\n\n\tShe left.\n\n    “Go,” he said.", "He came in.\n\nShe left.\n\n“Go,” he said."),
+    ("See [[The Lamp]] and [[lamp|the light]]![[a.png]].", "See The Lamp and the light."),
+    ("> [!NOTE] Mind\n> the gap.", "Mind\nthe gap."),
+    ("- [ ] to do\n- [x] done [x]", "to do\n\ndone [x]"),
+    ("# One {#one .big}\n\nA ==bright== lamp{.x} {{< fig 3 >}}.", "One\n\nA bright lamp ."),
+    ("这是**重点。**后面，他说**“走”**了。", "这是重点。后面，他说“走”了。"),
 ]  # fmt: skip
 
 
