@@ -1,6 +1,7 @@
 """Headings of a text: Markdown's, by CommonMark, and lines such as "Chapter 2 The Storm", "Epilogue" or 第十二章.
 
-Such lines are recognised in the languages of `_WORDS`, `_COUNTED` and `_NAMES`. In all others, mark chapters with `#`.
+Such lines are recognised in the languages of `_WORDS`, `_ORDINALS`, `_COUNTED` and `_NAMES`. In all others, mark
+chapters with `#`.
 """
 
 from __future__ import annotations
@@ -17,49 +18,118 @@ from farm.documents.markdown import parsed, shown
 
 LONGEST_TITLE = 200  # characters, the limit of a chapter's title on the wire
 
-# "Chapter" before its number.
-_WORDS = (
-    "chapter|part|book|section|kapitel|teil|abschnitt|buch|cap[ií]tulo|capítol|parte|libro|livro|chapitre|partie|livre|capitolo"
-    "|stave|canto|volume|letter|act|episode|tale|band|akt|aufzug|gesang|brief|tomo|tome|acte|acto|atto|том|книга|действие"
-    "|hoofdstuk|deel|del|rozdział|część|глава|часть|розділ|частина|kapitola|capitolul|bölüm|luku|κεφάλαιο"
-)
-_ONES = (
-    "one two three four five six seven eight nine first second third fourth fifth sixth seventh eighth ninth "
-    "ein eins eine zwei drei vier fünf sechs sieben acht neun "
-    "un una uno dos tres cuatro cinco seis siete ocho nueve primero primera segundo segunda tercero tercera "
-    "deux trois quatre cinq sept huit neuf premier première due tre quattro cinque sei sette otto nove primo prima "
-    "um uma dois duas três quatro sete oito primeiro primeira один два три первая вторая третья"
-)
-_TEENS = (
-    "ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen tenth eleventh twelfth "
-    "zehn elf zwölf dreizehn vierzehn fünfzehn sechzehn siebzehn achtzehn neunzehn "
-    "diez once doce trece catorce quince dix onze douze treize quatorze quinze "
-    "dieci undici dodici tredici dez doze treze"
-)
-_TENS = (
-    "twenty thirty forty fifty sixty seventy eighty ninety zwanzig dreißig vierzig fünfzig "
-    "veinte treinta cuarenta vingt trente quarante venti trenta vinte trinta"
-)
+
+def _folded(text: str) -> str:
+    """Without accents of Latin, Greek and Cyrillic letters, which capitals often lack; full-width forms as plain."""
+    apart = unicodedata.normalize("NFD", unicodedata.normalize("NFKC", text))
+    return unicodedata.normalize("NFC", re.sub("[\u0300-\u036f]", "", apart))
+
+
+# "Chapter" before its number: Chapter 3, Часть вторая.
+_WORDS = """
+    chapter chap. ch. part book section stave canto volume letter act episode tale interlude
+    kapitel teil abschnitt buch band akt aufzug gesang brief chapitre partie livre tome acte chant
+    capítulo capítol parte libro livro tomo acto atto capitolo hoofdstuk deel boek kapittel del kafli luku osa
+    rozdział część tom księga kapitola část díl diel časť poglavlje poglavje dio capitolul partea bölüm kısım
+    глава часть книга том действие розділ частина част κεφάλαιο μέρος βιβλίο
+    chương phần bab bagian الفصل الباب الجزء فصل بخش פרק חלק अध्याय অধ্যায় அத்தியாயம்
+"""
+# An ordinal before it: Erstes Kapitel, Première partie, İkinci Bölüm; and where that is usual, 1. Kapitel.
+_COUNTED_WORDS = """
+    kapitel teil abschnitt buch band akt aufzug gesang kapitlet delen boken kapittel kapittelet bok hoofdstuk deel boek
+    kafli luku osa kirja kapitola část díl diel časť poglavlje poglavje dio fejezet rész könyv bölüm kısım peatükk
+    nodaļa skyrius
+"""
+_ONES = """
+    one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen
+    nineteen eins zwei drei vier fünf sechs sieben acht neun zehn elf zwölf dreizehn vierzehn fünfzehn sechzehn
+    siebzehn achtzehn neunzehn un deux trois quatre cinq sept huit neuf dix onze douze treize quatorze quinze seize
+    uno una dos tres cuatro cinco seis siete ocho nueve diez once doce trece catorce quince dieciséis diecisiete
+    dieciocho diecinueve veintiuno veintidós veintitrés due tre quattro cinque sei sette otto nove dieci undici dodici
+    tredici quattordici quindici sedici diciassette diciotto diciannove ventuno ventidue ventitré um uma dois duas três
+    quatro sete oito dez doze treze quatorze dezesseis dezasseis dezessete dezoito dezenove een twee drie vier vijf zes
+    zeven negen tien elf twaalf dertien veertien vijftien zestien ett två fyra fem sex sju åtta nio tio elva tolv én
+    seks syv sju otte åtte ni ti elleve tolv yksi kaksi kolme neljä viisi jeden dwa trzy cztery jedna dvě tři
+    один одна два две три четыре пять шесть семь восемь девять десять bir iki üç một hai ba bốn năm satu dua tiga empat
+"""
+_TENS = """
+    twenty thirty forty fifty sixty seventy eighty ninety hundred zwanzig dreißig vierzig fünfzig vingt trente quarante
+    cinquante soixante cent veinte treinta cuarenta cincuenta venti trenta quaranta cinquanta vinte trinta quarenta
+    twintig dertig veertig tjugo trettio tyve tredive двадцать тридцать сорок
+"""
+_ORDINALS = r"""
+    first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth
+    (?:thir|four|fif|six|seven|eigh|nine)teenth (?:twen|thir|for|fif|six|seven|eigh|nine)tieth last
+    (?:(?:ein|zwei|drei|vier|fünf|sechs|sieben|acht|neun)und)?(?:zwanzig|dreißig|vierzig|fünfzig)ste[rsn]?
+    (?:erst|zweit|dritt|viert|fünft|sechst|siebt|siebent|acht|neunt|zehnt|elft|zwölft|[a-zü]{3,8}zehnt|letzt)e[rsn]?
+    premi(?:er|ère) second(?:e|o|a)? derni(?:er|ère) [a-zéèà-]{3,16}i[eè]me
+    (?:primer|tercer)[oa]? (?:primeir|terceir|prim|terz|quart|cuart|quint|sext|sest|séptim|sétim|settim|octav)[oa]
+    (?:oitav|ottav|noven|non|segund|décim|decim|undécim|duodécim|vigésim|trigésim|últim|ultim)[oa]
+    [a-z]{3,16}[eé]sim[oa]
+    eerste tweede derde vierde vijfde zesde zevende achtste negende tiende elfde twaalfde laatste
+    [a-z]{3,14}(?:tiende|tigste)
+    första andra tredje fjärde femte sjätte sjunde åttonde nionde tionde sista
+    første anden andet annen annet andre fjerde sjette syvende sjuende ottende åttende niende tiende siste
+    ensimmäinen toinen kolmas neljäs viides kuudes seitsemäs kahdeksas yhdeksäs kymmenes viimeinen
+    (?:pierwsz|drug|trzec|czwart|piąt|szóst|siódm|ósm|dziewiąt|dziesiąt|[a-z]{3,8}nast|ostatn)(?:y|a|e|i|ia|ie)
+    (?:prvn|třet|posledn)í (?:druh|čtvrt|pát|šest|sedm|osm|devát|desát|prv|tret|piat|štvrt)(?:ý|á|é|i|a|o|ia)
+    (?:treć|peti?|šest|drug|četvrt|deset)[aio]? [a-záéíóöőúüű]{2,18}dik első [a-zıöüşğç]{2,14}(?:[iıuü]?nc[iıuü])
+    întâi
+    (?:a|al)\s(?:dou|doil|trei|treil|patr|patrul|cinc|cincil|șas|șasel|șapt|șaptel|opt|optul|nou|nouăl|zec|zecel)e?a
+    (?:перв|втор|трет|четв[её]рт|пят|шест|седьм|восьм|девят|десят|[а-я]{3,10}надцат|двадцат|последн)(?:ый|ая|ой|ое|ий|ья|ье|яя)
+    (?:перш|друг|трет|четверт|п.?ят|шост|сьом|восьм|дев.?ят|десят|останн)(?:ий|а|е|я|є)
+    (?:първ|втор|четвърт|пет|шест)(?:а|и|о)
+    (?:πρώτ|δεύτερ|τρίτ|τέταρτ|πέμπτ|έκτ|έβδομ|όγδο|ένατ|δέκατ)(?:ο|ος|η)
+    (?:ال)?(?:أول|اول|أولى|ثاني|ثانية|ثالث|رابع|خامس|سادس|سابع|ثامن|تاسع|عاشر) دوم سوم چهارم پنجم ششم هفتم یکم
+    ראשון ראשונה שני שנייה שלישי שלישית רביעי חמישי שישי पहला दूसरा तीसरा प्रथम द्वितीय প্রথম দ্বিতীয় তৃতীয়
+"""
 _ROMAN = r"(?=[ivxlc])c{0,3}(?:xc|xl|l?x{0,3})(?:ix|iv|v?i{0,3})"
-_NUMBER = (
-    rf"(?:\d+|{_ROMAN}|(?:{'|'.join(_TENS.split())})(?:[- ](?:{'|'.join(_ONES.split())}))?"
-    rf"|{'|'.join(_TEENS.split())}|{'|'.join(_ONES.split())})"
+
+
+def _one_of(*listed: str) -> str:
+    words = " ".join(listed).split()
+    return "|".join(word.replace(".", r"\.") if word.endswith(".") else word for word in words)
+
+
+_WORD = f"(?:{_one_of(_TENS, _ORDINALS, _ONES)})"
+_AND = "(?:(?:and|et|y|e|i|og|och|und)[ -])?"
+_IN_WORDS = rf"(?:[a-zü]{{3,6}}und(?:zwanzig|dreißig|vierzig|fünfzig)|{_WORD}(?:[ -]{_AND}{_WORD}){{0,3}})"
+_NUMBER = rf"(?:\d+(?:⁄\d+)?(?:er|re|e|ª|º|[a-d])?|{_ROMAN}|{_IN_WORDS}|[α-ω][΄'ʹ]|[א-ת]{{1,2}}['״׳]?)"
+_NUMBERED = re.compile(
+    _folded(
+        rf"(?:(?:{_one_of(_WORDS)})\s+(?:the\s+)?{_NUMBER}|(?:kapitel|kapittel|del)\s+(?:to|fire))"
+        r"(?!\w)(?P<rest>.*)$"
+    ),
+    re.IGNORECASE,
 )
-_NUMBERED = re.compile(rf"(?:{_WORDS})\s+(?:the\s+)?{_NUMBER}\b(?P<rest>.*)$", re.IGNORECASE)
-# The number before "chapter": 第十二章, 제3장, 3. fejezet.
+_ORDERED = re.compile(
+    _folded(
+        rf"(?:(?:the\s+)?(?:{_WORD}[ -])?(?:{_one_of(_ORDINALS)})\s+(?:{_one_of(_WORDS, _COUNTED_WORDS)})"
+        rf"|(?:\d+|{_ROMAN})\.\s*(?:{_one_of(_COUNTED_WORDS)}))(?!\w)(?P<rest>.*)$"
+    ),
+    re.IGNORECASE,
+)
+# Counted by a character: 第十二章, 제3장, 卷一, บทที่ ๑.
 _NUMERALS = "0-9〇零一二三四五六七八九十百千万萬兩两壹貳贰叁參肆伍陸陆柒捌玖拾佰仟廿卅"
 _COUNTED = re.compile(
-    rf"(?:第\s*[{_NUMERALS}]+\s*[章回節节卷部集篇話话幕]|제\s*\d+\s*[장부편화]|\d+\.\s+(?:fejezet|rész|kapitola|kafli))(?P<rest>.*)$",
+    _folded(
+        rf"(?:第\s*[{_NUMERALS}]+\s*[章回節节卷部集篇話话幕]|[卷その]+[{_NUMERALS}]+(?=\s|$)|[上中下終终]卷(?=\s|$)"
+        r"|제\s*\d+\s*[장부편화]|\d+\s?[장화](?=\s*[:.]|\s*$)|(?:บทที่|ตอนที่|ภาคที่)\s*\d+)(?P<rest>.*)$"
+    ),
     re.IGNORECASE,
 )
 # Chapters that have a name in place of a number, and stand alone on their line or before a title: "Epilogue: Home".
-_NAMES = (
-    "prologue|epilogue|interlude|foreword|preface|introduction|afterword|prolog|epilog|vorwort|nachwort|zwischenspiel"
-    "|prólogo|epílogo|prefacio|prefácio|introducción|introdução|épilogue|préface|avant-propos|postface"
-    "|prologo|epilogo|prefazione|voorwoord|nawoord|proloog|epiloog|пролог|эпилог|предисловие|послесловие"
-    "|序章|序幕|楔子|引子|终章|終章|尾声|尾聲|番外|后记|後記|プロローグ|エピローグ|あとがき|프롤로그|에필로그"
-)
-_NAMED = re.compile(rf"(?:{_NAMES})(?:\s*[.:：]?|\s*[:：—–-]\s*\S(?P<rest>.*))$", re.IGNORECASE)
+_NAMES = """
+    prologue epilogue interlude foreword preface introduction afterword coda prolog epilog vorwort nachwort
+    zwischenspiel einleitung anhang prólogo epílogo prefacio prefácio introducción introdução épilogue préface
+    avant-propos postface prologo epilogo prefazione introduzione voorwoord nawoord proloog epiloog inleiding förord
+    efterord forord etterord esipuhe loppusanat wstęp przedmowa posłowie předmluva doslov úvod előszó utószó önsöz
+    sonsöz пролог эпилог предисловие послесловие введение заключение передмова післямова πρόλογος επίλογος εισαγωγή
+    مقدمة خاتمة تمهيد مقدمه پیش‌گفتار מבוא הקדמה 序章 序幕 楔子 引子 终章 終章 最终章 尾声 尾聲 番外篇 番外
+    后记 後記 幕間 プロローグ エピローグ
+    あとがき 프롤로그 에필로그
+"""
+_NAMED = re.compile(_folded(rf"(?:{_one_of(_NAMES)})(?:\s*[.:：]?|\s*[:：—–-]\s*\S(?P<rest>.*))$"), re.IGNORECASE)
 _SEPARATED = re.compile(r"\s*[.:：、·—–-]\s*\S|\s*[.:：]?\s*$")
 _SENTENCE_END = re.compile(r"[.,;:。，；：]$")
 
@@ -100,15 +170,18 @@ def numbered_headings(lines: Sequence[str]) -> list[Heading]:
 def is_numbered(line: str) -> bool:
     """Whether the line numbers or names a chapter, and is no sentence that begins like one. Full-width forms count as
     plain."""
-    text = unicodedata.normalize("NFKC", line).strip()
+    if len(line) > 2 * LONGEST_TITLE:
+        return False
+    text = _folded(line).strip()
     if len(text) > LONGEST_TITLE:
         return False
-    if found := _NUMBERED.match(text):
-        rest = found["rest"]
-        if _SEPARATED.match(rest):
-            return True
-        title = rest.strip()
-        return rest.startswith(" ") and not title[:1].islower() and not _SENTENCE_END.search(title)
+    for numbered in (_NUMBERED, _ORDERED):
+        if found := numbered.match(text):
+            rest = found["rest"]
+            if _SEPARATED.match(rest):
+                return True
+            title = rest.strip()
+            return rest.startswith(" ") and not title[:1].islower() and not _SENTENCE_END.search(title)
     if found := _COUNTED.match(text):
         rest = found["rest"]
         return not rest.strip() or rest[0] in " :、·—–-" or not _SENTENCE_END.search(rest)

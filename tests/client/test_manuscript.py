@@ -83,6 +83,14 @@ def test_markdown_headings_are_those_of_common_mark(text: str, titles: list[str]
         "CHAPTER THE FIRST", "Book the Second: The Golden Thread", "STAVE ONE", "Letter 4", "ACT II",
         "Prologue", "EPILOGUE.", "Epilogue: Home at Last", "Vorwort", "Épilogue", "Пролог", "楔子", "エピローグ",
         "3. fejezet", "Ｃｈａｐｔｅｒ　１", "Chapter Ⅱ",
+        "Erstes Kapitel", "ERSTER TEIL", "1. Kapitel", "Kapitel einundzwanzig", "Zweites Buch: Der Sturm",
+        "PREMIÈRE PARTIE", "Deuxième partie", "Chapitre vingt et un", "Primera parte", "Capítulo veintiuno",
+        "PARTE SECONDA", "Första kapitlet", "Første kapittel", "Eerste hoofdstuk", "Hoofdstuk twaalf", "Toinen osa",
+        "Rozdział pierwszy", "První kapitola", "Első fejezet", "BİRİNCİ BÖLÜM", "Capitolul întâi", "PARTEA A DOUA",
+        "Глава четвёртая", "Глава двадцать первая", "Розділ перший",
+        "ΚΕΦΑΛΑΙΟ ΠΡΩΤΟ", "الفصل الأول", "فصل دوم", "פרק א",
+        "अध्याय १", "บทที่ ๑", "Chương 2", "Bab Dua",
+        "1장", "卷一", "その一", "Chapter One Hundred and Two", "CAPITULO IV",
     ],
 )  # fmt: skip
 def test_a_line_that_numbers_a_chapter_is_a_heading(line: str) -> None:
@@ -96,7 +104,8 @@ def test_a_line_that_numbers_a_chapter_is_a_heading(line: str) -> None:
         "Part one of the deal,", "Parts 1 and 2", "Book me a table", "Part of it", "Chapter civil",
         "Teil des Ganzen", "Part mixing it", "第一章说的是海。", "Section nothing", "Глава семьи",
         "Prologue to a farce", "Letter from home", "Introduction: we begin here.", "Act now!",
-        "Letter the first of them,",
+        "Letter the first of them,", "Letter to Anna", "First thing I saw", "The first act was over", "Erste Hilfe",
+        "La primera vez", "Non parte.", "Первая часть дела была проста.", "2. Book Review", "5장 샀다", "Book Fire",
     ],
 )  # fmt: skip
 def test_a_sentence_that_begins_like_a_heading_is_none(line: str) -> None:
