@@ -24,6 +24,7 @@ from worker.engines.__main__ import workers
 from worker.engines.kokoro import alphabet, english
 from worker.engines.kokoro.engine import Kokoro
 from worker.engines.kokoro.files import MODEL, VOICES
+from worker.engines.kokoro.numbers import in_words
 from worker.engines.kokoro.voices import VOICES as VOICE_TABLE
 from worker.weights.file import File
 
@@ -209,6 +210,43 @@ def test_a_word_with_two_pronunciations_gets_that_of_its_neighbours(text: str, w
 )
 def test_what_is_written_sounds_like_what_is_spoken(written: str, spoken: str) -> None:
     assert english.read(written) == english.read(spoken)
+
+
+@pytest.mark.parametrize(
+    ("written", "spoken"),
+    [
+        ("US$5, A$20 and $5–10", "five U S dollars, twenty Australian dollars and five to ten dollars"),
+        ("-$5, 5,50 €, U.S.$3", "minus five dollars, five euros and fifty cents, three U S dollars"),
+        ("1 000 000, 1.000.000, 12,34,567", "one million, one million, one million two hundred thirty four "
+         "thousand five hundred sixty seven"),
+        ("1,000th in 1066", "one thousandth in ten sixty six"),
+        ("31.12.1999 or 14/3/1998", "December thirty first, nineteen ninety nine or March fourteenth, nineteen ninety "
+         "eight"),
+        ("at 9.30 p.m. on 9/11, 24/7", "at nine thirty P M on nine eleven, twenty four seven"),
+        ("555-0134, +44 20 7946 0958", "five five five, zero one three four, plus four four, two zero, seven nine "
+         "four six, zero nine five eight"),
+        ("1-800-555-0199", "one, eight zero zero, five five five, zero one nine nine"),
+        ("a 747-400, pp. 100-120, won 3-2", "a seven hundred forty seven four hundred, pages one hundred to one "
+         "hundred twenty, won three to two"),
+        ("1 1/2 or 2½ cups", "one and one half or two and one half cups"),
+        ("Louis XIV, Charles V ruled", "Louis the fourteenth, Charles the fifth ruled"),
+        ("Chapter IV, World War II, the XIX century", "Chapter four, World War two, the nineteenth century"),
+        ("John V. Smith. Part I liked. Elizabeth I know.", "John V. Smith. Part I liked. Elizabeth I know."),
+        ("x², 10⁶, 10^6, 5 km²", "x squared, ten to the power of six, ten to the power of six, five square kilometers"),
+        ("5'10\" tall, 1 hr, 5 kWh, 1 m²", "five feet ten inches tall, one hour, five kilowatt hours, one square "
+         "meter"),
+        ("5*6, ~7, x ≠ α", "five times six, about seven, x is not equal to alpha"),
+        ("on 5th St. She left Main St. alone", "on fifth Street She left Main Street alone"),
+        ("See farm.org or a@b.org.", "See farm dot org or a at b dot org."),
+    ],
+)  # fmt: skip
+def test_numbers_sums_and_signs_are_in_words(written: str, spoken: str) -> None:
+    assert " ".join(in_words(written).split()) == spoken
+
+
+@given(st.text("0123456789.,-/$€ ½²³×:'\"()IVXabSt%", max_size=20))
+def test_no_digit_is_left(text: str) -> None:
+    assert not any(map(str.isdigit, in_words(text)))
 
 
 def test_english_is_read_without_espeak() -> None:

@@ -24,7 +24,7 @@ from worker.engines.kokoro.reading import Reader
 from worker.engines.kokoro.voices import SHORT, TONGUES, VOICES, WITHOUT_READER
 from worker.engines.target_length import fitted
 
-_RENDERING = 1  # raise it when this folder makes the same input sound different
+_RENDERING = 2  # raise it when this folder makes the same input sound different
 
 _QUIET = 10 ** (-50 / 20)  # -50 dBFS
 _EDGE_S = 0.020  # kept around the speech
