@@ -5,7 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from worker.engines.indextts.device_error import broken_hardware, device_failed, out_of_memory
+from worker.engines.indextts.device_error import (
+    broken_hardware,
+    device_failed,
+    out_of_memory,
+    perhaps_out_of_memory,
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -17,6 +22,9 @@ from worker.engines.indextts.device_error import broken_hardware, device_failed,
         RuntimeError("CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`"),
         RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
         RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"),
+        RuntimeError("GET was unable to find an engine to execute this computation; CUDNN_STATUS_ALLOC_FAILED"),
+        RuntimeError('NVML_SUCCESS == r INTERNAL ASSERT FAILED at "/pytorch/c10/cuda/CUDACachingAllocator.cpp":1154'),
+        RuntimeError("NVML_SUCCESS == DriverAPI::get()->nvmlInit_v2_() INTERNAL ASSERT FAILED at CUDACachingAllocator"),
         RuntimeError("[enforce fail at alloc_cpu.cpp:125] err == 0. DefaultCPUAllocator: can't allocate memory: you"),
     ],
     ids=str,
@@ -93,6 +101,11 @@ def test_no_error_of_a_library_of_the_gpu_is_blamed_on_a_text(message: str) -> N
 @pytest.mark.parametrize("message", [*OF_A_LIBRARY, *BROKEN])
 def test_only_a_device_that_says_so_is_broken(message: str) -> None:
     assert broken_hardware(RuntimeError(message)) == (message in BROKEN)
+
+
+@pytest.mark.parametrize("message", [*OF_A_LIBRARY, *BROKEN])
+def test_only_a_cudnn_without_an_engine_may_have_lacked_memory(message: str) -> None:
+    assert perhaps_out_of_memory(RuntimeError(message)) == ("unable to find an engine" in message)
 
 
 def test_an_allocation_that_fails_because_the_context_is_lost_is_not_about_memory() -> None:

@@ -15,15 +15,18 @@ from worker.engines.indextts.isolation import MOST_IN_A_ROW, Broken, Isolation
 class Device:
     """Doubles numbers in batches of `room` at most, and fails at the number in `bad`."""
 
-    def __init__(self, room: int = 100, bad: int | None = None, error: Exception | None = None) -> None:
+    def __init__(
+        self, room: int = 100, bad: int | None = None, error: Exception | None = None, full: Exception | None = None
+    ) -> None:  # fmt: skip
         self._room, self._bad = room, bad
+        self._full = full or torch.OutOfMemoryError("CUDA out of memory")
         self._error = error or ValueError("a bad number")
         self.batches: list[list[int]] = []
 
     def double(self, numbers: Sequence[int]) -> list[int]:
         self.batches.append(list(numbers))
         if len(numbers) > self._room:
-            raise torch.OutOfMemoryError("CUDA out of memory")
+            raise self._full
         if self._bad in numbers:
             raise self._error
         return [2 * number for number in numbers]
@@ -70,6 +73,22 @@ def test_a_lost_context_is_raised_and_nothing_is_tried_again() -> None:
     with pytest.raises(RuntimeError, match="illegal memory access"):
         isolate([1, 2, 3], device.double, failed)
     assert len(device.batches) == 1
+
+
+NO_ENGINE = "GET was unable to find an engine to execute this computation"  # what cuDNN says of a lack of memory too
+
+
+def test_a_cudnn_that_finds_no_engine_gets_smaller_batches_first() -> None:
+    device = Device(room=2, full=RuntimeError(NO_ENGINE))
+    assert isolate([1, 2, 3, 4, 5], device.double, failed) == [2, 4, 6, 8, 10]
+    assert device.batches == [[1, 2, 3, 4, 5], [1, 2, 3], [1, 2], [3], [4, 5]]
+
+
+def test_a_cudnn_that_finds_no_engine_for_an_item_alone_has_failed_and_the_item_has_not() -> None:
+    device = Device(room=0, full=RuntimeError(NO_ENGINE))
+    with pytest.raises(RuntimeError, match="unable to find an engine"):
+        isolate([1, 2], device.double, failed)
+    assert device.batches == [[1, 2], [1], [1]]
 
 
 def test_the_caller_is_told_of_each_batch_that_is_tried_again() -> None:

@@ -1,8 +1,10 @@
 """Errors of a GPU and of its libraries, told apart by their words, because PyTorch has one class for most of them.
 
-out_of_memory     the same work may succeed with fewer rows
-device_failed     any other error of CUDA, cuDNN, cuBLAS, NVRTC and their like: only another process can go on
-broken_hardware   of these, the errors that no text can cause: the card, its driver, or an image without its kernels
+out_of_memory           the same work may succeed with fewer rows
+device_failed           any other error of CUDA, cuDNN, cuBLAS, NVRTC and their like: only another process can go on
+perhaps_out_of_memory   of these, the errors that memory may have caused: smaller batches tell
+lost_context            of these, the errors after which every further call of this process fails
+broken_hardware         of these, the errors that no text can cause: the card, its driver, an image without its kernels
 
 A known message decides first. An unknown one is told by its form, `CUDA error: …` or `CUDNN_STATUS_…`: a library that
 fails in a new way is no reason to blame a text.
@@ -24,7 +26,13 @@ _OUT_OF_MEMORY = (
     "cudnn_status_internal_error_host_allocation_failed",
     "defaultcpuallocator: can't allocate memory",
     "defaultcpuallocator: not enough memory",
+    # Before PyTorch says how much it lacks, it asks NVML. In a slice of MIG or a container NVML may not answer, and
+    # then nothing else is said (pytorch#112377).
+    "nvml_success == ",
 )
+
+# cuDNN's engines want workspaces. Where none got its own, PyTorch says that there is no engine (pytorch#108645).
+_NO_ENGINE = ("unable to find an engine",)
 
 # After these the CUDA runtime answers every further call with the same error, until the process ends: also a call that
 # allocates, so they stand before the texts about memory.
@@ -92,11 +100,18 @@ def out_of_memory(error: BaseException) -> bool:
 
 def device_failed(error: BaseException) -> bool:
     """Whether the device or one of its libraries failed, for another reason than memory: this process can't go on."""
-    return (
-        _says(error, _LOST_CONTEXT)
-        or broken_hardware(error)
-        or (_of_a_library(error) and not _says(error, _OUT_OF_MEMORY))
-    )
+    return lost_context(error) or broken_hardware(error) or (_of_a_library(error) and not _says(error, _OUT_OF_MEMORY))
+
+
+def perhaps_out_of_memory(error: BaseException) -> bool:
+    """Whether a device that failed by its words may only have lacked memory. One item alone, with all memory that can
+    be given back, tells which."""
+    return _says(error, _NO_ENGINE) and not out_of_memory(error)
+
+
+def lost_context(error: BaseException) -> bool:
+    """Whether no call to the device can succeed in this process any more."""
+    return _says(error, _LOST_CONTEXT)
 
 
 def broken_hardware(error: BaseException) -> bool:

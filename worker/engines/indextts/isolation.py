@@ -1,7 +1,8 @@
 """The rules for a batch that fails: one bad item never fails the others, and a full memory fails none.
 
 out of memory                 the batch is halved; an item alone has a second try
-an error of the device        raised: this process can't go on, and no item is to blame
+an error of the device        raised: this process can't go on, and no item is to blame; where memory may be to blame,
+                              not before an item has failed with it twice alone
 any other error               each item is tried alone, and one that fails alone is a failure
 eight failures in a row       raised as Broken: so many texts are not bad one after another, so something else is
 """
@@ -14,7 +15,7 @@ from typing import TypeVar
 import torch
 
 from farm.errors import FarmError
-from worker.engines.indextts.device_error import device_failed, out_of_memory
+from worker.engines.indextts.device_error import device_failed, out_of_memory, perhaps_out_of_memory
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -56,9 +57,10 @@ class Isolation:
         try:
             made: list[Made | Failed] = list(work(items))
         except Exception as error:
-            if device_failed(error):
+            unsure = perhaps_out_of_memory(error)
+            if device_failed(error) and (last or not unsure):
                 raise
-            alone, lacking = len(items) == 1, out_of_memory(error)
+            alone, lacking = len(items) == 1, unsure or out_of_memory(error)
             if alone and (last or not lacking):  # memory may be free again in a moment: one item has a second try
                 self._count(error)
                 return [failed(items[0], error)]

@@ -25,7 +25,7 @@ from farm.errors import Misconfigured
 from farm.warmth import FELL_BACK, WARM
 from worker.engines.indextts.decode.gpt import Gpt
 from worker.engines.indextts.decode.kv import choose
-from worker.engines.indextts.device_error import out_of_memory
+from worker.engines.indextts.device_error import out_of_memory, perhaps_out_of_memory
 from worker.engines.indextts.examination.comparison import NOT_FINITE
 from worker.engines.indextts.examination.stages import (
     codes_of,
@@ -135,7 +135,7 @@ def _stages(parts: Parts, network: Network, ways: Ways, most: int) -> list[Findi
     try:
         return _examined(parts, network, ways, SENTENCES[:most])
     except RuntimeError as error:
-        if not out_of_memory(error):
+        if not (out_of_memory(error) or perhaps_out_of_memory(error)):
             raise
         log.warning("there is no memory to examine the engine beside itself, so it runs unexamined: %s", error)
         return []

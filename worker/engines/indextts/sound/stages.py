@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from worker.engines.indextts.device_error import out_of_memory
+from worker.engines.indextts.device_error import out_of_memory, perhaps_out_of_memory
 from worker.engines.indextts.isolation import Isolation
 from worker.engines.indextts.kernels.plain import PLAIN, Kernels
 from worker.engines.indextts.shapes import DTYPES, Fault, Network, Piece, Precision
@@ -123,7 +123,7 @@ class Stages:
         return Fault(task.piece.key, f"the acoustic stages failed: {_first_line(error)}")
 
     def _give_way(self, tasks: Sequence[Task], error: Exception) -> None:
-        lacking = out_of_memory(error)
+        lacking = out_of_memory(error) or perhaps_out_of_memory(error)
         if lacking:
             self._room.shrink(sum(task.rows for task in tasks))
         way = "in halves" if lacking else "one by one"
