@@ -348,6 +348,17 @@ def test_a_library_that_can_not_be_loaded_costs_speed_and_no_start(
     assert reason in caplog.text
 
 
+def test_kernels_that_lose_the_device_are_named_before_anything_else_fails_for_them(
+    library: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def loses(*_: object) -> None:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered (in farm_snake, 700)")
+
+    monkeypatch.setattr("worker.engines.indextts.kernels.choice.examine", loses)
+    with pytest.raises(Misconfigured, match=r"the fused kernels took the GPU away .*FARM_INDEXTTS_KERNELS=torch"):
+        choose(torch.device("cuda"), library=library)
+
+
 def test_the_examination_passes_what_is_right_and_stops_at_what_is_wrong(
     fused: Fused, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -285,6 +285,14 @@ class TestChoose:
         with pytest.raises(Misconfigured, match="its first two rows differ from sdpa's by"):
             choose(GPU, torch.float16, "torch")
 
+    @pytest.mark.parametrize("wanted", ["auto", "flash"])
+    def test_an_attention_that_loses_the_device_is_named_before_anything_else_fails_for_it(
+        self, stand_ins: StandIns, wanted: Any
+    ) -> None:
+        stand_ins.flash = _raise(RuntimeError("CUDA error: an illegal memory access was encountered\nmore"))
+        with pytest.raises(Misconfigured, match=r"flash attention took the GPU away .*illegal memory.*set FARM_"):
+            choose(GPU, torch.float16, wanted)
+
     def test_an_unknown_name_is_answered_with_the_known_ones(self) -> None:
         with pytest.raises(Misconfigured, match="auto, flash, torch, sdpa"):
             choose(CPU, torch.float32, "xformers")  # type: ignore[arg-type]

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from farm.errors import Misconfigured
 from worker.engines.indextts.sound import spans
 from worker.engines.indextts.sound.spans import Kernel, Packed, PerItem, choose, torch_efficient, torch_flash, trial
 
@@ -76,6 +77,17 @@ def test_a_kernel_that_runs_and_is_wrong_is_not_used() -> None:
         chosen = choose(CPU, torch.float32, 4, 16)
     assert chosen.attention.name == "per item"
     assert "torch varlen: its result is off by" in str(chosen)
+
+
+def test_a_kernel_that_loses_the_device_is_named_before_anything_else_fails_for_it() -> None:
+    def loses(*_: object) -> Tensor:
+        raise RuntimeError("CUDA error: misaligned address\nmore")
+
+    with (
+        offered(("flash-attn", lambda: loses), ("torch flash", lambda: varlen)),
+        pytest.raises(Misconfigured, match=r"flash-attn took the GPU away .*misaligned address"),
+    ):
+        choose(CPU, torch.float32, 8, 64)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])

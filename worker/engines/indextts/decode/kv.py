@@ -24,6 +24,7 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 from farm.errors import Misconfigured
+from worker.engines.indextts.device_error import lost_context
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ def choose(
     """The fastest attention that can run on the device, or the wanted one. `width` is that of a head.
 
     Raises:
-        Misconfigured: the wanted attention can't run; the message says why.
+        Misconfigured: the wanted attention can't run, or one of them lost the device; the message says why.
     """
     kinds: dict[str, Callable[[], Attention]] = {"flash": FlashAttention, "torch": TorchAttention}
     if wanted not in ("auto", "sdpa", *kinds):
@@ -278,6 +279,11 @@ def _usable(
         off = trial(attention, device, dtype, heads, width)
     except Exception as error:  # no kernels for this GPU, an older signature: each is a reason against the attention
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        if lost_context(error):
+            raise Misconfigured(
+                f"{attention.name} attention took the GPU away from this process with its first two rows ({reason}): "
+                "set FARM_INDEXTTS_ATTENTION to another, or install a build of it for this GPU and this PyTorch"
+            ) from error
         return f"it failed on its first two rows ({reason})"
     if not off < _TRIAL_TOLERANCE:
         return f"its first two rows differ from sdpa's by {off:.2g}"

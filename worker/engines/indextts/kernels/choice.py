@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from farm.errors import Misconfigured
+from worker.engines.indextts.device_error import lost_context
 from worker.engines.indextts.kernels import build
 from worker.engines.indextts.kernels.fused import Fused, Snake, filters
 from worker.engines.indextts.kernels.plain import Kernels, Plain
@@ -28,7 +29,7 @@ def choose(device: torch.device, wanted: Wanted = "auto", library: Path = build.
     """The fused kernels on a GPU where they are there and right, else PyTorch's.
 
     Raises:
-        Misconfigured: the fused kernels are wanted and can't run; the message says why.
+        Misconfigured: the fused kernels are wanted and can't run, or lost the device; the message says why.
     """
     if wanted == "torch":
         return Plain()
@@ -44,6 +45,11 @@ def choose(device: torch.device, wanted: Wanted = "auto", library: Path = build.
             return fused
         except (OSError, RuntimeError, AttributeError) as error:
             obstacle = str(error).partition("\n")[0]
+            if lost_context(error):
+                raise Misconfigured(
+                    f"the fused kernels took the GPU away from this process ({obstacle}): set "
+                    "FARM_INDEXTTS_KERNELS=torch, and tell us the GPU"
+                ) from error
     if wanted == "fused":
         raise Misconfigured(f"the fused kernels can't be used: {obstacle}; choose torch or auto")
     if device.type == "cuda":

@@ -20,6 +20,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from farm.errors import Misconfigured
+from worker.engines.indextts.device_error import lost_context
+
 Spans = Sequence[tuple[int, int]]  # of each item: its first row, and the row after its last
 
 # (queries, keys, values), all (2, R, heads, width) -> (2, R, heads * width). The two halves are independent.
@@ -90,7 +93,11 @@ class Choice:
 
 
 def choose(device: torch.device, dtype: torch.dtype, heads: int, width: int) -> Choice:
-    """The first that runs on the device, for heads of this width. Waits for the device, so it belongs to a start."""
+    """The first that runs on the device, for heads of this width. Waits for the device, so it belongs to a start.
+
+    Raises:
+        Misconfigured: one of them lost the device.
+    """
     against: dict[str, str] = {}
     for name, load in _packed(device, dtype):
         try:
@@ -100,6 +107,11 @@ def choose(device: torch.device, dtype: torch.dtype, heads: int, width: int) -> 
             obstacle = f"{error.name} is not installed"
         except Exception as error:  # a kernel fails in the words of its own library
             obstacle = f"{type(error).__name__}: {error}".partition("\n")[0]
+            if lost_context(error):
+                raise Misconfigured(
+                    f"{name} took the GPU away from this process with two small items ({obstacle}): uninstall it, or "
+                    "install a build of it for this GPU and this PyTorch"
+                ) from error
         if obstacle is None:
             return Choice(attention, against)
         against[name] = obstacle
