@@ -14,6 +14,8 @@ from worker.engines.indextts.decode.graph import CudaGraphs
 
 
 class Stream:
+    device_index = 1
+
     def __init__(self, calls: list[str]) -> None:
         self._calls = calls
 
@@ -58,3 +60,27 @@ def test_all_recordings_of_a_decoder_share_their_memory(calls: list[str]) -> Non
     for _ in range(3):
         record(lambda: None)
     assert [call for call in calls if call.startswith("capture into")] == ["capture into pool 1, thread_local"] * 3
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_recording_that_fails_leaves_no_pool_in_which_the_allocator_still_records(
+    calls: list[str], ended: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PyTorch 2.11 ends the recording's pool only where the recording succeeded; a newer one has `ended` it."""
+
+    @contextmanager
+    def spoiled(*given: Any, **named: Any) -> Iterator[None]:
+        yield
+        raise RuntimeError("CUDA error: operation failed due to a previous error during capture")
+
+    def end(device: int, pool: str) -> None:
+        calls.append(f"end {pool} of device {device}")
+        if ended:
+            raise RuntimeError("endAllocatePool: not currently recording to mempool_id")
+
+    monkeypatch.setattr(torch.cuda, "graph", spoiled)
+    monkeypatch.setattr(torch._C, "_cuda_endAllocateToPool", end, raising=False)
+    stream: Any = Stream(calls)
+    with pytest.raises(RuntimeError, match="previous error during capture"):
+        CudaGraphs(stream)(lambda: None)
+    assert calls[-1] == "end pool 1 of device 1"

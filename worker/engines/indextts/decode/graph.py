@@ -3,6 +3,7 @@ kernels, and no GIL meanwhile."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Literal
 
@@ -31,6 +32,16 @@ class CudaGraphs:
             work()
         self._stream.synchronize()
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"):
-            work()
+        try:
+            with torch.cuda.graph(graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"):
+                work()
+        except BaseException:
+            self._leave()
+            raise
         return graph.replay
+
+    def _leave(self) -> None:
+        """After a recording that a forbidden call has spoiled. PyTorch 2.11 then believes that the recording goes on,
+        and refuses to give memory back. So nothing could run without graphs either (pytorch#180395)."""
+        with contextlib.suppress(AttributeError, RuntimeError):  # a PyTorch that has ended it says that there is none
+            torch._C._cuda_endAllocateToPool(self._stream.device_index, self._pool)
