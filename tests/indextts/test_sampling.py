@@ -5,12 +5,14 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 from functools import partial
+from typing import Any
 from unittest.mock import patch
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import LogitsProcessorList
 from transformers.generation import logits_process as hugging_face
 
@@ -84,6 +86,33 @@ def test_a_row_draws_the_same_wherever_it_stands_in_the_batch(
     parameters = Parameters.of([chosen[row] for row in order], VOCABULARY, CPU)
     shuffled = sample(logits[order], seen[order], parameters, drawn[order]).tolist()
     assert shuffled == [together[row] for row in order]
+
+
+class RunningSums(TorchDispatchMode):
+    """Notes how many rows of floats are summed at once."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.rows: list[int] = []
+
+    def __torch_dispatch__(self, function: Any, types: Any, arguments: Any = (), keywords: Any = None) -> Any:
+        if function is torch.ops.aten.cumsum.default and arguments[0].is_floating_point():
+            self.rows.append(len(arguments[0]))
+        return function(*arguments, **(keywords or {}))
+
+
+@pytest.mark.parametrize("narrow", [False, True])
+@pytest.mark.parametrize("rows", [1, 2, 5])
+def test_a_row_alone_is_summed_by_the_kernel_of_several(rows: int, narrow: bool) -> None:
+    """CUDA's kernel for one row adds in an order that changes from call to call, and a new row is read alone there."""
+    logits = torch.randn(rows, VOCABULARY, generator=torch.Generator().manual_seed(rows))
+    parameters = Parameters.of([Sampling()] * rows, VOCABULARY, CPU)
+    with RunningSums() as sums:
+        alone = [probabilities(logits[row : row + 1], Parameters.of([Sampling()], VOCABULARY, CPU), narrow=narrow)
+                 for row in range(rows)]  # fmt: skip
+        together = probabilities(logits, parameters, narrow=narrow)
+    assert min(sums.rows) >= 2
+    assert torch.equal(torch.cat(alone), together)
 
 
 # --- without sorting the vocabulary -----------------------------------------------------------------------------------

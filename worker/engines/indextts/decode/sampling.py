@@ -113,7 +113,7 @@ def probabilities(scores: Tensor, parameters: Parameters, *, narrow: bool = Fals
     """
     scores = scores / parameters.temperature[:, None]
     ascending, outside = _leading(scores, parameters.top_k) if narrow else _sorted(scores, parameters.top_k)
-    light = ascending.softmax(-1).cumsum(-1) <= parameters.tail[:, None]
+    light = _running(ascending.softmax(-1)) <= parameters.tail[:, None]
     cut = torch.maximum(light[:, :-1].sum(-1, keepdim=True), outside)
     last = ascending.gather(1, cut)  # the least likely that stays
     below = scores < last
@@ -140,6 +140,13 @@ def _leading(scores: Tensor, top_k: Tensor) -> tuple[Tensor, Tensor]:
     ascending = torch.cat([smallest.expand(-1, vocabulary - most), leading.flip(-1)], 1)
     places = torch.arange(vocabulary, device=scores.device)
     return ascending.masked_fill(places < outside, -torch.inf), outside
+
+
+def _running(weights: Tensor) -> Tensor:
+    """The running sum of each row (B, V). CUDA has another kernel for a row alone: its blocks add their sums in the
+    order in which they happen to end, so last bits change from call to call (pytorch#75240). Two rows never go there.
+    """
+    return weights.cumsum(-1) if len(weights) > 1 else weights.expand(2, -1).cumsum(-1)[:1]
 
 
 def pick(weights: Tensor, uniforms: Tensor) -> Tensor:
