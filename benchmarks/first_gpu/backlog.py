@@ -61,8 +61,12 @@ def infer_25(bench: Bench) -> Iterator[Row]:
 
 
 def _original(version: str, bench: Bench) -> Iterator[Row]:
-    """Audio seconds per second of the original, with and without its fused kernel for the vocoder."""
+    """Audio seconds per second of the original, with and without its fused kernel for the vocoder. It is spared the
+    attention that plans for each shape, too: else it would make a plan for each of its codes."""
     from benchmarks.original import loaded, quiet
+    from worker.engines.indextts.sdpa import without_plans
+
+    without_plans()
 
     bench.check_version(version)
     folder = bench.checkpoint(version)

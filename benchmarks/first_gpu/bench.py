@@ -42,21 +42,25 @@ class Plan:
 
 
 class Bench:
-    """Of one process."""
+    """Of one process, in whose main thread the plan's GPU is the one that PyTorch takes without a number."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.tiny = plan.tiny
+        if plan.device.startswith("cuda:"):
+            torch.cuda.set_device(plan.device)
         self._networks: dict[str, Network] = {}
         self._engine: tuple[str, IndexTTS] | None = None
 
     @property
     def device(self) -> torch.device:
-        """Raises Missing where there is none of that kind."""
+        """With its number, as tensors name it. Raises Missing where there is none of that kind."""
         device = torch.device(self.plan.device)
-        if device.type == "cuda" and not torch.cuda.is_available():
+        if device.type != "cuda":
+            return device
+        if not torch.cuda.is_available():
             raise Missing(f"PyTorch {torch.__version__} sees no GPU here; look at nvidia-smi")
-        return device
+        return torch.device("cuda", device.index or 0)
 
     @property
     def on_cuda(self) -> bool:
@@ -115,11 +119,13 @@ class Bench:
             from worker.engines.indextts.load.checkpoint import find_checkpoint
             from worker.engines.indextts.load.network import load_network
             from worker.engines.indextts.load.precision import choose_precisions
+            from worker.engines.indextts.sdpa import without_plans
             from worker.engines.indextts.settings import IndexTTSSettings
             from worker.engines.indextts.shapes import Precisions
 
             self.check_version(version)
             self.close_engine()
+            without_plans()
             gpt = choose_precisions(version, IndexTTSSettings(), self.device).gpt
             found = find_checkpoint(self.checkpoint(version))
             self._networks[version] = load_network(found, self.device, Precisions(gpt=gpt))

@@ -157,7 +157,9 @@ def test_the_language_model_neither_draws_nor_rambles(checkpoint: Path, tmp_path
     drawing = {"do_sample": True, "temperature": 0.6, "top_k": 20, "top_p": 0.95}  # as the released model's
     (folder / "generation_config.json").write_text(json.dumps(settings | drawing))
     reader = EmotionModelHere(str(folder))
+    torch.backends.cuda.enable_cudnn_sdp(True)  # as PyTorch comes: it would plan for each step of an answer
     reader._model = emotion_model.load(folder)
+    assert not torch.backends.cuda.cudnn_sdp_enabled()
     with torch.no_grad():
         for number, parameter in enumerate(reader._model.model.parameters()):
             parameter.copy_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(number)))

@@ -394,6 +394,12 @@ def test_an_engine_renders_again_after_an_abandoned_feed(engine: IndexTTS, brief
     assert isinstance(render(engine, [_mixed(0, brief)])["0"], Clip)
 
 
+def test_an_engine_leaves_out_the_attention_that_plans_for_each_shape(built: Assemble) -> None:
+    torch.backends.cuda.enable_cudnn_sdp(True)  # as PyTorch comes
+    built().close()
+    assert not torch.backends.cuda.cudnn_sdp_enabled()
+
+
 def test_an_engine_warms_up_and_states_its_facts(built: Assemble) -> None:
     engine = built(limit=SHORT.limit)
     one_sentence(engine)

@@ -45,6 +45,24 @@ def test_a_padded_batch_equals_the_packages_waves_made_one_by_one(package: Any, 
 
 
 @pytest.mark.usefixtures("one_batch")
+def test_on_a_gpu_lengths_share_few_widths_and_an_item_sounds_as_it_does_alone(
+    vocoder: Vocoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the widths of a GPU, on a CPU: there each new width costs the choice of 60 engines."""
+    lengths = [[57, 3], [60, 1, 60], [40], [33], [64, 64]]
+    alone = [vocoder.samples([mel])[0] for mixed in lengths for mel in mels(mixed)]
+    monkeypatch.setattr(module, "_WIDTHS", {"cpu": module._WIDTHS["cuda"]})
+    seen: set[int] = set()
+    hook = vocoder._module.register_forward_pre_hook(lambda _, given: seen.add(given[0].shape[-1]))
+    try:
+        found = [wave for mixed in lengths for wave in vocoder.samples(mels(mixed))]
+    finally:
+        hook.remove()
+    assert worst(found, alone) < FLOAT_NOISE
+    assert [len(wave) for wave in found] == [256 * length for mixed in lengths for length in mixed]
+    assert seen == {64}
+
+
 def test_neighbours_and_order_do_not_change_an_item(vocoder: Vocoder) -> None:
     @settings(deadline=None, max_examples=8)
     @given(st.lists(st.integers(1, 40), min_size=2, max_size=5), st.randoms(use_true_random=False))

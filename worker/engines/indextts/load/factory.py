@@ -30,6 +30,7 @@ from worker.engines.indextts.load.precision import choose_precisions, switch_tf3
 from worker.engines.indextts.load.shares import needs, shares_on
 from worker.engines.indextts.preparation import Preparation
 from worker.engines.indextts.scrutiny import LIMITS
+from worker.engines.indextts.sdpa import without_plans
 from worker.engines.indextts.settings import IndexTTSSettings
 from worker.engines.indextts.shapes import HALF, SAMPLE_RATE, Adapter, Network, Precisions, Sampling
 from worker.engines.indextts.sound.acoustic import Acoustic
@@ -109,6 +110,7 @@ def choose_options(settings: IndexTTSSettings, device: torch.device) -> Options:
 
 def assemble(network: Network, revision: str, options: Options) -> IndexTTS:
     """An engine on a network. `revision` names the weights."""
+    without_plans()
     gpt = Gpt(network.gpt)
     wording: Wording = Grammars(network.normalizer, network.spanish)
     analyst = None

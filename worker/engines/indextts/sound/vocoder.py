@@ -29,6 +29,9 @@ log = logging.getLogger(__name__)
 
 # The fixed cost of a batch, in frames: on a GPU, 2,200 kernels against 40 us a frame (calculated).
 _LAUNCH = {"cpu": 16, "cuda": 256}
+# Widths are multiples of so many frames. For each new shape of a convolution cuDNN chooses an engine, which takes the
+# host 1.3 ms (pytorch#187212), and a width has 60 of them: by itself nearly every batch would be of a new width.
+_WIDTHS = {"cpu": 1, "cuda": 32}
 
 
 class Vocoder:
@@ -60,7 +63,7 @@ class Vocoder:
         """(256 Y,) for each mel (80, Y): fp32 within [-1, 1], on the CPU."""
         launch = _LAUNCH.get(self._module.conv_pre.weight.device.type, 0)
         made: dict[int, Tensor] = {}
-        for group in groups([mel.shape[1] for mel in mels], self._limit, launch):
+        for group in groups([self._width([mel.shape[1]]) for mel in mels], self._limit, launch):
             made |= zip(group, self._batch([mels[index] for index in group]), strict=True)
         return [made[index] for index in range(len(mels))]
 
@@ -72,7 +75,7 @@ class Vocoder:
         """(B, 256 * longest) in fp32 on the device, of one batch. Behind an item's end there is nothing of use."""
         weight = self._module.conv_pre.weight
         frames = [mel.shape[1] for mel in mels]
-        width = self._activations.width(frames)
+        width = self._width(frames)
         padded = torch.stack([F.pad(mel, (0, width - mel.shape[1])) for mel in mels])
         with (
             self._ends_set(_Ends(frames, width, weight.device, weight.dtype)),
@@ -80,6 +83,11 @@ class Vocoder:
         ):
             waves: Tensor = self._module(padded.to(weight.dtype))
         return waves[:, 0, : HOP * max(frames)].float().clamp_(-1, 1)
+
+    def _width(self, frames: Sequence[int]) -> int:
+        """Of the batch, in frames."""
+        step = _WIDTHS.get(self._module.conv_pre.weight.device.type, 1)
+        return -(-self._activations.width(frames) // step) * step
 
     @contextmanager
     def _ends_set(self, ends: _Ends) -> Iterator[None]:

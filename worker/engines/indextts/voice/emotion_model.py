@@ -22,6 +22,7 @@ from torch.nn.functional import pad
 
 from farm.errors import BadInput, FarmError, Misconfigured, Unavailable
 from worker.engines.indextts.aide import Aide, Ended, Late
+from worker.engines.indextts.sdpa import without_plans
 
 log = logging.getLogger(__name__)
 
@@ -225,6 +226,7 @@ def load(folder: Path, version: str = "2") -> Any:
     """The package's own reader, made to draw nothing. Raises Misconfigured without its files."""
     if not (folder / "config.json").is_file():
         raise missing(folder, version)
+    without_plans()
     with warnings.catch_warnings():  # whose filters the import would change for the whole process
         try:
             from indextts.emotion import QwenEmotion  # the indexed package
