@@ -2,7 +2,8 @@
 
 A CUDA call that hangs can't be interrupted, and after some faults a CUDA context is lost. So the process that asks has
 no context of its own. It ends the host of a probe that hangs or breaks the device, and the next probe gets a new one.
-The rows that a probe had told before stay.
+The rows that a probe had told before stay. Where the process that asks is itself killed, its host ends too, with all
+that the probe has started: none of them keeps a GPU.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -111,6 +113,7 @@ def _cause(code: int | None) -> str:
 def _serve(line: Connection, plan: Plan) -> None:
     """The host's own side. What libraries print goes into the log beside the table."""
     os.setpgrp()
+    threading.Thread(target=_end_with, args=(multiprocessing.parent_process(),), daemon=True).start()
     log = os.open(plan.out / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(log, 1)
     os.dup2(log, 2)
@@ -138,6 +141,11 @@ def _serve(line: Connection, plan: Plan) -> None:
             line.send(failed(probe.name, _first_line(error)))
         sys.stdout.flush()
         line.send(_Over(broken or not bench.tidy()))
+
+
+def _end_with(parent: Any) -> None:
+    parent.join()
+    os.killpg(0, signal.SIGKILL)  # this process's group
 
 
 def _rows(probe: Probe, bench: Bench) -> Iterator[Row]:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import torch
 
@@ -19,6 +20,7 @@ from benchmarks.first_gpu.__main__ import ask_all, main, obstacle_to
 from benchmarks.first_gpu.bench import Bench, Missing, Plan
 from benchmarks.first_gpu.probes import PROBES, Probe
 from benchmarks.first_gpu.table import Result, Row, as_markdown, as_text
+from tests.until import until
 
 NEED_A_GPU = {"suites", "device assert", "kill"}
 LONG = {"infer 2"}  # takes more than a minute of a CPU, as it does one text at a time; MODEL=full asks it too
@@ -122,6 +124,45 @@ def test_no_fault_of_a_probe_keeps_the_others_from_being_asked(plan: Plan) -> No
 def test_a_dangerous_probe_has_a_process_of_its_own(plan: Plan) -> None:
     results = ask_all([probe(well), probe(well, apart=True), probe(well)], plan, 3600, lambda text: None)
     assert len({result.rows[0].value for result in results}) == 3
+
+
+def starts_another(bench: Bench) -> Iterator[Row]:
+    """As the suites do, and the probe that kills."""
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"])
+    (bench.plan.out / "started").write_text(f"{os.getpid()} {child.pid}")
+    time.sleep(3600)  # stands for a kernel that runs for long
+    yield Row("never", 1.0)
+
+
+@pytest.mark.timeout(120)
+def test_nothing_goes_on_when_the_command_is_killed(tmp_path: Path) -> None:
+    asking = f"""
+from pathlib import Path
+from benchmarks.first_gpu.__main__ import ask_all
+from benchmarks.first_gpu.bench import Plan
+from tests.indextts.test_first_gpu import probe, starts_another
+
+if __name__ == "__main__":
+    out = Path({str(tmp_path)!r})
+    ask_all([probe(starts_another)], Plan(out, out, "cpu", tiny=True), 3600, print)
+"""
+    (tmp_path / "asking.py").write_text(asking)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    command = subprocess.Popen([sys.executable, str(tmp_path / "asking.py")], env=environment)
+    started = tmp_path / "started"
+    until(lambda: started.exists() and len(started.read_text().split()) == 2, 40)
+    processes = [psutil.Process(int(number)) for number in started.read_text().split()]
+    command.kill()
+    command.wait()
+    until(lambda: all(map(_ended, processes)))
+
+
+def _ended(process: psutil.Process) -> bool:
+    """Also where nobody has asked for its exit code yet."""
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def test_a_probe_for_which_no_time_is_left_says_so(plan: Plan) -> None:
