@@ -7,8 +7,9 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from benchmarks.first_gpu.bench import Bench
+from benchmarks.first_gpu.bench import Bench, Missing
 from benchmarks.first_gpu.table import Row, not_run
 
 _HEADS, _WIDTH = 8, 64  # of the flow
@@ -16,10 +17,12 @@ _LAUNCHES = 1000
 
 
 def measure(bench: Bench) -> Iterator[Row]:
-    for part in (_copy, _products, _varlen, _sdpa, _launch, _norm):
+    for part in (_copy, _products, _varlen, _sdpa, _plans, _launch, _norm):
         try:
             with torch.inference_mode():
                 yield from part(bench)
+        except Missing as missing:
+            yield not_run(part.__name__.strip("_"), str(missing))
         except Exception as error:  # one kind of work may be missing
             yield not_run(part.__name__.strip("_"), f"{type(error).__name__}: {error}".partition("\n")[0])
 
@@ -70,6 +73,28 @@ def _sdpa(bench: Bench) -> Iterator[Row]:
         says = "assumed: 45 on an H100" if dtype == torch.float32 else ""
         name = str(dtype).removeprefix("torch.")
         yield Row(f"attention, one item, {name}", flops / seconds / 1e12, "TFLOP/s", says)
+
+
+def _plans(bench: Bench) -> Iterator[Row]:
+    """Which attention PyTorch takes where nobody leaves one out, and what a length that is new costs the host."""
+    if not bench.on_cuda:
+        raise Missing("only a GPU has attentions with plans")
+    for name, backend in (("cuDNN", SDPBackend.CUDNN_ATTENTION), ("flash", SDPBackend.FLASH_ATTENTION)):
+        with sdpa_kernel(backend):
+            lengths = iter(range(500, 600, 7))
+
+            def new_length(lengths: Iterator[int] = lengths) -> None:
+                _attend(bench, next(lengths))
+
+            fresh = bench.seconds(new_length, turns=5)
+            again = bench.seconds(lambda: _attend(bench, 500), turns=5)
+        says = f"{again * 1e3:.2f} ms for one that was seen before; the engine leaves cuDNN's out"
+        yield Row(f"attention by {name}, a new length", fresh * 1e3, "ms", says)
+
+
+def _attend(bench: Bench, length: int) -> None:
+    given = torch.zeros(8, 20, length, 64, device=bench.device, dtype=torch.float16)
+    F.scaled_dot_product_attention(given, given, given, is_causal=True)
 
 
 def _launch(bench: Bench) -> Iterator[Row]:

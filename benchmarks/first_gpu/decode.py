@@ -1,11 +1,16 @@
-"""The decode alone: milliseconds a step by rows and positions, eager and as a graph; launches and the GPU's share."""
+"""The decode: milliseconds a step by rows and positions, eager and as a graph; launches and the GPU's share. Then the
+same beside a flow that never pauses, as in the engine under a backlog."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 
 import torch
 
+from benchmarks.first_gpu.acoustics import flow_of, ten_seconds, ways
 from benchmarks.first_gpu.bench import Bench
 from benchmarks.first_gpu.launches import count
 from benchmarks.first_gpu.table import Row, failed, not_run
@@ -35,6 +40,71 @@ def steps(bench: Bench) -> Iterator[Row]:
         yield from _prefill(bench, decoder, gpt, name)
         del decoder
         bench.tidy()
+
+
+def beside_a_flow(bench: Bench) -> Iterator[Row]:
+    """Both want the GPU, whose scheduler goes by the priority of their streams, and both want Python's lock. The fused
+    kernels are launched under that lock, also while the driver's queue is full; PyTorch's own are not. So where decode
+    and fused kernels slow each other down more than decode and PyTorch's, the lock is to blame."""
+    gpt = Gpt(bench.network().gpt)
+    slots = bench.size(_SLOTS, 2)
+    decoder = _decoder(gpt, slots, bench.on_cuda)
+    alone = _milliseconds(bench, decoder, gpt, slots)
+    yield Row("a step alone", alone, "ms", f"{slots} rows at 350")
+    frames = ten_seconds(bench)
+    for precision, kernels in ways(bench):
+        if precision not in ("fp16", "fp32"):
+            continue
+        stages = bench.stages(precision, kernels)
+        work = flow_of(bench, frames, bench.voices(10, len(frames)), stages)
+        seconds = bench.seconds(work, turns=bench.size(3, 1), warm=1)
+        with _again_and_again(bench, work) as done:
+            before, started = done(), bench.now()
+            together = _milliseconds(bench, decoder, gpt, slots)
+            spent, batches = bench.now() - started, done() - before
+        name = f"{precision}, {kernels.name} kernels"
+        yield Row(f"a step beside a flow, {name}", together, "ms", f"{together / alone:.1f} times as long as alone")
+        share = batches * seconds / spent
+        yield Row(f"the flow beside the decode, {name}", 100 * share, "% of its speed alone", f"{batches} batches")
+
+
+@contextmanager
+def _again_and_again(bench: Bench, work: Callable[[], object]) -> Iterator[Callable[[], int]]:
+    """In a thread with a stream of its own, as the engine finishes its clips; gives the number of turns so far."""
+    turns, over = 0, threading.Event()
+
+    def run() -> None:
+        nonlocal turns
+        stream = torch.cuda.Stream(bench.device) if bench.on_cuda else None
+        with nullcontext() if stream is None else torch.cuda.stream(stream):
+            while not over.is_set():
+                work()
+                if stream is not None:
+                    stream.synchronize()
+                turns += 1
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        yield lambda: turns
+    finally:
+        over.set()
+        thread.join()
+
+
+def _milliseconds(bench: Bench, decoder: Decoder, gpt: Gpt, rows: int) -> float:
+    """A step, over all that can be had of rows at 350 positions."""
+    decoder.clear()
+    _submit(bench, decoder, gpt, rows, bench.size(350, 20))
+    for _ in range(3):
+        decoder.step()
+    turns = bench.size(150, 10)
+    started = time.perf_counter()
+    for _ in range(turns):
+        decoder.step()  # it waits for the step before, and for nothing of another stream
+    seconds = (time.perf_counter() - started) / turns
+    decoder.clear()
+    return seconds * 1e3
 
 
 def _decoder(gpt: Gpt, slots: int, graph: bool) -> Decoder:

@@ -72,12 +72,12 @@ def kill(bench: Bench) -> Iterator[Row]:
     before, _ = torch.cuda.mem_get_info()
     code = """
         import sys, torch
-        held = torch.zeros(1 << 30, dtype=torch.uint8, device="cuda")
+        held = torch.zeros(1 << 30, dtype=torch.uint8, device=sys.argv[1])
         print("holds", flush=True)
         while True:
             held.add_(1)
     """
-    child = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE)
+    child = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code), str(bench.device)], stdout=subprocess.PIPE)
     assert child.stdout is not None
     child.stdout.readline()
     during, _ = torch.cuda.mem_get_info()

@@ -1,9 +1,10 @@
-"""What less than fp32 costs at full size: flow and vocoder against one item alone in fp32, in dB, and samples that are
-no numbers."""
+"""What less than fp32 costs at full size, in dB, and numbers that are none: flow and vocoder against one item alone in
+fp32, and the states of the GPT against those of the same weights in fp32."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -42,3 +43,41 @@ def against_fp32(bench: Bench) -> Iterator[Row]:
                 yield judged(f"{name} in {precision}, not finite", not wrong, str(wrong), "numbers that are none")
             del rough
             bench.tidy()
+    yield from _gpt(bench)
+
+
+def _gpt(bench: Bench) -> Iterator[Row]:
+    """Of a prompt and codes behind it. With random weights nothing grows large; --checkpoint has the released ones."""
+    from worker.engines.indextts.decode.gpt import Gpt
+    from worker.engines.indextts.examination.comparison import signal_to_noise
+
+    voice = bench.network().gpt
+    gpt = Gpt(voice)
+    drawn = torch.Generator().manual_seed(4)
+    prompt = (0.3 * torch.randn(bench.size(150, 10), gpt.width, generator=drawn)).to(bench.device)
+    codes = torch.randint(gpt.start, (bench.size(400, 10),), generator=drawn)
+
+    def states(gpt: Gpt) -> torch.Tensor:
+        spoken = gpt.embed(codes, torch.arange(len(codes)))
+        return gpt.hidden([torch.cat([prompt.to(gpt.dtype), spoken])])[0]
+
+    found = states(gpt)
+    with _in_fp32(voice):
+        expected = states(Gpt(voice))
+    name = str(gpt.dtype).removeprefix("torch.")
+    says = f"states of {len(found)} positions, against the same weights in fp32"
+    yield Row(f"gpt in {name}", signal_to_noise(found, expected), "dB", says)
+    wrong = int((~found.isfinite()).sum())
+    yield judged(f"gpt in {name}, not finite", not wrong, str(wrong), "numbers that are none")
+
+
+@contextmanager
+def _in_fp32(module: torch.nn.Module) -> Iterator[None]:
+    """The same weights in fp32, and afterwards as they were: back and forth, none of them is rounded."""
+    types = {name: tensor.dtype for name, tensor in module.named_parameters()}
+    module.float()
+    try:
+        yield
+    finally:
+        for name, tensor in module.named_parameters():
+            tensor.data = tensor.data.to(types[name])

@@ -14,7 +14,7 @@ class Probe:
     name: str
     run: str
     seconds: float  # for it to answer, at most
-    apart: bool = False  # in a process of its own, because it may break the device's context
+    apart: bool = False  # in a process of its own: it may break the device's context, or be slowed by our threads
 
 
 def _here(name: str, place: str, seconds: float, *, apart: bool = False) -> Probe:
@@ -30,10 +30,11 @@ PROBES = (
     _here("memory", "memory:drains", 60),
     _here("trace", "trace:profile", 45),
     _here("decode", "decode:steps", 90),
+    _here("beside", "decode:beside_a_flow", 60),
     _here("flow", "acoustics:flow", 60),
     _here("vocoder", "acoustics:vocoder", 60),
     _here("precision", "precision:against_fp32", 60),
-    _here("infer 2", "backlog:infer_2", 90),
+    _here("infer 2", "backlog:infer_2", 90, apart=True),
     _here("engine 2.5", "backlog:version_25", 150, apart=True),
     _here("infer 2.5", "backlog:infer_25", 90, apart=True),
     _here("suites", "suites:on_the_device", 120),
