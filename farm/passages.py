@@ -60,12 +60,13 @@ class Cuts:
 
 
 def passages(rows: Iterable[Segment], output: Output) -> list[list[Segment]]:
-    """The rows of each passage; empty where the job is joined as a whole."""
+    """The rows of each passage of a job, or of a chapter of it; empty where the job is joined as a whole."""
     cuts = Cuts(output)
     every = list(cuts.noted(rows))
     if not (cuts.worthwhile or _is_bound(output)):
         return []
-    return [every[start:end] for start, end in pairwise((0, *cuts.ends))]
+    first = every[0].index if every else 0
+    return [every[start - first : end - first] for start, end in pairwise((first, *cuts.ends))]
 
 
 def is_long(milliseconds: int) -> bool:
@@ -74,5 +75,5 @@ def is_long(milliseconds: int) -> bool:
 
 
 def _is_bound(output: Output) -> bool:
-    """Whether a result of any length is made of passages. Those with one gain for all are kept as samples."""
+    """Whether a result of any length is made of passages. Those that share a gain are samples until it is known."""
     return output.format in BOOK_FORMATS or output.gain_per_chapter or output.per_chapter

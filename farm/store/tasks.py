@@ -49,10 +49,11 @@ def passage(task: Task) -> Call[tuple[int, int] | None]:
     return Call("passage", (job, number), read)
 
 
-def passage_done(task: Task) -> Call[bool]:
-    """Ends the task of a passage. True when its job is due for assembly now, and the caller wakes the desk."""
+def passage_done(task: Task, again: Sequence[int] = ()) -> Call[bool]:
+    """Ends the task of a passage. True when its job is due for assembly now, and the caller wakes the desk. `again` are
+    the numbers of passages of the job that are made and due once more, unless they are so already."""
     job, number = task.id.rsplit(".", 1)
-    return Call("passage_done", (job, number, task.token), bool)
+    return Call("passage_done", (job, number, task.token, ",".join(map(str, again))), bool)
 
 
 def next_due(kinds: Sequence[Due]) -> Call[dict[Due, int]]:

@@ -28,7 +28,10 @@ from farm.store import jobs, segments, tasks
 from farm.wire import Output
 from tests.flow.house import House
 from tests.flow.mortal import STRIDE, due_now, mortal_desks
+from worker.desk import binding
 from worker.desk.desk import Desk
+from worker.desk.passage import Passage, read_passage
+from worker.desk.passage_maker import PassageMaker
 from worker.desk.stitch import stitch
 
 CHAPTERS = [
@@ -311,6 +314,116 @@ def test_a_streamed_job_has_no_passages_because_it_has_no_recording(spoken: Hous
     assert spoken.record(job).status is Status.SUCCEEDED
 
 
+# --- a gain that passages share ---------------------------------------------------------------------------------------
+
+BY_CHAPTER = {"loudness_lufs": -20, "loudness_per": "chapter"}
+GAINS = [
+    ("m4b", BY_CHAPTER),
+    ("mp3", {"preset": "acx", "loudness_per": "chapter"}),
+    ("flac", BY_CHAPTER),
+    ("m4b", {"loudness_lufs": -20}),
+]
+
+
+@pytest.fixture
+def halves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each chapter is two passages."""
+    monkeypatch.setattr(farm.passages, "PASSAGE_MS", 2_000)
+
+
+def gains(house: House, job: str) -> list[float | None]:
+    """Of the passages in storage; None for one that waits for its gain."""
+    read = [read_passage(house.storage.get(key), 0) for key in passages(house, job)]
+    return [passage.gain for passage in read if passage is not None]
+
+
+@pytest.fixture
+def encoded_late(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The chapter of each passage that an assembly brings under its gain."""
+    late: list[int] = []
+    real = binding.gained
+
+    def gained(passage: Passage, *args: Any) -> Passage:
+        late.append(passage.chapter)
+        return real(passage, *args)
+
+    monkeypatch.setattr(binding, "gained", gained)
+    return late
+
+
+def test_the_passages_of_a_chapter_are_encoded_under_its_gain_while_others_are_rendered(
+    spoken: House, halves: None
+) -> None:
+    job = planned(spoken, "m4b", output=BY_CHAPTER)
+    settle(spoken, job, 1)
+    spoken.desk.drain()
+    found = gains(spoken, job)
+    known = {gain for gain in found if gain is not None}
+    assert (len(found), found.count(None), len(known)) == (4, 2, 1)
+    settle(spoken, job, 0)
+    spoken.desk.drain()
+    assert len(gains(spoken, job)) == 8
+
+
+@pytest.mark.parametrize(("format", "output"), GAINS)
+def test_an_assembly_encodes_no_passage_that_desks_brought_under_its_gain(
+    spoken: House, halves: None, encoded_late: list[int], monkeypatch: pytest.MonkeyPatch, format: str, output: Any
+) -> None:
+    job = planned(spoken, format, output=output, metadata={"title": "A Day"})
+    settle(spoken, job, 0, 1, 2)
+    spoken.desk.drain()
+    assert (spoken.record(job).status, encoded_late) == (Status.SUCCEEDED, [])
+    monkeypatch.setattr(PassageMaker, "make", lambda self, task, check: self._store.run(tasks.passage_done(task)))
+    alone = planned(spoken, format, output=output, metadata={"title": "A Day"})  # made by its assembly
+    settle(spoken, alone, 0, 1, 2)
+    Desk(spoken.store, spoken.storage, spoken.waker, spoken.settings).drain()
+    assert encoded_late == [0, 0, 1, 1, 2, 2]
+    assert result(spoken, job) == result(spoken, alone)
+
+
+@pytest.mark.parametrize("trouble", ["gone", "damaged"])
+@pytest.mark.parametrize("which", ["under its gain", "before it", "both"])
+def test_a_passage_with_a_shared_gain_that_is_gone_or_damaged_is_made_again(
+    spoken: House, halves: None, encoded_late: list[int], which: str, trouble: str
+) -> None:
+    undisturbed = planned(spoken, "m4b", output=BY_CHAPTER, metadata={"title": "A Day"})
+    settle(spoken, undisturbed, 0, 1, 2)
+    spoken.desk.drain()
+    job = planned(spoken, "m4b", output=BY_CHAPTER, metadata={"title": "A Day"})
+    settle(spoken, job, 0)
+    spoken.desk.drain()
+    keys = passages(spoken, job)
+    finished, measured = ([key for key in keys if ("." in key) is is_finished] for is_finished in (True, False))
+    for key in {"under its gain": finished[:1], "before it": measured[:1], "both": [*finished, *measured]}[which]:
+        data = bytearray(spoken.storage.get(key))
+        data[len(data) // 2] ^= 1
+        spoken.storage.delete(key)
+        if trouble == "damaged":
+            spoken.storage.put(key, bytes(data))
+    settle(spoken, job, 1, 2)
+    spoken.desk.drain()
+    assert result(spoken, job) == result(spoken, undisturbed)
+    assert set(encoded_late) == (set() if which == "before it" else {0})
+
+
+@pytest.mark.parametrize("place", [8, -8], ids=["levels", "samples"])
+def test_a_damaged_passage_keeps_no_desk_busy(spoken: House, halves: None, place: int) -> None:
+    """Nothing is known of the gain then, and the chapter is left to the assembly."""
+    job = planned(spoken, "m4b", output=BY_CHAPTER)
+    rows = [row.index for row in PlanReader(spoken.storage, job).rows() if row.chapter == 0]
+    spoken.store.run(segments.settle("0", [segments.Settled(job, rows[0], 100)]))
+    spoken.desk.drain()
+    (key,) = passages(spoken, job)
+    data = bytearray(spoken.storage.get(key))
+    data[data.index(b"\n") + place if place > 0 else place] ^= 1
+    spoken.storage.put(key, bytes(data))
+    settle(spoken, job, 0)
+    spoken.desk.drain()
+    settle(spoken, job, 1, 2)
+    spoken.desk.drain()
+    assert spoken.record(job).status is Status.SUCCEEDED
+
+
 # --- trouble ----------------------------------------------------------------------------------------------------------
 
 
@@ -431,10 +544,10 @@ def test_two_desks_at_once_make_one_recording(spoken: House) -> None:
 # --- kills ------------------------------------------------------------------------------------------------------------
 
 
-def kills(house: House) -> Iterator[str]:
+def kills(house: House, format: str, output: Any) -> Iterator[str]:
     """Jobs, each with a desk that was killed later than that of the one before."""
     for desk in mortal_desks(house):
-        job = planned(house)
+        job = planned(house, format, output=output, metadata={"title": "A Day"})
         settle(house, job, 0, 2)
         desk.drain()
         settle(house, job, 1)
@@ -444,12 +557,13 @@ def kills(house: House) -> Iterator[str]:
         yield job
 
 
-def test_a_desk_may_be_killed_between_any_two_steps(spoken: House) -> None:
-    undisturbed = planned(spoken)
+@pytest.mark.parametrize(("format", "output"), [("flac", {}), ("m4b", BY_CHAPTER)])
+def test_a_desk_may_be_killed_between_any_two_steps(spoken: House, halves: None, format: str, output: Any) -> None:
+    undisturbed = planned(spoken, format, output=output, metadata={"title": "A Day"})
     settle(spoken, undisturbed, 0, 1, 2)
     spoken.desk.drain()
     left = []
-    for job in kills(spoken):
+    for job in kills(spoken, format, output):
         assert spoken.record(job).status is Status.SUCCEEDED
         assert result(spoken, job) == result(spoken, undisturbed)
         left.append(passages(spoken, job))

@@ -6,6 +6,7 @@ A verb that may choose its answer (claim, take) gets the answer of the store, an
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -526,12 +527,17 @@ class StoreModel(State):
         first = passages[int(number) - 1][0] if int(number) else 0
         return first, passages[int(number)][0] - first
 
-    def passage_done(self, task: tasks.Task) -> bool:
+    def passage_done(self, task: tasks.Task, again: Sequence[int] = ()) -> bool:
         if not self.holds(Due.PASSAGE, task.id, task.token):
             return False
         del self.due[Due.PASSAGE, task.id]
         job = self.jobs[task.id.rsplit(".", 1)[0]]
         job.passages_due -= 1
+        for number in again:
+            id = f"{job.new.id}.{number}"
+            if number < len(job.passages) and job.passages[number][1] == 0 and (Due.PASSAGE, id) not in self.due:
+                self.schedule(Due.PASSAGE, id)
+                job.passages_due += 1
         taken = self.due.get((Due.ASSEMBLE, job.new.id), (0, None))[1]
         if job.passages_due or taken or job.status != Status.ASSEMBLING:
             return False

@@ -232,6 +232,27 @@ def test_a_passage_is_due_with_the_last_of_its_segments_and_its_job_with_the_las
     assert farm.task(Due.ASSEMBLE, "job_a")
 
 
+def test_passages_that_are_made_can_be_due_once_more_and_the_assembly_waits_for_them(farm: Farm) -> None:
+    passed(farm, (1, 2, 3, 4))
+    settle(farm, 0, 1, 2)
+    first, second, third = farm.run(tasks.take([Due.PASSAGE], want=9, lease_ms=LEASE))
+    settle(farm, 3)
+    assert not farm.run(tasks.passage_done(first))
+    # 0 and 1 are made; 2 is in the making, 3 is due, and there is no 4.
+    assert not farm.run(tasks.passage_done(second, (0, 1, 2, 3, 4)))
+    taken = farm.run(tasks.take([Due.PASSAGE], want=9, lease_ms=LEASE))
+    assert sorted(task.id for task in taken) == ["job_a.0", "job_a.1", "job_a.3"]
+    assert not farm.run(tasks.passage_done(first, (0,))), "late"
+    assert [farm.run(tasks.passage_done(task)) for task in (third, *taken)] == [False, False, False, True]
+
+
+def test_a_passage_that_is_not_made_is_not_due_once_more(farm: Farm) -> None:
+    passed(farm)
+    settle(farm, 2)
+    assert not farm.run(tasks.passage_done(farm.task(Due.PASSAGE, "job_a.1"), (0,)))
+    assert farm.run(tasks.take([Due.PASSAGE], want=9, lease_ms=LEASE)) == []
+
+
 def test_a_passage_of_a_lost_desk_is_taken_by_another(farm: Farm) -> None:
     passed(farm)
     settle(farm, 0, 1, 2)

@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ from farm.layout import (
     book_key,
     chapter_key,
     manifest_key,
+    passage_key,
     passages_prefix,
     register_key,
     result_prefix,
@@ -54,8 +54,8 @@ from worker.desk.book import Book
 from worker.desk.clips import Clips
 from worker.desk.failure import fail_job
 from worker.desk.manifest import Manifest, Said, timing
-from worker.desk.passage import Pieces, names_in_result
-from worker.desk.passage_maker import passages_of, pieces_of
+from worker.desk.passage import Pieces, gain_of, names_in_result
+from worker.desk.passage_maker import PassageDamaged, passages_of, pieces_of
 from worker.desk.read_along import ReadAlong
 from worker.desk.recording_file import TooLong
 from worker.desk.register import Register, RegisterDamaged, keeps_passages
@@ -263,15 +263,17 @@ class Assembler:
         rows = [row for pieces in every for row in pieces.rows]
         book = Book.of(job, spec, plan, rows, self._document(job.id, spec.output))
         register = Register.before(self._store, self._storage, job.id, job.revision)
-        bind = partial(self._bound, job.id, every, plan.sample_rate, spec.output, target, book, check)
-        try:
+        while True:
             try:
-                return bind(register)
+                return self._bound(job.id, every, plan.sample_rate, spec.output, target, book, check, register)
             except RegisterDamaged:
                 log.warning("the result before of %s is gone or damaged; all of its passages are made anew", job.id)
-                return bind(Register(self._storage))
-        except (ObjectMissing, ClipCorrupt):
-            raise ClipsMissing(Clips(self._storage, plan.sample_rate).missing(rows)) from None
+                register = Register(self._storage)
+            except PassageDamaged as damaged:
+                log.warning("a passage of %s is gone or damaged, and made anew: %s", job.id, damaged.key)
+                self._storage.delete(damaged.key)
+            except (ObjectMissing, ClipCorrupt):
+                raise ClipsMissing(Clips(self._storage, plan.sample_rate).missing(rows)) from None
 
     def _bound(
         self, job: str, every: Sequence[Pieces], sample_rate: int, output: Output, target: Path, book: Book,
@@ -279,8 +281,12 @@ class Assembler:
     ) -> _Joined:  # fmt: skip
         names = names_in_result(every, sample_rate, output)
         named = list(zip(every, names, strict=True))
-        unmeasured = [(pieces, name) for pieces, name in named if not (pieces.knows_gain(output) or name in register)]
-        of = register, self._storage, sample_rate, output, check
+        stored = {found.key for found in self._storage.list(passages_prefix(job))}
+        waiting = [each for each in named if not (each[0].knows_gain(output) or each[1] in register)]
+        finished = {name for _, name in waiting if passage_key(job, name) in stored}
+        gains = {gain_of(name) for _, name in waiting if name not in finished}
+        unmeasured = [(pieces, name) for pieces, name in waiting if gain_of(name) in gains]
+        of = register, finished, self._storage, sample_rate, output, check
         binder = Binder(target, output, sample_rate, names if keeps_passages(output) else ())
         stitched = binder.bind(passages_of(job, named, *of), book, check, measured=passages_of(job, unmeasured, *of))
         indices = (row.index for pieces in every for row in pieces.rows)

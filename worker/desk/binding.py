@@ -1,14 +1,14 @@
 """Binds passages into one recording, and into a file of each chapter where the job asks for them.
 
-A passage whose gain was not known when it was made holds samples: all are measured here first, and then encoded, once
-for both files.
+A passage that holds samples, because its gain was not known when it was made, is encoded here, once for both files,
+after all that share the gain are measured.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,7 @@ from worker.desk.digest import digest
 from worker.desk.loudness import Figures, Levels, decibels, joined, shown
 from worker.desk.manifest import Said
 from worker.desk.mastering import gain_for
-from worker.desk.passage import Passage, finished
+from worker.desk.passage import Passage, gained
 from worker.desk.recording_file import RecordingFile
 from worker.desk.register import RegisterFile
 from worker.desk.stitch import Stitched
@@ -106,10 +106,8 @@ class Binder:
         """Each with its gain and in the format of the recording."""
         for passage in passages:
             if passage.gain is None:
-                assert isinstance(passage.sound, np.ndarray)
                 gain = gains[passage.chapter if self._output.gain_per_chapter else 0]
-                sound, written = finished(passage.sound, passage.levels, self._rate, self._output, check, gain=gain)
-                passage = replace(passage, gain=gain, sound=sound, written=written)
+                passage = gained(passage, gain, self._output, check)
             yield passage
 
     def _note(self, passage: Passage) -> None:

@@ -15,7 +15,7 @@ import hashlib
 import json
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ import soundfile as sf
 
 from farm.audio_formats import encodable_rate
 from farm.encoders import holds_chapters
-from farm.plan import Pauses, Segment
+from farm.plan import Pauses, Plan, Segment
 from farm.presets import mp3_kbps
 from farm.silences import Silence, silences
 from farm.sound.flac import Pcm, Samples, from_pcm, to_pcm
@@ -38,8 +38,9 @@ from worker.desk.mastering import gain_for, mastered, written
 from worker.desk.packets import CODERS, Packets, encode_packets, encoder_version
 from worker.desk.waveform import envelope
 
-_FORMAT = 5  # of the object; another one is another name
+_FORMAT = 6  # of the object; another one is another name
 _BLOCK = 256 * 1024  # samples that are mastered at once
+_BEGINNING = 64 * 1024  # bytes of an object: its first line, most often, and the levels of ten minutes
 _LEVELS = ("frames", "energy", "peak", "true_peak", "floor")
 _TABLES: Mapping[type, Mapping[str, str]] = {
     Frames: {"sizes": "<u4", "checksums": "<u2", "samples": "<u2"},
@@ -79,6 +80,17 @@ class Pieces:
         around = silences(rows, pauses, begins_chapter=begins_chapter, ends_job=ends_job)
         return cls(rows, around, ends_job, begins_chapter and ends_chapter)
 
+    @classmethod
+    def in_plan(
+        cls, heard: Sequence[Segment], first: int, count: int, plan: Plan, output: Output, *, ends_job: bool
+    ) -> Pieces:
+        """Of the passage that begins with segment `first`, by those of its segments that did not fail."""
+        chapter = plan.chapters[heard[0].chapter]
+        return cls.of(
+            heard, output.pause_ms, ends_job=ends_job, begins_chapter=first == chapter.first,
+            ends_chapter=first + count == chapter.first + chapter.count,
+        )  # fmt: skip
+
     def knows_gain(self, output: Output) -> bool:
         """Whether the passage can be encoded before the others are there."""
         return not output.has_gain or (output.gain_per_chapter and self.is_chapter)
@@ -113,9 +125,26 @@ def names_in_result(every: Sequence[Pieces], sample_rate: int, output: Output) -
     ]
 
 
+def gain_of(name: str) -> str:
+    """Of a name in the result: what passages that share a gain have in common; nothing of one that has its own."""
+    return name.partition(".")[2]
+
+
 def is_packed(output: Output) -> bool:
     """Whether a passage that is made here holds packets, which follow those of the one before."""
     return holds_chapters(output.format) and CODERS[output.format].silence > 0
+
+
+def is_encoded(output: Output) -> bool:
+    """Whether a passage that knows its gain is less than its samples."""
+    return is_packed(output) or output.format == "flac"
+
+
+def gained(passage: Passage, gain: float, output: Output, check: Callable[[], None]) -> Passage:
+    """A passage of samples, under its gain and in the format of the recording."""
+    assert isinstance(passage.sound, np.ndarray)
+    sound, written = finished(passage.sound, passage.levels, passage.sample_rate, output, check, gain=gain)
+    return replace(passage, gain=gain, sound=sound, written=written)
 
 
 def finished(
@@ -201,6 +230,7 @@ def write_passage(passage: Passage) -> bytes:
         tables, payload = [], sound.astype("<i2").tobytes()
     tables = [passage.envelope.astype("<i2"), *tables]
     powers = [each.powers.astype("<f8").tobytes() for each in (levels, as_written) if each is not None]
+    head["powers_crc32"] = zlib.crc32(powers[0])
     body = b"".join([*powers, *(table.tobytes() for table in tables), payload])
     head |= {"bytes": len(body), "crc32": zlib.crc32(body)}
     line = json.dumps(head, ensure_ascii=False, separators=(",", ":")).encode()
@@ -212,6 +242,20 @@ def read_passage(data: bytes, chapter: int) -> Passage | None:
     say the same have one object."""
     opened = _opened(data)
     return _read(*opened, chapter) if opened is not None else None
+
+
+def read_levels(storage: Storage, key: str) -> Levels | None:
+    """The levels of a passage before its gain, by the beginning of its object. None where that is damaged. Raises
+    ObjectMissing."""
+    data = storage.get(key, 0, _BEGINNING)
+    while (opened := _opened(data)) is None or len(opened[1]) < 8 * opened[0]["levels"]["powers"]:
+        more = storage.get(key, len(data), len(data))
+        if not more:
+            return None
+        data += more
+    head, body = opened
+    levels, end = _levels(head["levels"], body, 0)
+    return levels if zlib.crc32(body[:end]) == head["powers_crc32"] else None
 
 
 def _opened(data: bytes) -> tuple[dict[str, Any], bytes] | None:

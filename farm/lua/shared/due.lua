@@ -54,6 +54,11 @@ local function unschedule(kind, id, t)
   end
 end
 
+local function is_scheduled(kind, id)
+  local lane, tenant = lane_and_tenant(kind, id)
+  return call('ZSCORE', 'f:due:' .. kind .. ':' .. lane .. ':' .. tenant, id) ~= false
+end
+
 -- The draft of an id becomes the object of an accepted job or batch. False when the desk has removed the draft, or is
 -- removing it.
 local function claim_draft(id, t)

@@ -1,5 +1,5 @@
 -- Passages: the stretches of a long job that the desk makes while the rest is rendered (farm/passages.py). They only save
--- time: assembly makes each that is missing. So a passage is counted once, and after a redo never again.
+-- time: assembly makes each that is missing. So the segments of a passage are counted once, and after a redo never again.
 
 -- The segment after the last of a passage; 0 for a passage that the job does not have.
 local function end_of_passage(job, number)
@@ -33,6 +33,20 @@ local function pass(job, segments, t)
     until not segment or segment < first or segment >= last
     if call('BITFIELD', key, 'INCRBY', 'u32', '#' .. 2 * number + 1, -k)[1] == 0 then
       schedule('passage', job .. '.' .. number, t, t)
+      call('HINCRBY', 'f:j:' .. job, 'passages', 1)
+      due = due + 1
+    end
+  end
+  return due
+end
+
+-- Makes passages due again, "0,3,4": those that are made, and neither due nor in the making. Returns how many.
+local function pass_again(job, numbers, t)
+  local due = 0
+  for number in string.gmatch(numbers, '%d+') do
+    local id, left = job .. '.' .. number, call('BITFIELD', 'f:p:' .. job, 'GET', 'u32', '#' .. 2 * number + 1)[1]
+    if end_of_passage(job, number) > 0 and left == 0 and not is_scheduled('passage', id) then
+      schedule('passage', id, t, t)
       call('HINCRBY', 'f:j:' .. job, 'passages', 1)
       due = due + 1
     end
