@@ -34,6 +34,7 @@ import psutil
 from benchmarks.faults import KINDS, plant
 from benchmarks.sentences import SENTENCES
 from farm.settings import Settings
+from farm.storage.folder import LocalStorage
 from tests.engine.feeds import clip
 from worker.ear.ear import Ear, Heard
 from worker.ear.files import ear_folder
@@ -41,7 +42,7 @@ from worker.ear.rules import Report, Verdict, verdict
 from worker.engine import Clip, Engine, Speech, Utterance
 from worker.engines import load
 from worker.render.sound_checks import checked
-from worker.render.tempo import Tempo
+from worker.render.tempo import Tempo, Voice
 
 Samples = npt.NDArray[np.float32]
 
@@ -178,18 +179,23 @@ def heard(ear: Ear, cases: Sequence[Case]) -> tuple[list[Report], float]:
 
 
 def judged_by(cases: Sequence[Case], reports: Sequence[Report]) -> list[Judged]:
-    """Tempos are those of a job in which the ear has heard all good clips of the voice before."""
-    tempo = Tempo()
-    for case, report in zip(cases, reports, strict=True):
-        if case.kind == "good" and verdict(report, case.language) is Verdict.GOOD:
-            tempo.remember((case.voice,), case.text, len(case.samples) / RATE)
-    return [
-        Judged(
-            case, report, has_odd_sound(case),
-            tempo.odd((case.voice,), case.text, len(case.samples) / RATE) is not None,
-        )
-        for case, report in zip(cases, reports, strict=True)
-    ]  # fmt: skip
+    """Tempos are those of a farm in which the ear has heard all good clips of the voice before."""
+    with tempfile.TemporaryDirectory() as folder:
+        tempo = Tempo(LocalStorage(folder))
+        for case, report in zip(cases, reports, strict=True):
+            if case.kind == "good" and verdict(report, case.language) is Verdict.GOOD:
+                tempo.remember(voice_of(case), case.text, len(case.samples) / RATE)
+        return [
+            Judged(
+                case, report, has_odd_sound(case),
+                tempo.odd(voice_of(case), case.text, len(case.samples) / RATE) is not None,
+            )
+            for case, report in zip(cases, reports, strict=True)
+        ]  # fmt: skip
+
+
+def voice_of(case: Case) -> Voice:
+    return Voice("", "", case.language, case.voice)
 
 
 def has_odd_sound(case: Case) -> bool:

@@ -15,6 +15,7 @@
                    /covers/<document>           the pictures of the documents that they name
     lexicons/<tenant>/<digest>.json             versions of lexicons, named by their content
     voices/<tenant>/<digest>.flac               uploaded reference audio, named by its content
+    tempos/<tenant>/<digest>.json               how fast a voice speaks, fitted once: worker/render/tempo.py
     segments/<2 digits>/<digest>.flac           clips, each named by all that is heard in it; shared by a tenant's jobs
     results/<job>/<run>/audio.<suffix>          what assembly made. `run` is the token of the assembly, so that two
                        /manifest.json           desks never write to one object
@@ -34,7 +35,7 @@ import hashlib
 
 MARK = "birth-mark"
 JOBS, BATCHES, VOICES, CLIPS, RESULTS = "jobs/", "batches/", "voices/", "segments/", "results/"
-DOCUMENTS, LEXICONS = "documents/", "lexicons/"
+DOCUMENTS, LEXICONS, TEMPOS = "documents/", "lexicons/", "tempos/"
 
 
 def is_rerenderable(key: str) -> bool:
@@ -136,6 +137,14 @@ def voices_prefix(tenant: str) -> str:
 
 def voice_key(tenant: str, digest: str) -> str:
     return f"{voices_prefix(tenant)}{digest}.flac"
+
+
+def tempos_prefix(tenant: str) -> str:
+    return f"{TEMPOS}{_folder(tenant)}/"
+
+
+def tempo_key(tenant: str, digest: str) -> str:
+    return f"{tempos_prefix(tenant)}{digest}.json"
 
 
 def clip_key(digest: str) -> str:

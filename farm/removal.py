@@ -17,6 +17,7 @@ from farm.layout import (
     lexicons_prefix,
     result_prefix,
     revisions_prefix,
+    tempos_prefix,
     voices_prefix,
 )
 from farm.plan_reader import PlanReader
@@ -103,7 +104,8 @@ def purge_tenant(store: Store, storage: Storage, tenant: str) -> None:
         store.run(batches.forget(batch))
     for voice in found.voices:
         store.run(registry.drop_voice(tenant, voice))
-    storage.delete(*(recording.key for recording in storage.list(voices_prefix(tenant))))
+    for prefix in (voices_prefix(tenant), tempos_prefix(tenant)):
+        storage.delete(*(found.key for found in storage.list(prefix)))
     for document in found.documents:
         store.run(documents.drop(tenant, document))
     storage.delete(*(part.key for part in storage.list(documents_prefix(tenant))))

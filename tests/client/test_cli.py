@@ -24,6 +24,8 @@ from farm.cli.narrate import _file_name
 from farm.cli.screen import why
 from farm.client import Farm, Refused
 from farm.embedded.supervisor import Local
+from farm.layout import tempo_key
+from farm.storage.folder import LocalStorage
 from farm.webhooks.secrets import secret_for
 from farm.wire import Job, JobError, JobRequest, Result
 from tests.client.conftest import Command, clean_environment
@@ -810,6 +812,7 @@ def test_a_purge_deletes_all_of_one_tenant_and_nothing_of_another(
     try:
         with Farm(farm.url, made["key"]) as gone:
             gone.add_voice("anna", tmp_path / "voice.wav", consent="true")
+            LocalStorage(farm.data / "storage").put(tempo_key("gone", "5f1d"), b"[]")  # as a worker with an ear does
             gone.wait(gone.submit(JobRequest(input="Nobody keeps this.")).id)
             batch = gone.submit_batch([JobRequest(input=f"Nor line {number}.") for number in range(5)])
             asked = command("tenants", "purge", "gone", say=b"")

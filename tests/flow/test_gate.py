@@ -18,7 +18,7 @@ from farm.settings import Settings
 from farm.store import registry
 from farm.wire import Model
 from tests.flow.house import House
-from tests.flow.test_retakes import _Once
+from tests.flow.test_retakes import BOATS, _Once
 from tests.patience import patient
 from worker.ear.ear import Deaf, Heard
 from worker.ear.rules import Report
@@ -100,8 +100,8 @@ def renderer(
     return made
 
 
-def narrated(house: House, worker: Renderer, **asked: Any) -> list[dict[str, Any]]:
-    job = house.submit(input="\n\n".join(TEXTS), **asked)
+def narrated(house: House, worker: Renderer, texts: Sequence[str] = TEXTS, **asked: Any) -> list[dict[str, Any]]:
+    job = house.submit(input="\n\n".join(texts), **asked)
     house.desk.drain()
     worker.drain()
     house.desk.drain()
@@ -325,6 +325,30 @@ def test_a_job_that_wants_no_such_segment_fails_and_names_them(house: House, esp
 def test_a_job_that_wants_no_such_segment_and_has_none_succeeds(house: House, espeak: Espeak) -> None:
     ear = StandIn(lambda text, time: said(text))
     narrated(house, renderer(house, Drawing(espeak), ear), on_review="fail")
+
+
+def test_a_fresh_worker_warns_at_the_first_odd_clip_of_a_voice_that_was_fitted_before(
+    house: House, espeak: Espeak
+) -> None:
+    """And of a voice that was not fitted yet it says nothing. Nothing is made again for a tempo."""
+    odd = ["The harbour was empty before the evening came.", "The evening came before the harbour was empty."]
+
+    def lengthened(utterance: Utterance, clip: Clip) -> Clip:
+        longer = np.concatenate([clip.samples, clip.samples[: len(clip.samples) // 2]])
+        return replace(clip, samples=longer) if utterance.text in odd else clip
+
+    engine = Drawing(espeak, lengthened)
+    ear = StandIn(lambda text, time: said(text))
+    assert warnings(narrated(house, renderer(house, engine, ear), odd[:1])) == [[]]
+    story = [
+        f"The {boat} came in, and {other} was glad."
+        for boat in BOATS.split()
+        for other in ("Ann", "nobody", "the pilot")
+    ]
+    assert warnings(narrated(house, renderer(house, engine, ear), story)) == [[]] * len(story)
+    ((warning,),) = warnings(narrated(house, renderer(house, engine, ear), odd[1:]))
+    assert warning.startswith("pace: it lasts 1.")
+    assert len(engine.asked) == len(story) + len(odd)
 
 
 # --- names ------------------------------------------------------------------------------------------------------------

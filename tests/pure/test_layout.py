@@ -20,6 +20,7 @@ KEYS = {
     layout.voice_key(
         "a/../b", "5f1d"
     ): "voices/%900ea8b7e0d8fe30857c1bb629272e28cfd7f7af61a81f7b6964b271b69dab69/5f1d.flac",
+    layout.tempo_key("ann", "5f1d"): "tempos/ann/5f1d.json",
     layout.clip_key("71b3"): "segments/71/71b3.flac",
     layout.audio_key("job_a", "7", ".ogg"): "results/job_a/7/audio.ogg",
     layout.manifest_key("job_a", "7"): "results/job_a/7/manifest.json",

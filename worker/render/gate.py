@@ -23,6 +23,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 
+from farm.speech import NEUTRAL
 from farm.wire import Model
 from worker.ear.ear import Deaf, Ear, Heard
 from worker.ear.rules import Report, Verdict, finding, limits_of, verdict
@@ -31,7 +32,7 @@ from worker.render.commit import Commit
 from worker.render.intake import Intake
 from worker.render.leases import Leases
 from worker.render.sound_checks import checked
-from worker.render.tempo import Tempo
+from worker.render.tempo import Tempo, Voice
 from worker.render.work import Work
 
 log = logging.getLogger(__name__)
@@ -229,7 +230,7 @@ class Gate:
         speech, seconds = utterance.speech, len(clip.samples) / self._sample_rate
         if speech.target_duration_ms is not None or clip.warnings:
             return None
-        voice = (case.work.held[0].job if case.work.held else "", speech.language, speech.voice)
+        voice = _voice_of(case.work)
         odd = self._tempo.odd(voice, utterance.text, seconds)
         if odd is None:
             self._tempo.remember(voice, utterance.text, seconds)
@@ -272,6 +273,13 @@ def told(take: Take, language: str, *, takes: int) -> Notice | None:
     if limits_of(language).weak:
         return Notice(NoticeCode.DOUBTED, f"by an ear that is weak in {language}, {said}")
     return Notice(NoticeCode.MISREAD, said)
+
+
+def _voice_of(work: Work) -> Voice:
+    speech = work.utterance.speech
+    own = replace(speech.manner, seed=NEUTRAL.seed) == NEUTRAL
+    job = None if own else work.held[0].job if work.held else ""
+    return Voice(work.tenant, _NAMED.sub("", work.revision), speech.language, speech.voice, job)
 
 
 def _is_bad(take: Take, language: str) -> bool:

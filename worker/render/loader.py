@@ -40,6 +40,7 @@ class _Row:
     segment: Segment
     speech: Speech
     revision: str
+    tenant: str
 
 
 class Loader:
@@ -97,7 +98,7 @@ class Loader:
         speech = Speech(
             recipe.language, segment.voice, reference, recipe.manner, emotion_reference, segment.target_duration_ms
         )
-        return _Row(held, segment, speech, recipe.revision)
+        return _Row(held, segment, speech, recipe.revision, recipe.tenant)
 
     def _in_storage(self, row: _Row) -> tuple[Held, segments.Settled] | None:
         """None without a whole clip: a damaged one is rendered anew and overwritten."""
@@ -125,7 +126,7 @@ class Loader:
 def _work(row: _Row, *, quarantined: bool) -> Work:
     held, segment = row.held, row.segment
     utterance = Utterance(f"{held.token}/{held.job}/{held.index}", segment.said, row.speech)
-    return Work(segment.digest, utterance, [held], quarantined, row.revision)
+    return Work(segment.digest, utterance, [held], quarantined, row.revision, row.tenant)
 
 
 def _voice_of(emotion: str | None) -> str | None:

@@ -96,7 +96,7 @@ class Renderer:
     ) -> None:  # fmt: skip
         """`wake_desk` is called when a job becomes due for the desk, so that its end does not wait for the keeper."""
         self._store, self._storage, self.engine = store, storage, engine
-        self._check, self._heard, self._tempo = check, Tally(), Tempo()
+        self._check, self._heard, self._tempo = check, Tally(), Tempo(storage)
         self.card = check.card if check is not None else engine.card
         self._wake_desk = wake_desk
         self._worker = worker

@@ -17,6 +17,7 @@ class Work:
     held: list[Held]
     quarantined: bool = False
     revision: str = ""  # of the card that the clip is named by
+    tenant: str = ""
     begun_at: float = 0.0  # by the monotonic clock
     rendered_s: float = 0.0  # from then until the engine had its clip
     again: int = 0  # further takes that an ear asked for
