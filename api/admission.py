@@ -265,7 +265,7 @@ class Catalog:
                 voice = request.voices.get(name, name)
                 yield from self._resolve(voice, card, uploads, f"/chapters/{number}/voice")
 
-    def _emotion(self, emotion: Emotion, card: Model) -> str | None:
+    def _emotion(self, emotion: Emotion, card: Model) -> str:
         """The emotion as canonical JSON. Equal emotions become equal strings, so their clips are shared."""
         said = emotion.model_dump(exclude_none=True)
         if emotion.text is not None:
@@ -275,8 +275,6 @@ class Catalog:
             for fault in self._resolve(emotion.voice, card, uploads, "/emotion/voice"):
                 raise fault
             said["voice"] = uploads.get(emotion.voice, emotion.voice)
-        if not said.keys() - {"strength"}:
-            raise BadInput("give a text, a vector or a voice to take it from", pointer="/emotion")
         return emotion_json(said)
 
     def _webhook(self, webhook: Webhook, prefix: str, hears: str) -> list[BadInput]:

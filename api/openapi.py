@@ -50,9 +50,11 @@ def form_content(
     closed: bool = False,
 ) -> dict[str, Any]:
     """A multipart form: the schemas of its fields, and the media types that files and fields may have. A closed form is
-    refused for any other field."""
+    refused for any other field. In others each further field is a text, because an array is sent as a field an item."""
     schema: dict[str, Any] = {"type": "object", "required": list(required), "properties": {**required, **optional}}
-    schema |= {"additionalProperties": False} if closed else {"maxProperties": MOST_FORM_FIELDS + 1}
+    schema["additionalProperties"] = False if closed else {"type": "string"}
+    if not closed:
+        schema["maxProperties"] = MOST_FORM_FIELDS + 1
     return {"schema": schema, "encoding": {name: {"contentType": ", ".join(each)} for name, each in kinds.items()}}
 
 

@@ -205,6 +205,12 @@ class Emotion(_Request):
     voice: Name | None = None
     strength: Annotated[float, Field(ge=0, le=1), BeforeValidator(_number)] = 1.0
 
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if self.text is None and self.vector is None and self.voice is None:
+            raise ValueError("give a text, a vector or a voice to take it from")
+        return self
+
 
 class Pauses(_Request):
     """Silence around segments, in milliseconds, by what lies between them."""

@@ -45,6 +45,7 @@ def refused(api: httpx.Client, body: bytes | dict[str, Any], path: str = "/v1/jo
         ({}, "", "one of input, chapters and document"),
         ({"input": "a", "chapters": [{"input": "b"}]}, "", "one of input, chapters and document"),
         ({"input": 7}, "/input", "string"),
+        ({"input": "a", "emotion": {"voice": None}}, "/emotion", "a vector or a voice"),
         ({"input": "a", "voise": "de"}, "/voise", "not a field"),
         ({"input": "a", "voices": {"a/b": "de"}}, "/voices/a~1b", "has a name that should match pattern"),
         (

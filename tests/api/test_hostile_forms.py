@@ -20,6 +20,7 @@ from api.reference_audio import ingest
 from farm.errors import BadInput
 from tests.api.backstage import Backstage
 from tests.api.conftest import Served
+from tests.api.document import document
 from tests.api.test_voices import recording
 from tests.patience import patient
 
@@ -69,6 +70,24 @@ def test_a_good_form_with_too_many_fields_is_refused(api: httpx.Client, flood: s
         good = b"" if path == "/v1/batches" else b"".join(part(name, value.encode()) for name, value in VOICE.items())
         form = good + part(FILE[path], file, filename="a.wav") + FLOODS[flood] + b"--x--\r\n"
         assert send(api, path, form).status_code == 400, path
+
+
+@pytest.mark.parametrize("path", ["/v1/voices", "/v1/audio/voices"])
+def test_a_form_may_have_as_many_texts_as_the_document_counts_and_no_more(api: httpx.Client, path: str) -> None:
+    """A field with several values would be one property there, and several fields here."""
+    schema = document()["paths"][path]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
+    assert schema["additionalProperties"] == {"type": "string"}
+    further = schema["maxProperties"] - len(VOICE) - 1  # beside the file
+    answers = [
+        api.post(
+            path,
+            data=VOICE | {f"field{number}": "x" for number in range(count)},
+            files={FILE[path]: ("a.wav", recording())},
+        )
+        for count in (further, further + 1)
+    ]
+    assert [answer.is_success for answer in answers] == [True, False]
+    assert answers[1].status_code == 400
 
 
 BROKEN = {

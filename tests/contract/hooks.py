@@ -135,7 +135,7 @@ def _of_retry(said: dict[str, Any]) -> None:
 
 def _of_edit(said: dict[str, Any]) -> None:
     """Only the job knows how many segments and chapters it has, and what its target and preset contradict."""
-    for name in ("segments", "left_out", "target_duration_ms"):
+    for name in ("segments", "left_out", "target_duration_ms", "speed"):
         said.pop(name, None)
     _of_job(said)
     if "output" in said:
@@ -161,6 +161,12 @@ def _of_batch(said: dict[str, Any]) -> None:
 def _of_document(said: dict[str, Any]) -> None:
     if said.get("encoding") is not None:
         said["encoding"] = "utf-8"
+
+
+def _of_voice(said: dict[str, Any]) -> None:
+    """A name of its own, or two links lead to one voice, which the first of them deletes."""
+    if said.get("name") is not None:
+        said["name"] = f"voice-{next(_NUMBERS)}".encode()
 
 
 def _of_lexicon(said: dict[str, Any]) -> None:
@@ -204,6 +210,8 @@ _BODIES: Mapping[str, Callable[[dict[str, Any]], None]] = {
     "/v1/lexicons": _of_lexicon,
     "/v1/batches": _of_batch,
     "/v1/documents": _of_document,
+    "/v1/voices": _of_voice,
+    "/v1/audio/voices": _of_voice,
     "/v1/audio/speech": _of_speech,
 }
 _QUERIES: Mapping[str, Mapping[str, Callable[[Any], Any]]] = {
