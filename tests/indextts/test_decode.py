@@ -524,6 +524,27 @@ def test_a_recording_that_fails_is_told_and_the_decode_goes_on_without(
     assert _by_key(_drain(decoder)) == {3: alone[3]}
 
 
+def test_what_spoiled_a_recording_is_named_and_not_its_end(small: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """As torch.cuda.graph raises it: where its body has failed, its end fails too."""
+
+    def fails(work: Work) -> Work:
+        try:
+            raise RuntimeError("CUDA error: operation not permitted when stream is capturing")
+        finally:
+            raise RuntimeError("CUDA error: operation failed due to a previous error during capture")
+
+    Decoder(Gpt(small), slots=2, pages=8, record=fails)
+    assert "they can't be recorded (CUDA error: operation not permitted when stream is capturing)" in caplog.text
+
+
+def test_a_recording_that_loses_the_device_ends_the_start_and_names_the_setting(small: Any) -> None:
+    def loses(work: Work) -> Work:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    with pytest.raises(Misconfigured, match=r"illegal memory access.*let FARM_INDEXTTS_GRAPH say off"):
+        Decoder(Gpt(small), slots=2, pages=8, record=loses)
+
+
 def test_graphs_that_must_be_are_refused_on_a_cpu(small: Any) -> None:
     with pytest.raises(Misconfigured, match="CUDA graphs need an NVIDIA GPU, and this is cpu; say auto or off"):
         Decoder(Gpt(small), slots=2, pages=8, graph="on")

@@ -39,7 +39,7 @@ from worker.engines.indextts.decode.kv import Pages, Wanted, choose
 from worker.engines.indextts.decode.readback import Note, Readback
 from worker.engines.indextts.decode.sampling import NOT_FINITE, defect, narrow
 from worker.engines.indextts.decode.step import advance, begin
-from worker.engines.indextts.device_error import out_of_memory
+from worker.engines.indextts.device_error import lost_context, out_of_memory
 from worker.engines.indextts.shapes import Codes, Fault, Request
 
 log = logging.getLogger(__name__)
@@ -321,10 +321,12 @@ class Decoder:
                         partial(begin, self._gpt, self.pages, self._batch, entry, narrow=True)
                     )
         except Exception as error:
-            reason = str(error).strip().partition("\n")[0] or type(error).__name__
-            if must:
+            first = _first(error)
+            reason = str(first).strip().partition("\n")[0] or type(first).__name__
+            if must or lost_context(first):
+                others = "off" if lost_context(first) else "auto or off"
                 raise Misconfigured(
-                    f"the decode can't be recorded as CUDA graphs ({reason}); say auto or off"
+                    f"the decode can't be recorded as CUDA graphs ({reason}); let FARM_INDEXTTS_GRAPH say {others}"
                 ) from error
             log.warning("the decode goes on without CUDA graphs, and slower: they can't be recorded (%s)", reason)
             return
@@ -438,6 +440,13 @@ def _pool(gpt: Gpt, size: int, count: int | None, available: int | None) -> Page
         if not count:
             raise Misconfigured(f"a page of K and V takes {each} bytes, and the decoder was given {available}")
     return Pages(count, size, **shape, dtype=gpt.dtype, device=gpt.device)
+
+
+def _first(error: BaseException) -> BaseException:
+    """What went wrong first: the end of a recording that was spoiled has an error of its own, which says only that."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return error
 
 
 def _too_long(request: Request, length: int, pages: Pages) -> Fault:
