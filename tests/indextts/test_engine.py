@@ -394,6 +394,17 @@ def test_an_engine_renders_again_after_an_abandoned_feed(engine: IndexTTS, brief
     assert isinstance(render(engine, [_mixed(0, brief)])["0"], Clip)
 
 
+def test_a_gpu_that_is_lost_is_a_fact_and_no_end_of_the_heartbeat(
+    engine: IndexTTS, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(device: torch.device) -> None:
+        raise RuntimeError("CUDA error: unspecified launch failure\nCUDA kernel errors might be reported elsewhere")
+
+    monkeypatch.setattr(engine, "_torch_device", torch.device("cuda"))
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lost)
+    assert engine.facts()["memory"] == "the GPU does not answer: CUDA error: unspecified launch failure"
+
+
 def test_an_engine_leaves_out_the_attention_that_plans_for_each_shape(built: Assemble) -> None:
     torch.backends.cuda.enable_cudnn_sdp(True)  # as PyTorch comes
     built().close()

@@ -126,8 +126,7 @@ class IndexTTS:
         if self._steps:
             facts["rows"] = f"{self._rows / self._steps:.1f} on average"
         if self._torch_device.type == "cuda":
-            free, total = torch.cuda.mem_get_info(self._torch_device)
-            facts["memory"] = f"{(total - free) / 2**30:.1f} of {total / 2**30:.1f} GiB"
+            facts["memory"] = _memory(self._torch_device)
         if self._creep.fact:
             facts[CREEPS] = self._creep.fact
         return facts
@@ -345,6 +344,15 @@ class _Run:
         seed = part_seed(rendition.utterance.speech.manner.seed, part, another=another)
         sampling = replace(self._sampling, seed=seed)
         self._decoder.submit(Request(_Key(number, part, seed), rendition.prompts[part], sampling))
+
+
+def _memory(device: torch.device) -> str:
+    """In use, by all processes. The heartbeat asks from a thread of its own, which must outlive a GPU that is lost."""
+    try:
+        free, total = torch.cuda.mem_get_info(device)
+    except RuntimeError as error:
+        return f"the GPU does not answer: {error}".partition("\n")[0]
+    return f"{(total - free) / 2**30:.1f} of {total / 2**30:.1f} GiB"
 
 
 def _unread(decoded: _Decoded, error: Exception) -> Fault:
