@@ -9,6 +9,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +164,20 @@ def _ended(process: psutil.Process) -> bool:
         return process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
+
+
+def dawdles(bench: Bench) -> Iterator[Row]:
+    time.sleep(1.5)  # longer than the probe's second
+    yield Row("at last", 1.0)
+
+
+@pytest.mark.timeout(120)
+def test_a_slow_card_for_which_more_minutes_are_given_has_more_for_each_probe(plan: Plan) -> None:
+    in_earnest = replace(plan, tiny=False)
+    (given_ten,) = ask_all([probe(dawdles)], in_earnest, 600, lambda text: None)
+    (given_an_hour,) = ask_all([probe(dawdles)], in_earnest, 3600, lambda text: None)
+    assert "ended after 1 s" in given_ten.rows[0].says
+    assert [row.what for row in given_an_hour.rows] == ["at last"]
 
 
 def test_a_probe_for_which_no_time_is_left_says_so(plan: Plan) -> None:
