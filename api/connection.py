@@ -24,6 +24,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from api.envelope import Envelope
 from api.gate import new_request_id
 from api.problems import MEDIA_TYPE, document
 from farm.errors import FarmError
@@ -71,6 +72,7 @@ def server_options(settings: Settings) -> dict[str, Any]:
     """How uvicorn serves the API, wherever it does."""
     return {
         "http": Connection,
+        "ws": "none",  # else uvicorn takes a library that happens to be there
         "loop": "uvloop",
         "log_config": None,
         "timeout_keep_alive": _REST_SECONDS,
@@ -109,6 +111,7 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.transport = Envelope(transport, self.loop)
         notice_vanishing(transport.get_extra_info("socket"))
         if len(self.connections) > self.most and not self._make_room():
             self._refuse(TooManyConnections("the server has too many open connections; try again later"))
