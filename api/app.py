@@ -54,6 +54,7 @@ from api.listening.shelf import Shelf
 from api.listening.tickets import Tickets
 from api.previewer import Previewer
 from api.process_metrics import ProcessMetrics
+from api.shortcut import Shortcut
 from api.speech import routes as speech
 from api.speech.studio import Studio
 from api.state import AppState, opened
@@ -114,12 +115,14 @@ def create_app(settings: Settings | None = None, tracing: Tracing | None = None)
         origins=settings.cors_origins,
         tracing=tracing,
     )
+    # A span is named by the route that the router finds.
+    accepts = [] if tracing.on else [Middleware(Shortcut, method="POST", path="/v1/jobs", endpoint=jobs.submit)]
     app: FastAPI = FastAPI(
         title="TTS Farm",
         version="1",
         description="Narration in bulk: jobs and batches in, audio and signed webhooks out.",
         lifespan=lifespan,
-        middleware=[*cors(settings.cors_origins), gate, Middleware(HeadAsGet)],
+        middleware=[*cors(settings.cors_origins), gate, Middleware(HeadAsGet), *accepts],
         servers=[{"url": settings.public_url}] if settings.public_url else None,
         docs_url=None,
         redoc_url=None,

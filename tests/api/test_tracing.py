@@ -17,6 +17,7 @@ from tests.collector import Here
 from tests.pure.test_tracing import GOOD
 
 TRACE = GOOD[3:35]
+CHANGES = {"id", "status_url", "created_at", "request_id"}  # from answer to answer
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +75,22 @@ def test_a_batch_keeps_the_trace_of_its_request(api: httpx.Client, here: Here, s
     assert record is not None
     assert record.trace is not None
     assert record.trace.startswith(f"00-{request.trace}-{request.id}-")
+
+
+@pytest.mark.parametrize("sent", ['{"input": "One."}', '{"input": ""}', '{"input"', ""])
+def test_a_farm_that_traces_accepts_and_refuses_as_another_does(
+    api: httpx.Client, session_api: Served, sent: str
+) -> None:
+    """Its requests go through the router, and those of the other do not."""
+
+    def shape(answer: httpx.Response) -> object:
+        said = {name: value for name, value in answer.json().items() if name not in CHANGES}
+        return answer.status_code, sorted(answer.headers), said
+
+    kind = {"Content-Type": "application/json"} if sent else {}
+    with session_api.client() as other:
+        answers = [each.post("/v1/jobs", content=sent, headers=kind) for each in (api, other)]
+    assert shape(answers[0]) == shape(answers[1])
 
 
 def test_a_span_has_no_words_of_a_query_or_of_an_error(api: httpx.Client, here: Here) -> None:
