@@ -51,7 +51,9 @@ class Catalog:
         """A request that names a document has its chapters already. Raises BadInput with every wrong field named,
         Unavailable while the farm does not know its own model."""
         card = self._card(request.model)
-        asked, request = request.output, request.model_copy(update={"output": resolved(request.output)})
+        asked = request.output
+        if asked.preset is not None:
+            request = request.model_copy(update={"output": resolved(asked)})
         if request.document is not None and request.markup == "ssml":
             why = "the text of a document is no SSML; leave markup out, or give tags"
             raise BadInput(why, code="conflicting_fields", pointer="/markup")
@@ -59,14 +61,14 @@ class Catalog:
         language = voice = ""
         emotion = None
         uploads: dict[str, str] = {}
-        text = Written(request.parts(), request.parts())
         try:
             language = self._language(request, card)
             voice = self._voice(request, card, language, uploads)
-            text = written(request, partial(self._means, request, card, language, voice, uploads))
+            text = written(request, card, partial(self._means, request, card, language, voice, uploads))
             faults += text.faults
         except BadInput as fault:
             faults.append(fault)
+            text = Written(request.parts(), request.parts())
         faults += islice(self._cast(request, card, uploads), _NAMED)
         faults += islice(self._chapter_voices(request, card, uploads), _NAMED)
         lexicons: dict[str, str] = {}

@@ -17,7 +17,7 @@ from farm.pronunciation import faults as mispronounced
 from farm.script import Laid
 from farm.spec import StoredChapter, Turn
 from farm.speech import Parameter
-from farm.wire import MAX_CHAPTERS, Chapter, JobRequest
+from farm.wire import MAX_CHAPTERS, Chapter, JobRequest, Model
 
 MAX_MARKS = 100_000  # of a job; each takes some 20 µs of the API's processor
 MAX_BATCH_MARKS = 1_000_000
@@ -40,11 +40,13 @@ def marks_in(request: JobRequest) -> int:
     return 0 if mark is None else sum(part.input.count(mark) for part in request.parts())
 
 
-def written(request: JobRequest, means_of: Callable[[Chapter], Means]) -> Written:
+def written(request: JobRequest, card: Model, means_of: Callable[[Chapter], Means]) -> Written:
     """`means_of` a chapter says what its markup may ask for."""
     chapters = request.parts()
     if request.markup == "none":
-        return Written(chapters, chapters, list(islice(_bad_marks(request, means_of), _NAMED)))
+        marks_count = Parameter.PRONUNCIATION in card.parameters
+        refused = list(islice(_bad_marks(request, chapters), _NAMED)) if marks_count else []
+        return Written(chapters, chapters, refused)
     if (marks := marks_in(request)) > MAX_MARKS:
         return Written(chapters, chapters, [_too_many_marks(marks, request)])
     found = Written()
@@ -102,11 +104,9 @@ def _within(turns: Iterable[Turn], start: int, end: int) -> Iterator[Turn]:
             yield Turn(first - start, last - start, turn.voice)
 
 
-def _bad_marks(request: JobRequest, means_of: Callable[[Chapter], Means]) -> Iterator[BadInput]:
+def _bad_marks(request: JobRequest, chapters: list[Chapter]) -> Iterator[BadInput]:
     """Refuses pronunciation marks that the model would misread."""
-    for number, part in enumerate(request.parts()):
-        if not means_of(part).honours(Parameter.PRONUNCIATION):
-            return
+    for number, part in enumerate(chapters):
         pointer = "/input" if request.chapters is None else f"/chapters/{number}/input"
         for fault in mispronounced(part.input):
             yield BadInput(fault.message, code="bad_pronunciation", pointer=pointer)
