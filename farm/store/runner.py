@@ -31,6 +31,7 @@ SCHEMA = 1
 _OLDEST = (6, 2)
 _WAITAOF = (7, 2)
 _FLIGHTS = 2  # round trips at the same time; more of them are smaller, and a round trip costs more than a call in it
+_SHARED = 8  # calls that two flights take, each the half, where no other is under way
 _PER_FLIGHT = 200  # calls; at some 15 microseconds each, Redis is free for others after 3 ms
 _SYNC_MS = 3_000  # to wait for an fsync: with everysec it comes after 1 to 2 s, and socket_timeout is 5 s
 _STAMP = "redis.call('DEL', 'f:none') redis.call('SET', 'f:synced', '')"  # the DEL is drains() of farm/lua/shared
@@ -189,10 +190,7 @@ class AsyncStore:
         self._waiting.append((call, future))
         if self._flying < _FLIGHTS and len(self._waiting) == 1:
             # The task starts after every callback that is ready now, and takes the calls of those along.
-            self._flying += 1
-            flight = asyncio.create_task(self._fly())
-            self._flights.add(flight)
-            flight.add_done_callback(self._flights.discard)
+            self._start_flight()
         return call.read(await future)
 
     async def pressure(self) -> Pressure:
@@ -243,9 +241,26 @@ class AsyncStore:
             await asyncio.wait(self._flights)
         await self._client.aclose()
 
+    def _start_flight(self) -> None:
+        self._flying += 1
+        flight = asyncio.create_task(self._fly())
+        self._flights.add(flight)
+        flight.add_done_callback(self._flights.discard)
+
+    def _board(self) -> list[tuple[Call[Any], asyncio.Future[Any]]]:
+        """The calls of the next flight. Of many, another flight takes the half: clients that all wait for one flight
+        come back together, and then this process and Redis would wait for each other by turns, for ever."""
+        size = len(self._waiting)
+        if size >= _SHARED and self._flying < _FLIGHTS:
+            size = size // 2
+            self._start_flight()
+        size = min(size, _PER_FLIGHT)
+        crew, self._waiting = self._waiting[:size], self._waiting[size:]
+        return crew
+
     async def _fly(self) -> None:
         while self._waiting:
-            crew, self._waiting = self._waiting[:_PER_FLIGHT], self._waiting[_PER_FLIGHT:]
+            crew = self._board()
             try:
                 answers = await self._send([call for call, _ in crew])
             except Exception as error:
