@@ -34,24 +34,34 @@ if drafted == '1' and not claim_draft(id, t) then
   return {'late'}
 end
 remember(idem_key, id, request_digest, IDEMPOTENCY_MS)
-call('HSET', 'f:j:' .. id, 'status', 'queued', 'tenant', tenant, 'model', model, 'lane', lane, 'characters', characters,
-  'keep', keep_s, 'created', t, 'held', characters, 'bytes', bytes, 'records', records)
+local record = {'HSET', 'f:j:' .. id, 'status', 'queued', 'tenant', tenant, 'model', model, 'lane', lane, 'characters',
+  characters, 'keep', keep_s, 'created', t, 'held', characters, 'bytes', bytes, 'records', records}
+local function note(field, value)
+  record[#record + 1], record[#record + 2] = field, value
+end
+if on_error == 'skip' then
+  note('skip', 1)
+end
+if streamed == '1' then
+  note('streamed', 1)
+end
+if events ~= '' then
+  note('events', events)
+end
+if trace ~= '' then
+  note('trace', trace)
+end
+if batch ~= '' then
+  note('batch', batch)
+end
+if shares == '1' then
+  note('shares', 1)
+end
+call(unpack(record))
 if standing then
   count_request(tenant, standing)
 elseif not lines then -- of a batch that a release without quotas accepted
   use(tenant, characters, bytes, records)
-end
-if on_error == 'skip' then
-  call('HSET', 'f:j:' .. id, 'skip', 1)
-end
-if streamed == '1' then
-  call('HSET', 'f:j:' .. id, 'streamed', 1)
-end
-if events ~= '' then
-  call('HSET', 'f:j:' .. id, 'events', events)
-end
-if trace ~= '' then
-  call('HSET', 'f:j:' .. id, 'trace', trace)
 end
 call('SET', 'f:s:' .. id, spec)
 call('ZADD', 'f:list:' .. tenant, t, id)
@@ -60,9 +70,7 @@ event(id, 'queued', tenant, batch)
 count_up(1, 'accepted', model, lane)
 count_up(tonumber(characters), 'characters', model, lane)
 if batch ~= '' then
-  call('HSET', 'f:j:' .. id, 'batch', batch)
   if shares == '1' then
-    call('HSET', 'f:j:' .. id, 'shares', 1)
     call('HINCRBY', 'f:shared:' .. batch, 'jobs', 1)
   end
   call('HINCRBY', 'f:b:' .. batch, 'queued', 1)
@@ -85,6 +93,6 @@ end
 if planned ~= '' then
   begin_rendering(id, tonumber(planned), t)
 else
-  schedule('plan', id, t, t)
+  put_due('plan', lane, tenant, id, t, t)
 end
 return {'new', id, standing and told(standing, t)}

@@ -54,7 +54,9 @@ end
 
 drains()
 local t, token = now(), string.format('%d', call('INCR', 'f:token'))
-local grant, answer, listed = {'HSET', 'f:g:' .. token, 'w', worker, 'm', model}, {token, 0}, {}
+local grant, answer = {'HSET', 'f:g:' .. token, 'w', worker, 'm', model}, {token, 0}
+local entries = {} -- of the jobs in the answer
+local waited = {} -- of the jobs that begin with this claim, by lane: how many in each bucket of the histogram, and their sum
 local room, counted = {}, {} -- of tenants: segments that they may have more; those of this grant, where there is a limit
 local job_room = {} -- of tenants: jobs that they may have more under way
 local limits = {}
@@ -109,37 +111,54 @@ local function next_job(tenant, jobs)
   return call('ZINTER', 2, jobs, 'f:running:' .. tenant, 'WEIGHTS', 1, 0)[1]
 end
 
--- Adds segments of one job to the grant and to the answer.
-local function hand_out(job, tenant, segments)
-  local list = listed[job]
-  if not list then
-    local left = job_room_of(tenant)
-    job_room[tenant] = left - call('SADD', 'f:running:' .. tenant, job)
-    list = {}
-    listed[job] = list
-    local record = call('HMGET', 'f:j:' .. job, 'revision', 'started', 'created', 'lane', 'ends')
+local function note_wait(lane, ms)
+  local counts, bucket = waited[lane] or {ms = 0}, bucket_of(ms)
+  waited[lane] = counts
+  counts.ms, counts[bucket] = counts.ms + ms, (counts[bucket] or 0) + 1
+end
+
+-- A job of the answer: `segments` are those that are handed out, `ready` the number of those that are left, `began` says
+-- whether the job begins with this claim.
+local function entry_of(job, tenant)
+  local entry = entries[job]
+  if not entry then
+    local record = call('HMGET', 'f:j:' .. job, 'revision', 'started', 'created', 'lane', 'ends', 'ready')
+    entry = {segments = {}, ready = number(record[6]), began = not record[2]}
+    entries[job] = entry
+    job_room[tenant] = job_room_of(tenant) - call('SADD', 'f:running:' .. tenant, job)
     answer[#answer + 1] = job
     answer[#answer + 1] = tonumber(record[1] or 1)
-    answer[#answer + 1] = list
-    if not record[2] then
-      call('HSET', 'f:j:' .. job, 'started', 1)
-      if record[3] and not record[5] then
-        observe(t - record[3], 'wait', model, record[4])
-      end
+    answer[#answer + 1] = entry.segments
+    if entry.began and record[3] and not record[5] then
+      note_wait(record[4], t - record[3])
     end
   end
-  for _, segment in ipairs(segments) do
-    list[#list + 1] = segment
-    grant[#grant + 1] = job .. ':' .. segment
-    grant[#grant + 1] = ''
+  return entry
+end
+
+-- Adds segments of one job to the grant and to the answer.
+local function hand_out(job, entry, segments)
+  local listed, granted, prefix = #entry.segments, #grant, job .. ':'
+  for x, segment in ipairs(segments) do
+    entry.segments[listed + x] = segment
+    grant[granted + 2 * x - 1], grant[granted + 2 * x] = prefix .. segment, ''
   end
 end
 
--- Writes the grant and its lease, unless the grant is empty.
+-- Writes the grant, its lease and what has become of its jobs, unless the grant is empty.
 local function sign()
   if #answer > 2 then
     call(unpack(grant))
     call('ZADD', 'f:lease', t + lease_ms, token)
+    for job, entry in pairs(entries) do
+      local began = entry.began and {'started', 1} or {}
+      call('HSET', 'f:j:' .. job, 'ready', entry.ready, unpack(began))
+    end
+    for lane, counts in pairs(waited) do
+      for bucket, k in pairs(counts) do
+        count_up(k, 'wait', model, lane, bucket)
+      end
+    end
     for tenant, k in pairs(counted) do
       if k > 0 then
         call('HSET', 'f:held:' .. tenant, token, k)
@@ -161,7 +180,7 @@ local function hand_out_quarantined()
       elseif room_of(tenant) > 0 then
         call('ZREM', quarantine, entry)
         call('HSET', turns, 'solo', 1)
-        hand_out(job, tenant, {tonumber(segment)})
+        hand_out(job, entry_of(job, tenant), {tonumber(segment)})
         hold(tenant, 1)
         answer[2] = 1
         return true
@@ -187,6 +206,7 @@ local function pop(job, k)
     end
     from = math.floor(first / 8)
     local bytes = {string.byte(call('GETRANGE', key, from, from + 7), 1, -1)}
+    local was_last = #bytes < 8
     for b, byte in ipairs(bytes) do
       local mask, position = 128, (from + b - 1) * 8
       while byte > 0 and #found < k do
@@ -199,6 +219,9 @@ local function pop(job, k)
       bytes[b] = string.char(byte)
     end
     call('SETRANGE', key, from, table.concat(bytes))
+    if was_last then
+      break
+    end
   end
   return found
 end
@@ -222,24 +245,26 @@ local function serve(lane)
     return 0
   end
   local load = LANES[lane] .. ':' .. tenant
-  local limit, taken = math.min(TURN, want, room_of(tenant)), 0
+  local limit, taken, left = math.min(TURN, want, room_of(tenant)), 0, 0
   while job and taken < limit do
     local segments = pop(job, limit - taken)
-    local left = #segments > 0 and call('HINCRBY', 'f:j:' .. job, 'ready', -#segments) or 0
+    left = 0
+    if #segments > 0 then
+      local entry = entry_of(job, tenant)
+      entry.ready = entry.ready - #segments
+      left, taken = entry.ready, taken + #segments
+      hand_out(job, entry, segments)
+    end
     sequence = sequence + 1
     if left > 0 then
       call('ZADD', jobs, sequence, job)
     else
       call('ZREM', jobs, job)
     end
-    if #segments > 0 then
-      hand_out(job, tenant, segments)
-      taken = taken + #segments
-    end
-    job = next_job(tenant, jobs)
+    job = taken < limit and next_job(tenant, jobs)
   end
   hold(tenant, taken)
-  if call('EXISTS', jobs) == 1 then
+  if left > 0 or call('EXISTS', jobs) == 1 then
     call('ZADD', ring, sequence, tenant)
     call('HINCRBY', 'f:load:' .. model, load, -taken)
   else

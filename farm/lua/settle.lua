@@ -1,8 +1,10 @@
--- settle: token times("" or <bucket>:<clips>,…) warnings("" or <code>:<clips>,…) takes, (job count (segment milliseconds cached(1|0) review(1|0))…)…
+-- settle: token times("" or <bucket>:<clips>,…) warnings("" or <code>:<clips>,…) takes clips(JSON)
 -- -> per clip 1 when it counted, else 0; then how many jobs became due for assembly, and passages to be made
-local token, times, warnings, takes = unpack(ARGV, 1, 4)
+-- clips: [[job, [segment, …], [milliseconds, …], [cached, …], [review, …]], …]. Segments are strings, the last two booleans
+local token, times, warnings, takes, clips = unpack(ARGV)
 drains()
 local t, counted, became_due, tallied = now(), {}, 0, {}
+local let_gone, grown = {}, {} -- of tenants: segments that the grant holds no more, bytes of their clips
 
 local function add(job, batch, field, k)
   if k ~= 0 then
@@ -36,44 +38,44 @@ local function take_out(job, batch, segments)
   return living
 end
 
--- Settles the `count` clips of one job, from ARGV[first] on. They stay in ARGV: a table for each would double the cost. Of a
--- job that was edited only clips of segments that are held count: a late one may be of an earlier revision, in which a
--- segment of the same number said something else.
-local function settle(job, first, count)
-  local record = call('HMGET', 'f:j:' .. job, 'status', 'total', 'batch', 'done', 'dead', 'model', 'tenant', 'revision', 'records')
-  local batch, total = record[3], record[1] == 'running' and tonumber(record[2]) or 0
-  local fields, bits, valid = {'f:g:' .. token}, {'f:d:' .. job}, {}
-  for x = first, first + 4 * (count - 1), 4 do
-    counted[#counted + 1] = 0
-    fields[#fields + 1] = job .. ':' .. ARGV[x]
+-- Settles clips of one job. Of a job that was edited only clips of segments that are held count: a late one may be of an
+-- earlier revision, in which a segment of the same number said something else.
+local function settle(job, segments, lengths, in_cache, doubtful)
+  local record = call('HMGET', 'f:j:' .. job, 'status', 'total', 'batch', 'done', 'dead', 'model', 'tenant', 'revision', 'records',
+    'ms', 'bytes')
+  local batch, tenant, total = record[3], record[7], record[1] == 'running' and tonumber(record[2]) or 0
+  local fields, bits, valid, earlier = {'f:g:' .. token}, {'f:d:' .. job}, {}, #counted
+  for k, segment in ipairs(segments) do
+    counted[earlier + k], fields[1 + k] = 0, job .. ':' .. segment
   end
   local hands = record[8] and call('HMGET', unpack(fields))
-  for x = first, first + 4 * (count - 1), 4 do
-    local segment = ARGV[x]
-    if tonumber(segment) < total and (not hands or hands[1 + (x - first) / 4]) then
+  for k, segment in ipairs(segments) do
+    if tonumber(segment) < total and (not hands or hands[k]) then
       local b = #bits
       bits[b + 1], bits[b + 2], bits[b + 3], bits[b + 4] = 'SET', 'u1', segment, 1
-      valid[#valid + 1] = x
+      valid[#valid + 1] = k
     end
   end
   local removed = call('HDEL', unpack(fields))
-  local held = removed == count
-  let_go(token, record[7], removed)
+  local held = removed == #segments
+  if tenant then
+    let_gone[tenant] = (let_gone[tenant] or 0) + removed
+  end
   if #valid == 0 then
     return
   end
   local before, fresh, cached, review, milliseconds, found = call('BITFIELD', unpack(bits)), {}, 0, 0, 0, 0
-  for v, x in ipairs(valid) do
+  for v, k in ipairs(valid) do
     if before[v] == 0 then
-      counted[#counted - count + (x - first) / 4 + 1] = 1
-      fresh[#fresh + 1] = ARGV[x]
-      milliseconds = milliseconds + ARGV[x + 1]
-      if ARGV[x + 2] == '1' then
-        call('SETBIT', 'f:c:' .. job, ARGV[x], 1)
-        cached, found = cached + 1, found + ARGV[x + 1]
+      counted[earlier + k] = 1
+      fresh[#fresh + 1] = segments[k]
+      milliseconds = milliseconds + lengths[k]
+      if in_cache[k] then
+        call('SETBIT', 'f:c:' .. job, segments[k], 1)
+        cached, found = cached + 1, found + lengths[k]
       end
-      if ARGV[x + 3] == '1' then
-        call('SETBIT', 'f:l:' .. job, ARGV[x], 1)
+      if doubtful[k] then
+        call('SETBIT', 'f:l:' .. job, segments[k], 1)
         review = review + 1
       end
     end
@@ -83,18 +85,22 @@ local function settle(job, first, count)
   end
   local living = held and fresh or take_out(job, batch, fresh)
   became_due = became_due + pass(job, living, t)
-  add(job, batch, 'done', #fresh)
+  -- One write of what changes with every settle. What seldom does is added to.
+  local counters = {'done', record[4] + #fresh, 'ms', number(record[10]) + milliseconds}
+  if record[9] then
+    local bytes = (milliseconds - found) * CLIP_BYTES_PER_MS
+    grown[tenant] = (grown[tenant] or 0) + bytes
+    counters[5], counters[6] = 'bytes', number(record[11]) + bytes
+  end
+  call('HSET', 'f:j:' .. job, unpack(counters))
+  tally_all(batch, {done = #fresh, ms = milliseconds})
   add(job, batch, 'cached', cached)
   add(job, batch, 'review', review)
-  add(job, batch, 'ms', milliseconds)
-  clips_settled(job, record[7], batch)
+  clips_settled(job, tenant, batch)
   local sums = tallied[record[6]] or {settled = 0, cached = 0, review = 0, audio_ms = 0}
   tallied[record[6]] = sums
   sums.settled, sums.cached, sums.audio_ms = sums.settled + #fresh, sums.cached + cached, sums.audio_ms + milliseconds
   sums.review = sums.review + review
-  if milliseconds > found then
-    grow_counted(job, record[7], record[9], (milliseconds - found) * CLIP_BYTES_PER_MS, 0)
-  end
   if record[4] + record[5] + #fresh >= total then
     if complete(job, t) then
       became_due = became_due + 1
@@ -102,10 +108,14 @@ local function settle(job, first, count)
   end
 end
 
-local x = 5
-while ARGV[x] do
-  settle(ARGV[x], x + 2, tonumber(ARGV[x + 1]))
-  x = x + 2 + 4 * ARGV[x + 1]
+for _, of_job in ipairs(cjson.decode(clips)) do
+  settle(unpack(of_job))
+end
+for tenant, k in pairs(let_gone) do
+  let_go(token, tenant, k)
+end
+for tenant, bytes in pairs(grown) do
+  use(tenant, 0, bytes, 0)
 end
 for model, sums in pairs(tallied) do
   for what, k in pairs(sums) do

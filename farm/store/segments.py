@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -118,12 +119,16 @@ def settle(
             raise ValueError(f"neither index nor milliseconds of a clip can be negative: {clip}")
         positions[clip.job].append(position)
     codes = ",".join(f"{code}:{count}" for code, count in warned.items())
-    args: list[Argument] = [token, in_buckets(rendered_s), codes, again]
-    for job, at in positions.items():
-        args += (job, len(at))
-        for position in at:
-            clip = clips[position]
-            args += (clip.index, clip.milliseconds, int(clip.cached), int(clip.review))
+    by_job = [
+        (
+            job,
+            [str(clips[position].index) for position in at],
+            [clips[position].milliseconds for position in at],
+            [clips[position].cached for position in at],
+            [clips[position].review for position in at],
+        )
+        for job, at in positions.items()
+    ]
     order = [position for at in positions.values() for position in at]
 
     def read(answer: list[int]) -> Settlement:
@@ -133,7 +138,8 @@ def settle(
             counted[position] = one == 1
         return Settlement(counted, became_due)
 
-    return Call("settle", tuple(args), read)
+    # As one argument: four for each clip cost the server a tenth of a settle, and its sender more.
+    return Call("settle", (token, in_buckets(rendered_s), codes, again, json.dumps(by_job)), read)
 
 
 def fail(token: str, job: str, index: int, error: str) -> Call[bool]:

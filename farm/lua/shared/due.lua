@@ -31,19 +31,25 @@ local function reindex_due(kind, lane, tenant, t)
     call('ZREM', desk, tenant)
     return
   end
-  local due, turn = tonumber(first[2]), tonumber(call('ZSCORE', desk, tenant) or 0)
-  if turn >= t + 1 then
-    turn = t
+  local before = tonumber(call('ZSCORE', desk, tenant)) -- nil for none
+  local turn = before and (before >= t + 1 and t or before) or 0
+  local score = math.max(tonumber(first[2]), turn)
+  if score ~= before then
+    call('ZADD', desk, score, tenant)
   end
-  call('ZADD', desk, math.max(due, turn), tenant)
+end
+
+-- Makes an id due that has no lease.
+local function put_due(kind, lane, tenant, id, at, t)
+  call('ZADD', 'f:due:' .. kind .. ':' .. lane .. ':' .. tenant, at, id)
+  reindex_due(kind, lane, tenant, t)
 end
 
 -- Makes an id due at `at`, in place of an earlier due time. The holder of an earlier lease is late from now on.
 local function schedule(kind, id, at, t)
   local lane, tenant = lane_and_tenant(kind, id)
-  call('ZADD', 'f:due:' .. kind .. ':' .. lane .. ':' .. tenant, at, id)
+  put_due(kind, lane, tenant, id, at, t)
   call('HDEL', 'f:due:token', kind .. ':' .. id)
-  reindex_due(kind, lane, tenant, t)
 end
 
 local function unschedule(kind, id, t)

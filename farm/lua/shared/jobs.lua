@@ -1,10 +1,18 @@
 -- Jobs and batches: their status, their counters, their ends, their records, and idempotency keys.
 
--- Adds to a counter of a job's batch, unless the batch was deleted.
-local function tally(batch, field, k)
-  if batch and k ~= 0 and call('EXISTS', 'f:b:' .. batch) == 1 then
-    call('HINCRBY', 'f:b:' .. batch, field, k)
+-- Adds to counters of a job's batch, unless the batch was deleted.
+local function tally_all(batch, sums)
+  if batch and call('EXISTS', 'f:b:' .. batch) == 1 then
+    for field, k in pairs(sums) do
+      if k ~= 0 then
+        call('HINCRBY', 'f:b:' .. batch, field, k)
+      end
+    end
   end
+end
+
+local function tally(batch, field, k)
+  tally_all(batch, {[field] = k})
 end
 
 -- Counts an end of a job or batch. A delivery goes to the outbox where the webhook wants this event; of a job that was

@@ -135,14 +135,19 @@ local function count_up(k, ...)
   end
 end
 
--- Counts a span of time in the histogram of that name: in its bucket, and in its sum.
-local function observe(ms, ...)
+-- The bucket of a span of time in the histograms.
+local function bucket_of(ms)
   local bucket = 1
   while BUCKETS_MS[bucket] and ms > BUCKETS_MS[bucket] do
     bucket = bucket + 1
   end
+  return bucket
+end
+
+-- Counts a span of time in the histogram of that name: in its bucket, and in its sum.
+local function observe(ms, ...)
   local words = {...}
-  words[#words + 1] = bucket
+  words[#words + 1] = bucket_of(ms)
   count_up(1, unpack(words))
   words[#words] = 'ms'
   count_up(ms, unpack(words))
