@@ -324,10 +324,10 @@ def with_defaults(request: JobRequest, defaults: JobOptions | None) -> JobReques
 
 
 def _unsupported_parameters(request: JobRequest, card: Model) -> list[BadInput]:
-    honours = _list(card.parameters) or "no parameter"
     return [
         BadInput(
-            f"model {card.name!r} does not honour {pointer.rpartition('/')[2]}; it honours {honours}",
+            f"model {card.name!r} does not honour {pointer.rpartition('/')[2]}; it honours "
+            f"{_list(card.parameters) or 'no parameter'}",
             code="not_honoured",
             pointer=pointer,
         )

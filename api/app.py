@@ -6,6 +6,7 @@ events     what becomes of jobs and batches, live             speech     /v1/aud
 metrics    for Prometheus
 dashboard  the pages at /, plain files                         session    sign-in of browsers, by cookie
 listening  jobs as they are rendered, for players of HLS
+shortcut   accepts, in front of the router
 admission  a request becomes an order, or is refused           views      records in the shape that clients see
 """
 
