@@ -37,10 +37,10 @@ _NEVER = _words("""
     napr. npr. см. ср. им. ул. просп. пер. пл. оз. г-н. г-жа. гр. тов. акад. проф. доц. св. кн. т.н. ім. вул. див.
     sn. doç. yrd. hz. örn. bkz. cad. sok. mah. op. डॉ. श्री. श्रीमती. सुश्री. प्रो. पं. स्व. κ. κα. δρ. καθ. π.χ.
     δηλ. βλ. πρβλ. σελ. αγ. λεωφ. οδ. esim. vrt. ts. klo. noin. n. tri. hra. rva. ifj. özv. szt. ld. vö. kb. ún. dl.
-    dna. dnul. sf. șos. bul.
+    dna. dnul. sf. șos. bul. ড. ডা. মো. திரு. திருமதி. டாக்டர். డా. శ్రీ. ప్రొ. प्रा. ડૉ. શ્રી. ಡಾ. ಶ್ರೀ. ഡോ. ശ്രീ.
 """)
 _BEFORE_NUMBERS = _words("""
-    no. nos. n. nr. nrs. num. núm. p. pp. pg. pag. pág. págs. s. str. art. fig. figs. vol. vols. ch. chap. cap.
+    no. nos. apt. n. nr. nrs. num. núm. p. pp. pg. pag. pág. págs. s. str. art. fig. figs. vol. vols. ch. chap. cap.
     sec. par. bd. kap. abb. ust. rozdz. č. čl. obr. стр. с. рис. гл. ст. п. т. σελ. αρ. εικ. sf. bkz. kl. sid. lk.
     nro. sz.
 """)
@@ -53,7 +53,7 @@ _MORE = {
         orig. repr. esp. incl. misc. temp. min. max. sq. lb. lbs. oz. hr. hrs. yr. yrs. mi. km. mph. a.m. p.m. i.e.
         e.g. ca. c. v. Jan. Feb. Mar. Apr. Jun. Jul. Aug. Sep. Sept. Oct. Nov. Dec. Mon. Tue. Tues. Wed. Thu. Thurs.
         Fri. Sat. Sun. Calif. Mass. Penn. Conn. Mich. Minn. Miss. Tenn. Tex. Va. Wash. Wis. Fla. Ga. Ky. La. Md. Ont.
-        Que. N.Y.
+        Que. N.Y. apt.
     """,
     "de": """
         dr. prof. dipl. ing. hr. hrn. fr. frl. st. nr. bd. bde. hrsg. aufl. abs. art. abb. kap. bzw. ca. evtl. ggf.
@@ -222,6 +222,13 @@ _MORE = {
         ก.ค. ส.ค. ก.ย. ต.ค. พ.ย. ธ.ค. น. ม. อ. จ. ต. ถ. ซ. พล. พล.อ. พล.ต. พ.อ. พ.ต.
         ร.ต. ส.ต. ร.ร. รพ. บจก. บมจ. หจก. กม. ซม. กก. โทร. เลขที่. ก. ข. ค. ง.
     """,
+    "bn": "ড. ডা. ডাঃ. মো. মোঃ. প্রফ. ইঞ্জি. সা. রা.",
+    "ta": "திரு. திருமதி. டாக்டர். பேரா. கி.மு. கி.பி. எ.கா. எண்.",
+    "te": "డా. శ్రీ. శ్రీమతి. ప్రొ. క్రీ.శ. క్రీ.పూ.",
+    "mr": "डॉ. श्री. श्रीमती. सौ. प्रा. कै. इ.स. रु. कि.मी.",
+    "gu": "ડૉ. ડો. શ્રી. શ્રીમતી. પ્રો. સ્વ. ઈ.સ. રૂ.",
+    "kn": "ಡಾ. ಶ್ರೀ. ಶ್ರೀಮತಿ. ಪ್ರೊ. ಕ್ರಿ.ಶ.",
+    "ml": "ഡോ. ശ്രീ. ശ്രീമതി. പ്രൊഫ. ക്രി.മു.",
     "ko": """
         no. vol. pp. dr. mr. mrs. ms. prof. st. inc. co. ltd. vs. etc.
     """,
@@ -318,6 +325,7 @@ class Usage:
     starters: frozenset[str]
     endings: tuple[str, ...]
     ordinals: bool
+    dates: bool  # a number and a full stop is a part of a date: "1919. 3. 1."
 
     def abbreviates(self, token: str) -> bool:
         """Whether a token with its full stop is an abbreviation. "Vol." and "VOL." are where "vol." is."""
@@ -338,4 +346,6 @@ def usage(language: str) -> Usage:
     listed = json.loads(files("farm.prose").joinpath("cldr.json").read_text("utf-8"))["abbreviations"]
     every = (*listed.get(own, ()), *_MORE.get(own, "").split())
     last_words = frozenset(entry.rpartition(" ")[2] for entry in every)  # "n. Chr." ends in "Chr."
-    return Usage(last_words, frozenset(_STARTERS.get(own, "").split()), _COMPOUNDS.get(own, ()), tag in _ORDINAL)
+    return Usage(
+        last_words, frozenset(_STARTERS.get(own, "").split()), _COMPOUNDS.get(own, ()), tag in _ORDINAL, tag == "ko"
+    )

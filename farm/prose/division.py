@@ -37,7 +37,9 @@ _GRAIN = 16
 _BLOCK = 20_000  # atoms that are put together at a time: no paragraph of prose has as many, and memory is bounded
 
 # A comma within a number and a dash within a range are none; full-width and Arabic marks need no space after them.
-_CLAUSE_END = re.compile(r"[,;:!?–][\"'”’»)\]]*(?=\s)|(?!(?<=\d)[，、：،]\d)[，、；：。！？…—،؛؟۔।]+[」』”’）】》〉»]*")
+_CLAUSE_END = re.compile(
+    r"[,;:!?–][\"'”’»)\]]*(?=\s)|(?!(?<=\d)[，、：،]\d)[，、；：。！？…—،؛؟۔।។៕။།።፣։]+[」』”’）】》〉»]*"
+)
 _FULL_STOP = re.compile(r"\.[\"'”’»)\]]*\s+")
 _SPACE = re.compile(r"\s+")
 

@@ -37,7 +37,7 @@ _INITIALS = re.compile(r"(?:[^\W\d_]{1,3}\.-?){2,}")  # i.e.  Ph.D.  z.B.  a.C.
 _NUMBER = re.compile(r"\(?\d{1,3}\.|[IVXLCDM]+\.")
 _ELIDED = re.compile(r"(?<=['’])\w{2,}\.$")
 _DIGITS = re.compile(r"\(?\d+\.")
-_QUOTING = re.compile(r"と(?:[言云聞思叫答呟囁書笑怒、]|いう|いっ|つぶや|ささや)|って")  # "「行け。」と言った"
+_QUOTING = re.compile("と|って")  # "「行け。」と言った", "「行け。」と彼は言った"
 _WORD = re.compile(r"[^\W\d_]+(?:['’])?")
 _CLAUSE_MARKS = frozenset("?!;:,.%…")
 _MOST_CLOSING = 8  # one after another
@@ -78,7 +78,12 @@ def judge(text: str, begun: int, cut: int, end: int, rules: Usage) -> Verdict:
         if (alone and _DIGITS.fullmatch(token)) or _shortens(token, following, rules):
             return Verdict.NONE
     first = following.lstrip("".join(OPENING) + "\"'»›")[:1]
-    return Verdict.DOUBTFUL if first.islower() else Verdict.SURE
+    return Verdict.DOUBTFUL if first.islower() and not _is_georgian(first) else Verdict.SURE
+
+
+def _is_georgian(letter: str) -> bool:
+    """Its letters are small ones to Unicode, and capitals are for headlines alone."""
+    return "\u10d0" <= letter <= "\u10ff"
 
 
 def may_part(text: str, begun: int, cut: int, end: int, rules: Usage) -> bool:
@@ -107,7 +112,9 @@ def _shortens(token: str, following: str, rules: Usage) -> bool:
     if rules.announces(token, following):
         return True
     initial = len(token) == 2 and (token[0].isupper() or token[0].islower())
-    ordinal = rules.ordinals and _NUMBER.fullmatch(token) is not None
+    ordinal = (rules.ordinals and _NUMBER.fullmatch(token) is not None) or (
+        rules.dates and _DIGITS.fullmatch(token) is not None
+    )
     initials = _INITIALS.fullmatch(token) is not None
     elided = _ELIDED.search(token)  # "l'avv."
     shortened = rules.abbreviates(token) or (elided is not None and rules.abbreviates(elided[0]))

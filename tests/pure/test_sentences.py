@@ -13,6 +13,7 @@ from farm.prose.sentences import sentence_ends
 CASES = {
     "en": [
         "It was John’s.| Mary left.",
+        "He lives at 5 Elm St. Apt. 3 is his.| She left.",
         "He read vol. Two and Ed. Smith's notes.| Then he slept.",
         "She wrote to Acme Inc. Monday morning.| Nobody answered.",
         "The best, i.e. The Lamp, was sold at 9 a.m. Monday.| He wept.",
@@ -211,6 +212,9 @@ CASES = {
         "M.Ö. Roma yandı.| Düştü.",
         "Ahmet gelmez der.| Ali gülüyor.",
     ],
+    "bn": ["ড. ইউনূস এলেন।| তিনি গেলেন।"],
+    "ta": ["திரு. குமார் வந்தார்.| அவர் போனார்."],
+    "ka": ["ის მოვიდა.| ის წავიდა."],
     "hi": [
         "डॉ. राम आए।| वे गए।",
         "श्री. वर्मा और प्रो. सिंह बोले।| सब हँसे।",
@@ -236,6 +240,7 @@ CASES = {
         "(انتظر.) جاءت.",
     ],
     "ja": [
+        "「行こう。」と彼は言った。|彼女は笑った。",
         "『なぜ？』と聞いた。|本当だ。",
         "「行け。」と言った。|そうだ。",
         "彼は来た。|彼女は去った。",
@@ -265,6 +270,7 @@ CASES = {
         "เมื่อ พ.ศ. 2500 น.ส. สมศรี มา",
     ],
     "ko": [
+        "1919. 3. 1. 운동이 일어났다.| 그는 갔다.",
         "그는 갔다.| 그녀는 왔다.",
         "“가자.”| “싫어.”| 그는 웃었다.",
         "누구?| 아무도!| 좋아.",
