@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from farm.documents.charset import codec, is_known, shown_by
 from farm.documents.headings import LONGEST_TITLE, Heading, is_numbered, markdown_headings, numbered_headings
 from farm.documents.markdown import Block, blocks, spoken
 from farm.errors import BadInput
@@ -36,8 +37,8 @@ class Part:
 
 
 def read(name: str, encoding: str | None = None) -> str:
-    """The text of the file, or of stdin for "-": by its byte order mark, else by `encoding`, else UTF-8. Raises
-    BadInput for a file that is blank, can't be read, or is in another encoding."""
+    """The text of the file, or of stdin for "-": by its byte order mark, else by `encoding`, else as its bytes show,
+    else UTF-8. Raises BadInput for a file that is blank, can't be read, or is in another encoding."""
     try:
         raw = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
     except OSError as error:
@@ -53,6 +54,10 @@ def _decoded(raw: bytes, name: str, encoding: str | None) -> str:
         if raw.startswith(mark):
             raw, encoding = raw.removeprefix(mark), marked
             break
+    if encoding is None and (shown := shown_by(raw)) is not None:
+        return shown[0]
+    if encoding is not None and not is_known(encoding):
+        encoding = codec(encoding) or encoding
     try:
         return raw.decode(encoding or "utf-8")
     except LookupError:

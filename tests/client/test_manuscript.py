@@ -168,6 +168,19 @@ def test_a_byte_order_mark_names_the_encoding_and_is_not_spoken(tmp_path: Path, 
     assert read(str(file), "windows-1252") == "Grüße, 海."
 
 
+@pytest.mark.parametrize(("encoding", "text"), [("utf-16-le", "Старый дом.\n"), ("iso2022_jp", "東京の茶屋。\n")])
+def test_bytes_that_show_their_encoding_need_no_name(tmp_path: Path, encoding: str, text: str) -> None:
+    file = tmp_path / "old.txt"
+    file.write_bytes(text.encode(encoding))
+    assert read(str(file)) == text
+
+
+def test_an_encoding_may_have_the_name_that_browsers_know(tmp_path: Path) -> None:
+    file = tmp_path / "old.txt"
+    file.write_bytes("東京の茶屋".encode("cp932"))
+    assert read(str(file), "x-sjis") == "東京の茶屋"
+
+
 def test_a_blank_file_is_refused_by_name(tmp_path: Path) -> None:
     file = tmp_path / "blank.txt"
     file.write_text(" \n")
