@@ -71,6 +71,7 @@ class _Reader:
         self._line = Line()
         self._types: tuple[str, ...] = ()
         self._level = 0  # of the heading that is being read
+        self._counts: dict[Element, int] = {}  # of the items that each numbered list has shown
         self._into: list[Block] | None = None  # the children that are being read, of a quote, an item or a note
 
     def read(self, node: Element) -> None:
@@ -114,7 +115,7 @@ class _Reader:
         elif self._is_note(name, node, types):
             self._note(node)
         elif name == "li":
-            self._hold(Kind.ITEM, node, name=_number(node))
+            self._hold(Kind.ITEM, node, name=self._number(node))
         elif name == "blockquote":
             self._hold(Kind.QUOTE, node)
         elif name == "table":
@@ -185,6 +186,15 @@ class _Reader:
         if len(children) == 1 and children[0].kind is Kind.PARAGRAPH and children[0].types == self._types:
             block = replace(block, text=children[0].text, marks=children[0].marks, children=())
         self._emit(block)
+
+    def _number(self, node: Element) -> str:
+        """The number of an item as it is shown: "3."; "" of a bullet."""
+        around = node.getparent()
+        if around is None or local(around) != "ol":
+            return ""
+        number = _whole(node.get("value"), self._counts.get(around, _whole(around.get("start"), 1)))
+        self._counts[around] = number + 1
+        return f"{_as_counted(number, around.get('type') or '')}."
 
     def _note(self, node: Element) -> None:
         name = self._resolve(f"#{attribute(node, 'id')}") if attribute(node, "id") else ""
@@ -312,22 +322,6 @@ def _level(name: str, node: Element) -> int:
         said = attribute(node, "aria-level")
         return min(6, max(1, int(said))) if said.isdecimal() else 2
     return 0
-
-
-def _number(node: Element) -> str:
-    """The number of an item as it is shown: "3."; "" of a bullet."""
-    parent = node.getparent()
-    if parent is None or local(parent) != "ol":
-        return ""
-    first = _whole(parent.get("start"), 1)
-    for item in parent:
-        if local(item) != "li":
-            continue
-        first = _whole(item.get("value"), first)
-        if item is node:
-            return f"{_as_counted(first, parent.get('type') or '')}."
-        first += 1
-    return ""
 
 
 def _as_counted(number: int, kind: str) -> str:
