@@ -1,7 +1,7 @@
 """Where uploads are decoded: each in a process of its own, which a broken or malicious file can't use to harm the API.
 
 A C library that reads what strangers send may crash, loop or take memory. So such a process has limits, no secret in
-its environment, and one file to do. Two of them run at once, the other uploads wait for their turn.
+its environment, and one file to do. Two of them run at once, of one tenant one; the other uploads wait for their turn.
 
     parent -> child   standard input: one line of JSON, {"filename"}, then the bytes of the file
     child -> parent   standard output: one line of JSON, the fields of a Reference or {"refused": why}, then its FLAC
@@ -18,10 +18,10 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import BinaryIO
 
-from anyio import CapacityLimiter, to_thread
-
+from api.places import Places
 from api.reference_audio import Reference, ingest, refusal, too_large
 from farm.errors import BadInput
 from farm.wire import MAX_VOICE_BYTES
@@ -39,12 +39,12 @@ _BY_LIMIT = {signal.SIGXCPU, signal.SIGKILL}
 class Decoder:
     def __init__(self, command: Sequence[str] = (sys.executable, "-m", "api.decoder")) -> None:
         self._command = command
-        self._places = CapacityLimiter(AT_ONCE)
+        self._places = Places(AT_ONCE)
 
-    async def reference(self, file: BinaryIO, filename: str) -> Reference:
+    async def reference(self, tenant: str, file: BinaryIO, filename: str) -> Reference:
         """Waits for its turn before it reads the file, so that waiting uploads take no memory. Raises BadInput, or
         TooLarge, at the pointer /audio."""
-        return await to_thread.run_sync(_decode, self._command, file, filename, limiter=self._places)
+        return await self._places.run(tenant, partial(_decode, self._command, file, filename))
 
 
 def _decode(command: Sequence[str], file: BinaryIO, filename: str) -> Reference:

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Request, Response
 
 from api.answers import json_response, require_json
 from api.jobs import find
+from api.leaving import unless_left
 from api.openapi import json_body
 from api.preview import plan_order, previewer_of, segment_view
 from api.problems import parse
@@ -57,7 +58,7 @@ async def preview_edit(request: Request, job_id: str) -> Response:
                                          characters=0))  # fmt: skip
     document = text.document if made.text is None else made.text.encode()
     order = await plan_order(state, job.tenant, job.model, made.spec, document, made.characters)
-    planned = await previewer_of(request).plan(order)
+    planned = await unless_left(request.receive, previewer_of(request).plan(order))
     lost = await state.store.run(jobs.attempts(job.id))
     new = await state.blocking(_to_render, state.storage, job, lost, planned.segments)
     return json_response(await _cost(state, job, made.spec, len(planned.segments), new))

@@ -148,7 +148,7 @@ class Gate:
             await body.check_announced(headers)
             await self._app(scope, body.receive, send_marked)
         except ClientDisconnect:
-            log.info("request %s: the client left before its body was complete", request_id)
+            log.info("request %s: the client left before its answer", request_id)
         except Exception as error:
             if started:
                 raise

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request, Response
 
 from api.answers import json_response, require_json
 from api.book import opened
+from api.leaving import unless_left
 from api.openapi import json_body
 from api.previewer import Previewed, Previewer
 from api.problems import parse
@@ -41,9 +42,8 @@ async def preview(request: Request) -> Response:
     wanted = await state.blocking(parse, JobRequest, await request.body())
     try:
         order = await _admitted(state, tenant, wanted)
-        planned = await previewer_of(request).plan(
-            await plan_order(state, tenant, order.model, order.spec, order.text.encode(), order.characters)
-        )
+        made = await plan_order(state, tenant, order.model, order.spec, order.text.encode(), order.characters)
+        planned = await unless_left(request.receive, previewer_of(request).plan(made))
     except TooLarge:
         raise
     except BadInput as fault:

@@ -1,7 +1,7 @@
 """Where previews are planned: each in a process of its own, which a stranger's text can't use to hold up the API.
 
 It plans as the desk does, by the same function, yields to everything else on the machine, has limits of time and memory
-and no secret in its environment. Two of them run at once, the other previews wait for their turn.
+and no secret in its environment. Two of them run at once, of one tenant one; the other previews wait for their turn.
 
     parent -> child   standard input: one line of JSON, {"tenant", "spec", "card", "characters", "bytes", "lexicons":
                       their sizes}, then the chapters and the lexicons
@@ -20,10 +20,10 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from anyio import CapacityLimiter, to_thread
-
+from api.places import Places
 from farm.errors import BadInput, FieldError
 from farm.lexicon.reading import Matched
 from farm.plan import Chapter, Plan, Segment, decode_page
@@ -47,11 +47,11 @@ class Previewed:
 class Previewer:
     def __init__(self, command: Sequence[str] = (sys.executable, "-m", "api.previewer")) -> None:
         self._command = command
-        self._places = CapacityLimiter(AT_ONCE)
+        self._places = Places(AT_ONCE)
 
     async def plan(self, order: PlanOrder) -> Previewed:
         """Raises BadInput for what a plan of the job would be refused for."""
-        return await to_thread.run_sync(_plan, self._command, order, limiter=self._places)
+        return await self._places.run(order.tenant, partial(_plan, self._command, order))
 
 
 def _plan(command: Sequence[str], order: PlanOrder) -> Previewed:

@@ -12,6 +12,7 @@ from starlette.datastructures import FormData, UploadFile
 
 from api.answers import form_of, json_response
 from api.decoder import Decoder
+from api.leaving import unless_left
 from api.openapi import OVER_QUOTA, file_answers, file_field, form_body, problem, text_field
 from api.problems import invalid
 from api.state import AppState, state_of, tenant_of
@@ -81,7 +82,8 @@ async def keep(request: Request, form: FormData, audio_field: str = "audio") -> 
     if any(name in card.voices for card in cards.values()):
         raise Conflict(f"{name!r} is a built-in voice; choose another name", code="name_taken")
     await _check_limit(state, tenant, name)
-    reference = await decoder_of(request).reference(audio.file, audio.filename or "the recording")
+    decoding = decoder_of(request).reference(tenant, audio.file, audio.filename or "the recording")
+    reference = await unless_left(request.receive, decoding)
     key, size = voice_key(tenant, reference.digest), len(reference.flac)
     await state.store.run(quotas.room(tenant, characters=0, bytes=size, records=0))
     await state.blocking(state.storage.put, key, reference.flac, "audio/flac")

@@ -29,8 +29,11 @@ def instead_of_decoding(work: str) -> Sequence[str]:
 
 
 def decode(decoder: Decoder, data: bytes, times: int = 1) -> list[Reference]:
+    """Each time for another tenant."""
+
     async def all_at_once() -> list[Reference]:
-        return await asyncio.gather(*(decoder.reference(io.BytesIO(data), "me.wav") for _ in range(times)))
+        uploads = (decoder.reference(f"tenant {n}", io.BytesIO(data), "me.wav") for n in range(times))
+        return await asyncio.gather(*uploads)
 
     return asyncio.run(all_at_once())
 
