@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
@@ -16,7 +17,11 @@ from farm.spec import StoredDocument
 from farm.store import documents, quotas
 from tests.flow.house import House
 from tests.flow.mortal import due_now, mortal_desks
+from tests.flow.test_desk import Gated, working
+from tests.patience import patient
 from tests.pure.book import PNG, epub, page
+from tests.until import until
+from worker.desk.desk import Desk
 from worker.desk.document_process import DocumentFiles, read_apart
 
 ELEMENTS = b"<p>" + b"<b>a</b>" * 1_500_000
@@ -47,6 +52,26 @@ def test_a_document_that_is_no_longer_wanted_ends_its_process() -> None:
         read_apart(ELEMENTS, "a.html", None, check)
 
 
+# --- others -----------------------------------------------------------------------------------------------------------
+
+
+def test_who_uploads_many_slow_documents_leaves_a_place_for_that_of_another(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.desk.documents.read_apart", read_here)
+    many = [uploaded(house, number, tenant="bob") for number in range(6)]
+    gated = Gated(house.storage, {document_key("bob", id, "source") for id in many})
+    desk = Desk(house.store, gated, house.waker, house.settings)
+    with working(desk, threading.Event()):
+        try:
+            assert gated.asked.wait(patient(10))
+            another = uploaded(house, 6, tenant="ann")
+            until(lambda: kept(house, another, "ann")[0] == "ready")
+            assert {kept(house, id, "bob")[0] for id in many} == {"reading"}
+        finally:
+            gated.open.set()
+
+
 # --- kills ------------------------------------------------------------------------------------------------------------
 
 BOOK = epub({"a.xhtml": page("<p>The lamp was lit.</p>")}, cover=PNG)
@@ -58,20 +83,20 @@ def read_here(data: bytes, filename: str, encoding: str | None, check: Any) -> D
     return DocumentFiles(document.pack(), view_of(document).encode(), PNG, "image/png")
 
 
-def uploaded(house: House, number: int, data: bytes = BOOK, name: str = "a.epub") -> str:
+def uploaded(house: House, number: int, data: bytes = BOOK, name: str = "a.epub", tenant: str = "default") -> str:
     """A document as the API leaves it to the desk."""
     id = f"doc_{number:026}"
-    house.storage.put(document_key("default", id, "source"), data)
+    house.storage.put(document_key(tenant, id, "source"), data)
     record = StoredDocument(status="reading", filename=name, bytes=len(data), stored=len(data), expires_ms=4 * 10**12)
-    assert house.store.run(documents.put("default", id, record.to_json(), bytes=len(data), due_ms=0))
+    assert house.store.run(documents.put(tenant, id, record.to_json(), bytes=len(data), due_ms=0))
     return id
 
 
-def kept(house: House, id: str) -> tuple[str, int, dict[str, bytes]]:
+def kept(house: House, id: str, tenant: str = "default") -> tuple[str, int, dict[str, bytes]]:
     """Its status, what it counts for, and its objects by their last name."""
-    said = house.store.run(documents.record("default", id))
+    said = house.store.run(documents.record(tenant, id))
     record = StoredDocument.model_validate_json(said or "{}")
-    keys = [found.key for found in house.storage.list(document_prefix("default", id))]
+    keys = [found.key for found in house.storage.list(document_prefix(tenant, id))]
     return record.status, record.stored, {key.rpartition("/")[2]: house.storage.get(key) for key in keys}
 
 

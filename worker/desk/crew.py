@@ -18,7 +18,7 @@ class Crew:
     def __init__(self, size: int, name: str, reserve: int = 0) -> None:
         self._size, self._reserve = size, reserve
         self._pool = ThreadPoolExecutor(size + reserve, name)
-        self._began: dict[Future[None], float] = {}
+        self._began: dict[Future[None], tuple[float, tasks.Task]] = {}
 
     def __enter__(self) -> Crew:
         return self
@@ -32,11 +32,16 @@ class Crew:
         return set(self._began)
 
     @property
+    def at_work(self) -> list[tasks.Task]:
+        """Those under way."""
+        return [task for future, (_, task) in self._began.items() if not future.done()]
+
+    @property
     def free(self) -> int:
         self._began = {future: began for future, began in self._began.items() if not future.done()}
-        slow = sum(time.monotonic() - began > FRESH_S for began in self._began.values())
+        slow = sum(time.monotonic() - began > FRESH_S for began, _ in self._began.values())
         return self._size + min(slow, self._reserve) - len(self._began)
 
     def start(self, act: Callable[[tasks.Task], None], given: Iterable[tasks.Task]) -> None:
         for task in given:
-            self._began[self._pool.submit(act, task)] = time.monotonic()
+            self._began[self._pool.submit(act, task)] = time.monotonic(), task

@@ -21,7 +21,8 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, wait
 from functools import partial
 
@@ -37,7 +38,7 @@ from worker.desk.assembly import Assembler
 from worker.desk.backoff import Backoff
 from worker.desk.batch import Unfolder
 from worker.desk.crew import FRESH_S, Crew
-from worker.desk.documents import Documents
+from worker.desk.documents import Documents, tenant_of
 from worker.desk.long_plans import LongPlans, PlanProcesses
 from worker.desk.passage_maker import PassageMaker
 from worker.desk.plan import Planner
@@ -63,8 +64,9 @@ _DELIVERIES = 16  # begun within the last second; a slower one is waited for wit
 _SLOW_DELIVERIES = round(_DELIVERIES * DEADLINE_S / FRESH_S)  # at most: each gives up after its deadline
 _ASSEMBLIES = 4
 _PASSAGES = 2  # each holds some 70 MB, and keeps a core busy
-_DOCUMENTS = 2  # each has a process of up to 1 GB
-_NO_PLACE_MS = 1_000  # until a long text is looked at again for which there was no place
+_DOCUMENTS = 3  # each has a process of up to 1 GB
+_OF_ONE_TENANT = 2  # documents
+_NO_PLACE_MS = 1_000  # until a long text or a document is looked at again for which there was no place
 _AGAIN_MS = 5_000  # until a task is tried again that an outage interrupted
 
 
@@ -122,7 +124,7 @@ class Desk:
                 free = assemblies.free
                 results = self._take((Due.ASSEMBLE,), free - 1 if free > 1 else free, express=free == 1)
                 assemblies.start(act, results)
-                uploads = self._take((Due.DOCUMENT,), documents.free)
+                uploads = list(self._with_place(self._take((Due.DOCUMENT,), documents.free), documents.at_work))
                 documents.start(act, uploads)
                 stretches = self._take((Due.PASSAGE,), passages.free)
                 passages.start(act, stretches)
@@ -145,6 +147,16 @@ class Desk:
             act(task)
         elif not plans.start(act, task, owner):
             self._put_off(task, _NO_PLACE_MS)
+
+    def _with_place(self, uploads: list[tasks.Task], under_way: list[tasks.Task]) -> Iterator[tasks.Task]:
+        """Few documents at once are of one tenant, so that whoever uploads a hundred leaves a place for another's."""
+        begun = Counter(tenant_of(task) for task in under_way)
+        for task in uploads:
+            begun[tenant_of(task)] += 1
+            if begun[tenant_of(task)] > _OF_ONE_TENANT:
+                self._put_off(task, _NO_PLACE_MS)
+            else:
+                yield task
 
     def _take(self, kinds: tuple[Due, ...], want: int, *, express: bool = False) -> list[tasks.Task]:
         if want == 0:

@@ -18,6 +18,10 @@ from worker.desk.document_process import read_apart
 _REFUSED_MS = 15 * 60 * 1000  # for which a refusal is kept, for a client that stopped waiting
 
 
+def tenant_of(task: tasks.Task) -> str:
+    return documents.of_task(task.id)[0]
+
+
 class Documents:
     def __init__(self, store: Store, storage: Storage) -> None:
         self._store, self._storage = store, storage
