@@ -1,12 +1,14 @@
-"""Eight faults, planted into a good clip without knowing what it says.
+"""Eight faults of a good clip, planted without an ear.
 
     cut          the last 30 % are missing            babble    the middle 40 % are played backwards
     last word    the last word is missing             noise     the middle 20 % are noise
     dropped      a word in the middle is missing      silence   3 s of silence in the middle
     repeated     three words are said twice           other     another sentence in its place
 
-Where a word begins is guessed: by its share of the letters, moved to the quietest place near. They are coarser than
-what a model does, and say how well a check finds what it looks for, not how often models err.
+A model that swallows a word or says some twice does so in one breath. So three of them are said by the engine itself,
+from a text that has the fault (`misread`). `plant` makes all out of the samples: where a word begins is guessed there,
+by its share of the letters, moved to the quietest place near. Of 152 words that were dropped so, 17 took with them less
+than half of the time that such a word has, and others the pause at a mark beside them.
 """
 
 from __future__ import annotations
@@ -24,6 +26,38 @@ _SILENT = 0.01  # RMS of a frame
 _MARKS = ",.;:!?"
 
 
+MISREAD = ("last word", "dropped", "repeated")
+
+
+def misread(text: str) -> Mapping[str, str]:
+    """What is said in place of a text of six words or more, for each of MISREAD."""
+    words = text.split()
+    said = _said(words)
+    return {
+        "last word": _without(words, len(words) - 1),
+        "dropped": _without(words, _dropped(words)),
+        "repeated": " ".join([*words[: said + 3], *words[said:]]),
+    }
+
+
+def _without(words: list[str], at: int) -> str:
+    """The mark behind the word stays."""
+    mark = words[at][len(words[at].rstrip(_MARKS + '"')) :]
+    before = words[at - 1].rstrip(_MARKS) + mark if mark else words[at - 1]
+    return " ".join([*words[: at - 1], before, *words[at + 1 :]])
+
+
+def _dropped(words: list[str]) -> int:
+    """Of four letters or more, near the middle."""
+    long = [at for at in range(1, len(words) - 1) if len(words[at].strip(_MARKS + '"')) >= 4] or [len(words) // 2]
+    return min(long, key=lambda at: abs(at - len(words) / 2))
+
+
+def _said(words: list[str]) -> int:
+    """The first of three that are said twice."""
+    return max(0, min(len(words) - 4, len(words) // 3))
+
+
 def plant(samples: Samples, sample_rate: int, text: str, other: Samples, seed: int) -> Mapping[str, Samples]:
     """Each kind of fault in a clip of `text`, which has six words or more."""
     words = text.split()
@@ -33,9 +67,7 @@ def plant(samples: Samples, sample_rate: int, text: str, other: Samples, seed: i
     def place(share: float) -> int:
         return first + int((last - first) * share)
 
-    long = [at for at in range(1, len(words) - 1) if len(words[at].strip(_MARKS + '"')) >= 4] or [len(words) // 2]
-    dropped = min(long, key=lambda at: abs(at - len(words) / 2))
-    said = max(0, min(len(words) - 4, len(words) // 3))
+    dropped, said = _dropped(words), _said(words)
     babble, noise, middle = (place(0.3), place(0.7)), (place(0.4), place(0.6)), starts[len(words) // 2]
     hiss = _pink(noise[1] - noise[0], seed) * 2 * np.sqrt(np.mean(samples[first:last] ** 2))
     fade = round(_FADE_S * sample_rate)

@@ -47,6 +47,8 @@ def test_good_clips_are_good_and_planted_faults_are_not(ear: Ear, spoken: dict[s
     clips = [spoken[TEXT], *(planted[kind] for kind in kinds)]
     answers = ear.hear([Heard(samples, "en-us", TEXT) for samples in clips], 24_000)
     assert verdicts(answers) == [Verdict.GOOD, Verdict.BAD, Verdict.BAD, Verdict.BAD]
+    likelier = [answer.likelier for answer in answers if isinstance(answer, Report) and answer.likelier is not None]
+    assert likelier[0] < 2 < 5 < min(likelier[1:]), "how much more the ear believes in what it heard than in the text"
 
 
 def test_a_phrase_said_twice_and_a_last_word_that_is_missing_are_told_of(

@@ -94,6 +94,24 @@ def test_a_run_of_wrong_words_is_bad_whatever_its_letters() -> None:
     assert verdict(report(limits.tell + 0.01, run=limits.run - 1), "en") is Verdict.TOLD
 
 
+def test_what_is_heard_is_a_finding_only_where_the_ear_believes_in_it_more_than_in_the_text() -> None:
+    for words in (4, 12):
+        otherwise = report(0.6, words=words, run=4)
+        found = {likelier: verdict(replace(otherwise, likelier=likelier), "en") for likelier in (None, 0.1, 0.0, -1.0)}
+        assert list(found.values()) == [Verdict.BAD, Verdict.BAD, Verdict.GOOD, Verdict.GOOD]
+
+
+def test_an_end_that_nobody_hears_is_told_of_however_few_its_letters_are() -> None:
+    written = "the library opens at 10 and closes at 6"
+    assert compare(written, "the library opens at 10 and closes", "").end == "at 6"
+    assert compare(written, "the library opens at 10 and closes at 7", "").end == "", "it is heard otherwise"
+    assert compare(written, "the library opens at 10 closes at 6", "").end == ""
+    heard = compare(written, written.removesuffix(" 6"), "")
+    assert heard.wrong < LIMITS["en"].tell
+    assert verdict(heard, "en") is Verdict.TOLD
+    assert "'6'" in finding(heard, "en")
+
+
 @pytest.mark.parametrize("found", [{"lost": "tide"}, {"held": "tide", "held_s": LIMITS["en"].held_s + 0.01}])
 def test_a_word_without_a_place_and_one_that_lasts_too_long_are_told_of_and_not_made_again(
     found: dict[str, Any],

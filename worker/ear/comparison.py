@@ -26,6 +26,7 @@ def compare(written: str, heard: str, said: str) -> Report:
         run=_longest_run(ours, theirs),
         gap=max(gaps, default=0),
         extra=max(0, len(other) - len(one)) / max(1, len(one)),
+        end=_missing_end(ours, theirs),
     )
 
 
@@ -35,6 +36,13 @@ def _longest_run(ours: Sequence[str], theirs: Sequence[str]) -> int:
         run = 0 if kind == "equal" else run + steps
         longest = max(longest, run)
     return longest
+
+
+def _missing_end(ours: Sequence[str], theirs: Sequence[str]) -> str:
+    """The last words that were written, where nothing was heard in their place."""
+    edits = Levenshtein.opcodes(ours, theirs)
+    last = edits[-1] if len(edits) else None
+    return " ".join(ours[last.src_start :]) if last is not None and last.tag == "delete" else ""
 
 
 def _edits(ours: Sequence[str], theirs: Sequence[str]) -> list[tuple[str, int]]:

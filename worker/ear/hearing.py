@@ -56,4 +56,4 @@ def _report(question: Question, said: Said) -> Report:
     language = question.language
     report = compare(folded(question.written, language), folded(said.text, language), said.text)
     word, seconds = held(said.places)
-    return replace(report, lost=lost(said.places), held=word, held_s=seconds)
+    return replace(report, likelier=said.likelier, lost=lost(said.places), held=word, held_s=seconds)

@@ -1,8 +1,11 @@
 """How much of what is heard may differ from what was written: the only table of thresholds of the ear.
 
-    tell    more wrong letters than this share: the clip is told of
+    tell    more wrong letters than this share: the clip is told of, and so is one of which the last words are not heard
     held_s  a word lasts so much longer than its letters explain, or has no time at all: told of as well
     again   more wrong letters than this share, or this many wrong words in a row: the clip is rendered once more
+
+Wrong letters and words count only where the ear finds what it heard likelier than what was written: it writes a word at
+a time, and a slip in the first one may lead to a sentence in which it believes less than in the text.
 
 docs/voices.md shows the table with the figures that chose it. All of this is pure.
 """
@@ -25,6 +28,8 @@ class Report:
     wrong: float  # letters that are wrong, missing or too many, as a share of those written
     run: int  # the longest row of words that are wrong, missing or too many
     gap: int  # the longest row of letters that are missing or too many
+    end: str = ""  # the last words that were written, where nothing was heard in their place
+    likelier: float | None = None  # what was heard than what was written, as a logarithm; None where nothing tells
     extra: float = 0.0  # letters more than were written, as a share of these
     lost: str = ""  # a written word to which no time of the clip belongs
     held: str = ""  # the written word that lasts the longest beyond what its letters explain
@@ -49,7 +54,7 @@ LIMITS: Mapping[str, Limits] = {
 }
 OTHERS = Limits(tell=0.30, again=0.30, run=5, weak=True)
 
-_VERSION = 2  # raised when the comparison, the spelling or the rules change a verdict
+_VERSION = 3  # raised when the comparison, the spelling or the rules change a verdict
 
 
 class Verdict(Enum):
@@ -60,8 +65,7 @@ class Verdict(Enum):
 
 def verdict(report: Report, language: str) -> Verdict:
     limits = limits_of(language)
-    short = report.words <= _SHORT
-    if report.wrong > (limits.short if short else limits.again) or (not short and report.run >= limits.run):
+    if _is_otherwise(report, limits, limits.again):
         return Verdict.BAD
     return Verdict.TOLD if finding(report, language) else Verdict.GOOD
 
@@ -70,17 +74,27 @@ def finding(report: Report, language: str) -> str:
     """What the owner of a clip is told, in words; "" of a good one. Where words stand says nothing of a short text, nor
     by a weak ear."""
     limits = limits_of(language)
-    short = report.words <= _SHORT
-    if report.wrong > (limits.short if short else limits.tell) or (not short and report.run >= limits.run):
+    if _is_otherwise(report, limits, limits.tell):
         return f"{report.wrong:.0%} of its letters are heard otherwise"
-    if short or limits.weak:
+    if report.words <= _SHORT or limits.weak:
         return ""
+    if report.end:
+        return f"its end is not heard, '{report.end}'"
     if report.lost:
         return f"'{report.lost}' has no place in it and may be missing"
     if report.held_s > limits.held_s:
         longer = f"{report.held_s:.1f} s longer than that explains"
         return f"at '{report.held}' it lasts {longer}, so something may be said twice"
     return ""
+
+
+def _is_otherwise(report: Report, limits: Limits, share: float) -> bool:
+    """Whether more letters than this share are heard otherwise, or too many words in a row."""
+    if report.likelier is not None and report.likelier <= 0:
+        return False
+    if report.words <= _SHORT:
+        return report.wrong > limits.short
+    return report.wrong > share or report.run >= limits.run
 
 
 def is_loop(report: Report) -> bool:

@@ -15,6 +15,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import ctranslate2
 import numpy as np
@@ -34,6 +35,7 @@ _FREE = 100  # frames of a window that no clip fills
 _PIECE_S, _CUT_S = 28.0, 8.0  # a longer clip is cut at the quietest place of the last seconds before
 _BATCH = 4
 _ALIGNED = 200  # tokens of a text that is longer than any clip of one piece says
+_LEAST = 1e-9  # chance of a token
 _TOKENS = 16  # of a text at least, and twice those of what is written: a loop of the ear ends there
 
 
@@ -50,6 +52,7 @@ class Question:
 class Said:
     text: str  # as Whisper writes it
     places: Sequence[Place] = ()  # of the words that were written; of none where the clip had to be cut
+    likelier: float | None = None  # this text than the one that was written, as a logarithm; None where nothing tells
 
 
 class Whisper:
@@ -92,28 +95,30 @@ class Whisper:
             beam_size=1,
             max_length=min(448, 4 + max(limits)),
         )
-        texts = (
-            self._tokenizer.decode(result.sequences_ids[0][:limit]).strip()
-            for result, limit in zip(results, limits, strict=True)
-        )
-        placed = (
-            self._places(part[None], piece, question)
-            for part, (piece, question) in zip(np.array(encoded), batch, strict=True)
-        )
-        return [Said(text, found) for text, found in zip(texts, placed, strict=True)]
+        heard = [result.sequences_ids[0][:limit] for result, limit in zip(results, limits, strict=True)]
+        return [
+            self._said(tokens, part[None], piece, question)
+            for tokens, part, (piece, question) in zip(heard, np.array(encoded), batch, strict=True)
+        ]
 
-    def _places(self, encoded: Samples, piece: Samples, question: Question) -> Sequence[Place]:
-        """One clip at a time, so that its places do not depend on its neighbours."""
-        written = self._written(question)
+    def _said(self, heard: list[int], encoded: Samples, piece: Samples, question: Question) -> Said:
+        """One clip at a time, so that nothing of it depends on its neighbours."""
+        text, written = self._tokenizer.decode(heard).strip(), self._written(question)
         if not 0 < len(written) <= _ALIGNED:
-            return ()
-        (found,) = self._model.align(
-            ctranslate2.StorageView.from_array(np.ascontiguousarray(encoded)),
-            self._prompt(question.language)[:-1],
-            [written],
-            len(piece) // _FRAME,
+            return Said(text)
+        features = ctranslate2.StorageView.from_array(np.ascontiguousarray(encoded))
+
+        def aligned(tokens: list[int]) -> Any:
+            start, frames = self._prompt(question.language)[:-1], len(piece) // _FRAME
+            return self._model.align(features, start, [tokens], frames)[0]
+
+        of_written = aligned(written)
+        likely = _likely(aligned(heard)) if heard else 0.0
+        return Said(
+            text,
+            places([self._tokenizer.decode([token]) for token in written], of_written.alignments),
+            likely - _likely(of_written),
         )
-        return places([self._tokenizer.decode([token]) for token in written], found.alignments)
 
     def _written(self, question: Question) -> list[int]:
         text = f" {plain(question.written).strip()}"
@@ -127,6 +132,11 @@ class Whisper:
     def _prompt(self, language: str) -> list[int]:
         tags = ("<|startoftranscript|>", f"<|{language}|>", "<|transcribe|>", "<|notimestamps|>")
         return [self._tokens[tag] for tag in tags]
+
+
+def _likely(found: Any) -> float:
+    """The logarithm of how likely the ear finds the text of an alignment."""
+    return sum(math.log(max(_LEAST, chance)) for chance in found.text_token_probs)
 
 
 def _tokenizer(path: Path) -> Tokenizer:
