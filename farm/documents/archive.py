@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import io
 import posixpath
+import unicodedata
 import zipfile
 import zlib
 from collections.abc import Collection, Mapping
+from functools import cached_property
 from urllib.parse import unquote, urlsplit
 
 from farm.documents.refusals import refusal
@@ -48,11 +50,13 @@ class Archive:
         return name in self._entries
 
     def find(self, name: str) -> str | None:
-        """The entry of this name, else the one that differs in case alone: some writers are careless."""
-        if name in self._entries:
-            return name
-        lower = name.lower()
-        return next((one for one in self._entries if one.lower() == lower), None)
+        """The entry of this name, else one that differs in case, or in how its accents are written: some writers are
+        careless, and archives of macOS have accents apart."""
+        return name if name in self._entries else self._alike.get(_folded(name))
+
+    @cached_property
+    def _alike(self) -> Mapping[str, str]:
+        return {_folded(name): name for name in reversed(list(self._entries))}
 
     def read(self, name: str) -> bytes:
         """Raises KeyError, or BadInput."""
@@ -99,6 +103,10 @@ def resolve(base: str, href: str) -> tuple[str, str]:
 
 def _key(name: str) -> str:
     return posixpath.normpath("/" + name.replace("\\", "/")).lstrip("/")
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).lower()
 
 
 def _broken(name: str = "") -> BadInput:

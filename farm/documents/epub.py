@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from urllib.parse import quote
 
 from farm.documents import chapters as cutting
 from farm.documents.archive import Archive, resolve
@@ -24,7 +25,10 @@ from farm.documents.tree import Block, Chapter, Document, Kind, number
 from farm.documents.xml import Element, attribute, local, parse_page, parse_xml
 from farm.errors import BadInput
 
-_XHTML = frozenset({"application/xhtml+xml", "text/html", "application/x-dtbook+xml", "text/x-oeb1-document"})
+_XHTML = frozenset({
+    "application/xhtml+xml", "text/html", "application/x-dtbook+xml", "text/x-oeb1-document", "application/xml",
+    "text/xml",
+})  # fmt: skip
 _LOCKS = {"META-INF/rights.xml": "Adobe's", "META-INF/license.lcpl": "Readium's", "META-INF/sinf.xml": "Apple's"}
 _PRONOUNCED = "{http://www.w3.org/2001/10/synthesis}ph"
 Parse = Callable[[bytes, str], tuple[Element, bool]]
@@ -92,6 +96,7 @@ def package_of(archive: Archive, warnings: list[str]) -> Package:
     for node in root.iter():
         if local(node) == "item" and attribute(node, "href"):
             target, _ = resolve(path, attribute(node, "href"))
+            target = target or resolve(path, quote(attribute(node, "href"), safe="/%"))[0]  # "a:b.xhtml" is a name
             items[attribute(node, "id")] = Item(
                 attribute(node, "id"), archive.find(target) or target, attribute(node, "media-type").lower(),
                 frozenset(attribute(node, "properties").split()), attribute(node, "fallback"),
@@ -152,7 +157,7 @@ def _text(
     placed: list[Placed] = []
     places: dict[str, int] = {}
     starts: list[int] = []
-    for id, linear in spine_of(package):
+    for id, linear in _in_order(package, warnings):
         item = package.items.get(id)
         if item is None:
             warnings.append(f"the spine names {id!r}, which the package does not have")
@@ -181,6 +186,16 @@ def _text(
     last = len(placed) - 1
     places = {name: min(place, last) for name, place in places.items()}
     return with_notes(placed, places), places, starts
+
+
+def _in_order(package: Package, warnings: list[str]) -> list[tuple[str, bool]]:
+    """The spine. Of a book without a line of reading all that is listed is read, in its order."""
+    spine = list(spine_of(package))
+    if not any(id in package.items for id, _ in spine):
+        warnings.append("the book has no order of reading; its pages are read as they are listed")
+        listed = (item for item in package.items.values() if item.media_type in _XHTML)
+        return [(item.id, True) for item in listed if "nav" not in item.properties]
+    return spine if any(linear for _, linear in spine) else [(id, True) for id, _ in spine]
 
 
 def _readable(package: Package, item: Item) -> Item:

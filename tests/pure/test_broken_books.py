@@ -71,6 +71,17 @@ def test_a_text_that_a_browser_has_saved_is_no_code() -> None:
     )
 
 
+@pytest.mark.parametrize(("name", "href"), [("e\u0301.xhtml", "%C3%A9.xhtml"), ("a:b", "a:b")])
+def test_a_page_is_found_by_a_name_that_is_written_otherwise(name: str, href: str) -> None:
+    assert told(epub({href: ""}, more={f"OEBPS/{name}": page("<p>Found.</p>")}), "a.epub") == "Found."
+
+
+def test_a_book_without_an_order_of_reading_is_read_as_it_is_listed() -> None:
+    pages = {"a.xhtml": page("<p>one</p>"), "b.xhtml": page("<p>two</p>")}
+    assert told(epub(pages, spine=[]), "a.epub") == "one\n\ntwo"
+    assert told(epub(pages, unlinear=["a.xhtml", "b.xhtml"]), "a.epub") == "one\n\ntwo"
+
+
 # --- FB2 --------------------------------------------------------------------------------------------------------------
 
 
