@@ -30,6 +30,8 @@ from farm.file_names import portable_name
 from farm.job import is_batch
 from farm.lexicon.entries import Entry, LexiconShown
 from farm.wire import (
+    MAX_DOCUMENT_BYTES,
+    MAX_VOICE_BYTES,
     Batch,
     ChapterFile,
     Delivery,
@@ -250,7 +252,7 @@ class Farm(Exchange):
 
     def add_voice(self, name: str, audio: Path, *, consent: str) -> Voice:
         """Uploads 1 to 60 seconds of speech. `consent` says who agreed to it."""
-        recording = audio.read_bytes()
+        recording = _content(audio, MAX_VOICE_BYTES)
         answer = self._persist(
             lambda: self._once(
                 "POST",
@@ -267,7 +269,7 @@ class Farm(Exchange):
     def add_document(self, file: Path, *, encoding: str | None = None, timeout: float = 300.0) -> Document:
         """Uploads a document and returns it once the farm has read it: EPUB, DOCX, PDF, Markdown, HTML, FB2 or text.
         The same file again is the same document. Raises TimeoutError; the farm goes on reading."""
-        content = file.read_bytes()
+        content = _content(file, MAX_DOCUMENT_BYTES)
         answer = self._persist(
             lambda: self._once(
                 "POST", "/v1/documents", files={"file": (file.name, content)}, timeout=timeout,
@@ -332,6 +334,15 @@ class Farm(Exchange):
     def health(self) -> dict[str, Any]:
         """What /readyz says. Raises Refused while the farm could not render a job."""
         return dict(self._persist(lambda: self._once("GET", "/readyz")).json())
+
+
+def _content(file: Path, most: int) -> bytes:
+    """Raises BadInput for more than the farm takes, without reading it all: /dev/zero has no end."""
+    with file.open("rb") as source:
+        content = source.read(most + 1)
+    if len(content) > most:
+        raise BadInput(f"{file} has more than {most:,} bytes, which is all that the farm takes; split it")
+    return content
 
 
 def _key(given: str | None) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
+from farm.cli.fields import shaped
+from farm.cli.manuscript import read
 from farm.cli.orders import tell
 from farm.cli.screen import OK, connected, line, show
 from farm.errors import BadInput
@@ -18,7 +18,7 @@ _FIELDS = ("voice", "language", "speed", "markup")  # as they are called in the 
 
 
 def edit(given: argparse.Namespace) -> int:
-    change = JobEdit.model_validate(_change(given))
+    change = shaped(JobEdit, _change(given))
     with connected(Settings.read()) as farm:
         if not given.dry_run:
             return tell(given, farm.edit(given.id, change, revision=given.revision))
@@ -39,7 +39,7 @@ def _change(given: argparse.Namespace) -> dict[str, Any]:
     if given.segment or given.text or given.speaker:
         change["segments"] = _sentences(given)
     if given.file is not None:
-        change["input"] = sys.stdin.read() if given.file == "-" else Path(given.file).read_text("utf-8")
+        change["input"] = read(given.file, given.encoding)
     if given.lexicon is not None:
         change["lexicons"] = [name for name in given.lexicon if name]
     if given.cast:

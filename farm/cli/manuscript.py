@@ -10,6 +10,7 @@ import codecs
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from farm.documents.charset import codec, is_known, shown_by
 from farm.documents.headings import LONGEST_TITLE, Heading, is_numbered, markdown_headings, numbered_headings
 from farm.documents.markdown import Block, blocks, spoken
 from farm.errors import BadInput
+from farm.wire import MAX_CHARACTERS
 
 # Encodings that a refusal shows the beginning of the text in, so that its reader can tell which is right.
 _CANDIDATES = ("windows-1252", "windows-1250", "windows-1251", "koi8-r", "gb18030", "big5", "shift_jis", "euc-kr")
@@ -27,6 +29,7 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+_MOST_BYTES = 4 * MAX_CHARACTERS
 _SHOWN = 30  # characters of such a beginning
 
 
@@ -40,9 +43,14 @@ def read(name: str, encoding: str | None = None) -> str:
     """The text of the file, or of stdin for "-": by its byte order mark, else by `encoding`, else as its bytes show,
     else UTF-8. Raises BadInput for a file that is blank, can't be read, or is in another encoding."""
     try:
-        raw = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+        with nullcontext(sys.stdin.buffer) if name == "-" else Path(name).open("rb") as source:
+            raw = source.read(_MOST_BYTES + 1)  # /dev/zero has no end
     except OSError as error:
         raise BadInput(f"{name}: {error.strerror}") from None
+    if len(raw) > _MOST_BYTES:
+        raise BadInput(
+            f"{name} has more than {_MOST_BYTES:,} bytes; a job takes {MAX_CHARACTERS:,} characters, so split it"
+        )
     text = _decoded(raw, name, encoding)
     if not text.strip():
         raise BadInput(f"{name} is blank; there is nothing to speak")

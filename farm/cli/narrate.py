@@ -13,9 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from farm.cli.chapters import ids, is_document, list_chapters
+from farm.cli.fields import shaped
 from farm.cli.lines import batch_lines
 from farm.cli.manuscript import chapters, plain, read
 from farm.cli.preset_table import preset_table
@@ -216,12 +215,7 @@ def _request(given: argparse.Namespace, text: dict[str, Any]) -> JobRequest:
     said["voices"] = dict(given.cast) or None
     said["lexicons"] = given.lexicon
     said["webhook"] = {"url": given.webhook} if given.webhook else None
-    try:
-        return JobRequest.model_validate({name: value for name, value in said.items() if value is not None})
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the request"
-        raise BadInput(f"{where}: {first['msg'].removeprefix('Value error, ')}") from None
+    return shaped(JobRequest, {name: value for name, value in said.items() if value is not None})
 
 
 def _is_document(given: argparse.Namespace) -> bool:

@@ -87,7 +87,8 @@ def parser() -> argparse.ArgumentParser:
 
     command = _add(commands, "edit", _later("edit", "edit"), "change an ended job, and render only what changed")
     command.add_argument("id", metavar="JOB")
-    command.add_argument("file", nargs="?", metavar="FILE", help="all of its text anew, in UTF-8, or - for stdin")
+    command.add_argument("file", nargs="?", metavar="FILE", help="all of its text anew, or - for stdin")
+    command.add_argument("--encoding", metavar="NAME", help="of that file, like gb18030")
     command.add_argument("--segment", type=int, action="append", default=[], metavar="N", help="a sentence; repeatable")
     command.add_argument("--text", action="append", default=[], help="in place of that; repeatable, one for each")
     says = "who speaks it, an empty one for who speaks what is around it; repeatable, one for each"

@@ -91,6 +91,23 @@ def test_an_edit_sends_what_changes_and_nothing_else(command: Command, scripted:
         assert (refused.returncode, "--text" in refused.stderr) == (2, True)
 
 
+def test_an_edit_that_no_job_takes_is_one_line(command: Command, tmp_path: Path) -> None:
+    beyond = command("edit", "job_1", "--segment", "9" * 20, "--text", "A.")
+    (tmp_path / "old.txt").write_bytes("Größe".encode("latin-1"))
+    other = command("edit", "job_1", str(tmp_path / "old.txt"))
+    assert (beyond.returncode, other.returncode) == (2, 2)
+    assert beyond.stderr.startswith("farm: segments.0.index: ")
+    assert beyond.stderr.count("\n") == 1
+    assert "old.txt is not UTF-8 (byte 2)" in other.stderr
+
+
+@pytest.mark.parametrize("options", [(), ("--list",)], ids=["text", "document"])
+def test_a_file_without_an_end_is_not_read_to_it(command: Command, options: tuple[str, ...], tmp_path: Path) -> None:
+    refused = command("narrate", "/dev/zero", "-o", str(tmp_path / "a.mp3"), *options)
+    assert refused.returncode == 2
+    assert "/dev/zero has more than" in refused.stderr
+
+
 def test_a_dry_run_of_an_edit_says_what_it_would_render(command: Command, scripted: Scripted) -> None:
     row = {"index": 3, "chapter": 0, "start": 0, "end": 4, "text": "Yes.", "voice": "anna", "pause_ms": 0, "digest": ""}
     cost = {"revision": 1, "segments": 9, "rendered": 1, "reused": 8, "characters": 4, "audio_seconds": 1.5}
