@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 
 import httpx
+import pytest
 
+from api import connection
 from api.envelope import Envelope
 from tests.api.test_connection import HEAD, plug
 
@@ -66,8 +68,16 @@ def test_a_stream_that_never_waits_does_not_pile_up() -> None:
     assert list(map(len, before)) == [90_000] * 3
 
 
-def test_head_and_body_of_an_answer_come_in_one_piece(api: httpx.Client) -> None:
+def test_head_and_body_of_an_answer_leave_together(api: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    together = []
+
+    class Counting(Envelope):
+        def _send(self) -> None:
+            together.append(len(self._pieces))
+            super()._send()
+
+    monkeypatch.setattr(connection, "Envelope", Counting)
     with plug(api.base_url.port or 0) as client:
-        for _ in range(20):
-            client.sendall(HEAD + b"\r\n")
-            assert client.recv(65_536).endswith(b'"status":"ok"}')
+        client.sendall(HEAD + b"\r\n")
+        assert client.recv(65_536).endswith(b'"status":"ok"}')
+    assert together[0] == 2

@@ -10,7 +10,7 @@ import redis
 
 from farm.job import Due, Lane, Status
 from farm.spec import SEGMENT_FAILED, read_outcome
-from farm.store import Store, jobs, segments, tasks
+from farm.store import Store, jobs, registry, segments, tasks
 from farm.wire import JobError
 from tests.patience import patient
 from tests.store.clocked import LEASE, Farm, new_job
@@ -21,6 +21,18 @@ def clips(job: str, *indices: int) -> list[segments.Settled]:
 
 
 # --- claim and begin --------------------------------------------------------------------------------------------------
+
+
+def test_the_wait_of_a_job_is_counted_by_the_claim_that_begins_it(farm: Farm) -> None:
+    farm.running("job_a", segments=9)
+    farm.clock.forward(2_000)
+    farm.running("job_b", segments=9)
+    farm.clock.forward(1_000)
+    assert set(farm.claim(want=16).segments) == {"job_a", "job_b"}
+    farm.clock.forward(1_000)
+    assert set(farm.claim(want=2).segments) == {"job_a", "job_b"}
+    (waits,) = farm.run(registry.backlog()).tally.histograms("wait").values()
+    assert (sum(waits.counts), waits.seconds) == (2, 3.0 + 1.0)
 
 
 def test_a_settle_says_how_many_jobs_it_completed(farm: Farm) -> None:
