@@ -4,6 +4,7 @@ eight planted faults, and the ear as a worker runs it.
     python -m benchmarks.gate --quick                 10 sentences of one voice, some two minutes of one core
     python -m benchmarks.gate --clips FOLDER          304 good clips of four voices; FOLDER keeps clips for the next run
     python -m benchmarks.gate --clips FOLDER --every 2      152 of them, with every second sentence
+    python -m benchmarks.gate --clips FOLDER --every 2 --first 1 --voices af_bella,bm_fable    the others, two voices
     python -m benchmarks.gate --clips FOLDER --languages    and how other languages are heard, good clips alone
 
 Three of the faults are said by the engine from a text that has the fault; the same three, cut and joined out of the
