@@ -16,6 +16,7 @@ import json
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,7 @@ from worker.desk.waveform import envelope
 _FORMAT = 6  # of the object; another one is another name
 _BLOCK = 256 * 1024  # samples that are mastered at once
 _BEGINNING = 64 * 1024  # bytes of an object: its first line, most often, and the levels of ten minutes
+_CHECKSUM = 9  # bytes of that of the first line, and a blank
 _LEVELS = ("frames", "energy", "peak", "true_peak", "floor")
 _TABLES: Mapping[type, Mapping[str, str]] = {
     Frames: {"sizes": "<u4", "checksums": "<u2", "samples": "<u2"},
@@ -225,16 +227,16 @@ def write_passage(passage: Passage) -> bytes:
         head |= {"kind": "packets" if isinstance(sound, Packets) else "flac", "count": len(sound.sizes)}
         if isinstance(sound, Frames):
             head["head"] = [sound.kind.hex(), sound.rate_bytes.hex()]
-        payload = sound.bodies
+        payload: bytes | memoryview = sound.bodies
     else:
-        tables, payload = [], sound.astype("<i2").tobytes()
+        tables, payload = [], sound.astype("<i2", copy=False).view(np.uint8).data
     tables = [passage.envelope.astype("<i2"), *tables]
     powers = [each.powers.astype("<f8").tobytes() for each in (levels, as_written) if each is not None]
     head["powers_crc32"] = zlib.crc32(powers[0])
-    body = b"".join([*powers, *(table.tobytes() for table in tables), payload])
-    head |= {"bytes": len(body), "crc32": zlib.crc32(body)}
+    body = [*powers, *(table.tobytes() for table in tables), payload]
+    head |= {"bytes": sum(map(len, body)), "crc32": reduce(lambda crc, part: zlib.crc32(part, crc), body, 0)}
     line = json.dumps(head, ensure_ascii=False, separators=(",", ":")).encode()
-    return b"%08x " % zlib.crc32(line) + line + b"\n" + body
+    return b"".join([b"%08x " % zlib.crc32(line), line, b"\n", *body])
 
 
 def read_passage(data: bytes, chapter: int) -> Passage | None:
@@ -258,21 +260,24 @@ def read_levels(storage: Storage, key: str) -> Levels | None:
     return levels if zlib.crc32(body[:end]) == head["powers_crc32"] else None
 
 
-def _opened(data: bytes) -> tuple[dict[str, Any], bytes] | None:
+def _opened(data: bytes) -> tuple[dict[str, Any], memoryview] | None:
     """The first line of an object, and what follows."""
-    checksum, _, rest = data.partition(b" ")
-    line, _, body = rest.partition(b"\n")
-    return (json.loads(line), body) if checksum == b"%08x" % zlib.crc32(line) else None
+    end = data.find(b"\n")
+    line = data[_CHECKSUM:end]
+    if end < 0 or data[:_CHECKSUM] != b"%08x " % zlib.crc32(line):
+        return None
+    return json.loads(line), memoryview(data)[end + 1 :]
 
 
-def _read(head: Mapping[str, Any], body: bytes, chapter: int) -> Passage | None:
+def _read(head: Mapping[str, Any], body: bytes | memoryview, chapter: int) -> Passage | None:
+    """The samples are those of `body`; all else is a copy, because it may be kept longer."""
     if (head["bytes"], head["crc32"]) != (len(body), zlib.crc32(body)):
         return None
     levels, place = _levels(head["levels"], body, 0)
     as_written = None
     if head["written"] is not None:
         as_written, place = _levels(head["written"], body, place)
-    pairs = np.frombuffer(body, "<i2", head["envelope"], place)
+    pairs = np.frombuffer(body, "<i2", head["envelope"], place).copy()
     place += pairs.nbytes
     return Passage(
         head["sample_rate"], head["frames"], tuple(Span(*span) for span in head["spans"]),
@@ -312,20 +317,21 @@ def _head_of(levels: Levels) -> dict[str, float]:
     return {name: getattr(levels, name) for name in _LEVELS} | {"powers": len(levels.powers)}
 
 
-def _levels(head: Mapping[str, Any], body: bytes, place: int) -> tuple[Levels, int]:
+def _levels(head: Mapping[str, Any], body: bytes | memoryview, place: int) -> tuple[Levels, int]:
     """And the place after them."""
-    end = place + 8 * head["powers"]
-    return Levels(**{**head, "powers": np.frombuffer(body[place:end], "<f8")}), end
+    powers = np.frombuffer(body, "<f8", head["powers"], place).copy()
+    return Levels(**{**head, "powers": powers}), place + powers.nbytes
 
 
-def _sound(head: Mapping[str, Any], body: bytes, place: int) -> Sound:
+def _sound(head: Mapping[str, Any], body: bytes | memoryview, place: int) -> Sound:
     if "kind" not in head:
         return np.frombuffer(body, "<i2", offset=place).astype(np.int16, copy=False)
     tables: dict[str, Any] = {}
     for name, type_ in _TABLES[_KINDS[head["kind"]]].items():
-        tables[name] = np.frombuffer(body, type_, head["count"], place)
+        tables[name] = np.frombuffer(body, type_, head["count"], place).copy()
         place += tables[name].nbytes
+    bodies = bytes(body[place:])
     if head["kind"] == "packets":
-        return Packets(**tables, bodies=body[place:])
+        return Packets(**tables, bodies=bodies)
     kind, rate_bytes = map(bytes.fromhex, head["head"])
-    return Frames(kind=kind, rate_bytes=rate_bytes, **tables, bodies=body[place:])
+    return Frames(kind=kind, rate_bytes=rate_bytes, **tables, bodies=bodies)

@@ -13,6 +13,7 @@ says "stop".
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import logging
 import mmap
@@ -20,6 +21,7 @@ import os
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Set
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _ANSWER_S = 5.0  # for the storage watch, on which the end of the process waits
+_M_MMAP_THRESHOLD = -3  # of glibc's malloc.h
 
 
 class Role(ABC):
@@ -138,6 +141,7 @@ class DeskRole(Role):
         import worker.desk.desk  # noqa: F401  (before the pool forks, so that its processes share the code)
 
         _keep_what_is_imported()
+        _give_large_blocks_back()
         self._settings = settings
         self._store = Store.connect(settings.redis_url)
         # Opened before the pool forks: a child that opened a folder by itself might do so while it is not mounted.
@@ -177,6 +181,14 @@ def _keep_what_is_imported() -> None:
     it write into their memory, which the processes of a desk's pool share."""
     gc.freeze()
     gc.enable()
+
+
+def _give_large_blocks_back() -> None:
+    """Memory of 1 MB or more goes back to the system once it is free. glibc would take up to 32 MB from the heap of a
+    thread, after the first such block was freed, and keep them: the samples of passages, in every thread that made one.
+    Another C library has no such rule and no such call."""
+    with suppress(AttributeError):
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 1 << 20)
 
 
 def role_for(queues: Set[str], settings: Settings) -> Role:
