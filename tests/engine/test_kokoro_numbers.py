@@ -29,7 +29,7 @@ from worker.engines.kokoro.numbers import in_words
         ("1990s", "nineteen nineties"), ("'90s", "nineties"), ("1800s", "eighteen hundreds"),
         ("21st", "twenty first"), ("12th", "twelfth"), ("101st", "one hundred first"), ("20th", "twentieth"),
         ("7:30", "seven thirty"), ("10:05", "ten oh five"), ("9:00", "nine o'clock"), ("5 pm", "five P M"),
-        ("1/2", "one half"), ("3/4", "three quarters"), ("2/3", "two thirds"), ("9/11", "nine elevenths"),
+        ("1/2", "one half"), ("3/4", "three quarters"), ("2/3", "two thirds"), ("9/11", "nine eleven"), ("8/11", "eight elevenths"),
         ("50%", "fifty percent"), ("20°C", "twenty degrees Celsius"), ("1 km", "one kilometer"),
         ("10 km", "ten kilometers"),
         ("10-20 km", "ten to twenty kilometers"), ("1914-1918", "nineteen fourteen to nineteen eighteen"),
