@@ -19,6 +19,11 @@ local function passage_of(job, segment, count)
   return low
 end
 
+local function make_due(job, number, t)
+  schedule('passage', job .. '.' .. number, t, t)
+  call('HINCRBY', 'f:j:' .. job, 'passages', 1)
+end
+
 -- These segments of a job are done or dead from now on. Returns how many passages are due by that.
 local function pass(job, segments, t)
   local key = 'f:p:' .. job
@@ -32,8 +37,7 @@ local function pass(job, segments, t)
       segment = tonumber(segments[x])
     until not segment or segment < first or segment >= last
     if call('BITFIELD', key, 'INCRBY', 'u32', '#' .. 2 * number + 1, -k)[1] == 0 then
-      schedule('passage', job .. '.' .. number, t, t)
-      call('HINCRBY', 'f:j:' .. job, 'passages', 1)
+      make_due(job, number, t)
       due = due + 1
     end
   end
@@ -44,10 +48,9 @@ end
 local function pass_again(job, numbers, t)
   local due = 0
   for number in string.gmatch(numbers, '%d+') do
-    local id, left = job .. '.' .. number, call('BITFIELD', 'f:p:' .. job, 'GET', 'u32', '#' .. 2 * number + 1)[1]
-    if end_of_passage(job, number) > 0 and left == 0 and not is_scheduled('passage', id) then
-      schedule('passage', id, t, t)
-      call('HINCRBY', 'f:j:' .. job, 'passages', 1)
+    local left = call('BITFIELD', 'f:p:' .. job, 'GET', 'u32', '#' .. 2 * number + 1)[1]
+    if end_of_passage(job, number) > 0 and left == 0 and not is_scheduled('passage', job .. '.' .. number) then
+      make_due(job, number, t)
       due = due + 1
     end
   end
