@@ -144,6 +144,8 @@ DIGITS: Mapping[int, str] = MappingProxyType(
     dict(zip(map(ord, "⁰¹²³⁴⁵⁶⁷⁸⁹₀₁₂₃₄₅₆₇₈₉⁺⁻"), "01234567890123456789+−", strict=True))
 )
 
+RAISED_DIGITS: Mapping[int, str] = MappingProxyType(dict(zip(map(ord, "0123456789+-−"), "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻", strict=True)))
+
 SMALL_SIGNS: Mapping[int, str] = MappingProxyType(dict(zip(map(ord, "⁺⁻⁼⁽⁾₊₋₌₍₎"), "+−=()+−=()", strict=True)))
 
 

@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from farm.characters import RAISED_DIGITS
 from farm.documents.line import CONTROL, Line
 from farm.documents.tree import Block, Kind
 from farm.documents.vocabulary import NOTES, OF_NOTES, TYPES
@@ -41,7 +42,6 @@ _PAGE_NUMBER = re.compile(
 )
 _LONGEST_NUMBER = 40  # characters of one with what stands around it
 _POWER = re.compile(r"[-−+]?[0-9]{1,3}")
-_RAISED = str.maketrans("0123456789+-−", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻")
 _BACK = re.compile(r"[\s\[(]*[↩↑⏎^←⤴\ufe0e\ufe0f]+[\s\])]*")
 
 
@@ -307,7 +307,7 @@ def _is_layout(table: Element) -> bool:
 def shown(holder: Element, text: str) -> str:
     """A text right within an element, in as many characters. Raised digits stay raised: 10<sup>6</sup> is not 106."""
     if local(holder) == "sup" and _POWER.fullmatch(text):
-        return text.translate(_RAISED)
+        return text.translate(RAISED_DIGITS)
     return text
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 
+from farm.characters import RAISED_DIGITS
 from farm.documents.xml import Element, local
 
 _OF_WORD = re.compile(r"wordprocessingml|officeDocument/(?:2006/)?math|markup-compatibility", re.IGNORECASE)
@@ -63,10 +64,7 @@ def _signs(node: Element) -> Iterator[str]:
         elif name == "rad":
             yield "√"
         said = "".join(_signs(child))
-        yield said.translate(_RAISED) if name == "sup" and said.strip().isdecimal() else said
-
-
-_RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+        yield said.translate(RAISED_DIGITS) if name == "sup" and said.strip().isdecimal() else said
 
 
 def _hidden(node: Element) -> bool:
