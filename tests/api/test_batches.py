@@ -258,7 +258,7 @@ def test_a_refused_batch_names_its_faults(
 
 
 def test_more_lines_than_a_batch_may_have_are_refused(api: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api.batches.MAX_BATCH_JOBS", 1_000)
+    monkeypatch.setattr("api.batch_orders.MAX_BATCH_JOBS", 1_000)
     answer = api.post("/v1/batches", content=b'{"input":"a"}\n' * 1_001, headers=JSONL)
     assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
     assert "1,000" in answer.json()["detail"]

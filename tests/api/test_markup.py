@@ -144,7 +144,7 @@ def test_more_marks_than_a_job_may_have_are_refused_before_they_are_read(
 def test_a_batch_with_more_marks_than_it_may_have_is_refused_by_the_first_line_beyond(
     api: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.batches.MAX_BATCH_MARKS", 3)
+    monkeypatch.setattr("api.batch_orders.MAX_BATCH_MARKS", 3)
     jobs = [{"input": "a [pause:1s] b [pause:1s] c"}] * 3
     answer = api.post("/v1/batches", json={"jobs": jobs, "defaults": {"markup": "tags"}})
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (413, "/jobs/2")
