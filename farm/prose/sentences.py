@@ -37,8 +37,13 @@ _INITIALS = re.compile(r"(?:[^\W\d_]{1,3}\.-?){2,}")  # i.e.  Ph.D.  z.B.  a.C.
 _NUMBER = re.compile(r"\(?\d{1,3}\.|[IVXLCDM]+\.")
 _ELIDED = re.compile(r"(?<=['’])\w{2,}\.$")
 _DIGITS = re.compile(r"\(?\d+\.")
-_QUOTING = re.compile("と|って")  # "「行け。」と言った", "「行け。」と彼は言った"
+_QUOTING = re.compile(  # what goes on after a quotation: "「行け。」と言った", "『猫である。』を読んだ", “走！”他说。
+    "と(?!ころ|にかく|ても|りあえず|つぜん|もかく|もあれ)|って|を|など|なんて|という"
+    "|(?:が|は|も|に|の|で|へ|や|か|から|まで|より|だけ)(?=[、\u30a0-\u9fff])|です|だった"
+    "|[\u4e00-\u9fff]{0,8}(?:[说說道问問喊叫答嚷吼]|[说說喊叫答嚷吼笑](?:道|着))[，。：！？,.:]"
+)
 _WORD = re.compile(r"[^\W\d_]+(?:['’])?")
+_BEFORE_WORDS = "".join(OPENING) + "\"'»›–—―- "  # "«Иди!» — сказал он" goes on behind its dash
 _CLAUSE_MARKS = frozenset("?!;:,.%…")
 _MOST_CLOSING = 8  # one after another
 _LOOK = 48  # characters before and after a cut that decide about it: more than any abbreviation has
@@ -69,6 +74,8 @@ def judge(text: str, begun: int, cut: int, end: int, rules: Usage) -> Verdict:
     if not spoken or not following:
         return Verdict.NONE
     if len(ended) == len(before) and not text[cut].isspace():
+        if spoken[-1] == "．" and spoken[-2:-1].isalnum() and following[0].isalnum() and not _is_wide(following):
+            return Verdict.NONE  # the point of a number: ３．５
         if len(spoken) < len(ended) and _QUOTING.match(following):
             return Verdict.NONE
         return Verdict.SURE if spoken[-1] in _UNSPACED_STOPS or _is_wide(following) else Verdict.NONE
@@ -77,7 +84,7 @@ def judge(text: str, begun: int, cut: int, end: int, rules: Usage) -> Verdict:
         alone = len(ended) < _LOOK and token == ended.strip()
         if (alone and _DIGITS.fullmatch(token)) or _shortens(token, following, rules):
             return Verdict.NONE
-    first = following.lstrip("".join(OPENING) + "\"'»›")[:1]
+    first = following.lstrip(_BEFORE_WORDS)[:1]
     return Verdict.DOUBTFUL if first.islower() and not _is_georgian(first) else Verdict.SURE
 
 

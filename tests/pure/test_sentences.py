@@ -30,6 +30,7 @@ CASES = {
         "(He waited.) She came.| [He left.] The end.",
         "St. Mary's on Mt. Hood, cf. Jones et al. 1999.| Good.",
         "Then came the end.Nobody saw it.",
+        "See figs. 3 and 4, and Brig. Ames of Pine Bldg. Two.| Then go.",
     ],
     "de": [
         "Es war im 19. Jahrhundert.| Niemand kam.",
@@ -44,6 +45,9 @@ CASES = {
         "Um 50 v. Chr. Rom.| Es brannte.",
         "Die Fa. Schmidt GmbH, Hauptstr. Fünf.| Dort.",
         "Hr. Maier und Fr. Huber, geb. Lang.| Sie lachten.",
+        "Prof. Dr. h. c. mult. Weber am Hbf. Köln, stellv. Vors. Klein.| Er sprach.",
+        "Sie war in der Abtei.| Anna sah dies.| Niemand kam.",
+        "„Komm!“ – rief er.| Sie kam.",
     ],
     "fr": [
         "Mme. La Salle et Mgr. Le Goff.| Ils rirent.",
@@ -59,6 +63,7 @@ CASES = {
         "Il vint le 3 janv. Dernier jour.| Enfin.",
         "Le prof. Blanc et Me. Noir parlèrent.| On rit.",
         "Qui est là ?| Personne !| Bon.",
+        "Le 3 févr. dernier, le 5 déc. Prochain.| Il vint.",
     ],
     "es": [
         "El Sr. López y la Sra. Ruiz salieron.| Era tarde.",
@@ -72,6 +77,8 @@ CASES = {
         "El Excmo. Señor y la Srta. Paz.| Bailaron.",
         "Cap. Primero, vol. Dos, ed. Nueva.| Fin.",
         "«Ven.»| «Voy.»| Se fue.",
+        "La Pdta. Gil, la Vda. De Ruiz y el Sgto. Paz.| Comieron.",
+        "Vivía en el tercer piso.| Ana subió.",
     ],
     "it": [
         "Vide l’avv. Blu e l'ing. La Rosa.| Rise.",
@@ -86,6 +93,7 @@ CASES = {
         "«Vieni.»| «Vado.»| Partì.",
         "La S.p.A. Milano fallì.| Peccato.",
         "Nel sec. Decimo, vol. Due, n. 5.| Fine.",
+        "Ill.mo Sig. Rossi, Gent.ma Sig.ra Verdi, il card. Poli.| Saluti.",
     ],
     "pt": [
         "Em 50 a.C. Roma ardia.| Caiu.",
@@ -98,6 +106,8 @@ CASES = {
         "Quem é?| Ninguém!| Bem.",
         "No séc. Décimo, vol. Dois, n. 5.| Fim.",
         "O Pe. João e D. Maria, p. ex. Ana.| Riram.",
+        "Gov. Silva, Dep. Costa e Pres. Lula, fl. 3.| Sim.",
+        "Foi ao bar.| Ana sentiu-se mal.| Rui quis ver.| Fim.",
     ],
     "nl": [
         "Mevr. De Vries en dhr. De Boer.| Ze lachten.",
@@ -111,6 +121,9 @@ CASES = {
         "„Kom.”| „Nee.”| Hij ging.",
         "J. P. Balk en ir. Visser.| Zij lachten.",
         "De mr. Pot, jl. Maandag, o.a. Hier.| Zo.",
+        "Burg. Van der Laan, weth. De Bos en luit. Pot.| Ja.",
+        "Fam. Smit, kard. Bos, past Smit.| De rok past.| Jan lachte.",
+        "Het is te eng.| Jan draagt een kap.| Zo is het.",
     ],
     "sv": [
         "Han läste t.ex. Böcker.| Bra.",
@@ -123,6 +136,8 @@ CASES = {
         "Vem är där?| Ingen!| Bra.",
         "Han sa bl.a. Detta, d.v.s. Allt.| Så.",
         "A. B. Ek och prof. Alm.| De log.",
+        "Jur. kand. Lind, löjtn. Alm och lekt. Berg.| Ja.",
+        "Bo var glad.| Anna log.",
     ],
     "da": [
         "Det var i det 19. Århundrede.| Ingen kom.",
@@ -135,6 +150,8 @@ CASES = {
         "Hvem er der?| Ingen!| Godt.",
         "Han sagde bl.a. Dette, dvs. Alt.| Sådan.",
         "Christian IV. Konge.| Han døde.",
+        "Kgs. Nytorv, kapt. Ek, gen. Lind og løjtn. Holm.| Det er sol.",
+        "Han kom i maj.| Ib har en bil.| Den er min.| Ole lo.",
     ],
     "nb": [
         "Det var i det 19. Århundre.| Ingen kom.",
@@ -147,6 +164,7 @@ CASES = {
         "Hvem er der?| Ingen!| Godt.",
         "Han sa bl.a. Dette, dvs. Alt.| Slik.",
         "Haakon VII. Konge.| Han døde.",
+        "Kgl. res. Oslo, løytn. Alm og adv. Holm.| Det er sol.",
     ],
     "pl": [
         "Film pt. Lalka i kościół pw. Maryi.| Dobrze.",
@@ -161,6 +179,9 @@ CASES = {
         "Kto tam?| Nikt!| Dobrze.",
         "„Chodź.”| „Nie.”| Wyszedł.",
         "Ok. Setki ludzi, godz. Ósma.| Cisza.",
+        "Śp. Jan, bł. Jerzy i rtm. Pilecki, prez. Lis, red. nacz. Kot.| Tak.",
+        "Zob. cz. Trzecią, wz. Kowalski, skw. Kościuszki.| Tak.",
+        "Przyszedł maj.| Uciekł lis.| Oto mój dom.| Jan spał.",
     ],
     "cs": [
         "Bylo to v 19. Století.| Nikdo nepřišel.",
@@ -173,6 +194,8 @@ CASES = {
         "Kdo je tam?| Nikdo!| Dobře.",
         "„Pojď.“| „Ne.“| Odešel.",
         "Sv. Václav a gen. Holý, tj. Oba.| Smáli se.",
+        "Bl. Anežka, fa. Novák a spol. Praha, ing. arch. Malý.| Ano.",
+        "Zemřel král.| Spadl list.| Měl sen.| Jan spal.",
     ],
     "ru": [
         "Школа им. Пушкина стоит.| Никто не знает.",
@@ -186,6 +209,11 @@ CASES = {
         "Кто там?| Никого!| Хорошо.",
         "«Иди.»| «Нет.»| Он ушёл.",
         "В 50 г. до н. э. Рим горел.| Он пал.",
+        "Свв. Кирилл и Мефодий, преп. Сергий, митр. Иона, еп. Марк.| Да.",
+        "Зам. Иванов, нач. Петров, подполк. Белов на пр-т. Мира.| Да.",
+        "Разд. 3, прил. 10, собр. соч. Пушкина, о-в. Врангеля.| Да.",
+        "«Иди!» — сказал он.| — Нет! — крикнула она.| — Да.| Он ушёл.",
+        "Он пошёл в бар.| Иван знал его род.| Это край.| Мест нет.",
     ],
     "uk": [
         "Школа ім. Шевченка стоїть.| Ніхто не знає.",
@@ -198,6 +226,7 @@ CASES = {
         "Т. Г. Шевченко писав.| Він помер.",
         "Хто там?| Нікого!| Добре.",
         "«Іди.»| «Ні.»| Він пішов.",
+        "Зокр. Іван, митр. Шептицький, єп. Марко, дод. 9.| Так.",
     ],
     "tr": [
         "Bu 19. Yüzyılda oldu.| Kimse gelmedi.",
@@ -211,6 +240,8 @@ CASES = {
         "“Gel.”| “Hayır.”| Gitti.",
         "M.Ö. Roma yandı.| Düştü.",
         "Ahmet gelmez der.| Ali gülüyor.",
+        "Uzm. Dr. Ak, Opr. Dr. Can, Atatürk Bulv. Beş, böl. İki.| Evet.",
+        "Bu bir not.| Ali burada kat.| Veli er.| Evet.",
     ],
     "bn": ["ড. ইউনূস এলেন।| তিনি গেলেন।"],
     "ta": ["திரு. குமார் வந்தார்.| அவர் போனார்."],
@@ -226,6 +257,7 @@ CASES = {
         "ए. पी. जे. कलाम आए।| सब उठे।",
         "वह गया।|मैं आया।",
         "कु. सीता और सुश्री. गीता आईं।| वे बैठीं।",
+        "इंजी. राव और एड. जोशी आए।| वे बैठे।",
     ],
     "ar": [
         "جاء د. أحمد.| ذهب.",
@@ -252,6 +284,11 @@ CASES = {
         "3.5メートルだ。|長い。",
         "「もう。」|「はい。」",
         "彼は来た……。|そして去った。",
+        "『猫である。』を読んだ。|面白い。",
+        "「行け。」が口癖だ。|本当だ。",
+        "「行け。」|ところが彼は。|彼女は。",
+        "午後３．５時間。|長い。",
+        "「行け。」|はい、と彼。|去った。",
     ],
     "zh": [
         "他说『走。』|她来了。",
@@ -264,6 +301,9 @@ CASES = {
         "长3.5米。|很长。",
         "他说：“好。”|她走了。",
         "等等……他走了。",
+        "“走！”他说。|她走了。",
+        "“走！”她笑着说道：“来。”|他走了。",
+        "“走！”|他想了想。|走了。",
     ],
     "th": [
         "ดร. สมชาย มา",
@@ -293,6 +333,8 @@ CASES = {
         "Ο Δρ. Λύρας και ο καθ. Νίκου.| Γέλασαν.",
         "Α. Β. Λύρας.| Πέθανε.",
         "Η λεωφ. Αθηνών και η οδ. Ερμού.| Εκεί.",
+        "Ο συντ. Νίκου και ο υπολ. Λύρας, 19ο αι. Αθήνα.| Ναι.",
+        "Ήταν ναός.| Η Άννα μίλησε.",
     ],
     "fi": [
         "Se oli 19. Vuosisadalla.| Kukaan ei tullut.",
@@ -305,6 +347,8 @@ CASES = {
         "”Tule.”| ”Ei.”| Hän lähti.",
         "Kustaa II. Kuningas.| Hän kuoli.",
         "Se maksoi n. Viisi, ts. Vähän.| Niin.",
+        "Toht. Virta, kers. Niemi ja vänr. Mäki.| Hyvä.",
+        "Se on osa.| Aho nauroi.",
     ],
     "hu": [
         "Ez a 19. Században volt.| Senki sem jött.",
@@ -318,6 +362,8 @@ CASES = {
         "Szt. István és özv. Papné.| Nevettek.",
         "Kb. Száz ember, u. Itt.| Csend.",
         "Fájt a fej.| Mari aludt.",
+        "Br. Eötvös, gr. Széchenyi, hg. Esterházy, bp. Kiss.| Igen.",
+        "Ez az út.| Mari itt áll.| Pali nevetett.",
     ],
     "ro": [
         "Dl. Pop și dna. Ion au venit.| Ploua.",
@@ -331,9 +377,14 @@ CASES = {
         "Pe str. Lungă și bd. Unirii.| Acolo.",
         "Sf. Ion și gen. Duca.| Au râs.",
         "Dădu din cap.| Ion tăcu.",
+        "Pr. Pop, arhim. Albu, bl. 3, sc. A, ap. 7.| Da.",
+        "Era un sat.| Ion plecă.",
     ],
-    "vi": ["TS. Nguyễn Văn A đến.| Trời mưa.", "PGS. Trần ở TP. Hồ Chí Minh.| Q. Ba đông người.", "Cam v.v. Rồi đi."],
-    "id": ["Bpk. Joko di Jl. Merdeka.| Hujan turun.", "Lihat hlm. Lima.| Apel dll. ada.", "H. Agus dan Ir. Budi.| Ya."],
+    "vi": ["TS. Nguyễn Văn A đến.| Trời mưa.", "PGS. Trần ở TP. Hồ Chí Minh.| Q. Ba đông người.", "Cam v.v. Rồi đi.",
+        "ThS. Trần, NS. Đặng, NSND. Bùi.| Tốt."],
+    "id": ["Bpk. Joko di Jl. Merdeka.| Hujan turun.", "Lihat hlm. Lima.| Apel dll. ada.", "H. Agus dan Ir. Budi.| Ya.",
+        "Letjen. Budi, Mayjen. Sri, Let. Udin.| Ya."],
+    "bg": ["Г-н. Иванов, д-р. Колев, св. Иван, бул. Витоша.| Да.", "През 1990 г. София.| Хубаво."],
     "sk": ["V 19. Storočí.| Nikto.", "Čítal napr. Knihy.| Dobre.", "Dr. Malý a Ing. Nový.| Smiali sa."],
     "hr": ["U 19. Stoljeću.| Nitko.", "Čitao je npr. Knjige.| Dobro.", "Dr. Mali i sv. Ivan.| Smijali se."],
     "sl": ["V 19. Stoletju.| Nihče.", "Bral je npr. Knjige.| Dobro.", "Dr. Mali in sv. Ivan.| Smejala sta se."],
