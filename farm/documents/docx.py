@@ -1,4 +1,7 @@
-"""DOCX by way of HTML, which mammoth makes of it: headings by their styles, notes as a list at the end."""
+"""DOCX by way of HTML, which mammoth makes of it: headings by their styles, notes as a list at the end.
+
+Where Word is to put in another document (`altChunk`, as programs join files), that one is read in its place.
+"""
 
 from __future__ import annotations
 
@@ -10,37 +13,50 @@ from typing import Any
 import mammoth
 from lxml import etree
 
-from farm.documents.archive import Archive
+from farm.documents.archive import Archive, resolve
 from farm.documents.chapters import by_headings
 from farm.documents.html import blocks_of
+from farm.documents.inserted import html_of
 from farm.documents.metadata import Metadata
 from farm.documents.refusals import refusal
 from farm.documents.tree import Document
 from farm.documents.word import readable
-from farm.documents.xml import local, parse_html, parse_xml
+from farm.documents.xml import Element, attribute, local, parse_html, parse_xml
 
 _STYLES = "p[style-name='Title'] => h1:fresh\np[style-name='Subtitle'] => p:fresh"
 _NOTE = re.compile(r"(?:footnote|endnote)-\d+")
 _WITH_TEXT = re.compile(r"word/(?:document\d*|footnotes\d*|endnotes\d*)\.xml", re.IGNORECASE)
 _MOST_MESSAGES = 20
+_MOST_WITHIN = 3  # documents in each other
+_PLACE = re.compile("\ue000([^\ue000\ue001]*)\ue001")  # of an inserted document, until mammoth is done
 
 
 def read_docx(archive: Archive, data: bytes, name: str) -> Document:
     """Raises BadInput."""
+    root, warnings = _page(archive, data, name, 1)
+    if not "".join(root.itertext()).strip():
+        raise refusal("no_text", f"there is no text in {name} to speak")
+    placed, _ = blocks_of(root)
+    warnings = list(dict.fromkeys(warnings))[:_MOST_MESSAGES]
+    return Document("docx", by_headings([one.block for one in placed]), _metadata(archive), tuple(warnings))
+
+
+def _page(archive: Archive, data: bytes, name: str, depth: int) -> tuple[Element, list[str]]:
+    """The document as HTML, and warnings. Raises BadInput."""
     try:
-        file = io.BytesIO(_readable(archive, data, name))
-        made = mammoth.convert_to_html(file, style_map=_STYLES, convert_image=mammoth.images.img_element(_no_picture))
+        made = mammoth.convert_to_html(
+            io.BytesIO(_readable(archive, data, name)),
+            style_map=_STYLES,
+            convert_image=mammoth.images.img_element(_no_picture),
+            id_prefix="" if depth == 1 else f"{name}-",
+        )
     except (KeyError, ValueError, AttributeError, IndexError, TypeError, OSError) as error:
         raise refusal("unreadable", f"{name} is not as Word writes it ({error}); save it anew") from None
-    if not made.value.strip():
-        raise refusal("no_text", f"there is no text in {name} to speak")
-    root = parse_html(made.value, name)
+    root = parse_html(f"<body>{made.value}</body>", name)
     for node in root.iter():
         if local(node) == "li" and _NOTE.search(node.get("id") or ""):
             node.set("role", "doc-footnote")
-    placed, _ = blocks_of(root)
-    warnings = list(dict.fromkeys(message.message for message in made.messages))[:_MOST_MESSAGES]
-    return Document("docx", by_headings([one.block for one in placed]), _metadata(archive), tuple(warnings))
+    return root, [*(message.message for message in made.messages), *_insert(root, archive, depth)]
 
 
 def _readable(archive: Archive, data: bytes, name: str) -> bytes:
@@ -55,7 +71,7 @@ def _readable(archive: Archive, data: bytes, name: str) -> bytes:
             root, _ = parse_xml(parts[entry], entry)
         except ValueError:
             raise refusal("broken_archive", f"{entry} in {name} can't be read; save the document anew") from None
-        if _WITH_TEXT.fullmatch(entry) and readable(root):
+        if _WITH_TEXT.fullmatch(entry) and (_mark_places(root, archive, entry) | readable(root)):
             parts[entry] = etree.tostring(root, encoding="utf-8", xml_declaration=True)
             is_changed = True
     if not is_changed:
@@ -65,6 +81,51 @@ def _readable(archive: Archive, data: bytes, name: str) -> bytes:
         for entry, content in parts.items():
             file.writestr(entry, content)
     return made.getvalue()
+
+
+# --- documents that are put in ----------------------------------------------------------------------------------------
+
+
+def _mark_places(root: Element, archive: Archive, entry: str) -> bool:
+    """A paragraph for each of them, which names its entry. Says whether there are any."""
+    found = [node for node in root.iter() if local(node) == "altchunk" and node.getparent() is not None]
+    folder, _, file = entry.rpartition("/")
+    relations = archive.find(f"{folder}/_rels/{file}.rels") if found else None
+    targets = {
+        attribute(one, "Id"): resolve(entry, attribute(one, "Target"))[0]
+        for one in (parse_xml(archive.read(relations), relations)[0].iter() if relations else ())
+        if attribute(one, "TargetMode").lower() != "external"
+    }
+    for node in found:
+        space = str(node.tag).rpartition("}")[0] + "}"
+        paragraph = node.makeelement(f"{space}p")
+        text = etree.SubElement(etree.SubElement(paragraph, f"{space}r"), f"{space}t")
+        text.text = f"\ue000{targets.get(attribute(node, 'id'), '')}\ue001"
+        node.getparent().replace(node, paragraph)
+    return bool(found)
+
+
+def _insert(root: Element, archive: Archive, depth: int) -> list[str]:
+    """Puts each of them into its place. Returns a warning for each that can't be read."""
+    warnings = []
+    for node in [one for one in root.iter() if local(one) == "p" and _PLACE.fullmatch("".join(one.itertext()))]:
+        entry = archive.find(_PLACE.sub(r"\1", "".join(node.itertext())))
+        page = None
+        if entry is not None and depth < _MOST_WITHIN:
+            data = archive.read(entry)
+            if data.startswith(b"PK\x03\x04"):
+                page, more = _page(Archive(data), data, entry, depth + 1)
+                warnings += more
+            else:
+                page = html_of(data, entry)
+        if page is None:
+            warnings.append(
+                f"a document inside of it ({entry or 'which is missing'}) can't be read; save it anew in Word"
+            )
+        node.clear(keep_tail=True)
+        node.tag = "div"
+        node.extend(page if page is not None else ())
+    return warnings
 
 
 def _no_picture(image: Any) -> dict[str, str]:

@@ -101,8 +101,9 @@ def zipped(files: Mapping[str, str | bytes]) -> bytes:
     return out.getvalue()
 
 
-def docx(body: str, *, notes: str = "", title: str = "") -> bytes:
-    """`body`: paragraphs of word/document.xml, as p() makes them."""
+def docx(body: str, *, notes: str = "", title: str = "", chunks: Mapping[str, str | bytes] | None = None) -> bytes:
+    """`body`: paragraphs of word/document.xml, as p() makes them. `chunks`: name -> a document that `body` puts in by
+    `altChunk`, whose id is that name."""
     word = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
     kind = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
     package = "http://schemas.openxmlformats.org/package/2006"
@@ -120,12 +121,15 @@ def docx(body: str, *, notes: str = "", title: str = "") -> bytes:
             f'Type="{kind}/officeDocument" Target="word/document.xml"/></Relationships>',
             "word/_rels/document.xml.rels": f'<Relationships xmlns="{package}/relationships">'
             f'<Relationship Id="s1" Type="{kind}/styles" Target="styles.xml"/>'
-            f'<Relationship Id="f1" Type="{kind}/footnotes" Target="footnotes.xml"/></Relationships>',
+            f'<Relationship Id="f1" Type="{kind}/footnotes" Target="footnotes.xml"/>'
+            + "".join(f'<Relationship Id="{one}" Type="{kind}/aFChunk" Target="/word/{one}"/>' for one in chunks or ())
+            + "</Relationships>",
             "word/styles.xml": f"<w:styles {word}>{styles}</w:styles>",
             "word/footnotes.xml": f"<w:footnotes {word}>{notes}</w:footnotes>",
             "word/document.xml": f"<w:document {word}><w:body>{body}</w:body></w:document>",
             "docProps/core.xml": '<cp:coreProperties xmlns:cp="urn:c" xmlns:dc="http://purl.org/dc/elements/1.1/">'
             f"<dc:title>{title}</dc:title></cp:coreProperties>",
+            **{f"word/{name}": content for name, content in (chunks or {}).items()},
         }
     )
 

@@ -7,7 +7,7 @@ import pytest
 from farm.documents.reader import read_document
 from farm.documents.rules import Reading
 from farm.wire import DocumentRules
-from tests.pure.book import docx, zipped
+from tests.pure.book import docx, p, zipped
 
 MATH = 'xmlns:m="http://schemas.openxmlformats.org/officeDocument/2006/math"'
 CHOICES = 'xmlns:mc="http://schemas.openxmlformats.org/markup-compatibility/2006"'
@@ -69,3 +69,66 @@ def test_a_document_of_word_online_is_known_by_the_name_of_its_part() -> None:
         }
     )
     assert read_document(data, "a.docx").chapters[0].blocks[0].text == "Text."
+
+
+# --- documents that Word puts in --------------------------------------------------------------------------------------
+
+SPACE = 'xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships"'
+MAIL = (
+    "MIME-Version: 1.0\r\nContent-Type: multipart/related; boundary=x\r\n\r\n--x\r\n"
+    "Content-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
+    "<html><body><p>Mer=C3=A9 =\r\ntide</p></body></html>\r\n--x\r\nContent-Type: image/png\r\n\r\nx\r\n--x--\r\n"
+)
+
+
+def chunk(name: str) -> str:
+    return f'<w:altChunk {SPACE} r:id="{name}"/>'
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.htm", "<html><head><style>p {}</style></head><body><p>One</p><p>two</p></body></html>", "One\n\ntwo"),
+        ("a.xhtml", '<?xml version="1.0" encoding="utf-8"?><html><body><p>Été</p></body></html>', "Été"),
+        ("a.html", "<p>Ночь</p>".encode("utf-16"), "Ночь"),
+        ("a.html", "a <b>bold</b> word", "a bold word"),
+        ("a.mht", MAIL, "Meré tide"),
+        ("a.txt", "5 < 6 & so\r\non", "5 < 6 & so\n\non"),
+        ("a.docx", docx(p("inner one") + p("inner two")), "inner one\n\ninner two"),
+        ("a.docx", docx(p("before") + chunk("b.htm"), chunks={"b.htm": "<p>deep</p>"}), "before\n\ndeep"),
+    ],
+    ids=["page", "XHTML", "UTF-16", "fragment", "MHT", "text", "Word", "Word in Word"],
+)
+def test_a_document_inside_a_document_is_read_in_its_place(name: str, content: str | bytes, said: str) -> None:
+    document = read_document(docx(p("Here.") + chunk(name) + p("There."), chunks={name: content}), "a.docx")
+    assert document.warnings == ()
+    assert Reading(document, DocumentRules()).spoken(document.chapters[0]).text == f"Here.\n\n{said}\n\nThere."
+
+
+def test_headings_and_notes_of_an_inserted_document_are_its_own() -> None:
+    inner = docx(
+        p("Two", "Heading1") + p("second", note="2"),
+        notes='<w:footnote w:id="2"><w:p><w:r><w:t>inner note</w:t></w:r></w:p></w:footnote>',
+    )
+    outer = docx(
+        p("One", "Heading1") + p("first", note="2") + chunk("a.docx"),
+        notes='<w:footnote w:id="2"><w:p><w:r><w:t>outer note</w:t></w:r></w:p></w:footnote>',
+        chunks={"a.docx": inner},
+    )
+    document = read_document(outer, "a.docx")
+    reading = Reading(document, DocumentRules(notes="inline"))
+    assert [chapter.title for chapter in document.chapters] == ["One", "Two"]
+    assert [" ".join(reading.spoken(one).text.split()) for one in document.chapters] == [
+        "One first (outer note)", "Two second (inner note)",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("a.rtf", "{\\rtf1 x}"), ("a.bin", b"\0\1\2\0"), ("a.htm", None), ("a.mht", "MIME-Version: 1.0\n")],
+)
+def test_an_inserted_document_that_cannot_be_read_is_warned_of_by_its_name(name: str, content: str | None) -> None:
+    chunks = {} if content is None else {name: content}
+    document = read_document(docx(p("Here.") + chunk(name) + p("There."), chunks=chunks), "a.docx")
+    assert [name in warning or "missing" in warning for warning in document.warnings] == [True]
+    assert Reading(document, DocumentRules()).spoken(document.chapters[0]).text == "Here.\n\nThere."
