@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from api.results import Manifest
+from api.manifest import Manifest
 from examples.receiver import Receiver
 from farm.client import Farm
 from farm.embedded.supervisor import Local
