@@ -21,11 +21,14 @@ from farm.job import Lane, new_id
 from farm.job_limits import beyond_limits, silence_between
 from farm.markup import Means
 from farm.markup.means import alphabets
+from farm.order import Order
 from farm.presets import contradictions, resolved
 from farm.script import Speaker
-from farm.spec import Order, Spec, StoredChapter, StoredLexicon, write_text
+from farm.spec import Spec
 from farm.speech import PARAMETERS, Manner, Parameter, emotion_json
 from farm.spelling import plain_spelling
+from farm.stored import StoredLexicon
+from farm.text_document import StoredChapter, write_text
 from farm.webhooks.addresses import Network, check_url
 from farm.wire import NARRATOR, Chapter, Emotion, JobOptions, JobRequest, Model, Webhook
 

@@ -34,7 +34,8 @@ from farm.errors import Conflict, ObjectMissing
 from farm.file_names import number_in_name, portable_name
 from farm.job import Status
 from farm.layout import chapter_key, result_prefix
-from farm.spec import Rendered, Spec
+from farm.outcome import Rendered
+from farm.spec import Spec
 from farm.storage import Storage
 from farm.store import batches, jobs
 

@@ -15,7 +15,8 @@ from api.book import Fetched, chosen, fetched
 from api.state import AppState
 from farm.documents.tree import Document
 from farm.errors import BadInput, Conflict, TooLarge
-from farm.spec import LineBook, read_text, write_text
+from farm.order import LineBook
+from farm.text_document import read_text, write_text
 from farm.wire import DocumentChoice, JobRequest
 
 MOST_LINES = 2_000  # that name a document: each reads all of it, up to some 50 ms of a processor

@@ -17,8 +17,9 @@ from api.state import AppState
 from farm.errors import BadInput, FieldError, TooLarge
 from farm.job import new_id
 from farm.layout import batch_cover_key, lines_key
+from farm.order import Order, write_lines
 from farm.quota import RECORD_BYTES, QuotaExceeded
-from farm.spec import BatchSpec, Order, Shared, write_lines
+from farm.spec import BatchSpec, Shared
 from farm.store import batches, jobs, quotas
 from farm.wire import MAX_BATCH_JOBS
 

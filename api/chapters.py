@@ -20,7 +20,7 @@ from api.views import base_url
 from farm.audio_formats import AUDIO_FORMATS, MEDIA_TYPE_OF_SUFFIX, SUBTITLE_FORMATS, SubtitleFormat
 from farm.errors import BadInput, NotFound, ObjectMissing
 from farm.layout import chapter_key
-from farm.spec import Rendered
+from farm.outcome import Rendered
 from farm.store import jobs
 from farm.wire import MAX_CHAPTERS, ChapterFile, Page
 

@@ -16,10 +16,11 @@ from api.revisions import text_of
 from api.state import AppState, state_of
 from farm.errors import ObjectMissing
 from farm.job import Status
+from farm.outcome import Rendered, read_outcome
 from farm.plan import Chapter as PlannedChapter
 from farm.plan_reader import PlanReader
-from farm.spec import Rendered, StoredChapter, read_outcome, read_text
 from farm.store import jobs
+from farm.text_document import StoredChapter, read_text
 from farm.wire import JobChapter, Page
 
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["jobs"])

@@ -19,8 +19,8 @@ from api.views import base_url, moment
 from farm.documents.charset import is_charset
 from farm.errors import BadInput, Conflict, NotFound, ObjectMissing, TooLarge
 from farm.layout import document_key, document_prefix
-from farm.spec import StoredDocument
 from farm.store import documents
+from farm.stored import StoredDocument
 from farm.wake import DESK_QUEUE
 from farm.wire import MAX_DOCUMENT_BYTES, Document, DocumentCover, JobError
 

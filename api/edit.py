@@ -18,8 +18,9 @@ from farm.errors import BadInput
 from farm.job import Lane
 from farm.plan import Segment
 from farm.presets import without_preset
-from farm.spec import Spec, StoredChapter, Turn, read_text, write_text
+from farm.spec import Spec
 from farm.store import jobs
+from farm.text_document import StoredChapter, Turn, read_text, write_text
 from farm.wire import MAX_CHARACTERS, NARRATOR, JobEdit, JobRequest, Output, SegmentEdit
 
 

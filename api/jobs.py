@@ -27,9 +27,10 @@ from farm.errors import Conflict, NotFound, StoreUnavailable, TooOften
 from farm.failed_segment import lacks_place, located
 from farm.job import ENDED, TRANSITIONS, Status
 from farm.layout import book_cover_key, book_key, text_key
+from farm.order import Order
 from farm.quota import QuotaExceeded
 from farm.removal import remove_objects
-from farm.spec import Order, Spec
+from farm.spec import Spec
 from farm.store import jobs, quotas
 from farm.wake import DESK_QUEUE
 from farm.wire import Job, JobRequest, Page

@@ -19,8 +19,8 @@ from farm.errors import BadInput, Conflict, NotFound, ObjectMissing, TooLarge
 from farm.layout import lexicon_key
 from farm.lexicon.entries import MAX_BYTES, Lexicon, LexiconRequest, LexiconShown, read_entries
 from farm.lexicon.pls import MEDIA_TYPES, read_pls, write_pls
-from farm.spec import LexiconVersion, StoredLexicon
 from farm.store import lexicons, quotas
+from farm.stored import LexiconVersion, StoredLexicon
 from farm.wire import LexiconInfo, Name, Page
 
 MOST_VERSIONS = 100  # of a lexicon

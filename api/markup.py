@@ -15,8 +15,8 @@ from farm.markup import Fault, Means, read, refusals
 from farm.markup.tags import parts as cut_at_markers
 from farm.pronunciation import faults as mispronounced
 from farm.script import Laid
-from farm.spec import StoredChapter, Turn
 from farm.speech import Parameter
+from farm.text_document import StoredChapter, Turn
 from farm.wire import MAX_CHAPTERS, Chapter, JobRequest, Model
 
 MAX_MARKS = 100_000  # of a job; each takes some 20 µs of the API's processor

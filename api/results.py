@@ -27,10 +27,10 @@ from farm.audio_formats import ALSO_FORMATS, AUDIO_FORMATS, MEDIA_TYPE_OF_SUFFIX
 from farm.errors import BadInput, Conflict, NotFound, ObjectMissing
 from farm.job import ENDED, Status
 from farm.layout import clip_key
+from farm.outcome import Rendered, read_outcome
 from farm.plan import Segment as PlannedSegment
 from farm.plan import of_its_own
 from farm.plan_reader import PlanReader
-from farm.spec import Rendered, read_outcome
 from farm.store import jobs
 from farm.wire import JobError, Page
 

@@ -33,9 +33,10 @@ from farm.layout import voice_key
 from farm.plan import Recipe, Segment, line_of
 from farm.plan_reader import PlanReader
 from farm.quota import QuotaExceeded
-from farm.spec import Spec, stored_text_key
+from farm.spec import Spec
 from farm.speech import Parameter
 from farm.store import jobs, quotas, revisions
+from farm.text_document import stored_text_key
 from farm.wake import DESK_QUEUE
 from farm.wire import Job, JobEdit, JobRevision, Page, SegmentRetry
 

@@ -23,10 +23,10 @@ from farm.errors import FarmError, Forbidden, StoreReplaced, StoreUnavailable, U
 from farm.job import Lane
 from farm.quota import Standing
 from farm.settings import Settings
-from farm.spec import StoredLexicon, StoredVoice
 from farm.storage import Storage, open_storage
 from farm.storage_mark import compare, read_mark
 from farm.store import AsyncStore, Pressure, lexicons, quotas, registry
+from farm.stored import StoredLexicon, StoredVoice
 from farm.tracing import OFF, Tracing
 from farm.wake import Waker
 from farm.webhooks.addresses import Network, allowed_networks

@@ -9,7 +9,9 @@ from starlette.requests import HTTPConnection
 
 from api import estimate
 from farm.job import Status
-from farm.spec import BatchSpec, Order, Rendered, Spec, read_outcome
+from farm.order import Order
+from farm.outcome import Rendered, read_outcome
+from farm.spec import BatchSpec, Spec
 from farm.store import batches, jobs
 from farm.wire import Batch, BatchStatus, Job, JobError, JobRevision, Progress, Result
 

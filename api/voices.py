@@ -20,9 +20,9 @@ from api.stored_object import stored_object
 from api.views import moment
 from farm.errors import BadInput, Conflict, NotFound
 from farm.layout import voice_key
-from farm.spec import StoredVoice
 from farm.store import quotas, registry
 from farm.store.registry import MOST_VOICES
+from farm.stored import StoredVoice
 from farm.wake import DESK_QUEUE
 from farm.wire import Name, Page, Voice
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from farm.errors import FarmError
 from farm.job import Status
+from farm.outcome import failure, read_outcome
 from farm.plan_reader import PlanReader
-from farm.spec import failure, read_outcome
 from farm.storage import Storage
 from farm.store import jobs
 from farm.wire import JobError

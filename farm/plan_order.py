@@ -16,8 +16,9 @@ from farm.markup import Means, read, refusals
 from farm.passages import Cuts
 from farm.plan import Part, Recipe, encode_plan, segments
 from farm.script import Script, Speaker
-from farm.spec import Spec, StoredChapter, read_spoken
+from farm.spec import Spec
 from farm.speech import Parameter
+from farm.text_document import StoredChapter, read_spoken
 from farm.wire import Model
 
 
@@ -26,7 +27,7 @@ class PlanOrder:
     tenant: str
     spec: str  # a Spec as JSON
     card: str  # the model's, as JSON
-    document: bytes  # the chapters, as farm.spec.write_text writes them
+    document: bytes  # the chapters, as farm.text_document.write_text writes them
     characters: int
     lexicons: tuple[bytes, ...] = ()  # in the order of their precedence, as farm.lexicon writes them
 

@@ -21,8 +21,9 @@ from api.listening.sound import JobSound
 from api.manifest_rows import manifest_rows
 from api.state import AppState
 from farm.job import Status
+from farm.outcome import Rendered, read_outcome
 from farm.plan import Segment
-from farm.spec import Rendered, Spec, read_outcome
+from farm.spec import Spec
 from farm.store import jobs
 from farm.store.jobs import Settling
 

@@ -13,9 +13,9 @@ from api.jobs import accept_with_text, noted
 from api.state import AppState
 from farm.job import new_id
 from farm.layout import pages_key, plan_key, text_key
+from farm.order import Order
 from farm.plan import Segment, decode_page
 from farm.plan_order import PlanOrder, make_plan
-from farm.spec import Order
 from farm.store import jobs, quotas
 from farm.wake import DESK_QUEUE, render_queue
 

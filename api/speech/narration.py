@@ -21,11 +21,11 @@ from api.watch import GLANCE
 from farm.errors import BadInput, ClipCorrupt, Conflict, FarmError, ObjectMissing, StoreUnavailable, Unavailable
 from farm.job import ENDED, Status
 from farm.layout import clip_key
+from farm.outcome import SEGMENT_FAILED, read_outcome
 from farm.plan import PAGE, Segment
 from farm.plan_reader import PlanReader
 from farm.sound.flac import Pcm, Samples, decode
 from farm.sound.timeline import Piece, Resampler, Timeline
-from farm.spec import SEGMENT_FAILED, read_outcome
 from farm.store import jobs, registry
 from farm.tracing import unix_ns
 from farm.wire import JobError

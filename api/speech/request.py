@@ -19,7 +19,7 @@ from api.problems import invalid
 from api.speech.aliases import Aliases
 from farm.audio_formats import AUDIO_FORMATS, AudioFormat
 from farm.errors import BadInput, FieldError, NotFound
-from farm.spec import Order
+from farm.order import Order
 from farm.speech import Parameter
 from farm.wire import Emotion, JobRequest, LanguageTag, Output, Seed, Speed, Text
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from farm.job import Due, Lane, Status
-from farm.spec import Written
+from farm.order import Written
 from farm.store.call import Call, command, word_or_none, words
 from farm.store.jobs import Accepted, idempotency_field, read_accepted
 

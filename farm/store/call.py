@@ -16,8 +16,8 @@ from importlib import resources
 from typing import Any, Generic, TypeVar
 
 from farm.job import MAX_ATTEMPTS, QUARANTINE_AFTER, SHARE, TRANSITIONS, TURN, Lane
+from farm.outcome import SEGMENT_FAILED
 from farm.quota import CLIP_BYTES_PER_MS, DEFAULTS, END_BYTES, MINUTE_MS, RECORD_BYTES
-from farm.spec import SEGMENT_FAILED
 from farm.store.tally import BUCKETS_S
 
 T = TypeVar("T")

@@ -12,8 +12,9 @@ from typing import Any
 
 from farm.errors import BadInput, Conflict, NotFound, StoreUnavailable
 from farm.job import Due, Lane, Status
+from farm.order import Order
 from farm.quota import Standing
-from farm.spec import Order, merged, patch
+from farm.spec import merged, patch
 from farm.store.call import Call, command, nothing, word_or_none, words
 from farm.store.quotas import is_refusal, refuse
 

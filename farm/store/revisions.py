@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from farm.errors import Conflict, NotFound, Outdated
 from farm.job import Status
-from farm.spec import Rendered, Spec, read_outcome
+from farm.outcome import Rendered, read_outcome
+from farm.spec import Spec
 from farm.store.call import Call, command, words
 from farm.store.jobs import idempotency_field, read_accepted
 from farm.store.quotas import is_refusal, refuse

@@ -11,12 +11,14 @@ import redis
 
 from farm.job import Due
 from farm.layout import audio_key, chapter_key, manifest_key, pages_key, plan_key, subtitles_key
+from farm.outcome import Rendered, failure, success
 from farm.plan import Part, Recipe, encode_plan
 from farm.plan import segments as planned
 from farm.settings import Settings
-from farm.spec import Rendered, Spec, failure, read_text, stored_text_key, success
+from farm.spec import Spec
 from farm.storage import open_storage
 from farm.store import Store, jobs, revisions, segments, tasks
+from farm.text_document import read_text, stored_text_key
 from farm.wire import JobError, Language, Model, Pauses
 
 LEASE_MS = 60_000

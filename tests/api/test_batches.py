@@ -13,7 +13,7 @@ import redis
 from farm.errors import Conflict
 from farm.job import Due
 from farm.layout import BATCHES, lines_key
-from farm.spec import Order, read_lines
+from farm.order import Order, read_lines
 from farm.store import batches, jobs, segments, tasks
 from tests.api.backstage import LEASE_MS, Backstage
 from tests.patience import patient

@@ -23,10 +23,11 @@ from farm.plan import decode_page
 from farm.plan_order import PlanOrder, make_plan
 from farm.quota import Quota
 from farm.settings import Settings
-from farm.spec import StoredDocument, read_text
 from farm.storage import open_storage
 from farm.store import Store, batches, documents, quotas, tasks
 from farm.store import jobs as store_jobs
+from farm.stored import StoredDocument
+from farm.text_document import read_text
 from farm.wake import Waker
 from farm.wire import MAX_CHAPTERS, MAX_CHARACTERS, DocumentChoice
 from tests.api.backstage import ESPEAK, LEASE_MS, Backstage

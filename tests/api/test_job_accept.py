@@ -12,9 +12,10 @@ import pytest
 from farm.errors import StorageUnavailable, StoreUnavailable
 from farm.job import Due
 from farm.layout import text_key
-from farm.spec import INLINE_BYTES, read_text
+from farm.order import INLINE_BYTES
 from farm.storage import LocalStorage, Storage
 from farm.store import jobs, registry, tasks
+from farm.text_document import read_text
 from tests.api.backstage import Backstage
 
 NIGHT = {"input": "It was a dark and stormy night."}

@@ -14,8 +14,8 @@ from farm.errors import BadInput
 from farm.layout import lexicon_key, lexicons_prefix
 from farm.lexicon.entries import MAX_BYTES, Lexicon
 from farm.lexicon.pls import read_pls, write_pls
-from farm.spec import LexiconVersion, StoredLexicon
 from farm.store import Store, quotas
+from farm.stored import LexiconVersion, StoredLexicon
 from farm.wire import JobRequest
 from tests.api.backstage import ESPEAK, INDEXTTS_25, Backstage
 from tests.api.conftest import Served

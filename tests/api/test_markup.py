@@ -9,7 +9,8 @@ import pytest
 
 from api.admission import Catalog
 from farm.errors import BadInput
-from farm.spec import Order, read_text
+from farm.order import Order
+from farm.text_document import read_text
 from farm.wire import JobRequest
 from tests.api.backstage import ESPEAK, INDEXTTS_25, Backstage
 

@@ -15,7 +15,7 @@ from api.previewer import Previewer
 from farm.errors import BadInput
 from farm.plan import decode_page
 from farm.plan_order import PlanOrder, make_plan
-from farm.spec import write_text
+from farm.text_document import write_text
 from farm.wire import Chapter
 from tests.api.backstage import ESPEAK, Backstage
 from tests.patience import patient

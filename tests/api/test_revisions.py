@@ -12,8 +12,9 @@ from farm.errors import StoreUnavailable
 from farm.layout import voice_key
 from farm.plan_reader import PlanReader
 from farm.quota import Quota
-from farm.spec import Spec, read_text, stored_text_key
+from farm.spec import Spec
 from farm.store import quotas, registry
+from farm.text_document import read_text, stored_text_key
 from tests.api.backstage import Backstage
 
 STORY = "It was a dark night. The rain fell in torrents. Nobody saw it go."

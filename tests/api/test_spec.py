@@ -8,26 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from farm.job import Lane
-from farm.spec import (
-    INLINE_BYTES,
-    Order,
-    Rendered,
-    Shared,
-    Spec,
-    StoredChapter,
-    StoredVoice,
-    Turn,
-    failure,
-    merged,
-    patch,
-    read_lines,
-    read_outcome,
-    read_text,
-    success,
-    write_lines,
-    write_text,
-)
+from farm.order import INLINE_BYTES, Order, read_lines, write_lines
+from farm.outcome import Rendered, failure, read_outcome, success
+from farm.spec import Shared, Spec, merged, patch
 from farm.speech import Manner
+from farm.stored import StoredVoice
+from farm.text_document import StoredChapter, Turn, read_text, write_text
 from farm.wire import Chapter, JobError, JobOptions, Output, Webhook
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)

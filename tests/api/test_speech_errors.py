@@ -14,8 +14,9 @@ from api.speech import request as speech_request
 from api.speech.aliases import MODELS, VOICES
 from farm.errors import Misconfigured
 from farm.settings import Settings
-from farm.spec import Spec, StoredVoice
+from farm.spec import Spec
 from farm.store import Store, jobs, registry
+from farm.stored import StoredVoice
 from tests.api.backstage import Backstage
 from tests.api.conftest import Served, client_of
 from tests.api.stage import Stage

@@ -11,9 +11,9 @@ import pytest
 
 from api.admission import Catalog
 from farm.errors import BadInput
-from farm.spec import read_text
 from farm.speech import PARAMETERS, Parameter
 from farm.store import registry
+from farm.text_document import read_text
 from farm.wire import JobRequest
 from tests.api.backstage import ESPEAK, INDEXTTS, INDEXTTS_25, Backstage
 

@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from farm.spec import LexiconVersion, StoredLexicon
 from farm.store import Store, documents, lexicons, registry
+from farm.stored import LexiconVersion, StoredLexicon
 from tests.api.backstage import Backstage
 from tests.api.conftest import Served
 from tests.api.document import document

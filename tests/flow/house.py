@@ -12,11 +12,14 @@ from typing import Any
 
 from farm.errors import StorageUnavailable
 from farm.job import new_id
+from farm.order import Order
+from farm.outcome import read_outcome
 from farm.settings import Settings
-from farm.spec import Order, Spec, read_outcome, write_text
+from farm.spec import Spec
 from farm.speech import Manner
 from farm.storage import Object, Storage, open_storage
 from farm.store import Store, jobs, registry
+from farm.text_document import write_text
 from farm.tracing import OFF, Tracing
 from farm.wake import Waker
 from farm.wire import NARRATOR, JobRequest

@@ -12,8 +12,10 @@ import redis
 
 from farm.job import Due, Lane, Status, new_id
 from farm.layout import CLIPS, lines_key, text_key
-from farm.spec import INLINE_BYTES, Order, Spec, write_lines, write_text
+from farm.order import INLINE_BYTES, Order, write_lines
+from farm.spec import Spec
 from farm.store import batches, jobs, tasks
+from farm.text_document import write_text
 from farm.wire import Chapter
 from tests.conftest import RedisServer
 from tests.flow.house import House

@@ -17,8 +17,10 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from farm import wire
 from farm.job import Due, Lane, new_id
 from farm.layout import lines_key
-from farm.spec import BatchSpec, Order, Spec, write_lines, write_text
+from farm.order import Order, write_lines
+from farm.spec import BatchSpec, Spec
 from farm.store import batches, jobs, outbox, quotas, tasks
+from farm.text_document import write_text
 from farm.webhooks.schedule import SCHEDULE_S, Record
 from farm.webhooks.secrets import secret_for
 from farm.wire import Delivery

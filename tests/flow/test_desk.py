@@ -12,8 +12,8 @@ import pytest
 
 from farm.job import Due, Lane, Status
 from farm.layout import BATCHES, JOBS, audio_key, clip_key, lines_key, pages_key, plan_key, result_prefix, text_key
+from farm.outcome import Rendered
 from farm.plan_reader import PlanReader
-from farm.spec import Rendered
 from farm.storage import Object, Storage
 from farm.store import jobs, tasks
 from tests.flow.house import House

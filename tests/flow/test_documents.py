@@ -13,8 +13,8 @@ from farm.documents.view import view_of
 from farm.errors import BadInput
 from farm.layout import document_key, document_prefix
 from farm.quota import Quota
-from farm.spec import StoredDocument
 from farm.store import documents, quotas
+from farm.stored import StoredDocument
 from tests.flow.house import House
 from tests.flow.mortal import due_now, mortal_desks
 from tests.flow.test_desk import Gated, working

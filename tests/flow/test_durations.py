@@ -10,8 +10,8 @@ import soundfile as sf
 
 from farm.client import Farm
 from farm.job import Status
+from farm.outcome import Rendered
 from farm.plan_reader import PlanReader
-from farm.spec import Rendered
 from farm.wire import Chapter, JobRequest, Output
 from tests.flow.house import House, Unwell
 from tests.patience import patient

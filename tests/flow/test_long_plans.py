@@ -18,8 +18,9 @@ from farm.errors import BadInput
 from farm.job import Lane, Status
 from farm.layout import plan_key
 from farm.plan_order import PlanFiles, PlanOrder, make_plan
-from farm.spec import Spec, write_text
+from farm.spec import Spec
 from farm.store import jobs
+from farm.text_document import write_text
 from farm.wire import Chapter
 from tests.flow.house import House
 from tests.flow.test_desk import working

@@ -8,8 +8,11 @@ from pathlib import Path
 
 from farm.job import Due, Lane, new_id
 from farm.layout import VOICES, voice_key
-from farm.spec import Order, Spec, StoredVoice, write_text
+from farm.order import Order
+from farm.spec import Spec
 from farm.store import batches, jobs, registry, tasks
+from farm.stored import StoredVoice
+from farm.text_document import write_text
 from farm.wire import Chapter
 from tests.flow.house import House
 

@@ -10,9 +10,9 @@ import soundfile as sf
 
 from farm.job import MAX_ATTEMPTS, Status
 from farm.layout import clip_key, voice_key
+from farm.outcome import Rendered
 from farm.plan_reader import PlanReader
 from farm.sound.flac import decode, encode, from_pcm
-from farm.spec import Rendered
 from farm.store import jobs
 from farm.wire import JobError
 from tests.flow.house import Flaky, Greedy, House, Unwell

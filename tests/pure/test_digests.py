@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from farm.plan import Part, Plan, Recipe, Segment, clip_digest, decode_page, encode_plan, segments
-from farm.spec import Spec, StoredChapter, read_text, write_text
+from farm.spec import Spec
 from farm.speech import Manner
+from farm.text_document import StoredChapter, read_text, write_text
 from farm.wire import Output, Pauses, Webhook
 
 EMOTION = '{"strength":0.5,"voice":"d1ge57"}'

@@ -15,7 +15,7 @@ from lxml import etree
 
 from farm.documents.xml import parse_xml
 from farm.plan import Part, Recipe, segments
-from farm.spec import StoredChapter
+from farm.text_document import StoredChapter
 from farm.wire import Pauses
 from worker.readalong.marking import MarkedPage
 from worker.readalong.overlay import Heard

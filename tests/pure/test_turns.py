@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from api.edit import with_sentences
 from farm.plan import Part, Recipe, Segment, segments
 from farm.script import Script, Speaker, Stop, Words
-from farm.spec import StoredChapter, read_text, write_text
+from farm.text_document import StoredChapter, read_text, write_text
 from farm.wire import Pauses, SegmentEdit
 
 NARRATOR = "narrator"

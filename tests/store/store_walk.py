@@ -11,8 +11,9 @@ from redis.exceptions import ResponseError
 
 from farm.errors import BadInput, Conflict, NotFound, Outdated
 from farm.job import OPEN, Due, Lane, Status
+from farm.order import Written
 from farm.quota import QuotaExceeded
-from farm.spec import Spec, Written
+from farm.spec import Spec
 from farm.store import batches, documents, jobs, lexicons, outbox, quotas, revisions, segments, tasks
 from farm.store.call import Call
 from farm.wire import Webhook

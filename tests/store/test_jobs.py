@@ -6,7 +6,8 @@ import pytest
 
 from farm.errors import BadInput, Conflict
 from farm.job import Due, Lane, Status
-from farm.spec import Order, Spec
+from farm.order import Order
+from farm.spec import Spec
 from farm.store import jobs, segments, tasks
 from farm.wire import Webhook
 from tests.store.clocked import LEASE, NOON, Farm, new_job

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from farm.errors import Conflict
 from farm.job import SHARE, TURN, Due, Lane
+from farm.order import Written
 from farm.quota import MINUTE_MS, NO_LIMIT, Quota, QuotaExceeded
-from farm.spec import Written
 from farm.store import batches, jobs, quotas, registry, segments, tasks
 from tests.store.clocked import LEASE, Farm, new_job
 from tests.store.quota_scan import counted, scanned

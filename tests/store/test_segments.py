@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from farm.job import Due, Lane, Status
-from farm.spec import SEGMENT_FAILED, read_outcome
+from farm.outcome import SEGMENT_FAILED, read_outcome
 from farm.store import Store, jobs, registry, segments, tasks
 from farm.wire import JobError
 from tests.patience import patient

@@ -36,6 +36,7 @@ from farm.layout import (
     run_prefix,
     subtitles_key,
 )
+from farm.outcome import Rendered, success
 from farm.passages import is_long, passages
 from farm.plan import Plan, Segment, firsts
 from farm.plan_reader import PlanReader
@@ -43,7 +44,7 @@ from farm.pronunciation import plain
 from farm.scratch import Scratch
 from farm.silences import silences
 from farm.sound.timeline import Piece
-from farm.spec import Rendered, Spec, success
+from farm.spec import Spec
 from farm.storage import Storage
 from farm.store import Store, jobs, registry, revisions, tasks
 from farm.tracing import OFF, Span, Tracing, step_of, unix_ns

@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from farm.errors import Conflict, NotFound, ObjectMissing
 from farm.layout import batch_cover_key, book_cover_key, book_key, lines_key, text_key
-from farm.spec import LineBook, Order, read_lines
+from farm.order import LineBook, Order, read_lines
 from farm.storage import Storage
 from farm.store import Store, batches, jobs, tasks
 from farm.tracing import OFF, Tracing

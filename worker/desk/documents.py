@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 from farm.errors import BadInput, ObjectMissing
 from farm.layout import document_key, document_prefix
-from farm.spec import StoredDocument
 from farm.storage import Storage
 from farm.store import Store, documents, tasks
+from farm.stored import StoredDocument
 from worker.desk.document_process import read_apart
 
 _REFUSED_MS = 15 * 60 * 1000  # for which a refusal is kept, for a client that stopped waiting

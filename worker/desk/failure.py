@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from farm.errors import FarmError
-from farm.spec import failure
+from farm.outcome import failure
 from farm.store import Store, jobs, tasks
 from farm.wire import JobError
 

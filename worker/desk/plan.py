@@ -9,10 +9,11 @@ from farm.errors import BadInput, ObjectMissing
 from farm.layout import pages_key, plan_key, text_key
 from farm.plan_order import PlanFiles, PlanOrder, make_plan
 from farm.removal import remove_objects
-from farm.spec import Spec, stored_text_key
+from farm.spec import Spec
 from farm.storage import Storage
 from farm.store import Store, jobs, registry, tasks
 from farm.stored_lexicons import stored_lexicons
+from farm.text_document import stored_text_key
 from farm.tracing import OFF, Span, Tracing, step_of
 from farm.wake import Waker, render_queue
 from worker.desk.failure import fail_job

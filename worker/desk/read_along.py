@@ -20,9 +20,10 @@ from farm.errors import ObjectMissing
 from farm.layout import document_key
 from farm.plan import Plan
 from farm.pronunciation import plain
-from farm.spec import Spec, read_spoken, stored_text_key
+from farm.spec import Spec
 from farm.storage import Storage
 from farm.store import jobs
+from farm.text_document import read_spoken, stored_text_key
 from worker.desk.book import Book
 from worker.desk.digest import digest
 from worker.desk.stitch import Stitched

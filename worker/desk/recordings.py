@@ -11,9 +11,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import PurePosixPath
 
 from farm.layout import voices_prefix
-from farm.spec import StoredVoice
 from farm.storage import Object, Storage
 from farm.store import Store, batches, jobs, quotas, registry, tasks
+from farm.stored import StoredVoice
 
 _YOUNG = timedelta(seconds=5)  # an upload is stored before its voice is
 _YOUNG_MS = 6_000

@@ -14,8 +14,9 @@ from datetime import UTC, datetime
 from farm.errors import Misconfigured, StoreUnavailable
 from farm.failed_segment import lacks_place, located
 from farm.job import Status, is_batch
+from farm.outcome import Rendered, read_outcome
 from farm.settings import Settings
-from farm.spec import BatchSpec, Rendered, Spec, read_outcome
+from farm.spec import BatchSpec, Spec
 from farm.storage import Storage
 from farm.store import Store, batches, jobs, outbox, quotas, registry, tasks
 from farm.tracing import OFF, Span, Tracing, step_of
