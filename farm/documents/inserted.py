@@ -18,7 +18,7 @@ _XML_HEAD = re.compile(r"\s*<\?xml[^>]*\?>")
 
 
 def html_of(data: bytes, name: str) -> Element | None:
-    """The root of the page; None for a kind that nobody reads here, such as RTF. Raises BadInput where it is hostile."""
+    """The root of the page; None where it is RTF or the like. Raises BadInput for what is hostile."""
     head = data[:_HEAD].lstrip().lower()
     try:
         text, is_page = _mailed(data) if b"mime-version:" in head and not head.startswith(b"<") else _plain(data, name)

@@ -4,7 +4,8 @@ emphasis, links, code, HTML tags and comments    their text alone; of an image i
 bullets, quotes, table rules                     nothing; the number of a list item is said: "1984. It was cold."
 a table                                          one line a row, commas between its cells
 a thematic break                                 * * *, which prose takes for a scene break
-footnotes                                        as they are written
+footnotes                                        the note alone, where it stands; references to it are not said
+formulas                                         their signs, without dollars and commands: $x^2$ is x²
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from pathlib import PurePath
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
+
+from farm.documents.footnotes import footnotes
+from farm.documents.formula import formulas
 
 SUFFIXES = (".md", ".markdown", ".mdown", ".mkd")
 SCENE_BREAK = "* * *"
@@ -45,14 +49,13 @@ def spoken(blocks: Sequence[Block]) -> str:
 
 # --- Markdown into tokens ---------------------------------------------------------------------------------------------
 
-_MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+_MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"]).use(footnotes).use(formulas)
 _WIDE = "\u2e80-\u9fff\uac00-\ud7a3\uf900-\ufaff"
 # CommonMark sees no emphasis whose edge has a mark inside and a letter outside, as in Chinese: 这是**重点。**后面
 _EMPHASES = (
     re.compile(rf"(\*\*?)(?=[^\s*])([^*]*[^\w\s*])\1(?=[{_WIDE}])"),
     re.compile(rf"(?<=[{_WIDE}])(\*\*?)(?=[^\w\s*])([^*]*[^\s*])\1"),
 )
-_FOOTNOTE = re.compile(r"^( {0,3})\[(?=\^[^\]]+\]:)")  # to CommonMark, "[^1]: word" is a link that is never shown
 _PROPERTY = re.compile(r"""(?:[\w -]+|"[^"]+"|'[^']+')\s*[:=](?:\s|$)""")
 _ENDS_OF_PROPERTIES = {"---": ("---", "..."), "+++": ("+++",)}  # of YAML and TOML
 
@@ -60,7 +63,7 @@ _ENDS_OF_PROPERTIES = {"---": ("---", "..."), "+++": ("+++",)}  # of YAML and TO
 def parsed(lines: Sequence[str]) -> list[Token]:
     """By CommonMark, with tables. A fence that nothing closes is taken for a scene break, because all that follows
     would be code; properties between two `---` at the beginning are no text."""
-    lines = [_FOOTNOTE.sub(r"\1\\[", line.replace("\f", " ")) for line in lines]
+    lines = [line.replace("\f", " ") for line in lines]
     for number in range(_front_matter(lines)):
         lines[number] = ""
     for emphasis in _EMPHASES:

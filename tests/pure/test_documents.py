@@ -364,3 +364,20 @@ def test_pronunciations_that_a_book_brings_are_not_read_and_said_so() -> None:
         "OEBPS/a.xhtml says how 1 words are pronounced (ssml:ph), which is not read",
         "OEBPS/words.pls is a lexicon, which is not read; put it to /v1/lexicons",
     )
+
+
+# --- footnotes of Markdown --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("notes", "said"),
+    [
+        ("skip", "A *lamp* & a tide."), ("inline", "A *lamp* (Lit. Twice.) & a tide."),
+        ("end", "A *lamp* & a tide.\n\nLit.\n\nTwice."),
+    ],
+)  # fmt: skip
+def test_footnotes_of_markdown_are_notes_to_which_the_rule_applies(notes: str, said: str) -> None:
+    text = "A \\*lamp\\*[^1<] & a tide.\n\n[^1<]: Lit.\n\n    Twice.\n"
+    document = read_document(text.encode(), "a.md")
+    rules = DocumentRules.model_validate({"notes": notes})
+    assert Reading(document, rules).spoken(document.chapters[0]).text == said
