@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from farm.documents.charset import codec, is_known, shown_by
-from farm.documents.headings import LONGEST_TITLE, Heading, is_numbered, markdown_headings, numbered_headings
+from farm.documents.headings import LONGEST_TITLE, Heading, headings_among, markdown_headings, numbered_headings
 from farm.documents.markdown import Block, blocks, spoken
 from farm.errors import BadInput
 from farm.wire import MAX_CHARACTERS
@@ -116,14 +116,16 @@ def chapters(text: str, *, markdown: bool = False) -> list[Part]:
     if markdown:
         found = blocks(lines)
         marked = [Heading(block.heading, _title(block), at, at) for at, block in enumerate(found) if block.heading]
-        numbered = [Heading(1, _title(block), at, at) for at, block in enumerate(found) if is_numbered(_title(block))]
+        numbered = headings_among([_title(block) if block.heading else block.text for block in found])
         said, seam = [block.text for block in found], "\n\n"
     else:
         marked, numbered = markdown_headings(lines), numbered_headings(lines)
         said, seam = _without_marks(lines, marked), "\n"
     headings = _of_chapters(marked) or numbered
     if not headings:
-        raise BadInput('there are no chapters: neither Markdown headings ("# Title") nor lines like "Chapter 1"')
+        raise BadInput(
+            'there are no chapters: neither Markdown headings ("# Title") nor lines like "Chapter 1", nor "I", "II"'
+        )
     return list(_parts(said, headings, seam))
 
 
@@ -131,9 +133,9 @@ def _lines(text: str) -> list[str]:
     return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
-def _title(block: Block) -> str:
-    """Of a heading the whole; it may be broken. Of a paragraph its first line, which may number a chapter."""
-    return " ".join((block.text if block.heading else block.text.split("\n", 1)[0]).split())
+def _title(heading: Block) -> str:
+    """The whole; it may be broken."""
+    return " ".join(heading.text.split())
 
 
 def _parts(said: Sequence[str], headings: Sequence[Heading], seam: str) -> Iterator[Part]:

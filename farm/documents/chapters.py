@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from farm.documents.headings import LONGEST_TITLE
+from farm.documents.headings import LONGEST_TITLE, headings_among
 from farm.documents.html import Placed
 from farm.documents.line import CONTROL
 from farm.documents.tree import Block, Chapter, Kind, number
@@ -56,7 +56,9 @@ def by_contents(
 
 def by_headings(blocks: Sequence[Block]) -> tuple[Chapter, ...]:
     """Cut at the headings of the highest level that occurs more than once, and at those above it. A heading without
-    text joins the next chapter."""
+    text joins the next chapter. Where none is marked as a heading, paragraphs of one line that number chapters are."""
+    if not has_headings(blocks):
+        blocks = _with_numbered(blocks)
     levels = Counter(block.level for block in blocks if block.kind is Kind.HEADING)
     deepest = min((level for level, count in levels.items() if count > 1), default=min(levels, default=0))
     rows: list[tuple[str, int, Sequence[Block]]] = []
@@ -70,6 +72,15 @@ def by_headings(blocks: Sequence[Block]) -> tuple[Chapter, ...]:
     if chapter:
         rows.append(_titled(chapter, deepest))
     return number(rows)
+
+
+def _with_numbered(blocks: Sequence[Block]) -> Sequence[Block]:
+    """The paragraphs "Chapter 3" as headings: many writers never heard of styles."""
+    lines = [block.text if block.kind is Kind.PARAGRAPH and not block.types else "" for block in blocks]
+    found = {one.first for one in headings_among(lines) if "\n" not in lines[one.first]}
+    return [
+        replace(block, kind=Kind.HEADING, level=1) if place in found else block for place, block in enumerate(blocks)
+    ]
 
 
 def _is_text(block: Block) -> bool:

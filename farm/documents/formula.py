@@ -23,9 +23,10 @@ _MONEY = re.compile(r"\d[\d.,]*[^\d.,\\{}^_=]*\s[^\W\d_]{2,}|[\d.,]*[-–/\s]*\Z
 _PARTS = re.compile(r"\\[A-Za-z]+\*?|\\.|[{}^_&~]|\[|\]|[^\\{}^_&~\[\]]+", re.DOTALL)
 _SIGNS = {
     "cdot": "·", "infty": "∞", "to": "→", "neq": "≠", "ne": "≠", "partial": "∂", "exists": "∃", "ldots": "…",
-    "dots": "…", "cdots": "…", "circ": "°", "degree": "°", "quad": " ", "qquad": " ", "left": "", "right": "", "displaystyle": "",
-    "limits": "", "big": "", "Big": "", "begin": "", "end": "", "iff": "⇔", "implies": "⇒", "land": "∧", "lor": "∨",
-    "lnot": "¬", "mid": "|", "prime": "′", "hat": "", "bar": "", "vec": "", "tilde": "", "overline": "", "dot": "",
+    "dots": "…", "cdots": "…", "circ": "°", "degree": "°", "quad": " ", "qquad": " ", "left": "", "right": "",
+    "displaystyle": "", "limits": "", "big": "", "Big": "", "begin": "", "end": "", "iff": "⇔", "implies": "⇒",
+    "land": "∧", "lor": "∨", "lnot": "¬", "mid": "|", "prime": "′", "hat": "", "bar": "", "vec": "", "tilde": "",
+    "overline": "", "dot": "",
 }  # fmt: skip
 _TEXT_NAMES = "text textrm textit textbf mathrm mathbf mathit mathcal mathbb mathsf operatorname mbox"
 _TEXTS = frozenset(_TEXT_NAMES.split())

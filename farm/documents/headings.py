@@ -1,7 +1,7 @@
 """Headings of a text: Markdown's, by CommonMark, and lines such as "Chapter 2 The Storm", "Epilogue" or 第十二章.
 
-Such lines are recognised in the languages of `_WORDS`, `_ORDINALS`, `_COUNTED` and `_NAMES`. In all others, mark
-chapters with `#`.
+Such lines are recognised in the languages of `_WORDS`, `_ORDINALS`, `_COUNTED` and `_NAMES`, and numbers alone in all
+(lone_numbers.py). In all others, mark chapters with `#`.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from markdown_it.token import Token
 
+from farm.documents.lone_numbers import First, lone_numbers
 from farm.documents.markdown import parsed, shown
 
 LONGEST_TITLE = 200  # characters, the limit of a chapter's title on the wire
@@ -130,6 +131,13 @@ _NAMES = """
     あとがき 프롤로그 에필로그
 """
 _NAMED = re.compile(_folded(rf"(?:{_one_of(_NAMES)})(?:\s*[.:：]?|\s*[:：—–-]\s*\S(?P<rest>.*))$"), re.IGNORECASE)
+_PART = re.compile(
+    _folded(
+        r"\b(?:part|book|volume|teil|buch|band|partie|livre|tome|parte|libro|livro|tomo|deel|boek|del|bok|osa|kirja|część"
+        r"|tom|księga|část|díl|часть|книга|том|частина|rész|könyv|kısım|μέρος|βιβλίο)\b|[卷部編编]"
+    ),
+    re.IGNORECASE,
+)
 _SEPARATED = re.compile(r"\s*[.:：、·—–-]\s*\S|\s*[.:：]?\s*$")
 _SENTENCE_END = re.compile(r"[.,;:。，；：]$")
 
@@ -160,11 +168,36 @@ def _headings(tokens: Sequence[Token]) -> Iterator[Heading]:
 
 def numbered_headings(lines: Sequence[str]) -> list[Heading]:
     """Lines such as "Chapter 3: The Storm" after a blank line, a page break, or at the beginning."""
-    return [
-        Heading(1, line.strip(), number, number)
+    begins = [
+        number
         for number, line in enumerate(lines)
-        if (number == 0 or not lines[number - 1].strip() or line.startswith("\f")) and is_numbered(line)
+        if line.strip() and (number == 0 or not lines[number - 1].strip() or line.startswith("\f"))
     ]
+    paragraphs = ["\n".join(lines[begin:end]).strip() for begin, end in pairwise([*begins, len(lines)])]
+    return [
+        replace(heading, first=begins[heading.first], last=begins[heading.first])
+        for heading in headings_among(paragraphs)
+    ]
+
+
+def headings_among(paragraphs: Sequence[str]) -> list[Heading]:
+    """The first lines of paragraphs that number or name a chapter; `first` is the place of the paragraph. Numbers alone
+    are those of chapters where no other line numbers one."""
+    titles = [paragraph.partition("\n")[0].strip() for paragraph in paragraphs]
+    found = {place for place, title in enumerate(titles) if is_numbered(title)}
+    if all(map(_is_around_chapters, (titles[place] for place in found))):
+        found |= lone_numbers(
+            [
+                First(_folded(titles[place]).strip(), "\n" not in paragraph, place in found, before[-8:])
+                for place, (before, paragraph) in enumerate(pairwise(["", *paragraphs]))
+            ]
+        )
+    return [Heading(1, titles[place], place, place) for place in sorted(found)]
+
+
+def _is_around_chapters(title: str) -> bool:
+    """Whether it is the heading of a part, which has chapters, or the name of a chapter without a number."""
+    return _PART.search(_folded(title)) is not None or _NAMED.match(_folded(title)) is not None
 
 
 def is_numbered(line: str) -> bool:

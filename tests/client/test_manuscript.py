@@ -113,6 +113,47 @@ def test_a_sentence_that_begins_like_a_heading_is_none(line: str) -> None:
         chapters(f"{line}\n\nText.")
 
 
+@pytest.mark.parametrize("markdown", [False, True])
+@pytest.mark.parametrize(
+    ("text", "titles"),
+    [
+        ("A Book\n\nI\n\na.\n\nII\n\nb.\n\nIII\n\nc.", ["", "I", "II", "III"]),
+        ("I.\n\na.\n\nII.\n\nb.", ["I.", "II."]),
+        ("— I —\n\na.\n\n— II —\n\nb.", ["— I —", "— II —"]),
+        ("Ⅰ\n\na.\n\nⅡ\n\nb.", ["Ⅰ", "Ⅱ"]),
+        ("一\n\n天黑了。\n\n二\n\n天亮了。", ["一", "二"]),
+        ("一、海边\n\n天黑了。\n\n二、山\n\n天亮了。", ["一、海边", "二、山"]),
+        ("1\n\na.\n\n2\n\nb.\n\n3\n\nc.", ["1", "2", "3"]),
+        ("I. The Lamp\n\na.\n\nII. The Sea\n\nb.", ["I. The Lamp", "II. The Sea"]),
+        ("I. A\n\nII. B\n\nI. A\n\na.\n\nII. B\n\nb.", ["", "I. A", "II. B"]),
+        ("Prologue\n\na.\n\nI\n\nb.\n\nII\n\nc.\n\nEpilogue\n\nd.", ["Prologue", "I", "II", "Epilogue"]),
+        ("Part One\n\nI\n\na.\n\nII\n\nb.\n\nPart Two\n\nI\n\nc.\n\nII\n\nd.", ["I", "II", "I", "II"]),
+    ],
+)  # fmt: skip
+def test_numbers_alone_are_headings_where_they_make_a_row(text: str, titles: list[str], markdown: bool) -> None:
+    assert [part.title for part in chapters(text, markdown=markdown)] == titles
+
+
+def test_numbers_alone_are_sections_where_lines_number_chapters() -> None:
+    text = "Chapter 1\n\nI\n\na.\n\nII\n\nb.\n\nChapter 2\n\nI\n\nc.\n\nII\n\nd."
+    assert [part.title for part in chapters(text)] == ["Chapter 1", "Chapter 2"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I\n\nam here.\n\nI\n\nsaid so.", "I\n\na.\n\nIII\n\nb.",
+        "V\n\nfor victory.\n\nX\n\nb.", "I\n\nII\n\nIII", "I\n\na.",
+        "He said\n\nI.\n\nAnd she\n\nII.", "I Came\n\na.\n\nII saw it.\n\nb.", "I\na.\n\nII\nb.",
+        "and they\n\n1\n\nwent on until\n\n2\n\nit was over.", "1. Milk\n\na.\n\n2. Bread\n\nb.",
+        f"{'He came. ' * 40}\n\n1\n\n{'She left. ' * 40}\n\n2\n\nEnd.", "一天\n\n天黑了。\n\n二天\n\n天亮了。",
+    ],
+)  # fmt: skip
+def test_words_and_page_numbers_make_no_row_of_headings(text: str) -> None:
+    with pytest.raises(BadInput, match="no chapters"):
+        chapters(text)
+
+
 def test_a_line_of_hash_signs_alone_is_a_scene_break_and_hides_no_chapters() -> None:
     found = chapters("Chapter 1\n\nA.\n\n#\n\nB.\n\nChapter 2\n\nC.")
     assert [(part.title, part.text) for part in found] == [

@@ -366,6 +366,14 @@ def test_pronunciations_that_a_book_brings_are_not_read_and_said_so() -> None:
     )
 
 
+def test_chapters_that_no_style_marks_are_known_by_their_lines() -> None:
+    body = p("The Sea") + p("Chapter 1") + p("Chapter 2 was to be short.") + p("Chapter 2: Home") + p("b")
+    page = "<p>I</p><p>a</p><p>II</p><p>b</p>"
+    assert [one.title for one in read_document(docx(body), "a.docx").chapters] == ["", "Chapter 1", "Chapter 2: Home"]
+    assert [one.title for one in read_document(page.encode(), "a.html").chapters] == ["I", "II"]
+    assert [one.title for one in read_document(b"# A\n\nChapter 1\n\na", "a.md").chapters] == ["A"]
+
+
 # --- footnotes of Markdown --------------------------------------------------------------------------------------------
 
 
