@@ -42,7 +42,7 @@ def main() -> int:
         logs.last_words(f"the API can't start: {error.message}")
         return EXIT_MISCONFIGURED if isinstance(error, Misconfigured) else 1
     Connection.most = raise_file_limit()
-    app = create_app(settings)
+    app = create_app(settings, connections=Connection.most)
     # What the start has made lives as long as the process: going through it again takes 30 to 70 ms in which nobody is
     # answered.
     gc.collect()

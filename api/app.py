@@ -45,6 +45,7 @@ from api import (
     voices,
 )
 from api.browser_sessions import Sessions
+from api.connection import MOST_CONNECTIONS
 from api.cors import cors
 from api.dashboard import pages
 from api.decoder import Decoder
@@ -88,8 +89,11 @@ ROUTERS = (
 )
 
 
-def create_app(settings: Settings | None = None, tracing: Tracing | None = None) -> FastAPI:
-    """The ASGI application. Its lifespan needs a Redis that answers; storage may be away."""
+def create_app(
+    settings: Settings | None = None, tracing: Tracing | None = None, *, connections: int = MOST_CONNECTIONS
+) -> FastAPI:
+    """The ASGI application. Its lifespan needs a Redis that answers; storage may be away. `connections` are those that
+    the server may have, of which no tenant can take all."""
     settings = settings or Settings.read()
     tracing = tracing or tracing_opened("api")
 
@@ -113,6 +117,7 @@ def create_app(settings: Settings | None = None, tracing: Tracing | None = None)
         sessions=sessions,
         tickets=tickets,
         public_url=settings.public_url,
+        places=connections,
         origins=settings.cors_origins,
         tracing=tracing,
     )

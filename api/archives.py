@@ -41,7 +41,7 @@ from farm.store import batches, jobs
 
 router = APIRouter(prefix="/v1", tags=["results"])
 
-_PIECE = 1 << 20  # bytes of an object that are read at once
+_PIECE = 1 << 18  # bytes of an object that are read at once; a client that stalls holds two or three
 _PAGE = 100  # jobs that are read from the store at once
 _LISTERS = 16  # folders of results that are looked at together
 _NAME_BYTES = 100

@@ -3,8 +3,10 @@
     head     at most 64 kB of request line and headers, complete within 10 s                     431, 408
     body     at least 1 kB/s while the server reads it; its size is the gate's business          408
     silence  a client that went without a word is noticed within a minute
-    number   as many connections as the process may have files open. Above that, the oldest connection that has sent no
-             complete head makes room, and only if there is none the new one is refused          503
+    number   half as many connections as the process may have files open, for an answer may be a file. Above that, one
+             whose client takes nothing of a whole answer makes room, else the oldest that has sent no complete head,
+             and only if there is none the new one is refused                                    503
+    answers  64 MB that clients have not taken; above that, the client that has taken nothing for longest is cut off
     rest     75 s between two requests: longer than clients and load balancers keep an idle connection, so that none of
              them sends a request into one that is being closed
 
@@ -40,8 +42,11 @@ BODY_BYTES_PER_SECOND = 1_000
 # Seconds of silence before the system asks, between two questions, and milliseconds without an acknowledgement.
 _KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 60_000}
 _PIECE = 16_384  # bytes that are parsed at once, by which a head may exceed its limit
+MOST_CONNECTIONS = 16_384
+MOST_UNTAKEN = 64_000_000  # bytes of answers, beside what the system has taken
+
+_FILES = 2  # of a connection: its socket, and a file of the storage that is sent
 _SPARE_FILES = 64  # for Redis, storage, scratch files and the listener
-_MOST_CONNECTIONS = 16_384
 _REST_SECONDS = 75  # httpx keeps an idle connection for 5 s, as uvicorn would; load balancers keep it for 60 s
 _GRACE_SECONDS = 10  # for requests in flight on SIGTERM; long polls are cut off then and ask again
 
@@ -85,9 +90,10 @@ def server_options(settings: Settings) -> dict[str, Any]:
 def raise_file_limit() -> int:
     """Takes as many open files as the system grants, and returns how many connections fit."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    files = min(hard, _MOST_CONNECTIONS + _SPARE_FILES) if hard != resource.RLIM_INFINITY else _MOST_CONNECTIONS
+    wanted = _FILES * MOST_CONNECTIONS + _SPARE_FILES
+    files = min(hard, wanted) if hard != resource.RLIM_INFINITY else wanted
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
-    return max(1, files - _SPARE_FILES)
+    return max(1, (files - _SPARE_FILES) // _FILES)
 
 
 def notice_vanishing(of: socket.socket) -> None:
@@ -102,12 +108,16 @@ def notice_vanishing(of: socket.socket) -> None:
 
 
 class Connection(HttpToolsProtocol):
-    most = _MOST_CONNECTIONS  # of the process; `python -m api` sets what the system grants
+    most = MOST_CONNECTIONS  # of the process; `python -m api` sets what the system grants
+    untaken = 0  # bytes of answers, of all connections whose clients are slow
 
     _in_head = True  # the next byte belongs to a head, or is the first of one
     _head_bytes = 0
     _body_bytes = 0
     _timer: asyncio.TimerHandle | None = None
+    _untaken = 0  # of its own answer, since `_slow_since` by the clock of the loop
+    _slow_since = 0.0
+    _cut_off = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -120,6 +130,7 @@ class Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
+        self._count_untaken(0)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -166,6 +177,30 @@ class Connection(HttpToolsProtocol):
         """What the parser refuses, as a problem too."""
         self._refuse(MalformedHttp("this is not HTTP/1.1 as RFC 9112 has it; look at the headers and the chunks"))
 
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._slow_since = self.loop.time()
+        self._count_untaken(self.transport.get_write_buffer_size())
+        while Connection.untaken > MOST_UNTAKEN:
+            slow = [other for other in self.connections if isinstance(other, Connection) and other._untaken]
+            if not slow:
+                return
+            min(slow, key=lambda other: other._slow_since).cut_off()
+
+    def resume_writing(self) -> None:
+        self._count_untaken(0)
+        super().resume_writing()
+
+    def cut_off(self) -> None:
+        """Ends the connection now, without what its client has not taken."""
+        self._cut_off = True
+        self._count_untaken(0)
+        self.transport.abort()
+
+    def _count_untaken(self, size: int) -> None:
+        Connection.untaken += size - self._untaken
+        self._untaken = size
+
     # --- limits -------------------------------------------------------------------------------------------------------
 
     def _start_timer(self, seconds: float, act: Callable[[], None]) -> None:
@@ -190,24 +225,27 @@ class Connection(HttpToolsProtocol):
         self._start_timer(BODY_CHECK_SECONDS, self._check_body)
 
     def _make_room(self) -> bool:
-        """Closes the connection that has waited longest for a request. False where every one is being answered."""
+        """Cuts off the connection that is needed least. False where every one is being answered."""
         idle = [
             other for other in self.connections if other is not self and isinstance(other, Connection) and other.idle
         ]
         if not idle:
             return False
-        min(idle, key=lambda other: other.late_at).transport.close()
+        min(idle, key=lambda other: other.late_at).cut_off()
         return True
 
     @property
     def idle(self) -> bool:
-        """No request is being answered: a head is awaited, or is incomplete."""
+        """No request is being answered: a head is awaited, or is incomplete, or a whole answer is not taken."""
         answered = self.cycle is None or self.cycle.response_complete
-        return self._in_head and answered and not self.transport.is_closing()
+        return self._in_head and answered and not self._cut_off
 
     @property
     def late_at(self) -> float:
-        """When the head is late, in seconds by the clock of the loop; never, between two requests."""
+        """When the head is late, in seconds by the clock of the loop; never, between two requests. Who takes no answer
+        is late already."""
+        if self._untaken:
+            return 0.0
         return self._timer.when() if self._timer is not None else float("inf")
 
     def _refuse(self, error: FarmError) -> None:

@@ -35,6 +35,13 @@ class Envelope(asyncio.Transport):
         self._send()
         self._transport.close()
 
+    def abort(self) -> None:
+        self._pieces, self._size = [], 0
+        self._transport.abort()
+
+    def get_write_buffer_size(self) -> int:
+        return self._size + self._transport.get_write_buffer_size()
+
     def is_closing(self) -> bool:
         return self._transport.is_closing()
 

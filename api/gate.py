@@ -6,6 +6,7 @@ routes.
     principal    by API key (Bearer), by the session that a key has opened (a cookie), or by the path that a key was
                  given for listening; keys are kept hashed, a few seconds old at most. Once a key was made, nobody is
                  answered without one; before, programs of this machine are
+    share        of the server's connections, which no tenant can take from the others (shares.py)
     quotas       the RateLimit fields of every good answer to a tenant
     limit        of the body in bytes (body.py)
 
@@ -20,6 +21,7 @@ import logging
 import re
 import secrets
 from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from http import HTTPStatus
@@ -38,6 +40,7 @@ from api.openai_errors import is_openai
 from api.problems import answer
 from api.rate_limit import Standings, fields
 from api.refusals import Refusals
+from api.shares import Shares
 from api.ttl_cache import TtlCache
 from farm import logs
 from farm.errors import Forbidden, Unauthorized
@@ -98,13 +101,15 @@ class Gate:
         sessions: Sessions,
         tickets: Tickets,
         public_url: str | None,
+        places: int,
         origins: Collection[str] = (),
         tracing: Tracing = OFF,
     ) -> None:
-        """`state` is asked at each request: there is none before the API has started. `origins` are those of other
-        sites whose pages may come, also to a farm without keys."""
+        """`state` is asked at each request: there is none before the API has started. `places` are the connections that
+        the server may have. `origins` are those of other sites whose pages may come, also to a farm without keys."""
         self._app = app
         self._refusals = Refusals()
+        self._shares = Shares(places)
         self._state = state
         self._sessions, self._tickets = sessions, tickets
         self._tracing = tracing
@@ -145,14 +150,19 @@ class Gate:
                 scope["key_digest"] = await self._key(scope, headers)
                 scope["principal"] = await self._identified(scope, headers)
                 scope["still_opens"] = partial(self._still_opens, scope, headers)
-            await body.check_announced(headers)
-            await self._app(scope, body.receive, send_marked)
+            with self._share(scope):
+                await body.check_announced(headers)
+                await self._app(scope, body.receive, send_marked)
         except ClientDisconnect:
             log.info("request %s: the client left before its answer", request_id)
         except Exception as error:
             if started:
                 raise
             await answer(error, scope)(scope, receive, send_marked)
+
+    def _share(self, scope: Scope) -> AbstractContextManager[None]:
+        principal: Principal | None = scope.get("principal")
+        return nullcontext() if principal is None else self._shares.one_more(principal.tenant)
 
     async def _key(self, scope: Scope, headers: Mapping[bytes, bytes]) -> str | None:
         """The digest of the key that the request sends, that opened its session, or that asked for its address."""

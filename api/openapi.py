@@ -26,7 +26,7 @@ _SHAPES = (
     *(Problem, OpenAiProblem),
 )
 _REF = "#/components/schemas/{model}"
-_EVERY = ("401", "403", "404", "422", "503")
+_EVERY = ("401", "403", "404", "422", "429", "503")
 _WITH_BODY = ("413", "415")
 _WITH_FORM = ("400",)
 _WITHOUT_KEY = ("/healthz", "/readyz")

@@ -19,7 +19,7 @@ import pytest
 import uvicorn
 
 from api.app import create_app
-from api.connection import server_options
+from api.connection import MOST_CONNECTIONS, server_options
 from farm.settings import Settings
 from farm.storage import open_storage
 from farm.store import Store, registry
@@ -47,12 +47,12 @@ class _Uvicorn(uvicorn.Server):
 class Served:
     """One API in a thread."""
 
-    def __init__(self, settings: Settings, tracing: Tracing = OFF) -> None:
+    def __init__(self, settings: Settings, tracing: Tracing = OFF, *, connections: int = MOST_CONNECTIONS) -> None:
         self._socket = socket.socket()
         self._socket.bind(("127.0.0.1", 0))
         self.port = self._socket.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        self.app = create_app(settings, tracing)
+        self.app = create_app(settings, tracing, connections=connections)
         self._document = Document()
         config = uvicorn.Config(self.app, **server_options(settings))
         self._server = _Uvicorn(config)
@@ -109,8 +109,8 @@ def store(redis_url: str) -> Iterator[Store]:
 def served(store: Store, settings: Settings) -> Iterator[Callable[..., Served]]:
     running: list[Served] = []
 
-    def start(tracing: Tracing = OFF, **changed: Any) -> Served:
-        running.append(Served(settings.model_copy(update=changed), tracing))
+    def start(tracing: Tracing = OFF, *, connections: int = MOST_CONNECTIONS, **changed: Any) -> Served:
+        running.append(Served(settings.model_copy(update=changed), tracing, connections=connections))
         return running[-1]
 
     yield start
