@@ -28,12 +28,12 @@ def _folded(text: str) -> str:
 
 # "Chapter" before its number: Chapter 3, Часть вторая.
 _WORDS = """
-    chapter chap. ch. part book section stave canto volume letter act episode tale interlude
-    kapitel teil abschnitt buch band akt aufzug gesang brief chapitre partie livre tome acte chant
-    capítulo capítol parte libro livro tomo acto atto capitolo hoofdstuk deel boek kapittel del kafli luku osa
+    chapter chap. ch. part book section stave canto volume vol. letter act episode tale interlude
+    kapitel kap. teil abschnitt buch band akt aufzug gesang brief chapitre partie livre tome acte chant
+    capítulo capítol cap. parte libro livro tomo acto atto capitolo hoofdstuk deel boek kapittel del kafli luku osa
     rozdział część tom księga kapitola část díl diel časť poglavlje poglavje dio capitolul partea bölüm kısım
-    глава часть книга том действие розділ частина част κεφάλαιο μέρος βιβλίο
-    chương phần bab bagian الفصل الباب الجزء فصل بخش פרק חלק अध्याय অধ্যায় அத்தியாயம்
+    глава гл. часть книга том действие розділ частина част κεφάλαιο μέρος βιβλίο
+    chương phần hồi bab bagian الفصل الباب الجزء فصل بخش פרק חלק अध्याय भाग खंड অধ্যায় அத்தியாயம்
 """
 # An ordinal before it: Erstes Kapitel, Première partie, İkinci Bölüm; and where that is usual, 1. Kapitel.
 _COUNTED_WORDS = """
@@ -42,25 +42,29 @@ _COUNTED_WORDS = """
     nodaļa skyrius
 """
 _ONES = """
-    one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen
-    nineteen eins zwei drei vier fünf sechs sieben acht neun zehn elf zwölf dreizehn vierzehn fünfzehn sechzehn
-    siebzehn achtzehn neunzehn un deux trois quatre cinq sept huit neuf dix onze douze treize quatorze quinze seize
-    uno una dos tres cuatro cinco seis siete ocho nueve diez once doce trece catorce quince dieciséis diecisiete
-    dieciocho diecinueve veintiuno veintidós veintitrés due tre quattro cinque sei sette otto nove dieci undici dodici
-    tredici quattordici quindici sedici diciassette diciotto diciannove ventuno ventidue ventitré um uma dois duas três
-    quatro sete oito dez doze treze quatorze dezesseis dezasseis dezessete dezoito dezenove een twee drie vier vijf zes
-    zeven negen tien elf twaalf dertien veertien vijftien zestien ett två fyra fem sex sju åtta nio tio elva tolv én
-    seks syv sju otte åtte ni ti elleve tolv yksi kaksi kolme neljä viisi jeden dwa trzy cztery jedna dvě tři
-    один одна два две три четыре пять шесть семь восемь девять десять bir iki üç một hai ba bốn năm satu dua tiga empat
+    one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen
+    eighteen nineteen eins zwei drei vier fünf sechs sieben acht neun zehn elf zwölf dreizehn vierzehn fünfzehn
+    sechzehn siebzehn achtzehn neunzehn un deux trois quatre cinq sept huit neuf dix onze douze treize quatorze
+    quinze seize uno una dos tres cuatro cinco seis siete ocho nueve diez once doce trece catorce quince dieciséis
+    diecisiete dieciocho diecinueve veintiuno veintidós veintitrés due tre quattro cinque sei sette otto nove dieci
+    undici dodici tredici quattordici quindici sedici diciassette diciotto diciannove ventuno ventidue ventitré um
+    uma dois duas três quatro sete oito dez doze treze quatorze dezesseis dezasseis dezessete dezoito dezenove een
+    twee drie vier vijf zes zeven negen tien elf twaalf dertien veertien vijftien zestien ett två fyra fem sex sju
+    åtta nio tio elva tolv én seks syv sju otte åtte ni ti elleve tolv yksi kaksi kolme neljä viisi jeden dwa trzy
+    cztery jedna dvě tři zero एक दो तीन चार पाँच पांच छह सात आठ नौ दस один одна два две три четыре пять шесть семь
+    восемь девять десять bir iki üç dört beş altı yedi sekiz dokuz on một hai ba bốn năm satu dua tiga empat
 """
 _TENS = """
-    twenty thirty forty fifty sixty seventy eighty ninety hundred zwanzig dreißig vierzig fünfzig vingt trente quarante
-    cinquante soixante cent veinte treinta cuarenta cincuenta venti trenta quaranta cinquanta vinte trinta quarenta
-    twintig dertig veertig tjugo trettio tyve tredive двадцать тридцать сорок
+    twenty thirty forty fifty sixty seventy eighty ninety hundred zwanzig dreißig vierzig fünfzig vingt trente
+    quarante cinquante soixante cent veinte treinta cuarenta cincuenta venti trenta quaranta cinquanta vinte trinta
+    quarenta twintig dertig veertig tjugo trettio tyve tredive
+    (?:tjugo|trettio|fyrtio)(?:ett|två|tre|fyra|fem|sex|sju|åtta|nio) [a-zæ]{2,4}og(?:tyve|tredive|fyrre)
+    (?:tjue|tretti|førti)(?:en|to|tre|fire|fem|seks|sju|åtte|ni) [a-z]{3,6}[eë]n(?:twintig|dertig|veertig) двадцать
+    тридцать сорок
 """
 _ORDINALS = r"""
     first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth
-    (?:thir|four|fif|six|seven|eigh|nine)teenth (?:twen|thir|for|fif|six|seven|eigh|nine)tieth last
+    (?:thir|four|fif|six|seven|eigh|nine)teenth (?:twen|thir|for|fif|six|seven|eigh|nine)tieth last final
     (?:(?:ein|zwei|drei|vier|fünf|sechs|sieben|acht|neun)und)?(?:zwanzig|dreißig|vierzig|fünfzig)ste[rsn]?
     (?:erst|zweit|dritt|viert|fünft|sechst|siebt|siebent|acht|neunt|zehnt|elft|zwölft|[a-zü]{3,8}zehnt|letzt)e[rsn]?
     premi(?:er|ère) second(?:e|o|a)? derni(?:er|ère) [a-zéèà-]{3,16}i[eè]me
@@ -73,6 +77,7 @@ _ORDINALS = r"""
     første anden andet annen annet andre fjerde sjette syvende sjuende ottende åttende niende tiende siste
     ensimmäinen toinen kolmas neljäs viides kuudes seitsemäs kahdeksas yhdeksäs kymmenes viimeinen
     (?:pierwsz|drug|trzec|czwart|piąt|szóst|siódm|ósm|dziewiąt|dziesiąt|[a-z]{3,8}nast|ostatn)(?:y|a|e|i|ia|ie)
+    (?:dwudziest|trzydziest|czterdziest)(?:y|a|e)
     (?:prvn|třet|posledn)í (?:druh|čtvrt|pát|šest|sedm|osm|devát|desát|prv|tret|piat|štvrt)(?:ý|á|é|i|a|o|ia)
     (?:treć|peti?|šest|drug|četvrt|deset)[aio]? [a-záéíóöőúüű]{2,18}dik első [a-zıöüşğç]{2,14}(?:[iıuü]?nc[iıuü])
     întâi
@@ -81,7 +86,7 @@ _ORDINALS = r"""
     (?:перш|друг|трет|четверт|п.?ят|шост|сьом|восьм|дев.?ят|десят|останн)(?:ий|а|е|я|є)
     (?:първ|втор|четвърт|пет|шест)(?:а|и|о)
     (?:πρώτ|δεύτερ|τρίτ|τέταρτ|πέμπτ|έκτ|έβδομ|όγδο|ένατ|δέκατ)(?:ο|ος|η)
-    (?:ال)?(?:أول|اول|أولى|ثاني|ثانية|ثالث|رابع|خامس|سادس|سابع|ثامن|تاسع|عاشر) دوم سوم چهارم پنجم ششم هفتم یکم
+    (?:ال)?(?:أول|اول|أولى|ثاني|ثانية|ثالث|رابع|خامس|سادس|سابع|ثامن|تاسع|عاشر|حادي) عشر دوم سوم چهارم پنجم ششم هفتم یکم
     ראשון ראשונה שני שנייה שלישי שלישית רביעי חמישי שישי पहला दूसरा तीसरा प्रथम द्वितीय প্রথম দ্বিতীয় তৃতীয়
 """
 _ROMAN = r"(?=[ivxlc])c{0,3}(?:xc|xl|l?x{0,3})(?:ix|iv|v?i{0,3})"
@@ -95,17 +100,21 @@ def _one_of(*listed: str) -> str:
 _WORD = f"(?:{_one_of(_TENS, _ORDINALS, _ONES)})"
 _AND = "(?:(?:and|et|y|e|i|og|och|und)[ -])?"
 _IN_WORDS = rf"(?:[a-zü]{{3,6}}und(?:zwanzig|dreißig|vierzig|fünfzig)|{_WORD}(?:[ -]{_AND}{_WORD}){{0,3}})"
-_NUMBER = rf"(?:\d+(?:⁄\d+)?(?:er|re|e|ª|º|[a-d])?|{_ROMAN}|{_IN_WORDS}|[α-ω][΄'ʹ]|[א-ת]{{1,2}}['״׳]?)"
+_NUMBER = (
+    rf"(?:(?:#|no\.?\s*|nr\.?\s*)?\d+(?:⁄\d+)?(?:er|re|e|ª|º|[a-d])?|{_ROMAN}(?:er|re)?|{_IN_WORDS}"
+    r"|[α-ω][΄'ʹ’]?|[א-ת]{1,2}['״׳]?)"
+)
 _NUMBERED = re.compile(
     _folded(
-        rf"(?:(?:{_one_of(_WORDS)})\s+(?:the\s+)?{_NUMBER}|(?:kapitel|kapittel|del)\s+(?:to|fire))"
+        rf"(?:(?:{_one_of(_WORDS)})\s+(?:the\s+)?{_NUMBER}|(?:kapitel|kapittel|del)\s+(?:to|fire)|kapitt?el\s+e[tn])"
         r"(?!\w)(?P<rest>.*)$"
     ),
     re.IGNORECASE,
 )
 _ORDERED = re.compile(
     _folded(
-        rf"(?:(?:the\s+)?(?:{_WORD}[ -])?(?:{_one_of(_ORDINALS)})\s+(?:{_one_of(_WORDS, _COUNTED_WORDS)})"
+        rf"(?:(?:(?:the|das|der|die)\s+)?(?:{_WORD}[ -])?(?:{_one_of(_ORDINALS)})"
+        rf"\s+(?:{_one_of(_WORDS, _COUNTED_WORDS)})"
         rf"|(?:\d+|{_ROMAN})\.\s*(?:{_one_of(_COUNTED_WORDS)}))(?!\w)(?P<rest>.*)$"
     ),
     re.IGNORECASE,
@@ -114,21 +123,26 @@ _ORDERED = re.compile(
 _NUMERALS = "0-9〇零一二三四五六七八九十百千万萬兩两壹貳贰叁參肆伍陸陆柒捌玖拾佰仟廿卅"
 _COUNTED = re.compile(
     _folded(
-        rf"(?:第\s*[{_NUMERALS}]+\s*[章回節节卷部集篇話话幕]|[卷その]+[{_NUMERALS}]+(?=\s|$)|[上中下終终]卷(?=\s|$)"
-        r"|제\s*\d+\s*[장부편화]|\d+\s?[장화](?=\s*[:.]|\s*$)|(?:บทที่|ตอนที่|ภาคที่)\s*\d+)(?P<rest>.*)$"
+        rf"(?:(?:正文\s+)?第\s*[{_NUMERALS}]+\s*(?:[章卷篇]|回(?!合)|[節节部集話话幕](?=[\s:.、·—–-]|$))"
+        rf"|[卷その]+[{_NUMERALS}]+(?=\s|$)|[上中下終终]卷(?=\s|$)"
+        r"|제\s*(?:\d+|[일이삼사오육칠팔구십백]+)\s*[장부편화]|\d+\s?[장화](?=\s*[:.]|\s*$)"
+        r"|(?:บทที่|ตอนที่|ภาคที่|ภาค|เล่มที่)\s*(?:\d+|หนึ่ง|สอง|สาม|สี่|ห้า|หก|เจ็ด|แปด|เก้า|สิบ))(?P<rest>.*)$"
     ),
     re.IGNORECASE,
 )
 # Chapters that have a name in place of a number, and stand alone on their line or before a title: "Epilogue: Home".
-_NAMES = """
-    prologue epilogue interlude foreword preface introduction afterword coda prolog epilog vorwort nachwort
-    zwischenspiel einleitung anhang prólogo epílogo prefacio prefácio introducción introdução épilogue préface
-    avant-propos postface prologo epilogo prefazione introduzione voorwoord nawoord proloog epiloog inleiding förord
-    efterord forord etterord esipuhe loppusanat wstęp przedmowa posłowie předmluva doslov úvod előszó utószó önsöz
-    sonsöz пролог эпилог предисловие послесловие введение заключение передмова післямова πρόλογος επίλογος εισαγωγή
-    مقدمة خاتمة تمهيد مقدمه پیش‌گفتار מבוא הקדמה 序章 序幕 楔子 引子 终章 終章 最终章 尾声 尾聲 番外篇 番外
-    后记 後記 幕間 プロローグ エピローグ
-    あとがき 프롤로그 에필로그
+_NAMES = r"""
+    prologue epilogue interlude acknowledge?ments appendix(?:\s[a-h])? intermission dedication conclusion
+    author['’]s\snote foreword preface introduction afterword coda prolog epilog vorwort nachwort zwischenspiel
+    einleitung anhang prólogo epílogo prefacio prefácio introducción introdução épilogue préface avant-propos
+    postface prologo epilogo prefazione introduzione voorwoord nawoord proloog epiloog inleiding förord efterord
+    forord etterord esipuhe loppusanat wstęp przedmowa posłowie zakończenie od\sautora předmluva doslov úvod előszó
+    utószó prológus epilógus önsöz sonsöz giriş cuvânt\sînainte prologi epilogi johdanto пролог эпилог епілог
+    предисловие послесловие введение вступление от\sавтора заключение передмова післямова πρόλογος επίλογος εισαγωγή
+    مقدمة خاتمة تمهيد مقدمه پیش‌گفتار מבוא הקדמה אחרית\sדבר प्रस्तावना भूमिका उपसंहार บทนำ คำนำ บทส่งท้าย mở\sđầu
+    lời\skết 序 跋 自序 序言 前言 序章 序幕 楔子 引子 终章 終章 最终章 尾声 尾聲 番外篇 番外[一二三四五六七八九十]?
+    后记 後記 幕間 プロローグ エピローグ あとがき まえがき はじめに おわりに 間章 프롤로그 에필로그 서문 머리말
+    맺음말
 """
 _NAMED = re.compile(_folded(rf"(?:{_one_of(_NAMES)})(?:\s*[.:：]?|\s*[:：—–-]\s*\S(?P<rest>.*))$"), re.IGNORECASE)
 _PART = re.compile(

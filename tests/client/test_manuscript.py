@@ -91,6 +91,13 @@ def test_markdown_headings_are_those_of_common_mark(text: str, titles: list[str]
         "ΚΕΦΑΛΑΙΟ ΠΡΩΤΟ", "الفصل الأول", "فصل دوم", "פרק א",
         "अध्याय १", "บทที่ ๑", "Chương 2", "Bab Dua",
         "1장", "卷一", "その一", "Chapter One Hundred and Two", "CAPITULO IV",
+        "Chapter #1", "Chapter No. 5", "Chapter Zero", "The Final Chapter", "Vol. 2", "Cap. 3", "Гл. 3", "Appendix B",
+        "Das dritte Kapitel", "Chapitre Ier", "Kapitel tjugoett", "Kapitel enogtyve", "Hoofdstuk eenentwintig",
+        "Rozdział dwudziesty pierwszy", "ΚΕΦΑΛΑΙΟ Α΄", "الفصل الحادي عشر", "अध्याय एक", "भाग 1", "บทที่หนึ่ง",
+        "Hồi 5",
+        "제십이장", "正文 第一章 海", "第二部", "序", "番外一", "はじめに",
+        "От автора", "Cuvânt înainte", "Mở đầu", "Giriş",
+        "Acknowledgments", "Author’s Note", "Conclusion",
     ],
 )  # fmt: skip
 def test_a_line_that_numbers_a_chapter_is_a_heading(line: str) -> None:
@@ -106,6 +113,8 @@ def test_a_line_that_numbers_a_chapter_is_a_heading(line: str) -> None:
         "Prologue to a farce", "Letter from home", "Introduction: we begin here.", "Act now!",
         "Letter the first of them,", "Letter to Anna", "First thing I saw", "The first act was over", "Erste Hilfe",
         "La primera vez", "Non parte.", "Первая часть дела была проста.", "2. Book Review", "5장 샀다", "Book Fire",
+        "第一回合结束", "第五集团军", "第三节车厢", "第二部电影", "Del en kake",
+        "Appendix and all", "The final act was over",
     ],
 )  # fmt: skip
 def test_a_sentence_that_begins_like_a_heading_is_none(line: str) -> None:
