@@ -192,7 +192,7 @@ def _shown(token: Token) -> str:
 
 
 _LINE_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
-_UNSAID = re.compile(r"<!--(?:(?!-->).)*+(?:-->)?|<(script|style)\b(?:(?!</\1).)*+", re.IGNORECASE | re.DOTALL)
+_UNSAID = re.compile(r"<!--.*?(?:-->|\Z)|<(script|style)\b.*?(?=</\1|\Z)", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"<[^<>]*>")
 
 

@@ -36,6 +36,8 @@ if "worker" in sys.orig_argv:
     engine._RENDERING = {rendering}
 """
 
+CHECKED: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # since Python 3.11.4
+
 
 @pytest.fixture(params=sorted(path.stem for path in RECORDED.glob("*.json")), scope="module")
 def recorded(request: pytest.FixtureRequest) -> dict[str, Any]:
@@ -50,7 +52,7 @@ def data(recorded: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> 
 @pytest.fixture(scope="module")
 def old(recorded: dict[str, Any], data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
     with tarfile.open(RECORDED / f"{recorded['name']}.tar.gz") as archive:
-        archive.extractall(data, filter="data")
+        archive.extractall(data, **CHECKED)
     site = tmp_path_factory.mktemp("site")
     (site / "sitecustomize.py").write_text(HELD.format(rendering=recorded["rendering"]))
     environment = {**ENVIRONMENT, "PYTHONPATH": os.pathsep.join((str(site), str(ROOT)))}
