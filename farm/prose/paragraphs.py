@@ -1,7 +1,8 @@
 """Where paragraphs begin and end, and which of them are scene breaks.
 
-A scene break is a line of marks alone: `* * *`, `***`, `---`, `⁂`, `＊＊＊`. Nobody reads it out; it is a pause. A page
-break is no end of a paragraph by itself: where the sentence goes on after it, so does the paragraph.
+A scene break is a line of marks alone: `* * *`, `***`, `---`, `⁂`, `＊＊＊`; `<hr>` and `[scene break]` are some too.
+Nobody reads it out; it is a pause. A page break is no end of a paragraph by itself: where the sentence goes on after
+it, so does the paragraph.
 """
 
 from __future__ import annotations
@@ -32,17 +33,23 @@ _ACCENTS = frozenset(map(chr, range(0x300, 0x370)))
 # them.
 _ORNAMENTS = (
     r"*#~\-_=+<>|/^§¶†‡•·∙◦‣⁃∗⋆°¤"
-    r"\u066d\u2010-\u2015\u2042\u204e\u2051\u2055\u205c\u203b\u203f\u2053\u2212\u2217\u221e\u2234-\u2237\u223c\u22b0-\u22b3\u22c6\u22ee\u22ef"
+    r"\u066d\u06de\u06e9\u0f3a-\u0f3d\u0fd0-\u0fd4\u1bfc-\u1bff\u2010-\u2015\u2027\u2042\u204e\u2051\u2055\u205c\u203b\u203f\u2053\u2190-\u2193\u2212\u2217\u2218\u221e\u2234-\u2237\u223c\u2248\u22b0-\u22b3\u22b9\u22c6\u22ee\u22ef"
     r"\u2500-\u257f\u25a0-\u25ff"
-    r"\u2605\u2606\u2619\u2626-\u2629\u263d\u263e\u2660-\u2667\u2670\u2671\u2698\u269c\u2720-\u2727\u2729-\u274b\u2756\u2758-\u2763\u2765-\u2767\u2e3a\u2e3b\u301c\u3030\u30fb"
+    r"\u2605\u2606\u2619\u2626-\u2629\u263d\u263e\u2660-\u2667\u2669-\u266f\u2670\u2671\u2698\u269c\u2719-\u2727\u2729-\u274b\u2756\u2758-\u2763\u2765-\u2767\u2794\u2798-\u27a0\u27a2-\u27af\u27b1-\u27be\u27d0-\u27ff\u2b12-\u2b1a\u2b1d-\u2b4f\u2b51-\u2b54\u2e3a\u2e3b\u301c\u3030\u30fb"
     r"\ufe4d-\ufe4f\ufe61\uff03\uff0a\uff0b\uff0d\uff1d\uff3f\uff5e\uff65"
 )
 _SCENE_BREAK = re.compile(
-    rf"([%@&$:;'`])(?:[^\S\n]*\1){{2,}}|[\[(（【]?(?:[{_ORNAMENTS}\\\ufe0e\ufe0f\u200b-\u200d\u2060\ufeff]|[^\S\n])+[\])）】]?"
+    rf"([%@&$:;'`×])(?:[^\S\n]*\1){{2,}}|[\[({{（【「『]?(?:[{_ORNAMENTS}\\\ufe0e\ufe0f\u200b-\u200d\u2060\ufeff]|[^\S\n])+[\])}}）】」』]?"
+    r"|<hr ?/?>|[\[(<](?:scene|section) ?break[\])>]",
+    re.IGNORECASE,
 )
-_VISIBLE = re.compile(rf"[{_ORNAMENTS}]")
-# Letters drawn as an ornament: oOo, o0o, -o O o-, xXx. A cry such as "Ooo" has none between two small ones.
-_DRAWN = re.compile(rf"(?:[{_ORNAMENTS}]|[^\S\n])*(?:(?:o+ ?[O0]+ ?)+o+|(?:x+ ?X+ ?)+x+)(?:[{_ORNAMENTS}]|[^\S\n])*")
+_VISIBLE = re.compile(rf"[{_ORNAMENTS}]|<hr|break", re.IGNORECASE)
+# Letters drawn as an ornament: oOo, o0o, -o O o-, xXx, x x x, ~o~, -@-@-. A cry such as "Ooo" has none between two
+# small ones.
+_DRAWN = re.compile(
+    rf"(?:[{_ORNAMENTS}]|[^\S\n])*(?:(?:o+ ?[O0]+ ?)+o+|0o0|(?:x+ ?X+ ?)+x+|x(?: x){{2,}}|o(?: o){{2,}})"
+    rf"(?:[{_ORNAMENTS}]|[^\S\n])*|(?:[{_ORNAMENTS}]+[oOxX@&$%:])+[{_ORNAMENTS}]+"
+)
 _LONGEST_DRAWN = 60  # characters
 
 
