@@ -16,8 +16,8 @@ from typing import Any
 from api.admission import Catalog
 from farm.errors import BadInput
 from farm.job import Lane
-from farm.plan import Segment
 from farm.presets import without_preset
+from farm.segment import Segment
 from farm.spec import Spec
 from farm.store import jobs
 from farm.text_document import StoredChapter, Turn, read_text, write_text

@@ -21,8 +21,8 @@ from api.state import AppState, state_of
 from farm.errors import ObjectMissing
 from farm.job import Status
 from farm.layout import clip_key
-from farm.plan import Segment
 from farm.plan_reader import PlanReader
+from farm.segment import Segment
 from farm.spec import Spec
 from farm.storage import Storage
 from farm.store import jobs

@@ -16,8 +16,8 @@ from api.problems import parse
 from api.state import AppState, state_of, tenant_of
 from farm.errors import BadInput, ObjectMissing, TooLarge
 from farm.order import Order
-from farm.plan import Segment, of_its_own
 from farm.plan_order import PlanOrder
+from farm.segment import Segment, of_its_own
 from farm.spec import Spec
 from farm.stored_lexicons import stored_lexicons
 from farm.wire import JobRequest, Preview, PreviewChapter, PreviewMatch, PreviewSegment, Problem

@@ -26,8 +26,9 @@ from typing import Any
 from api.places import Places
 from farm.errors import BadInput, FieldError
 from farm.lexicon.reading import Matched
-from farm.plan import Chapter, Plan, Segment, decode_page
+from farm.plan import Chapter, Plan, decode_page
 from farm.plan_order import PlanOrder, make_plan, matched
+from farm.segment import Segment
 
 AT_ONCE = 2
 _NICE = 10

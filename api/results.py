@@ -28,9 +28,9 @@ from farm.errors import BadInput, Conflict, NotFound, ObjectMissing
 from farm.job import ENDED, Status
 from farm.layout import clip_key
 from farm.outcome import Rendered, read_outcome
-from farm.plan import Segment as PlannedSegment
-from farm.plan import of_its_own
 from farm.plan_reader import PlanReader
+from farm.segment import Segment as PlannedSegment
+from farm.segment import of_its_own
 from farm.store import jobs
 from farm.wire import JobError, Page
 

@@ -30,9 +30,9 @@ from api.views import base_url, revision_view
 from farm.errors import BadInput, Conflict, FarmError, NotFound, ObjectMissing, Outdated, Unavailable
 from farm.job import TRANSITIONS, Status
 from farm.layout import voice_key
-from farm.plan import Recipe, Segment, line_of
 from farm.plan_reader import PlanReader
 from farm.quota import QuotaExceeded
+from farm.segment import Recipe, Segment, line_of
 from farm.spec import Spec
 from farm.speech import Parameter
 from farm.store import jobs, quotas, revisions

@@ -24,8 +24,10 @@ import numpy as np
 from benchmarks.revision import chapters
 from examples.book.make import cover
 from farm.client import Farm
+from farm.cutting import Part
 from farm.embedded.supervisor import Local
-from farm.plan import Part, Recipe, Segment, firsts, segments
+from farm.planning import segments
+from farm.segment import Recipe, Segment, firsts
 from farm.sound.flac import from_pcm, to_pcm
 from farm.sound.timeline import Piece, Timeline
 from farm.wire import Chapter, DocumentChoice, JobRequest, Output

@@ -16,9 +16,12 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.redis_server import redis_server
+from farm.cutting import Part
 from farm.job import Due, Lane, new_id
 from farm.layout import pages_key, plan_key
-from farm.plan import Part, Recipe, encode_plan, segments
+from farm.plan import encode_plan
+from farm.planning import segments
+from farm.segment import Recipe
 from farm.settings import Settings
 from farm.storage import Storage, open_storage
 from farm.store import Store, jobs, tasks

@@ -51,7 +51,10 @@ def planned(pattern: str, characters: int, limit: int) -> tuple[float, float, in
 
 
 def plan(pattern: str, characters: int, limit: int) -> None:
-    from farm.plan import Part, Recipe, encode_plan, segments
+    from farm.cutting import Part
+    from farm.plan import encode_plan
+    from farm.planning import segments
+    from farm.segment import Recipe
     from farm.wire import Pauses
 
     text = (pattern * (characters // len(pattern) + 1))[:characters]

@@ -25,8 +25,10 @@ import soundfile as sf
 
 from farm.audio_formats import AudioFormat
 from farm.client import Farm
+from farm.cutting import Part
 from farm.embedded.supervisor import Local
-from farm.plan import Part, Recipe, segments
+from farm.planning import segments
+from farm.segment import Recipe
 from farm.sound.flac import Samples
 from farm.wire import JobRequest, Output, Pauses
 

@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from farm.errors import BadInput
-from farm.plan import Segment
 from farm.presets import mp3_kbps
+from farm.segment import Segment
 from farm.wire import Chapter, Output, Pauses
 
 MAX_SEGMENTS = 150_000

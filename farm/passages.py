@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
 from farm.audio_formats import BOOK_FORMATS
-from farm.plan import Segment
+from farm.segment import Segment
 from farm.wire import Output
 
 PASSAGE_MS = 600_000  # estimated; a passage lies in memory, 26 MB of it at 22,050 Hz

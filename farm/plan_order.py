@@ -8,14 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from farm.cutting import Part
 from farm.encoders import missing_encoder
 from farm.errors import BadInput
 from farm.job_limits import within_limits
 from farm.lexicon.reading import Matched, lexicons
 from farm.markup import Means, read, refusals
 from farm.passages import Cuts
-from farm.plan import Part, Recipe, encode_plan, segments
+from farm.plan import encode_plan
+from farm.planning import segments
 from farm.script import Script, Speaker
+from farm.segment import Recipe
 from farm.spec import Spec
 from farm.speech import Parameter
 from farm.text_document import StoredChapter, read_spoken

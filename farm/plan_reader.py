@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from farm.layout import pages_key, plan_key
-from farm.plan import PAGE, Plan, Segment, decode_page
+from farm.plan import PAGE, Plan, decode_page
+from farm.segment import Segment
 from farm.storage import Storage
 
 

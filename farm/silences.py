@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from farm.plan import Pauses, Segment
+from farm.planning import Pauses
+from farm.segment import Segment
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,7 @@ class Spec(Stored):
     custom_id: str | None = None
     on_error: str = "fail"
     on_review: str = "deliver"
-    seeds: dict[str, int] = {}  # of lines that are spoken under a seed of their own: farm.plan.line_of() -> seed
+    seeds: dict[str, int] = {}  # of lines that are spoken under a seed of their own: farm.segment.line_of() -> seed
     text: str = ""  # the name of the text that an edit made; without it the text as it was accepted
     document: str = ""  # the id of the document that the text was taken from
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from api.listening.sound import JobSound
 from farm.errors import ClipCorrupt, ObjectMissing
-from farm.plan import Segment
+from farm.segment import Segment
 from farm.sound.flac import Pcm
 from farm.sound.fragments import fragment
 from farm.store.jobs import Settling

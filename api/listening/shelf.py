@@ -22,7 +22,7 @@ from api.manifest_rows import manifest_rows
 from api.state import AppState
 from farm.job import Status
 from farm.outcome import Rendered, read_outcome
-from farm.plan import Segment
+from farm.segment import Segment
 from farm.spec import Spec
 from farm.store import jobs
 from farm.store.jobs import Settling

@@ -9,8 +9,9 @@ from functools import lru_cache
 import numpy as np
 
 from farm.layout import clip_key
-from farm.plan import PAGE, Segment
+from farm.plan import PAGE
 from farm.plan_reader import PlanReader
+from farm.segment import Segment
 from farm.silences import silences
 from farm.sound.flac import STREAMINFO_END, Pcm, decode, frames_of
 from farm.sound.timeline import Piece, Timeline

@@ -14,8 +14,9 @@ from api.state import AppState
 from farm.job import new_id
 from farm.layout import pages_key, plan_key, text_key
 from farm.order import Order
-from farm.plan import Segment, decode_page
+from farm.plan import decode_page
 from farm.plan_order import PlanOrder, make_plan
+from farm.segment import Segment
 from farm.store import jobs, quotas
 from farm.wake import DESK_QUEUE, render_queue
 

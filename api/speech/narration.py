@@ -22,8 +22,9 @@ from farm.errors import BadInput, ClipCorrupt, Conflict, FarmError, ObjectMissin
 from farm.job import ENDED, Status
 from farm.layout import clip_key
 from farm.outcome import SEGMENT_FAILED, read_outcome
-from farm.plan import PAGE, Segment
+from farm.plan import PAGE
 from farm.plan_reader import PlanReader
+from farm.segment import Segment
 from farm.sound.flac import Pcm, Samples, decode
 from farm.sound.timeline import Piece, Resampler, Timeline
 from farm.store import jobs, registry

@@ -9,11 +9,13 @@ from typing import Any
 
 import redis
 
+from farm.cutting import Part
 from farm.job import Due
 from farm.layout import audio_key, chapter_key, manifest_key, pages_key, plan_key, subtitles_key
 from farm.outcome import Rendered, failure, success
-from farm.plan import Part, Recipe, encode_plan
-from farm.plan import segments as planned
+from farm.plan import encode_plan
+from farm.planning import segments as planned
+from farm.segment import Recipe
 from farm.settings import Settings
 from farm.spec import Spec
 from farm.storage import open_storage

@@ -23,7 +23,7 @@ from api.speech import narration
 from api.speech.hire import SHORT_CHARACTERS
 from farm.job import Status
 from farm.layout import clip_key
-from farm.plan import Segment
+from farm.segment import Segment
 from farm.sound.flac import Pcm, to_pcm
 from farm.store import Store, jobs
 from tests.api.backstage import Backstage

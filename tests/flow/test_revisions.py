@@ -7,8 +7,8 @@ from typing import Any
 
 from farm.job import Due, Status
 from farm.layout import clip_key, job_prefix, result_prefix, run_prefix
-from farm.plan import line_of
 from farm.plan_reader import PlanReader
+from farm.segment import line_of
 from farm.spec import Spec
 from farm.store import jobs, revisions
 from tests.flow.house import House, Unwell

@@ -15,7 +15,7 @@ import soundfile as sf
 
 from farm.audio_formats import AudioFormat
 from farm.layout import clip_key
-from farm.plan import Segment
+from farm.segment import Segment
 from farm.sound.flac import Pcm, encode, from_pcm
 from farm.storage import LocalStorage
 from farm.wire import Output

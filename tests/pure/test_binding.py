@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from farm.audio_formats import AUDIO_FORMATS, BOOK_FORMATS, AudioFormat
 from farm.passages import PASSAGE_MS, Cuts, passages
-from farm.plan import Segment
+from farm.segment import Segment
 from farm.sound.flac_frames import LONGEST, bodies_at, encode_frames, frames_at, stream_head
 from farm.wire import Output, Pauses
 from tests.pure.studio import BOOK, CLICKS, CLIPS, RATE, bound, heard, made, noise, picture_of, row, stored

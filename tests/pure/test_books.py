@@ -21,7 +21,8 @@ from mutagen.oggopus import OggOpus
 
 from farm.audio_formats import BOOK_FORMATS, AudioFormat
 from farm.documents.metadata import Cover, Metadata
-from farm.plan import Chapter, Plan, Recipe
+from farm.plan import Chapter, Plan
+from farm.segment import Recipe
 from farm.sound.flac import from_pcm
 from farm.sound.timeline import Span
 from farm.spec import Spec

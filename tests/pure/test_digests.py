@@ -9,7 +9,10 @@ from typing import Any
 
 import pytest
 
-from farm.plan import Part, Plan, Recipe, Segment, clip_digest, decode_page, encode_plan, segments
+from farm.cutting import Part
+from farm.plan import Plan, decode_page, encode_plan
+from farm.planning import segments
+from farm.segment import Recipe, Segment, clip_digest
 from farm.spec import Spec
 from farm.speech import Manner
 from farm.text_document import StoredChapter, read_text, write_text

@@ -6,9 +6,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from farm.cutting import Part
 from farm.errors import BadInput
 from farm.job_limits import MAX_AUDIO_BYTES, beyond_limits, within_limits
-from farm.plan import Part, Recipe, segments
+from farm.planning import segments
+from farm.segment import Recipe
 from farm.speech import NEUTRAL
 from farm.wire import Chapter, Output, Pauses
 

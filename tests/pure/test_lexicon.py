@@ -11,13 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from farm.cutting import Part
 from farm.errors import BadInput
 from farm.lexicon.entries import Entry, Lexicon, read_entries
 from farm.lexicon.matcher import Matcher
 from farm.lexicon.reading import Lexicons
 from farm.markup import read
-from farm.plan import Part, Recipe, Segment, segments
+from farm.planning import segments
 from farm.script import Script, Stop
+from farm.segment import Recipe, Segment
 from farm.wire import Pauses
 from tests.pure.test_markup import CARD, RECIPE, means, shown, ssml_texts
 

@@ -13,8 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
+from farm.cutting import Part
 from farm.documents.xml import parse_xml
-from farm.plan import Part, Recipe, segments
+from farm.planning import segments
+from farm.segment import Recipe
 from farm.text_document import StoredChapter
 from farm.wire import Pauses
 from worker.readalong.marking import MarkedPage

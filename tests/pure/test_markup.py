@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from farm.cutting import Part
 from farm.markup import Fault, Means, read, refusals, ssml, tags
-from farm.plan import Part, Recipe, Segment, segments
+from farm.planning import segments
 from farm.script import Script, Speaker, Stop
+from farm.segment import Recipe, Segment
 from farm.wire import Language, Markup, Model, Pauses
 
 CARD = Model(

@@ -10,9 +10,12 @@ from dataclasses import replace
 
 import pytest
 
+from farm.cutting import Part
 from farm.errors import BadInput, Misconfigured, ObjectMissing
 from farm.layout import clip_key
-from farm.plan import PAGE, Part, Plan, Recipe, Segment, clip_digest, decode_page, encode_plan, segments
+from farm.plan import PAGE, Plan, decode_page, encode_plan
+from farm.planning import segments
+from farm.segment import Recipe, Segment, clip_digest
 from farm.speech import Manner
 from farm.spelling import plain_spelling
 from farm.wire import Pauses

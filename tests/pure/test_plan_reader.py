@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from farm.cutting import Part
 from farm.errors import ObjectMissing
 from farm.layout import pages_key, plan_key
-from farm.plan import PAGE, Part, Recipe, Segment, encode_plan, segments
+from farm.plan import PAGE, encode_plan
 from farm.plan_reader import PlanReader
+from farm.planning import segments
+from farm.segment import Recipe, Segment
 from farm.storage import LocalStorage
 from farm.wire import Pauses
 from worker.render.plan_cache import PlanCache

@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 
 from api.listening.playlist import LONGEST_S, Part, Playlist
 from api.listening.sound import JobSound
+from farm.cutting import Part as Chapter
 from farm.job import Status
 from farm.layout import clip_key, pages_key, plan_key
-from farm.plan import Part as Chapter
-from farm.plan import Recipe, Segment, encode_plan
+from farm.plan import encode_plan
+from farm.segment import Recipe, Segment
 from farm.silences import silences
 from farm.sound.flac import Pcm, decode, encode, from_pcm
 from farm.sound.fragments import init_segment

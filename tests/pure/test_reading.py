@@ -8,8 +8,10 @@ from random import Random
 
 import pytest
 
-from farm.plan import Part, Recipe, segments
+from farm.cutting import Part
+from farm.planning import segments
 from farm.prose.reading import Reading
+from farm.segment import Recipe
 from farm.wire import Pauses
 from tests.pure.test_prose import novel
 

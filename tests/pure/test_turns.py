@@ -8,8 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.edit import with_sentences
-from farm.plan import Part, Recipe, Segment, segments
+from farm.cutting import Part
+from farm.planning import segments
 from farm.script import Script, Speaker, Stop, Words
+from farm.segment import Recipe, Segment
 from farm.text_document import StoredChapter, read_text, write_text
 from farm.wire import Pauses, SegmentEdit
 

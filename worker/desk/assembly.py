@@ -38,10 +38,11 @@ from farm.layout import (
 )
 from farm.outcome import Rendered, success
 from farm.passages import is_long, passages
-from farm.plan import Plan, Segment, firsts
+from farm.plan import Plan
 from farm.plan_reader import PlanReader
 from farm.pronunciation import plain
 from farm.scratch import Scratch
+from farm.segment import Segment, firsts
 from farm.silences import silences
 from farm.sound.timeline import Piece
 from farm.spec import Spec

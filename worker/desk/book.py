@@ -10,7 +10,8 @@ from typing import Any
 
 from farm.documents.cover import fault_of, media_type_of, size_of
 from farm.documents.metadata import Metadata
-from farm.plan import Plan, Segment, firsts
+from farm.plan import Plan
+from farm.segment import Segment, firsts
 from farm.sound.timeline import Span
 from farm.spec import Spec
 from farm.store import jobs

@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from farm.errors import ClipCorrupt, ObjectMissing
 from farm.layout import clip_key
-from farm.plan import Segment
+from farm.segment import Segment
 from farm.sound.flac import Decoded, decode
 from farm.storage import Storage
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from farm.audio_formats import AUDIO_FORMATS
 from farm.file_names import chapter_name
-from farm.plan import Plan, Segment, of_its_own, recipe_of
+from farm.plan import Plan
+from farm.segment import Segment, of_its_own, recipe_of
 from farm.sound.timeline import Span
 from farm.spelling import plain_spelling
 from farm.store import jobs

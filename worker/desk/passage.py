@@ -24,8 +24,10 @@ import soundfile as sf
 
 from farm.audio_formats import encodable_rate
 from farm.encoders import holds_chapters
-from farm.plan import Pauses, Plan, Segment
+from farm.plan import Plan
+from farm.planning import Pauses
 from farm.presets import mp3_kbps
+from farm.segment import Segment
 from farm.silences import Silence, silences
 from farm.sound.flac import Pcm, Samples, from_pcm, to_pcm
 from farm.sound.flac_frames import Frames, bodies_at, encode_frames

@@ -19,8 +19,9 @@ from farm.errors import ClipCorrupt, ObjectMissing
 from farm.job import OPEN
 from farm.layout import passage_key
 from farm.passages import passages
-from farm.plan import Plan, Segment
+from farm.plan import Plan
 from farm.plan_reader import PlanReader
+from farm.segment import Segment
 from farm.spec import Spec
 from farm.storage import Storage
 from farm.store import Store, jobs, tasks

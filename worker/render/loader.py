@@ -18,7 +18,7 @@ from types import TracebackType
 
 from farm.errors import ClipCorrupt, ObjectMissing
 from farm.layout import clip_key
-from farm.plan import Segment, recipe_of
+from farm.segment import Segment, recipe_of
 from farm.sound.flac import HEADER, duration_ms, warnings_of
 from farm.storage import Storage
 from farm.store import Store, segments

@@ -9,8 +9,9 @@ import time
 from collections import OrderedDict
 from typing import TypeVar
 
-from farm.plan import Plan, Segment
+from farm.plan import Plan
 from farm.plan_reader import PlanReader
+from farm.segment import Segment
 from farm.storage import Storage
 
 K = TypeVar("K")
