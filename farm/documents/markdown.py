@@ -19,8 +19,10 @@ from pathlib import PurePath
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from farm.characters import RAISED_DIGITS
 from farm.documents.footnotes import footnotes
 from farm.documents.formula import formulas
+from farm.documents.html import APART
 
 SUFFIXES = (".md", ".markdown", ".mdown", ".mkd")
 SCENE_BREAK = "* * *"
@@ -112,7 +114,17 @@ _MARKS = (
     (re.compile(r"\[\[(?:[^\[\]|\n]*\|)?([^\[\]|\n]*)\]\]"), r"\1"),  # a link of a wiki: [[Page|shown]]
     (re.compile(r"^\[!\w{1,20}\][+-]?\s*|^\[[ xX]\]\s+"), ""),  # of a callout, and of a task
     (re.compile(r"==(?=\S)([^=\n]+)(?<=\S)=="), r"\1"),
-    (re.compile(r"\s?\{[#.][^{}\n]*\}"), ""),  # attributes: # One {#one .special}
+    (re.compile(r"(?:\s+#+)?\s?\{[#.][^{}\n]*\}"), ""),  # attributes: # One {#one .special}
+    (re.compile(r"\+\+(?=\S)([^+\n]+)(?<=\S)\+\+"), r"\1"),
+    (re.compile(r"(?<=\w)~(\w{1,12})~|(?<=\w)\^([^\W\d]{1,12})\^"), r"\1\2"),  # H~2~O, 1^st^
+    (re.compile(r"(?<=\w)\^([0-9]{1,12})\^"), lambda found: found[1].translate(RAISED_DIGITS)),
+    (re.compile(r"^:\s+"), ""),  # what a term is said to be
+    (re.compile(r"\s?\[-?@[\w:.-]+(?:[,;] [^\[\]\n]*)?\]"), ""),  # of a source: [@smith2020, p. 5]
+)
+# A paragraph that no reader is shown: the place of a table of contents, a page break, what abbreviations stand for.
+_NOT_SHOWN = re.compile(
+    r"\[TOC\]|\[\[_?TOC_?\]\]|\{\{TOC\}\}|\\(?:newpage|pagebreak|clearpage)|(?:\*\[[^\]\n]+\]:[^\n]*\n?)+",
+    re.IGNORECASE,
 )
 
 
@@ -122,6 +134,8 @@ def _settled(token: Token) -> Token:
     if token.type == "code_block" and _PROSE.fullmatch(token.content):
         paragraphs = re.split(r"\n\s*\n", html.escape(token.content.strip()))
         return Token("html_block", "", 0, content="".join(f"<p>{one}</p>\n\n" for one in paragraphs), map=token.map)
+    if token.type == "inline" and _NOT_SHOWN.fullmatch(token.content):
+        token.children, token.content = [], ""
     for child in token.children or ():
         if child.type == "text":
             for mark, left in _MARKS:
@@ -180,7 +194,13 @@ def _said(token: Token) -> str:
 
 def shown(inline: Token) -> str:
     """The text of a paragraph or heading."""
-    return "".join(_shown(child) for child in inline.children or ())
+    said, is_raised = [], False
+    for child in inline.children or ():
+        if child.type == "html_inline" and (tag := _RAISED.fullmatch(child.content)):
+            is_raised = not tag[1]
+        word = _shown(child)
+        said.append(word.translate(RAISED_DIGITS) if is_raised and word.isdecimal() else word)
+    return "".join(said)
 
 
 def _shown(token: Token) -> str:
@@ -192,9 +212,14 @@ def _shown(token: Token) -> str:
 
 
 _LINE_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
+_RAISED = re.compile(r"<(/?)sup(?:\s[^<>]*)?>", re.IGNORECASE)
+_DESCRIBED = re.compile(r"""<img\s[^<>]*?alt=(?:"([^"<>]*)"|'([^'<>]*)')[^<>]*>""", re.IGNORECASE)
+_APART = re.compile(rf"</?(?:{'|'.join(sorted(APART))})\b[^<>]*>", re.IGNORECASE)
 _UNSAID = re.compile(r"<!--.*?(?:-->|\Z)|<(script|style)\b.*?(?=</\1|\Z)", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"<[^<>]*>")
 
 
 def _without_tags(source: str) -> str:
-    return html.unescape(_TAG.sub("", _LINE_BREAK.sub("\n", _UNSAID.sub("", source))))
+    text = _DESCRIBED.sub(r"\1\2", _LINE_BREAK.sub("\n", _UNSAID.sub("", source)))
+    text = html.unescape(_TAG.sub("", _APART.sub("\n\n", text)))
+    return re.sub(r"\n[ \t]*\n\s*", "\n\n", text)
