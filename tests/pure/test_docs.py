@@ -17,6 +17,9 @@ _PATH = re.compile(
 )
 _LINK = re.compile(r"\]\(([^)#\s]+)")
 _CODE = re.compile(r"`[^`\n]+`")
+_SOURCES = [path for folder in ("farm", "api", "worker", "examples") for path in sorted((ROOT / folder).rglob("*.py"))]
+_COMMAND = re.compile(r"\b(?:curl|pip install) [^`\n]*")
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|\s# .*")
 
 
 def documents(*, history: bool = True) -> list[Path]:
@@ -48,6 +51,23 @@ def test_every_link_of_a_document_leads_somewhere(document: Path) -> None:
     links = _LINK.findall(document.read_text("utf-8"))
     broken = {link for link in links if "://" not in link and not (document.parent / link).exists()}
     assert not broken
+
+
+def unquoted(command: str) -> bool:
+    """Whether zsh would look for files of that name, and find none."""
+    return bool(re.search(r"[?*\[]", _QUOTED.sub("", command)))
+
+
+def test_a_pattern_of_a_shell_is_found_outside_of_quotes() -> None:
+    assert unquoted("curl -s localhost/v1/jobs/1?wait=60 -o 'a?.mp3'")
+    assert unquoted("pip install tts-farm[otel]")
+    assert not unquoted("pip install 'tts-farm[otel]'  # [all]")
+
+
+def test_a_command_in_a_document_or_a_message_can_be_pasted_into_every_shell() -> None:
+    commands = [found for path in (*DOCUMENTS, *_SOURCES) for found in _COMMAND.findall(path.read_text("utf-8"))]
+    assert len(commands) > 20
+    assert [command for command in commands if unquoted(command)] == []
 
 
 def test_every_decision_is_in_the_index_with_its_status_and_date() -> None:
