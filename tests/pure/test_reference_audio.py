@@ -47,6 +47,17 @@ def test_common_formats_are_taken(format: str, subtype: str | None) -> None:
     assert reference.notes == ()
 
 
+@pytest.mark.parametrize("rate", [8_000, 11_025, 44_100, 96_000, 192_000])
+@pytest.mark.parametrize(
+    "subtype", ["PCM_U8", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW", "IMA_ADPCM", "MS_ADPCM", "GSM610"]
+)
+def test_every_coding_and_rate_of_a_wav_file_is_read_whole(subtype: str, rate: int) -> None:
+    samples = _voice(rate=rate) / np.float32(32768) if subtype in ("FLOAT", "DOUBLE") else _voice(rate=rate)
+    # Three codings come in blocks, of which the last one is padded.
+    padding = 0.1 if subtype in ("IMA_ADPCM", "MS_ADPCM", "GSM610") else 0.001
+    assert ingest(_file(samples, rate, subtype=subtype), "me").seconds == pytest.approx(3, abs=padding)
+
+
 def test_the_same_recording_in_another_container_is_the_same_voice() -> None:
     wav, flac = (ingest(_file(_voice(), format=format), "me") for format in ("WAV", "FLAC"))
     assert wav == flac
@@ -87,8 +98,41 @@ def _after_silence(samples: npt.NDArray[np.int16], seconds: float = 20) -> npt.N
     return np.concatenate([np.zeros(round(seconds * SAMPLE_RATE), np.int16), samples])
 
 
+def _tag(size: int) -> bytes:
+    """An ID3 tag, as one with a cover."""
+    return b"ID3\x03\0\0" + bytes(size >> bits & 0x7F for bits in (21, 14, 7, 0)) + bytes(size)
+
+
+def _big_endian() -> bytes:
+    buffer = io.BytesIO()
+    with sf.SoundFile(buffer, "w", SAMPLE_RATE, 1, "PCM_16", "BIG", "WAV") as file:
+        file.write(_voice())
+    return buffer.getvalue()
+
+
 _WAV, _FLAC, _OGG, _MP3 = (_file(_voice(), format=format) for format in ("WAV", "FLAC", "OGG", "MP3"))
 _NAN = np.where(np.arange(72000) == 70000, np.float32(np.nan), _voice() / np.float32(32768))
+
+WRAPPED = {
+    "RIFX": _big_endian(),
+    "RF64": _file(_voice(), format="RF64"),
+    "an extensible header": _file(_voice(), format="WAVEX"),
+    "a size of the data that nobody knew": _patched(_WAV, 40, 0xFFFFFFFF, 4),
+    "a size of the data of two gigabytes": _patched(_WAV, 40, 0x7FFFFFFF, 4),
+    "a size of the file of 0": _patched(_WAV, 4, 0, 4),
+    "a chunk before the format": _WAV[:12] + b"JUNK" + (28).to_bytes(4, "little") + bytes(28) + _WAV[12:],
+    "a chunk after the data": _WAV + b"LIST" + (100).to_bytes(4, "little") + bytes(100),
+    "a cover of 5 MB": _tag(5_000_000) + _MP3,
+    "two tags": _tag(1_000) + _tag(2_000) + _MP3,
+    "a tag of the first kind": _MP3 + b"TAG" + bytes(125),
+    "a tag before a FLAC": _tag(500) + _FLAC,
+}
+
+
+@pytest.mark.parametrize("wrapped", WRAPPED)
+def test_what_stands_around_the_sound_costs_none_of_it(wrapped: str) -> None:
+    assert ingest(WRAPPED[wrapped], "me").seconds == pytest.approx(3, abs=0.001)
+
 
 REFUSED = {
     "empty": (b"", "can't be decoded"),
@@ -120,7 +164,14 @@ REFUSED = {
     "no channels": (_patched(_WAV, 22, 0, 2), "can't be decoded"),
     "1000 channels": (_patched(_WAV, 22, 1000, 2), "1000 channels"),
     "5 Hz": (_patched(_WAV, 24, 5, 4), "sample rate of 5 Hz"),
-    "another container": (_file(_voice(), format="AIFF"), "AIFF"),
+    **{
+        name: (_file(_voice(), format=name), f"{name}; send WAV, FLAC, MP3 or Ogg")
+        for name in ("AIFF", "W64", "CAF", "AU")
+    },
+    "an m4a": (b"\0\0\0\x18ftypM4A \0\0\0\0M4A mp42isom" + bytes(5000), "as WAV, FLAC, MP3 or Ogg; export it again"),
+    "a webm": (b"\x1aE\xdf\xa3" + bytes(5000), "as WAV, FLAC, MP3 or Ogg; export it again"),
+    "an amr": (b"#!AMR\n" + bytes(5000), "as WAV, FLAC, MP3 or Ogg; export it again"),
+    "an mp3 behind other bytes": (b"junk" * 100 + _MP3, "as WAV, FLAC, MP3 or Ogg; export it again"),
 }
 
 
