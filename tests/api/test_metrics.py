@@ -9,11 +9,12 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from api.metrics import FarmCollector
 from api.process_metrics import ProcessMetrics
-from farm.job import Due
+from farm.job import Due, Status
 from farm.store import Store, registry, segments
 from farm.store.tally import BUCKETS_S, Histogram, Tally, in_buckets
 from farm.warmth import Warmth
@@ -27,12 +28,10 @@ NIGHT = {"input": "It was a dark night. The rain fell in torrents."}
 class Scrape:
     """One answer of /metrics, read by Prometheus's own parser."""
 
-    def __init__(self, api: httpx.Client) -> None:
-        answer = api.get("/metrics")
-        assert (answer.status_code, answer.headers["content-type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
+    def __init__(self, text: str) -> None:
         self.samples = [
             (sample.name, dict(sample.labels), sample.value)
-            for family in text_string_to_metric_families(answer.text)
+            for family in text_string_to_metric_families(text)
             for sample in family.samples
         ]
 
@@ -44,7 +43,12 @@ class Scrape:
 
 @pytest.fixture
 def scrape(api: httpx.Client) -> Callable[[], Scrape]:
-    return lambda: Scrape(api)
+    def scraped() -> Scrape:
+        answer = api.get("/metrics")
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
+        return Scrape(answer.text)
+
+    return scraped
 
 
 def test_a_job_is_counted_from_its_acceptance_to_its_end(
@@ -179,6 +183,21 @@ def test_every_span_lies_in_the_bucket_that_bounds_it(spans: list[float]) -> Non
         assert sum(found.counts[: number + 1]) == sum(span <= bound for span in spans)
     assert sum(found.counts) == len(spans)
     assert found.seconds == pytest.approx(sum(spans), abs=0.001)
+
+
+def test_large_counts_are_published_to_the_last_unit() -> None:
+    """Written with six digits, a counter above a million stands still and then jumps, and so does every rate of it."""
+    large = 12_345_678_901_234
+    backlog = registry.Backlog(
+        jobs={Status.SUCCEEDED: large}, ready={}, quarantined={}, leased={}, due={},
+        tally=Tally({("settled", "espeak"): large, ("audio_ms", "espeak"): large}),
+    )  # fmt: skip
+    shown = CollectorRegistry(auto_describe=False)
+    shown.register(FarmCollector(backlog, []))
+    seen = Scrape(generate_latest(shown).decode())
+    assert seen("farm_jobs", status="succeeded") == large
+    assert seen("farm_segments_settled_total", model="espeak") == large
+    assert seen("farm_audio_seconds_total", model="espeak") == large / 1000
 
 
 def metrics_table() -> str:

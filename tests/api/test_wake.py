@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import redis
 
-from farm.wake import DESK_QUEUE, Waker, render_queue
+from farm.wake import DESK_QUEUE, Waker, celery_app, render_queue
 from tests.until import until
 
 
@@ -22,6 +22,11 @@ def test_a_wake_arrives_on_its_queue(redis_url: str, broker: redis.Redis) -> Non
     waker.wake(render_queue("espeak"))
     until(lambda: broker.llen("desk") == 1 and broker.llen("render.espeak") == 1)
     waker.close()
+
+
+def test_a_message_is_read_as_json_and_never_unpickled() -> None:
+    """Whoever may write to the broker could run code in a worker that unpickles."""
+    assert set(celery_app("redis://127.0.0.1:9/0").conf.accept_content) == {"json"}
 
 
 def test_wakes_of_one_moment_are_one_and_the_last_of_them_is_sent(redis_url: str, broker: redis.Redis) -> None:

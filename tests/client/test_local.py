@@ -168,6 +168,19 @@ def test_a_farm_whose_storage_was_emptied_starts_and_works(tmp_path: Path) -> No
         shutil.rmtree(tmp_path / "storage")
 
 
+def test_a_data_folder_that_was_moved_serves_its_jobs_at_another_address(tmp_path: Path) -> None:
+    with Local(tmp_path / "here") as local, Farm(local.url) as client:
+        job = client.submit(JobRequest(input="On the move."))
+        client.wait(job.id, timeout=patient(60))
+        before = client.audio(job.id, tmp_path / "before.mp3").read_bytes()
+    (tmp_path / "here").rename(tmp_path / "there")
+    host = "::1" if socket.has_dualstack_ipv6() else "127.0.0.1"
+    with Local(tmp_path / "there", host=host) as local, Farm(local.url) as client:
+        assert client.audio(job.id, tmp_path / "after.mp3").read_bytes() == before
+        again = client.submit(JobRequest(input="And on it goes."))
+        assert client.wait(again.id, timeout=patient(60)).status == "succeeded"
+
+
 def test_a_port_in_use_is_said_and_nothing_stays(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -4,7 +4,7 @@ that a test can stop between any two steps and break something."""
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -156,6 +156,20 @@ class _Tapped:
         if taken:
             self._batches.append(len(taken))
         return taken
+
+
+class Canceling(Unwell):
+    """Has its job canceled when the third clip is made, as by a client who has heard enough."""
+
+    def __init__(self, real: Engine, cancel: Callable[[], object]) -> None:
+        super().__init__(real, stumbles_at="\0")
+        self._cancel = cancel
+
+    def render(self, feed: Feed) -> Iterator[Clip | Failure]:
+        for number, outcome in enumerate(super().render(feed)):
+            yield outcome
+            if number == 2:
+                self._cancel()
 
 
 class Greedy(Unwell):

@@ -15,7 +15,7 @@ from farm.plan_reader import PlanReader
 from farm.sound.flac import decode, encode, from_pcm
 from farm.store import jobs
 from farm.wire import JobError
-from tests.flow.house import Flaky, Greedy, House, Unwell
+from tests.flow.house import Canceling, Flaky, Greedy, House, Unwell
 from tests.patience import patient
 from worker.engine import DeviceFault, Notice, NoticeCode
 from worker.render.renderer import Renderer
@@ -324,6 +324,24 @@ def test_a_canceled_job_is_taken_up_again_by_retry(house: House) -> None:
     assert house.store.run(jobs.retry(job, "default")) is Status.CANCELED
     house.finish()
     assert house.record(job).status is Status.SUCCEEDED
+
+
+def test_a_job_that_was_canceled_half_way_has_the_bytes_of_an_undisturbed_one_after_a_retry(house: House) -> None:
+    text = "\n\n".join(f"{STORY} That was day {number}." for number in range(8))
+    undisturbed = house.submit(input=text, tenant="another")  # whose clips are not shared
+    house.finish()
+    job = house.submit(input=text)
+    house.desk.drain()
+    canceling = Canceling(house.engine, lambda: house.store.run(jobs.cancel(job, "default")))
+    house.renderer(canceling).drain()
+    house.desk.drain()
+    record = house.record(job)
+    assert record.status is Status.CANCELED
+    assert 0 < record.done < record.total
+    house.store.run(jobs.retry(job, "default"))
+    house.finish()
+    assert house.record(job).status is Status.SUCCEEDED
+    assert audio(house, job) == audio(house, undisturbed)
 
 
 def test_a_stopping_worker_gives_back_what_it_had_not_begun(house: House) -> None:
