@@ -119,7 +119,13 @@ def _cluster_ends(text: str, start: int, end: int, *, limit: int, inside: Collec
         ends = [found.end() for found in cluster.finditer(window) if found.end() <= limit]
         ends = [each for each in ends if start + each not in inside]
         ends = [each for each in ends if not _clings(text, start + each)] or ends
-        start += max((each for each in ends if each <= aim), default=ends[0] if ends else limit)
+        least = end - start - (parts - 1) * limit  # a shorter part would make one more of them
+        words = [each for each in ends if each >= least and 2 * each >= aim and _parts_words(text, start + each)]
+        if words:
+            start += min(words, key=lambda each: abs(each - aim))
+        else:
+            ends = [each for each in ends if not _runs_on(text, start + each)] or ends
+            start += max((each for each in ends if each <= aim), default=ends[0] if ends else limit)
         while start in inside:
             start -= 1
         yield start
@@ -128,6 +134,23 @@ def _cluster_ends(text: str, start: int, end: int, *, limit: int, inside: Collec
 def _clings(text: str, cut: int) -> bool:
     """Whether a mark would be parted from what it closes or opens."""
     return text[cut] in CLOSING or text[cut] in "，、；：。！？…,.;:!?ー々" or text[cut - 1] in OPENING
+
+
+# In scripts without spaces these show where a word begins: in Japanese a sign after hiragana, in Thai a vowel that
+# is written before its consonant, in Chinese what follows 的; in an address its marks.
+_WORD_BEGINS = re.compile(
+    r"(?<=[\u3041-\u309f])(?<![おご])(?=[\u30a1-\u30fa\u4e00-\u9fffA-Za-z0-9])|(?=[\u0e40-\u0e44])|(?<=[的们們])(?![确確])"
+    r"|(?<=[A-Za-z0-9][/?&#=_.-])(?=[A-Za-z0-9])"
+)
+_RUNS_ON = re.compile(r"(?<=[\u30a1-\u30ff])(?=[\u30a1-\u30ff])|(?<=[A-Za-z0-9])(?=[A-Za-z0-9])|(?<=[\u0e40-\u0e44])")
+
+
+def _parts_words(text: str, cut: int) -> bool:
+    return _WORD_BEGINS.match(text, cut) is not None
+
+
+def _runs_on(text: str, cut: int) -> bool:
+    return _RUNS_ON.match(text, cut) is not None
 
 
 # --- atoms into spans -------------------------------------------------------------------------------------------------

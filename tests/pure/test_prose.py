@@ -441,6 +441,28 @@ def test_full_width_marks_within_a_number_are_no_ends_of_clauses() -> None:
     assert not [spoken for spoken in cut(text, 30, "zh") if spoken[-1] in "：，" or spoken[0] in "：，"]
 
 
+# --- words without spaces between them --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("language", "limit", "pieces"),
+    [
+        ("ja", 16, "彼は海辺の小さな|喫茶店に長い間座って、"),
+        ("ja", 12, "彼女はお茶を飲んだ|コーヒーも飲んだ"),
+        ("ja", 16, "コンピューター・プログラミングの|スーパーマーケットです"),
+        ("zh", 10, "海边的老人们|看着远方的潮水慢慢"),
+        ("th", 30, "คิดถึงผู้คนที่จะ|ไม่มีวันกลับมาอีก"),
+        ("en", 30, "https://www.example.com/|some/path/of/it?query=1"),
+        ("en", 12, "abcdefghij|klmnopqrst"),
+        ("zh", 10, "潮水慢慢退去灯|亮起来天黑了"),
+    ],
+)  # fmt: skip
+def test_a_run_without_spaces_is_cut_where_a_word_begins(language: str, limit: int, pieces: str) -> None:
+    """Where the text shows none, it is cut in even parts."""
+    text = pieces.replace("|", "")
+    assert [text[span.start : span.end] for span in spans(text, language, limit)] == pieces.split("|")
+
+
 # --- scene breaks -----------------------------------------------------------------------------------------------------
 
 SCENE_BREAKS = [
