@@ -8,6 +8,7 @@ routes.
                  answered without one; before, programs of this machine are
     share        of the server's connections, which no tenant can take from the others (shares.py)
     quotas       the RateLimit fields of every good answer to a tenant
+    browsers     no shared cache keeps what a tenant gets, and none takes it for something else than it is called
     limit        of the body in bytes (body.py)
 
 Plain ASGI: it stands in the path of every accept, and a BaseHTTPMiddleware there costs more than the accept.
@@ -20,7 +21,7 @@ import ipaddress
 import logging
 import re
 import secrets
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -55,6 +56,7 @@ _OF_PROXIES = frozenset({b"forwarded", b"via", b"x-real-ip"})
 _OPEN_PATHS = frozenset({"/healthz", "/readyz", "/docs", "/openapi.json", "/docs/oauth2-redirect", "/"})
 _OPEN_FOLDER = "/dashboard/"  # files that say nothing of this farm
 _OF_KEYS = frozenset({b"authorization", b"cookie"})  # an address for listening needs none, and heeds none
+_READS = ("GET", "HEAD")
 _ASKS_WHO = ("GET", "/v1/session")
 _PREFIX = f"req_{secrets.token_hex(6)}_"  # of this process; a random id for each request costs a system call
 _NUMBERS = count(1)
@@ -136,6 +138,8 @@ class Gate:
             if message["type"] == "http.response.start":
                 started = True
                 marks = [(b"x-request-id", request_id.encode())]
+                if "principal" in scope:
+                    marks += _for_browsers(scope["method"], message["headers"])
                 if message["status"] < HTTPStatus.BAD_REQUEST:
                     marks += await self._quotas(scope.get("principal"))
                 message["headers"] = [*message["headers"], *marks]
@@ -234,6 +238,15 @@ class Gate:
         except ValueError:  # brackets without an address in them
             return False
         return name == self._public_host or _is_loopback(name)
+
+
+def _for_browsers(method: str, headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """A cache may keep an answer that says nothing of this for a tenth of the age of its file: a browser plays the
+    voice that was replaced, and a proxy, which knows nothing of our cookie, gives one tenant's file to another."""
+    fields = [(b"x-content-type-options", b"nosniff")]
+    if method in _READS and all(name != b"cache-control" for name, _ in headers):
+        fields.append((b"cache-control", b"private, no-cache"))
+    return fields
 
 
 def _refuse_others(headers: Mapping[bytes, bytes], origins: Collection[bytes]) -> None:

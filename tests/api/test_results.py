@@ -124,6 +124,22 @@ def test_head_of_a_bucket_is_answered_without_a_redirect(
     assert answer.headers["content-type"] == "audio/mpeg"
 
 
+def test_browsers_and_proxies_ask_again_for_what_may_be_replaced(api: httpx.Client, job: str) -> None:
+    """Without a word of this a cache may keep a file for a tenth of its age."""
+    tag = api.get(f"/v1/jobs/{job}/audio").headers["etag"]
+    for path, kept in [
+        (f"/v1/jobs/{job}", "private, no-cache"),
+        (f"/v1/jobs/{job}/audio", "private, no-cache"),
+        (f"/v1/jobs/{job}/manifest", "private, no-cache"),
+        (f"/v1/jobs/{job}/archive.zip", "no-store"),
+    ]:
+        answer = api.get(path)
+        assert answer.headers["cache-control"] == kept
+        assert answer.headers["x-content-type-options"] == "nosniff"
+    unchanged = api.get(f"/v1/jobs/{job}/audio", headers={"If-None-Match": tag})
+    assert (unchanged.status_code, unchanged.headers["cache-control"]) == (304, "private, no-cache")
+
+
 def test_manifest_and_subtitles_have_their_types(api: httpx.Client, job: str) -> None:
     manifest = api.get(f"/v1/jobs/{job}/manifest")
     assert (manifest.headers["content-type"], manifest.json()["job"]) == ("application/json", job)
