@@ -60,7 +60,7 @@ def read_pdf(data: bytes, name: str) -> Document:
             raise refusal(
                 "too_long", f"{name} has {len(pdf):,} pages; fewer than {MAX_PAGES:,} can be read, so split it"
             )
-        pages = [_lines(pdf[number], number) for number in range(len(pdf))]
+        pages, warnings = _pages(pdf, name)
         if not any(line.text for page in pages for line in page):
             raise refusal(
                 "no_text", f"{name} has {len(pdf):,} pages and no text: they are pictures; run it through OCR first"
@@ -68,7 +68,7 @@ def read_pdf(data: bytes, name: str) -> Document:
         pages = _with_ends(pages)
         placed, firsts = _blocks(pages)
         entries, places = _outline(pdf, placed, firsts)
-        chapters, warnings = by_contents(placed, entries, places) if entries else ((), [])
+        chapters, missing = by_contents(placed, entries, places) if entries else ((), [])
         chapters = chapters or by_headings([one.block for one in placed])
         said = {
             key.lower(): " ".join(str(value).translate(CONTROL).split())
@@ -77,7 +77,7 @@ def read_pdf(data: bytes, name: str) -> Document:
     finally:
         pdf.close()
     metadata = Metadata(title=said.get("title", ""), author=said.get("author", ""), subject=said.get("subject", ""))
-    return Document("pdf", chapters, metadata, tuple(warnings))
+    return Document("pdf", chapters, metadata, (*warnings, *missing))
 
 
 def _opened(data: bytes, name: str) -> pdfium.PdfDocument:
@@ -90,6 +90,24 @@ def _opened(data: bytes, name: str) -> pdfium.PdfDocument:
 
 
 # --- lines ------------------------------------------------------------------------------------------------------------
+
+
+def _pages(pdf: pdfium.PdfDocument, name: str) -> tuple[list[list[_Line]], list[str]]:
+    """The lines of each page, and a warning where pages can't be opened. Raises BadInput where none can."""
+    pages: list[list[_Line]] = []
+    broken: list[int] = []
+    for number in range(len(pdf)):
+        try:
+            pages.append(_lines(pdf[number], number))
+        except pdfium.PdfiumError:
+            pages.append([])
+            broken.append(number + 1)
+    if broken and len(broken) == len(pages):
+        raise refusal("unreadable", f"{name} is broken: no page of it can be opened; save it anew")
+    if not broken:
+        return pages, []
+    others = f" and {len(broken) - 1:,} others" if len(broken) > 1 else ""
+    return pages, [f"page {broken[0]}{others} of {len(pages):,} can't be opened: the text there is left out"]
 
 
 def _lines(page: pdfium.PdfPage, number: int) -> list[_Line]:

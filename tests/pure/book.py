@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -167,6 +168,12 @@ def pdf(pages: Sequence[Sequence[Placed]], *, title: str = "") -> bytes:
     total = len(objects) + 1
     trailer = f"trailer << /Size {total} /Root 1 0 R /Info {len(objects)} 0 R >>\nstartxref\n{len(out)}\n%%EOF"
     return out + f"xref\n0 {total}\n0000000000 65535 f \n{rows}{trailer}".encode("latin-1")
+
+
+def broken_page(data: bytes, number: int) -> bytes:
+    """The PDF with one page, counted from 0, that is none."""
+    found = list(re.finditer(rb"<< /Type /Page /Parent.*?>>\nendobj", data, re.DOTALL))[number]
+    return data[: found.start()] + b"null\nendobj".ljust(len(found[0])) + data[found.end() :]
 
 
 def _in_pdf(text: str) -> str:

@@ -12,7 +12,7 @@ import pytest
 from farm.documents.archive import MAX_ENTRIES, Archive
 from farm.documents.reader import read_document
 from farm.errors import BadInput
-from tests.pure.book import docx, epub, p, page, pdf, zipped
+from tests.pure.book import broken_page, docx, epub, p, page, pdf, zipped
 
 ENCRYPTED = (
     '<encryption xmlns="urn:oasis:names:tc:opendocument:xmlns:container"><EncryptedData '
@@ -100,6 +100,9 @@ REFUSALS: dict[str, tuple[Callable[[], bytes], str, str, str]] = {
     "a PDF without text": (lambda: pdf([[], []]), "a.pdf", "no_text", "OCR"),
     "a PDF with a password": (encrypted_pdf, "a.pdf", "encrypted", "password"),
     "a PDF that is cut off": (lambda: b"%PDF-1.7\n" + b"x" * 99, "a.pdf", "unreadable", "broken or cut off"),
+    "a PDF whose pages are broken": (
+        lambda: broken_page(pdf([[(72, 700, 11, "a")]]), 0), "a.pdf", "unreadable", "no page of it can be opened",
+    ),
     "a PDF of too many pages": (many_pages, "a.pdf", "too_long", "10,000 pages"),
     "a Kindle file": (lambda: b"x" * 60 + b"BOOKMOBI" + b"x" * 99, "a.azw3", "convert_first", "MOBI or AZW3"),
     "an old Word file": (lambda: b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"x" * 99, "a.doc", "convert_first", "DOC"),

@@ -12,7 +12,7 @@ from farm.documents.rules import Reading, left_out
 from farm.documents.tree import Document, Kind
 from farm.documents.view import view_of
 from farm.wire import DocumentRules
-from tests.pure.book import PNG, docx, epub, nav, ncx, p, page, pdf
+from tests.pure.book import PNG, broken_page, docx, epub, nav, ncx, p, page, pdf
 
 RULES = DocumentRules()
 MATHML = 'xmlns="http://www.w3.org/1998/Math/MathML"'
@@ -266,6 +266,13 @@ def test_a_pdf_loses_its_divided_words_running_heads_and_page_numbers() -> None:
     kept = spoken(document, DocumentRules(hyphens="keep", running_heads="read"))
     assert "har-bour" in kept[0][1]
     assert "The Lighthouse" in kept[0][1]
+
+
+def test_a_pdf_is_read_without_the_pages_that_are_broken() -> None:
+    data = pdf([[(72, 700, 11, f"The lamp of page {number} is lit.")] for number in range(1, 4)])
+    document = read_document(broken_page(data, 1), "a.pdf")
+    assert [text for _, text in spoken(document)] == ["The lamp of page 1 is lit.\n\nThe lamp of page 3 is lit."]
+    assert document.warnings == ("page 2 of 3 can't be opened: the text there is left out",)
 
 
 FB2 = f"""<?xml version="1.0" encoding="windows-1251"?>
