@@ -198,3 +198,6 @@ WORDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {language: tuple(words) for language, *words in map(str.split, _SAID.strip().replace("\n", "|").split("|"))}
 )
 THREE_QUARTERS = frozenset(("en", "de", "fr", "it", "pt", "pl", "nl", "cs", "hu", "da"))  # eSpeak NG has a word for ¾
+
+# small capital -> its letter: what decorates names, and has no decomposition
+SMALL_CAPITALS = str.maketrans("ᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘǫʀꜱᴛᴜᴠᴡʏᴢsx", "abcdefghijklmnopqrstuvwyzsx")

@@ -23,6 +23,7 @@ from farm.characters import (
     LOWERED,
     RAISED,
     SIGNS,
+    SMALL_CAPITALS,
     SMALL_SIGNS,
     THREE_QUARTERS,
     WHITE_ON_BLACK,
@@ -53,6 +54,7 @@ def _spelled(text: str, language: str) -> str:
     if _is_plain(text, language):
         return text
     text = _seen(_composed(_stacks(text)))
+    text = _SMALL_CAPITALS.sub(lambda found: found[0].translate(SMALL_CAPITALS), text)
     text = _said(_white_on_black(text), _KEYCAP, lambda found: found[1]).translate(LETTERS)
     text = _STROKE.sub("", text)
     text = _signs(_in_words(text, language))
@@ -188,6 +190,8 @@ def _white_on_black(text: str) -> str:
     return _WHITE_ON_BLACK.sub(lambda found: found[0].translate(WHITE_ON_BLACK), text)
 
 
+# Words that are drawn in phonetic letters; one or two of these are a sound.
+_SMALL_CAPITALS = re.compile(f"(?<!\\w)[{''.join(map(chr, SMALL_CAPITALS))}]{{3,}}(?!\\w)")
 _KEYCAP = re.compile("([0-9#*])\u20e3")
 _WHITE_ON_BLACK = re.compile("[\U0001f170-\U0001f189]{2,}")
 
