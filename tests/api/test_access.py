@@ -52,6 +52,16 @@ def test_a_farm_with_keys_refuses_requests_without_one(ann: httpx.Client, given:
         assert answer.headers["www-authenticate"] == "Bearer"
 
 
+@pytest.mark.parametrize(
+    "given",
+    [b"Bearer \xe9", "Bearer é".encode(), b"Bearer\tfarm_bob", b"Bearer farm_ann farm_ann", b"Bearer " + b"x" * 60_000],
+    ids=["latin-1", "utf-8", "a tab", "two keys", "60 kB"],
+)
+def test_a_header_that_holds_no_key_is_refused_like_a_wrong_one(ann: httpx.Client, given: bytes) -> None:
+    answer = httpx.get(f"{ann.base_url}/v1/jobs", headers=[(b"Authorization", given)], trust_env=False)
+    assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
+
+
 def test_networks_that_webhooks_may_reach_without_keys_are_closed_by_the_first_key(
     store: Store, served: Callable[..., Served]
 ) -> None:

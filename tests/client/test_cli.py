@@ -646,6 +646,43 @@ def test_a_signal_leaves_the_job_running_and_says_how_to_resume(
     client.delete(job)
 
 
+INTERRUPTED_IMPORT = """
+import sys
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "farm.cli.command":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Finder())
+"""
+
+
+def test_ctrl_c_while_the_command_is_loaded_is_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(INTERRUPTED_IMPORT)
+    paths = os.pathsep.join(filter(None, (str(tmp_path), os.environ.get("PYTHONPATH"))))
+    ended = subprocess.run(
+        (sys.executable, "-P", "-m", "farm", "queue"),
+        capture_output=True, text=True, env=clean_environment() | {"PYTHONPATH": paths}, timeout=patient(60),
+    )  # fmt: skip
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
+
+
+def test_neither_an_odd_environment_nor_none_keeps_a_text_from_being_narrated(farm: Local, tmp_path: Path) -> None:
+    """The farm is on this machine, so nothing is asked of a proxy."""
+    odd = {
+        "TZ": "Asia/Kathmandu", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0",
+        "HTTP_PROXY": "rubbish", "ALL_PROXY": "http://127.0.0.1:9", "NO_PROXY": "[::1",
+    }  # fmt: skip
+    (tmp_path / "海.txt").write_text("The sea.", "utf-8")
+    for number, environment in enumerate((odd, {})):
+        known = {name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ} | {"FARM_URL": farm.url}
+        ended = subprocess.run(
+            (sys.executable, "-P", "-m", "farm", "narrate", "海.txt", "-o", f"{number}.mp3"),
+            capture_output=True, cwd=tmp_path, env=known | environment, timeout=patient(60),
+        )  # fmt: skip
+        assert ended.returncode == 0, ended.stderr
+        assert (tmp_path / f"{number}.mp3").stat().st_size > 1000
+
+
 def test_lists_are_readable_and_machine_readable(command: Command) -> None:
     voices = command("voices", "list")
     assert voices.stdout.splitlines()[0].split() == ["voice", "kind", "language", "models", "seconds"]
