@@ -83,10 +83,11 @@ _LIBRARY = (
     r"cuda|cudnn|cublas(?:lt)?|cufft|cusparse(?:lt)?|cusolver|curand|cutlass|nccl|nvml|nvrtc|nvjitlink|triton|hip"
 )
 _OF_A_LIBRARY = re.compile(
-    rf"\b(?:{_LIBRARY})\b:?(?: (?:driver|runtime|call|kernel))? (?:error|failure|failed)"  # CUDA driver error
+    rf"\b(?:{_LIBRARY})\b:?(?: [a-z]+){{0,2}} (?:error|failure|failed|incompatibility)"  # cuDNN Frontend error
     rf"|\btriton error \[cuda\]"
     rf"|\b(?:{_LIBRARY})_(?:status|error)(?:_|\b)"  # CUBLAS_STATUS_INTERNAL_ERROR, NVRTC_ERROR_COMPILATION
     r"|\bcudaerror[a-z]"  # cudaErrorInvalidDevice
+    r"|internal assert failed at .*cuda"  # of PyTorch's own code for it
     r"|unable to find an engine"  # of cuDNN, which does not say its name
 )
 

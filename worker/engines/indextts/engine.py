@@ -91,7 +91,7 @@ class IndexTTS:
     def render(self, feed: Feed) -> Iterator[Clip | Failure]:
         try:
             yield from self._render(feed)
-        except RuntimeError as error:
+        except Exception as error:
             if device_failed(error) or isinstance(error, Broken):
                 raise DeviceFault(str(error).partition("\n")[0], certain=broken_hardware(error)) from error
             raise
