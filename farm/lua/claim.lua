@@ -106,7 +106,7 @@ end
 -- The job of a tenant that waits longest, of those that may be handed out. `jobs` is the key of their turns.
 local function next_job(tenant, jobs)
   if job_room_of(tenant) > 0 then
-    return call('ZRANGE', jobs, 0, 0)[1]
+    return call('ZRANGE', jobs, '0', '0')[1]
   end
   return call('ZINTER', 2, jobs, 'f:running:' .. tenant, 'WEIGHTS', 1, 0)[1]
 end
@@ -118,19 +118,19 @@ local function note_wait(lane, ms)
 end
 
 -- A job of the answer: `segments` are those that are handed out, `ready` the number of those that are left, `began` says
--- whether the job begins with this claim.
-local function entry_of(job, tenant)
+-- whether the job begins with this claim. That of a quarantined segment began before, and comes without a lane.
+local function entry_of(job, tenant, lane)
   local entry = entries[job]
   if not entry then
-    local record = call('HMGET', 'f:j:' .. job, 'revision', 'started', 'created', 'lane', 'ends', 'ready')
-    entry = {segments = {}, ready = number(record[6]), began = not record[2]}
+    local record = call('HMGET', 'f:j:' .. job, 'created', 'ready', 'started', 'revision', 'ends')
+    entry = {segments = {}, ready = number(record[2]), began = not record[3]}
     entries[job] = entry
     job_room[tenant] = job_room_of(tenant) - call('SADD', 'f:running:' .. tenant, job)
     answer[#answer + 1] = job
-    answer[#answer + 1] = tonumber(record[1] or 1)
+    answer[#answer + 1] = tonumber(record[4] or 1)
     answer[#answer + 1] = entry.segments
-    if entry.began and record[3] and not record[5] then
-      note_wait(record[4], t - record[3])
+    if lane and entry.began and record[1] and not record[5] then
+      note_wait(lane, t - record[1])
     end
   end
   return entry
@@ -141,7 +141,7 @@ local function hand_out(job, entry, segments)
   local listed, granted, prefix = #entry.segments, #grant, job .. ':'
   for x, segment in ipairs(segments) do
     entry.segments[listed + x] = segment
-    grant[granted + 2 * x - 1], grant[granted + 2 * x] = prefix .. segment, ''
+    grant[granted + 2 * x - 1], grant[granted + 2 * x] = prefix .. string.format('%d', segment), ''
   end
 end
 
@@ -151,7 +151,7 @@ local function sign()
     call(unpack(grant))
     call('ZADD', 'f:lease', t + lease_ms, token)
     for job, entry in pairs(entries) do
-      local began = entry.began and {'started', 1} or {}
+      local began = entry.began and {'started', '1'} or {}
       call('HSET', 'f:j:' .. job, 'ready', entry.ready, unpack(began))
     end
     for lane, counts in pairs(waited) do
@@ -200,7 +200,7 @@ end
 local function pop(job, k)
   local key, found, from = 'f:r:' .. job, {}, 0
   while #found < k do
-    local first = call('BITPOS', key, 1, from)
+    local first = call('BITPOS', key, '1', from)
     if first < 0 then
       break
     end
@@ -250,7 +250,7 @@ local function serve(lane)
     local segments = pop(job, limit - taken)
     left = 0
     if #segments > 0 then
-      local entry = entry_of(job, tenant)
+      local entry = entry_of(job, tenant, LANES[lane])
       entry.ready = entry.ready - #segments
       left, taken = entry.ready, taken + #segments
       hand_out(job, entry, segments)

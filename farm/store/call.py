@@ -2,7 +2,8 @@
 
 Every verb is a script of farm/lua. `command` makes a Call of a plain Redis command: it goes through command.lua, so
 that a Redis that has lost the keyspace refuses it like every other call. Scripts are rendered here: what the verb uses
-of the constants and of the shared files, then the file of the verb.
+of the constants and of the shared files, then the file of the verb. What only the rest of a file uses, behind a line
+`-- Few calls come here`, is defined at that line.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 Argument = bytes | str | int | float
 
+_SELDOM = "-- Few calls come here"
 _WORD = re.compile(r"[A-Za-z_]\w*")
 _DEFINES = re.compile(r"local (?:function )?(\w+)")
 _SHARED = ("keys", "due", "quota", "passages", "jobs", "grants", "revisions")  # each uses those before it
@@ -91,8 +93,9 @@ def render_scripts(
     for file in resources.files("farm").joinpath("lua").iterdir():
         verb, is_lua, _ = file.name.partition(".lua")
         if is_lua:
-            own = _without_comments(read(verb))
-            source = _needed(shared, own) + own
+            source = ""
+            for own in map(_without_comments, read(verb).split(_SELDOM)):
+                source += _needed(shared, own, source) + own
             scripts[verb] = Script(source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
     return scripts
 
@@ -109,15 +112,15 @@ def _parts(text: str) -> list[tuple[str | None, str]]:
     return [(named[1] if (named := _DEFINES.match(part)) else None, part) for part in parts if part]
 
 
-def _needed(shared: list[tuple[str | None, str]], own: str) -> str:
-    """The parts that a verb uses, and those that these use. Redis runs a script from its first line at every call, and
-    to define what no verb uses would take 8 us of each."""
+def _needed(shared: list[tuple[str | None, str]], own: str, before: str) -> str:
+    """The parts that `own` uses, and those that these use, without those that stand before it. Redis runs a script from
+    its first line at every call, and to define what a call does not use would take 8 us of each."""
     used, kept = set(_WORD.findall(own)), list[str]()
     for name, part in reversed(shared):
         if name is None or name in used:
             used.update(_WORD.findall(part))
             kept.append(part)
-    return "".join(reversed(kept))
+    return "".join(part for part in reversed(kept) if part not in before)
 
 
 def _without_comments(text: str) -> str:

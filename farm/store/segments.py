@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -119,23 +119,26 @@ def settle(
             raise ValueError(f"neither index nor milliseconds of a clip can be negative: {clip}")
         positions[clip.job].append(position)
     codes = ",".join(f"{code}:{count}" for code, count in warned.items())
-    by_job = [
-        (
-            job,
-            [str(clips[position].index) for position in at],
-            [clips[position].milliseconds for position in at],
-            [clips[position].cached for position in at],
-            [clips[position].review for position in at],
+    by_job, order = list[Any](), list[int]()
+    for job, at in positions.items():
+        at.sort(key=lambda position: clips[position].index)  # of neighbours the store writes the bits together
+        group = [clips[position] for position in at]
+        by_job.append(
+            (
+                job,
+                [clip.index for clip in group],
+                [clip.milliseconds for clip in group],
+                _places(clip.cached for clip in group),
+                _places(clip.review for clip in group),
+            )
         )
-        for job, at in positions.items()
-    ]
-    order = [position for at in positions.values() for position in at]
+        order += at
 
     def read(answer: list[int]) -> Settlement:
-        *ones, became_due = answer
-        counted = [False] * len(clips)
-        for position, one in zip(order, ones, strict=True):
-            counted[position] = one == 1
+        became_due, *late = answer
+        counted = [True] * len(clips)
+        for number in late:
+            counted[order[number - 1]] = False
         return Settlement(counted, became_due)
 
     # As one argument: four for each clip cost the server a tenth of a settle, and its sender more.
@@ -166,6 +169,11 @@ def rescue(lease_ms: int, limit: int = 50) -> Call[Rescued]:
         return Rescued(segments, leases, bool(grace))
 
     return Call("rescue", (lease_ms, limit), read)
+
+
+def _places(chosen: Iterable[bool]) -> list[int]:
+    """The places of those that are chosen, from 1 as Lua counts."""
+    return [place for place, one in enumerate(chosen, start=1) if one]
 
 
 def _by_job(segments: Mapping[str, Sequence[int]]) -> list[Argument]:

@@ -36,7 +36,7 @@ BUGS = {
     "rescue forgets what had not begun": ("rescue", "give_back(job, waiting)", ""),
     "a late settle leaves the ready bit": ("settle", "call('SETBIT', 'f:r:' .. job, segment, 0) == 1", "false"),
     "an ended job keeps its plan due": ("shared/jobs", "unschedule('plan', job, t)", ""),
-    "a segment is counted as often as it is settled": ("settle", "if before[v] == 0 then", "if true then"),
+    "a segment is counted as often as it is settled": ("settle", "before % 2 == 1 or nil", "nil"),
 }
 
 

@@ -163,6 +163,14 @@ def test_a_script_defines_what_its_verb_uses_and_nothing_else() -> None:
             assert len(re.findall(rf"\b{name}\b", script.source)) > 1, f"{verb} never uses {name}"
 
 
+def test_a_settle_that_ends_no_job_defines_nothing_of_ends() -> None:
+    counting, _, rest = render_scripts()["settle"].source.partition("  return answer\n")
+    for name in ("MOVES", "move", "close", "complete", "take_out"):
+        defines = rf"^local (function )?{name}\b"
+        assert not re.search(defines, counting, re.MULTILINE)
+        assert len(re.findall(defines, rest, re.MULTILINE)) == 1
+
+
 def test_the_package_carries_every_lua_file() -> None:
     with (ROOT / "pyproject.toml").open("rb") as file:
         patterns = tomllib.load(file)["tool"]["setuptools"]["package-data"]["farm"]

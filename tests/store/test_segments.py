@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import time
 
 import pytest
@@ -104,6 +105,16 @@ def test_a_clip_counts_once(farm: Farm) -> None:
     assert farm.run(segments.settle(grant.token, clips("job_a", 0, 0, 1))).counted == [True, False, True]
     assert farm.run(segments.settle(grant.token, clips("job_a", 0, 1))).counted == [False, False]
     assert (farm.record().done, farm.record().milliseconds) == (2, 200)
+
+
+def test_clips_count_once_in_any_order_and_beside_others_that_count_already(farm: Farm) -> None:
+    farm.running(segments=100)
+    token, earlier = farm.claim(want=100).token, range(3, 100, 7)
+    assert all(farm.run(segments.settle(token, clips("job_a", *reversed(earlier)))).counted)
+    shuffled = random.Random(1).sample(range(100), 100)
+    settlement = farm.run(segments.settle(token, clips("job_a", *shuffled, 0, 99)))
+    assert settlement.counted == [*(index not in earlier for index in shuffled), False, False]
+    assert (settlement.became_due, farm.record().done) == (1, 100)
 
 
 def test_clips_of_many_jobs_are_answered_in_the_order_given(farm: Farm) -> None:

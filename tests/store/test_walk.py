@@ -88,7 +88,7 @@ BUGS = {
     "a dead segment holds its passage up": ("shared/grants", "pass(job, {segment}, t)", ""),
     "a passage is made twice where a dead segment comes late": ("settle", "not was_dead and segment or nil", "segment"),
     "a batch counts a retried job's segments twice": ("shared/revisions", "tally(batch, sum, ", "number("),
-    "a late clip of an earlier revision counts": ("settle", "(not hands or hands[k])", "true"),
+    "a late clip of an earlier revision counts": ("settle", "hands and not hands[k]", "false"),
     "a result that was retired still counts for its bytes": ("retire", "string.match(kept, '^%d+ %d+ (%d+)')", "0"),
     "an edit leaves the retention of the result as it was": ("shared/revisions", "unschedule('expire', job, t)", ""),
     "an expired job keeps its earlier results": ("expire", "drop_revisions(job, t)", "0"),

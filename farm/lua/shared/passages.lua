@@ -1,6 +1,10 @@
 -- Passages: the stretches of a long job that the desk makes while the rest is rendered (farm/passages.py). They only save
 -- time: assembly makes each that is missing. So the segments of a passage are counted once, and after a redo never again.
 
+local function has_passages(job)
+  return call('EXISTS', 'f:p:' .. job) == 1
+end
+
 -- The segment after the last of a passage; 0 for a passage that the job does not have.
 local function end_of_passage(job, number)
   return call('BITFIELD', 'f:p:' .. job, 'GET', 'u32', '#' .. 2 * number)[1]
