@@ -25,6 +25,11 @@ _WIDE_WIDTHS = range(16, 121)  # but for scripts of wide characters
 _NARROW_WIDTHS = range(8, 16)  # of these, columns and captions of wide characters; but verse is as narrow
 _WIDE = re.compile(r"[\u2e80-\ua4cf\uac00-\ud7ff\uf900-\ufaff]")
 _HEADING = re.compile(r"第.{1,9}[章回节節卷部篇話话幕]|[序跋]|目[录錄次]|[上中下][卷部篇]")
+_OF_NAMES = re.compile(  # what a name goes on after, in spite of its full stop
+    r"(?:Mr|Mrs|Ms|Messrs|Dr|Prof|St|Rev|Gen|Col|Capt|Lt|Sgt|Mme|Mlle|M|Mgr|Hr|Frl|Sr|Sra|Srta|Dra|Sig|Dott|Mevr|Dhr|Ks"
+    r"|[^\W\d_])\."
+)
+_LOOK = 80  # characters at the end of a page
 DIVIDERS = frozenset("-\u00ad\u2010\u00ac\u2e17")  # a hyphen, as typewriters, OCR and Fraktur write it
 _ACCENTS = frozenset(map(chr, range(0x300, 0x370)))
 
@@ -68,7 +73,7 @@ def paragraphs(text: str) -> Iterator[Paragraph]:
         start = line.start if start is None else start
         is_break = start == line.start and is_scene_break(text, line.start, line.end)
         next_breaks = following is not None and is_scene_break(text, following.start, following.end)
-        if is_break or next_breaks or following is None or not _goes_on(text, line, width):
+        if is_break or next_breaks or following is None or not _goes_on(text, line, following, width):
             yield Paragraph(start, line.end, is_break)
             start = None
 
@@ -113,12 +118,14 @@ def _with_next(lines: Iterator[_Line]) -> Iterator[tuple[_Line, _Line | None]]:
         yield held, None
 
 
-def _goes_on(text: str, line: _Line, width: int) -> bool:
+def _goes_on(text: str, line: _Line, following: _Line, width: int) -> bool:
     """Whether the next line belongs to the same paragraph."""
-    if _divides(text, line) or (line.page and _sentence_goes_on(text, line)):
+    if _divides(text, line) or (line.page and _sentence_goes_on(text, line, following)):
         return True
     if line.last or not width or line.deeper:
         return False
+    if text[line.end - 1] in DIVIDERS and text[line.end - 2 : line.end - 1].isalnum():  # die US- / Botschaft
+        return True
     return _full(text, line, width) or text[line.next].islower()
 
 
@@ -130,11 +137,16 @@ def _divides(text: str, line: _Line) -> bool:
     return (before.isalpha() or before in _ACCENTS) and text[line.next].islower()
 
 
-def _sentence_goes_on(text: str, line: _Line) -> bool:
+def _sentence_goes_on(text: str, line: _Line, following: _Line) -> bool:
     """Whether a sentence runs over the end of a page: it has not ended, and what follows is no beginning."""
+    words = text[max(line.start, line.end - _LOOK) : line.end].split()
     if _stops(text, line):
-        return False
-    first, last = text[line.next], text[line.start : line.end].rsplit(None, 1)[-1]
+        return _OF_NAMES.fullmatch(words[-1]) is not None
+    first, last = text[line.next], words[-1]
+    if first.isupper() and following.last and not _stops(text, following):
+        return False  # a heading
+    if len(words) >= 6 and 2 * sum(word[0].islower() for word in words) >= len(words):
+        return True  # prose, though what follows has a capital
     if first.islower() or last[0].islower() or last[-1] in ",-‐–—，、،":
         return True
     return first.isalpha() and not first.isupper() and _HEADING.match(text, line.start, line.end) is None

@@ -44,7 +44,7 @@ _AND = {
 _HEADS = {
     "en": "well half twenty thirty forty fifty sixty seventy eighty ninety",
     "fr": "peut celui celle ceux demi",
-    "ru": "кое",
+    "ru": "кое",  # and those of _WHOLE
     "uk": "казна хтозна",
 }
 _TAILS = {
@@ -55,8 +55,22 @@ _TAILS = {
     "ru": "то нибудь либо ка таки за под",
     "uk": "то небудь таки за під",
 }  # only behind a whole word: "dit-/il", "кто-/то"
+# Words whose parts tell that they were no halves: кто-/то, по-/моему, из-/за, disait-/il.
+_WHOLE = {
+    "en": re.compile("self-(?!ish|less|same|hood)[a-z]+|so-called|vice-versa"),
+    "ru": re.compile(
+        "(?:кто|что|где|куда|когда|как|почему|зачем|откуда|сколько|чей|чья|чьё|как(?:ой|ая|ое|ие|ого|ом|ую|их))-то"
+        "|[а-яё]+-(?:нибудь|либо)|по-(?:(?:мо|тво|сво|наш|ваш|прежн|настоящ|хорош)ему"
+        "|(?:друг|нов|стар|ин|разн|прост|добр)ому|[а-яё]+(?:ски|цки|ьи))|(?:всё|все|так|опять|прямо|довольно)-таки"
+        "|из-(?:за|под)"
+    ),
+    "uk": re.compile(
+        "(?:хто|що|де|куди|коли|як|чому|який|яка|яке|які)-то|[а-яєіїґ']+-небудь|по-(?:[а-яєіїґ]+(?:ськи|ому|єму))"
+    ),
+    "fr": re.compile("[a-zéèêàâîôûç']+[tdsz]-(?:ils?|elles?|on|en|y)"),
+}
 _WITHIN = frozenset(
-    {"in", "of", "to", "the", "and", "by", "up", "at", "on", "de", "la", "le", "en", "sur"}
+    {"à", "dire", "in", "of", "to", "the", "and", "by", "up", "at", "on", "de", "la", "le", "en", "sur"}
 )  # mother-in-/law
 
 
@@ -66,6 +80,7 @@ class Reading:
     def __init__(self, texts: Iterable[str], language: str) -> None:
         self._texts = texts
         tag = language.lower().replace("_", "-").partition("-")[0]
+        self._whole = _WHOLE.get(tag)
         self._and, self._heads, self._tails = (
             frozenset(words.get(tag, "").split()) for words in (_AND, _HEADS, _TAILS)
         )
@@ -90,7 +105,8 @@ class Reading:
             return head + tail
         around = found.string[found.start() - 1 : found.start()], found.string[found.end() : found.end() + 1]
         is_compound = (
-            is_title or head[-1].isdigit() or first == last or first in self._heads
+            is_title or len(head) == 1 or head[-1].isdigit() or first == last or first in self._heads
+            or (self._whole is not None and self._whole.fullmatch(f"{first}-{last}") is not None)
             or (last in self._tails and first in self._words) or f"{first}-{last}" in self._words
             or ("-" in around and (first in _WITHIN or last in _WITHIN))
         )  # fmt: skip

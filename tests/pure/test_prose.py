@@ -552,6 +552,8 @@ def test_a_text_of_scene_breaks_alone_has_one_span() -> None:
     ("They came, all of them, to a well-", "known house."),
     ("守塔人慢慢地走下了一百二十級台階走到", "海邊坐下來看海。"), ("他走到了", "河边坐下。"),
     ("Er ging zum", "Fluss hinab."), ("She went with", "John to the sea."), ("It was on page", "12 of it."),
+    ("He said that it was Mr.", "Smith who came."), ("It was signed by J.", "Smith."),
+    ("She had walked all day with her friend Anna", "Karenina to the shore."),
 ])  # fmt: skip
 def test_a_sentence_goes_on_over_a_page_break(page: str, before: str, after: str) -> None:
     assert cut(before + page + after, 290) == [before + page + after]
@@ -565,6 +567,19 @@ def test_a_sentence_goes_on_over_a_page_break(page: str, before: str, after: str
 def test_a_paragraph_or_a_heading_ends_at_a_page_break(page: str, before: str, after: str) -> None:
     assert cut(before + page + after, 290) == [before, after]
     assert gaps(before + page + after) == [Gap.PARAGRAPH, Gap.CHAPTER]
+
+
+@pytest.mark.parametrize("before", ["and that was the end", "they all lived happily in the old house by the sea"])
+def test_a_heading_on_the_next_page_is_no_part_of_a_sentence_before_it(before: str) -> None:
+    assert cut(f"{before}\n\fThe Storm\n\nIt rained.", 290) == [before, "The Storm", "It rained."]
+
+
+def test_a_compound_that_ends_a_line_of_a_hard_wrapped_text_goes_on() -> None:
+    words = "die Leute gingen aber dann doch noch einmal hinunter zu dem alten Hafen und sahen " * 6
+    lines = textwrap.fill(words, 60).splitlines()
+    text = "\n".join([*lines[:3], "vor der US-", "Botschaft", *lines[3:]])
+    assert len(cut(text, 100_000)) == 1
+    assert cut("“But I-\nShe stopped.", 290) == ["“But I-", "She stopped."]
 
 
 def test_a_full_line_at_the_end_of_a_page_goes_on_in_a_hard_wrapped_book() -> None:
