@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import re
 import zipfile
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import mammoth
@@ -20,10 +21,18 @@ from farm.documents.inserted import html_of
 from farm.documents.metadata import Metadata
 from farm.documents.refusals import refusal
 from farm.documents.tree import Document
-from farm.documents.word import readable
+from farm.documents.word import HEADING, readable
 from farm.documents.xml import Element, attribute, local, parse_html, parse_xml
 
-_STYLES = "p[style-name='Title'] => h1:fresh\np[style-name='Subtitle'] => p:fresh"
+_STYLES = """
+    p[style-name='Title'] => h1:fresh
+    p[style-name='Subtitle'] => p:fresh
+    p[style-name^='toc'] => nav > p:fresh
+    p[style-name='table of figures'] => nav > p:fresh
+"""
+_OUTLINED = "\n".join(f"p.{HEADING}{level} => h{level}:fresh" for level in range(1, 7))
+_HEADING_NAME = re.compile(r"heading ([1-6])", re.IGNORECASE)
+_MOST_BASES = 12  # styles that are each based on the next
 _NOTE = re.compile(r"(?:footnote|endnote)-\d+")
 _WITH_TEXT = re.compile(r"word/(?:document\d*|footnotes\d*|endnotes\d*)\.xml", re.IGNORECASE)
 _MOST_MESSAGES = 20
@@ -46,7 +55,7 @@ def _page(archive: Archive, data: bytes, name: str, depth: int) -> tuple[Element
     try:
         made = mammoth.convert_to_html(
             io.BytesIO(_readable(archive, data, name)),
-            style_map=_STYLES,
+            style_map="\n".join((_STYLES, _OUTLINED, *_headings(archive))),
             convert_image=mammoth.images.img_element(_no_picture),
             id_prefix="" if depth == 1 else f"{name}-",
         )
@@ -56,7 +65,34 @@ def _page(archive: Archive, data: bytes, name: str, depth: int) -> tuple[Element
     for node in root.iter():
         if local(node) == "li" and _NOTE.search(node.get("id") or ""):
             node.set("role", "doc-footnote")
-    return root, [*(message.message for message in made.messages), *_insert(root, archive, depth)]
+    said = [message.message for message in made.messages if HEADING not in message.message]
+    return root, [*said, *_insert(root, archive, depth)]
+
+
+def _headings(archive: Archive) -> Iterator[str]:
+    """What mammoth is to know of a writer's own styles: those that are based on a heading, or have its level."""
+    entry = archive.find("word/styles.xml")
+    styles = {}
+    for node in parse_xml(archive.read(entry), entry)[0] if entry else ():
+        if local(node) == "style" and attribute(node, "type") == "paragraph":
+            styles[attribute(node, "styleId")] = {local(one): attribute(one, "val") for one in node.iter()}
+    for identity in styles:
+        level = _level(identity, styles)
+        if level and re.fullmatch(r"[A-Za-z0-9_-]+", identity):
+            yield f"p.{identity} => h{level}:fresh"
+
+
+def _level(identity: str, styles: Mapping[str, Mapping[str, str]]) -> int:
+    """Of the headings of a style; 0 of any other."""
+    for _ in range(_MOST_BASES):
+        about = styles.get(identity, {})
+        if named := _HEADING_NAME.fullmatch(about.get("name", "")):
+            return int(named[1])
+        if (outline := about.get("outlinelvl", "")) in ("0", "1", "2", "3", "4", "5"):
+            return int(outline) + 1
+        if outline or not (identity := about.get("basedon", "")):
+            break
+    return 0
 
 
 def _readable(archive: Archive, data: bytes, name: str) -> bytes:

@@ -128,6 +128,8 @@ class _Reader:
             self._emit(Block(Kind.BREAK, types=self._types))
         elif name == "br":
             self._line.end()
+        elif name == "img" and _is_initial(node):
+            self._line.add(attribute(node, "alt").strip())
         elif name == "img" or name == "image":
             self._line.mark("image", " ".join(attribute(node, "alt").translate(CONTROL).split()))
         elif name == "math":
@@ -261,6 +263,12 @@ def _is_reference(node: Element, types: Sequence[str]) -> bool:
         return False
     raised = local(node.getparent()) == "sup" or any(local(child) == "sup" for child in node)
     return raised and _REFERENCE.fullmatch("".join(node.itertext()).strip()) is not None
+
+
+def _is_initial(node: Element) -> bool:
+    """Whether a picture is the first letter of a word, as old books have them."""
+    letters = attribute(node, "alt").strip().lstrip("\"'“‘«„»")
+    return len(letters) == 1 and letters.isalpha() and (node.tail or "")[:1].isalpha()
 
 
 def _leads_back(node: Element, types: Sequence[str]) -> bool:

@@ -5,6 +5,9 @@ bdo, dir                      what they hold: runs of Hebrew and Arabic
 fldSimple                     what the field shows
 oMath                         its signs, in one line
 cr, ptab                      a line end, a tab
+a page break in a paragraph   a space
+a dropped capital             the beginning of the paragraph behind it
+an outline level              a heading's style: `HEADING` and the level
 a text box without a fallback its paragraphs
 hidden text                   nothing: mammoth would show it
 """
@@ -17,7 +20,9 @@ from collections.abc import Callable, Iterator, Mapping
 from farm.characters import RAISED_DIGITS
 from farm.documents.xml import Element, local
 
+HEADING = "OutlineHeading"
 _OF_WORD = re.compile(r"wordprocessingml|officeDocument/(?:2006/)?math|markup-compatibility", re.IGNORECASE)
+_KEEP = "{http://www.w3.org/XML/1998/namespace}space"
 _NO = ("0", "false", "off", "none")
 
 
@@ -45,7 +50,7 @@ def _formula(node: Element) -> bool:
         return False
     space = str(word.tag).rpartition("}")[0] + "}"
     run = node.makeelement(f"{space}r")
-    text = run.makeelement(f"{space}t", {"{http://www.w3.org/XML/1998/namespace}space": "preserve"})
+    text = run.makeelement(f"{space}t", {_KEEP: "preserve"})
     text.text = f" {' '.join(''.join(_signs(node)).split())} "
     run.append(text)
     return _replaced(node, [run])
@@ -72,6 +77,39 @@ def _hidden(node: Element) -> bool:
     said = next((value for key, value in node.attrib.items() if key.endswith("}val")), "true")
     run = node.getparent().getparent()
     return said.lower() not in _NO and local(run) == "r" and run.getparent() is not None and _replaced(run, [])
+
+
+def _break(node: Element) -> bool:
+    kind = next((value for key, value in node.attrib.items() if key.endswith("}type")), "")
+    if kind not in ("page", "column"):
+        return False
+    text = node.makeelement(str(node.tag).replace("}br", "}t"), {_KEEP: "preserve"})
+    text.text = " "
+    return _replaced(node, [text])
+
+
+def _dropped(node: Element) -> bool:
+    """Of the frame of a paragraph: its letter goes to the next one."""
+    paragraph = node.getparent().getparent()
+    following = paragraph.getnext() if local(paragraph) == "p" else None
+    if not any(key.endswith("}dropCap") and value != "none" for key, value in node.attrib.items()):
+        return False
+    if following is None or local(following) != "p":
+        return False
+    place = next((at for at, one in enumerate(following) if local(one) != "ppr"), len(following))
+    following[place:place] = [one for one in paragraph if local(one) != "ppr"]
+    return _replaced(paragraph, [])
+
+
+def _outlined(node: Element) -> bool:
+    """Of the properties of a paragraph without a style."""
+    properties = node.getparent()
+    level = next((value for key, value in node.attrib.items() if key.endswith("}val")), "")
+    if local(properties) != "ppr" or level not in "012345" or any(local(one) == "pstyle" for one in properties):
+        return False
+    space = str(node.tag).rpartition("}")[0] + "}"
+    properties.append(node.makeelement(f"{space}pStyle", {f"{space}val": f"{HEADING}{int(level or 0) + 1}"}))
+    return True
 
 
 def _alternatives(node: Element) -> bool:
@@ -103,6 +141,7 @@ def _renamed(name: str) -> Callable[[Element], bool]:
 _MENDED: Mapping[str, Callable[[Element], bool]] = {
     "ruby": _ruby, "bdo": _unwrapped, "dir": _unwrapped, "fldsimple": _unwrapped, "omathpara": _unwrapped,
     "omath": _formula, "cr": _renamed("br"), "ptab": _renamed("tab"), "vanish": _hidden,
+    "br": _break, "framepr": _dropped, "outlinelvl": _outlined,
     "alternatecontent": _alternatives, "drawing": _box,
 }  # fmt: skip
 

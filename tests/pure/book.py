@@ -102,14 +102,16 @@ def zipped(files: Mapping[str, str | bytes]) -> bytes:
     return out.getvalue()
 
 
-def docx(body: str, *, notes: str = "", title: str = "", chunks: Mapping[str, str | bytes] | None = None) -> bytes:
+def docx(
+    body: str, *, notes: str = "", title: str = "", styles: str = "", chunks: Mapping[str, str | bytes] | None = None
+) -> bytes:
     """`body`: paragraphs of word/document.xml, as p() makes them. `chunks`: name -> a document that `body` puts in by
     `altChunk`, whose id is that name."""
     word = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
     kind = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
     package = "http://schemas.openxmlformats.org/package/2006"
     parts = "application/vnd.openxmlformats-officedocument.wordprocessingml"
-    styles = "".join(
+    styles += "".join(
         f'<w:style w:type="paragraph" w:styleId="Heading{n}"><w:name w:val="heading {n}"/></w:style>' for n in (1, 2)
     )
     return zipped(

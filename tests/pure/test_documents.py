@@ -381,6 +381,11 @@ def test_chapters_that_no_style_marks_are_known_by_their_lines() -> None:
     assert [one.title for one in read_document(b"# A\n\nChapter 1\n\na", "a.md").chapters] == ["A"]
 
 
+def test_a_picture_of_the_first_letter_of_a_word_is_read_as_that_letter() -> None:
+    page = "<p><img src=a alt=W>hen it <img src=b alt=X> was <img src=c alt='A cat'>late.</p>"
+    assert spoken(read_document(page.encode(), "a.html")) == [("", "When it was late.")]
+
+
 # --- footnotes of Markdown --------------------------------------------------------------------------------------------
 
 

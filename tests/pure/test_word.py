@@ -42,6 +42,8 @@ def told(paragraph: str) -> str:
             "x²",
         ),
         ("<w:r><w:t>one</w:t><w:cr/><w:t>two</w:t><w:ptab/><w:t>three</w:t></w:r>", "one\ntwo three"),
+        (run("one") + '<w:r><w:br w:type="page"/></w:r>' + run("two"), "one two"),
+        (run("one") + "<w:r><w:br/></w:r>" + run("two"), "one\ntwo"),
         (run("seen") + run(" hidden", "<w:vanish/>") + run(" too", '<w:vanish w:val="0"/>'), "seen too"),
         (run("10") + run("6", '<w:vertAlign w:val="superscript"/>'), "10⁶"),
         (run("A") + f"<w:r>{BOX}</w:r>", "A\n\nin a box"),
@@ -50,7 +52,20 @@ def told(paragraph: str) -> str:
             "A\n\nin a box",
         ),
     ],
-    ids=["ruby", "direction", "field", "formula", "power", "line end", "hidden", "raised", "box", "choice"],
+    ids=[
+        "ruby",
+        "direction",
+        "field",
+        "formula",
+        "power",
+        "line end",
+        "page",
+        "line",
+        "hidden",
+        "raised",
+        "box",
+        "choice",
+    ],
 )
 def test_nothing_of_a_paragraph_is_lost(paragraph: str, said: str) -> None:
     assert told(paragraph) == said
@@ -69,6 +84,47 @@ def test_a_document_of_word_online_is_known_by_the_name_of_its_part() -> None:
         }
     )
     assert read_document(data, "a.docx").chapters[0].blocks[0].text == "Text."
+
+
+# --- what is said by styles -------------------------------------------------------------------------------------------
+
+PARAGRAPH = '<w:style w:type="paragraph" w:styleId='
+OWN_STYLES = f"""
+    {PARAGRAPH}"Mine"><w:name w:val="My Chapter"/><w:basedOn w:val="Big"/></w:style>
+    {PARAGRAPH}"Big"><w:name w:val="Big"/><w:basedOn w:val="Heading1"/></w:style>
+    {PARAGRAPH}"Level"><w:name w:val="Level"/><w:pPr><w:outlineLvl w:val="0"/></w:pPr></w:style>
+    {PARAGRAPH}"Body"><w:name w:val="Body"/><w:pPr><w:outlineLvl w:val="9"/></w:pPr></w:style>
+    {PARAGRAPH}"Round"><w:name w:val="Round"/><w:basedOn w:val="Round"/></w:style>
+    {PARAGRAPH}"TOC1"><w:name w:val="toc 1"/></w:style>
+    {PARAGRAPH}"TOCHeading"><w:name w:val="TOC Heading"/></w:style>
+"""
+
+
+@pytest.mark.parametrize(
+    ("headed", "is_heading"),
+    [
+        (p("One", "Mine"), True), (p("One", "Big"), True), (p("One", "Level"), True), (p("One", "Heading1"), True),
+        (f'<w:p><w:pPr><w:outlineLvl w:val="0"/></w:pPr>{run("One")}</w:p>', True),
+        (f'<w:p><w:pPr><w:outlineLvl w:val="9"/></w:pPr>{run("One")}</w:p>', False),
+        (p("One", "Body"), False), (p("One", "Round"), False),
+    ],
+)  # fmt: skip
+def test_a_writers_own_style_is_a_heading_where_its_base_or_its_level_says_so(headed: str, is_heading: bool) -> None:
+    document = read_document(docx(headed + p("Text.", "Body"), styles=OWN_STYLES), "a.docx")
+    assert [chapter.title for chapter in document.chapters] == (["One"] if is_heading else [""])
+
+
+def test_a_table_of_contents_of_word_is_not_spoken() -> None:
+    body = p("Contents", "TOCHeading") + p("One 3", "TOC1") + p("Two 9", "TOC1") + p("One", "Heading1") + p("Text.")
+    document = read_document(docx(body, styles=OWN_STYLES), "a.docx")
+    said = [Reading(document, DocumentRules()).spoken(chapter).text for chapter in document.chapters]
+    assert [text for text in said if text] == ["One\n\nText."]
+
+
+def test_a_dropped_capital_is_the_first_letter_of_its_word() -> None:
+    frame = '<w:pPr><w:framePr w:dropCap="drop" w:lines="3"/></w:pPr>'
+    document = read_document(docx(f"<w:p>{frame}{run('O')}</w:p>" + p("nce upon a time.")), "a.docx")
+    assert Reading(document, DocumentRules()).spoken(document.chapters[0]).text == "Once upon a time."
 
 
 # --- documents that Word puts in --------------------------------------------------------------------------------------
