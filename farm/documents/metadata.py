@@ -7,8 +7,10 @@ the cover, and those lie beside it.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
+
+MOST_CHARACTERS = 1_000  # of a field; of a description ten times as many
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,16 @@ class Metadata:
         if self.cover is not None:
             said["cover"] = self.cover.media_type
         return json.dumps(said, ensure_ascii=False, separators=(",", ":"))
+
+    def shortened(self) -> Metadata:
+        """Every look at the document and every recording of it carries these fields, and no player shows megabytes."""
+        long: dict[str, Any] = {
+            field.name: value[:most].rstrip() + " …"
+            for field in fields(self)
+            if isinstance(value := getattr(self, field.name), str)
+            and len(value) > (most := MOST_CHARACTERS * (10 if field.name == "description" else 1))
+        }
+        return replace(self, **long)
 
     @classmethod
     def from_json(cls, said: str | bytes, cover: bytes | None = None) -> Metadata:

@@ -23,6 +23,8 @@ from farm.documents.xml import attribute, local, parse_html
 from farm.errors import BadInput, TooLarge
 from farm.wire import MAX_DOCUMENT_BYTES
 
+MAX_CHAPTERS = 10_000  # each look at the document shows them all
+
 _CONVERT = "convert it to EPUB or DOCX first, for example with calibre or LibreOffice"
 _HTML = re.compile(r"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html)\b", re.IGNORECASE | re.DOTALL)
 _HTML_NAME = re.compile(r"\.x?html?$", re.IGNORECASE)
@@ -55,7 +57,13 @@ def read_document(data: bytes, filename: str = "", encoding: str | None = None) 
     document = _read(data, filename, name, encoding)
     if not document.chapters:
         raise refusal("no_text", f"there is no text in {name} to speak")
-    return document
+    if len(document.chapters) > MAX_CHAPTERS:
+        raise refusal(
+            "too_many_chapters",
+            f"{name} has {len(document.chapters):,} chapters, more than {MAX_CHAPTERS:,}, which no book has; split it, "
+            "or make less of it a heading",
+        )
+    return replace(document, metadata=document.metadata.shortened())
 
 
 def _read(data: bytes, filename: str, name: str, encoding: str | None) -> Document:

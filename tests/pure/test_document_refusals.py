@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from farm.documents.archive import MAX_ENTRIES, Archive
-from farm.documents.reader import read_document
+from farm.documents.reader import MAX_CHAPTERS, read_document
 from farm.errors import BadInput
 from tests.pure.book import broken_page, docx, epub, p, page, pdf, zipped
 
@@ -121,6 +121,9 @@ REFUSALS: dict[str, tuple[Callable[[], bytes], str, str, str]] = {
     ),
     "a Word document that Word has not written": (
         lambda: zipped({"word/document.xml": "<a/>"}), "a.docx", "unreadable", "save it anew",
+    ),
+    "a text of too many chapters": (
+        lambda: b"# Night\n\nIt is dark.\n\n" * (MAX_CHAPTERS + 1), "a.md", "too_many_chapters", "10,001 chapters",
     ),
     "an FB2 without text": (lambda: b"<FictionBook", "a.fb2", "no_text", "no text"),
     "bytes that are no text": (lambda: "a\0b".encode("utf-16-le") * 9, "a.txt", "unknown_kind", "convert"),

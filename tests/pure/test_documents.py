@@ -30,6 +30,22 @@ def told(body: str, **rules: str) -> str:
     return "\n\n".join(text for _, text in spoken(document, DocumentRules.model_validate(rules)))
 
 
+@pytest.mark.parametrize("filename", ["a.epub", "a.html"])
+def test_what_a_document_says_of_itself_is_shortened(filename: str) -> None:
+    """It is in every look at the document, and in the tags of every recording."""
+    author, about = "A. Keeper " * 200_000, "About the sea. " * 200_000
+    said = f"<dc:creator>{author}</dc:creator><dc:description>{about}</dc:description>"
+    meta = f'<meta name="author" content="{author}"/><meta name="description" content="{about}"/>'
+    data = {
+        "a.epub": lambda: epub({"a.xhtml": page("<p>Night.</p>")}, metadata=f"<dc:title>Sea</dc:title>{said}"),
+        "a.html": lambda: f"<html><head><title>Sea</title>{meta}</head><body><p>Night.</p></body></html>".encode(),
+    }[filename]()
+    metadata = read_document(data, filename).metadata
+    assert metadata.title == "Sea"
+    assert metadata.author == ("A. Keeper " * 100).strip() + " …"
+    assert 9_900 < len(metadata.description) <= 10_002
+
+
 # --- EPUB: chapters ---------------------------------------------------------------------------------------------------
 
 
