@@ -37,6 +37,7 @@ import psutil
 
 from benchmarks.faults import KINDS, MISREAD, misread, plant
 from benchmarks.sentences import SENTENCES
+from benchmarks.weights import look_for_ear, look_for_kokoro
 from farm.settings import Settings
 from farm.storage.folder import LocalStorage
 from tests.engine.feeds import clip
@@ -104,6 +105,8 @@ RULES: Mapping[str, Callable[[Judged], bool]] = {
 def main() -> int:
     options = arguments()
     settings = Settings.read(model="kokoro")
+    look_for_kokoro()
+    look_for_ear(settings)
     with tempfile.TemporaryDirectory() as scratch:
         engine = load(settings)
         folder = options.clips or Path(scratch)

@@ -25,6 +25,7 @@ import numpy as np
 from benchmarks.occupancy import Scripted, fill
 from benchmarks.redis_server import redis_server
 from benchmarks.sentences import SENTENCES
+from benchmarks.weights import look_for_ear, look_for_kokoro
 from farm.settings import Settings
 from farm.storage import open_storage
 from farm.store import Store
@@ -65,9 +66,12 @@ def main() -> None:
     parser.add_argument("--behind", choices=("wait", "pass"), default="wait")
     parser.add_argument("--wrong", action="store_true", help="every clip says another sentence")
     options = parser.parse_args()
+    settings = Settings.read(check="report", check_behind=options.behind)
+    look_for_kokoro()
+    look_for_ear(settings)
     texts = SENTENCES["en"][: options.batches * BATCH]
     engine = Sleeping(texts, options.speed, wrong=options.wrong)
-    check = opened(Settings.read(check="report", check_behind=options.behind), engine.card)
+    check = opened(settings, engine.card)
     rates: dict[bool, list[float]] = {False: [], True: []}
     for _ in range(options.rounds):
         for hears in (False, True):

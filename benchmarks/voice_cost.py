@@ -4,6 +4,8 @@ python -m benchmarks.voice_cost                    kokoro, by one worker and by 
 python -m benchmarks.voice_cost --model espeak
 
 Each worker is a process of its own that loads the engine, says every sentence once to warm up, and then all of them.
+
+goals: two workers say at least 1.9 times as much as one; at most 450 MB a worker; a start of at most 3 s.
 """
 
 from __future__ import annotations
@@ -15,6 +17,9 @@ import subprocess
 import sys
 import time
 
+from benchmarks.weights import look_for_kokoro
+
+GOAL_TWO, GOAL_MEMORY_MB, GOAL_START_S = 1.9, 450, 3.0
 SENTENCES = (
     "The tide went out, and nobody saw it go.",
     "Where have you been all afternoon?",
@@ -26,7 +31,7 @@ SENTENCES = (
 )
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="kokoro")
     parser.add_argument("--rounds", type=int, default=2, help="how often all sentences are said (%(default)s)")
@@ -34,19 +39,36 @@ def main() -> None:
     options = parser.parse_args()
     if options.worker:
         print(json.dumps(measured(options.model, options.rounds)))
-        return
+        return 0
+    if options.model == "kokoro":
+        look_for_kokoro()
     print("| workers | CPU s / s of audio | s of audio / s | memory of one | start |\n|---|---|---|---|---|")
-    for count in (1, 2):
-        command = (sys.executable, "-m", "benchmarks.voice_cost", "--worker", "--model", options.model)
-        started = [
-            subprocess.Popen((*command, "--rounds", str(options.rounds)), stdout=subprocess.PIPE, text=True)
-            for _ in range(count)
-        ]
-        rows = [json.loads(each.communicate()[0]) for each in started]
-        cost = sum(row["cpu_s"] for row in rows) / sum(row["audio_s"] for row in rows)
-        pace = sum(row["audio_s"] / row["wall_s"] for row in rows)
-        memory, start = (max(row[name] for row in rows) for name in ("memory_mb", "start_s"))
-        print(f"| {count} | {cost:.2f} | {pace:.2f} | {memory:.0f} MB | {start:.1f} s |")
+    one, two = (side_by_side(options.model, options.rounds, count) for count in (1, 2))
+    return 0 if verdicts(one, two) else 1
+
+
+def side_by_side(model: str, rounds: int, count: int) -> dict[str, float]:
+    """Prints the row of so many workers, of which memory and start are those of the worst."""
+    command = (sys.executable, "-m", "benchmarks.voice_cost", "--worker", "--model", model, "--rounds", str(rounds))
+    started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(count)]
+    rows = [json.loads(each.communicate()[0]) for each in started]
+    cost = sum(row["cpu_s"] for row in rows) / sum(row["audio_s"] for row in rows)
+    pace = sum(row["audio_s"] / row["wall_s"] for row in rows)
+    memory, start = (max(row[name] for row in rows) for name in ("memory_mb", "start_s"))
+    print(f"| {count} | {cost:.2f} | {pace:.2f} | {memory:.0f} MB | {start:.1f} s |", flush=True)
+    return {"pace": pace, "memory_mb": memory, "start_s": start}
+
+
+def verdicts(one: dict[str, float], two: dict[str, float]) -> bool:
+    gain = two["pace"] / one["pace"]
+    goals = {
+        f"two workers say {gain:.2f} >= {GOAL_TWO} times as much as one": gain >= GOAL_TWO,
+        f"memory {two['memory_mb']:.0f} <= {GOAL_MEMORY_MB} MB": two["memory_mb"] <= GOAL_MEMORY_MB,
+        f"start {one['start_s']:.1f} <= {GOAL_START_S:.0f} s": one["start_s"] <= GOAL_START_S,
+    }
+    for goal, met in goals.items():
+        print(f"{'met   ' if met else 'MISSED'}  {goal}")
+    return all(goals.values())
 
 
 def measured(model: str, rounds: int) -> dict[str, float]:
@@ -74,4 +96,4 @@ def measured(model: str, rounds: int) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

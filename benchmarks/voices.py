@@ -28,6 +28,7 @@ import psutil
 import soxr
 
 from benchmarks.sentences import SENTENCES
+from benchmarks.weights import look_for_ear, look_for_kokoro
 from farm.settings import Settings
 from tests.engine.feeds import clip
 from worker.ear.ear import Ear, Heard
@@ -64,6 +65,9 @@ def main() -> None:
     if options.alone:
         print(json.dumps(measured(options.alone, options.voice or VOICES[options.alone], options.sentences)))
         return
+    look_for_ear(Settings.read())
+    if "kokoro" in (options.model or VOICES):
+        look_for_kokoro()
     print("| voice | language | clips | processor s per s of audio | letters heard otherwise | DNSMOS | memory |")
     print("|---|---|---|---|---|---|---|")
     for model in options.model or VOICES:
