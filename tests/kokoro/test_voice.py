@@ -15,6 +15,7 @@ from worker.engine import Clip, Engine
 from worker.engines.kokoro.voices import VOICES
 
 SHORT = ["The harbour was empty.", "Why should they?", "He paid $4.50."]
+LONG = "He read the letter twice, folded it carefully, and put it back into his pocket without saying a word."
 
 
 def seconds(clip: Clip) -> float:
@@ -46,6 +47,18 @@ def test_another_process_makes_the_same_bits(engine: Engine) -> None:
     )
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert said.strip() == hashlib.sha256(clip(engine, SHORT[1]).samples.tobytes()).hexdigest()
+
+
+def test_a_length_that_comes_again_takes_no_more_memory(engine: Engine) -> None:
+    program = (
+        "import resource; from farm.settings import Settings; from tests.engine.feeds import clip;"
+        "from worker.engines import load; engine = load(Settings.read(model='kokoro'));"
+        f"made = [(clip(engine, {LONG!r}), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) for _ in range(3)];"
+        "print(*(kilobytes for _, kilobytes in made)); engine.close()"
+    )
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    first, *again = map(int, said.split())
+    assert max(again) - first < 20_000
 
 
 @pytest.mark.parametrize("voice", VOICES)
