@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass, field, replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -410,6 +411,16 @@ def test_an_engine_beside_which_nothing_fits_runs_and_says_that_it_was_not_exami
     assert facts["examined"].endswith("no more for memory")
     assert "warm" in facts
     assert "runs unexamined" in caplog.text
+
+
+@pytest.mark.parametrize(("taken_s", "slots", "rows"), [(2.0, 64, 64), (8.0, 64, 8), (8.0, 4, 4)])
+def test_a_gpu_that_was_slow_to_examine_gets_a_smaller_batch(
+    taken_s: float, slots: int, rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of it is to take 15 s at most."""
+    monkeypatch.setattr(start.time, "monotonic", lambda: 100.0 + taken_s)
+    engine: Any = SimpleNamespace(capacity=slots)
+    assert start._rows(engine, 100.0) == rows
 
 
 def test_a_start_that_is_not_examined_speaks_one_sentence(network: Network) -> None:

@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from worker.engines.indextts.aide import ON_ONE_CORE, Aide
-from worker.engines.indextts.load.factory import limit_threads, readers_beside
+from worker.engines.indextts.load import factory
+from worker.engines.indextts.load.factory import build, limit_threads, readers_beside
+from worker.engines.indextts.settings import IndexTTSSettings
 
 
 @pytest.mark.parametrize(("kind", "cores", "found"), [("cuda", 64, [2, 1]), ("cuda", 1, [1, 1]), ("cpu", 64, [])])
@@ -21,6 +23,33 @@ def test_a_gpus_worker_has_two_threads_whatever_the_cores_and_a_cpus_has_all(
     monkeypatch.setattr(torch, "set_num_interop_threads", asked.append)
     limit_threads(torch.device(kind))
     assert asked == found
+
+
+class Enough(Exception):
+    """The start has come as far as a test follows it."""
+
+
+@pytest.mark.parametrize("kind", ["cuda", "cpu"])
+def test_a_worker_limits_its_threads_before_it_reads_weights_and_examines_itself_on_a_gpu(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[object] = []
+
+    def begin(*given: object, examined: bool) -> None:
+        steps.append(f"begun, examined: {examined}")
+        raise Enough
+
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+    monkeypatch.setattr(factory, "choose_device", lambda wanted: torch.device(kind))
+    for name in ("limit_threads", "switch_tf32"):
+        monkeypatch.setattr(factory, name, lambda *given, name=name: steps.append(name))
+    for name in ("_checkpoint", "load_network"):
+        monkeypatch.setattr(factory, name, lambda *given: steps.append("weights"))
+    monkeypatch.setattr(factory, "begin", begin)
+    with pytest.raises(Enough):
+        build("2", IndexTTSSettings())
+    assert sorted(map(str, steps[:2])) == ["limit_threads", "switch_tf32"]
+    assert steps[2:] == ["weights", "weights", f"begun, examined: {kind == 'cuda'}"]
 
 
 def test_a_process_that_set_its_threads_already_keeps_them(monkeypatch: pytest.MonkeyPatch) -> None:
