@@ -21,7 +21,10 @@ from farm.errors import BadInput
 from farm.wire import MAX_CHARACTERS
 
 # Encodings that a refusal shows the beginning of the text in, so that its reader can tell which is right.
-_CANDIDATES = ("windows-1252", "windows-1250", "windows-1251", "koi8-r", "gb18030", "big5", "shift_jis", "euc-kr")
+_CANDIDATES = (
+    "windows-1252", "windows-1250", "windows-1251", "koi8-r", "windows-1253", "windows-1254", "windows-1255",
+    "windows-1256", "windows-1257", "cp874", "gb18030", "big5", "shift_jis", "euc-jp", "euc-kr",
+)  # fmt: skip
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),

@@ -30,6 +30,9 @@ _GUESSED = """
     cp1252 cp1250 cp1251 cp1253 cp1254 cp1255 cp1256 cp1257 cp1258 cp874 koi8_r koi8_u iso8859_2 iso8859_5 iso8859_7
     iso8859_15 cp866 cp850 mac_roman mac_cyrillic cp932 euc_jp gb18030 big5 cp949
 """
+_JAPANESE, _HEBREW = "euc_jp", "cp1255"
+_HIRAGANA = re.compile("[\u3041-\u3093]")
+_LETTERS = 20  # of Hebrew
 _PROOF = 4  # letters that are UTF-8, and no others: fewer may be by chance
 _DECLARED = re.compile(
     rb"""<(?:meta[^>]{0,200}?charset|\?xml[^>]{0,60}?encoding)\s*=\s*["']?\s*([A-Za-z0-9_.:-]{2,40})""", re.I
@@ -93,6 +96,9 @@ def declared_in(data: bytes) -> str | None:
 
 
 def _guessed(data: bytes, name: str) -> Decoded:
+    for encoding, is_likely in ((_JAPANESE, _is_japanese), (_HEBREW, _is_hebrew)):
+        if is_likely(data):
+            return Decoded(data.decode(encoding, "replace"), codecs.lookup(encoding).name, "guess")
     guess = from_bytes(data, cp_isolation=_GUESSED.split())
     best = guess.best()
     if best is None:
@@ -105,6 +111,18 @@ def _guessed(data: bytes, name: str) -> Decoded:
         else best.encoding
     )
     return Decoded(data.decode(encoding, "replace"), codecs.lookup(encoding).name, "guess")
+
+
+def _is_japanese(data: bytes) -> bool:
+    """Whether a tenth of it is hiragana in EUC; to GB 18030 these are hiragana too, which no Chinese text has."""
+    text = _perhaps(data, _JAPANESE)
+    return text is not None and 10 * len(_HIRAGANA.findall(text)) > sum(not one.isascii() for one in text)
+
+
+def _is_hebrew(data: bytes) -> bool:
+    """Whether all letters beyond ASCII are those of Hebrew: in Russian these are all but capitals and ы ь э ю я."""
+    letters = [byte for byte in data if byte >= 0xC0]
+    return len(letters) >= _LETTERS and all(0xE0 <= byte <= 0xFA for byte in letters) and 0xFA in letters
 
 
 def _utf_8(data: bytes) -> str | None:
@@ -120,10 +138,18 @@ def _utf_8(data: bytes) -> str | None:
 
 
 def _mended(data: bytes) -> str | None:
-    """UTF-8 with a few bytes of windows-1252 in it, which somebody has pasted there; None where there are many."""
+    """UTF-8 with a few bytes, or lines, of windows-1252 in it, which somebody has pasted there; None where there are
+    many."""
     broken = data.decode("utf-8", "replace").count("\ufffd") - data.count("\ufffd".encode())
     sound = sum(not character.isascii() for character in data.decode("utf-8", "ignore"))
-    return data.decode("utf-8", _BYTES_OF_WINDOWS) if 2 * broken <= sound else None
+    return data.decode("utf-8", _BYTES_OF_WINDOWS) if 2 * broken <= sound or _is_joined(data) else None
+
+
+def _is_joined(data: bytes) -> bool:
+    """Whether it is put together of files: a third of its lines with letters beyond ASCII is sound UTF-8."""
+    lines = [line for line in data.split(b"\n") if not line.isascii()]
+    sound = sum(_perhaps(line, "utf-8") is not None for line in lines)
+    return bool(sound) and 3 * sound >= len(lines)
 
 
 def _of_windows(error: UnicodeError) -> tuple[str, int]:

@@ -22,11 +22,19 @@ def text_of(data: bytes, name: str = "a.txt") -> str:
         (RUSSIAN, "koi8-r"), (RUSSIAN, "utf-16-le"), (RUSSIAN, "utf-16-be"), ("One line.\n", "utf-16-le"),
         ("One line.\n", "utf-32-be"), ("第一章 海\n", "utf-16-be"), (JAPANESE, "iso2022_jp"), (JAPANESE, "cp932"),
         ("你好世界，今天天气很好。\n", "hz"), ("Zażółć gęślą jaźń. Byłem tam wczoraj.\n", "iso8859_2"),
-        ("Le café où l’été s’achève, déjà.\n", "mac_roman"),
+        ("Le café où l’été s’achève, déjà.\n", "mac_roman"), (JAPANESE, "euc_jp"), (JAPANESE * 40, "euc_jp"),
+        ("הוא הלך אל הנהר. לא היה שם איש. מתי תבוא?\n", "cp1255"), (RUSSIAN.lower(), "cp1251"),
+        ("今天天气很好，我们去河边走走。\n", "gb18030"),
     ],
 )  # fmt: skip
 def test_an_encoding_without_a_mark_is_found(text: str, encoding: str) -> None:
     assert text_of(text.encode(encoding)) == text.strip()
+
+
+def test_files_of_two_encodings_that_were_put_together_are_read_line_by_line() -> None:
+    joined = "Grüße aus der Stadt.\n".encode() + "Schöne Grüße.\n".encode("cp1252")
+    assert text_of(joined) == "Grüße aus der Stadt.\nSchöne Grüße."
+    assert text_of("Grüße.\nSchöne Grüße.\nNoch schönere Grüße.\n".encode("cp1252")).startswith("Grüße.")
 
 
 @pytest.mark.parametrize(
