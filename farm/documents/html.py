@@ -363,5 +363,18 @@ def _seen(node: Element) -> Iterator[str]:
 
 
 def _formula(node: Element) -> str:
-    said = attribute(node, "alttext")
-    return said or " ".join("".join(f" {piece} " for piece in _seen(node)).split())
+    return attribute(node, "alttext") or _signs(node)
+
+
+def _signs(node: Element) -> str:
+    """Of MathML, in the order in which they are said: a/b, x², √x."""
+    name = local(node)
+    if not name or name in _UNSEEN:
+        return ""
+    parts = [_signs(child) for child in node]
+    if name == "mfrac" and len(parts) == 2:
+        return "/".join(parts)
+    if name == "msup" and len(parts) == 2 and parts[1].isdecimal():
+        return parts[0] + parts[1].translate(RAISED_DIGITS)
+    said = " ".join([node.text or "", *(f"{part} {child.tail or ''}" for part, child in zip(parts, node, strict=True))])
+    return "√" * (name in ("msqrt", "mroot")) + " ".join(said.split())
