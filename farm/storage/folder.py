@@ -31,6 +31,7 @@ from farm.storage.protocol import Object, checked_key, checked_prefix, checked_r
 
 _UNLOCKED_SECONDS = 1.0  # at most, from the creation of a part to its lock; an older part without a lock is abandoned
 _ABANDONED_SECONDS = 3600.0  # without a write; only where the file system has no locks
+_SPARED = (0.02, 256_000_000)  # of the disk: its share or so many bytes, whatever is less
 _MISSING = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
 
@@ -48,11 +49,11 @@ class LocalStorage:
     def put(
         self, key: str, data: bytes, content_type: str = "application/octet-stream", *, synced: bool = True
     ) -> None:
-        self._write(key, io.BytesIO(data), synced=synced)
+        self._write(key, io.BytesIO(data), len(data), synced=synced)
 
     def put_file(self, key: str, path: Path, content_type: str = "application/octet-stream") -> None:
         with path.open("rb") as source:
-            self._write(key, source)
+            self._write(key, source, os.fstat(source.fileno()).st_size)
 
     def delete(self, *keys: str) -> None:
         for file in [self._file(key) for key in keys]:
@@ -112,11 +113,12 @@ class LocalStorage:
     def _file(self, key: str) -> Path:
         return self.root / checked_key(key)
 
-    def _write(self, key: str, source: BinaryIO, *, synced: bool = True) -> None:
+    def _write(self, key: str, source: BinaryIO, size: int, *, synced: bool = True) -> None:
         file = self._file(key)
         durable = synced and not is_rerenderable(key)
         part = self._parts / secrets.token_hex(16)
         with self._translated():
+            self._check_room(size)
             try:
                 with part.open("xb") as target:
                     with suppress(OSError):  # not every file system has locks
@@ -132,6 +134,15 @@ class LocalStorage:
                 raise
             if durable:
                 self._sync_folders(file.parent)
+
+    def _check_room(self, wanted: int) -> None:
+        """Room is left for Redis, whose file may lie on the same disk. Without any it refuses every change, also those
+        that would free some: to cancel a job, or to delete it."""
+        disk = os.statvfs(self.root)
+        free = (disk.f_bavail if os.geteuid() else disk.f_bfree) * disk.f_frsize
+        share, most = _SPARED
+        if disk.f_blocks and free - wanted < min(share * disk.f_blocks * disk.f_frsize, most):
+            raise OSError(errno.ENOSPC, "the rest of the disk is spared")
 
     def _sync_folders(self, folder: Path) -> None:
         """Syncs every folder up to the root, because any of them may be as new as the file."""

@@ -86,6 +86,19 @@ def test_a_part_is_locked_while_it_is_written(folder: LocalStorage, monkeypatch:
     assert folder.get("jobs/one/plan") == b"x"
 
 
+def test_a_full_disk_keeps_room_for_what_else_lies_on_it(folder: LocalStorage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Redis needs some to accept that a job is deleted."""
+    folder.put("jobs/one/plan", b"old")
+    disk = list(os.statvfs(folder.root))
+    disk[:5] = [4_096, 4_096, 10_000, 300, 300]  # 41 MB, of which 0.8 MB are spared and 0.4 MB more are free
+    monkeypatch.setattr(os, "statvfs", lambda _: os.statvfs_result(disk))
+    folder.put("jobs/two/plan", bytes(400_000))
+    with pytest.raises(StorageUnavailable, match="no space left"):
+        folder.put("jobs/two/plan", bytes(420_000))
+    assert len(folder.get("jobs/two/plan")) == 400_000
+    folder.delete("jobs/one/plan", "jobs/two/plan")
+
+
 # --- disks ------------------------------------------------------------------------------------------------------------
 
 
