@@ -116,6 +116,7 @@ end
 for _, of_job in ipairs(cjson.decode(clips)) do
   settle(unpack(of_job))
 end
+call('XTRIM', 'f:settled', 'MAXLEN', '~', SETTLED_KEPT)
 for tenant, k in pairs(let_gone) do
   let_go(token, tenant, k)
 end

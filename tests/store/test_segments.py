@@ -117,6 +117,13 @@ def test_clips_count_once_in_any_order_and_beside_others_that_count_already(farm
     assert (settlement.became_due, farm.record().done) == (1, 100)
 
 
+def test_the_list_of_jobs_with_fresh_clips_stays_short(farm: Farm) -> None:
+    farm.running(segments=400)
+    for index in range(400):
+        farm.run(segments.settle("0", clips("job_a", index)), SETTLED_KEPT=100)
+    assert 100 <= farm.redis.xlen("f:settled") < 250  # Redis drops whole pages of a stream
+
+
 def test_clips_of_many_jobs_are_answered_in_the_order_given(farm: Farm) -> None:
     farm.running("job_a", 3)
     farm.running("job_b", 3)
