@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from farm.characters import RAISED_DIGITS
 from farm.documents.line import CONTROL, Line
 from farm.documents.tree import Block, Kind
-from farm.documents.vocabulary import NOTES, OF_NOTES, TYPES
+from farm.documents.vocabulary import APART, NOTES, OF_NOTES, TYPES
 from farm.documents.xml import Element, attribute, local
 from farm.prose.paragraphs import is_scene_break
 
@@ -25,12 +25,7 @@ _UNSEEN_NAMES = (
     "head script style template noscript rt rp rtc annotation annotation-xml iframe object embed audio video "
     "canvas svg button select textarea input form-control datalist map del meta link title"
 )
-_APART_NAMES = (
-    "address article aside blockquote body caption center dd details dialog dir div dl dt fieldset figcaption "
-    "figure footer form h1 h2 h3 h4 h5 h6 header hgroup hr html legend li main menu nav ol p pre section "
-    "summary table ul tbody thead tfoot tr td th"
-)
-_UNSEEN, APART = frozenset(_UNSEEN_NAMES.split()), frozenset(_APART_NAMES.split())
+_UNSEEN = frozenset(_UNSEEN_NAMES.split())
 _HEADING = re.compile(r"h([1-6])")
 _REFERENCE = re.compile(r"\W*(?:\d{1,4}|[ivxlc]{1,6}|[a-z]|[*†‡§¶]+)\W*", re.IGNORECASE)
 _NOT_SHOWN = re.compile(r"(?:display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse))\b", re.IGNORECASE)

@@ -22,7 +22,7 @@ from markdown_it.token import Token
 from farm.characters import RAISED_DIGITS
 from farm.documents.footnotes import footnotes
 from farm.documents.formula import formulas
-from farm.documents.html import APART
+from farm.documents.vocabulary import APART
 
 SUFFIXES = (".md", ".markdown", ".mdown", ".mkd")
 SCENE_BREAK = "* * *"

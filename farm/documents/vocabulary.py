@@ -1,5 +1,5 @@
 """The words by which a document says what its parts are: those of the EPUB vocabulary (epub:type; role has them with
-"doc-"), and the titles that chapters of these kinds have."""
+"doc-"), the titles that chapters of these kinds have, and the elements of HTML that stand apart."""
 
 from __future__ import annotations
 
@@ -22,6 +22,13 @@ _BACK_MATTER = (
     "backmatter afterword appendix glossary errata credits credit contributors other-credits ads advertisement"
 )
 _OTHERS = "bodymatter introduction prologue epilogue conclusion other"
+
+_APART_NAMES = (
+    "address article aside blockquote body caption center dd details dialog dir div dl dt fieldset figcaption "
+    "figure footer form h1 h2 h3 h4 h5 h6 header hgroup hr html legend li main menu nav ol p pre section "
+    "summary table ul tbody thead tfoot tr td th"
+)
+APART = frozenset(_APART_NAMES.split())  # elements of HTML that no line goes through
 
 # rule -> its words. The rule of a more exact word counts before that of a wider one.
 RULES: Mapping[str, frozenset[str]] = {

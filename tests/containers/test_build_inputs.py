@@ -8,11 +8,14 @@ import subprocess
 import sys
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from importlib.metadata import packages_distributions, requires
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from farm.store import Store, registry
 from tests.s3_server import S3Server
@@ -79,6 +82,58 @@ def test_the_pins_of_indextts_leave_torch_to_the_dockerfile() -> None:
 def test_the_images_of_this_project_have_extras_to_install() -> None:
     extras = tomllib.loads((COMPOSE.parent / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     assert {"api", "worker", "espeak"} <= extras.keys()
+
+
+# What the image does not have is here, for other tests.
+WITHOUT = """
+import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name in {absent}:
+            raise ModuleNotFoundError(f"no module named {{name!r}} in this image", name=name)
+sys.meta_path.insert(0, Absent())
+import {part}
+"""
+
+
+@pytest.mark.parametrize(
+    ("part", "extras"),
+    [
+        ("api.__main__", ["api", "otel"]),
+        ("worker.app, worker.desk.desk", ["worker", "otel", "espeak"]),
+    ],
+)
+def test_a_part_of_the_farm_imports_only_what_its_image_installs(part: str, extras: list[str], tmp_path: Path) -> None:
+    root = COMPOSE.parent
+    arguments = [root / "pyproject.toml", root / "constraints.txt", tmp_path, *extras]
+    subprocess.run([sys.executable, PINS, *map(str, arguments)], check=True)
+    installed = with_requirements((tmp_path / "requirements.txt").read_text().splitlines())
+    absent = [
+        module
+        for module, packages in packages_distributions().items()
+        if installed.isdisjoint(map(canonicalize_name, packages)) and module not in ("farm", "api", "worker")
+    ]
+    script = WITHOUT.format(absent=absent, part=part)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=root)
+    assert done.returncode == 0, done.stderr
+
+
+def with_requirements(lines: Sequence[str]) -> set[str]:
+    """The packages that pip installs for these lines, by the metadata of those that are here."""
+    found: set[str] = set()
+    waiting = [(Requirement(line), "") for line in lines]
+    done = set()
+    while waiting:
+        wanted, extra = waiting.pop()
+        if wanted.marker is not None and not wanted.marker.evaluate({"extra": extra}):
+            continue
+        name = canonicalize_name(wanted.name)
+        found.add(name)
+        for each in ("", *wanted.extras):
+            if (name, each) not in done:
+                done.add((name, each))
+                waiting += [(Requirement(line), each) for line in requires(name) or ()]
+    return found
 
 
 # --- take-gpu ---------------------------------------------------------------------------------------------------------

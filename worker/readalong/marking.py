@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 from lxml import etree
 
-from farm.documents.html import APART, is_silent, shown
+from farm.documents.html import is_silent, shown
 from farm.documents.line import CONTROL
+from farm.documents.vocabulary import APART
 from farm.documents.xml import VOID, Element, local
 
 _XHTML = "{http://www.w3.org/1999/xhtml}"
