@@ -3,6 +3,8 @@ same. Each is spoken, and so is the sentence after it."""
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from tests.engine.feeds import clip, render, utterance
 from worker.engine import Clip
 from worker.engines.espeak.engine import Espeak
 
+STRIDE = 1 if "WALK_STEPS" in os.environ else 9  # from one voice to the next; `make nightly` has all 138
 SENTENCES = {"en": "The tide went out.", "de": "Das Meer ging.", "ru": "Вода ушла.", "ar": "ذهب البحر."}
 ROWS = {sign: sign * 200 for sign in "=-_*#.!?,│😀~\u200b\ue000"} | {"marks on one letter": "T" + "\u0335\u0301" * 40}
 
@@ -33,9 +36,9 @@ SAME = [
 def test_every_voice_speaks_a_text_with_the_letters_of_others(espeak: Espeak) -> None:
     """Greek variants, Latin words and emoji have crashed eSpeak in some languages."""
     text = "ϖ ϑ, Chapter Two, ქართული 🎉, שלום, سلام, Привіт, 你好, नमस्ते."
-    voices = espeak.card.voices.items()
+    voices = list(espeak.card.voices.items())[::STRIDE]
     spoken = render(espeak, [utterance(espeak, text, key=name, voice=name, language=tag) for name, tag in voices])
-    assert len(spoken) > 130
+    assert len(spoken) > 130 / STRIDE
     assert [name for name, one in spoken.items() if not isinstance(one, Clip) or "cut_off" in str(one.warnings)] == []
 
 
