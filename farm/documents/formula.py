@@ -30,7 +30,8 @@ _SIGNS = {
 }  # fmt: skip
 _TEXT_NAMES = "text textrm textit textbf mathrm mathbf mathit mathcal mathbb mathsf operatorname mbox"
 _TEXTS = frozenset(_TEXT_NAMES.split())
-_LONGEST, _DEEPEST = 2_000, 20
+_FRACTIONS = ("\\frac", "\\dfrac", "\\tfrac")
+_LONGEST, _DEEPEST = 2_000, 20  # signs, braces in braces
 
 
 def formulas(markdown: MarkdownIt) -> None:
@@ -79,7 +80,7 @@ def _one(parts: list[str]) -> str:
         if part == "^" and script.isdecimal():
             return script.translate(RAISED_DIGITS)
         return f" {script} " if len(script) > 1 else script
-    if part == "\\frac" or part == "\\dfrac" or part == "\\tfrac":
+    if part in _FRACTIONS:
         return f"{_script(parts)}/{_script(parts)}"
     if part == "\\sqrt":
         if parts and parts[-1] == "[":
@@ -111,4 +112,4 @@ def _command(name: str, parts: list[str]) -> str:
         _script(parts)
         return " "
     sign = _SIGNS.get(name, html5.get(f"{name};", f" {name} "))
-    return f" {sign} " if sign and not sign.isalnum() and sign not in "°" else sign
+    return f" {sign} " if sign and not sign.isalnum() and sign != "°" else sign
