@@ -199,5 +199,5 @@ WORDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 THREE_QUARTERS = frozenset(("en", "de", "fr", "it", "pt", "pl", "nl", "cs", "hu", "da"))  # eSpeak NG has a word for ¾
 
-# small capital -> its letter: what decorates names, and has no decomposition
+# small capital -> its letter: what decorates names, and has no decomposition. s and x have none and stand among them
 SMALL_CAPITALS = str.maketrans("ᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘǫʀꜱᴛᴜᴠᴡʏᴢsx", "abcdefghijklmnopqrstuvwyzsx")
