@@ -119,8 +119,9 @@ def open_page(chromium: Browser, farm: Local, request: pytest.FixtureRequest) ->
 
 
 def _of_a_deleted(line: str, url: str) -> bool:
-    """Whether the browser tells of a 404 or 410 for a job or batch that is deleted: the page asked a moment after."""
-    found = re.search(rf"4(?:04|10) .*{re.escape(url)}/v1/(jobs|batches)/(\w+)", line)
+    """Whether the browser tells of a job or batch that is deleted: the page asked a moment after, or was reading."""
+    told = r"status of 4(?:04|10)|net::ERR_CONTENT_LENGTH_MISMATCH|net::ERR_INCOMPLETE_CHUNKED_ENCODING"
+    found = re.search(rf"(?:{told}) .*{re.escape(url)}/v1/(jobs|batches)/(\w+)", line)
     if found is None:
         return False
     answer = httpx.get(f"{url}/v1/{found[1]}/{found[2]}", headers={"Authorization": f"Bearer {KEY}"}, trust_env=False)
