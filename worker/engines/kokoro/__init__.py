@@ -5,6 +5,7 @@
     voices     the table of voices
     reading    a text into the model's alphabet: pieces with a pronunciation of their own, and what a reader reads
     english    American English by dictionaries; numbers: its numbers, dates and sums of money in words
+    dictionary a dictionary that stays the text that it came in
     espeak     the other languages by eSpeak NG, in a process of its own (phonemizer)
     alphabet   the signs of the model, what they are in IPA and in the phones of the CMU dictionary, where to cut
     model      signs into samples
@@ -25,7 +26,7 @@ from worker.engines.kokoro.settings import KokoroSettings
 if TYPE_CHECKING:
     from worker.engines.kokoro.engine import Kokoro
 
-_MEMORY_MB = 1100  # of one worker that says 300 signs at half the speed; usual texts take 700 (docs/benchmarks.md)
+_MEMORY_MB = 1100  # of one worker that says 300 signs at half the speed; usual segments take 700 (docs/benchmarks.md)
 _START_S = 1800.0  # a first start may fetch 120 MB
 
 

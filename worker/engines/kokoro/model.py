@@ -7,9 +7,10 @@ as cores.
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
-import io
-import zipfile
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -20,7 +21,6 @@ import onnxruntime
 from farm.errors import Misconfigured
 from worker.engines.kokoro import alphabet
 from worker.engines.kokoro.files import MODEL, VOICES
-from worker.engines.kokoro.voices import VOICES as KNOWN
 
 Samples = npt.NDArray[np.float32]
 
@@ -38,7 +38,7 @@ class Sayer(Protocol):
 
 
 class Network:
-    def __init__(self, session: onnxruntime.InferenceSession, styles: dict[str, Samples], revision: str) -> None:
+    def __init__(self, session: onnxruntime.InferenceSession, styles: Mapping[str, Samples], revision: str) -> None:
         self._session, self._styles, self.revision = session, styles, revision
 
     @classmethod
@@ -52,13 +52,14 @@ class Network:
         options.enable_mem_pattern = False
         try:
             session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
-            with zipfile.ZipFile(voices) as archive:
-                styles = {name: np.load(io.BytesIO(archive.read(f"{name}.npy"))) for name in KNOWN}
+            styles = np.load(voices)  # reads a voice when it is asked for: all of them are 28 MB
         except Exception as error:  # ONNX Runtime's errors have no base of their own
             raise Misconfigured(
                 f"ONNX Runtime {onnxruntime.__version__} can't load {model} ({str(error).splitlines()[0]}); install "
                 f"the version of tts-farm[kokoro], or fetch the files again: {MODEL.how_to_fetch}"
             ) from error
+        with suppress(AttributeError):  # a libc without it; glibc keeps 20 MB that reading the model took
+            ctypes.CDLL(None).malloc_trim(0)
         sums = hashlib.sha256(f"{MODEL.sha256} {VOICES.sha256}".encode()).hexdigest()
         return cls(session, styles, f"{sums[:12]}-ort{onnxruntime.__version__}")
 
