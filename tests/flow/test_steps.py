@@ -17,6 +17,7 @@ from farm.store import jobs
 from farm.wire import JobError
 from tests.flow.house import Canceling, Flaky, Greedy, House, Unwell
 from tests.patience import patient
+from tests.until import until
 from worker.engine import DeviceFault, Notice, NoticeCode
 from worker.render.renderer import Renderer
 
@@ -332,8 +333,12 @@ def test_a_job_that_was_canceled_half_way_has_the_bytes_of_an_undisturbed_one_af
     house.finish()
     job = house.submit(input=text)
     house.desk.drain()
-    canceling = Canceling(house.engine, lambda: house.store.run(jobs.cancel(job, "default")))
-    house.renderer(canceling).drain()
+
+    def cancel() -> None:
+        until(lambda: house.record(job).done > 0)  # a clip is settled by another thread than the engine's
+        house.store.run(jobs.cancel(job, "default"))
+
+    house.renderer(Canceling(house.engine, cancel)).drain()
     house.desk.drain()
     record = house.record(job)
     assert record.status is Status.CANCELED
