@@ -23,7 +23,7 @@ from worker.engine import DeviceFault, Utterance
 from worker.engines.indextts.engine import IndexTTS
 from worker.engines.indextts.isolation import MOST_IN_A_ROW
 from worker.engines.indextts.rendition import Rendition
-from worker.engines.indextts.shapes import SAMPLE_RATE, Codes, Piece, Request, Sampling
+from worker.engines.indextts.shapes import SAMPLE_RATE, Codes, Fault, Piece, Request, Sampling
 
 LINES = 12  # of a job; the engine has far fewer in hand
 
@@ -40,6 +40,9 @@ class Device:
     def _work(self, stage: str) -> None:
         if stage == self.at:
             raise self.error
+
+    def _is_nan(self, stage: str) -> bool:
+        return self.at == f"{stage} of NaN"
 
     # As the preparation.
 
@@ -69,9 +72,11 @@ class Device:
     def clear(self) -> None:
         self._waiting.clear()
 
-    def step(self) -> list[Codes]:
+    def step(self) -> list[Codes] | list[Fault]:
         self._work("decode")
         waiting, self._waiting = self._waiting, []
+        if self._is_nan("decode"):
+            return [Fault(request.key, "NaN", unexplained=True) for request in waiting]
         return [Codes(request, [1, 2, 3], cut=False) for request in waiting]
 
     # As the adapter and the acoustic stages.
@@ -86,8 +91,10 @@ class Device:
     def facts(self) -> dict[str, str]:
         return {}
 
-    def render(self, pieces: Sequence[Piece]) -> list[tuple[object, Any]]:
+    def render(self, pieces: Sequence[Piece]) -> list[tuple[object, Any]] | list[Fault]:
         self._work("acoustics")
+        if self._is_nan("acoustics"):
+            return [Fault(piece.key, "NaN", unexplained=True) for piece in pieces]
         tone = np.sin(np.arange(SAMPLE_RATE // 2) / 20, dtype=np.float32) / 2
         return [(piece.key, tone) for piece in pieces]
 
@@ -173,4 +180,24 @@ def test_eight_texts_in_a_row_that_fail_alone_end_the_worker_before_any_of_them_
     fault, attempts = attempts_after(house, device, ValueError("what no library of a GPU says"))
     assert f"{MOST_IN_A_ROW} texts in a row failed" in str(fault)
     assert not fault.certain
-    assert sum(attempts) - LINES == MOST_IN_A_ROW
+    assert sum(attempts) - LINES >= MOST_IN_A_ROW
+
+
+@pytest.mark.parametrize("stage", ["decode", "acoustics"])
+def test_a_device_that_computes_nan_for_a_voice_that_spoke_ends_the_worker_before_any_text_is_dead(
+    house: House, device: Device, stage: str
+) -> None:
+    house.submit(input="It speaks.")
+    house.finish()
+    device.at = f"{stage} of NaN"
+    fault, attempts = attempts_after(house, device, RuntimeError("no error"))
+    assert f"{MOST_IN_A_ROW} utterances in a row failed, whose voice had spoken before" in str(fault)
+    assert not fault.certain
+    assert sum(attempts) - LINES >= MOST_IN_A_ROW
+
+
+def test_a_voice_of_which_only_nan_comes_fails_its_own_lines_and_ends_no_worker(house: House, device: Device) -> None:
+    device.at = "acoustics of NaN"
+    job = house.submit(input="\n\n".join(f"Line {number}." for number in range(LINES)))
+    house.finish()
+    assert house.record(job).status is Status.FAILED

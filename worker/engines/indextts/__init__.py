@@ -14,7 +14,8 @@
     aide         a process that answers questions: grammars, recordings, emotions
     sound/       acoustic: a first try, and a second in fp32; stages: regulator, flow, vocoder, in batches
     kernels/     five small functions of flow and vocoder, by PyTorch or compiled with the image
-    isolation    the rules for a batch that fails; device_error: whether the device failed
+    isolation    the rules for a batch that fails; device_error: whether the device failed; unexplained: whose
+                 failures they are that nobody explains
 
 Importing this imports no torch, which neither fetching nor checking a checkpoint needs.
 """

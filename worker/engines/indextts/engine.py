@@ -18,9 +18,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
+from typing import TypeVar
 
 import torch
 
+from farm.errors import FarmError
 from farm.warmth import CREEPS
 from farm.wire import Model
 from worker.engine import Clip, DeviceFault, Failure, Feed
@@ -36,6 +38,9 @@ from worker.engines.indextts.shapes import Adapter, Codes, Fault, Piece, Request
 from worker.engines.indextts.sound.acoustic import Acoustic
 from worker.engines.indextts.stage import Stage
 from worker.engines.indextts.taker import Taker
+from worker.engines.indextts.unexplained import Unexplained
+
+Left = TypeVar("Left", Clip, Failure, Clip | Failure)
 
 _WAIT_S = 0.05  # for a result of a stage, while no row is decoded
 _GATHER_S = 0.25  # a decoded part waits so long at most for others to be finished with
@@ -80,7 +85,7 @@ class IndexTTS:
         self._preparation, self._adapter, self._decoder, self._acoustic = preparation, adapter, decoder, acoustic
         self._sampling, self._standing, self._limits = sampling, standing, limits
         self._ahead = max(1, slots // 4)
-        self._isolation = Isolation("the reading of codes")
+        self._isolation, self._unexplained = Isolation("the reading of codes"), Unexplained()
         self._steps = self._rows = 0
         self._creep = Creep()
         self._run: _Run | None = None
@@ -98,7 +103,7 @@ class IndexTTS:
 
     def _render(self, feed: Feed) -> Iterator[Clip | Failure]:
         self._decoder.clear()
-        self._run = run = _Run(self._decoder, self._sampling, self._limits)
+        self._run = run = _Run(self._decoder, self._sampling, self._limits, self._unexplained)
         room = partial(run.room, self.capacity, self.capacity + self._ahead)
         run.taker = taker = Taker(feed, room, self._preparation.put)
         self._preparation.open(partial(self._prepared, run))
@@ -113,11 +118,13 @@ class IndexTTS:
                 yield from run.collect()
                 if fault := run.fault or taker.fault:
                     raise fault
+            yield from self._unexplained.released()
         finally:
             self._run = None
             taker.abandon()
             self._preparation.clear()
             self._finishing.clear()
+            self._unexplained.released()
         if taker.taken:
             self._creep.drained(reserved(self._torch_device))
 
@@ -175,7 +182,7 @@ class IndexTTS:
 
     @staticmethod
     def _failed(run: _Run, error: BaseException) -> None:
-        run.fault = error
+        run.fault = run.fault or error  # what came first is the reason of what follows
         run.arrived.put(_Sounded([]))  # so that the decode's thread looks at once
 
     def _finished(self, decoded: Sequence[_Decoded]) -> _Sounded:
@@ -237,8 +244,10 @@ class _Sounded:
 class _Run:
     """One call of render: the utterances in hand, and where each stands."""
 
-    def __init__(self, decoder: Decoder, sampling: Sampling, limits: Limits | None) -> None:
-        self._decoder, self._sampling, self._limits = decoder, sampling, limits
+    def __init__(
+        self, decoder: Decoder, sampling: Sampling, limits: Limits | None, unexplained: Unexplained
+    ) -> None:  # fmt: skip
+        self._decoder, self._sampling, self._limits, self._unexplained = decoder, sampling, limits, unexplained
         self.arrived: queue.SimpleQueue[_Prepared | _Sounded] = queue.SimpleQueue()
         self.renditions: dict[int, Rendition] = {}
         self.taker: Taker
@@ -284,6 +293,8 @@ class _Run:
         try:
             event = self.arrived.get(block=not self._decoder.busy, timeout=_WAIT_S)
         except queue.Empty:
+            if not self.taker.in_hand:
+                yield from self._unexplained.overdue()
             return
         while True:
             yield from self._begin(event.made) if isinstance(event, _Prepared) else self._finish(event.sounds)
@@ -314,12 +325,14 @@ class _Run:
             rendition = self.renditions.get(key.number)
             if rendition is None:
                 continue
+            voice = rendition.utterance.speech.voice
             if isinstance(sound, Fault) and (first := rendition.fallen_back(key.part, sound=True)) is not None:
                 sound = _Sound(key, first)
             if isinstance(sound, Fault):
                 del self.renditions[key.number]
                 self.decoding -= bool(rendition.decoding)
-                yield self._leaves(Failure(rendition.utterance.key, sound.error))
+                failure = self._leaves(Failure(rendition.utterance.key, sound.error))
+                yield from self._unexplained.failed(voice, failure) if sound.unexplained else [failure]
                 continue
             if not rendition.heard_samples(key.part, sound.take, sound.silence_s, self._limits):
                 self.decoding += not rendition.decoding
@@ -328,6 +341,7 @@ class _Run:
                 continue
             if rendition.whole:
                 del self.renditions[key.number]
+                yield from self._unexplained.spoke(voice)
                 yield self._leaves(rendition.clip())
 
     def _decoded(self, rendition: Rendition, take: Take) -> _Decoded:
@@ -336,7 +350,7 @@ class _Run:
         frames = rendition.frames[key.part] if rendition.frames else None
         return _Decoded(key, take, rendition.voice, rendition.utterance.speech.manner.speed, frames)
 
-    def _leaves(self, outcome: Clip | Failure) -> Clip | Failure:
+    def _leaves(self, outcome: Left) -> Left:
         self.taker.left()
         return outcome
 
@@ -356,7 +370,8 @@ def _memory(device: torch.device) -> str:
 
 
 def _unread(decoded: _Decoded, error: Exception) -> Fault:
-    return Fault(decoded.key, f"the codes of this text can't be read back: {error}")
+    unexplained = not isinstance(error, FarmError)
+    return Fault(decoded.key, f"the codes of this text can't be read back: {error}", unexplained=unexplained)
 
 
 def part_seed(seed: int, part: int, *, another: bool = False) -> int:

@@ -145,6 +145,7 @@ class Fault:
 
     key: Hashable
     error: str
+    unexplained: bool = False  # NaN, or an error of no known kind: the device may be to blame
 
 
 @dataclass(frozen=True, slots=True)

@@ -354,7 +354,8 @@ class Decoder:
         """Adds the code to its row. Returns the result of a row that ended with it."""
         end: Codes | Fault | None = None
         if code == NOT_FINITE:
-            end = Fault(row.request.key, f"the decoder computed NaN or infinity after {len(row.codes)} codes")
+            error = f"the decoder computed NaN or infinity after {len(row.codes)} codes"
+            end = Fault(row.request.key, error, unexplained=True)
         elif code == self._gpt.start:
             # The codec has no entry for it. On a GPU, looking it up would poison the context of the whole process.
             error = f"the decoder drew its start code after {len(row.codes)} codes; try another seed"

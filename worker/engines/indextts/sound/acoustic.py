@@ -93,4 +93,5 @@ class Acoustic:
         if not isinstance(sound, Spoiled):
             return sound
         even = "" if self._exact is None else f", in {self._precisions.full} too"
-        return Fault(sound.task.piece.key, f"the model made samples that are no numbers{even}; try another seed")
+        error = f"the model made samples that are no numbers{even}; try another seed"
+        return Fault(sound.task.piece.key, error, unexplained=True)

@@ -120,7 +120,7 @@ class Stages:
     def _fault(self, task: Task, error: Exception) -> Fault:
         if out_of_memory(error):
             return Fault(task.piece.key, self._no_memory)
-        return Fault(task.piece.key, f"the acoustic stages failed: {_first_line(error)}")
+        return Fault(task.piece.key, f"the acoustic stages failed: {_first_line(error)}", unexplained=True)
 
     def _give_way(self, tasks: Sequence[Task], error: Exception) -> None:
         lacking = out_of_memory(error) or perhaps_out_of_memory(error)
