@@ -6,6 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
+from farm.wire.choices import at_most_one, given_or_said
 from farm.wire.fields import MAX_CHAPTERS, MAX_CHARACTERS, ChapterNumber, Name, Request, Seed, Text, Words, number
 from farm.wire.requests import TEXTS, Chapter, DocumentChoice, Narration
 
@@ -13,11 +14,7 @@ from farm.wire.requests import TEXTS, Chapter, DocumentChoice, Narration
 class SegmentEdit(Request):
     """Other words for one sentence, another voice, or both."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "anyOf": [{"required": ["text"], "properties": {"text": {"type": "string"}}}, {"required": ["voice"]}]
-        }
-    )
+    model_config = ConfigDict(json_schema_extra=given_or_said("text", "voice"))
 
     index: Annotated[int, Field(ge=0, le=10**6), BeforeValidator(number)]
     text: Words | None = Field(
@@ -47,13 +44,7 @@ class JobEdit(Narration):
     """PATCH /v1/jobs/{id}. What it sets is changed, and everything else stays: fields as a whole, of `output` those
     that it names. The text by sentences, or all of it anew."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "anyOf": [
-                {"properties": {name: {"type": "null"} for name in _NEW_TEXTS if name != one}} for one in _NEW_TEXTS
-            ]
-        }
-    )
+    model_config = ConfigDict(json_schema_extra=at_most_one(*_NEW_TEXTS))
 
     segments: Annotated[list[SegmentEdit], Field(min_length=1, max_length=1_000)] | None = Field(
         None, description="other words or voices for some sentences, by their numbers in this revision"

@@ -8,6 +8,7 @@ from pydantic import AnyHttpUrl, BeforeValidator, ConfigDict, Field, UrlConstrai
 
 from farm.audio_formats import AlsoFormat, AudioFormat, SubtitleFormat
 from farm.job import Lane
+from farm.wire.choices import at_least_one, exactly_one
 from farm.wire.fields import (
     MAX_BATCH_JOBS,
     MAX_CHAPTERS,
@@ -93,14 +94,7 @@ class Emotion(Request):
     """What a model with emotions is to express: a text, eight weights, or an uploaded voice to copy it from.
     If several are given, the text counts, else the vector, else the voice."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "anyOf": [
-                {"required": [name], "properties": {name: {"type": kind}}}
-                for name, kind in (("text", "string"), ("vector", "array"), ("voice", "string"))
-            ]
-        }
-    )
+    model_config = ConfigDict(json_schema_extra=at_least_one("text", "vector", "voice"))
 
     text: Label | None = None
     vector: Annotated[list[Weight], Field(min_length=8, max_length=8)] | None = None
@@ -253,23 +247,13 @@ class JobOptions(Narration):
     priority: Lane = Lane.NORMAL
 
 
-TEXTS = {"input": "string", "chapters": "array", "document": "object"}  # with their types; a job has one of them
+TEXTS = ("input", "chapters", "document")  # a job has one of them
 
 
 class JobRequest(JobOptions):
     """POST /v1/jobs. One of `input`, `chapters` and `document`."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "oneOf": [
-                {
-                    "required": [one],
-                    "properties": {name: {"type": kind if name == one else "null"} for name in TEXTS},
-                }
-                for one, kind in TEXTS.items()
-            ]
-        }
-    )
+    model_config = ConfigDict(json_schema_extra=exactly_one(*TEXTS))
 
     input: Text | None = Field(
         None,
