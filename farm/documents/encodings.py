@@ -30,9 +30,11 @@ _GUESSED = """
     cp1252 cp1250 cp1251 cp1253 cp1254 cp1255 cp1256 cp1257 cp1258 cp874 koi8_r koi8_u iso8859_2 iso8859_5 iso8859_7
     iso8859_15 cp866 cp850 mac_roman mac_cyrillic cp932 euc_jp gb18030 big5 cp949
 """
-_JAPANESE, _HEBREW = "euc_jp", "cp1255"
+_JAPANESE, _HEBREW, _TURKISH = "euc_jp", "cp1255", "cp1254"
 _HIRAGANA = re.compile("[\u3041-\u3093]")
-_LETTERS = 20  # of Hebrew
+_LETTERS = 20  # of Hebrew or Turkish
+_TURKISH_ALONE = frozenset("ĞİŞğış".encode("cp1254"))  # to windows-1252 letters of Icelandic
+_OF_TURKISH = _TURKISH_ALONE | frozenset("ÂÇÎÖÛÜâçîöûü".encode("cp1254"))
 _PROOF = 4  # letters that are UTF-8, and no others: fewer may be by chance
 _DECLARED = re.compile(
     rb"""<(?:meta[^>]{0,200}?charset|\?xml[^>]{0,60}?encoding)\s*=\s*["']?\s*([A-Za-z0-9_.:-]{2,40})""", re.I
@@ -96,7 +98,7 @@ def declared_in(data: bytes) -> str | None:
 
 
 def _guessed(data: bytes, name: str) -> Decoded:
-    for encoding, is_likely in ((_JAPANESE, _is_japanese), (_HEBREW, _is_hebrew)):
+    for encoding, is_likely in ((_JAPANESE, _is_japanese), (_HEBREW, _is_hebrew), (_TURKISH, _is_turkish)):
         if is_likely(data):
             return Decoded(data.decode(encoding, "replace"), codecs.lookup(encoding).name, "guess")
     guess = from_bytes(data, cp_isolation=_GUESSED.split())
@@ -123,6 +125,15 @@ def _is_hebrew(data: bytes) -> bool:
     """Whether all letters beyond ASCII are those of Hebrew: in Russian these are all but capitals and ы ь э ю я."""
     letters = [byte for byte in data if byte >= 0xC0]
     return len(letters) >= _LETTERS and all(0xE0 <= byte <= 0xFA for byte in letters) and 0xFA in letters
+
+
+def _is_turkish(data: bytes) -> bool:
+    """Whether nearly all letters beyond ASCII are those of Turkish, a fifth are its alone, and ı is among them. Middle
+    English has þ where that has ş, and nothing else."""
+    letters = [byte for byte in data if byte >= 0xC0]
+    alone = [byte for byte in letters if byte in _TURKISH_ALONE]
+    own = sum(byte in _OF_TURKISH for byte in letters)
+    return 5 * len(alone) >= max(_LETTERS, len(letters)) and 20 * own >= 19 * len(letters) and 0xFD in alone
 
 
 def _utf_8(data: bytes) -> str | None:

@@ -25,6 +25,10 @@ def text_of(data: bytes, name: str = "a.txt") -> str:
         ("Le café où l’été s’achève, déjà.\n", "mac_roman"), (JAPANESE, "euc_jp"), (JAPANESE * 40, "euc_jp"),
         ("הוא הלך אל הנהר. לא היה שם איש. מתי תבוא?\n", "cp1255"), (RUSSIAN.lower(), "cp1251"),
         ("今天天气很好，我们去河边走走。\n", "gb18030"),
+        ("Bugün hava çok güzeldi, ama yarın yağmur yağacakmış. Işıklar söndü.\n", "cp1254"),
+        ("Hann fór út í skóginn og þar sá hann mann. Það var kalt þann vetur, og ýmsir dóu.\n", "cp1252"),
+        ("Þat was þe tyme, and þei þoughte þat þis þyng were þo.\n", "cp1252"),
+        ("Příliš žluťoučký kůň úpěl ďábelské ódy. Šťastný nový rok, přátelé, ať žije král.\n", "cp1250"),
     ],
 )  # fmt: skip
 def test_an_encoding_without_a_mark_is_found(text: str, encoding: str) -> None:
