@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import pairwise
 
 from markdown_it.token import Token
@@ -104,31 +105,22 @@ _NUMBER = (
     rf"(?:(?:#|no\.?\s*|nr\.?\s*)?\d+(?:⁄\d+)?(?:er|re|e|ª|º|[a-d])?|{_ROMAN}(?:er|re)?|{_IN_WORDS}"
     r"|[α-ω][΄'ʹ’]?|[א-ת]{1,2}['״׳]?)"
 )
-_NUMBERED = re.compile(
-    _folded(
-        rf"(?:(?:{_one_of(_WORDS)})\s+(?:the\s+)?{_NUMBER}|(?:kapitel|kapittel|del)\s+(?:to|fire)|kapitt?el\s+e[tn])"
-        r"(?!\w)(?P<rest>.*)$"
-    ),
-    re.IGNORECASE,
+_NUMBERED = _folded(
+    rf"(?:(?:{_one_of(_WORDS)})\s+(?:the\s+)?{_NUMBER}|(?:kapitel|kapittel|del)\s+(?:to|fire)|kapitt?el\s+e[tn])"
+    r"(?!\w)(?P<rest>.*)$"
 )
-_ORDERED = re.compile(
-    _folded(
-        rf"(?:(?:(?:the|das|der|die)\s+)?(?:{_WORD}[ -])?(?:{_one_of(_ORDINALS)})"
-        rf"\s+(?:{_one_of(_WORDS, _COUNTED_WORDS)})"
-        rf"|(?:\d+|{_ROMAN})\.\s*(?:{_one_of(_COUNTED_WORDS)}))(?!\w)(?P<rest>.*)$"
-    ),
-    re.IGNORECASE,
+_ORDERED = _folded(
+    rf"(?:(?:(?:the|das|der|die)\s+)?(?:{_WORD}[ -])?(?:{_one_of(_ORDINALS)})"
+    rf"\s+(?:{_one_of(_WORDS, _COUNTED_WORDS)})"
+    rf"|(?:\d+|{_ROMAN})\.\s*(?:{_one_of(_COUNTED_WORDS)}))(?!\w)(?P<rest>.*)$"
 )
 # Counted by a character: 第十二章, 제3장, 卷一, บทที่ ๑.
 _NUMERALS = "0-9〇零一二三四五六七八九十百千万萬兩两壹貳贰叁參肆伍陸陆柒捌玖拾佰仟廿卅"
-_COUNTED = re.compile(
-    _folded(
-        rf"(?:(?:正文\s+)?第\s*[{_NUMERALS}]+\s*(?:[章卷篇]|回(?!合)|[節节部集話话幕](?=[\s:.、·—–-]|$))"
-        rf"|[卷その]+[{_NUMERALS}]+(?=\s|$)|[上中下終终]卷(?=\s|$)"
-        r"|제\s*(?:\d+|[일이삼사오육칠팔구십백]+)\s*[장부편화]|\d+\s?[장화](?=\s*[:.]|\s*$)"
-        r"|(?:บทที่|ตอนที่|ภาคที่|ภาค|เล่มที่)\s*(?:\d+|หนึ่ง|สอง|สาม|สี่|ห้า|หก|เจ็ด|แปด|เก้า|สิบ))(?P<rest>.*)$"
-    ),
-    re.IGNORECASE,
+_COUNTED = _folded(
+    rf"(?:(?:正文\s+)?第\s*[{_NUMERALS}]+\s*(?:[章卷篇]|回(?!合)|[節节部集話话幕](?=[\s:.、·—–-]|$))"
+    rf"|[卷その]+[{_NUMERALS}]+(?=\s|$)|[上中下終终]卷(?=\s|$)"
+    r"|제\s*(?:\d+|[일이삼사오육칠팔구십백]+)\s*[장부편화]|\d+\s?[장화](?=\s*[:.]|\s*$)"
+    r"|(?:บทที่|ตอนที่|ภาคที่|ภาค|เล่มที่)\s*(?:\d+|หนึ่ง|สอง|สาม|สี่|ห้า|หก|เจ็ด|แปด|เก้า|สิบ))(?P<rest>.*)$"
 )
 # Chapters that have a name in place of a number, and stand alone on their line or before a title: "Epilogue: Home".
 _NAMES = r"""
@@ -144,13 +136,10 @@ _NAMES = r"""
     后记 後記 幕間 プロローグ エピローグ あとがき まえがき はじめに おわりに 間章 프롤로그 에필로그 서문 머리말
     맺음말
 """
-_NAMED = re.compile(_folded(rf"(?:{_one_of(_NAMES)})(?:\s*[.:：]?|\s*[:：—–-]\s*\S(?P<rest>.*))$"), re.IGNORECASE)
-_PART = re.compile(
-    _folded(
-        r"\b(?:part|book|volume|teil|buch|band|partie|livre|tome|parte|libro|livro|tomo|deel|boek|del|bok|osa|kirja|część"
-        r"|tom|księga|část|díl|часть|книга|том|частина|rész|könyv|kısım|μέρος|βιβλίο)\b|[卷部編编]"
-    ),
-    re.IGNORECASE,
+_NAMED = _folded(rf"(?:{_one_of(_NAMES)})(?:\s*[.:：]?|\s*[:：—–-]\s*\S(?P<rest>.*))$")
+_PART = _folded(
+    r"\b(?:part|book|volume|teil|buch|band|partie|livre|tome|parte|libro|livro|tomo|deel|boek|del|bok|osa|kirja|część"
+    r"|tom|księga|část|díl|часть|книга|том|частина|rész|könyv|kısım|μέρος|βιβλίο)\b|[卷部編编]"
 )
 _SEPARATED = re.compile(r"\s*[.:：、·—–-]\s*\S|\s*[.:：]?\s*$")
 _SENTENCE_END = re.compile(r"[.,;:。，；：]$")
@@ -209,9 +198,15 @@ def headings_among(paragraphs: Sequence[str]) -> list[Heading]:
     return [Heading(1, titles[place], place, place) for place in sorted(found)]
 
 
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    """Compiled when it is first needed: all of them take 60 ms, and few processes look for headings."""
+    return re.compile(pattern, re.IGNORECASE)
+
+
 def _is_around_chapters(title: str) -> bool:
     """Whether it is the heading of a part, which has chapters, or the name of a chapter without a number."""
-    return _PART.search(_folded(title)) is not None or _NAMED.match(_folded(title)) is not None
+    return _compiled(_PART).search(_folded(title)) is not None or _compiled(_NAMED).match(_folded(title)) is not None
 
 
 def is_numbered(line: str) -> bool:
@@ -223,15 +218,15 @@ def is_numbered(line: str) -> bool:
     if len(text) > LONGEST_TITLE:
         return False
     for numbered in (_NUMBERED, _ORDERED):
-        if found := numbered.match(text):
+        if found := _compiled(numbered).match(text):
             rest = found["rest"]
             if _SEPARATED.match(rest):
                 return True
             title = rest.strip()
             return rest.startswith(" ") and not title[:1].islower() and not _SENTENCE_END.search(title)
-    if found := _COUNTED.match(text):
+    if found := _compiled(_COUNTED).match(text):
         rest = found["rest"]
         return not rest.strip() or rest[0] in " :、·—–-" or not _SENTENCE_END.search(rest)
-    if found := _NAMED.match(text):
+    if found := _compiled(_NAMED).match(text):
         return not _SENTENCE_END.search(found["rest"] or "")
     return False
