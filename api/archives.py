@@ -24,7 +24,7 @@ from api import batches as batch_routes
 from api import jobs as job_routes
 from api.head import is_head
 from api.manifest_head import manifest_head
-from api.openapi import problem
+from api.openapi import binary, problem
 from api.problems import Gone
 from api.results import rendered_of
 from api.state import AppState, state_of, tenant_of
@@ -46,10 +46,7 @@ _PAGE = 100  # jobs that are read from the store at once
 _LISTERS = 16  # folders of results that are looked at together
 _NAME_BYTES = 100
 _ZIP: dict[int | str, dict[str, Any]] = {
-    200: {
-        "description": "The archive",
-        "content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}},
-    },
+    200: {"description": "The archive", "content": binary("application/zip")},
     409: problem("A result is not there yet, or there will be none"),
     410: problem("Its retention is over"),
 }

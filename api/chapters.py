@@ -10,7 +10,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from api.answers import json_response
 from api.manifest_head import manifest_head
-from api.openapi import file_answers, problem
+from api.openapi import ANY_JSON, binary, file_answers, problem, textual
 from api.problems import Gone
 from api.results import rendered_of
 from api.revisions import Revision, at_revision
@@ -33,9 +33,8 @@ _After = Annotated[
         max_length=20, description="`next_cursor` of the page before", json_schema_extra={"pattern": "^[0-9]{1,20}$"}
     ),
 ]
-_BYTES = {"type": "string", "format": "binary"}
-_AUDIO = file_answers([*(each.media_type for each in AUDIO_FORMATS.values()), "application/octet-stream"], _BYTES)
-_SUBTITLES = file_answers(dict.fromkeys(SUBTITLE_FORMATS.values()), {})
+_AUDIO = file_answers(binary(*(each.media_type for each in AUDIO_FORMATS.values())))
+_SUBTITLES = file_answers(textual(*SUBTITLE_FORMATS.values()) | ANY_JSON)
 
 
 @router.get(

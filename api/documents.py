@@ -13,7 +13,7 @@ from fastapi import APIRouter, Request, Response
 from starlette.datastructures import FormData, UploadFile
 
 from api.answers import form_of, json_response
-from api.openapi import OVER_QUOTA, file_field, form_body, text_field
+from api.openapi import OVER_QUOTA, binary, file_field, form_body, text_field
 from api.state import AppState, state_of, tenant_of
 from api.views import base_url, moment
 from farm.documents.charset import is_charset
@@ -75,7 +75,7 @@ async def show(request: Request, document_id: str) -> Response:
 
 @router.get(
     "/{document_id}/cover",
-    responses={200: {"description": "The picture", "content": {"image/jpeg": {}, "image/png": {}}}},
+    responses={200: {"description": "The picture", "content": binary("image/jpeg", "image/png")}},
     response_class=Response,
 )
 async def show_cover(request: Request, document_id: str) -> Response:

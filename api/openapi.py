@@ -118,9 +118,26 @@ def events(description: str, *names: str) -> dict[str, Any]:
     return {"description": description, "content": {EVENT_STREAM: {"schema": schema}}}
 
 
-def file_answers(media_types: Iterable[str], schema: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
+def binary(*media_types: str) -> dict[str, Any]:
+    """The content of an answer of bytes. Generators of clients that know none of the types know what to do with
+    application/octet-stream."""
+    return _each((*media_types, "application/octet-stream"), {"type": "string", "format": "binary"})
+
+
+def textual(*media_types: str) -> dict[str, Any]:
+    """The content of an answer of text, with text/plain for the same reason."""
+    return _each((*media_types, "text/plain"), {"type": "string"})
+
+
+ANY_JSON: dict[str, Any] = {"application/json": {"schema": {}}}
+
+
+def _each(media_types: Iterable[str], schema: dict[str, Any]) -> dict[str, Any]:
+    return {kind: {"schema": schema} for kind in media_types}
+
+
+def file_answers(content: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
     """The answers of a route that sends a file of the storage."""
-    content = {kind: {"schema": schema} for kind in media_types}
     return {
         200: {"description": "The file", "content": content},
         206: {"description": "The part that Range asks for", "content": content},

@@ -17,7 +17,7 @@ from api.answers import json_response
 from api.jobs import explained
 from api.manifest import Manifest, Segment, SubtitleTimes
 from api.manifest_rows import manifest_rows
-from api.openapi import file_answers, problem
+from api.openapi import ANY_JSON, binary, file_answers, problem, textual
 from api.problems import Gone
 from api.revisions import Revision, at_revision
 from api.state import AppState, state_of
@@ -36,21 +36,16 @@ from farm.wire import JobError, Page
 
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["results"])
 
-_BYTES = {"type": "string", "format": "binary"}
-# Generators of clients that know no audio know what to do with application/octet-stream, and text with text/plain.
-_AUDIO = file_answers([*(each.media_type for each in AUDIO_FORMATS.values()), "application/octet-stream"], _BYTES)
-_CLIP = file_answers(["audio/flac", "application/octet-stream"], _BYTES)
-_TIMES: dict[int | str, dict[str, Any]] = file_answers(["application/json"], {}) | {
+_AUDIO = file_answers(binary(*(each.media_type for each in AUDIO_FORMATS.values())))
+_CLIP = file_answers(binary("audio/flac"))
+_TIMES: dict[int | str, dict[str, Any]] = file_answers(ANY_JSON) | {
     200: {"description": "The file", "model": SubtitleTimes}
 }
-_MANIFEST: dict[int | str, dict[str, Any]] = file_answers(["application/json"], {}) | {
+_MANIFEST: dict[int | str, dict[str, Any]] = file_answers(ANY_JSON) | {
     200: {"description": "The file", "model": Manifest}
 }
-_VTT, _SRT, _LRC = (
-    file_answers(list(dict.fromkeys((SUBTITLE_FORMATS[kind], "text/plain"))), {"type": "string"})
-    for kind in ("vtt", "srt", "lrc")
-)
-_EPUB = file_answers([ALSO_FORMATS["epub"], "application/octet-stream"], _BYTES)
+_VTT, _SRT, _LRC = (file_answers(textual(SUBTITLE_FORMATS[kind])) for kind in ("vtt", "srt", "lrc"))
+_EPUB = file_answers(binary(ALSO_FORMATS["epub"]))
 _SEGMENTS: dict[int | str, dict[str, Any]] = {
     409: problem("It is not planned yet, or its plan is gone"),
     410: problem("Its retention is over"),

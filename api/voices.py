@@ -13,7 +13,7 @@ from starlette.datastructures import FormData, UploadFile
 from api.answers import form_of, json_response
 from api.decoder import Decoder
 from api.leaving import unless_left
-from api.openapi import OVER_QUOTA, file_answers, file_field, form_body, problem, text_field
+from api.openapi import OVER_QUOTA, binary, file_answers, file_field, form_body, problem, text_field
 from api.problems import invalid
 from api.state import AppState, state_of, tenant_of
 from api.stored_object import stored_object
@@ -125,7 +125,7 @@ async def show(request: Request, name: str) -> Response:
     return json_response(voice)
 
 
-_RECORDING = file_answers(["audio/flac", "application/octet-stream"], {"type": "string", "format": "binary"}) | {
+_RECORDING = file_answers(binary("audio/flac")) | {
     409: problem("The voice is built in, and has no recording"),
     410: problem("The recording is no longer in storage"),
 }

@@ -13,7 +13,7 @@ from api.jobs import unknown
 from api.listening.playlist import MEDIA_TYPE, Part, Playlist
 from api.listening.shelf import shelf_of
 from api.listening.tickets import SECONDS, Ticket, Tickets
-from api.openapi import TOO_MANY_WAITS, answer_header, problem
+from api.openapi import TOO_MANY_WAITS, answer_header, binary, problem, textual
 from api.problems import Gone
 from api.speech.studio import studio_of
 from api.state import AppState, state_of, tenant_of
@@ -29,7 +29,7 @@ _FIRST_WAIT_S = 10.0  # for the first clip; players give up later
 _NEVER_CHANGES = {"Cache-Control": f"private, max-age={SECONDS}, immutable"}
 _GROWS = {"Cache-Control": "no-store"}
 _LISTED: dict[int | str, dict[str, Any]] = {
-    200: {"description": "The playlist, as far as the job is", "content": {MEDIA_TYPE: {"schema": {"type": "string"}}}},
+    200: {"description": "The playlist, as far as the job is", "content": textual(MEDIA_TYPE)},
     409: problem("There is nothing to hear yet, or there will be nothing"),
     410: problem("Its retention is over"),
 }
@@ -39,10 +39,7 @@ _LEADS: dict[int | str, dict[str, Any]] = {
     410: problem("Its retention is over"),
 }
 _SOUND: dict[int | str, dict[str, Any]] = {
-    200: {
-        "description": "Fragmented MP4 with FLAC inside",
-        "content": {fragments.MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}}},
-    },
+    200: {"description": "Fragmented MP4 with FLAC inside", "content": binary(fragments.MEDIA_TYPE)},
     410: problem("The clip is gone, or was replaced"),
 }
 

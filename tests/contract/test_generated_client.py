@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
@@ -20,6 +21,7 @@ from tests.contract.inspector import ANN
 from tests.patience import patient
 
 MADE = "made_client"
+UNREAD = "Unsupported content type "
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +39,7 @@ def generated(farm: Local, tmp_path_factory: pytest.TempPathFactory) -> str:
     )  # fmt: skip
     assert ended.returncode == 0, ended.stdout + ended.stderr
     sys.path.insert(0, str(folder))
-    return ended.stdout
+    return ended.stdout + ended.stderr
 
 
 @pytest.fixture
@@ -61,8 +63,9 @@ def test_no_operation_and_no_shape_is_left_out(generated: str, farm: Local) -> N
     made = list((Path(str(import_module(MADE).__file__)).parent / "api").glob("*/[a-z]*.py"))
     assert len(made) == len(operations) > 40
     assert "Failure to process" not in generated
-    unread = {line.partition("nsupported content")[2].partition(" ")[2] for line in generated.splitlines()}
-    assert {kind for kind in unread if "json" in kind.partition("/")[2]} <= {"type application/jsonl"}
+    assert "response will be omitted" not in generated
+    bodies = {line.removeprefix(UNREAD) for line in generated.splitlines() if line.startswith(UNREAD)}
+    assert bodies == {"application/jsonl", "application/pls+xml", "application/xml", "text/xml"}
 
 
 def test_a_job_with_chapters_is_narrated(call: Callable[..., Any]) -> None:
@@ -77,6 +80,8 @@ def test_a_job_with_chapters_is_narrated(call: Callable[..., Any]) -> None:
     assert job.custom_id == "generated"
     audio = call("results", "audio_v1_jobs_job_id_audio_get", job.id).payload.read()
     assert sf.info(io.BytesIO(audio)).duration == pytest.approx(job.result.duration_seconds, abs=0.01)
+    archive = call("results", "job_archive_v1_jobs_job_id_archive_zip_get", job.id).payload
+    assert zipfile.ZipFile(archive).testzip() is None
     # Of the manifest it makes a shape that hides its own `cast` behind the field of that name, and can't be read.
     assert len(call("results", "segments_v1_jobs_job_id_segments_get", job.id).data) == 2
     assert job.id in {one.id for one in call("jobs", "list_jobs_v1_jobs_get").data}
