@@ -46,6 +46,17 @@ def signs(engine: Kokoro, text: str, **speech: object) -> str:
     return " ".join(engine._sayer.said)
 
 
+# --- a worker ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_worker_multiplies_matrices_on_one_thread() -> None:
+    """Threads of several workers wait for each other: a long unknown word took 30 s on a busy machine."""
+    count = "import os, worker, numpy; print(len(os.listdir('/proc/self/task')))"
+    environment = os.environ | {"OPENBLAS_NUM_THREADS": "4"}
+    ended = subprocess.run((sys.executable, "-c", count), capture_output=True, text=True, cwd=ROOT, env=environment)
+    assert ended.stdout == "1\n", ended.stderr
+
+
 # --- the card ---------------------------------------------------------------------------------------------------------
 
 

@@ -51,14 +51,7 @@ def test_what_is_no_word_of_the_package_is_none_here(both: tuple[Dictionary, dic
     assert (word in dictionary) == (word in packages)
 
 
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ('{\n  "beach": "b",\n  "ant": "a"\n}', "not in order at 'ant'"),
-        ('{"ant": "a", "beach": "b"}', "no entries of one line each"),
-    ],
-)
-def test_a_file_that_is_written_otherwise_is_refused(tmp_path: Path, text: str, said: str) -> None:
-    (tmp_path / "words.json").write_text(text)
-    with pytest.raises(ValueError, match=said):
+def test_a_file_that_is_written_otherwise_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "words.json").write_text('{"ant": "a", "beach": "b"}')
+    with pytest.raises(ValueError, match="no entries of one line each"):
         Dictionary(tmp_path / "words.json")
