@@ -190,7 +190,7 @@ def test_an_orphan_is_recognised_whatever_the_clock_and_its_pid_file_say(tmp_pat
 def test_what_an_orphan_has_started_goes_with_it(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     marked = {"FARM_DATA_DIR": str(tmp_path), MARK: f"{new_mark(tmp_path)} render"}
-    speaker = _sleep(leads=False, **marked)  # so it is no child itself
+    speaker = _sleep(False, **marked)  # it leads no session, so it is no child itself
     assert sweep(tmp_path) == []
     assert speaker.wait(patient(5)) == -signal.SIGKILL
 
@@ -221,7 +221,7 @@ def test_a_folder_has_one_holder(tmp_path: Path) -> None:
     second.close()
 
 
-def _sleep(*, leads: bool = True, **environment: str) -> subprocess.Popen[bytes]:
+def _sleep(leads: bool = True, /, **environment: str) -> subprocess.Popen[bytes]:
     """A process that runs, leader of a session. Of one that only begins, nobody can read the environment yet."""
     command = (sys.executable, "-c", "import sys, time; print(flush=True); time.sleep(1000)")
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, start_new_session=leads)
