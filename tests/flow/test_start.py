@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -71,31 +70,6 @@ def test_data_of_a_newer_farm_ends_the_worker_with_advice(
     code, said = ended(role, FARM_REDIS_URL=redis.url, FARM_STORAGE_URL=tmp_path.as_uri())
     assert code == EXIT_MISCONFIGURED
     assert "newer farm" in said
-
-
-@pytest.mark.parametrize("role", ["render", "desk"])
-def test_an_emptied_redis_ends_the_worker_and_the_next_worker_starts_on_it(
-    role: str, own_redis: Callable[..., RedisServer], tmp_path: Path
-) -> None:
-    redis = own_redis()
-    work = [sys.executable, "-P", "-m", "worker", role]
-    given = os.environ | {"FARM_REDIS_URL": redis.url, "FARM_STORAGE_URL": tmp_path.as_uri()}
-    for emptied in (True, False):
-        with subprocess.Popen(work, env=given, stderr=subprocess.PIPE, text=True) as worker, redis.client() as client:
-            deadline = time.monotonic() + patient(60)
-            while not client.zcard("f:alive"):
-                assert time.monotonic() < deadline
-                assert worker.poll() is None
-                time.sleep(0.02)
-            if emptied:
-                client.flushall()
-                _, said = worker.communicate(timeout=patient(20))
-                assert worker.returncode == EXIT_FAULT
-                assert "this worker ends: Redis holds none of what this farm accepted" in said
-            else:
-                assert client.hkeys("f:models") == ([b"espeak"] if role == "render" else [])
-                worker.terminate()
-                worker.communicate(timeout=patient(30))
 
 
 # --- what a start examines --------------------------------------------------------------------------------------------
