@@ -56,10 +56,10 @@ test-voice: $(READY) ## the kokoro engine and the ear with their real weights (1
 
 SUDO := $(if $(filter-out 0,$(shell id -u)),sudo -n)
 
-# Two processes, because these tests mostly wait. The long form has one: its table of seconds is published.
+# Three processes, because these tests mostly wait. The long form has one: its table of seconds is published.
 .PHONY: test-faults
 test-faults: $(READY) ## break a farm of real processes in some thirty ways; measures seconds, so leave the machine alone
-	@$(call pytest,$(if $(FAULTS),0,2)) --dist worksteal $(if $(NAMED),,tests/chaos) $(ARGS)
+	@$(call pytest,$(if $(FAULTS),0,3)) --dist loadfile --no-loadscope-reorder $(if $(NAMED),,tests/chaos) $(ARGS)
 
 .PHONY: test-browser
 test-browser: $(READY) ## the dashboard in Debian's Chromium, and epubcheck; installed where apt can, as are npm and Java; one process

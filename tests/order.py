@@ -17,7 +17,14 @@ from pathlib import Path
 from xdist.scheduler import LoadFileScheduling
 
 CALCULATE = ("pure", "containers", "webhook")
-LONGEST = ("indextts/test_first_gpu.py", "indextts/test_engine.py", "indextts/test_suite.py")
+LONGEST = tuple(
+    f"{folder}/test_{name}.py"
+    for folder, names in {
+        "indextts": ("first_gpu", "engine", "suite"),
+        "chaos": ("storage_faults", "kills", "redis_faults", "engines", "restarts"),
+    }.items()
+    for name in names
+)
 _OTHERS_END = 0.8  # of the way
 _FARM = re.compile(r"\((?:[^()]*, )?(?:farm: Local|client: Farm|command: Command)\b")  # fixtures of a function
 
