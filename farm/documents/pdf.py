@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from ctypes import c_double
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from statistics import median
@@ -22,6 +23,7 @@ from farm.documents.html import Placed
 from farm.documents.line import CONTROL
 from farm.documents.metadata import Metadata
 from farm.documents.refusals import refusal
+from farm.documents.right_to_left import Letter, apart, in_order, is_from_right
 from farm.documents.tree import Block, Document, Kind
 
 MAX_PAGES = 10_000
@@ -30,11 +32,12 @@ _ENDS = 2  # lines at either end of a page that may be one
 _LARGER = 1.15  # than the letters of the text: a heading
 _LONGEST_HEADING = 200  # characters
 _GAP = 1.45  # times the usual distance of lines
+_COLUMNS = 3.0  # times the height of a line: what is as far apart is none
 _NUMBER = re.compile(
     r"[\W_]*(?:(?:page|seite|p\.|s\.)\s*)?(?:\d{1,5}|[ivxlc]{1,8})(?:\s*(?:/|of|von)\s*\d{1,5})?[\W_]*", re.I
 )
 _HYPHENS = {0xFFFE: "-", 0x02: "-", 0x0D: " ", 0x0A: " "}  # pdfium's own signs for a word that is divided
-_STOP = re.compile(r"[.!?:…。！？]['\"”’»)\]]*$")
+_STOP = re.compile(r"[.!?:…。！？؟۔]['\"”’»)\]]*$")
 _DIGITS = re.compile(r"\d+")
 
 
@@ -115,6 +118,8 @@ def _lines(page: pdfium.PdfPage, number: int) -> list[_Line]:
     found: list[_Line] = []
     text = page.get_textpage()
     try:
+        if is_from_right(text.get_text_range(errors="ignore")):
+            return _lines_from_right(text, number)
         for index in range(text.count_rects()):
             left, bottom, right, top = text.get_rect(index)
             said = text.get_text_bounded(left, bottom, right, top, errors="ignore")
@@ -128,6 +133,41 @@ def _lines(page: pdfium.PdfPage, number: int) -> list[_Line]:
     return [replace(line, text=" ".join(line.text.split())) for line in found]
 
 
+def _lines_from_right(text: pdfium.PdfTextPage, number: int) -> list[_Line]:
+    """Of a page in Hebrew or Arabic. Places are counted from the right, so that its lines begin at their left as those
+    of other pages do."""
+    rows: list[tuple[_Line, list[Letter]]] = []
+    x, y = c_double(), c_double()
+    for index in range(text.count_chars()):
+        character = chr(raw.FPDFText_GetUnicode(text, index)).translate(_HYPHENS).translate(CONTROL)
+        left, bottom, right, top = text.get_charbox(index, loose=True)
+        if not character or (character.isspace() and right - left < 0.01):  # pdfium's own spaces stand anywhere
+            continue
+        raw.FPDFText_GetCharOrigin(text, index, x, y)
+        base, height = y.value, top - bottom
+        if not rows or abs(base - rows[-1][0].bottom) > 0.5 * (rows[-1][0].top - rows[-1][0].bottom):
+            size = raw.FPDFText_GetFontSize(text, index)
+            rows.append((_Line(number, "", 0, 0, base, base + height, round(size if size > 1 else height, 1)), []))
+        row, letters = rows[-1]
+        rows[-1] = (
+            replace(row, top=max(row.top, row.bottom + height)),
+            [*letters, Letter(character, x.value, left, right)],
+        )
+    found = []
+    for row, letters in rows:
+        height = row.top - row.bottom
+        for part in reversed(apart(letters, _COLUMNS * height)):
+            said = " ".join(in_order(part, height).split())
+            if said:
+                found.append(replace(row, text=said, left=-part[-1].right, right=-part[0].origin))
+    return found
+
+
+def _same_height(line: _Line, bottom: float, top: float) -> bool:
+    overlap = min(line.top, top) - max(line.bottom, bottom)
+    return overlap > 0.5 * min(line.top - line.bottom, top - bottom)
+
+
 def _size(text: pdfium.PdfTextPage, left: float, bottom: float, right: float, top: float) -> float:
     at = text.get_index(left + 1, (bottom + top) / 2, right - left, top - bottom)
     size = raw.FPDFText_GetFontSize(text, at) if at is not None else 0.0
@@ -138,8 +178,7 @@ def _join(found: list[_Line], line: _Line) -> None:
     """A line of several pieces: of other letters, or with a space between."""
     if found:
         last = found[-1]
-        overlap = min(last.top, line.top) - max(last.bottom, line.bottom)
-        if overlap > 0.5 * min(last.top - last.bottom, line.top - line.bottom) and line.left >= last.right - line.size:
+        if _same_height(last, line.bottom, line.top) and line.left >= last.right - line.size:
             space = " " if line.left - last.right > 0.15 * line.size and not last.text.endswith(" ") else ""
             found[-1] = replace(
                 last, text=last.text + space + line.text, right=line.right, bottom=min(last.bottom, line.bottom),

@@ -160,8 +160,54 @@ def pdf(pages: Sequence[Sequence[Placed]], *, title: str = "") -> bytes:
             "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] "
             f"/Resources << /Font << /F1 3 0 R >> >> /Contents {5 + 2 * number} 0 R >>"
         )
-        objects.append(f"<< /Length {len(drawn)} >>\nstream\n{drawn}\nendstream")
+        objects.append(_stream(drawn))
     objects.append(f"<< /Title ({_in_pdf(title)}) >>")
+    return _file(objects)
+
+
+def pdf_of_glyphs(lines: Sequence[tuple[float, float, float, Sequence[str]]], *, apart: bool = False) -> bytes:
+    """One page: x and y of the left end, the size, and the glyphs from left to right, each with the text that it stands
+    for and half as wide as high. `apart` draws glyph by glyph, from the right."""
+    texts = sorted({text for *_, glyphs in lines for text in glyphs})
+    drawn = []
+    for x, y, size, glyphs in lines:
+        codes = [f"{1 + texts.index(text):02x}" for text in glyphs]
+        pieces = [(x, "".join(codes))]
+        if apart:
+            pieces = [(x + size / 2 * place, code) for place, code in reversed(list(enumerate(codes)))]
+        drawn += [f"BT /F1 {size} Tf {at} {y} Td <{said}> Tj ET" for at, said in pieces]
+    numbers = range(1, len(texts) + 1)
+    said = "".join(
+        f"1 beginbfchar\n<{number:02x}> <{text.encode('utf-16-be').hex()}>\nendbfchar\n"
+        for number, text in zip(numbers, texts, strict=True)
+    )
+    return _file(
+        [
+            "<< /Type /Catalog /Pages 2 0 R >>",
+            "<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+            "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] "
+            "/Resources << /Font << /F1 5 0 R >> >> /Contents 4 0 R >>",
+            _stream("\n".join(drawn)),
+            "<< /Type /Font /Subtype /Type3 /FontBBox [0 0 500 700] /FontMatrix [0.001 0 0 0.001 0 0] "
+            f"/FirstChar 1 /LastChar {len(texts)} /Widths [{' '.join('500' for _ in texts)}] "
+            f"/CharProcs << {' '.join(f'/g{number} 6 0 R' for number in numbers)} >> "
+            f"/Encoding << /Differences [1 {' '.join(f'/g{number}' for number in numbers)}] >> /ToUnicode 7 0 R >>",
+            _stream("500 0 0 0 500 700 d1 0 0 500 700 re f"),
+            _stream(
+                "/CIDInit /ProcSet findresource begin 12 dict begin begincmap /CMapName /Letters def /CMapType 2 def\n"
+                f"1 begincodespacerange <00> <ff> endcodespacerange\n{said}endcmap end end"
+            ),
+            "<< /Title () >>",
+        ]
+    )
+
+
+def _stream(content: str) -> str:
+    return f"<< /Length {len(content)} >>\nstream\n{content}\nendstream"
+
+
+def _file(objects: Sequence[str]) -> bytes:
+    """The last object is the title."""
     out, offsets = b"%PDF-1.4\n", []
     for number, body in enumerate(objects, 1):
         offsets.append(len(out))
