@@ -149,10 +149,8 @@ def _lines_from_right(text: pdfium.PdfTextPage, number: int) -> list[_Line]:
             size = raw.FPDFText_GetFontSize(text, index)
             rows.append((_Line(number, "", 0, 0, base, base + height, round(size if size > 1 else height, 1)), []))
         row, letters = rows[-1]
-        rows[-1] = (
-            replace(row, top=max(row.top, row.bottom + height)),
-            [*letters, Letter(character, x.value, left, right)],
-        )
+        letters.append(Letter(character, x.value, left, right))
+        rows[-1] = replace(row, top=max(row.top, row.bottom + height)), letters
     found = []
     for row, letters in rows:
         height = row.top - row.bottom
