@@ -161,11 +161,6 @@ def _lines_from_right(text: pdfium.PdfTextPage, number: int) -> list[_Line]:
     return found
 
 
-def _same_height(line: _Line, bottom: float, top: float) -> bool:
-    overlap = min(line.top, top) - max(line.bottom, bottom)
-    return overlap > 0.5 * min(line.top - line.bottom, top - bottom)
-
-
 def _size(text: pdfium.PdfTextPage, left: float, bottom: float, right: float, top: float) -> float:
     at = text.get_index(left + 1, (bottom + top) / 2, right - left, top - bottom)
     size = raw.FPDFText_GetFontSize(text, at) if at is not None else 0.0
@@ -176,7 +171,8 @@ def _join(found: list[_Line], line: _Line) -> None:
     """A line of several pieces: of other letters, or with a space between."""
     if found:
         last = found[-1]
-        if _same_height(last, line.bottom, line.top) and line.left >= last.right - line.size:
+        overlap = min(last.top, line.top) - max(last.bottom, line.bottom)
+        if overlap > 0.5 * min(last.top - last.bottom, line.top - line.bottom) and line.left >= last.right - line.size:
             space = " " if line.left - last.right > 0.15 * line.size and not last.text.endswith(" ") else ""
             found[-1] = replace(
                 last, text=last.text + space + line.text, right=line.right, bottom=min(last.bottom, line.bottom),

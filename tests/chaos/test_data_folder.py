@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from farm.embedded.supervisor import Local
 from farm.wire import JobRequest
 from tests.client.conftest import clean_environment
 from tests.patience import patient
+from tests.until import until
 
 
 def test_a_farm_whose_storage_was_emptied_starts_and_works(tmp_path: Path) -> None:
@@ -85,11 +87,10 @@ def _up(data: Path, before: Callable[[], object] | None = None) -> tuple[subproc
         env=clean_environment(),
         preexec_fn=before,
     )
-    deadline = time.monotonic() + patient(90)
-    while time.monotonic() < deadline and process.poll() is None:
-        if (running := Running.read(data)) is not None:
-            return process, running
-        time.sleep(0.05)  # the file by which a farm says where it is tells nobody
+    with suppress(AssertionError):  # what the farm says tells more
+        until(lambda: Running.read(data) is not None or process.poll() is not None, 90)
+    if (running := Running.read(data)) is not None:
+        return process, running
     process.kill()
     raise AssertionError(process.communicate()[1])
 
@@ -99,10 +100,7 @@ def _parts(data: Path) -> dict[str, psutil.Process]:
 
 
 def _wait_for_the_end_of(parts: dict[str, psutil.Process]) -> None:
-    deadline = time.monotonic() + patient(30)
-    while living := [name for name, part in parts.items() if _lives(part)]:
-        assert time.monotonic() < deadline, f"{living} still live"
-        time.sleep(0.02)  # they are no children of ours, so there is no event to wait for
+    until(lambda: not any(map(_lives, parts.values())), 30)
 
 
 def _lives(process: psutil.Process) -> bool:

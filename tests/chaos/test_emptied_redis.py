@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 from farm.errors import EXIT_FAULT
 from tests.conftest import RedisServer
 from tests.patience import patient
+from tests.until import until
 
 
 @pytest.mark.parametrize("role", ["render", "desk"])
@@ -25,11 +25,8 @@ def test_an_emptied_redis_ends_the_worker_and_the_next_worker_starts_on_it(
     given = os.environ | {"FARM_REDIS_URL": redis.url, "FARM_STORAGE_URL": tmp_path.as_uri()}
     for emptied in (True, False):
         with subprocess.Popen(work, env=given, stderr=subprocess.PIPE, text=True) as worker, redis.client() as client:
-            deadline = time.monotonic() + patient(60)
-            while not client.zcard("f:alive"):
-                assert time.monotonic() < deadline
-                assert worker.poll() is None
-                time.sleep(0.02)
+            until(lambda: client.zcard("f:alive") or worker.poll() is not None, 60)
+            assert worker.poll() is None
             if emptied:
                 client.flushall()
                 _, said = worker.communicate(timeout=patient(20))
