@@ -22,7 +22,7 @@ from tests.patience import patient
 
 # What api, worker and the command import from others, most of it through these.
 _LIBRARIES = [
-    "boto3", "celery.bin.worker", "fastapi", "httpx", "kombu.transport.redis", "pydantic_settings", "pyloudnorm",
+    "boto3", "celery.bin.worker", "fastapi", "httpx", "kombu.transport.redis", "pydantic_settings",
     "redis.asyncio", "soundfile", "soxr", "uvicorn",
 ]  # fmt: skip
 

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 
 import numpy as np
-from scipy.ndimage import minimum_filter1d, uniform_filter1d
 
 from farm.sound.flac import Samples
 
@@ -35,6 +34,8 @@ def _turned_down(samples: Samples, half: int, ceiling: float) -> Samples:
     heights = np.abs(samples)
     if heights.max() <= ceiling:
         return samples
+    from scipy.ndimage import minimum_filter1d, uniform_filter1d  # 30 MB, which presets alone need
+
     held = minimum_filter1d(ceiling / np.maximum(heights, ceiling).astype(np.float64), 4 * half + 1)
     averaged = uniform_filter1d(uniform_filter1d(held, 2 * half + 1), 2 * half + 1)
     return np.asarray(samples * averaged, np.float32)

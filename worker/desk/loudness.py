@@ -1,8 +1,8 @@
 """The levels of a mono stream of any length, measured in one pass: loudness, RMS, peaks, and the floor of its noise.
 
     loudness      ITU-R BS.1770-4: K-weighting, blocks of 400 ms that overlap by three quarters, an absolute gate at
-                  -70 LUFS and a relative gate 10 LU below the mean of the blocks that pass the first. The filters are
-                  pyloudnorm's; a test compares the result with pyloudnorm's for the whole signal.
+                  -70 LUFS and a relative gate 10 LU below the mean of the blocks that pass the first. A test compares
+                  the result with pyloudnorm's for the whole signal.
     true peak     the highest of the samples and of three points between each two, by soxr's filter for 4 times the
                   rate. Only points beside a local peak are asked for, and that within 6 dB of the highest of its block,
                   which is 16 times as fast as resampling all
@@ -26,10 +26,9 @@ import numpy as np
 import numpy.typing as npt
 import soxr
 from numpy.lib.stride_tricks import sliding_window_view
-from pyloudnorm.iirfilter import IIRfilter
-from scipy.signal import lfilter
 
 from farm.sound.flac import Samples
+from worker.desk.weighting import KWeighting
 
 _OVERLAP = 4  # hops in a block
 _HOP_S = 0.1
@@ -108,12 +107,7 @@ def joined(every: Sequence[Levels]) -> Levels:
 
 class Meter:
     def __init__(self, sample_rate: int) -> None:
-        shelf = IIRfilter(4.0, 1 / math.sqrt(2), 1500.0, sample_rate, "high_shelf")
-        rumble = IIRfilter(0.0, 0.5, 38.0, sample_rate, "high_pass")
-        # One filter of fourth order: six times as fast as two in a row, and equal to 1e-10 in double precision.
-        self._numerator = np.convolve(shelf.b, rumble.b)
-        self._denominator = np.convolve(shelf.a, rumble.a)
-        self._state = np.zeros(4)
+        self._weighting = KWeighting(sample_rate)
         self._hop = round(_HOP_S * sample_rate)
         self._weighted, self._plain = array("d"), array("d")  # energies of each hop so far
         self._peaks, self._between = array("f"), array("f")  # of its samples, and of the points between them
@@ -124,8 +118,8 @@ class Meter:
     def feed(self, samples: Samples) -> None:
         if not len(samples):
             return
-        weighted, self._state = lfilter(self._numerator, self._denominator, samples.astype(np.float64), zi=self._state)
-        self._weighted.extend(_energies(self._weighted_hops.whole(weighted)))
+        for weighted in self._weighting.feed(samples):
+            self._note_weighted(weighted.ravel())
         hops = self._plain_hops.whole(samples)
         self._plain.extend(_energies(hops))
         self._peaks.extend(np.maximum(hops.max(axis=1), -hops.min(axis=1)))
@@ -140,6 +134,7 @@ class Meter:
     def levels(self, start: int = 0, end: int | None = None) -> Levels:
         """From the sample `start` on, or up to the sample `end`; nothing may be fed after this. A stretch that does not
         go to the end of the stream begins and ends with a hop."""
+        self._note_weighted(self._weighting.rest())
         if len(self._around):
             self._interpolate(np.zeros(_REACH, np.float32))
             self._around = self._around[:0]
@@ -159,6 +154,9 @@ class Meter:
             frames, self._means(weighted, _OVERLAP, weighted_energy, frames), float(energy), peak,
             max([peak, *between]), float(self._means(plain, _FLOOR_HOPS, energy, frames).min()),
         )  # fmt: skip
+
+    def _note_weighted(self, weighted: Powers) -> None:
+        self._weighted.extend(_energies(self._weighted_hops.whole(weighted)))
 
     def _means(self, energies: Powers, hops: int, energy: float, frames: int) -> Powers:
         """The mean square of each block of so many hops; of all there is, where that is shorter than a block."""
