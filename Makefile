@@ -84,7 +84,7 @@ test-all: ## the six above, one after another
 
 .PHONY: nightly
 nightly: ## the long forms: long walks, full faults, sampled decoding, a soak of 30 minutes, containers
-	@WALK_STEPS=50000 WALK_SEED=$$(date +%Y%m%d) MACHINE_EXAMPLES=1000 $(MAKE) --no-print-directory check
+	@NIGHTLY=1 WALK_STEPS=50000 WALK_SEED=$$(date +%Y%m%d) MACHINE_EXAMPLES=1000 $(MAKE) --no-print-directory check
 	@MODEL=full $(MAKE) --no-print-directory test-model
 	@FAULTS=full $(MAKE) --no-print-directory test-faults
 	@CONTRACT=full $(MAKE) --no-print-directory test-contract

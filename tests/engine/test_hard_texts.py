@@ -3,16 +3,15 @@ same. Each is spoken, and so is the sentence after it."""
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 import pytest
 
 from tests.engine.feeds import clip, render, utterance
+from tests.nightly import NIGHTLY
 from worker.engine import Clip
 from worker.engines.espeak.engine import Espeak
 
-STRIDE = 1 if "WALK_STEPS" in os.environ else 9  # from one voice to the next; `make nightly` has all 138
+STRIDE = 1 if NIGHTLY else 9  # from one voice to the next; `make nightly` has all 138
 SENTENCES = {"en": "The tide went out.", "de": "Das Meer ging.", "ru": "Вода ушла.", "ar": "ذهب البحر."}
 ROWS = {sign: sign * 200 for sign in "=-_*#.!?,│😀~\u200b\ue000"} | {"marks on one letter": "T" + "\u0335\u0301" * 40}
 

@@ -11,6 +11,7 @@ import pytest
 from tests.engine.feeds import clip, render, utterance
 from tests.engine.halves import Comparison
 from tests.engine.patterns import PATTERNS
+from tests.nightly import NIGHTLY
 from worker.engine import Failure
 from worker.engines.espeak import reading, speaker
 from worker.engines.espeak.engine import Espeak
@@ -21,6 +22,7 @@ RATE = 22_050
 KOREAN = "밤 낮 강 산 물 불 꽃 별 달 해 눈 비 " * 10
 PI = "31415926535897932384626433832795028841971"
 LANGUAGES = ("ar", "cmn", "de", "el", "en-us", "fi", "hi", "ja", "ko", "my", "pl", "ru", "th", "uk", "zh-yue")
+SAMPLE = LANGUAGES * (2 if NIGHTLY else 1)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +68,7 @@ def test_a_number_of_41_digits_lasts_longer_than_its_first_32(espeak: Espeak) ->
 
 
 @pytest.mark.parametrize(
-    ("language", "pattern"), [(tag, PATTERNS[place % len(PATTERNS)]) for place, tag in enumerate(LANGUAGES * 2)]
+    ("language", "pattern"), [(tag, PATTERNS[place % len(PATTERNS)]) for place, tag in enumerate(SAMPLE)]
 )
 def test_languages_and_patterns_of_the_sweep(comparison: Comparison, language: str, pattern: str) -> None:
     """A sample: `python -m benchmarks.sweep` tries every language with every pattern."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
@@ -11,9 +10,10 @@ import redis
 
 from farm.store.call import Call
 from tests.flow.house import House
+from tests.nightly import NIGHTLY
 from worker.desk.desk import Desk
 
-STRIDE = 1 if "WALK_STEPS" in os.environ else 7  # steps from one kill to the next; `make nightly` has all
+STRIDE = 1 if NIGHTLY else 7  # steps from one kill to the next; `make nightly` has all
 
 
 class Killed(BaseException):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -29,11 +28,12 @@ from tests.flow.house import House, Unwell
 from tests.flow.mortal import STRIDE, due_now, mortal_desks
 from tests.flow.test_revisions import reseed
 from tests.flow.test_subtitles import FIRST, Clicking, heard_at
+from tests.nightly import NIGHTLY
 from worker.desk.desk import Desk
 
 TITLES = ("Morning", "Noon/Night", "")
 CHAPTERS = [{"title": title, "input": "It rained all day.\n\nShe left at noon."} for title in TITLES]
-MANY = 2_000 if "WALK_STEPS" in os.environ else 100  # chapters; a job may have 2,000, which take half a minute
+MANY = 2_000 if NIGHTLY else 100  # chapters; a job may have 2,000, which take half a minute
 
 
 def asked(house: House, format: str = "mp3", **fields: Any) -> str:

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from tests.flow.house import House
+from tests.nightly import NIGHTLY
 
 WORDS = ("tide", "ship", "sand", "gull", "rope", "storm", "lamp", "shore")
 NARRATOR = "en-us"
@@ -80,7 +81,9 @@ def same_as_new(house: House, api: httpx.Client, job: str, **request: Any) -> No
 
 
 some = settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=24 if NIGHTLY else 6,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 

@@ -666,9 +666,9 @@ UNITS = [
 
 
 @pytest.mark.parametrize("unit", UNITS)
-def test_two_hundred_thousand_characters_of_anything_are_cut_in_linear_time(unit: str) -> None:
-    text = (unit * 200_000)[:200_000]
+def test_a_hundred_thousand_characters_of_anything_are_cut_in_linear_time(unit: str) -> None:
+    text = (unit * 100_000)[:100_000]
     start = time.process_time()
     sum(1 for _ in spans(text, "fr", 1500))
-    # 0.1 to 0.6 s of CPU. What was quadratic took minutes for half a million characters, a sixth of that for these.
-    assert time.process_time() - start < 2
+    # 0.05 to 0.3 s of CPU. What was quadratic took minutes for half a million characters: 5 s and more for these.
+    assert time.process_time() - start < 1.5
