@@ -12,6 +12,7 @@ VENV := $(or $(FARM_VENV),.venv)
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ENGINES := $(VENV)/.engines-ready
+GRAMMARS := $(VENV)/.grammars-ready
 WEIGHTS := $(VENV)/kokoro
 EAR := $(VENV)/ear
 # The first that is new enough; an environment that is there already keeps its own.
@@ -42,7 +43,7 @@ test: $(READY) ## the quick tests, without torch and Docker; some of any tier: m
 	@$(call pytest,3) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: test-model
-test-model: $(if $(NAMED),$(ENGINES),types-model) ## the tests and the types of the IndexTTS engine (2 GB, a C++ compiler)
+test-model: $(if $(NAMED),$(ENGINES),types-model $(GRAMMARS)) ## the tests and the types of the IndexTTS engine (2 GB, a C++ compiler)
 	@$(call pytest,2) --dist loadfile --no-loadscope-reorder $(if $(NAMED),,tests/indextts) $(ARGS)
 
 # The weights lie beside the environment, so that a clean one fetches them again: the way to them is tested as well.
@@ -172,4 +173,9 @@ $(ENGINES): $(READY) tests/indextts/constraints.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PINS) --no-deps torchaudio
 	@rm -f $(VENV)/lib/python*/site-packages/torchaudio/lib/*.so
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PINS) -e '.[dev,indextts]'
+	@touch $@
+
+$(GRAMMARS): $(ENGINES)
+	@echo "Building the grammars of IndexTTS, which put numbers into words (a minute or two, once) ..."
+	@$(BIN)/python -m tests.indextts.grammars
 	@touch $@

@@ -8,21 +8,17 @@ network      the engine's Network on the same
 checkpoint25, package25 and network25 are the same of IndexTTS-2.5, for which the official repository must be installed;
 where it is not, the tests that ask for them are skipped.
 
-Test processes of one run (pytest -n 2) share the checkpoints: one process writes, the others wait and read. The
-package builds its grammars of numbers once in an environment, for a minute or more; a lock keeps processes from
-building them side by side.
+Test processes of one run (pytest -n 2) share the checkpoints: one process writes, the others wait and read. `make
+test-model` builds the package's grammars of numbers before; where nobody has, the first process does (grammars.py).
 
 MODEL=full    compares whole engines with the package itself instead of a recording of it (tests/indextts/recording.py)
 """
 
 from __future__ import annotations
 
-import logging
 import os
-import tempfile
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -55,30 +51,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """Before the first test, whose time limit would be too short."""
     fixtures = {name for item in session.items if isinstance(item, pytest.Function) for name in item.fixturenames}
     if fixtures & {"checkpoint", "checkpoint25"} and not session.config.option.collectonly:
-        _build_grammars()
+        from tests.indextts import grammars
 
-
-def _build_grammars() -> None:
-    """The package keeps them in a folder of its own. To read them from there takes a second."""
-    lock = FileLock(Path(tempfile.gettempdir(), f"tts-farm-grammars-{os.getuid()}.lock"))
-    with lock, _quiet(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the package's modules are imported here for the first time
-        from worker.engines.indextts.load.package import Package, has_25, place_of_package
-        from worker.engines.indextts.text.wording import spanish_grammar
-
-        Package.find().text_normalizer().load()
-        if has_25():
-            spanish_grammar(place_of_package())
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """The grammars' package logs every file that it reads; here, no test captures that."""
-    logging.disable(logging.INFO)
-    try:
-        yield
-    finally:
-        logging.disable(logging.NOTSET)
+        grammars.build()
 
 
 def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
