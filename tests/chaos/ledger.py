@@ -232,8 +232,8 @@ class Ledger:
         assert last[1] == f"job.{job.status}", f"{promise.id} is {job.status} and was told as {told}"
         assert not mailbox.refused, f"{mailbox.refused} webhooks of {promise.tenant} were not signed by its secret"
 
-    def check_leftovers(self) -> None:
-        check_leftovers(self._rig)
+    def check_leftovers(self, within: float = 10) -> None:
+        check_leftovers(self._rig, within)
 
     def leftovers(self) -> list[str]:
         return leftovers(self._rig)
