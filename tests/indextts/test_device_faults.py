@@ -44,6 +44,9 @@ class Device:
     def _is_nan(self, stage: str) -> bool:
         return self.at == f"{stage} of NaN"
 
+    def _spoilt(self, piece: Piece) -> bool:
+        return self._is_nan("acoustics") or (self.at == "the seed 7" and piece.seed == 7)
+
     # As the preparation.
 
     def open(self, deliver: Callable[[Any], None]) -> None:
@@ -91,12 +94,12 @@ class Device:
     def facts(self) -> dict[str, str]:
         return {}
 
-    def render(self, pieces: Sequence[Piece]) -> list[tuple[object, Any]] | list[Fault]:
+    def render(self, pieces: Sequence[Piece]) -> list[tuple[object, Any] | Fault]:
         self._work("acoustics")
-        if self._is_nan("acoustics"):
-            return [Fault(piece.key, "NaN", unexplained=True) for piece in pieces]
         tone = np.sin(np.arange(SAMPLE_RATE // 2) / 20, dtype=np.float32) / 2
-        return [(piece.key, tone) for piece in pieces]
+        return [
+            Fault(piece.key, "NaN", unexplained=True) if self._spoilt(piece) else (piece.key, tone) for piece in pieces
+        ]
 
 
 @pytest.fixture
@@ -201,3 +204,33 @@ def test_a_voice_of_which_only_nan_comes_fails_its_own_lines_and_ends_no_worker(
     job = house.submit(input="\n\n".join(f"Line {number}." for number in range(LINES)))
     house.finish()
     assert house.record(job).status is Status.FAILED
+
+
+@pytest.mark.parametrize("stage", ["decode", "acoustics"])
+def test_a_device_that_computes_nan_for_the_only_line_of_a_farm_ends_the_worker_before_that_line_is_dead(
+    house: House, device: Device, stage: str
+) -> None:
+    house.submit(input="It speaks.")
+    house.finish()
+    device.at = f"{stage} of NaN"
+    job = house.submit(input="One line.")
+    house.desk.drain()
+    with pytest.raises(DeviceFault, match="a text that this engine has spoken before fails too") as ended:
+        house.renderer().drain()
+    assert not ended.value.certain
+    device.at = ""
+    house.finish()
+    assert house.record(job).status is Status.SUCCEEDED
+
+
+def test_lines_that_come_one_by_one_to_a_sound_device_and_fail_are_to_blame_themselves_and_end_no_worker(
+    house: House, device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.engines.indextts.unexplained._PATIENCE_S", 0.05)
+    house.submit(input="It speaks.")
+    house.finish()
+    device.at = "the seed 7"
+    for number in range(MOST_IN_A_ROW // 3 + 1):  # each has three attempts
+        job = house.submit(input=f"Line {number}.", seed=7)
+        house.finish()
+        assert house.record(job).status is Status.FAILED

@@ -47,6 +47,21 @@ def test_jobs_of_one_line_count_together() -> None:
     assert unexplained.released() == [], "of the last one nothing is told"
 
 
+def test_a_witness_that_speaks_clears_the_device_of_what_failed_before() -> None:
+    unexplained = Unexplained()
+    for place in range(2 * MOST_IN_A_ROW):
+        assert failing(unexplained, "ann" if place % 2 else "ben") == []
+        assert len(unexplained.witness_spoke()) == 1
+
+
+def test_a_witness_that_fails_leaves_no_failure_to_the_texts() -> None:
+    unexplained = Unexplained()
+    failing(unexplained, "ann", "ann")
+    with pytest.raises(Broken, match="spoken before fails too, so the texts are hardly to blame: NaN"):
+        unexplained.witness_failed("NaN")
+    assert not unexplained.holds
+
+
 @given(st.lists(st.tuples(st.sampled_from(["ann", "ben"]), st.booleans()), max_size=40))
 def test_each_failure_comes_out_once_and_in_order_unless_the_device_is_to_blame(turns: list[tuple[str, bool]]) -> None:
     unexplained = Unexplained()

@@ -109,7 +109,7 @@ class IndexTTS:
         self._preparation.open(partial(self._prepared, run))
         taker.start()
         try:
-            while taker.in_hand or not taker.over:
+            while taker.in_hand or not taker.over or self._unexplained.holds:
                 if self._decoder.busy:
                     for decoded in run.sort(self._decoder.step()):
                         self._finishing.put((run, decoded))
@@ -118,7 +118,6 @@ class IndexTTS:
                 yield from run.collect()
                 if fault := run.fault or taker.fault:
                     raise fault
-            yield from self._unexplained.released()
         finally:
             self._run = None
             taker.abandon()
@@ -254,6 +253,7 @@ class _Run:
         self._numbers = count()
         self._begun = 0  # utterances that are prepared
         self.decoding = 0  # renditions that have parts in the decode
+        self._witness: int | None = None  # the number of the rendition by which the device is tried
         self.fault: BaseException | None = None  # of a stage
 
     def room(self, capacity: int, ahead: int) -> int:
@@ -293,8 +293,8 @@ class _Run:
         try:
             event = self.arrived.get(block=not self._decoder.busy, timeout=_WAIT_S)
         except queue.Empty:
-            if not self.taker.in_hand:
-                yield from self._unexplained.overdue()
+            if self._unexplained.holds and not self.taker.in_hand and (self._unexplained.overdue or self.taker.over):
+                yield from self._try_the_device()
             return
         while True:
             yield from self._begin(event.made) if isinstance(event, _Prepared) else self._finish(event.sounds)
@@ -302,6 +302,14 @@ class _Run:
                 event = self.arrived.get_nowait()
             except queue.Empty:
                 return
+
+    def _try_the_device(self) -> Iterator[Failure]:
+        """Failures are held back, and no other utterance is there that tells whose they are."""
+        witness = self._unexplained.witness
+        if witness is None:
+            yield from self._unexplained.released()
+        elif self._witness is None:
+            self._witness = self._decode(witness.again())
 
     def _begin(self, made: Iterable[Rendition | Failure]) -> Iterator[Clip | Failure]:
         for rendition in made:
@@ -311,12 +319,16 @@ class _Run:
             elif not rendition.prompts:
                 yield self._leaves(rendition.clip())
             else:
-                number = next(self._numbers)
-                self.renditions[number] = rendition
-                self.decoding += 1
-                for part in range(len(rendition.prompts)):
-                    rendition.decoding.add(part)
-                    self._submit(number, rendition, part)
+                self._decode(rendition)
+
+    def _decode(self, rendition: Rendition) -> int:
+        number = next(self._numbers)
+        self.renditions[number] = rendition
+        self.decoding += 1
+        for part in range(len(rendition.prompts)):
+            rendition.decoding.add(part)
+            self._submit(number, rendition, part)
+        return number
 
     def _finish(self, sounds: Iterable[_Sound | Fault]) -> Iterator[Clip | Failure]:
         for sound in sounds:
@@ -331,6 +343,8 @@ class _Run:
             if isinstance(sound, Fault):
                 del self.renditions[key.number]
                 self.decoding -= bool(rendition.decoding)
+                if key.number == self._witness:
+                    self._unexplained.witness_failed(sound.error)
                 failure = self._leaves(Failure(rendition.utterance.key, sound.error))
                 yield from self._unexplained.failed(voice, failure) if sound.unexplained else [failure]
                 continue
@@ -341,6 +355,12 @@ class _Run:
                 continue
             if rendition.whole:
                 del self.renditions[key.number]
+                if key.number == self._witness:
+                    self._witness = None
+                    yield from self._unexplained.witness_spoke()
+                    continue
+                if self._unexplained.witness is None:
+                    self._unexplained.witness = rendition.again()
                 yield from self._unexplained.spoke(voice)
                 yield self._leaves(rendition.clip())
 

@@ -56,6 +56,10 @@ class Rendition:
     def whole(self) -> bool:
         return len(self.takes) == len(self.prompts)
 
+    def again(self) -> Rendition:
+        """The same utterance before its first take."""
+        return Rendition(self.utterance, self.voice, self.prompts, self.characters, self.tokens, self.frames)
+
     def heard_codes(self, part: int, codes: Codes, limits: Limits | None) -> Take | None:
         """The take that is to become sound; None where the part is to be decoded once more."""
         speech = self.utterance.speech
